@@ -1,0 +1,27 @@
+"""Boilerplate lines: the notices, menus and buttons around a page's text that HTML extraction leaves behind."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from filters.kernels import to_arrow
+from filters.phrases import phrases
+from filters.text import Cleaned
+
+# A notice is short. A longer line that merely mentions a phrase is prose (a sentence about Cookies, a manual on JavaScript).
+LINE_CHARS = 60
+
+
+def boilerplate_lines(cleaned: Cleaned, longest: int = LINE_CHARS) -> np.ndarray:
+    """bool[lines]: lines of at most `longest` characters that hold a phrase of the list `boilerplate`."""
+    dropped = np.zeros(len(cleaned.line_offsets) - 1, bool)
+    sizes = np.diff(cleaned.line_offsets)
+    # Three bytes a character at most in Japanese text: what is longer in bytes need not be looked at.
+    short = np.flatnonzero((sizes > 6) & (sizes <= 3 * longest + 1))
+    if len(short) == 0:
+        return dropped
+    lines = pl.Series("line", to_arrow(cleaned.data, cleaned.line_offsets)).gather(short)
+    hits = lines.str.contains_any(list(phrases("boilerplate"))) & (lines.str.strip_chars().str.len_chars() <= longest)
+    dropped[short[hits.to_numpy()]] = True
+    return dropped

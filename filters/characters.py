@@ -1,0 +1,154 @@
+"""One pass over the characters of a document: what kinds there are, and how lines and sentences are made."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from filters import unicode as u
+from filters.kernels import class_of, decode, jit
+
+# Counters, in the order of the kernel's output. All are numbers of characters unless the name says otherwise.
+# "visible" means neither space, newline nor control.
+COUNTERS = (
+    *("n_other_letter", "n_hiragana", "n_katakana", "n_han", "n_latin", "n_digit", "n_space", "n_newline", "n_sentence_mark"),
+    *("n_punctuation", "n_symbol", "n_hangul", "n_control", "n_mark", "n_closing", "n_ellipsis"),
+    "n_chars",
+    "n_visible",
+    "n_replacement",
+    "n_url",
+    "n_lines",  # lines with anything visible in them
+    "n_ended_lines",  # … that end with a sentence end
+    "n_ellipsis_lines",  # … that end with … or ・・ or ...
+    "n_bullet_lines",  # … that begin with a bullet
+    "n_short_lines",  # … of at most SHORT_LINE visible characters
+    "n_sentences",
+    "n_prose",  # visible characters in sentences that have an end mark
+    "n_longest_sentence",
+    "n_longest_run",  # the same character again and again (spaces and newlines apart)
+)
+SHORT_LINE = 10  # visible characters; HojiChar's DiscardTooManyShortLines uses the same length
+
+_AT = {name: i for i, name in enumerate(COUNTERS)}
+(_CHARS, _VISIBLE, _REPLACEMENT, _URL, _LINES, _ENDED, _ELLIPSIS, _BULLET, _SHORT, _SENTENCES, _PROSE, _LONGEST_SENTENCE, _LONGEST_RUN) = (
+    range(u.CLASS_COUNT, len(COUNTERS))
+)
+BULLETS = np.array(sorted(ord(c) for c in "・■□●○◎◆◇★☆※▼▲▽△►▶‣•·◦*-+＊－→⇒》≫"), np.int32)
+
+
+@jit
+def _count(data, offsets, classes, bullets):
+    n = len(offsets) - 1
+    out = np.zeros((n, len(COUNTERS)), np.int32)
+    for d in range(n):
+        row = out[d]
+        end = offsets[d + 1]
+        i = offsets[d]
+        chars = visible = words = 0
+        line_mark = sentence_mark = sentence_words = 0
+        previous, run, longest_run = np.int32(-1), 0, 1
+        last_class = ended = -1  # class of the last visible character; `visible` after the last sentence end
+        dots = 0
+        while i <= end:
+            if i < end:
+                cp, i = decode(data, i)
+                k = class_of(classes, cp)
+                chars += 1
+                row[k] += 1
+            else:
+                cp, k, i = np.int32(10), np.uint8(u.NEWLINE), end + 1
+            if k <= u.DIGIT or k == u.HANGUL:
+                visible += 1
+                words += 1
+                if cp == previous:
+                    run += 1
+                    longest_run = max(longest_run, run)
+                else:
+                    run = 1
+                previous = cp
+                last_class = k
+                dots = 0
+                continue
+            if k == u.NEWLINE:
+                if words > sentence_words:
+                    row[_SENTENCES] += 1
+                    row[_LONGEST_SENTENCE] = max(row[_LONGEST_SENTENCE], visible - sentence_mark)
+                elif ended == sentence_mark and visible > sentence_mark:
+                    row[_PROSE] += visible - sentence_mark
+                sentence_mark, sentence_words = visible, words
+                length = visible - line_mark
+                if length:
+                    row[_LINES] += 1
+                    if length <= SHORT_LINE:
+                        row[_SHORT] += 1
+                    if last_class == u.ELLIPSIS or dots >= 2:
+                        row[_ELLIPSIS] += 1
+                    elif ended >= 0 and ended == visible:
+                        row[_ENDED] += 1
+                line_mark = visible
+                ended = -1
+                dots = 0
+                previous = np.int32(-1)
+                continue
+            if k == u.SPACE:
+                continue
+            if k == u.CONTROL:
+                continue
+            if visible == line_mark and (k == u.PUNCTUATION or k == u.SYMBOL or k == u.CLOSING):
+                at = np.searchsorted(bullets, cp)
+                if at < len(bullets) and bullets[at] == cp:
+                    row[_BULLET] += 1
+            visible += 1
+            if cp == previous:
+                run += 1
+                longest_run = max(longest_run, run)
+            else:
+                run = 1
+            previous = cp
+            is_end = k == u.SENTENCE_END
+            if cp == 46 or cp == 0x30FB:
+                dots += 1
+                # A full stop ends a sentence after kana or Han, and after a letter when a space follows (not in 3.14 or a.b).
+                if cp == 46:
+                    if u.HIRAGANA <= last_class <= u.HAN:
+                        is_end = True
+                    elif last_class == u.LATIN or last_class == u.OTHER or last_class == u.CLOSING:
+                        is_end = i >= end or data[i] == 32 or data[i] == 10
+            else:
+                dots = 0
+                if k == u.SYMBOL and cp == 0xFFFD:
+                    row[_REPLACEMENT] += 1
+                elif cp == 58 and i + 1 < end and data[i] == 47 and data[i + 1] == 47:
+                    j = i - 2
+                    while j >= offsets[d] and j > i - 7 and 97 <= (data[j] | 0x20) <= 122:
+                        j -= 1
+                    start = j + 1
+                    j = i
+                    while j < end and 0x21 <= data[j] < 0x7F and data[j] != 34 and data[j] != 60 and data[j] != 62 and data[j] != 41:
+                        j += 1
+                    row[_URL] += j - start
+            last_class = k
+            if is_end:
+                length = visible - sentence_mark
+                if words > sentence_words:
+                    row[_SENTENCES] += 1
+                    row[_LONGEST_SENTENCE] = max(row[_LONGEST_SENTENCE], length)
+                    row[_PROSE] += length
+                elif ended == sentence_mark:
+                    row[_PROSE] += length
+                sentence_mark, sentence_words = visible, words
+                ended = visible
+            elif k == u.CLOSING and ended >= 0 and ended == visible - 1:
+                # 「…。」: the bracket belongs to the sentence that ended inside it.
+                row[_PROSE] += 1
+                ended = visible
+                sentence_mark = visible
+        row[_CHARS] = chars
+        row[_VISIBLE] = visible
+        row[_LONGEST_RUN] = longest_run if visible else 0
+    return out
+
+
+def count(data: np.ndarray, offsets: np.ndarray) -> dict[str, np.ndarray]:
+    """Every counter of `COUNTERS` for n documents: int32[n] each."""
+    matrix = _count(data, offsets, u.character_classes(), BULLETS)
+    return {name: matrix[:, i] for i, name in enumerate(COUNTERS)}

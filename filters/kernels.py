@@ -1,0 +1,147 @@
+"""Compiled loops shared by the measures: UTF-8 decoding, encoding and hashing over Arrow buffers.
+
+A column of text is handled as Arrow holds it: one `uint8` buffer and an `int64` array of offsets. Kernels are compiled by numba
+on first use and cached beside this file (or in the user's cache folder where that is read-only); they release the GIL.
+"""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+import pyarrow as pa
+
+from filters import unicode as u
+
+jit = nb.njit(nogil=True, cache=True, boundscheck=False)
+inline = nb.njit(nogil=True, cache=True, boundscheck=False, inline="always")
+
+
+@inline
+def decode(data, i):
+    """Code point at byte `i` of valid UTF-8, and the index of the next one."""
+    b = np.int32(data[i])
+    if b < 0x80:
+        return b, i + 1
+    if b >= 0xE0:
+        if b < 0xF0:
+            return ((b & 0x0F) << 12) | ((np.int32(data[i + 1]) & 0x3F) << 6) | (np.int32(data[i + 2]) & 0x3F), i + 3
+        high = ((b & 0x07) << 18) | ((np.int32(data[i + 1]) & 0x3F) << 12)
+        return high | ((np.int32(data[i + 2]) & 0x3F) << 6) | (np.int32(data[i + 3]) & 0x3F), i + 4
+    return ((b & 0x1F) << 6) | (np.int32(data[i + 1]) & 0x3F), i + 2
+
+
+@inline
+def encode(out, o, cp):
+    """Write code point `cp` as UTF-8 at byte `o`; returns the index after it."""
+    if cp < 0x80:
+        out[o] = cp
+        return o + 1
+    if cp < 0x800:
+        out[o] = 0xC0 | (cp >> 6)
+        out[o + 1] = 0x80 | (cp & 0x3F)
+        return o + 2
+    if cp < 0x10000:
+        out[o] = 0xE0 | (cp >> 12)
+        out[o + 1] = 0x80 | ((cp >> 6) & 0x3F)
+        out[o + 2] = 0x80 | (cp & 0x3F)
+        return o + 3
+    out[o] = 0xF0 | (cp >> 18)
+    out[o + 1] = 0x80 | ((cp >> 12) & 0x3F)
+    out[o + 2] = 0x80 | ((cp >> 6) & 0x3F)
+    out[o + 3] = 0x80 | (cp & 0x3F)
+    return o + 4
+
+
+@inline
+def utf8_length(cp):
+    if cp < 0x80:
+        return 1
+    if cp < 0x800:
+        return 2
+    return 3 if cp < 0x10000 else 4
+
+
+@inline
+def class_of(classes, cp):
+    if cp < u.TABLE_SIZE:
+        return classes[cp]
+    return np.uint8(u.HAN) if cp < 0x40000 else np.uint8(u.CONTROL)
+
+
+@jit
+def first_invalid(data, start, end):
+    """Index of the first byte in `data[start:end]` that is not valid UTF-8 (RFC 3629: no surrogates, no overlong forms), or -1."""
+    i = start
+    while i < end:
+        b = data[i]
+        if b < 0x80:
+            i += 1
+        elif 0xE1 <= b <= 0xEC or b == 0xEE or b == 0xEF:
+            if i + 2 >= end or (data[i + 1] & 0xC0) != 0x80 or (data[i + 2] & 0xC0) != 0x80:
+                return i
+            i += 3
+        elif 0xC2 <= b <= 0xDF:
+            if i + 1 >= end or (data[i + 1] & 0xC0) != 0x80:
+                return i
+            i += 2
+        elif b == 0xE0 or b == 0xED:
+            if i + 2 >= end or (data[i + 1] & 0xC0) != 0x80 or (data[i + 2] & 0xC0) != 0x80:
+                return i
+            if b == 0xE0 and data[i + 1] < 0xA0 or b == 0xED and data[i + 1] > 0x9F:
+                return i
+            i += 3
+        elif 0xF0 <= b <= 0xF4:
+            if i + 3 >= end:
+                return i
+            if (data[i + 1] & 0xC0) != 0x80 or (data[i + 2] & 0xC0) != 0x80 or (data[i + 3] & 0xC0) != 0x80:
+                return i
+            if b == 0xF0 and data[i + 1] < 0x90 or b == 0xF4 and data[i + 1] > 0x8F:
+                return i
+            i += 4
+        else:
+            return i
+    return np.int64(-1)
+
+
+@inline
+def mix64(x):
+    """Finaliser of splitmix64 (Steele, Lea, Flood 2014): every output bit depends on every input bit."""
+    x = np.uint64(x)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+@inline
+def slots_for(n):
+    """Smallest power of two with room for `n` keys at a load of at most one half."""
+    size = 16
+    while size < 2 * n:
+        size *= 2
+    return size
+
+
+def buffers(column) -> tuple[np.ndarray, np.ndarray]:
+    """`(data, offsets)` of a text column without copying: uint8 bytes, int64[n + 1] offsets into them.
+
+    Takes a pyarrow (Large)StringArray, ChunkedArray or a polars Series. Nulls read as empty text.
+    """
+    if hasattr(column, "to_arrow"):
+        column = column.to_arrow()
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+        if isinstance(column, pa.ChunkedArray):
+            column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], pa.large_string())
+    if not pa.types.is_large_string(column.type) or column.null_count:
+        column = column.cast(pa.large_string()).fill_null("")
+    _, offsets, data = column.buffers()
+    n = len(column)
+    if n == 0 or offsets is None:
+        return np.zeros(0, np.uint8), np.zeros(n + 1, np.int64)
+    offset_array = np.frombuffer(offsets, np.int64, n + 1, column.offset * 8)
+    return (np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)), offset_array
+
+
+def to_arrow(data: np.ndarray, offsets: np.ndarray) -> pa.LargeStringArray:
+    """The Arrow column over `data` and `offsets`, without copying. The bytes must be valid UTF-8."""
+    return pa.LargeStringArray.from_buffers(len(offsets) - 1, pa.py_buffer(np.ascontiguousarray(offsets, np.int64)), pa.py_buffer(data))

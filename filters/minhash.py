@@ -1,0 +1,158 @@
+"""The key that duplicates are compared by, and its MinHash signature (Broder 1997) over character 5-grams.
+
+The key is the text without spaces, punctuation, symbols and width: NFKC, lower case, letters and digits only. No voicing mark is
+lost and kana are not folded, so か ≠ が and か ≠ カ while ﾊﾞ = バ. A key shorter than one shingle has no signature: it is compared by
+its exact hash only.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from filters import unicode as u
+from filters.kernels import buffers, decode, encode, jit, mix64, to_arrow
+
+SHINGLE = 5  # characters; see docs: 5 Japanese characters are two to three words
+PERMUTATIONS = 112
+_B = np.uint64(0x9E3779B97F4A7C15)
+_EMPTY = np.uint32(0xFFFFFFFF)
+
+
+def permutations(count: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Multipliers (odd) and addends of `count` permutations x → a·x + b mod 2^32, as uint32[count] each."""
+    random = np.random.Generator(np.random.PCG64(seed))
+    a = random.integers(0, 1 << 31, count, np.uint32) * np.uint32(2) + np.uint32(1)
+    return a, random.integers(0, 1 << 32, count, np.uint32)
+
+
+@jit
+def _key_codes(data, start, end, first, starts, expansions, codes):
+    m = 0
+    i = start
+    while i < end:
+        cp, i = decode(data, i)
+        if cp < u.TABLE_SIZE:
+            cp = first[cp]
+            if cp < 0:
+                if cp < -1:
+                    for e in range(starts[-2 - cp], starts[-1 - cp]):
+                        codes[m] = expansions[e]
+                        m += 1
+                continue
+        codes[m] = cp
+        m += 1
+    return m
+
+
+@jit
+def _signatures(data, offsets, first, starts, expansions, widest, a, b, shingle):
+    n = len(offsets) - 1
+    count = len(a)
+    signatures = np.full((n, count), _EMPTY, np.uint32)
+    exact = np.zeros(n, np.uint64)
+    lengths = np.zeros(n, np.int32)
+    longest = 0
+    for d in range(n):
+        longest = max(longest, offsets[d + 1] - offsets[d])
+    codes = np.empty(longest * widest + 8, np.int32)
+    hashes = np.empty(longest * widest + 8, np.uint32)
+    drop = np.uint64(1)
+    for _ in range(shingle):
+        drop *= _B
+    for d in range(n):
+        m = _key_codes(data, offsets[d], offsets[d + 1], first, starts, expansions, codes)
+        lengths[d] = m
+        whole = np.uint64(m)
+        rolling = np.uint64(0)
+        for i in range(m):
+            whole = (whole + np.uint64(codes[i])) * _B
+            whole ^= whole >> np.uint64(29)
+            rolling = rolling * _B + np.uint64(codes[i])
+            if i >= shingle:
+                rolling -= drop * np.uint64(codes[i - shingle])
+            if i >= shingle - 1:
+                hashes[i - shingle + 1] = np.uint32(mix64(rolling) >> np.uint64(32))
+        exact[d] = mix64(whole)
+        total = m - shingle + 1
+        if total > 0:
+            _minima(hashes, total, a, b, signatures[d])
+    return signatures, exact, lengths
+
+
+@jit
+def _minima(hashes, total, a, b, out):
+    # Eight shingles at a time against every permutation: the minima are loaded and stored once for eight. numba promotes
+    # uint32 * uint32 to 64 bits, so without the casts nothing would wrap and the estimates would be biased.
+    for j in range(0, total - 7, 8):
+        h0, h1, h2, h3 = hashes[j], hashes[j + 1], hashes[j + 2], hashes[j + 3]
+        h4, h5, h6, h7 = hashes[j + 4], hashes[j + 5], hashes[j + 6], hashes[j + 7]
+        for k in range(len(a)):
+            m, c = a[k], b[k]
+            low = min(min(np.uint32(m * h0 + c), np.uint32(m * h1 + c)), min(np.uint32(m * h2 + c), np.uint32(m * h3 + c)))
+            high = min(min(np.uint32(m * h4 + c), np.uint32(m * h5 + c)), min(np.uint32(m * h6 + c), np.uint32(m * h7 + c)))
+            out[k] = min(out[k], min(low, high))
+    for j in range(total - total % 8, total):
+        for k in range(len(a)):
+            out[k] = min(out[k], np.uint32(a[k] * hashes[j] + b[k]))
+
+
+def signatures(data: np.ndarray, offsets: np.ndarray, count: int = PERMUTATIONS, seed: int = 1, shingle: int = SHINGLE):
+    """MinHash signatures of n documents: `(signatures, exact, lengths)`.
+
+    `signatures`: uint32[n, count], the minimum of every permutation over the key's character n-grams, all ones where the key is
+    shorter than `shingle`. `exact`: uint64[n], a hash of the whole key. `lengths`: int32[n], characters of the key.
+    """
+    table = u.folding()
+    a, b = permutations(count, seed)
+    widest = int(np.diff(table.starts).max(initial=1))
+    widest = 1 if not _may_expand(data, table) else widest
+    return _signatures(data, offsets, table.first, table.starts, table.expansions, widest, a, b, shingle)
+
+
+@jit
+def _expands(data, first):
+    i = 0
+    end = len(data)
+    while i < end:
+        b = data[i]
+        if b < 0x80:
+            i += 1
+            continue
+        if 0xE3 <= b <= 0xE9 and not (b == 0xE3 and 0x88 <= data[i + 1] <= 0x8F):
+            i += 3
+            continue
+        cp, i = decode(data, i)
+        if cp < u.TABLE_SIZE and first[cp] < -1:
+            return True
+    return False
+
+
+def _may_expand(data, table) -> bool:
+    """Whether any character becomes several in the key, so that scratch has to be larger than the text."""
+    return bool(_expands(data, table.first))
+
+
+@jit
+def _keys(data, offsets, first, starts, expansions, widest):
+    n = len(offsets) - 1
+    out = np.empty(len(data) * widest + 16, np.uint8)
+    new_offsets = np.zeros(n + 1, np.int64)
+    longest = 0
+    for d in range(n):
+        longest = max(longest, offsets[d + 1] - offsets[d])
+    codes = np.empty(longest * widest + 8, np.int32)
+    o = 0
+    for d in range(n):
+        for i in range(_key_codes(data, offsets[d], offsets[d + 1], first, starts, expansions, codes)):
+            o = encode(out, o, codes[i])
+        new_offsets[d + 1] = o
+    return out[:o], new_offsets
+
+
+def key(column: pl.Series) -> pl.Series:
+    """The key itself as text, for looking at and for tests; the build hashes it without writing it out."""
+    data, offsets = buffers(column)
+    table = u.folding()
+    out, new_offsets = _keys(data, offsets, table.first, table.starts, table.expansions, int(np.diff(table.starts).max()) * 2)
+    return pl.Series(column.name, to_arrow(out, new_offsets))

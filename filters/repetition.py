@@ -1,0 +1,279 @@
+"""Repetition inside a document: lines, paragraphs, character n-grams and how far they compress it.
+
+Definitions follow Gopher (Rae et al. 2021, arXiv:2112.11446, table A1) with n-grams of *characters*, spaces left out, as
+Swallow uses them for Japanese (arXiv:2404.17733): words would need a segmenter and change with its dictionary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from filters import unicode as u
+from filters.kernels import class_of, decode, inline, jit, mix64, slots_for, utf8_length
+
+TOP_SIZES = (2, 3, 4)
+DUPLICATE_SIZES = (5, 6, 7, 8, 9, 10)
+# n-grams are counted over at most this many visible characters of a document, so that scratch memory is bounded.
+WINDOW = 1 << 20
+
+COUNTERS = (
+    "n_line_total",
+    "n_line_chars",
+    "n_duplicate_lines",
+    "n_duplicate_line_chars",
+    "n_paragraphs",
+    "n_duplicate_paragraphs",
+    "n_duplicate_paragraph_chars",
+    "n_window",  # visible characters looked at
+    "n_window_bytes",
+    "n_lz_bytes",  # bytes that a greedy LZ77 parse of the window takes
+    *(f"n_top_{n}gram" for n in TOP_SIZES),  # characters of the most frequent n-gram
+    *(f"n_duplicate_{n}gram" for n in DUPLICATE_SIZES),  # characters covered by n-grams seen before
+)
+_WINDOW_AT = COUNTERS.index("n_window")
+_TOP_AT = COUNTERS.index("n_top_2gram")
+_DUPLICATE_AT = COUNTERS.index("n_duplicate_5gram")
+_MATCH_COST = 3  # bytes of a back reference: a token and a 16-bit distance, as in LZ4
+_B = np.uint64(0x9E3779B97F4A7C15)
+_SPREAD = np.uint64(0xD6E8FEB86659FD93)
+
+
+@inline
+def _seen(table, mask, key):
+    """Insert `key` (non-zero) into the open-addressing set `table`; True if it was there already."""
+    s = np.int64(mix64(key)) & mask
+    while table[s] != 0:
+        if table[s] == key:
+            return True
+        s = (s + 1) & mask
+    table[s] = key
+    return False
+
+
+@jit
+def _repetition(data, offsets, classes, wanted):
+    n = len(offsets) - 1
+    out = np.zeros((n, len(COUNTERS)), np.int32)
+    longest = 0
+    for d in range(n):
+        longest = max(longest, offsets[d + 1] - offsets[d])
+    capacity = min(longest, WINDOW) + 16
+    codes = np.empty(capacity, np.int32)
+    h = np.empty(capacity, np.uint64)
+    positions = np.empty(capacity, np.int32)
+    slot_of = np.empty(capacity, np.int32)
+    before = np.empty(capacity, np.int32)
+    table = np.empty(slots_for(capacity), np.int32)
+    tally = np.empty(slots_for(2 * capacity), np.int32)
+    exact = np.empty(slots_for(capacity), np.int32)
+    for d in range(n):
+        row = out[d]
+        m = _lines_and_window(data, offsets[d], offsets[d + 1], classes, codes, row)
+        row[_WINDOW_AT] = m
+        size = 0
+        for i in range(m):
+            size += utf8_length(codes[i])
+        row[_WINDOW_AT + 1] = size
+        if m >= 2:
+            _grams(codes, m, h, positions, slot_of, before, table, tally, exact, wanted, row)
+        else:
+            row[_WINDOW_AT + 2] = size
+    return out
+
+
+@jit
+def _lines_and_window(data, start, end, classes, codes, row):
+    """Count repeated lines and paragraphs; copy the visible characters to `codes` and return how many."""
+    newlines = 1
+    for i in range(start, end):
+        newlines += data[i] == 10
+    mask = slots_for(newlines) - 1
+    lines = np.zeros(mask + 1, np.uint64)
+    paragraphs = np.zeros(mask + 1, np.uint64)
+    m = 0
+    line_hash, line_chars = np.uint64(0), 0
+    paragraph_hash, paragraph_chars = np.uint64(0), 0
+    i = start
+    while i <= end:
+        if i < end:
+            cp, i = decode(data, i)
+        else:
+            cp, i = np.int32(10), end + 1
+        if cp == 10:
+            if line_chars:
+                row[0] += 1
+                row[1] += line_chars
+                if _seen(lines, mask, line_hash | np.uint64(1)):
+                    row[2] += 1
+                    row[3] += line_chars
+                paragraph_hash = (paragraph_hash + line_hash) * _B + np.uint64(1)
+                paragraph_chars += line_chars
+            if (line_chars == 0 or i > end) and paragraph_chars:
+                row[4] += 1
+                if _seen(paragraphs, mask, paragraph_hash | np.uint64(1)):
+                    row[5] += 1
+                    row[6] += paragraph_chars
+                paragraph_hash, paragraph_chars = np.uint64(0), 0
+            line_hash, line_chars = np.uint64(0), 0
+            continue
+        k = class_of(classes, cp)
+        if k == u.SPACE or k == u.CONTROL:
+            continue
+        line_hash = (line_hash + np.uint64(cp)) * _B
+        line_chars += 1
+        # A drawn rule (-----) is not repetition of phrases: a run counts as three characters; `longest_run` measures runs.
+        if m < WINDOW and not (m >= 3 and codes[m - 1] == cp and codes[m - 2] == cp and codes[m - 3] == cp):
+            codes[m] = cp
+            m += 1
+    return m
+
+
+@inline
+def _roll(codes, m, size, power, h, positions, count):
+    """Extend the hash of every (size - 1)-gram still in play by one character; returns how many positions have room for it."""
+    while count > 0 and positions[count - 1] + size > m:
+        count -= 1
+    for p in range(count):
+        i = positions[p]
+        h[i] += np.uint64(codes[i + size - 1]) * power
+    return count
+
+
+@inline
+def _keep_repeated(positions, slot_of, tally, count):
+    kept = 0
+    for p in range(count):
+        positions[kept] = positions[p]
+        kept += tally[slot_of[p]] > 1
+    return kept
+
+
+@inline
+def _slot(table, mask, h, i):
+    """Where the hash of position `i` stands in `table`, or the empty slot where it belongs."""
+    s = np.int64((h[i] * _SPREAD) >> np.uint64(20)) & mask
+    while table[s] >= 0 and h[table[s]] != h[i]:
+        s = (s + 1) & mask
+    return s
+
+
+@inline
+def _top_count(h, positions, slot_of, tally, count, most, fullest, table, exact):
+    """How often the most frequent n-gram occurs, given the tallies of slots, which different n-grams may share."""
+    first = -1
+    same = 0
+    for p in range(count):
+        if slot_of[p] == fullest:
+            if first < 0:
+                first = positions[p]
+            same += h[positions[p]] == h[first]
+    if same == most:
+        return same
+    # The fullest slot is shared: count whole hashes in every slot that could hold something more frequent.
+    candidates = 0
+    for p in range(count):
+        candidates += tally[slot_of[p]] > same
+    slots = slots_for(candidates)
+    table[:slots] = -1
+    for p in range(count):
+        if tally[slot_of[p]] > same:
+            s = _slot(table, slots - 1, h, positions[p])
+            if table[s] < 0:
+                table[s] = positions[p]
+                exact[s] = 0
+            exact[s] += 1
+            same = max(same, exact[s])
+    return same
+
+
+@jit
+def _grams(codes, m, h, positions, slot_of, before, table, tally, exact, wanted, row):
+    """Top and duplicate n-grams for n = 2 … 10.
+
+    An n-gram can only be repeated where its (n-1)-gram is, so each size looks only at the positions that the size before it
+    left: after the first sizes that is a small part of ordinary text. For n < 6, tallies of hash slots, kept without a branch,
+    decide which positions stay (too many at worst); what is reported is always counted over whole hashes.
+    """
+    for i in range(m):
+        positions[i] = i
+        before[i] = -1
+        h[i] = np.uint64(codes[i])
+    count = m
+    power = np.uint64(1)
+    for size in range(2, 11):
+        power *= _B
+        count = _roll(codes, m, size, power, h, positions, count)
+        if size > 5 and not wanted[size]:
+            continue
+        if size < 6:
+            slots = slots_for(2 * count)
+            shift = np.uint64(64)
+            width = slots
+            while width > 1:
+                shift -= np.uint64(1)
+                width >>= 1
+            tally[:slots] = 0
+            most = np.int32(0)
+            fullest = np.int32(-1)
+            for p in range(count):
+                s = np.int32((h[positions[p]] * _SPREAD) >> shift)
+                slot_of[p] = s
+                t = tally[s] + np.int32(1)
+                tally[s] = t
+                if t > most:
+                    most = t
+                    fullest = s
+            if most < 2:
+                break
+            if size < 5:
+                top = _top_count(h, positions, slot_of, tally, count, most, fullest, table, exact)
+                row[_TOP_AT + size - 2] = min(top * size, m) if top > 1 else 0
+                count = _keep_repeated(positions, slot_of, tally, count)
+                continue
+            count = _keep_repeated(positions, slot_of, tally, count)
+        slots = slots_for(count)
+        table[:slots] = -1
+        covered = 0
+        covered_to = 0
+        for p in range(count):
+            i = positions[p]
+            s = _slot(table, slots - 1, h, i)
+            slot_of[p] = s
+            if table[s] < 0:
+                exact[s] = 1
+            else:
+                exact[s] += 1
+                covered += i + size - max(i, covered_to)
+                covered_to = i + size
+                if size == 5:
+                    before[i] = table[s]
+            table[s] = i
+        row[_DUPLICATE_AT + size - 5] = covered
+        if covered == 0:
+            break
+        count = _keep_repeated(positions, slot_of, exact, count)
+    # Greedy LZ77 parse with the 5-gram matches already found: literals cost their UTF-8 bytes, a match _MATCH_COST.
+    cost = 0
+    i = 0
+    while i < m:
+        j = before[i]
+        if j >= 0:
+            length = 5
+            while i + length < m and codes[j + length] == codes[i + length]:
+                length += 1
+            cost += _MATCH_COST
+            i += length
+        else:
+            cost += utf8_length(codes[i])
+            i += 1
+    row[_WINDOW_AT + 2] = cost
+
+
+def count(data: np.ndarray, offsets: np.ndarray, columns: Iterable[str] = COUNTERS) -> dict[str, np.ndarray]:
+    """The counters named by `columns` for n documents: int32[n] each. Sizes of n-gram that are not asked for are not counted."""
+    columns = [name for name in COUNTERS if name in set(columns)]
+    wanted = np.array([f"n_duplicate_{size}gram" in columns for size in range(11)])
+    matrix = _repetition(data, offsets, u.character_classes(), wanted)
+    return {name: matrix[:, COUNTERS.index(name)] for name in columns}
