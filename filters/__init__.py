@@ -1,9 +1,9 @@
 """Measures of Japanese text, usable alone in a notebook.
 
-    >>> import polars as pl, filters
-    >>> frame = pl.DataFrame({"text": ["吾輩は猫である。名前はまだ無い。"]})
-    >>> filters.measure_frame(frame, ["sentences", "hiragana_share"]).row(0)[1:]
-    (2, 0.4375)
+>>> import polars as pl, filters
+>>> frame = pl.DataFrame({"text": ["吾輩は猫である。名前はまだ無い。"]})
+>>> filters.measure_frame(frame, ["sentences", "hiragana_share"]).row(0)[1:]
+(2, 0.4375)
 """
 
 from filters import japanese as japanese

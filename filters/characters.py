@@ -29,9 +29,21 @@ COUNTERS = (
 SHORT_LINE = 10  # visible characters; HojiChar's DiscardTooManyShortLines uses the same length
 
 _AT = {name: i for i, name in enumerate(COUNTERS)}
-(_CHARS, _VISIBLE, _REPLACEMENT, _URL, _LINES, _ENDED, _ELLIPSIS, _BULLET, _SHORT, _SENTENCES, _PROSE, _LONGEST_SENTENCE, _LONGEST_RUN) = (
-    range(u.CLASS_COUNT, len(COUNTERS))
-)
+(
+    _CHARS,
+    _VISIBLE,
+    _REPLACEMENT,
+    _URL,
+    _LINES,
+    _ENDED,
+    _ELLIPSIS,
+    _BULLET,
+    _SHORT,
+    _SENTENCES,
+    _PROSE,
+    _LONGEST_SENTENCE,
+    _LONGEST_RUN,
+) = range(u.CLASS_COUNT, len(COUNTERS))
 BULLETS = np.array(sorted(ord(c) for c in "・■□●○◎◆◇★☆※▼▲▽△►▶‣•·◦*-+＊－→⇒》≫"), np.int32)
 
 
@@ -48,6 +60,7 @@ def _count(data, offsets, classes, bullets):
         previous, run, longest_run = np.int32(-1), 0, 1
         last_class = ended = -1  # class of the last visible character; `visible` after the last sentence end
         dots = 0
+        url_end = offsets[d]
         while i <= end:
             if i < end:
                 cp, i = decode(data, i)
@@ -117,15 +130,23 @@ def _count(data, offsets, classes, bullets):
                 dots = 0
                 if k == u.SYMBOL and cp == 0xFFFD:
                     row[_REPLACEMENT] += 1
-                elif cp == 58 and i + 1 < end and data[i] == 47 and data[i + 1] == 47:
+                elif cp == 58 and i > url_end and i + 1 < end and data[i] == 47 and data[i + 1] == 47:
                     j = i - 2
                     while j >= offsets[d] and j > i - 7 and 97 <= (data[j] | 0x20) <= 122:
                         j -= 1
                     start = j + 1
                     j = i
-                    while j < end and 0x21 <= data[j] < 0x7F and data[j] != 34 and data[j] != 60 and data[j] != 62 and data[j] != 41:
+                    while (
+                        j < end
+                        and 0x21 <= data[j] < 0x7F
+                        and data[j] != 34
+                        and data[j] != 60
+                        and data[j] != 62
+                        and data[j] != 41
+                    ):
                         j += 1
                     row[_URL] += j - start
+                    url_end = j
             last_class = k
             if is_end:
                 length = visible - sentence_mark

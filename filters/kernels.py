@@ -6,6 +6,8 @@ on first use and cached beside this file (or in the user's cache folder where th
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba as nb
 import numpy as np
 import pyarrow as pa
@@ -121,7 +123,7 @@ def slots_for(n):
     return size
 
 
-def buffers(column) -> tuple[np.ndarray, np.ndarray]:
+def buffers(column: Any) -> tuple[np.ndarray, np.ndarray]:
     """`(data, offsets)` of a text column without copying: uint8 bytes, int64[n + 1] offsets into them.
 
     Takes a pyarrow (Large)StringArray, ChunkedArray or a polars Series. Nulls read as empty text.
@@ -144,4 +146,6 @@ def buffers(column) -> tuple[np.ndarray, np.ndarray]:
 
 def to_arrow(data: np.ndarray, offsets: np.ndarray) -> pa.LargeStringArray:
     """The Arrow column over `data` and `offsets`, without copying. The bytes must be valid UTF-8."""
-    return pa.LargeStringArray.from_buffers(len(offsets) - 1, pa.py_buffer(np.ascontiguousarray(offsets, np.int64)), pa.py_buffer(data))
+    return pa.LargeStringArray.from_buffers(
+        len(offsets) - 1, pa.py_buffer(np.ascontiguousarray(offsets, np.int64)), pa.py_buffer(data)
+    )

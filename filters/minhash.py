@@ -97,7 +97,9 @@ def _minima(hashes, total, a, b, out):
             out[k] = min(out[k], np.uint32(a[k] * hashes[j] + b[k]))
 
 
-def signatures(data: np.ndarray, offsets: np.ndarray, count: int = PERMUTATIONS, seed: int = 1, shingle: int = SHINGLE):
+def signatures(
+    data: np.ndarray, offsets: np.ndarray, count: int = PERMUTATIONS, seed: int = 1, shingle: int = SHINGLE
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """MinHash signatures of n documents: `(signatures, exact, lengths)`.
 
     `signatures`: uint32[n, count], the minimum of every permutation over the key's character n-grams, all ones where the key is
@@ -128,7 +130,7 @@ def _expands(data, first):
     return False
 
 
-def _may_expand(data, table) -> bool:
+def _may_expand(data: np.ndarray, table: u.Mapping) -> bool:
     """Whether any character becomes several in the key, so that scratch has to be larger than the text."""
     return bool(_expands(data, table.first))
 

@@ -30,7 +30,7 @@ def phrases(name: str) -> tuple[str, ...]:
 def count(data: np.ndarray, offsets: np.ndarray, columns: tuple[str, ...] = COUNTERS) -> dict[str, np.ndarray]:
     """Matches of every list and the characters they cover: int32[n] each. Overlapping phrases count once, the longest first."""
     column = pl.Series("text", to_arrow(data, offsets))
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for name in LISTS:
         if not {f"n_{name}_phrases", f"n_{name}_phrase_chars"} & set(columns):
             continue

@@ -82,7 +82,9 @@ def compute(
     wanted = {column for m in chosen for column in m.columns} | set(context)
     found = dict(given or {})
     found |= _counters(data, offsets, wanted - set(found))
-    columns = {name: pl.Series(name, found[name]) for name in found if name in wanted}
+    # Without the type, a column of strings with no rows would be one of Python objects.
+    types = {name: pl.String if values.dtype == object else None for name, values in found.items() if name in wanted}
+    columns = {name: pl.Series(name, found[name], dtype=dtype) for name, dtype in types.items()}
     if "text" in wanted:
         columns["text"] = pl.Series("text", to_arrow(data, offsets))
     frame = pl.DataFrame(columns) if columns else pl.DataFrame({"_": np.zeros(len(offsets) - 1, np.int8)})
@@ -95,5 +97,8 @@ def measure_frame(frame: pl.DataFrame, names: Sequence[str] | None = None, text:
     The text is measured as it is: normalise it first (`filters.normalise`) for the numbers a build would give.
     """
     data, offsets = buffers(frame[text])
-    given: Counters = {"n_boilerplate_lines": np.zeros(len(frame), np.int32), "n_boilerplate_chars": np.zeros(len(frame), np.int32)}
+    given: Counters = {
+        "n_boilerplate_lines": np.zeros(len(frame), np.int32),
+        "n_boilerplate_chars": np.zeros(len(frame), np.int32),
+    }
     return frame.hstack(compute(data, offsets, list(MEASURES) if names is None else names, given))

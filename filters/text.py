@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -39,6 +39,12 @@ def _mapped(cp, first):
     return first[cp] if cp < u.TABLE_SIZE else cp
 
 
+@inline
+def _is_mark(cp, kind):
+    """Whether NFC may reorder a combining mark that follows `cp`, or compose `cp` with what precedes it."""
+    return cp < u.TABLE_SIZE and kind[cp] >= u.COMPOSING or cp == u.MARK_DAKUTEN or cp == u.MARK_HANDAKUTEN
+
+
 @jit
 def _normalise(data, starts, ends, first, expansion_starts, expansions, kind, voiced, capacity, line_capacity):
     n = len(starts)
@@ -60,18 +66,18 @@ def _normalise(data, starts, ends, first, expansion_starts, expansions, kind, vo
             offsets[d + 1] = o
             continue
         # One character grows to at most twice its bytes, save by an expansion, which is checked where it happens.
-        if o + 2 * (end - start) + 64 > capacity:
+        if o + 2 * (end - start) + 64 > capacity or line_count + 2 > line_capacity:
             return out, offsets, lines, first_line, invalid, flags, False
         doc_start = o
         line_start = o  # where the current line begins in `out`
         content_end = o  # after the last character of the line that is not a space
-        previous = 0  # last code point written in this line
+        previous: Any = 0  # last code point written in this line
         i = start
         while i < end:
             b = data[i]
             if b >= 0xE3 and b <= 0xED:
                 # Kana, CJK punctuation, Han, Hangul: three bytes each.
-                cp = ((np.int32(b) & 0x0F) << 12) | ((np.int32(data[i + 1]) & 0x3F) << 6) | (np.int32(data[i + 2]) & 0x3F)
+                cp: Any = ((np.int32(b) & 0x0F) << 12) | ((np.int32(data[i + 1]) & 0x3F) << 6) | (np.int32(data[i + 2]) & 0x3F)
                 if kind[cp] == 0:
                     out[o] = b
                     out[o + 1] = data[i + 1]
@@ -90,12 +96,16 @@ def _normalise(data, starts, ends, first, expansion_starts, expansions, kind, vo
                     content_end = o
                     previous = cp
                     continue
-            k = kind[cp] if cp < u.TABLE_SIZE else np.uint8(0)
+            k = np.uint8(0)
+            if cp < u.TABLE_SIZE:
+                k = kind[cp]
+            elif 0x2F800 <= cp <= 0x2FA1D:  # compatibility Han: canonically other characters
+                flags[d] = _NEED_NFC
             if cp == 10 or k == u.BREAK:
                 o = content_end
                 # A run of empty lines becomes one; none stands at the beginning.
                 if o > line_start or o > doc_start and not (o - doc_start >= 2 and out[o - 2] == 10):
-                    if line_count + 2 > line_capacity:
+                    if line_count + 3 > line_capacity:  # this line, the last of the document and the end of all
                         return out, offsets, lines, first_line, invalid, flags, False
                     out[o] = 10
                     o += 1
@@ -112,16 +122,22 @@ def _normalise(data, starts, ends, first, expansion_starts, expansions, kind, vo
                     content_end = o
                     previous = voiced[previous - 0x3000, column]
                     continue
+                if _is_mark(previous, kind):
+                    flags[d] = _NEED_NFC
                 cp = first[cp]
             elif k == u.DASH:
                 cp = first[cp]
-                if _is_katakana(previous) and i < end:
-                    following, _ = decode(data, i)
-                    following = _mapped(following, first)
+                if _is_katakana(previous):
+                    following, j = np.int32(u.REMOVE), i
+                    while following == u.REMOVE and j < end:
+                        following, j = decode(data, j)
+                        following = _mapped(following, first)
+                    if following < u.REMOVE:
+                        following = expansions[expansion_starts[-2 - following]]
                     if _is_katakana(following):
                         cp = u.PROLONGED
             elif k == u.COMPOSING or k == u.STACKING:
-                if k == u.COMPOSING or previous < u.TABLE_SIZE and kind[previous] >= u.COMPOSING:
+                if k == u.COMPOSING or _is_mark(previous, kind):
                     flags[d] = _NEED_NFC
                 cp = first[cp]
             elif k == u.CHANGED:
@@ -129,6 +145,8 @@ def _normalise(data, starts, ends, first, expansion_starts, expansions, kind, vo
                 if cp < -1:
                     if o + 2 * (end - i) + 128 > capacity:
                         return out, offsets, lines, first_line, invalid, flags, False
+                    if _is_mark(expansions[expansion_starts[-2 - cp]], kind):
+                        flags[d] = _NEED_NFC
                     for e in range(expansion_starts[-2 - cp], expansion_starts[-1 - cp]):
                         o = encode(out, o, expansions[e])
                         previous = expansions[e]

@@ -12,6 +12,7 @@ The tables come from Python's own `unicodedata`, so they follow the interpreter'
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -44,7 +45,9 @@ _SENTENCE_ENDS = set("。．！？!?｡‼⁇⁈⁉")
 _SPACES = set("\t\u3000\u00a0\u1680\u202f\u205f ") | {chr(c) for c in range(0x2000, 0x200B)}
 _LINE_BREAKS = set("\x0b\x0c\x85\u2028\u2029")
 # Zero-width joiners and variation selectors are left alone: emoji and Indic scripts need them.
-_REMOVED_FORMAT = {0x00AD, 0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF, 0x180E} | set(range(0x202A, 0x202F)) | set(range(0x2066, 0x206A))
+_REMOVED_FORMAT = (
+    {0x00AD, 0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF, 0x180E} | set(range(0x202A, 0x202F)) | set(range(0x2066, 0x206A))
+)
 _WAVES = {0xFF5E, 0x223C, 0x223E, 0x3030}
 _HYPHENS = {0x2010, 0x2011, 0x2212, 0xFE63, 0xFF0D, 0x207B, 0x208B} - {0x207B, 0x208B}
 HORIZONTAL_BAR = 0x2015
@@ -130,7 +133,18 @@ def _is_ligature_or_radical(cp: int) -> bool:
 
 
 # Compatibility decompositions that only undo a width, a font or a position and never change what is read.
-_ALWAYS_FOLDED = {"<wide>", "<narrow>", "<vertical>", "<noBreak>", "<font>", "<initial>", "<medial>", "<final>", "<isolated>", "<small>"}
+_ALWAYS_FOLDED = {
+    "<wide>",
+    "<narrow>",
+    "<vertical>",
+    "<noBreak>",
+    "<font>",
+    "<initial>",
+    "<medial>",
+    "<final>",
+    "<isolated>",
+    "<small>",
+}
 
 
 def _cleaned(c: str, compatibility: Compatibility) -> str:
@@ -165,12 +179,16 @@ def _cleaned(c: str, compatibility: Compatibility) -> str:
         return c
     tag = decomposition.split()[0]
     if tag[0] != "<":
-        return unicodedata.normalize("NFC", c)
-    if compatibility == "expand" or tag in _ALWAYS_FOLDED or _is_ligature_or_radical(cp):
+        folded = unicodedata.normalize("NFC", c)
+    elif compatibility == "expand" or _is_ligature_or_radical(cp):
         folded = unicodedata.normalize("NFKC", c)
-        # An expansion may itself hold a character of the families above (﹣, ～ in vertical forms).
-        return "".join(_cleaned(x, compatibility) if x != c else x for x in folded)
-    return c
+    elif tag in _ALWAYS_FOLDED:
+        # One step only: ￣ becomes ¯, which NFKC would take apart into a space and a combining mark.
+        folded = unicodedata.normalize("NFC", "".join(chr(int(x, 16)) for x in decomposition.split()[1:]))
+    else:
+        return c
+    # What comes out may itself be a character of the families above (﹣, ～ in vertical forms).
+    return "".join(_cleaned(x, compatibility) if x != c else x for x in folded)
 
 
 def _folded(c: str) -> str:
@@ -184,10 +202,10 @@ def _folded(c: str) -> str:
     return "".join(out)
 
 
-def _mapping(target) -> Mapping:
+def _mapping(target: Callable[[str], str]) -> Mapping:
     first = np.arange(TABLE_SIZE, dtype=np.int32)
     kind = np.zeros(TABLE_SIZE, np.uint8)
-    starts, expansions = [0], []
+    starts, expansions = [0], list[int]()
     for cp in range(TABLE_SIZE):
         if 0xD800 <= cp <= 0xDFFF:
             continue
@@ -216,16 +234,16 @@ def normalisation(compatibility: Compatibility = "keep") -> Mapping:
     kind = table.kind
     for cp in (MARK_DAKUTEN, MARK_HANDAKUTEN, 0x309B, 0x309C, 0xFF9E, 0xFF9F):
         kind[cp] = VOICING
-    for cp in PROLONGED_LOOKALIKES:
-        kind[cp] = DASH
+    kind[np.isin(table.first, PROLONGED_LOOKALIKES)] = DASH
     seconds = {0x1161 + i for i in range(0x11C2 - 0x1161 + 1)}
     for cp in range(TABLE_SIZE):
         parts = unicodedata.decomposition(chr(cp)).split()
         if len(parts) == 2 and parts[0][0] != "<":
             seconds.add(int(parts[1], 16))
     for cp in range(0x300, TABLE_SIZE):
-        if cp not in (MARK_DAKUTEN, MARK_HANDAKUTEN) and (cp in seconds or unicodedata.combining(chr(cp))):
-            kind[cp] = COMPOSING if cp in seconds else STACKING
+        new = int(table.first[cp])  # what matters is the character written; of an expansion the kernel looks at the first one
+        if new >= 0 and kind[cp] != VOICING and (new in seconds or unicodedata.combining(chr(new))):
+            kind[cp] = COMPOSING if new in seconds else STACKING
     for c in _LINE_BREAKS:
         kind[ord(c)] = BREAK
     return table

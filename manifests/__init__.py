@@ -1,0 +1,1 @@
+"""Manifests, presets and embedded samples: data only."""

@@ -1,0 +1,179 @@
+"""`python -m pipeline.build MANIFEST`: from raw material to sharded Parquet."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from importlib.resources import as_file
+from pathlib import Path
+from typing import Any
+
+import click
+from filelock import FileLock, Timeout
+from rich.console import Console
+
+from pipeline.errors import BuildError, SeimaiError, UsageError, explain_os_error
+from pipeline.files import human, remove_temporaries
+from pipeline.manifest import Manifest, folder, load
+from pipeline.plan import Plan
+from pipeline.report.summary import next_lines, print_plan, print_summary
+from pipeline.sources.stream import InputFile, resolve
+
+_MARK = ".seimai"
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("manifest", metavar="MANIFEST")
+@click.option("--input", "inputs", multiple=True, metavar="PATH|URL", help="Raw input: a path, glob or URL; may be repeated.")
+@click.option("--download", is_flag=True, help="Fetch the manifest's raw corpus first (resumable) and build from it.")
+@click.option("--out", type=click.Path(path_type=Path), help="Output folder.  [default: corpora/<name>]")
+@click.option("--work", type=click.Path(path_type=Path), help="Folder for intermediates.  [default: <out>/.seimai/work]")
+@click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: one per core]")
+@click.option("--scheduler", metavar="tcp://HOST:PORT", help="Address of a running Dask scheduler, over shared storage.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Read only the first N records.")
+@click.option("--plan", "plan_only", is_flag=True, help="Show what is done, what would be done and how large, then stop.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override any manifest key, e.g. rules.chars.at_least=100."
+)
+@click.option("--keep-going", is_flag=True, help="Build from what could be read of a damaged input.")
+def main(
+    manifest: str,
+    inputs: tuple[str, ...],
+    download: bool,
+    out: Path | None,
+    work: Path | None,
+    workers: int | None,
+    scheduler: str | None,
+    limit: int | None,
+    plan_only: bool,
+    overrides: tuple[str, ...],
+    keep_going: bool,
+) -> None:
+    """Build the corpus of MANIFEST, the name of one under manifests/ or a path to a TOML file.
+
+    With no raw corpus at hand it builds the embedded sample. Exit code 0: done; 1: the build failed (run the same command
+    again to go on); 2: wrong usage or manifest.
+    """
+    console, errors = Console(), Console(stderr=True)
+    try:
+        if download and inputs:
+            raise UsageError("--download and --input exclude one another")
+        if scheduler and workers:
+            raise UsageError("--workers is for the local cluster; a scheduler has the workers that were started for it")
+        resolved = load(manifest, overrides)
+        out = (out or Path("corpora") / resolved.name).expanduser()
+        work = work.expanduser() / resolved.name if work else out / _MARK / "work"
+        _check_out(out)
+        if download and not plan_only:
+            _download(resolved, console)
+        plan = Plan(resolved, tuple(_inputs(resolved, list(inputs), download, console)), out.absolute(), work.absolute(), limit)
+        if plan_only:
+            print_plan(console, plan)
+            return
+        _build(plan, workers, scheduler, keep_going, console)
+    except SeimaiError as error:
+        errors.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        if os.environ.get("SEIMAI_TRACEBACK") and error.__cause__:
+            raise
+        sys.exit(error.exit_code)
+    except OSError as error:
+        errors.print(
+            f"error: {explain_os_error(error, 'building')}", style="red", highlight=False, markup=False, soft_wrap=True
+        )
+        sys.exit(1)
+    except KeyboardInterrupt:
+        errors.print("interrupted; run the same command again to go on", highlight=False)
+        sys.exit(130)
+
+
+def _check_out(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is a file, not a folder")
+    if out.is_dir() and any(out.iterdir()) and not (out / _MARK).is_dir():
+        raise UsageError(f"--out {out} is not empty and was not made by Seimai; choose another folder or empty it yourself")
+
+
+def _raw_path(manifest: Manifest) -> Path | None:
+    """Where --download puts the raw corpus, and where a later build looks for it."""
+    return Path("raw") / manifest.name / manifest.source.url.rsplit("/", 1)[-1] if manifest.source.url else None
+
+
+def _download(manifest: Manifest, console: Console) -> None:
+    from pipeline.sources.download import download
+
+    target = _raw_path(manifest)
+    if target is None or manifest.source.url is None:
+        raise UsageError(f"manifest {manifest.name} has no source.url to download from")
+    download(manifest.source.url, target, console)
+
+
+def _inputs(manifest: Manifest, inputs: list[str], download: bool, console: Console) -> list[InputFile]:
+    if inputs:
+        return resolve(inputs)
+    raw = _raw_path(manifest)
+    if raw is not None and (raw.is_file() or download):
+        return resolve([str(raw)]) if raw.is_file() else resolve([manifest.source.url or ""])
+    if manifest.source.sample is None:
+        raise UsageError(
+            f"manifest {manifest.name} has no embedded sample: name the raw corpus with --input, or fetch it with --download"
+        )
+    with as_file(folder() / "samples" / manifest.source.sample) as path:
+        if not path.is_file():
+            raise UsageError(f"source.sample = {manifest.source.sample!r}: there is no such file under manifests/samples/")
+        more = f", or --download to fetch {manifest.source.url}" if manifest.source.url else ""
+        console.print(
+            f"no raw corpus at hand: building the embedded sample ({human(path.stat().st_size)}). "
+            f"For the real thing: --input PATH|URL{more}",
+            style="bold", highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
+        # The sample's content is its version's; its time of installation says nothing.
+        file = resolve([str(path)])[0]
+        return [InputFile(file.name, file.url, file.size, f"sample-{_digest(path)}")]
+
+
+def _digest(path: Path) -> str:
+    import hashlib
+
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: bool, console: Console) -> None:
+    state = plan.out / _MARK
+    state.mkdir(parents=True, exist_ok=True)
+    plan.work.mkdir(parents=True, exist_ok=True)
+    locks = [FileLock(plan.out / _MARK / "lock", timeout=0)]
+    if plan.work.parent != state:
+        locks.append(FileLock(plan.work / "lock", timeout=0))
+    try:
+        for lock in locks:
+            lock.acquire()
+    except Timeout as error:
+        raise BuildError(
+            f"another build is at work in {Path(error.lock_file).parent}; wait for it, or choose another --out"
+        ) from None
+    try:
+        if (summary := plan.up_to_date()) is not None:
+            console.print(f"{plan.out} is up to date: nothing to do", highlight=False, markup=False)
+            for warning in summary["warnings"]:
+                console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
+            next_lines(console, plan)
+            return
+        from pipeline.engine import Engine
+        from pipeline.run import Build, forget_unpublished
+
+        forget_unpublished(plan)
+        for place in (plan.work, state):
+            remove_temporaries(place)
+        scratch = plan.work / "dask"
+        with Engine(workers, scheduler, scratch, console) as engine:
+            result: dict[str, Any] = Build(plan, engine, keep_going).run()
+        shutil.rmtree(scratch, ignore_errors=True)
+        print_summary(console, plan, result)
+    finally:
+        for lock in locks:
+            lock.release()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Banding of signatures, and the sorted-by-range files that candidate pairs are found from."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from filters.kernels import jit, mix64
+from pipeline.files import atomic
+
+# Rows of one key range: keys, documents, signatures of those in candidate groups. 1M rows are at most 12 + 224 MB.
+ROWS_PER_RANGE = 1_000_000
+
+
+@lru_cache(maxsize=8)
+def bands_and_rows(threshold: float, permutations: int) -> tuple[int, int]:
+    """Bands and rows that datasketch finds best for a threshold, misses weighing nine times what false candidates do.
+
+    A false candidate costs one comparison, since every pair is verified; a missed pair stays in the corpus.
+    """
+    from datasketch import MinHashLSH
+
+    lsh = MinHashLSH(threshold=threshold, num_perm=permutations, weights=(0.1, 0.9))
+    return lsh.b, lsh.r
+
+
+def priorities(quality: np.ndarray, chars: np.ndarray, first: int) -> np.ndarray:
+    """uint64[n]: the larger, the better a survivor: by quality, then length, then the earlier in the input.
+
+    `quality` 0 to 1, `chars` in characters, `first` the number of the first document. No two documents have the same.
+    """
+    order = np.uint64(0xFFFFFFFF) - np.arange(first, first + len(chars), dtype=np.uint64)
+    quality_steps = np.round(np.nan_to_num(quality) * 20).astype(np.uint64)
+    return (quality_steps << np.uint64(56)) | (np.minimum(chars, 0xFFFFFF).astype(np.uint64) << np.uint64(32)) | order
+
+
+@jit
+def _band_keys(signatures, rows, exact, has_signature, bands, width):
+    """Keys of every document in `rows`: one for the whole (exact), and one per band where it has a signature."""
+    keys = np.empty(len(rows) * (bands + 1), np.uint64)
+    documents = np.empty(len(rows) * (bands + 1), np.uint32)
+    m = 0
+    for p in range(len(rows)):
+        d = rows[p]
+        keys[m] = mix64(exact[d])
+        documents[m] = p
+        m += 1
+        if not has_signature[d]:
+            continue
+        for band in range(bands):
+            h = np.uint64(band + 1) * np.uint64(0x9E3779B97F4A7C15)
+            for j in range(band * width, band * width + width):
+                h = mix64(h ^ np.uint64(signatures[d, j])) + np.uint64(0x9E3779B97F4A7C15)
+            keys[m] = h
+            documents[m] = p
+            m += 1
+    return keys[:m], documents[:m]
+
+
+class BandFile:
+    """Band keys of one partition, grouped by key range: int64 starts of the R ranges, then keys, then document numbers."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, keys: np.ndarray, documents: np.ndarray, ranges: int) -> None:
+        belongs = range_of(keys, ranges)
+        order = np.argsort(belongs, kind="stable")
+        starts = np.zeros(ranges + 1, np.int64)
+        np.cumsum(np.bincount(belongs, minlength=ranges), out=starts[1:])
+        with atomic(self.path) as temporary, open(temporary, "wb") as file:
+            starts.tofile(file)
+            keys[order].tofile(file)
+            documents[order].tofile(file)
+
+    def read(self, number: int, ranges: int) -> tuple[np.ndarray, np.ndarray]:
+        """Keys (uint64) and documents (uint32) of key range `number`."""
+        with open(self.path, "rb") as file:
+            starts = np.fromfile(file, np.int64, ranges + 1)
+            first, count = int(starts[number]), int(starts[number + 1] - starts[number])
+            head, total = 8 * (ranges + 1), int(starts[-1])
+            file.seek(head + 8 * first)
+            keys = np.fromfile(file, np.uint64, count)
+            file.seek(head + 8 * total + 4 * first)
+            return keys, np.fromfile(file, np.uint32, count)
+
+
+def range_of(keys: np.ndarray, ranges: int) -> np.ndarray:
+    """The key range, 0 to `ranges` - 1, that every key falls in."""
+    return ((keys >> np.uint64(32)) * np.uint64(ranges) >> np.uint64(32)).astype(np.int64)
+
+
+def band_keys(
+    signatures: np.ndarray, rows: np.ndarray, exact: np.ndarray, has_signature: np.ndarray, bands: int, width: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """`(keys, documents)`: uint64 and uint32; documents are numbered as in the partition."""
+    keys, positions = _band_keys(signatures, rows, exact, has_signature, bands, width)
+    return keys, rows[positions].astype(np.uint32)

@@ -1,0 +1,118 @@
+"""From candidate groups to verified pairs, and from pairs to clusters with survivors.
+
+Both halves give the same answer whatever the order of their input: candidates are compared in order of priority, and survivors are
+chosen in that order over the whole graph of verified pairs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from filters.kernels import jit
+
+# Within a group of candidates every document is compared with at most so many that are unlike one another.
+LEADERS = 64
+_LOW = 1.0 / 65536  # chance that different minima agree in their low sixteen bits
+
+
+@jit
+def similarity(signatures, a, b):
+    """Estimated Jaccard similarity of rows `a` and `b`: the share of equal minima, less what equal low halves add by chance."""
+    width = signatures.shape[1]
+    equal = 0
+    for j in range(width):
+        equal += signatures[a, j] == signatures[b, j]
+    return max(0.0, (equal / width - _LOW) / (1.0 - _LOW))
+
+
+@jit
+def verified_pairs(starts, members, signatures, priority, exact, key_length, accept):
+    """Pairs of group members that are similar enough.
+
+    `members[starts[g]:starts[g + 1]]` are rows of the other arrays, best priority first. The first becomes a leader; each further
+    member is compared with the leaders so far and, where it is like none, becomes one. Returns rows `a`, `b` (a the leader).
+    """
+    capacity = 1024
+    first = np.empty(capacity, np.int64)
+    second = np.empty(capacity, np.int64)
+    count = 0
+    leaders = np.empty(LEADERS, np.int64)
+    for g in range(len(starts) - 1):
+        leading = 0
+        for m in range(starts[g], starts[g + 1]):
+            d = members[m]
+            alone = True
+            for k in range(leading):
+                leader = leaders[k]
+                if leader == d:
+                    alone = False
+                    break
+                same = exact[leader] == exact[d] and key_length[leader] == key_length[d]
+                if same or similarity(signatures, leader, d) >= accept:
+                    alone = False
+                    if count == capacity:
+                        capacity *= 2
+                        first = np.concatenate((first, first))
+                        second = np.concatenate((second, second))
+                    first[count] = leader
+                    second[count] = d
+                    count += 1
+                    if same:
+                        break
+            if alone and leading < LEADERS:
+                leaders[leading] = d
+                leading += 1
+    return first[:count], second[:count]
+
+
+@jit
+def _root(parent, i):
+    while parent[i] != i:
+        parent[i] = parent[parent[i]]
+        i = parent[i]
+    return i
+
+
+@jit
+def components(count, a, b):
+    """int64[count]: for every node of the graph with edges (a[k], b[k]), the smallest node of its component (union-find)."""
+    parent = np.arange(count)
+    for k in range(len(a)):
+        x, y = _root(parent, a[k]), _root(parent, b[k])
+        if x < y:
+            parent[y] = x
+        elif y < x:
+            parent[x] = y
+    for i in range(count):
+        parent[i] = _root(parent, i)
+    return parent
+
+
+@jit
+def survivors(starts, neighbours, signatures, exact, key_length, accept):
+    """Who survives, for nodes in order of priority (node 0 is best).
+
+    `neighbours[starts[i]:starts[i + 1]]` are the *better* nodes that node i was found similar to. A node is a duplicate of a
+    survivor that it is verified to be similar to: a better neighbour, or the survivor that such a neighbour is a duplicate of.
+    Where there is none it survives. Returns `duplicate_of` (int64, -1 for survivors) and `similarity` (float64).
+    """
+    n = len(starts) - 1
+    duplicate_of = np.full(n, -1, np.int64)
+    found = np.zeros(n, np.float64)
+    for i in range(n):
+        best, best_similarity = np.int64(-1), -1.0
+        for k in range(starts[i], starts[i + 1]):
+            other = neighbours[k]
+            if duplicate_of[other] >= 0:
+                other = duplicate_of[other]
+            if exact[other] == exact[i] and key_length[other] == key_length[i]:
+                value = 1.0
+            else:
+                value = similarity(signatures, other, i)
+                if value < accept:
+                    continue
+            if value > best_similarity or value == best_similarity and other < best:
+                best, best_similarity = other, value
+        if best >= 0:
+            duplicate_of[i], found[i] = best, best_similarity
+    return duplicate_of, found

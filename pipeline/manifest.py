@@ -1,0 +1,287 @@
+"""Manifests: one TOML file per corpus, typed and validated before any work is done."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from filters import MEASURES
+from pipeline.errors import UsageError
+
+_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+# Measured only where a rule or `measure.also` asks for them: they cost a tenth of the measure step and no shipped preset uses them.
+ON_REQUEST = tuple(f"duplicate_{n}gram_share" for n in (6, 7, 8, 9))
+
+
+def _bytes(value: Any) -> Any:
+    if isinstance(value, str) and (match := re.fullmatch(r"\s*([\d.]+)\s*([KMGT]?B)\s*", value)):
+        return int(float(match[1]) * _UNITS[match[2]])
+    return value
+
+
+Size = Annotated[int, BeforeValidator(_bytes), Field(gt=0, description='bytes, or text such as "32 MB"')]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(_Table):
+    """Where the raw material is and how it is read."""
+
+    format: Literal["cc100"]
+    url: str | None = Field(None, description="what --download fetches")
+    sample: str | None = Field(None, description="embedded sample under manifests/samples/, built where there is no raw corpus")
+    partition: Size = Field(32_000_000, description="raw bytes per task")
+    max_document: Size = Field(64_000_000, description="a longer document is not read; the ledger has it as unreadable")
+
+
+class Clean(_Table):
+    """How text is normalised."""
+
+    compatibility: Literal["keep", "expand"] = Field("keep", description="① ㍻ ㈱ ²: keep, or expand as NFKC does")
+    boilerplate: bool = Field(True, description="drop short lines that hold a phrase of the list boilerplate")
+    boilerplate_line_chars: int = Field(60, ge=1, description="longest line, in characters, taken for boilerplate")
+
+
+class Measure(_Table):
+    """What is measured beside what the rules need."""
+
+    also: list[str] = Field(default_factory=list)
+
+
+class Bound(_Table):
+    """The bounds of one rule. A document is dropped where its value is out of them."""
+
+    at_least: float | None = None
+    at_most: float | None = None
+    any_of: list[str] | None = None
+    none_of: list[str] | None = None
+    source: str | None = Field(None, description="where the bound comes from")
+    reason: str | None = Field(None, description="what it is for")
+
+    @model_validator(mode="after")
+    def _some(self) -> Bound:
+        if all(x is None for x in (self.at_least, self.at_most, self.any_of, self.none_of)):
+            raise ValueError("a rule needs a bound: at_least, at_most, any_of or none_of")
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise ValueError(f"at_least = {self.at_least} is above at_most = {self.at_most}: nothing could be kept")
+        return self
+
+
+class Deduplicate(_Table):
+    """Exact and near duplicates."""
+
+    enabled: bool = True
+    threshold: float = Field(0.8, gt=0, le=1, description="Jaccard similarity of character shingles")
+    margin: float = Field(
+        0.015,
+        ge=0,
+        le=0.2,
+        description="accepted below the threshold, for the error of estimates: their deviation at 0.8 is 0.038",
+    )
+    permutations: int = Field(112, ge=16, le=1024)
+    shingle: int = Field(5, ge=2, le=32, description="characters")
+    seed: int = Field(1, ge=0)
+    bands: int | None = Field(None, ge=1, description="default: what datasketch finds best for the threshold")
+    rows: int | None = Field(None, ge=1)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Deduplicate:
+        if (self.bands is None) != (self.rows is None):
+            raise ValueError("bands and rows go together")
+        if self.bands and self.rows and self.bands * self.rows > self.permutations:
+            raise ValueError(f"bands x rows = {self.bands * self.rows} is more than permutations = {self.permutations}")
+        return self
+
+
+class Shards(_Table):
+    """The Parquet files that trainers read."""
+
+    size: Size = Field(128_000_000, description="text bytes per shard, before compression")
+    row_group: int = Field(1024, ge=1, description="documents per row group")
+    validation: float = Field(0.01, ge=0, lt=1, description="share of clusters held out")
+    compression_level: int = Field(3, ge=1, le=22, description="zstd")
+
+
+class Manifest(_Table):
+    """A corpus."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    title: str
+    description: str = ""
+    license: str
+    homepage: str | None = None
+    source: Source
+    clean: Clean = Clean()
+    measure: Measure = Measure()
+    rules: dict[str, Bound] = Field(default_factory=dict)
+    deduplicate: Deduplicate = Deduplicate()
+    shards: Shards = Shards()
+
+    @property
+    def measures(self) -> list[str]:
+        """Names of the measures that a build of this manifest computes, in registry order."""
+        wanted = set(self.rules) | set(self.measure.also)
+        return [name for name in MEASURES if name in wanted or name not in ON_REQUEST]
+
+
+def folder() -> Traversable:
+    """The folder of the manifests that ship with Seimai."""
+    return files("manifests")
+
+
+def available(kind: str = "") -> list[str]:
+    """Names of the shipped manifests (or, with kind="presets", presets)."""
+    root = folder() / kind if kind else folder()
+    return sorted(entry.name.removesuffix(".toml") for entry in root.iterdir() if entry.name.endswith(".toml"))
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """', did you mean …?' for the nearest known word, or ''."""
+    found = difflib.get_close_matches(word, list(known), 1, 0.6)
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
+def _parse(text: str, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{where}: not valid TOML: {error}") from None
+
+
+def _read(reference: str) -> tuple[dict[str, Any], str]:
+    path = Path(reference)
+    if path.suffix == ".toml" or "/" in reference:
+        if not path.is_file():
+            raise UsageError(f"{reference}: there is no such manifest file")
+        try:
+            return _parse(path.read_text("utf-8"), reference), reference
+        except UnicodeDecodeError:
+            raise UsageError(f"{reference}: a manifest is a TOML file in UTF-8; this is not text") from None
+    known = available()
+    if reference not in known:
+        raise UsageError(
+            f"there is no manifest {reference!r}{near(reference, known)} Known: {', '.join(known)}. A path to a TOML file works too."
+        )
+    return _parse(
+        (folder() / f"{reference}.toml").read_text("utf-8"), f"manifests/{reference}.toml"
+    ), f"manifests/{reference}.toml"
+
+
+def _with_preset(table: dict[str, Any], where: str) -> dict[str, Any]:
+    rules = dict(table.get("rules", {}))
+    preset, skip = rules.pop("preset", None), rules.pop("skip", [])
+    base: dict[str, Any] = {}
+    if preset is not None:
+        known = available("presets")
+        if preset not in known:
+            raise UsageError(
+                f"{where}: rules.preset = {preset!r}: there is no such preset{near(str(preset), known)} Known: {', '.join(known)}"
+            )
+        base = _parse((folder() / "presets" / f"{preset}.toml").read_text("utf-8"), f"manifests/presets/{preset}.toml")
+    for name in [*rules, *skip]:
+        if name not in MEASURES:
+            raise UsageError(f"{where}: rules.{name}: there is no measure of that name{near(name, MEASURES)}")
+    for name in skip:
+        base.pop(name, None)
+    merged = {name: dict(bound) for name, bound in base.items()}
+    for name, bound in rules.items():
+        if not isinstance(bound, dict):
+            raise UsageError(f"{where}: rules.{name} = {bound!r}: expected bounds, such as {{ at_least = 0.1 }}")
+        merged[name] = merged.get(name, {}) | bound
+    return table | {"rules": merged}
+
+
+def _override(table: dict[str, Any], assignment: str) -> None:
+    key, equals, value = assignment.partition("=")
+    key = key.strip()
+    if not equals or not key:
+        raise UsageError(f"--set {assignment}: expected key=value, such as --set rules.chars.at_least=100")
+    try:
+        parsed = tomllib.loads(f"x = {value.strip()}")["x"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    *parents, last = key.split(".")
+    for parent in parents:
+        table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            raise UsageError(f"--set {assignment}: {parent} is not a table")
+    table[last] = parsed
+
+
+def _fields_at(location: tuple[Any, ...]) -> list[str]:
+    model: Any = Manifest
+    for part in location:
+        if model is Manifest and part == "rules":
+            model = "rules"
+        elif model == "rules":
+            model = Bound
+        elif isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
+            model = model.model_fields[part].annotation
+    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+
+
+def _sentence(error: Any, where: str) -> str:
+    location = error["loc"]
+    key = ".".join(str(x) for x in location)
+    if error["type"] == "extra_forbidden":
+        known = _fields_at(location[:-1])
+        return f"{where}: {key}: there is no such key{near(str(location[-1]), known)} Known here: {', '.join(known)}"
+    if error["type"] == "missing":
+        return f"{where}: {key} is missing"
+    message = error["msg"].removeprefix("Value error, ")
+    found = "" if isinstance(error["input"], dict) else f", found {error['input']!r}"
+    return f"{where}: {key}: {message}{found}"
+
+
+def load(reference: str, overrides: Iterable[str] = ()) -> Manifest:
+    """The manifest named or pointed to by `reference`, with `key=value` overrides.
+
+    Raises UsageError, naming file, key, what was found and what was expected.
+    """
+    table, where = _read(reference)
+    for assignment in overrides:
+        _override(table, assignment)
+    try:
+        manifest = Manifest.model_validate(_with_preset(table, where))
+    except ValidationError as error:
+        raise UsageError("\n".join(_sentence(e, where) for e in error.errors())) from None
+    for name in manifest.measure.also:
+        if name not in MEASURES:
+            raise UsageError(f"{where}: measure.also: there is no measure {name!r}{near(name, MEASURES)}")
+    strings = {"language"}
+    for name, bound in manifest.rules.items():
+        numeric = bound.at_least is not None or bound.at_most is not None
+        if numeric == (name in strings):
+            want = "any_of or none_of" if name in strings else "at_least or at_most"
+            raise UsageError(f"{where}: rules.{name}: this measure takes {want}")
+    return manifest
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of a manifest file, for editors (`manifests/schema.json`)."""
+    result = Manifest.model_json_schema()
+    bound = {"$ref": "#/$defs/Bound"}
+    result["properties"]["rules"] = {
+        "type": "object",
+        "properties": {
+            "preset": {"type": "string", "enum": available("presets")},
+            "skip": {"type": "array", "items": {"enum": [*MEASURES]}},
+        }
+        | {name: bound | {"description": m.description} for name, m in MEASURES.items()},
+        "additionalProperties": False,
+    }
+    for table in result["$defs"].values():
+        for name in ("partition", "max_document", "size"):
+            if name in table.get("properties", {}):
+                table["properties"][name]["type"] = ["integer", "string"]
+    return result

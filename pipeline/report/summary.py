@@ -1,0 +1,98 @@
+"""What the command prints at the end, and for `--plan`."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.files import human, size_of
+from pipeline.report.card import steps_table
+
+if TYPE_CHECKING:
+    from pipeline.plan import Plan
+
+_TOP = 8
+
+
+def print_summary(console: Console, plan: Plan, summary: dict[str, Any]) -> None:
+    """Records and characters by step, top reasons, polishing ratio, memory, path, and two lines to paste."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("step")
+    for name in ("records in", "records out", "characters in", "characters out"):
+        table.add_column(name, justify="right")
+    for name, *numbers in steps_table(summary):
+        table.add_row(name, *(f"{n:,}" for n in numbers))
+    console.print()
+    console.print(table)
+    reasons: list[tuple[str, int]] = [(rule, records) for rule, (records, _) in summary["rules"].items()]
+    d = summary["duplicates"]
+    reasons += [
+        ("exact duplicate", d.get("exact", 0)),
+        ("near duplicate", d.get("near", 0)),
+        ("unreadable", summary["total"]["unreadable"]),
+    ]
+    top = sorted((r for r in reasons if r[1]), key=lambda r: -r[1])[:_TOP]
+    if top:
+        console.print("\ntop reasons   " + "  ".join(f"{name} {count:,}" for name, count in top), highlight=False)
+    speed = summary["total"]["bytes"] / 1e6 / max(summary["seconds"], 1e-6)
+    console.print(
+        f"polishing ratio {summary['polishing_ratio']:.1%}   {summary['seconds']:.1f} s ({speed:.1f} MB/s)   "
+        f"peak memory {human(summary['peak_memory'])}",
+        highlight=False,
+    )
+    for warning in summary["warnings"]:
+        console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
+    console.print(f"\n{plan.out}", style="bold", highlight=False, markup=False)
+    next_lines(console, plan)
+
+
+def next_lines(console: Console, plan: Plan) -> None:
+    """Two lines to paste: one to look at the shards, one to train on them."""
+    look = f"import polars as pl; print(pl.scan_parquet('{plan.out}/data/*.parquet').head().collect())"
+    # The bundled trainer where it is installed; any Hugging Face trainer takes the same folder.
+    if find_spec("trainers") is not None:
+        train = f"python -m trainers.gpt {plan.out}"
+    else:
+        train = f"python -c \"import datasets; print(datasets.load_dataset('{plan.out}'))\""
+    for line in (f'python -c "{look}"', train):
+        console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
+
+
+def print_plan(console: Console, plan: Plan) -> None:
+    """What is done, what would be done, how large."""
+    total = sum(f.size or 0 for f in plan.inputs)
+    for file in plan.inputs:
+        console.print(
+            f"input   {file.url}  ({human(file.size) if file.size else 'size unknown'})", highlight=False, markup=False
+        )
+    console.print(f"out     {plan.out}\nwork    {plan.work}\n", highlight=False, markup=False)
+    table = Table(box=None, pad_edge=False)
+    for name in ("step", "state", "on disk"):
+        table.add_column(name, justify="right" if name == "on disk" else "left")
+    if plan.up_to_date():
+        for step in plan.fingerprints:
+            table.add_row(step, "done", human(size_of(plan.folder(step) if step != "write" else plan.out / "data")))
+        console.print(table)
+        console.print("\nup to date: a build would do nothing")
+        return
+    known = plan.known_partitions()
+    measured = [p for p in known if plan.measured(p.index) is not None]
+    complete = (
+        bool(plan.inputs) and all(plan.file_end(n).is_file() for n in range(len(plan.inputs))) and len(measured) == len(known)
+    )
+    for step in plan.fingerprints:
+        folder = plan.staging if step == "write" else plan.folder(step)
+        if step == "measure":
+            state = "done" if complete else f"{len(measured)} parts done, the rest to do" if measured else "to do"
+        elif step == "deduplicate" and (folder / "clusters.json").is_file():
+            state = "done"
+        elif step == "decide" and complete and len(list(folder.glob("part-*.json"))) == len(known):
+            state = "done"
+        else:
+            state = "begun" if folder.is_dir() and any(folder.iterdir()) else "to do"
+        table.add_row(step, state, human(size_of(folder)))
+    console.print(table)
+    console.print(f"\ninput of {human(total)} in all; nothing was done", highlight=False)

@@ -1,0 +1,305 @@
+"""The steps of a build in order, on an engine."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pipeline.engine import Engine, Task
+from pipeline.errors import BuildError, InputError
+from pipeline.files import atomic, read_json, write_json
+from pipeline.plan import Ids, Plan
+from pipeline.report.card import write_card, write_lock
+from pipeline.sources import CutState, Partition, source
+from pipeline.sources.stream import InputFile
+from pipeline.steps.decide import decide
+from pipeline.steps.deduplicate import Layout, band, cluster, pair
+from pipeline.steps.measure import Part, measure, warm
+from pipeline.steps.write import finish, groups, write
+
+
+class Build:
+    """One run of a plan. Every step skips what an earlier run finished."""
+
+    def __init__(self, plan: Plan, engine: Engine, keep_going: bool) -> None:
+        self.plan, self.engine, self.keep_going = plan, engine, keep_going
+        self.manifest = plan.manifest
+        self.seconds: dict[str, float] = {}
+        self.warnings: list[str] = []
+        self.partitions: list[Partition] = []
+
+    def run(self) -> dict[str, Any]:
+        """Do what is not done yet; returns the summary, which is also kept in the output folder."""
+        began = time.perf_counter()
+        parts, ends = self._measure()
+        decisions = self._decide(len(parts))
+        layout = self.plan.layout(parts, sum(d["kept"] for d in decisions))
+        ids = Ids(self.manifest.name, tuple(f.name for f in self.plan.inputs), tuple(p.file for p in self.partitions))
+        duplicates = self._deduplicate(layout, ids)
+        written, shards, ledgers = self._write(layout, ids, parts)
+        summary = self._summary(parts, decisions, duplicates, written, ends) | {
+            "fingerprint": self.plan.whole,
+            "shards": shards,
+            "ledgers": ledgers,
+            "seconds": round(time.perf_counter() - began, 1),
+            "steps_seconds": {name: round(value, 2) for name, value in self.seconds.items()},
+            "warnings": self.warnings,
+        }
+        self._check(summary)
+        self._publish(summary, ends)
+        return summary
+
+    # -- step 1
+
+    def _measure(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        plan, folder = self.plan, self.plan.folder("measure")
+        (folder / "raw").mkdir(parents=True, exist_ok=True)
+        step = self.engine.step("measure")
+        sizes = [f.size for f in plan.inputs]
+        self._estimate = float(sum(s for s in sizes if s)) if all(sizes) else None
+        todo = self._cut(step)
+        for _ in self.engine.run("measuring", [(warm, ())]):
+            pass
+        numbers: dict[int, Partition] = {}
+
+        def tasks() -> Iterator[Task]:
+            for number, partition in enumerate(todo):
+                numbers[number] = partition
+                yield measure, (self.manifest, partition, folder)
+
+        for number, counts in self.engine.run("measuring", tasks(), in_flight=2 * self.engine.count + 2):
+            partition = numbers.pop(number)
+            step.advance(partition.end - partition.start, counts["records"], self._estimate)
+        self.seconds["measure"] = step.finish()
+        ends = [read_json(plan.file_end(number)) for number in range(len(plan.inputs))]
+        damaged = [end["damage"] for end in ends if end and end["damage"]]
+        if damaged and not self.keep_going:
+            raise InputError("\n".join(damaged) + "\nWhat could be read is kept; --keep-going builds the corpus from that.")
+        self.warnings += damaged
+        parts = [plan.measured(p.index) for p in self.partitions]
+        missing = [p.index for p, counts in zip(self.partitions, parts, strict=True) if counts is None]
+        if missing:
+            raise BuildError(f"parts {missing[:5]} of the measured text are missing in {folder}; run the same command again")
+        whole = [p for p in parts if p is not None]
+        if not sum(p["records"] for p in whole):
+            names = ", ".join(f.url for f in plan.inputs)
+            raise BuildError(f"there is no document in {names}: the input is empty")
+        self._look_for_blank_lines()
+        return whole, [end for end in ends if end]
+
+    def _look_for_blank_lines(self) -> None:
+        for number, file in enumerate(self.plan.inputs):
+            mine = [p for p in self.partitions if p.file == number]
+            if (
+                len(mine) == 1
+                and mine[0].end - mine[0].start > 1_000_000
+                and (self.plan.measured(mine[0].index) or {}).get("records") == 1
+            ):
+                self.warnings.append(
+                    f"{file.url} has no empty line in {mine[0].end - mine[0].start:,} bytes and so is one document; "
+                    "in CC-100's format an empty line separates documents"
+                )
+
+    def _cut(self, step: Any) -> Iterator[Partition]:
+        """Partitions that have to be measured: those cut before whose raw bytes are still there, then those cut now."""
+        plan = self.plan
+        known = plan.known_partitions()
+        for number, file in enumerate(plan.inputs):
+            mine = [p for p in known if p.file == number]
+            limit = plan.limit
+            if limit is not None and self.partitions:
+                limit -= sum(self._records_in(p) for p in self.partitions)
+                if limit <= 0:
+                    write_json(plan.file_end(number), {"checksum": None, "size": 0, "damage": None})
+                    continue
+            lost = False
+            for partition in mine:
+                counts = plan.measured(partition.index)
+                raw = Part(plan.folder("measure"), partition.index).raw
+                if counts is None and not raw.is_file():
+                    lost = True
+                    break
+                self.partitions.append(partition)
+                if counts is None:
+                    yield partition
+                else:
+                    step.advance(partition.end - partition.start, counts["records"], self._estimate)
+            end = read_json(plan.file_end(number))
+            if lost or end is None or end["damage"]:
+                yield from self._cut_file(file, number)
+
+    def _records_in(self, partition: Partition) -> int:
+        if partition.limit is None:
+            return 1 if partition.flaw else 0
+        following = [p.limit for p in self.partitions if p.index == partition.index + 1 and p.limit is not None]
+        left = following[0] if following else read_json(self.plan.file_end(partition.file)).get("left", 0)
+        return partition.limit - left
+
+    def _cut_file(self, file: InputFile, number: int) -> Iterator[Partition]:
+        plan, settings = self.plan, self.manifest.source
+        mine = [p for p in self.partitions if p.file == number]
+        limit = plan.limit
+        if limit is not None:
+            before = [p for p in self.partitions if p.limit is not None]
+            limit = self._left_after(before, limit)
+        state = CutState(settings.partition, settings.max_document, mine[-1].end if mine else 0, limit)
+        for partition, body in source(settings.format).cut(file, number, len(self.partitions), state):
+            if plan.measured(partition.index) is None:
+                with atomic(Part(plan.folder("measure"), partition.index).raw) as temporary:
+                    temporary.write_bytes(body)
+            write_json(plan.cut_file(partition.index), partition.as_dict())
+            self.partitions.append(partition)
+            yield partition
+        write_json(
+            plan.file_end(number),
+            {"checksum": state.checksum, "size": state.size, "damage": state.damage, "left": state.limit},
+        )
+
+    def _left_after(self, before: list[Partition], limit: int) -> int:
+        """Records still wanted after the partitions `before`."""
+        for partition in before:
+            counts = self.plan.measured(partition.index)
+            if counts is not None:
+                limit -= counts["records"]
+            else:
+                raw = Part(self.plan.folder("measure"), partition.index).raw
+                limit -= len(source(self.manifest.source.format).read(partition, raw).starts)
+        return limit
+
+    # -- steps 2 to 4
+
+    def _simple(self, name: str, what: str, tasks: list[Task], records: int = 0) -> list[Any]:
+        step = self.engine.step(name, total=max(len(tasks), 1))
+        results: list[Any] = [None] * len(tasks)
+        for number, result in self.engine.run(what, tasks):
+            results[number] = result
+        step.records = records
+        self.seconds[name] = self.seconds.get(name, 0.0) + step.finish()
+        return results
+
+    def _decide(self, count: int) -> list[dict[str, Any]]:
+        plan = self.plan
+        tasks: list[Task] = [(decide, (self.manifest, plan.folder("measure"), i, plan.folder("decide"))) for i in range(count)]
+        return self._simple("decide", "deciding", tasks)
+
+    def _deduplicate(self, layout: Layout, ids: Ids) -> dict[str, Any]:
+        if not layout.settings.enabled:
+            return {"pairs": 0, "clusters": 0, "exact": 0, "near": 0}
+        known = read_json(layout.folder / "clusters.json")
+        if known is not None:
+            return known
+        layout.folder.mkdir(parents=True, exist_ok=True)
+        rounds: list[list[Task]] = [
+            [(band, (layout, i)) for i in range(layout.parts)],
+            [(pair, (layout, number)) for number in range(layout.ranges)],
+            [(cluster, (layout, ids))],
+        ]
+        step = self.engine.step("deduplicate", total=sum(len(tasks) for tasks in rounds))
+        result: dict[str, Any] = {}
+        for tasks in rounds:
+            for _, counts in self.engine.run("deduplicating", tasks):
+                result = counts
+        step.records = layout.kept
+        self.seconds["deduplicate"] = step.finish()
+        for pattern in ("bands-*.bin", "facts-*.npy"):
+            for path in layout.folder.glob(pattern):
+                path.unlink()
+        return result
+
+    def _write(
+        self, layout: Layout, ids: Ids, parts: list[dict[str, Any]]
+    ) -> tuple[list[dict[str, Any]], list[str], list[str]]:
+        staging = self.plan.staging
+        cuts = groups([p["text_bytes"] for p in parts], self.manifest.shards.size)
+        step = self.engine.step("write", total=float(sum(p["bytes"] for p in parts)))
+        tasks: list[Task] = [(write, (self.manifest, layout, group, len(cuts), ids, staging)) for group in cuts]
+        written: list[Any] = [None] * len(cuts)
+        for number, counts in self.engine.run("writing", tasks):
+            written[number] = counts
+            here = parts[cuts[number].first : cuts[number].last]
+            step.advance(sum(p["bytes"] for p in here), sum(p["records"] for p in here))
+        shards = [names for _, names in self.engine.run("writing", [(finish, (self.manifest, staging, len(cuts)))])][0]
+        self.seconds["write"] = step.finish()
+        return written, shards, sorted(path.name for path in (staging / "ledger").glob("*.parquet"))
+
+    # -- the end
+
+    def _summary(
+        self, parts: list[dict[str, Any]], decisions: list[dict[str, Any]], duplicates: dict[str, Any], written: list[dict[str, Any]],
+        ends: list[dict[str, Any]],
+    ) -> dict[str, Any]:  # fmt: skip
+        total = {
+            key: sum(p[key] for p in parts)
+            for key in ("records", "bytes", "chars_in", "chars", "text_bytes", "unreadable", "boilerplate_lines")
+        }
+        rules: dict[str, list[int]] = {}
+        for decision in decisions:
+            for rule, (records, chars) in decision["rules"].items():
+                known = rules.setdefault(rule, [0, 0])
+                rules[rule] = [known[0] + records, known[1] + chars]
+        verdicts: dict[str, list[int]] = {}
+        splits: dict[str, list[int]] = {}
+        for counts in written:
+            for into, new in ((verdicts, counts["verdicts"]), (splits, counts["splits"])):
+                for key, values in new.items():
+                    into[key] = [a + b for a, b in zip(into.get(key, [0] * len(values)), values, strict=True)]
+        kept_after_decide = sum(d["kept"] for d in decisions)
+        return {
+            "total": total,
+            "rules": dict(sorted(rules.items(), key=lambda item: (-item[1][0], item[0]))),
+            "after_decide": [kept_after_decide, sum(d["chars"] for d in decisions)],
+            "duplicates": duplicates,
+            "verdicts": verdicts,
+            "splits": splits,
+            "polishing_ratio": verdicts.get("kept", [0, 0, 0])[2] / max(total["chars_in"], 1),
+            "inputs": [
+                f.as_dict() | {"sha256": end["checksum"], "bytes": end["size"]}
+                for f, end in zip(self.plan.inputs, ends, strict=True)
+            ],
+        }
+
+    def _check(self, summary: dict[str, Any]) -> None:
+        """Conservation: records in = kept + dropped + duplicates + unreadable, by the ledger's own count."""
+        found = sum(values[0] for values in summary["verdicts"].values())
+        if found != summary["total"]["records"]:
+            raise BuildError(
+                f"records were lost: {summary['total']['records']:,} came in, the ledger has {found:,}. This is a fault of Seimai; "
+                f"please report it with {self.plan.out / '.seimai'}"
+            )
+
+    def _publish(self, summary: dict[str, Any], ends: list[dict[str, Any]]) -> None:
+        plan = self.plan
+        plan.state.unlink(missing_ok=True)
+        for name in ("data", "ledger"):
+            final, old = plan.out / name, plan.out / ".seimai" / f"old-{name}"
+            shutil.rmtree(old, ignore_errors=True)
+            if final.exists():
+                final.rename(old)
+            (plan.staging / name).rename(final)
+            shutil.rmtree(old, ignore_errors=True)
+        summary["peak_memory"] = self.engine.peak
+        write_card(plan, summary)
+        write_lock(plan, summary)
+        write_json(plan.state, summary)
+        for step in ("measure", "decide", "deduplicate"):
+            for folder in plan.work.glob(f"{step}-*"):
+                if folder != plan.folder(step):
+                    shutil.rmtree(folder, ignore_errors=True)
+        for folder in (plan.out / ".seimai").glob("write-*"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def forget_unpublished(plan: Plan) -> None:
+    """Undo a publication that was cut short: the staged files are moved one folder at a time."""
+    for name in ("data", "ledger"):
+        old = plan.out / ".seimai" / f"old-{name}"
+        if old.is_dir() and not (plan.out / name).exists():
+            old.rename(plan.out / name)
+        shutil.rmtree(old, ignore_errors=True)
+    staged = Path(plan.staging)
+    if staged.is_dir() and not ((staged / "data").is_dir() and (staged / "ledger").is_dir()):
+        # One of the two was published already: the markers in here no longer tell the truth.
+        shutil.rmtree(staged, ignore_errors=True)

@@ -1,0 +1,268 @@
+"""Byte streams: local files and anything fsspec opens, compressed or not, read once from the beginning to the end."""
+
+from __future__ import annotations
+
+import bz2
+import glob
+import gzip
+import hashlib
+import io
+import lzma
+import os
+import time
+import zlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+from pipeline.errors import BuildError, InputError, UsageError
+
+CHUNK = 4 << 20
+_RETRIES = 6  # with 0.5, 1, 2 … s between: half a minute of a server being away
+_MAGIC = ((b"\xfd7zXZ\x00", "xz"), (b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bzip2"))
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """One raw file. `name` is what ids use where there is more than one; `identity` changes when the content does."""
+
+    name: str
+    url: str
+    size: int | None
+    identity: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def is_url(text: str) -> bool:
+    return "://" in text
+
+
+def _filesystem(url: str) -> tuple[Any, str]:
+    import fsspec
+
+    try:
+        # A request that makes no progress for two minutes is given up and taken up again.
+        options = {"client_kwargs": {"timeout": _timeout()}} if url.startswith(("http://", "https://")) else {}
+        return fsspec.core.url_to_fs(url, **options)
+    except (ImportError, ValueError) as error:
+        raise UsageError(f"{url}: {error}") from None
+
+
+def _timeout() -> Any:
+    import aiohttp
+
+    return aiohttp.ClientTimeout(total=None, sock_connect=20, sock_read=120)
+
+
+def _describe(url: str) -> InputFile:
+    if not is_url(url):
+        path = Path(url)
+        if path.is_dir():
+            raise UsageError(f"{url} is a directory; name the file in it, or a glob such as '{url.rstrip('/')}/*.xz'")
+        if not path.exists():
+            raise UsageError(f"{url}: there is no such file")
+        if not path.is_file():
+            raise UsageError(f"{url} is not a regular file")
+        if not os.access(path, os.R_OK):
+            raise UsageError(f"{url} cannot be read (permission denied)")
+        status = path.stat()
+        return InputFile(path.name, str(path.resolve()), status.st_size, f"{status.st_size}-{status.st_mtime_ns}")
+    filesystem, path_there = _filesystem(url)
+    try:
+        info = filesystem.info(path_there)
+    except FileNotFoundError:
+        raise UsageError(f"{url}: there is no such file") from None
+    except Exception as error:
+        raise BuildError(f"{url} cannot be reached: {type(error).__name__}: {error}") from None
+    stamp = info.get("ETag") or info.get("etag") or info.get("mtime") or info.get("LastModified") or ""
+    return InputFile(url.rstrip("/").rsplit("/", 1)[-1], url, info.get("size"), f"{url}-{info.get('size')}-{stamp}")
+
+
+def resolve(patterns: list[str]) -> list[InputFile]:
+    """The input files that paths, globs and URLs stand for, in the order given (a glob's in order of name).
+
+    Raises UsageError where a pattern matches nothing or two files could not be told apart by id.
+    """
+    found: list[InputFile] = []
+    for pattern in patterns:
+        if is_url(pattern) and any(c in pattern for c in "*[") and not pattern.startswith("http"):
+            filesystem, path_there = _filesystem(pattern)
+            scheme = pattern.split("://", 1)[0]
+            matches = [f"{scheme}://{p}" for p in sorted(filesystem.glob(path_there))]
+        elif not is_url(pattern) and any(c in pattern for c in "*?[") and not Path(pattern).exists():
+            matches = sorted(glob.glob(pattern, recursive=True))
+        else:
+            matches = [pattern]
+        if not matches:
+            raise UsageError(f"--input {pattern}: nothing matches")
+        found.extend(_describe(match) for match in matches)
+    names = [f.name for f in found]
+    if len({f.url for f in found}) < len(found):
+        raise UsageError("an input is given twice")
+    if len(set(names)) < len(names):
+        # Same base names: tell them apart by as much of the path as it takes.
+        common = os.path.commonprefix([f.url.rsplit("/", 1)[0] + "/" for f in found])
+        common = common[: common.rfind("/") + 1]
+        found = [InputFile(f.url[len(common) :], f.url, f.size, f.identity) for f in found]
+    return found
+
+
+class ResumingReader(io.RawIOBase):
+    """A remote file read forwards; a connection that breaks is opened again where it broke."""
+
+    def __init__(self, url: str, start: int = 0) -> None:
+        self.url, self.position = url, start
+        self.filesystem, self.path = _filesystem(url)
+        self._file: Any = None
+        self._size: int | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def _open(self) -> Any:
+        file = self.filesystem.open(self.path, "rb", block_size=CHUNK, cache_type="readahead")
+        size = getattr(file, "size", None)
+        if self._size is not None and size is not None and size != self._size:
+            raise InputError(f"{self.url} changed while it was read (from {self._size} to {size} bytes); start again")
+        self._size = size if size is not None else self._size
+        if self.position:
+            try:
+                file.seek(self.position)
+            except (ValueError, OSError):
+                # No ranges on that server: read up to where we were.
+                left = self.position
+                while left:
+                    block = file.read(min(left, CHUNK))
+                    if not block:
+                        raise OSError("the file ended before the position that was reached already") from None
+                    left -= len(block)
+        return file
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer)
+        for attempt in range(_RETRIES + 1):
+            try:
+                if self._file is None:
+                    self._file = self._open()
+                block = self._file.read(len(view))
+                if not block and self._size is not None and self.position < self._size:
+                    raise OSError(f"the connection ended at byte {self.position} of {self._size}")
+                view[: len(block)] = block
+                self.position += len(block)
+                return len(block)
+            except InputError:
+                raise
+            except Exception as error:
+                self._file = None
+                if attempt == _RETRIES:
+                    raise BuildError(
+                        f"{self.url}: reading broke off at byte {self.position:,} and {_RETRIES} more tries failed "
+                        f"({type(error).__name__}: {error}). Run the same command again to go on."
+                    ) from None
+                time.sleep(0.5 * 2**attempt)
+        return 0
+
+
+class _Hashing(io.RawIOBase):
+    """Passes reads through and keeps the SHA-256 of what went by."""
+
+    def __init__(self, inner: IO[bytes]) -> None:
+        self.inner, self.sha256, self.position = inner, hashlib.sha256(), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer)
+        count = cast(Any, self.inner).readinto(view)
+        self.sha256.update(view[:count])
+        self.position += count
+        return count
+
+
+class _Zstd(io.RawIOBase):
+    """zstd frames one after the other; unlike the library's own reader it notices where the last one is cut off."""
+
+    def __init__(self, inner: IO[bytes]) -> None:
+        import zstandard
+
+        self._new = zstandard.ZstdDecompressor(max_window_size=1 << 31).decompressobj
+        self._inner, self._decoder, self._ready = inner, self._new(), b""
+        self._fresh = True  # no byte of the current frame has been read
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        while not self._ready:
+            block = self._decoder.unused_data if self._decoder.eof else b""
+            if self._decoder.eof:
+                self._decoder, self._fresh = self._new(), True
+            block = block or self._inner.read(1 << 20)
+            if not block:
+                if not self._fresh:
+                    raise EOFError("the last frame is not whole")
+                return b""
+            self._fresh = False
+            self._ready = self._decoder.decompress(block)
+        out, self._ready = self._ready[:size], self._ready[size:]
+        return out
+
+
+class Stream:
+    """The uncompressed bytes of an input file, read once and in order.
+
+    Compression is told by the first bytes, not by the name: xz, gzip, zstd and bzip2, several streams one after the other
+    included. `read` raises InputError at damage or a premature end, saying how far it got.
+    """
+
+    def __init__(self, file: InputFile) -> None:
+        self.file = file
+        inner: Any = ResumingReader(file.url) if is_url(file.url) else open(file.url, "rb", buffering=0)
+        self.raw = _Hashing(inner)
+        buffered = io.BufferedReader(self.raw, 1 << 20)
+        head = buffered.peek(8)[:8]
+        self.compression = next((name for magic, name in _MAGIC if head.startswith(magic)), None)
+        self._body: Any = buffered
+        if self.compression == "xz":
+            self._body = lzma.LZMAFile(buffered)
+        elif self.compression == "gzip":
+            self._body = gzip.GzipFile(fileobj=buffered)
+        elif self.compression == "bzip2":
+            self._body = bz2.BZ2File(buffered)
+        elif self.compression == "zstd":
+            self._body = _Zstd(buffered)
+        self._buffered = buffered
+        self.position = 0
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes, b"" at the end."""
+        try:
+            block = self._body.read(size)
+        except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            raise self._damaged(error) from None
+        except Exception as error:
+            if type(error).__name__ == "ZstdError":
+                raise self._damaged(error) from None
+            raise
+        self.position += len(block)
+        return block
+
+    def _damaged(self, error: Exception) -> InputError:
+        kind = "ends too early" if isinstance(error, EOFError) else f"is damaged ({error})"
+        return InputError(
+            f"{self.file.url} {kind}: {self.position:,} bytes of text could be read from {self.raw.position:,} bytes of {self.compression}"
+        )
+
+    def checksum(self) -> str:
+        """SHA-256 of the file as stored; reads what the decoder left unread."""
+        while self._buffered.read(CHUNK):
+            pass
+        return self.raw.sha256.hexdigest()
+
+    def close(self) -> None:
+        self._buffered.close()

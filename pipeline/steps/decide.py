@@ -1,0 +1,90 @@
+"""Step 2, decide: the manifest's bounds over the stored measures. Never reads text."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipeline.files import atomic, read_json, write_json
+from pipeline.manifest import Bound, Manifest
+from pipeline.steps.measure import Part
+
+VERSION = 1
+
+
+def broken(name: str, bound: Bound) -> tuple[pl.Expr, pl.Expr]:
+    """For one rule: whether a record breaks it, and the bound it breaks as text. A missing value (NaN, null) breaks it."""
+    value = pl.col(f"m:{name}")
+    checks: list[tuple[pl.Expr, str]] = []
+    if bound.at_least is not None:
+        checks.append((~(value >= bound.at_least), f">= {bound.at_least:g}"))
+    if bound.at_most is not None:
+        checks.append((~(value <= bound.at_most), f"<= {bound.at_most:g}"))
+    if bound.any_of is not None:
+        checks.append((~value.is_in(bound.any_of), f"one of {', '.join(bound.any_of)}"))
+    if bound.none_of is not None:
+        checks.append((value.is_in(bound.none_of), f"none of {', '.join(bound.none_of)}"))
+    wrong = pl.any_horizontal(check.fill_null(True) for check, _ in checks)
+    words = pl.coalesce(pl.when(check.fill_null(True)).then(pl.lit(text)) for check, text in checks)
+    return wrong, words
+
+
+def decide_frame(frame: pl.DataFrame, rules: dict[str, Bound]) -> pl.DataFrame:
+    """`verdict` `rule` `value` `bound` for measured records (columns `m:<measure>` and `unreadable`).
+
+    Rules are tried in the manifest's order and the first that is broken is named. An unreadable record breaks none.
+    """
+    rule, value, bound = (pl.lit(None, pl.String) for _ in range(3))
+    for name, bounds in reversed(rules.items()):
+        wrong, words = broken(name, bounds)
+        shown = pl.col(f"m:{name}")
+        shown = shown.round_sig_figs(6) if frame.schema[f"m:{name}"].is_float() else shown
+        rule = pl.when(wrong).then(pl.lit(name)).otherwise(rule)
+        value = pl.when(wrong).then(shown.cast(pl.String)).otherwise(value)
+        bound = pl.when(wrong).then(words).otherwise(bound)
+    unreadable = pl.col("unreadable").is_not_null()
+    frame = frame.select(
+        pl.when(unreadable).then(pl.lit(None, pl.String)).otherwise(expression).alias(name)
+        for name, expression in (("rule", rule), ("value", value), ("bound", bound))
+    ).with_columns(frame["unreadable"])
+    verdict = (
+        pl.when(unreadable)
+        .then(pl.lit("unreadable"))
+        .when(pl.col("rule").is_null())
+        .then(pl.lit("kept"))
+        .otherwise(pl.lit("dropped"))
+    )
+    return frame.select(verdict.alias("verdict"), "rule", "value", "bound")
+
+
+def decided(folder: Path, index: int) -> Path:
+    """Parquet of the verdicts on one measured partition, row for row."""
+    return folder / f"part-{index:05d}.parquet"
+
+
+def decide(manifest: Manifest, measured: Path, index: int, folder: Path) -> dict[str, Any]:
+    """Decide about one measured partition; returns counts by rule."""
+    out = decided(folder, index)
+    done = out.with_suffix(".json")
+    if (known := read_json(done)) is not None:
+        return known
+    began = time.perf_counter()
+    columns = ["unreadable", "m:chars", *(f"m:{name}" for name in manifest.rules if name != "chars")]
+    frame = pl.read_parquet(Part(measured, index).table, columns=columns)
+    verdicts = decide_frame(frame, manifest.rules)
+    with atomic(out) as temporary:
+        verdicts.write_parquet(temporary, compression="zstd", compression_level=1)
+    chars = verdicts.with_columns(chars=frame["m:chars"])
+    by_rule = chars.filter(verdict="dropped").group_by("rule").agg(records=pl.len(), chars=pl.col("chars").sum()).sort("rule")
+    kept = chars.filter(verdict="kept")
+    counts = {
+        "kept": kept.height,
+        "chars": int(kept["chars"].sum()),
+        "rules": {rule: [records, int(sum_chars)] for rule, records, sum_chars in by_rule.iter_rows()},
+        "seconds": round(time.perf_counter() - began, 3),
+    }
+    write_json(done, counts)
+    return counts
