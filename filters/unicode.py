@@ -195,6 +195,8 @@ def _folded(c: str) -> str:
     """The duplicate key's view of one character: NFKC, lower case, no spaces, punctuation, symbols, controls or marks."""
     out = []
     for x in unicodedata.normalize("NFKC", c).lower():
+        if 0xFE00 <= ord(x) <= 0xFE0F:  # variation selectors: marks by category
+            continue
         category = unicodedata.category(x)
         # A voicing mark that could not be composed is kept: か゚ is not か.
         if category[0] in "LN" or ord(x) in (MARK_DAKUTEN, MARK_HANDAKUTEN) or category in ("Mc", "Mn") and ord(x) >= 0x900:

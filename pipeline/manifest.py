@@ -83,10 +83,10 @@ class Deduplicate(_Table):
     enabled: bool = True
     threshold: float = Field(0.8, gt=0, le=1, description="Jaccard similarity of character shingles")
     margin: float = Field(
-        0.015,
+        0.02,
         ge=0,
         le=0.2,
-        description="accepted below the threshold, for the error of estimates: their deviation at 0.8 is 0.038",
+        description="accepted below the threshold, for the error of estimates: their deviation at 0.8 is 0.018",
     )
     permutations: int = Field(112, ge=16, le=1024)
     shingle: int = Field(5, ge=2, le=32, description="characters")

@@ -10,8 +10,8 @@ import numpy as np
 from filters.kernels import jit, mix64
 from pipeline.files import atomic
 
-# Rows of one key range: keys, documents, signatures of those in candidate groups. 1M rows are at most 12 + 224 MB.
-ROWS_PER_RANGE = 1_000_000
+# Rows of one key range: keys, documents, and sketches of those in candidate groups: at most 6 + 256 MB.
+ROWS_PER_RANGE = 500_000
 
 
 @lru_cache(maxsize=8)

@@ -9,24 +9,14 @@ from __future__ import annotations
 import numpy as np
 
 from filters.kernels import jit
+from filters.minhash import sketch_similarity
 
 # Within a group of candidates every document is compared with at most so many that are unlike one another.
 LEADERS = 64
-_LOW = 1.0 / 65536  # chance that different minima agree in their low sixteen bits
 
 
 @jit
-def similarity(signatures, a, b):
-    """Estimated Jaccard similarity of rows `a` and `b`: the share of equal minima, less what equal low halves add by chance."""
-    width = signatures.shape[1]
-    equal = 0
-    for j in range(width):
-        equal += signatures[a, j] == signatures[b, j]
-    return max(0.0, (equal / width - _LOW) / (1.0 - _LOW))
-
-
-@jit
-def verified_pairs(starts, members, signatures, priority, exact, key_length, accept):
+def verified_pairs(starts, members, sketches, priority, exact, key_length, accept):
     """Pairs of group members that are similar enough.
 
     `members[starts[g]:starts[g + 1]]` are rows of the other arrays, best priority first. The first becomes a leader; each further
@@ -48,7 +38,7 @@ def verified_pairs(starts, members, signatures, priority, exact, key_length, acc
                     alone = False
                     break
                 same = exact[leader] == exact[d] and key_length[leader] == key_length[d]
-                if same or similarity(signatures, leader, d) >= accept:
+                if same or sketch_similarity(sketches, leader, d) >= accept:
                     alone = False
                     if count == capacity:
                         capacity *= 2
@@ -89,7 +79,7 @@ def components(count, a, b):
 
 
 @jit
-def survivors(starts, neighbours, signatures, exact, key_length, accept):
+def survivors(starts, neighbours, sketches, exact, key_length, accept):
     """Who survives, for nodes in order of priority (node 0 is best).
 
     `neighbours[starts[i]:starts[i + 1]]` are the *better* nodes that node i was found similar to. A node is a duplicate of a
@@ -108,7 +98,7 @@ def survivors(starts, neighbours, signatures, exact, key_length, accept):
             if exact[other] == exact[i] and key_length[other] == key_length[i]:
                 value = 1.0
             else:
-                value = similarity(signatures, other, i)
+                value = sketch_similarity(sketches, other, i)
                 if value < accept:
                     continue
             if value > best_similarity or value == best_similarity and other < best:

@@ -7,6 +7,7 @@ the last by the number of documents that have a duplicate.
 
 from __future__ import annotations
 
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from filters.minhash import SKETCH_BINS
 from pipeline.dedup.bands import ROWS_PER_RANGE, BandFile, band_keys, bands_and_rows, priorities
 from pipeline.dedup.clusters import components, survivors, verified_pairs
 from pipeline.files import atomic, read_json, write_json
@@ -23,6 +25,7 @@ from pipeline.steps.decide import decided
 from pipeline.steps.measure import Part
 
 VERSION = 1
+_IN_MEMORY = 512 << 20  # bytes of sketches
 # What a document contributes to the choice of survivors; one array of these per partition, memory-mapped.
 FACTS = np.dtype([("priority", np.uint64), ("exact", np.uint64), ("key_length", np.int32)])
 CLUSTER_SCHEMA = {
@@ -104,18 +107,26 @@ def band(layout: Layout, index: int) -> dict[str, Any]:
     return counts
 
 
+def _array(folder: Path, rows: int) -> np.ndarray:
+    """uint8[rows, SKETCH_BINS]; on disk where it is large, so that memory stays bounded. The file goes with the array."""
+    if rows * SKETCH_BINS < _IN_MEMORY:
+        return np.empty((rows, SKETCH_BINS), np.uint8)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        return np.memmap(file, np.uint8, "w+", shape=(rows, SKETCH_BINS))
+
+
 def _gather(layout: Layout, documents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Facts and signatures of documents given by ascending number, one partition's files at a time."""
+    """Facts and sketches of documents given by ascending number, one partition's files at a time."""
     facts = np.empty(len(documents), FACTS)
-    signatures = np.empty((len(documents), layout.settings.permutations), np.uint16)
+    sketches = _array(layout.folder, len(documents))
     cuts = np.searchsorted(documents, layout.bases)
     for index in range(layout.parts):
         here = slice(cuts[index], cuts[index + 1])
         if here.stop > here.start:
             rows = documents[here] - layout.bases[index]
             facts[here] = np.load(layout.facts(index), mmap_mode="r")[rows]
-            signatures[here] = np.load(Part(layout.measured, index).signatures, mmap_mode="r")[rows]
-    return facts, signatures
+            sketches[here] = np.load(Part(layout.measured, index).sketches, mmap_mode="r")[rows]
+    return facts, sketches
 
 
 def pair(layout: Layout, number: int) -> dict[str, Any]:
@@ -135,13 +146,13 @@ def pair(layout: Layout, number: int) -> dict[str, Any]:
     several = np.repeat(sizes > 1, sizes) if len(keys) else np.zeros(0, bool)
     members, sizes = documents[several], sizes[sizes > 1]
     nodes, rows = np.unique(members, return_inverse=True)
-    facts, signatures = _gather(layout, nodes)
+    facts, sketches = _gather(layout, nodes)
     group = np.repeat(np.arange(len(sizes)), sizes)
     order = np.lexsort((np.iinfo(np.uint64).max - facts["priority"][rows], group))
     a, b = verified_pairs(
         np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
         rows[order].astype(np.int64),
-        signatures,
+        sketches,
         np.ascontiguousarray(facts["priority"]),
         np.ascontiguousarray(facts["exact"]),
         np.ascontiguousarray(facts["key_length"]),
@@ -166,19 +177,21 @@ def cluster(layout: Layout, ids: Any) -> dict[str, Any]:
     began = time.perf_counter()
     edges = np.unique(np.concatenate([np.load(layout.pairs(r)) for r in range(layout.ranges)]), axis=0)
     documents = np.unique(edges)
-    facts, signatures = _gather(layout, documents)
+    facts, sketches = _gather(layout, documents)
     # Nodes from here on are in order of priority, best first.
     order = np.argsort(facts["priority"])[::-1]
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
-    documents_by_rank, facts, signatures = documents[order], facts[order], signatures[order]
+    documents_by_rank, facts, by_rank = documents[order], facts[order], _array(layout.folder, len(order))
+    for at in range(0, len(order), 4096):
+        by_rank[at : at + 4096] = sketches[order[at : at + 4096]]
     ends = rank[np.searchsorted(documents, edges)] if len(edges) else np.zeros((0, 2), np.int64)
     better, worse = ends.min(axis=1), ends.max(axis=1)
     by_worse = np.argsort(worse, kind="stable")
     starts = np.zeros(len(order) + 1, np.int64)
     np.cumsum(np.bincount(worse, minlength=len(order)), out=starts[1:])
     exact, key_length = np.ascontiguousarray(facts["exact"]), np.ascontiguousarray(facts["key_length"])
-    duplicate_of, similar = survivors(starts, better[by_worse], signatures, exact, key_length, layout.accept)
+    duplicate_of, similar = survivors(starts, better[by_worse], by_rank, exact, key_length, layout.accept)
     # The smallest rank of a component is its best document, which names the cluster.
     head = components(len(order), better, worse)
     sizes = np.bincount(head, minlength=len(order))

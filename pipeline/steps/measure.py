@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from filters import compute
 from filters.boilerplate import boilerplate_lines
 from filters.kernels import jit, to_arrow
-from filters.minhash import signatures
+from filters.minhash import SKETCH_BINS, signatures
 from filters.text import normalise_spans, without_lines
 from pipeline.files import atomic, read_json, write_json
 from pipeline.manifest import Manifest
@@ -43,6 +43,11 @@ class Part:
     def signatures(self) -> Path:
         """uint16[n, permutations]: the low halves of the signature's minima."""
         return self.folder / f"part-{self.index:05d}.signatures.npy"
+
+    @property
+    def sketches(self) -> Path:
+        """uint8[n, SKETCH_BINS], as `filters.minhash.Signatures` says."""
+        return self.folder / f"part-{self.index:05d}.sketches.npy"
 
     @property
     def raw(self) -> Path:
@@ -109,7 +114,7 @@ def measure(manifest: Manifest, partition: Partition, folder: Path) -> dict[str,
     given = {"n_boilerplate_lines": line_count, "n_boilerplate_chars": char_count}
     measures = compute(data, offsets, manifest.measures, given)
     settings = manifest.deduplicate
-    minima, exact, key_length = signatures(data, offsets, settings.permutations, settings.seed, settings.shingle)
+    found = signatures(data, offsets, settings.permutations, settings.seed, settings.shingle, SKETCH_BINS)
     chars_in = _characters(records.data, records.starts, records.ends)
     table = pa.table(
         {
@@ -118,14 +123,16 @@ def measure(manifest: Manifest, partition: Partition, folder: Path) -> dict[str,
             "chars_in": chars_in,
             "unreadable": pa.array(reasons, pa.string()),
             "head": _heads(records, unreadable),
-            "exact": exact,
-            "key_length": key_length,
+            "exact": found.exact,
+            "key_length": found.lengths,
             **{f"m:{name}": measures[name].to_arrow() for name in measures.columns},
             "text": to_arrow(data, offsets),
         }
     )
     with atomic(part.signatures) as temporary, open(temporary, "wb") as file:
-        np.save(file, minima.astype(np.uint16))
+        np.save(file, found.minima.astype(np.uint16))
+    with atomic(part.sketches) as temporary, open(temporary, "wb") as file:
+        np.save(file, found.sketches)
     with atomic(part.table) as temporary:
         pq.write_table(
             table,
@@ -164,7 +171,7 @@ def warm() -> None:
     from filters import MEASURES
 
     compute(data, offsets, [name for name in MEASURES if not name.startswith("language")], given)
-    signatures(data, offsets)
+    signatures(data, offsets, bins=SKETCH_BINS)
     from pipeline.sources.cc100 import _NONE, _documents
 
     _documents(text, _NONE, _NONE, np.int64(1))
