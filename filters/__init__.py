@@ -3,7 +3,7 @@
 >>> import polars as pl, filters
 >>> frame = pl.DataFrame({"text": ["吾輩は猫である。名前はまだ無い。"]})
 >>> filters.measure_frame(frame, ["sentences", "hiragana_share"]).row(0)[1:]
-(2, 0.4375)
+(2, 0.5)
 """
 
 from filters import japanese as japanese

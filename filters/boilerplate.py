@@ -18,7 +18,8 @@ def boilerplate_lines(cleaned: Cleaned, longest: int = LINE_CHARS) -> np.ndarray
     dropped = np.zeros(len(cleaned.line_offsets) - 1, bool)
     sizes = np.diff(cleaned.line_offsets)
     # Three bytes a character at most in Japanese text: what is longer in bytes need not be looked at.
-    short = np.flatnonzero((sizes > 6) & (sizes <= 3 * longest + 1))
+    shortest = min(len(phrase.encode()) for phrase in phrases("boilerplate"))
+    short = np.flatnonzero((sizes >= shortest) & (sizes <= 3 * longest + 1))
     if len(short) == 0:
         return dropped
     lines = pl.Series("line", to_arrow(cleaned.data, cleaned.line_offsets)).gather(short)

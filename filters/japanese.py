@@ -234,4 +234,6 @@ def language_score() -> pl.Expr:
 def quality() -> pl.Expr:
     """How much of the text is prose that does not repeat itself, 0 to 1 in steps of 0.05: who survives among duplicates."""
     fresh = 1 - _share(pl.col("n_duplicate_line_chars"), pl.col("n_line_chars"))
-    return (_of_visible("n_prose") * fresh * 20).round() / 20
+    steps = (_of_visible("n_prose") * fresh * 20).round()
+    # In 64 bits: polars divides one row and multiplies many by the reciprocal, which in 32 bits gives different numbers.
+    return (steps.cast(pl.Float64) / 20).cast(pl.Float32)

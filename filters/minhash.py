@@ -14,6 +14,7 @@ import polars as pl
 
 from filters import unicode as u
 from filters.kernels import buffers, decode, encode, jit, mix64, to_arrow
+from filters.text import normalise
 
 SHINGLE = 5  # characters; see docs: 5 Japanese characters are two to three words
 PERMUTATIONS = 112
@@ -210,8 +211,8 @@ def _keys(data, offsets, first, starts, expansions, widest):
 
 
 def key(column: pl.Series) -> pl.Series:
-    """The key itself as text, for looking at and for tests; the build hashes it without writing it out."""
-    data, offsets = buffers(column)
+    """The key itself as text, of raw or cleaned text, for looking at and for tests; the build hashes it without writing it out."""
+    data, offsets = buffers(normalise(column))
     table = u.folding()
     out, new_offsets = _keys(data, offsets, table.first, table.starts, table.expansions, int(np.diff(table.starts).max()) * 2)
     return pl.Series(column.name, to_arrow(out, new_offsets))

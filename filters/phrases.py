@@ -19,12 +19,13 @@ COUNTERS = tuple(f"n_{name}_phrases" for name in LISTS) + tuple(f"n_{name}_phras
 
 @lru_cache(maxsize=8)
 def phrases(name: str) -> tuple[str, ...]:
-    """The phrases of list `name`, normalised as text is."""
+    """The phrases of list `name`, normalised as text is, longest first."""
     from filters.text import normalise
 
     lines = (files("filters") / "lists" / f"{name}.txt").read_text("utf-8").splitlines()
     listed = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    return tuple(dict.fromkeys(normalise(pl.Series(listed)).to_list()))
+    # Where two phrases begin together the automaton takes the first of the list: the longer one.
+    return tuple(sorted(dict.fromkeys(normalise(pl.Series(listed)).to_list()), key=len, reverse=True))
 
 
 def count(data: np.ndarray, offsets: np.ndarray, columns: tuple[str, ...] = COUNTERS) -> dict[str, np.ndarray]:

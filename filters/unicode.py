@@ -42,7 +42,7 @@ TABLE_SIZE = 0x20000
 CLASS_COUNT = 16
 
 _SENTENCE_ENDS = set("。．！？!?｡‼⁇⁈⁉")
-_SPACES = set("\t\u3000\u00a0\u1680\u202f\u205f ") | {chr(c) for c in range(0x2000, 0x200B)}
+_SPACES = set("\t\r\u3000\u00a0\u1680\u202f\u205f ") | {chr(c) for c in range(0x2000, 0x200B)}
 _LINE_BREAKS = set("\x0b\x0c\x85\u2028\u2029")
 # Zero-width joiners and variation selectors are left alone: emoji and Indic scripts need them.
 _REMOVED_FORMAT = (

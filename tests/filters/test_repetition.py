@@ -47,7 +47,7 @@ def duplicate(window, n):
 
 
 def lz_bytes(window):
-    """A greedy parse: a match with the latest place where the same five characters began, as long as it goes, for three bytes."""
+    """A greedy parse: matches with the latest place where the same five characters began, three bytes each."""
     latest, before = {}, []
     for i in range(len(window)):
         gram = window[i : i + 5]

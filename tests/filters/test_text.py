@@ -25,7 +25,9 @@ DELICATE = [
     *"éộ\u212b\u1ffd\u0958\u2f00\ufa19\U0002f800\u1100\u1161\u11a8가\u3131\u314f\uffa1\uffc2",
     *"①㍻㈱²½…︙㌀ゟヿ´¨ﬁﷺ\ufb2c\U0001d15e",
 ]
-delicate_text = st.text(st.one_of(st.sampled_from(DELICATE), st.sampled_from(DELICATE), st.characters()), max_size=40)
+delicate_text = st.text(
+    st.one_of(st.sampled_from(DELICATE), st.sampled_from(DELICATE), st.characters(codec="utf-8")), max_size=40
+)
 
 
 def clean(text, compatibility="keep"):
@@ -134,7 +136,7 @@ def assert_clean(text):
         ("\U0002f800", "\u4e3d"),
         ("⼀⻭", "一⻭"),
         # Left alone
-        ("①㍻㈱²½…ℓ", "①㍻㈱²½…ℓ"),
+        ("①㍻㈱²½…", "①㍻㈱²½…"),
         ("👨\u200d👩\u200d👧", "👨\u200d👩\u200d👧"),
         ("葛\U000e0100", "葛\U000e0100"),
         ("𠮷野家", "𠮷野家"),
