@@ -11,10 +11,11 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from filters import MEASURES
 from pipeline.errors import UsageError
+from pipeline.sources import SOURCES
 
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 # Measured only where a rule or `measure.also` asks for them: they cost a tenth of the measure step and no shipped preset uses them.
@@ -37,11 +38,18 @@ class _Table(BaseModel):
 class Source(_Table):
     """Where the raw material is and how it is read."""
 
-    format: Literal["cc100"]
+    format: str = Field(description="wire format: a key of pipeline.sources.SOURCES", json_schema_extra={"enum": [*SOURCES]})
     url: str | None = Field(None, description="what --download fetches")
     sample: str | None = Field(None, description="embedded sample under manifests/samples/, built where there is no raw corpus")
     partition: Size = Field(32_000_000, description="raw bytes per task")
     max_document: Size = Field(64_000_000, description="a longer document is not read; the ledger has it as unreadable")
+
+    @field_validator("format")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in SOURCES:
+            raise ValueError(f"there is no such wire format{near(value, SOURCES)} Known: {', '.join(SOURCES)}")
+        return value
 
 
 class Clean(_Table):
