@@ -17,7 +17,7 @@ import numpy as np
 KANA_SHARE = 0.02  # of letters; see docs/measures.md for what other values would do
 KANA_TO_HAN = 0.15  # kana / (kana + Han); running Japanese text has 0.4 to 0.9, lists of kanji terms about 0.2
 MINIMUM_KANA = 5  # characters: a single decorative の settles nothing
-PREFIX = 600  # characters put to lid.176: it reads 46 MB/s of prefixes of 300 and 7 MB/s of whole texts
+PREFIX = 300  # characters put to lid.176: it reads 46 MB/s of prefixes of 300 and 7 MB/s of whole texts
 UNKNOWN = "und"
 
 COUNTERS = ("language", "language_score")

@@ -19,7 +19,7 @@ from filters.text import normalise
 SHINGLE = 5  # characters; see docs: 5 Japanese characters are two to three words
 PERMUTATIONS = 112
 SKETCH_BINS = 512  # deviation at a similarity of 0.8: 0.018
-_B = np.uint64(0x9E3779B97F4A7C15)
+_TILE = 4096  # shingles hashed at a time, so that their hashes stay in the first-level cache
 _EMPTY = np.uint32(0xFFFFFFFF)
 
 
@@ -32,14 +32,19 @@ def permutations(count: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
 
 @jit
 def _key_codes(data, start, end, first, starts, expansions, codes):
+    """Fill `codes` with the key of `data[start:end]`; returns its length, or -1 where `codes` is too short."""
     m = 0
     i = start
+    spare = len(codes) - (end - start)
     while i < end:
         cp, i = decode(data, i)
         if cp < u.TABLE_SIZE:
             cp = first[cp]
             if cp < 0:
                 if cp < -1:
+                    spare -= starts[-1 - cp] - starts[-2 - cp]
+                    if spare < 0:
+                        return -1
                     for e in range(starts[-2 - cp], starts[-1 - cp]):
                         codes[m] = expansions[e]
                         m += 1
@@ -52,10 +57,36 @@ def _key_codes(data, start, end, first, starts, expansions, codes):
 
 
 @jit
-def _signatures(data, offsets, first, starts, expansions, widest, a, b, shingle, bins):
+def _shingle_hashes(codes, total, multipliers, out):
+    # A sum of products over a window: no step waits for the one before, so it runs a vector at a time. The finaliser is
+    # murmur3's, without which shingles that differ by a constant would have hashes that do.
+    for j in range(total):
+        out[j] = 0
+    for k in range(len(multipliers)):
+        factor = multipliers[k]
+        for j in range(total):
+            out[j] += np.uint32(np.uint32(codes[j + k]) * factor)
+    for j in range(total):
+        x = out[j]
+        x = np.uint32((x ^ (x >> np.uint32(16))) * np.uint32(0x85EBCA6B))
+        x = np.uint32((x ^ (x >> np.uint32(13))) * np.uint32(0xC2B2AE35))
+        out[j] = x ^ (x >> np.uint32(16))
+
+
+@jit
+def _whole_hash(codes, m):
+    total = np.uint64(m)
+    for i in range(m):
+        x = (np.uint64(codes[i]) + np.uint64(i) * np.uint64(0x9E3779B97F4A7C15)) * np.uint64(0xBF58476D1CE4E5B9)
+        total += (x ^ (x >> np.uint64(32))) * np.uint64(0x94D049BB133111EB)
+    return mix64(total)
+
+
+@jit
+def _signatures(data, offsets, first, starts, expansions, a, b, multipliers, bins):
     n = len(offsets) - 1
-    count = len(a)
-    signatures = np.full((n, count), _EMPTY, np.uint32)
+    shingle = len(multipliers)
+    signatures = np.full((n, len(a)), _EMPTY, np.uint32)
     sketches = np.zeros((n, bins), np.uint8)
     least = np.empty(max(bins, 1), np.uint32)
     exact = np.zeros(n, np.uint64)
@@ -63,30 +94,27 @@ def _signatures(data, offsets, first, starts, expansions, widest, a, b, shingle,
     longest = 0
     for d in range(n):
         longest = max(longest, offsets[d + 1] - offsets[d])
-    codes = np.empty(longest * widest + 8, np.int32)
-    hashes = np.empty(longest * widest + 8, np.uint32)
-    drop = np.uint64(1)
-    for _ in range(shingle):
-        drop *= _B
+    codes = np.empty(longest + 64, np.int32)
+    hashes = np.empty(_TILE, np.uint32)
     for d in range(n):
         m = _key_codes(data, offsets[d], offsets[d + 1], first, starts, expansions, codes)
+        while m < 0:
+            codes = np.empty(2 * len(codes), np.int32)
+            m = _key_codes(data, offsets[d], offsets[d + 1], first, starts, expansions, codes)
         lengths[d] = m
-        whole = np.uint64(m)
-        rolling = np.uint64(0)
-        for i in range(m):
-            whole = (whole + np.uint64(codes[i])) * _B
-            whole ^= whole >> np.uint64(29)
-            rolling = rolling * _B + np.uint64(codes[i])
-            if i >= shingle:
-                rolling -= drop * np.uint64(codes[i - shingle])
-            if i >= shingle - 1:
-                hashes[i - shingle + 1] = np.uint32(mix64(rolling) >> np.uint64(32))
-        exact[d] = mix64(whole)
+        exact[d] = _whole_hash(codes, m)
         total = m - shingle + 1
         if total > 0:
-            _minima(hashes, total, a, b, signatures[d])
-            if bins:
-                _sketch(hashes, total, least, sketches[d])
+            least[:] = _EMPTY
+            for at in range(0, total, _TILE):
+                size = min(_TILE, total - at)
+                _shingle_hashes(codes[at:], size, multipliers, hashes)
+                _minima(hashes, size, a, b, signatures[d])
+                if bins:
+                    _bin_minima(hashes, size, least)
+            for k in range(bins):
+                if least[k] != _EMPTY:
+                    sketches[d, k] = 1 + (mix64(np.uint64(least[k]) + np.uint64(1)) >> np.uint64(20)) % np.uint64(255)
     return signatures, exact, lengths, sketches
 
 
@@ -108,21 +136,16 @@ def _minima(hashes, total, a, b, out):
 
 
 @jit
-def _sketch(hashes, total, least, out):
-    bins = len(out)
+def _bin_minima(hashes, total, least):
     shift = np.uint32(32)
-    width = bins
+    width = len(least)
     while width > 1:
         shift -= np.uint32(1)
         width >>= 1
     low = np.uint32((np.uint32(1) << shift) - np.uint32(1))
-    least[:] = _EMPTY
     for j in range(total):
         at = hashes[j] >> shift
         least[at] = min(least[at], hashes[j] & low)
-    for k in range(bins):
-        if least[k] != _EMPTY:
-            out[k] = 1 + np.uint8((mix64(np.uint64(least[k]) + np.uint64(1)) >> np.uint64(20)) % np.uint64(255))
 
 
 @jit
@@ -165,32 +188,8 @@ def signatures(
     """Signatures of n documents with `count` permutations; `bins` (a power of two, or 0 for none) is the width of the sketches."""
     table = u.folding()
     a, b = permutations(count, seed)
-    widest = int(np.diff(table.starts).max(initial=1))
-    widest = 1 if not _may_expand(data, table) else widest
-    return Signatures(*_signatures(data, offsets, table.first, table.starts, table.expansions, widest, a, b, shingle, bins))
-
-
-@jit
-def _expands(data, first):
-    i = 0
-    end = len(data)
-    while i < end:
-        b = data[i]
-        if b < 0x80:
-            i += 1
-            continue
-        if 0xE3 <= b <= 0xE9 and not (b == 0xE3 and 0x88 <= data[i + 1] <= 0x8F):
-            i += 3
-            continue
-        cp, i = decode(data, i)
-        if cp < u.TABLE_SIZE and first[cp] < -1:
-            return True
-    return False
-
-
-def _may_expand(data: np.ndarray, table: u.Mapping) -> bool:
-    """Whether any character becomes several in the key, so that scratch has to be larger than the text."""
-    return bool(_expands(data, table.first))
+    multipliers, _ = permutations(shingle, 0x5E1AA1)
+    return Signatures(*_signatures(data, offsets, table.first, table.starts, table.expansions, a, b, multipliers, bins))
 
 
 @jit

@@ -31,15 +31,17 @@ def phrases(name: str) -> tuple[str, ...]:
 def count(data: np.ndarray, offsets: np.ndarray, columns: tuple[str, ...] = COUNTERS) -> dict[str, np.ndarray]:
     """Matches of every list and the characters they cover: int32[n] each. Overlapping phrases count once, the longest first."""
     column = pl.Series("text", to_arrow(data, offsets))
+    wanted = [name for name in LISTS if {f"n_{name}_phrases", f"n_{name}_phrase_chars"} & set(columns)]
+    if not wanted:
+        return {}
+    # Most documents hold no phrase of any list: one pass finds those that do.
+    some = column.str.contains_any([phrase for name in wanted for phrase in phrases(name)]).arg_true()
+    few = column.gather(some)
     found: dict[str, np.ndarray] = {}
-    for name in LISTS:
-        if not {f"n_{name}_phrases", f"n_{name}_phrase_chars"} & set(columns):
-            continue
+    for name in wanted:
+        matches = few.str.extract_many(list(phrases(name)), leftmost=True)
         hits, covered = np.zeros(len(column), np.int32), np.zeros(len(column), np.int32)
-        some = column.str.contains_any(list(phrases(name))).arg_true()
-        if len(some):
-            matches = column.gather(some).str.extract_many(list(phrases(name)), leftmost=True)
-            hits[some.to_numpy()] = matches.list.len().to_numpy()
-            covered[some.to_numpy()] = matches.list.eval(pl.element().str.len_chars()).list.sum().to_numpy()
+        hits[some.to_numpy()] = matches.list.len().to_numpy()
+        covered[some.to_numpy()] = matches.list.eval(pl.element().str.len_chars()).list.sum().to_numpy()
         found |= {f"n_{name}_phrases": hits, f"n_{name}_phrase_chars": covered}
     return found

@@ -131,17 +131,6 @@ def _lines_and_window(data, start, end, classes, codes, row):
 
 
 @inline
-def _roll(codes, m, size, power, h, positions, count):
-    """Extend the hash of every (size - 1)-gram still in play by one character; returns how many positions have room for it."""
-    while count > 0 and positions[count - 1] + size > m:
-        count -= 1
-    for p in range(count):
-        i = positions[p]
-        h[i] += np.uint64(codes[i + size - 1]) * power
-    return count
-
-
-@inline
 def _keep_repeated(positions, slot_of, tally, count):
     kept = 0
     for p in range(count):
@@ -160,28 +149,47 @@ def _slot(table, mask, h, i):
 
 
 @inline
-def _top_count(h, positions, slot_of, tally, count, most, fullest, table, exact):
-    """How often the most frequent n-gram occurs, given the tallies of slots, which different n-grams may share."""
-    first = -1
+def _tally(h, count, slot_of, tally):
+    """Count positions by slot of their hash, several hashes to a slot; returns the fullest slot's count and a position in it."""
+    slots = slots_for(2 * count)
+    shift = np.uint64(64)
+    width = slots
+    while width > 1:
+        shift -= np.uint64(1)
+        width >>= 1
+    for i in range(count):
+        slot_of[i] = np.int32((h[i] * _SPREAD) >> shift)
+    tally[:slots] = 0
+    most = np.int32(0)
+    at = 0
+    for i in range(count):
+        t = tally[slot_of[i]] + np.int32(1)
+        tally[slot_of[i]] = t
+        if t > most:
+            most = t
+            at = i
+    return most, at
+
+
+@inline
+def _top_count(h, count, slot_of, tally, most, at, table, exact):
+    """How often the most frequent hash occurs, given the tallies of slots."""
     same = 0
-    for p in range(count):
-        if slot_of[p] == fullest:
-            if first < 0:
-                first = positions[p]
-            same += h[positions[p]] == h[first]
+    for i in range(count):
+        same += h[i] == h[at]
     if same == most:
         return same
     # The fullest slot is shared: count whole hashes in every slot that could hold something more frequent.
     candidates = 0
-    for p in range(count):
-        candidates += tally[slot_of[p]] > same
+    for i in range(count):
+        candidates += tally[slot_of[i]] > same
     slots = slots_for(candidates)
     table[:slots] = -1
-    for p in range(count):
-        if tally[slot_of[p]] > same:
-            s = _slot(table, slots - 1, h, positions[p])
+    for i in range(count):
+        if tally[slot_of[i]] > same:
+            s = _slot(table, slots - 1, h, i)
             if table[s] < 0:
-                table[s] = positions[p]
+                table[s] = i
                 exact[s] = 0
             exact[s] += 1
             same = max(same, exact[s])
@@ -192,47 +200,46 @@ def _top_count(h, positions, slot_of, tally, count, most, fullest, table, exact)
 def _grams(codes, m, h, positions, slot_of, before, table, tally, exact, wanted, row):
     """Top and duplicate n-grams for n = 2 … 10.
 
-    An n-gram can only be repeated where its (n-1)-gram is, so each size looks only at the positions that the size before it
-    left: after the first sizes that is a small part of ordinary text. For n < 6, tallies of hash slots, kept without a branch,
-    decide which positions stay (too many at worst); what is reported is always counted over whole hashes.
+    Every position has its n-gram's hash. For n < 6 positions are tallied by slot of the hash, without a branch; the tallies say
+    which hashes to look at whole: those of the fullest slot for the top n-gram, those of slots hit twice for duplicates. From then
+    on each size looks only at the positions that the size before it left, since an n-gram is repeated only where its
+    (n-1)-gram is: a small part of ordinary text.
     """
     for i in range(m):
-        positions[i] = i
         before[i] = -1
         h[i] = np.uint64(codes[i])
-    count = m
     power = np.uint64(1)
-    for size in range(2, 11):
+    count = m
+    for size in range(2, 6):
         power *= _B
-        count = _roll(codes, m, size, power, h, positions, count)
-        if size > 5 and not wanted[size]:
+        count = m - size + 1
+        for i in range(count):
+            h[i] += np.uint64(codes[i + size - 1]) * power
+        if size < 5 and not wanted[size]:
             continue
-        if size < 6:
-            slots = slots_for(2 * count)
-            shift = np.uint64(64)
-            width = slots
-            while width > 1:
-                shift -= np.uint64(1)
-                width >>= 1
-            tally[:slots] = 0
-            most = np.int32(0)
-            fullest = np.int32(-1)
+        most, at = _tally(h, max(count, 0), slot_of, tally)
+        if most < 2:
+            count = 0
+            break
+        if size < 5:
+            top = _top_count(h, count, slot_of, tally, most, at, table, exact)
+            row[_TOP_AT + size - 2] = min(top * size, m) if top > 1 else 0
+    if count > 0:
+        for i in range(count):
+            positions[i] = i
+        count = _keep_repeated(positions, slot_of, tally, count)
+    for size in range(5, 11):
+        if size > 5:
+            power *= _B
+            while count > 0 and positions[count - 1] + size > m:
+                count -= 1
             for p in range(count):
-                s = np.int32((h[positions[p]] * _SPREAD) >> shift)
-                slot_of[p] = s
-                t = tally[s] + np.int32(1)
-                tally[s] = t
-                if t > most:
-                    most = t
-                    fullest = s
-            if most < 2:
-                break
-            if size < 5:
-                top = _top_count(h, positions, slot_of, tally, count, most, fullest, table, exact)
-                row[_TOP_AT + size - 2] = min(top * size, m) if top > 1 else 0
-                count = _keep_repeated(positions, slot_of, tally, count)
+                i = positions[p]
+                h[i] += np.uint64(codes[i + size - 1]) * power
+            if not wanted[size]:
                 continue
-            count = _keep_repeated(positions, slot_of, tally, count)
+        if count < 2:
+            break
         slots = slots_for(count)
         table[:slots] = -1
         covered = 0
@@ -274,6 +281,6 @@ def _grams(codes, m, h, positions, slot_of, before, table, tally, exact, wanted,
 def count(data: np.ndarray, offsets: np.ndarray, columns: Iterable[str] = COUNTERS) -> dict[str, np.ndarray]:
     """The counters named by `columns` for n documents: int32[n] each. Sizes of n-gram that are not asked for are not counted."""
     columns = [name for name in COUNTERS if name in set(columns)]
-    wanted = np.array([f"n_duplicate_{size}gram" in columns for size in range(11)])
+    wanted = np.array([f"n_duplicate_{size}gram" in columns or f"n_top_{size}gram" in columns for size in range(11)])
     matrix = _repetition(data, offsets, u.character_classes(), wanted)
     return {name: matrix[:, COUNTERS.index(name)] for name in columns}
