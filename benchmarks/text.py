@@ -240,7 +240,7 @@ def main() -> None:
                 "--mb",
                 str(options.peers_mb),
             ],
-            check=True,
+            check=False,
         )
 
 

@@ -70,7 +70,7 @@ def digit_share() -> pl.Expr:
 
 @measure
 def symbol_share() -> pl.Expr:
-    """Share of symbols: neither letters, digits nor punctuation (★ ■ | = < > and the like)."""
+    """Share of symbols: neither letters, digits nor punctuation (★ ■ = < > and the like)."""
     return _of_visible("n_symbol")
 
 

@@ -115,7 +115,8 @@ class Engine:
                 threads_per_worker=1,
                 processes=True,
                 memory_limit=0,  # bounded by the size of a partition; the nanny's guesses kill sound workers
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": False},
                 silence_logs=logging.CRITICAL,
                 local_directory=str(self.scratch),
             )

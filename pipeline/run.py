@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ class Build:
         """Do what is not done yet; returns the summary, which is also kept in the output folder."""
         began = time.perf_counter()
         parts, ends = self._measure()
-        decisions = self._decide(len(parts))
+        decisions = self._decide(len(parts), sum(p["records"] for p in parts))
         layout = self.plan.layout(parts, sum(d["kept"] for d in decisions))
         ids = Ids(self.manifest.name, tuple(f.name for f in self.plan.inputs), tuple(p.file for p in self.partitions))
         duplicates = self._deduplicate(layout, ids)
@@ -107,45 +107,36 @@ class Build:
         """Partitions that have to be measured: those cut before whose raw bytes are still there, then those cut now."""
         plan = self.plan
         known = plan.known_partitions()
+        left = plan.limit
         for number, file in enumerate(plan.inputs):
-            mine = [p for p in known if p.file == number]
-            limit = plan.limit
-            if limit is not None and self.partitions:
-                limit -= sum(self._records_in(p) for p in self.partitions)
-                if limit <= 0:
-                    write_json(plan.file_end(number), {"checksum": None, "size": 0, "damage": None})
-                    continue
+            if left is not None and left <= 0:
+                write_json(plan.file_end(number), {"checksum": None, "size": 0, "damage": None})
+                continue
             lost = False
-            for partition in mine:
+            for partition in (p for p in known if p.file == number):
                 counts = plan.measured(partition.index)
                 raw = Part(plan.folder("measure"), partition.index).raw
                 if counts is None and not raw.is_file():
                     lost = True
                     break
                 self.partitions.append(partition)
+                if left is not None:
+                    left -= (
+                        counts["records"] if counts else len(source(self.manifest.source.format).read(partition, raw).starts)
+                    )
                 if counts is None:
                     yield partition
                 else:
                     step.advance(partition.end - partition.start, counts["records"], self._estimate)
             end = read_json(plan.file_end(number))
             if lost or end is None or end["damage"]:
-                yield from self._cut_file(file, number)
+                left = yield from self._cut_file(file, number, left)
 
-    def _records_in(self, partition: Partition) -> int:
-        if partition.limit is None:
-            return 1 if partition.flaw else 0
-        following = [p.limit for p in self.partitions if p.index == partition.index + 1 and p.limit is not None]
-        left = following[0] if following else read_json(self.plan.file_end(partition.file)).get("left", 0)
-        return partition.limit - left
-
-    def _cut_file(self, file: InputFile, number: int) -> Iterator[Partition]:
+    def _cut_file(self, file: InputFile, number: int, left: int | None) -> Generator[Partition, None, int | None]:
+        """Cut what is not cut yet of one file; returns how many records are still wanted."""
         plan, settings = self.plan, self.manifest.source
-        mine = [p for p in self.partitions if p.file == number]
-        limit = plan.limit
-        if limit is not None:
-            before = [p for p in self.partitions if p.limit is not None]
-            limit = self._left_after(before, limit)
-        state = CutState(settings.partition, settings.max_document, mine[-1].end if mine else 0, limit)
+        start = max((p.end for p in self.partitions if p.file == number), default=0)
+        state = CutState(settings.partition, settings.max_document, start, left)
         for partition, body in source(settings.format).cut(file, number, len(self.partitions), state):
             if plan.measured(partition.index) is None:
                 with atomic(Part(plan.folder("measure"), partition.index).raw) as temporary:
@@ -153,21 +144,8 @@ class Build:
             write_json(plan.cut_file(partition.index), partition.as_dict())
             self.partitions.append(partition)
             yield partition
-        write_json(
-            plan.file_end(number),
-            {"checksum": state.checksum, "size": state.size, "damage": state.damage, "left": state.limit},
-        )
-
-    def _left_after(self, before: list[Partition], limit: int) -> int:
-        """Records still wanted after the partitions `before`."""
-        for partition in before:
-            counts = self.plan.measured(partition.index)
-            if counts is not None:
-                limit -= counts["records"]
-            else:
-                raw = Part(self.plan.folder("measure"), partition.index).raw
-                limit -= len(source(self.manifest.source.format).read(partition, raw).starts)
-        return limit
+        write_json(plan.file_end(number), {"checksum": state.checksum, "size": state.size, "damage": state.damage})
+        return state.limit
 
     # -- steps 2 to 4
 
@@ -180,10 +158,10 @@ class Build:
         self.seconds[name] = self.seconds.get(name, 0.0) + step.finish()
         return results
 
-    def _decide(self, count: int) -> list[dict[str, Any]]:
+    def _decide(self, count: int, records: int) -> list[dict[str, Any]]:
         plan = self.plan
         tasks: list[Task] = [(decide, (self.manifest, plan.folder("measure"), i, plan.folder("decide"))) for i in range(count)]
-        return self._simple("decide", "deciding", tasks)
+        return self._simple("decide", "deciding", tasks, records)
 
     def _deduplicate(self, layout: Layout, ids: Ids) -> dict[str, Any]:
         if not layout.settings.enabled:

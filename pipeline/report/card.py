@@ -69,6 +69,11 @@ def write_card(plan: Plan, summary: dict[str, Any]) -> None:
     for split in splits:
         lines += [f"  - split: {split}", f"    path: data/{split}-*.parquet"]
     lines += ["---", "", f"# {manifest.title}", "", manifest.description, ""]
+    if any(f.is_sample for f in plan.inputs):
+        lines += [
+            "**Built from the embedded sample**, text written for Seimai (CC0), not from the corpus itself. / 同梱サンプルから構築。",
+            "",
+        ]
     ratio = summary["polishing_ratio"]
     lines += [
         f"Polishing ratio (精米歩合): **{ratio:.1%}** of the raw characters are left. / 元の文字数のうち {ratio:.1%} が残りました。",
@@ -93,7 +98,9 @@ def write_card(plan: Plan, summary: dict[str, Any]) -> None:
     ]
     for rule, (records, chars) in summary["rules"].items():
         bound = manifest.rules[rule].model_dump(exclude_none=True, exclude={"source", "reason"})
-        words = ", ".join(f"{key} {value}" for key, value in bound.items())
+        words = ", ".join(
+            f"{key} {value:g}" if isinstance(value, float) else f"{key} {', '.join(value)}" for key, value in bound.items()
+        )
         lines.append(f"| `{rule}` | {records:,} | {chars:,} | {words} | {MEASURES[rule].description} |")
     d = summary["duplicates"]
     lines += [

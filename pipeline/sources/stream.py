@@ -31,6 +31,11 @@ class InputFile:
     size: int | None
     identity: str
 
+    @property
+    def is_sample(self) -> bool:
+        """Whether this is a manifest's embedded sample."""
+        return self.identity.startswith("sample-")
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
