@@ -195,15 +195,15 @@ def cluster(layout: Layout, ids: Any) -> dict[str, Any]:
     # The smallest rank of a component is its best document, which names the cluster.
     head = components(len(order), better, worse)
     sizes = np.bincount(head, minlength=len(order))
-    names = _names(layout, documents_by_rank, ids)
+    names = pl.Series(_names(layout, documents_by_rank, ids).tolist(), dtype=pl.String)
     survivor = np.where(duplicate_of >= 0, duplicate_of, np.arange(len(order)))
     frame = pl.DataFrame(
         {
             "document": documents_by_rank,
-            "duplicate_of": pl.Series(names).gather(survivor),
+            "duplicate_of": names.gather(survivor),
             "similarity": similar.astype(np.float32),
             "exact": (exact == exact[survivor]) & (key_length == key_length[survivor]),
-            "cluster_id": pl.Series(names).gather(head),
+            "cluster_id": names.gather(head),
             "cluster_size": sizes[head].astype(np.uint32),
             "duplicate": duplicate_of >= 0,
         }
