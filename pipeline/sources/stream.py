@@ -77,7 +77,11 @@ def _describe(url: str) -> InputFile:
     filesystem, path_there = _filesystem(url)
     try:
         info = filesystem.info(path_there)
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        # fsspec says so of a server that cannot be reached, too.
+        if error.__cause__ is not None and getattr(error.__cause__, "status", None) not in (404, 410):
+            reason = error.__cause__
+            raise BuildError(f"{url} cannot be reached: {type(reason).__name__}: {reason}") from None
         raise UsageError(f"{url}: there is no such file") from None
     except Exception as error:
         raise BuildError(f"{url} cannot be reached: {type(error).__name__}: {error}") from None
@@ -200,7 +204,7 @@ class _Zstd(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def read(self, size: int = -1) -> bytes:
+    def read1(self, size: int = -1) -> bytes:
         while not self._ready:
             block = self._decoder.unused_data if self._decoder.eof else b""
             if self._decoder.eof:
@@ -245,7 +249,8 @@ class Stream:
     def read(self, size: int) -> bytes:
         """Up to `size` bytes, b"" at the end."""
         try:
-            block = self._body.read(size)
+            # One block of the decoder at a time: `read` would throw away what it has where the next block is damaged.
+            block = self._body.read1(size)
         except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise

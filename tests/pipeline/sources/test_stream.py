@@ -95,7 +95,7 @@ def test_damage_within(tmp_path, kind):
     broken[middle : middle + 200] = bytes(200)
     found, error = all_of(Stream(file_of(tmp_path / "a", bytes(broken))))
     assert error is not None and "could be read" in str(error)
-    assert len(found) < len(TEXT)
+    assert found != TEXT and found[:1000] == TEXT[:1000]
 
 
 @pytest.mark.parametrize("content", [b"", b"\xfd7z", b"\x1f", b"B", "あ".encode()])
@@ -169,7 +169,7 @@ def test_download(server, tmp_path):
 
 def test_download_goes_on_where_an_earlier_one_broke_off(server, tmp_path, monkeypatch):
     server.files["a"] = NOISE
-    server.drops = [5_000_000, *[0] * 100]
+    server.drops = [len(NOISE), *[0] * 100]
     monkeypatch.setattr(stream.time, "sleep", lambda seconds: None)
     with pytest.raises(BuildError, match="reading broke off at byte .* Run the same command again"):
         download(f"{server.url}/a", tmp_path / "a", Console(quiet=True))
@@ -186,7 +186,7 @@ def test_download_goes_on_where_an_earlier_one_broke_off(server, tmp_path, monke
 
 def test_download_begins_anew_where_the_file_changed(server, tmp_path, monkeypatch):
     server.files["a"] = NOISE
-    server.drops = [5_000_000, *[0] * 100]
+    server.drops = [len(NOISE), *[0] * 100]
     monkeypatch.setattr(stream.time, "sleep", lambda seconds: None)
     with pytest.raises(BuildError):
         download(f"{server.url}/a", tmp_path / "a", Console(quiet=True))
