@@ -14,11 +14,11 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from pipeline.errors import BuildError, SeimaiError, UsageError, explain_os_error
-from pipeline.files import human, remove_temporaries
+from pipeline.files import human, read_json, remove_temporaries, write_json
 from pipeline.manifest import Manifest, folder, load
 from pipeline.plan import Plan
 from pipeline.report.summary import next_lines, print_plan, print_summary
-from pipeline.sources.stream import InputFile, resolve
+from pipeline.sources.stream import InputFile, is_url, resolve
 
 _MARK = ".seimai"
 
@@ -63,11 +63,19 @@ def main(
             raise UsageError("--workers is for the local cluster; a scheduler has the workers that were started for it")
         resolved = load(manifest, overrides)
         out = (out or Path("corpora") / resolved.name).expanduser()
+        for option, path in (("--out", out), ("--work", work)):
+            if path is not None and is_url(str(path).replace(":/", "://")):
+                raise UsageError(f"{option} {path}: output goes to a folder (shared by all workers of a cluster), not to a URL")
         work = work.expanduser() / resolved.name if work else out / _MARK / "work"
         _check_out(out)
         if download and not plan_only:
             _download(resolved, console)
-        plan = Plan(resolved, tuple(_inputs(resolved, list(inputs), download, console)), out.absolute(), work.absolute(), limit)
+        files = tuple(_inputs(resolved, list(inputs), download, plan_only, console))
+        if any(f.is_sample for f in files):
+            # Written for Seimai, so not under the terms of the corpus that it stands in for.
+            resolved = resolved.model_copy(update={"title": f"{resolved.title} (embedded sample)", "license": "CC0-1.0"})
+            _spare_the_real_thing(out)
+        plan = Plan(resolved, files, out.absolute(), work.absolute(), limit)
         if plan_only:
             print_plan(console, plan)
             return
@@ -94,9 +102,24 @@ def _check_out(out: Path) -> None:
         raise UsageError(f"--out {out} is not empty and was not made by Seimai; choose another folder or empty it yourself")
 
 
+def _spare_the_real_thing(out: Path) -> None:
+    """Refuse to build the sample over a corpus from real input, finished or not."""
+    real = [f["url"] for f in read_json(out / _MARK / "inputs.json") or [] if not InputFile(**f).is_sample]
+    if real:
+        raise UsageError(
+            f"{out} holds a build of {real[0]}; the embedded sample would replace it. "
+            f"Name the input again with --input {real[0]}, or build the sample elsewhere with --out"
+        )
+
+
 def _raw_path(manifest: Manifest) -> Path | None:
     """Where --download puts the raw corpus, and where a later build looks for it."""
-    return Path("raw") / manifest.name / manifest.source.url.rsplit("/", 1)[-1] if manifest.source.url else None
+    if not manifest.source.url:
+        return None
+    name = manifest.source.url.rsplit("/", 1)[-1]
+    if not name:
+        raise UsageError(f"source.url = {manifest.source.url!r} names no file")
+    return Path("raw") / manifest.name / name
 
 
 def _download(manifest: Manifest, console: Console) -> None:
@@ -108,7 +131,7 @@ def _download(manifest: Manifest, console: Console) -> None:
     download(manifest.source.url, target, console)
 
 
-def _inputs(manifest: Manifest, inputs: list[str], download: bool, console: Console) -> list[InputFile]:
+def _inputs(manifest: Manifest, inputs: list[str], download: bool, plan_only: bool, console: Console) -> list[InputFile]:
     if inputs:
         return resolve(inputs)
     raw = _raw_path(manifest)
@@ -123,7 +146,7 @@ def _inputs(manifest: Manifest, inputs: list[str], download: bool, console: Cons
             raise UsageError(f"source.sample = {manifest.source.sample!r}: there is no such file under manifests/samples/")
         more = f", or --download to fetch {manifest.source.url}" if manifest.source.url else ""
         console.print(
-            f"no raw corpus at hand: building the embedded sample ({human(path.stat().st_size)}). "
+            f"no raw corpus at hand: {'this would build' if plan_only else 'building'} the embedded sample ({human(path.stat().st_size)}). "
             f"For the real thing: --input PATH|URL{more}",
             style="bold", highlight=False, markup=False, soft_wrap=True,
         )  # fmt: skip
@@ -153,7 +176,7 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
             f"another build is at work in {Path(error.lock_file).parent}; wait for it, or choose another --out"
         ) from None
     try:
-        if (summary := plan.up_to_date()) is not None:
+        if (summary := plan.up_to_date()) is not None and (keep_going or not summary["damaged"]):
             console.print(f"{plan.out} is up to date: nothing to do", highlight=False, markup=False)
             for warning in summary["warnings"]:
                 console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
@@ -162,6 +185,7 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
         from pipeline.engine import Engine
         from pipeline.run import Build, forget_unpublished
 
+        write_json(state / "inputs.json", [f.as_dict() for f in plan.inputs])
         forget_unpublished(plan)
         for place in (plan.work, state):
             remove_temporaries(place)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -109,6 +110,8 @@ class Engine:
             self.count = len(self._client.scheduler_info(n_workers=-1)["workers"])
             return
         self.count = self.workers or _cores()
+        # Ctrl-C is for the driver: it ends the build in order, workers with it.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN) if threading.current_thread() is threading.main_thread() else None
         with dask.config.set({"distributed.nanny.pre-spawn-environ": _WORKER_ENVIRONMENT, "distributed.worker.daemon": True}):
             self._cluster = LocalCluster(
                 n_workers=self.count,
@@ -120,6 +123,8 @@ class Engine:
                 silence_logs=logging.CRITICAL,
                 local_directory=str(self.scratch),
             )
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
         self._client = Client(self._cluster)
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:

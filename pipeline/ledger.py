@@ -23,11 +23,12 @@ HEAD = (
 
 
 def ledger_frame(
-    measured: pl.DataFrame, verdicts: pl.DataFrame, clusters: pl.DataFrame, ids: pl.Series, threshold: float
+    measured: pl.DataFrame, verdicts: pl.DataFrame, clusters: pl.DataFrame, ids: pl.Series, accept: float
 ) -> pl.DataFrame:
     """Ledger rows of consecutive records.
 
     `measured` and `verdicts` hold the same records row for row; `clusters` has a column `row` that counts from the first of them.
+    `bound` is always what a record would have had to keep to: a duplicate has a similarity that is not below `accept`.
     """
     frame = pl.concat([measured, verdicts], how="horizontal").with_columns(id=ids).with_row_index("row")
     frame = frame.join(clusters, on="row", how="left", maintain_order="left")
@@ -52,14 +53,17 @@ def ledger_frame(
         .when(unreadable)
         .then("unreadable")
         .otherwise("value"),
-        bound=pl.when(duplicate).then(pl.lit(f">= {threshold:g}")).otherwise("bound"),
+        bound=pl.when(duplicate).then(pl.lit(f"< {accept:g}")).otherwise("bound"),
         excerpt=pl.when(unreadable).then("head").otherwise(pl.col("text").str.head(EXCERPT)),
         # A record without duplicates is a cluster of its own, so that splits and weights need no special case.
         cluster_id=pl.when(pl.col("verdict") == "kept").then(pl.coalesce("cluster_id", "id")),
         cluster_size=pl.when(pl.col("verdict") == "kept").then(pl.coalesce("cluster_size", pl.lit(1, pl.UInt32))),
     )
     measures = [name for name in measured.columns if name.startswith("m:")]
-    return frame.select(*(field.name for field in HEAD), *(pl.col(name).alias(name[2:]) for name in measures))
+    return frame.select(
+        *(field.name for field in HEAD),
+        *(pl.when(pl.col("verdict") != "unreadable").then(name).alias(name[2:]) for name in measures),
+    )
 
 
 def schema(measures: pl.Schema) -> pa.Schema:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import tomllib
 from collections.abc import Iterable
@@ -32,7 +33,7 @@ Size = Annotated[int, BeforeValidator(_bytes), Field(gt=0, description='bytes, o
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Source(_Table):
@@ -124,7 +125,7 @@ class Manifest(_Table):
     """A corpus."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
-    title: str
+    title: str = Field(min_length=1)
     description: str = ""
     license: str
     homepage: str | None = None
@@ -154,9 +155,9 @@ def available(kind: str = "") -> list[str]:
 
 
 def near(word: str, known: Iterable[str]) -> str:
-    """', did you mean …?' for the nearest known word, or ''."""
+    """'; did you mean …?' for the nearest known word, or a full stop."""
     found = difflib.get_close_matches(word, list(known), 1, 0.6)
-    return f"; did you mean {found[0]!r}?" if found else ""
+    return f"; did you mean {found[0]!r}?" if found else "."
 
 
 def _parse(text: str, where: str) -> dict[str, Any]:
@@ -186,8 +187,13 @@ def _read(reference: str) -> tuple[dict[str, Any], str]:
 
 
 def _with_preset(table: dict[str, Any], where: str) -> dict[str, Any]:
-    rules = dict(table.get("rules", {}))
+    rules = table.get("rules", {})
+    if not isinstance(rules, dict):
+        raise UsageError(f"{where}: rules = {rules!r}: expected a table, with a preset or a bound for each rule")
+    rules = dict(rules)
     preset, skip = rules.pop("preset", None), rules.pop("skip", [])
+    if not isinstance(skip, list) or not all(isinstance(name, str) for name in skip):
+        raise UsageError(f"{where}: rules.skip = {skip!r}: expected a list of rules")
     base: dict[str, Any] = {}
     if preset is not None:
         known = available("presets")
@@ -257,6 +263,7 @@ def load(reference: str, overrides: Iterable[str] = ()) -> Manifest:
     Raises UsageError, naming file, key, what was found and what was expected.
     """
     table, where = _read(reference)
+    table.pop("lock", None)  # a manifest.lock.toml is a manifest: what it records of a build is no part of it
     for assignment in overrides:
         _override(table, assignment)
     try:
@@ -293,3 +300,7 @@ def schema() -> dict[str, Any]:
             if name in table.get("properties", {}):
                 table["properties"][name]["type"] = ["integer", "string"]
     return result
+
+
+if __name__ == "__main__":
+    print(json.dumps(schema(), ensure_ascii=False, indent=1))

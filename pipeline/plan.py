@@ -134,8 +134,10 @@ class Plan:
 
     def resolved(self) -> dict[str, Any]:
         """The manifest as it is built, every default and preset bound written out."""
-        table = self.manifest.model_dump(mode="json", exclude_none=True)
+        return self.manifest.model_dump(mode="json", exclude_none=True)
+
+    @property
+    def lsh(self) -> tuple[int, int]:
+        """Bands and rows in use."""
         d = self.manifest.deduplicate
-        if not d.bands:
-            table["deduplicate"]["bands"], table["deduplicate"]["rows"] = bands_and_rows(d.threshold, d.permutations)
-        return table
+        return (d.bands, d.rows) if d.bands and d.rows else bands_and_rows(d.threshold, d.permutations)

@@ -30,6 +30,7 @@ class Build:
         self.seconds: dict[str, float] = {}
         self.warnings: list[str] = []
         self.partitions: list[Partition] = []
+        self.damaged: list[str] = []
 
     def run(self) -> dict[str, Any]:
         """Do what is not done yet; returns the summary, which is also kept in the output folder."""
@@ -47,8 +48,11 @@ class Build:
             "seconds": round(time.perf_counter() - began, 1),
             "steps_seconds": {name: round(value, 2) for name, value in self.seconds.items()},
             "warnings": self.warnings,
+            "damaged": self.damaged,
         }
         self._check(summary)
+        if not summary["verdicts"].get("kept", [0])[0]:
+            self.warnings.append("not a single document was kept: look at the rules in the ledger before training on this")
         self._publish(summary, ends)
         return summary
 
@@ -58,8 +62,7 @@ class Build:
         plan, folder = self.plan, self.plan.folder("measure")
         (folder / "raw").mkdir(parents=True, exist_ok=True)
         step = self.engine.step("measure")
-        sizes = [f.size for f in plan.inputs]
-        self._estimate = float(sum(s for s in sizes if s)) if all(sizes) else None
+        self._estimate: float | None = None
         todo = self._cut(step)
         for _ in self.engine.run("measuring", [(warm, ())]):
             pass
@@ -79,6 +82,7 @@ class Build:
         if damaged and not self.keep_going:
             raise InputError("\n".join(damaged) + "\nWhat could be read is kept; --keep-going builds the corpus from that.")
         self.warnings += damaged
+        self.damaged = damaged
         parts = [plan.measured(p.index) for p in self.partitions]
         missing = [p.index for p, counts in zip(self.partitions, parts, strict=True) if counts is None]
         if missing:
@@ -86,22 +90,9 @@ class Build:
         whole = [p for p in parts if p is not None]
         if not sum(p["records"] for p in whole):
             names = ", ".join(f.url for f in plan.inputs)
-            raise BuildError(f"there is no document in {names}: the input is empty")
-        self._look_for_blank_lines()
+            raise BuildError("\n".join([*damaged, f"there is no document in {names}: the input is empty"]))
+        self.warnings += [end["warning"] for end in ends if end and end.get("warning")]
         return whole, [end for end in ends if end]
-
-    def _look_for_blank_lines(self) -> None:
-        for number, file in enumerate(self.plan.inputs):
-            mine = [p for p in self.partitions if p.file == number]
-            if (
-                len(mine) == 1
-                and mine[0].end - mine[0].start > 1_000_000
-                and (self.plan.measured(mine[0].index) or {}).get("records") == 1
-            ):
-                self.warnings.append(
-                    f"{file.url} has no empty line in {mine[0].end - mine[0].start:,} bytes and so is one document; "
-                    "in CC-100's format an empty line separates documents"
-                )
 
     def _cut(self, step: Any) -> Iterator[Partition]:
         """Partitions that have to be measured: those cut before whose raw bytes are still there, then those cut now."""
@@ -136,16 +127,30 @@ class Build:
         """Cut what is not cut yet of one file; returns how many records are still wanted."""
         plan, settings = self.plan, self.manifest.source
         start = max((p.end for p in self.partitions if p.file == number), default=0)
-        state = CutState(settings.partition, settings.max_document, start, left)
+        # A document over the limit has to stand in a partition of its own.
+        state = CutState(min(settings.partition, settings.max_document), settings.max_document, start, left)
         for partition, body in source(settings.format).cut(file, number, len(self.partitions), state):
             if plan.measured(partition.index) is None:
                 with atomic(Part(plan.folder("measure"), partition.index).raw) as temporary:
                     temporary.write_bytes(body)
             write_json(plan.cut_file(partition.index), partition.as_dict())
             self.partitions.append(partition)
+            self._estimate = self._total(number, state)
             yield partition
-        write_json(plan.file_end(number), {"checksum": state.checksum, "size": state.size, "damage": state.damage})
+        write_json(
+            plan.file_end(number),
+            {"checksum": state.checksum, "size": state.size, "damage": state.damage, "warning": state.warning},
+        )
         return state.limit
+
+    def _total(self, number: int, state: CutState) -> float | None:
+        """Bytes of text to expect in all, from how much the files as stored have given so far."""
+        sizes = [f.size for f in self.plan.inputs]
+        if None in sizes or not state.consumed or self.plan.limit is not None:
+            return None
+        before = sum(p.end - p.start for p in self.partitions if p.file < number)
+        consumed = sum(s or 0 for s in sizes[:number]) + state.consumed
+        return (before + state.reached) * sum(s or 0 for s in sizes) / consumed
 
     # -- steps 2 to 4
 

@@ -106,7 +106,8 @@ def write_card(plan: Plan, summary: dict[str, Any]) -> None:
     lines += [
         "",
         f"Duplicates / 重複: {d.get('exact', 0):,} exact, {d.get('near', 0):,} near (character {manifest.deduplicate.shingle}-grams, "
-        f"Jaccard similarity {manifest.deduplicate.threshold}, verified), in {d.get('clusters', 0):,} clusters. "
+        f"Jaccard similarity {manifest.deduplicate.threshold:g}, verified at an estimate of "
+        f"{manifest.deduplicate.threshold - manifest.deduplicate.margin:g} or more), in {d.get('clusters', 0):,} clusters. "
         f"Unreadable / 読み取り不能: {summary['total']['unreadable']:,}.",
         "",
         "## Files / ファイル",
@@ -137,11 +138,13 @@ def _yaml(text: str) -> str:
 
 
 def write_lock(plan: Plan, summary: dict[str, Any]) -> None:
-    """`manifest.lock.toml`: enough to build the same bytes again, and a manifest itself once its `lock` table is taken away."""
+    """`manifest.lock.toml`: a manifest with every default written out, and a table `lock` of what the build had: inputs, versions."""
     inputs = [
         {k: v for k, v in i.items() if v is not None and k in ("name", "size", "bytes", "sha256")} for i in summary["inputs"]
     ]
     lock: dict[str, Any] = {"versions": versions(), "fingerprints": plan.fingerprints, "inputs": inputs}
+    if plan.manifest.deduplicate.enabled:
+        lock["bands"], lock["rows"] = plan.lsh
     if plan.limit is not None:
         lock["limit"] = plan.limit
     with atomic(plan.out / "manifest.lock.toml") as temporary:

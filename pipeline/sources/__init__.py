@@ -59,6 +59,9 @@ class Source(Protocol):
     @staticmethod
     def read(partition: Partition, path: Path) -> Records: ...
 
+    @staticmethod
+    def warm() -> None: ...
+
 
 @dataclass
 class CutState:
@@ -71,6 +74,9 @@ class CutState:
     checksum: str | None = None  # set at the end of the file
     size: int = 0  # bytes of the whole stream, set at the end
     damage: str | None = None  # set where the file is damaged
+    warning: str | None = None  # set where the file does not look like the format
+    consumed: int = 0  # bytes of the file as stored that were read so far, and
+    reached: int = 0  # … bytes of the stream that they stand for
 
 
 # Wire formats that a manifest can name in `source.format`, and the module that reads each.

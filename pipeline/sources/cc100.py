@@ -17,6 +17,7 @@ from pipeline.errors import InputError
 from pipeline.sources import CutState, Partition, Records
 from pipeline.sources.stream import CHUNK, InputFile, Stream
 
+_LONG = 1_000_000  # bytes; one document of that size and nothing else is worth a warning
 HEAD = 4096  # bytes kept of a document that is not read, for the ledger's excerpt
 
 
@@ -134,7 +135,8 @@ def cut(file: InputFile, number: int, first_index: int, state: CutState) -> Iter
     """Cut one input file into partitions of whole documents, beginning at `state.start`.
 
     Where a partition ends depends on the bytes alone: at the last empty line within `state.partition` bytes or, where there is
-    none, at the first one after. At the end `state` holds size and checksum of the file, or the damage that ended it early.
+    none, at the first one within `state.max_document`; failing that, the document is passed over. At the end `state` holds size
+    and checksum of the file, or the damage that ended it early.
     """
     stream = Stream(file)
     window = _Window(stream)
@@ -142,7 +144,7 @@ def cut(file: InputFile, number: int, first_index: int, state: CutState) -> Iter
         window.skip_to(state.start)
         index = first_index
         while state.limit is None or state.limit > 0:
-            window.fill(state.partition)
+            window.fill(state.partition + 1)  # one more, to know whether the partition is the last
             empty = int(_leading_empty(window.array(), len(window.buffer)))
             if empty:
                 window.take(empty)
@@ -154,17 +156,20 @@ def cut(file: InputFile, number: int, first_index: int, state: CutState) -> Iter
             if window.ended and len(window.buffer) <= state.partition and window.error is None:
                 body = window.take(len(window.buffer))
             else:
-                end = int(_last_boundary(window.array()[: state.partition], min(len(window.buffer), state.partition)))
-                scanned = max(0, min(len(window.buffer), state.partition) - 2)
-                while end < 0 and not window.ended and len(window.buffer) <= state.max_document:
-                    window.fill(min(2 * len(window.buffer), state.max_document + 1))
-                    end = int(_first_boundary(window.array(), scanned, len(window.buffer)))
-                    scanned = max(0, len(window.buffer) - 2)
-                if end < 0 and window.ended and len(window.buffer) > state.partition:
-                    end = int(_first_boundary(window.array(), 0, len(window.buffer)))
+                # Found or not must depend on the bytes alone, never on how many of them happen to be in the window.
+                end = int(_last_boundary(window.array(), min(len(window.buffer), state.partition)))
+                reach = max(state.partition, state.max_document)
+                scanned = max(0, state.partition - 2)
+                while end < 0:
+                    size = min(len(window.buffer), reach)
+                    end = int(_first_boundary(window.array(), scanned, size))
+                    if end >= 0 or window.ended or len(window.buffer) > reach:
+                        break
+                    scanned = max(0, size - 2)
+                    window.fill(min(2 * len(window.buffer), reach + 1))
                 if end >= 0:
                     body = window.take(end)
-                elif window.ended and window.error is None and len(window.buffer) <= state.max_document:
+                elif window.ended and window.error is None and len(window.buffer) <= reach:
                     body = window.take(len(window.buffer))
                 else:
                     body, flaw = _beyond(window, state)
@@ -172,6 +177,7 @@ def cut(file: InputFile, number: int, first_index: int, state: CutState) -> Iter
             if state.limit is not None:
                 limit = state.limit
                 state.limit -= int(_documents(np.frombuffer(body, np.uint8), _NONE, _NONE, limit)) if flaw is None else 1
+            state.consumed, state.reached = stream.raw.position, window.offset
             yield Partition(index, number, start, window.offset, flaw, limit), body
             index += 1
         if window.error is not None:
@@ -179,6 +185,13 @@ def cut(file: InputFile, number: int, first_index: int, state: CutState) -> Iter
         elif state.limit is None:
             state.checksum = stream.checksum()
         state.size = window.offset
+        if index == first_index + 1 and state.start == 0 and state.limit is None and state.size > _LONG:
+            only = np.frombuffer(body, np.uint8)
+            if flaw is not None or _documents(only, _NONE, _NONE, np.int64(2)) == 1:
+                state.warning = (
+                    f"{file.url} has no empty line in {state.size:,} bytes and so is one document; "
+                    "in CC-100's format an empty line separates documents"
+                )
     finally:
         stream.close()
 
@@ -186,6 +199,7 @@ def cut(file: InputFile, number: int, first_index: int, state: CutState) -> Iter
 def _beyond(window: _Window, state: CutState) -> tuple[bytes, str]:
     """Pass over a document that is too large, or that the end of a damaged file cuts off; returns its head and the reason."""
     start = window.offset
+    window.fill(HEAD)
     head = bytes(window.buffer[:HEAD])
     while True:
         end = int(_first_boundary(window.array(), 0, len(window.buffer)))
@@ -198,6 +212,7 @@ def _beyond(window: _Window, state: CutState) -> tuple[bytes, str]:
         window.take(max(0, len(window.buffer) - 2))
         window.fill(CHUNK)
     size = window.offset - start
+    head = head[:size]
     if window.ended and window.error is not None and not window.buffer:
         return head, f"input ends inside this document, {size:,} bytes after its start"
     return head, f"document of {size:,} bytes, over source.max_document = {state.max_document:,}"
@@ -214,3 +229,9 @@ def read(partition: Partition, path: Path) -> Records:
         spans = np.empty(count, np.int64), np.empty(count, np.int64)
         _documents(data, *spans, limit)
     return Records(data, *spans, partition.start + spans[0], partition.flaw)
+
+
+def warm() -> None:
+    """Compile the kernels of this source."""
+    data = np.frombuffer(b"a\r\n\r\nb", np.uint8)
+    _documents(data, _NONE, _NONE, np.int64(2))

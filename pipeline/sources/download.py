@@ -18,11 +18,13 @@ def download(url: str, target: Path, console: Console) -> None:
     The unfinished file is `<target>.part`; the final name appears when it is whole. Raises BuildError where the network or the
     server is away, after some tries.
     """
+    part = target.with_name(target.name + ".part")
+    note = target.with_name(target.name + ".json")
     if target.is_file():
+        if (read_json(note) or {"url": url})["url"] != url:
+            raise BuildError(f"{target} was fetched from another address; move it away to fetch {url}")
         return
     file = resolve([url])[0]
-    part = target.with_name(target.name + ".part")
-    note = target.with_name(target.name + ".part.json")
     target.parent.mkdir(parents=True, exist_ok=True)
     # What was fetched of another version of the file is of no use.
     if (read_json(note) or {}).get("identity") != file.identity:
@@ -44,4 +46,3 @@ def download(url: str, target: Path, console: Console) -> None:
     if file.size is not None and size != file.size:
         raise BuildError(f"{url}: {size:,} bytes came of {file.size:,}. Run the same command again to go on.")
     part.replace(target)
-    note.unlink(missing_ok=True)

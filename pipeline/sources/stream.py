@@ -209,7 +209,7 @@ class _Zstd(io.RawIOBase):
             block = self._decoder.unused_data if self._decoder.eof else b""
             if self._decoder.eof:
                 self._decoder, self._fresh = self._new(), True
-            block = block or self._inner.read(1 << 20)
+            block = block or self._inner.read(1 << 16)
             if not block:
                 if not self._fresh:
                     raise EOFError("the last frame is not whole")

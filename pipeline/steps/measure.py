@@ -19,12 +19,12 @@ from filters.kernels import jit, to_arrow
 from filters.minhash import SKETCH_BINS, signatures
 from filters.text import normalise_spans, without_lines
 from pipeline.files import atomic, read_json, write_json
+from pipeline.ledger import EXCERPT
 from pipeline.manifest import Manifest
-from pipeline.sources import Partition, Records, source
+from pipeline.sources import SOURCES, Partition, Records, source
 
 VERSION = 1  # to be raised when the output of this step changes for the same input
 ROW_GROUP = 4096
-EXCERPT = 200  # characters
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,6 @@ def warm() -> None:
 
     compute(data, offsets, [name for name in MEASURES if not name.startswith("language")], given)
     signatures(data, offsets, bins=SKETCH_BINS)
-    from pipeline.sources.cc100 import _NONE, _documents
-
-    _documents(text, _NONE, _NONE, np.int64(1))
+    for name in SOURCES:
+        source(name).warm()
     _characters(text, np.zeros(1, np.int64), ends)

@@ -92,7 +92,7 @@ def write(manifest: Manifest, layout: Layout, group: Group, count: int, ids: Any
             for batch in _batches(Part(layout.measured, index).table):
                 here = clusters.filter(pl.col("row").is_between(at, at + len(batch) - 1)).with_columns(row=pl.col("row") - at)
                 names = pl.Series("id", ids(index, batch["offset"].to_numpy()), pl.String)
-                rows = ledger_frame(batch, verdicts.slice(at, len(batch)), here, names, manifest.deduplicate.threshold)
+                rows = ledger_frame(batch, verdicts.slice(at, len(batch)), here, names, layout.accept)
                 at += len(batch)
                 ledger.write(rows.to_arrow().cast(ledger.schema))
                 sums = (

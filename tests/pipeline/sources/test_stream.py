@@ -95,7 +95,7 @@ def test_damage_within(tmp_path, kind):
     broken[middle : middle + 200] = bytes(200)
     found, error = all_of(Stream(file_of(tmp_path / "a", bytes(broken))))
     assert error is not None and "could be read" in str(error)
-    assert found != TEXT and found[:1000] == TEXT[:1000]
+    assert found != TEXT and TEXT.startswith(found[:1000])
 
 
 @pytest.mark.parametrize("content", [b"", b"\xfd7z", b"\x1f", b"B", "あ".encode()])

@@ -1,0 +1,306 @@
+import json
+import re
+import tomllib
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.manifest import load
+
+HEAD = (
+    "id verdict step rule value bound duplicate_of similarity cluster_id cluster_size excerpt"
+).split()  # DESIGN.md, section 4
+
+
+@pytest.fixture(scope="module")
+def ledger(reference):
+    return pl.read_parquet(reference / "ledger" / "*.parquet")
+
+
+@pytest.fixture(scope="module")
+def shards(reference):
+    return pl.read_parquet(reference / "data" / "*.parquet")
+
+
+def row(ledger, beginning):
+    found = ledger.filter(pl.col("excerpt").str.starts_with(beginning))
+    assert len(found) == 1
+    return found.row(0, named=True)
+
+
+# -- what one build leaves behind
+
+
+def test_every_record_is_in_the_ledger_once_and_in_order(ledger, mixed, tools):
+    documents = tools.split_documents(mixed.read_bytes())
+    assert ledger["id"].to_list() == [f"cc100-ja/{offset:010d}" for offset, _ in documents]
+    assert set(ledger["verdict"].unique()) == {"kept", "dropped", "duplicate", "unreadable"}
+
+
+def test_ledger_columns(ledger):
+    manifest = load("cc100-ja")
+    assert ledger.columns == [*HEAD, *manifest.measures]
+    kept, dropped, duplicate, unreadable = (
+        ledger.filter(verdict=v) for v in ("kept", "dropped", "duplicate", "unreadable")
+    )  # fmt: skip
+    for column in ("step", "rule", "value", "bound", "duplicate_of", "similarity"):
+        assert kept[column].null_count() == len(kept)
+    assert set(dropped["step"]) == {"decide"} and set(dropped["rule"]) <= set(manifest.rules)
+    assert dropped["value"].null_count() == dropped["bound"].null_count() == 0
+    assert set(duplicate["step"]) == {"deduplicate"} and set(duplicate["rule"]) == {"exact", "minhash"}
+    assert set(unreadable["step"]) == {"read"}
+    for frame in (dropped, unreadable):
+        assert frame["cluster_id"].null_count() == len(frame)
+    assert ledger["excerpt"].str.len_chars().max() == 200
+
+
+def test_shards_hold_what_the_ledger_says_was_kept(ledger, shards, mixed, tools):
+    kept = ledger.filter(verdict="kept")
+    assert sorted(shards["id"]) == sorted(kept["id"])
+    assert shards.columns == "id text source license language language_score chars cluster_size".split()
+    assert set(shards["source"]) == {"cc100-ja"} and set(shards["language"]) == {"ja"}
+    assert (shards["text"].str.len_chars() == shards["chars"]).all()
+    joined = shards.join(kept, on="id", suffix="_ledger", validate="1:1")
+    for column in ("language", "chars", "cluster_size"):
+        assert (joined[column] == joined[f"{column}_ledger"]).all()
+    raw = dict(tools.split_documents(mixed.read_bytes()))
+    plain = joined.filter(~pl.col("text").str.contains("[\u3000文]"))
+    assert len(plain) > 250
+    for id_, text in plain.select("id", "text").iter_rows():
+        assert raw[int(id_.split("/")[1])].decode().replace("\r\n", "\n") == text
+
+
+def test_duplicates(ledger):
+    duplicates = ledger.filter(verdict="duplicate")
+    kept = ledger.filter(verdict="kept")
+    # 20 documents repeat another in all but punctuation; of 15 pairs with different last lines one each is left.
+    assert len(duplicates.filter(rule="exact")) == 20
+    assert len(duplicates.filter(rule="minhash")) == 15
+    assert (duplicates.filter(rule="exact")["similarity"] == 1).all()
+    assert (duplicates["similarity"] >= 0.78).all()
+    assert duplicates["duplicate_of"].is_in(kept["id"].implode()).all()
+    sizes = ledger.filter(pl.col("cluster_id").is_not_null()).group_by("cluster_id").agg(pl.len(), pl.first("cluster_size"))
+    assert (sizes["len"] == sizes["cluster_size"]).all()
+
+
+def test_validation_is_split_by_cluster(build, mixed, tmp_path, tools):
+    out = tmp_path / "out"
+    sets = ("--set", tools.partition, "--set", "shards.validation=0.3", "--set", "deduplicate.threshold=0.99")
+    done = build("cc100-ja", "--input", mixed, "--out", out, *sets, "--set", "shards.size=50 KB")
+    assert done.returncode == 0, done.stderr
+    names = [p.name for p in sorted((out / "data").iterdir())]
+    trains = [n for n in names if n.startswith("train")]
+    assert trains == [f"train-{i:05d}-of-{len(trains):05d}.parquet" for i in range(len(trains))] and len(trains) > 2
+    ledger = pl.read_parquet(out / "ledger" / "*.parquet").filter(verdict="kept")
+    held = pl.read_parquet(out / "data" / "validation-*.parquet").with_columns(split=pl.lit("validation"))
+    train = pl.read_parquet(out / "data" / "train-*.parquet").with_columns(split=pl.lit("train"))
+    both = pl.concat([held, train]).join(ledger.select("id", "cluster_id"), on="id")
+    assert len(both) == len(ledger)
+    assert 0.15 < len(held) / len(both) < 0.45
+    assert (both.group_by("cluster_id").agg(pl.col("split").n_unique())["split"] == 1).all()
+    # In input order.
+    assert train["id"].to_list() == sorted(train["id"]) and held["id"].to_list() == sorted(held["id"])
+
+
+def test_counts_add_up_in_summary_card_and_output(reference, ledger):
+    state = json.loads((reference / ".seimai" / "state.json").read_text())
+    verdicts = {v: n for v, n in ledger["verdict"].value_counts().iter_rows()}
+    assert {v: n for v, (n, _, _) in state["verdicts"].items()} == verdicts
+    assert sum(verdicts.values()) == state["total"]["records"] == len(ledger)
+    said = (reference / "stdout").read_text()
+    assert re.search(rf"read, clean +{len(ledger)} +{len(ledger) - verdicts['unreadable']} ", said)
+    assert "polishing ratio" in said and "peak memory" in said and f"exact duplicate {20}" in said
+    assert f"pl.scan_parquet('{reference}/data/*.parquet')" in said
+    for step in ("measure", "decide", "deduplicate", "write"):
+        assert re.search(rf"^{step} +.*records", said, re.M)
+    card = (reference / "README.md").read_text()
+    assert card.startswith("---\nlanguage:\n- ja\n") and f"| read, clean | {len(ledger):,} |" in card
+
+
+def test_the_lock_file_is_a_manifest(reference, tmp_path, mixed):
+    import hashlib
+
+    lock = tomllib.loads((reference / "manifest.lock.toml").read_text("utf-8"))
+    details = lock.pop("lock")
+    assert details["inputs"] == [
+        {"name": "mixed.txt", "size": mixed.stat().st_size, "bytes": mixed.stat().st_size,
+         "sha256": hashlib.sha256(mixed.read_bytes()).hexdigest()}
+    ]  # fmt: skip
+    import tomli_w
+
+    path = tmp_path / "again.toml"
+    path.write_text(tomli_w.dumps(lock), "utf-8")
+    again = load(str(path))
+    first = load("cc100-ja", ["source.partition=20 KB"])
+    assert again.rules == first.rules and again.source == first.source
+    assert again.deduplicate.bands and again.deduplicate.threshold == first.deduplicate.threshold
+
+
+def test_nothing_half_written_is_left(reference, tools):
+    assert tools.temporaries(reference) == []
+    assert sorted(p.name for p in reference.iterdir() if p.name != "stdout") == [
+        ".seimai", "README.md", "data", "ledger", "manifest.lock.toml"
+    ]  # fmt: skip
+    assert not [*(reference / ".seimai" / "work").rglob("*.bin")]
+
+
+# -- the same bytes
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_same_bytes_for_any_number_of_workers(build, mixed, reference, tmp_path, tools, workers):
+    out = tmp_path / "out"
+    done = build("cc100-ja", "--input", mixed, "--out", out, "--workers", workers, "--set", tools.partition)
+    assert done.returncode == 0, done.stderr
+    assert tools.outputs(out) == tools.outputs(reference)
+
+
+def test_the_partition_size_changes_no_record(build, mixed, reference, tmp_path, tools, ledger):
+    out = tmp_path / "out"
+    done = build("cc100-ja", "--input", mixed, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert pl.read_parquet(out / "ledger" / "*.parquet").equals(ledger)
+    assert tools.outputs(out) == tools.outputs(reference)
+
+
+# -- rebuilding
+
+
+@pytest.fixture(scope="module")
+def mine(build, mixed, tmp_path_factory, tools):
+    """A built corpus of this module's own, and the options that it was built with."""
+    out = tmp_path_factory.mktemp("mine") / "out"
+    options = ("--input", mixed, "--out", out, "--set", tools.partition)
+    done = build("cc100-ja", *options)
+    assert done.returncode == 0, done.stderr
+    return out, options
+
+
+def times(folder):
+    return {p: p.stat().st_mtime_ns for p in sorted(folder.rglob("*")) if p.is_file() and p.name != "lock"}
+
+
+def test_unchanged_does_nothing(build, mine):
+    out, options = mine
+    before = times(out)
+    done = build("cc100-ja", *options)
+    assert done.returncode == 0
+    assert "is up to date: nothing to do" in done.stdout and "pl.scan_parquet" in done.stdout
+    assert times(out) == before
+
+
+def test_a_changed_bound_measures_nothing_anew(build, mine, tools):
+    out, options = mine
+    before = times(out / ".seimai" / "work")
+    old = tools.outputs(out)
+    done = build("cc100-ja", *options, "--set", "rules.chars.at_least=200")
+    assert done.returncode == 0, done.stderr
+    after = times(out / ".seimai" / "work")
+    measured = {p: t for p, t in after.items() if "/measure-" in str(p)}
+    assert measured and measured.items() <= before.items()
+    assert not [p for p in after if "/decide-" in str(p) and p in before]
+    ledger = pl.read_parquet(out / "ledger" / "*.parquet")
+    short = ledger.filter(rule="chars")
+    assert len(short) > 30 and set(short["bound"]) == {">= 200"} and (short["chars"] < 200).all()
+    assert tools.outputs(out) != old
+    # And back again.
+    done = build("cc100-ja", *options)
+    assert done.returncode == 0, done.stderr
+    assert tools.outputs(out) == old
+
+
+def test_plan_shows_and_writes_nothing(start, mixed, mine, tmp_path):
+    out = tmp_path / "out"
+    process = start("cc100-ja", "--input", mixed, "--out", out, "--plan", cwd=tmp_path)
+    said, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
+    assert str(mixed) in said and said.count("to do") == 4 and "nothing was done" in said
+    assert [*tmp_path.iterdir()] == []
+    built, options = mine
+    before = times(built)
+    said, _ = start("cc100-ja", *options, "--plan").communicate(timeout=60)
+    assert times(built) == before
+    assert len(re.findall(r"^ *(measure|decide|deduplicate|write) +done", said, re.M)) == 4 and "up to date" in said
+
+
+# -- inputs
+
+
+def test_several_inputs(build, tools, tmp_path):
+    for name in ("b/2.txt", "b/1.txt", "a/1.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("\n\n".join(tools.sentences(f"{name}{i}") for i in range(30)), "utf-8")
+    out = tmp_path / "out"
+    done = build("cc100-ja", "--input", "a/1.txt", "--input", "b/*.txt", "--out", "out", "--set", tools.partition, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    expected = [
+        f"cc100-ja/{name}/{offset:010d}"
+        for name in ("a/1.txt", "b/1.txt", "b/2.txt")
+        for offset, _ in tools.split_documents((tmp_path / name).read_bytes())
+    ]
+    assert pl.read_parquet(out / "ledger" / "*.parquet")["id"].to_list() == expected
+    assert (pl.read_parquet(out / "ledger" / "*.parquet")["verdict"] == "kept").all()  # without a single duplicate
+
+
+def test_limit(build, mixed, tmp_path, tools, ledger):
+    out = tmp_path / "out"
+    done = build("cc100-ja", "--input", mixed, "--out", out, "--limit", 45, "--set", tools.partition)
+    assert done.returncode == 0, done.stderr
+    found = pl.read_parquet(out / "ledger" / "*.parquet")
+    assert found["id"].to_list() == ledger["id"].to_list()[:45]
+    assert set(found["verdict"]) == {"kept", "dropped", "duplicate", "unreadable"}
+
+
+def test_a_manifest_of_ones_own_from_any_folder(build, tools, tmp_path):
+    (tmp_path / "my.toml").write_text(
+        'name = "my-corpus"\ntitle = "My"\nlicense = "CC0-1.0"\n[source]\nformat = "cc100"\n'
+        "[rules]\nchars = { at_least = 100 }\n[deduplicate]\nenabled = false\n[shards]\nvalidation = 0\n", "utf-8"
+    )  # fmt: skip
+    text = "\n\n".join([*(tools.sentences(i) for i in range(20)), *(tools.sentences(i) for i in range(5)), "短い。", "Hello."])
+    (tmp_path / "in.txt").write_text(text, "utf-8")
+    done = build("./my.toml", "--input", "in.txt", "--work", "intermediates", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / "corpora" / "my-corpus"
+    assert [p.name for p in (out / "data").iterdir()] == ["train-00000-of-00001.parquet"]
+    ledger = pl.read_parquet(out / "ledger" / "*.parquet")
+    assert ledger["verdict"].to_list() == ["kept"] * 25 + ["dropped"] * 2
+    assert ledger["rule"].to_list()[25:] == ["chars", "chars"]
+    assert ledger["bound"].to_list()[25:] == [">= 100"] * 2
+    assert pl.read_parquet(out / "data" / "*.parquet")["id"][0] == "my-corpus/0000000000"
+    assert any((tmp_path / "intermediates").rglob("part-*.parquet")) and not any((out / ".seimai").rglob("part-*"))
+
+
+def test_documents_that_all_break_a_rule(build, tools, tmp_path):
+    (tmp_path / "in.txt").write_text("短い。\n\nHello.\n", "utf-8")
+    done = build("cc100-ja", "--input", tmp_path / "in.txt", "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert pl.read_parquet(tmp_path / "out" / "ledger" / "*.parquet")["verdict"].to_list() == ["dropped"] * 2
+    assert all(pq.read_metadata(p).num_rows == 0 for p in (tmp_path / "out" / "data").iterdir())
+
+
+def test_without_input_the_sample_is_built_and_said_so(start, tmp_path):
+    from pipeline.manifest import folder
+
+    if not (folder() / "samples" / "cc100-ja.txt.xz").is_file():
+        pytest.skip("the sample is not there")
+    process = start("cc100-ja", "--workers", "2", cwd=tmp_path)
+    out, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    lines = [line for line in out.splitlines() if "embedded sample" in line]
+    assert len(lines) == 1 and "--input" in lines[0] and "--download" in lines[0] and "https://" in lines[0]
+    data = pl.read_parquet(tmp_path / "corpora" / "cc100-ja" / "data" / "*.parquet")
+    assert len(data) > 50 and np.isfinite(data["language_score"]).all()
+
+
+def test_usage(start):
+    for arguments, words in (
+        ([], "Missing argument 'MANIFEST'"),
+        (["cc100-ja", "--workers", "0"], "--workers"),
+        (["cc100-ja", "--download", "--input", "x"], "exclude one another"),
+        (["cc100-ja", "--inptu", "x"], "--input"),
+    ):
+        process = start(*arguments)
+        out, errors = process.communicate(timeout=60)
+        assert process.returncode == 2 and words in errors and out == ""
