@@ -18,11 +18,12 @@ VERSION = 1
 def broken(name: str, bound: Bound) -> tuple[pl.Expr, pl.Expr]:
     """For one rule: whether a record breaks it, and the bound it breaks as text. A missing value (NaN, null) breaks it."""
     value = pl.col(f"m:{name}")
+    missing = value.cast(pl.Float64, strict=False).is_nan()  # NaN is above every bound to polars
     checks: list[tuple[pl.Expr, str]] = []
     if bound.at_least is not None:
-        checks.append((~(value >= bound.at_least), f">= {bound.at_least:g}"))
+        checks.append((~(value >= bound.at_least) | missing, f">= {bound.at_least:g}"))
     if bound.at_most is not None:
-        checks.append((~(value <= bound.at_most), f"<= {bound.at_most:g}"))
+        checks.append((~(value <= bound.at_most) | missing, f"<= {bound.at_most:g}"))
     if bound.any_of is not None:
         checks.append((~value.is_in(bound.any_of), f"one of {', '.join(bound.any_of)}"))
     if bound.none_of is not None:

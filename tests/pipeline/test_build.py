@@ -2,7 +2,6 @@ import json
 import re
 import tomllib
 
-import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
@@ -66,7 +65,7 @@ def test_shards_hold_what_the_ledger_says_was_kept(ledger, shards, mixed, tools)
     for column in ("language", "chars", "cluster_size"):
         assert (joined[column] == joined[f"{column}_ledger"]).all()
     raw = dict(tools.split_documents(mixed.read_bytes()))
-    plain = joined.filter(~pl.col("text").str.contains("[\u3000文]"))
+    plain = joined.filter(~pl.col("text").str.contains("^(空白行|零|改行)"))
     assert len(plain) > 250
     for id_, text in plain.select("id", "text").iter_rows():
         assert raw[int(id_.split("/")[1])].decode().replace("\r\n", "\n") == text
@@ -106,7 +105,7 @@ def test_validation_is_split_by_cluster(build, mixed, tmp_path, tools):
 
 def test_counts_add_up_in_summary_card_and_output(reference, ledger):
     state = json.loads((reference / ".seimai" / "state.json").read_text())
-    verdicts = {v: n for v, n in ledger["verdict"].value_counts().iter_rows()}
+    verdicts = dict(ledger["verdict"].value_counts().iter_rows())
     assert {v: n for v, (n, _, _) in state["verdicts"].items()} == verdicts
     assert sum(verdicts.values()) == state["total"]["records"] == len(ledger)
     said = (reference / "stdout").read_text()
@@ -128,14 +127,9 @@ def test_the_lock_file_is_a_manifest(reference, tmp_path, mixed):
         {"name": "mixed.txt", "size": mixed.stat().st_size, "bytes": mixed.stat().st_size,
          "sha256": hashlib.sha256(mixed.read_bytes()).hexdigest()}
     ]  # fmt: skip
-    import tomli_w
-
-    path = tmp_path / "again.toml"
-    path.write_text(tomli_w.dumps(lock), "utf-8")
-    again = load(str(path))
-    first = load("cc100-ja", ["source.partition=20 KB"])
-    assert again.rules == first.rules and again.source == first.source
-    assert again.deduplicate.bands and again.deduplicate.threshold == first.deduplicate.threshold
+    assert 0 < details["bands"] * details["rows"] <= 112
+    # What was built is built again from the lock file as it stands.
+    assert load(str(reference / "manifest.lock.toml")) == load("cc100-ja", ["source.partition=20 KB"])
 
 
 def test_nothing_half_written_is_left(reference, tools):
@@ -216,7 +210,7 @@ def test_plan_shows_and_writes_nothing(start, mixed, mine, tmp_path):
     process = start("cc100-ja", "--input", mixed, "--out", out, "--plan", cwd=tmp_path)
     said, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "")
-    assert str(mixed) in said and said.count("to do") == 4 and "nothing was done" in said
+    assert str(mixed) in said and said.count("to do") == 4 and "othing was done" in said
     assert [*tmp_path.iterdir()] == []
     built, options = mine
     before = times(built)
@@ -291,7 +285,7 @@ def test_without_input_the_sample_is_built_and_said_so(start, tmp_path):
     lines = [line for line in out.splitlines() if "embedded sample" in line]
     assert len(lines) == 1 and "--input" in lines[0] and "--download" in lines[0] and "https://" in lines[0]
     data = pl.read_parquet(tmp_path / "corpora" / "cc100-ja" / "data" / "*.parquet")
-    assert len(data) > 50 and np.isfinite(data["language_score"]).all()
+    assert len(data) > 50 and data["language_score"].is_between(0.5, 1).all()
 
 
 def test_usage(start):

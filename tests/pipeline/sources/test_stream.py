@@ -164,7 +164,7 @@ def test_download(server, tmp_path):
     server.drops = [5_000_000, 100]
     download(f"{server.url}/a", tmp_path / "raw" / "a", Console(quiet=True))
     assert (tmp_path / "raw" / "a").read_bytes() == NOISE
-    assert [p.name for p in (tmp_path / "raw").iterdir()] == ["a"]
+    assert {p.name for p in (tmp_path / "raw").iterdir()} == {"a", "a.json"}  # and where it came from
 
 
 def test_download_goes_on_where_an_earlier_one_broke_off(server, tmp_path, monkeypatch):
@@ -181,7 +181,7 @@ def test_download_goes_on_where_an_earlier_one_broke_off(server, tmp_path, monke
     download(f"{server.url}/a", tmp_path / "a", Console(quiet=True))
     assert (tmp_path / "a").read_bytes() == NOISE
     assert all(first >= fetched for method, first in server.requests if method == "GET")
-    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+    assert {p.name for p in tmp_path.iterdir()} == {"a", "a.json"}
 
 
 def test_download_begins_anew_where_the_file_changed(server, tmp_path, monkeypatch):

@@ -1,0 +1,229 @@
+import itertools
+import random
+
+import numpy as np
+import polars as pl
+import pytest
+from datasketch import MinHash, MinHashLSH
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from filters.kernels import buffers
+from filters.minhash import key, signatures
+from pipeline.dedup.bands import BandFile, band_keys, bands_and_rows, priorities, range_of
+from pipeline.dedup.clusters import components
+from pipeline.manifest import load
+from pipeline.sources import Partition
+from pipeline.steps import deduplicate
+from pipeline.steps.decide import decide
+from pipeline.steps.measure import Part, measure
+
+LETTERS = "あいうえおかがきぎくけこさしすせそただちってとなにのはひほまみむもやゆよらりるれろ吾輩猫名前無所見当東京大阪電車会社昨日今明"
+RULELESS = load("cc100-ja", ["rules={}", "clean.boilerplate=false"])
+
+
+def shingles(text):
+    whole = key(pl.Series([text]))[0]
+    return {whole[i : i + 5] for i in range(len(whole) - 4)} or {whole}
+
+
+def jaccard(a, b):
+    return len(a & b) / len(a | b)
+
+
+@pytest.fixture(scope="module")
+def deduplicated(tmp_path_factory):
+    """Documents in partitions, deduplicated by the steps of a build: a row for each, in the order given."""
+
+    def run(partitions, rows_per_range=deduplicate.ROWS_PER_RANGE):
+        folder = tmp_path_factory.mktemp("dedup")
+        (folder / "m" / "raw").mkdir(parents=True)
+        bases, texts = [0], []
+        for index, documents in enumerate(partitions):
+            body = "\n\n".join(documents).encode()
+            part = Part(folder / "m", index)
+            part.raw.write_bytes(body)
+            assert measure(RULELESS, Partition(index, 0, 0, len(body)), folder / "m")["records"] == len(documents)
+            decide(RULELESS, folder / "m", index, folder / "d")
+            texts += documents
+            bases.append(len(texts))
+        layout = deduplicate.Layout(folder / "m", folder / "d", folder / "c", tuple(bases), len(texts), RULELESS.deduplicate)
+        layout.folder.mkdir()
+        number_of = [pl.read_parquet(Part(folder / "m", i).table)["offset"].to_list() for i in range(len(partitions))]
+
+        def ids(index, offsets):
+            return [str(bases[index] + number_of[index].index(offset)) for offset in offsets]
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(deduplicate, "ROWS_PER_RANGE", rows_per_range)
+            for index in range(layout.parts):
+                deduplicate.band(layout, index)
+            for number in range(layout.ranges):
+                deduplicate.pair(layout, number)
+            counts = deduplicate.cluster(layout, ids)
+        pieces = [
+            pl.read_parquet(layout.clusters(i)).with_columns(document=pl.col("row").cast(pl.Int64) + bases[i])
+            for i in range(layout.parts)
+        ]
+        measures = pl.concat(
+            pl.read_parquet(Part(folder / "m", i).table, columns=["m:quality", "m:chars"]) for i in range(layout.parts)
+        )
+        frame = pl.DataFrame({"document": np.arange(len(texts)), "text": texts}).hstack(measures)
+        return frame.join(pl.concat(pieces), on="document", how="left", maintain_order="left"), counts, layout
+
+    return run
+
+
+def as_sets(frame):
+    """Clusters as sets of texts (with how often each is there)."""
+    found = frame.filter(pl.col("cluster_id").is_not_null()).group_by("cluster_id").agg(pl.col("text").sort())
+    return sorted(map(tuple, found["text"].to_list()))
+
+
+@st.composite
+def clear_cut(draw):
+    """Documents of which every two have a similarity of 0.95 and more or of 0.5 and less; or very short ones."""
+    drawn = random.Random(draw(st.integers(0, 2**32)))
+    documents = []
+    for _ in range(draw(st.integers(1, 5))):
+        base = "".join(drawn.choices(LETTERS, k=drawn.randint(600, 900)))
+        for kind in draw(st.lists(st.sampled_from(["same", "marks", "edit", "half", "longer"]), max_size=4)):
+            at = drawn.randrange(100, 500)
+            documents.append(
+                {
+                    "same": base,
+                    "marks": base[:at] + "、「" + base[at:] + "。",
+                    "edit": base[:at] + "んん"[: drawn.randint(1, 2)] + base[at + 1 :],
+                    "half": base[: len(base) // 2] + "".join(drawn.choices(LETTERS, k=len(base) // 2)),
+                    "longer": base + "おわり",
+                }[kind]
+            )
+        documents.append(base)
+    documents += draw(st.lists(st.sampled_from(["あい", "あい。", "ｱｲ", "アイ", "かき", "がき", "三文字", "四文字だ"]), max_size=5))
+    drawn.shuffle(documents)
+    cuts = sorted(draw(st.lists(st.integers(1, max(1, len(documents) - 1)), max_size=2, unique=True)))
+    return [p for p in (documents[a:b] for a, b in zip([0, *cuts], [*cuts, len(documents)])) if p]
+
+
+@given(clear_cut())
+@settings(max_examples=30, deadline=None)
+def test_clusters_and_survivors_are_those_of_comparing_all_pairs(deduplicated, partitions):
+    frame, _, _ = deduplicated(partitions)
+    keys = [shingles(text) for text in frame["text"]]
+    pairs = []
+    for i, j in itertools.combinations(range(len(keys)), 2):
+        similarity = jaccard(keys[i], keys[j])
+        assert similarity <= 0.5 or similarity >= 0.94
+        if similarity > 0.5:
+            pairs.append((i, j, similarity))
+    head = components(len(keys), np.array([p[0] for p in pairs], np.int64), np.array([p[1] for p in pairs], np.int64))
+    quality, chars = frame["m:quality"].to_list(), frame["m:chars"].to_list()
+    for group in set(head):
+        members = [i for i in range(len(keys)) if head[i] == group]
+        rows = frame[members]
+        if len(members) == 1:
+            assert rows["cluster_id"].to_list() == rows["duplicate_of"].to_list() == [None]
+            continue
+        best = min(members, key=lambda i: (-round(quality[i] * 20), -chars[i], i))
+        assert set(rows["cluster_id"]) == {str(best)}
+        assert set(rows["cluster_size"]) == {len(members)}
+        for i, duplicate_of, similarity, exact in zip(members, rows["duplicate_of"], rows["similarity"], rows["exact"]):
+            if i == best:
+                assert (duplicate_of, similarity, exact) == (None, None, None)
+            else:
+                assert duplicate_of == str(best)
+                assert similarity == pytest.approx(jaccard(keys[i], keys[best]), abs=0.06)
+                assert exact == (key(frame["text"])[i] == key(frame["text"])[best])
+
+
+@given(clear_cut(), st.randoms(use_true_random=False))
+@settings(max_examples=15, deadline=None)
+def test_the_order_of_partitions_changes_no_cluster(deduplicated, partitions, drawn):
+    frame, counts, _ = deduplicated(partitions)
+    documents = [[d] for p in partitions for d in p]
+    drawn.shuffle(documents)
+    other, other_counts, _ = deduplicated(documents)
+    assert as_sets(other) == as_sets(frame)
+    assert other["duplicate_of"].null_count() == frame["duplicate_of"].null_count()
+    for name in ("clusters", "in_clusters"):
+        assert counts[name] == other_counts[name]
+
+
+@pytest.fixture(scope="module")
+def graded():
+    """200 documents and, of each, a copy whose similarity is known: about 0.85."""
+    drawn = random.Random(5)
+    documents = []
+    for _ in range(200):
+        base = drawn.choices(LETTERS, k=600)
+        copy = list(base)
+        for at in range(0, 600, 60):
+            copy[at] = "Ж"
+        documents += ["".join(base), "".join(copy)]
+    return documents
+
+
+def test_the_number_of_key_ranges_changes_nothing(deduplicated, graded):
+    one, one_counts, layout = deduplicated([graded[:150], graded[150:]])
+    many, many_counts, layout_many = deduplicated([graded[:150], graded[150:]], rows_per_range=300)
+    assert layout.ranges == 1
+    assert len([*layout_many.folder.glob("pairs-*.npy")]) > 10
+    assert many.equals(one)
+    assert {k: v for k, v in many_counts.items() if k != "seconds"} == {k: v for k, v in one_counts.items() if k != "seconds"}
+
+
+def test_candidates_are_found_as_datasketch_finds_them(deduplicated, graded):
+    sets = [shingles(text) for text in graded]
+    similar = [jaccard(sets[i], sets[i + 1]) for i in range(0, len(sets), 2)]
+    assert 0.8 < min(similar) and max(similar) < 0.9
+    bands, rows = bands_and_rows(0.8, 112)
+    lsh = MinHashLSH(threshold=0.8, num_perm=112, params=(bands, rows))
+    sketches = []
+    for number, found in enumerate(sets):
+        sketch = MinHash(num_perm=112)
+        sketch.update_batch([s.encode() for s in found])
+        sketches.append(sketch)
+        lsh.insert(number, sketch)
+    theirs = sum(i + 1 in lsh.query(sketches[i]) for i in range(0, len(sets), 2)) / 200
+    made = signatures(*buffers(pl.Series(graded)))
+    every = np.arange(len(graded))
+    keys, documents = band_keys(made.minima.astype(np.uint16), every, made.exact, np.ones(len(graded), bool), bands, rows)
+    of = [set(keys[documents == number]) for number in every]
+    ours = sum(bool(of[i] & of[i + 1]) for i in range(0, len(sets), 2)) / 200
+    assert ours >= 0.95 and abs(ours - theirs) < 0.05
+    # And verified: all of them lie above the threshold, so all candidates are found to be duplicates.
+    frame, _, _ = deduplicated([graded])
+    assert frame["duplicate_of"].is_not_null().sum() >= (ours - 0.02) * 200
+
+
+def test_bands_and_rows_fit_and_catch_what_is_over_the_threshold():
+    for threshold in (0.5, 0.7, 0.8, 0.9):
+        bands, rows = bands_and_rows(threshold, 112)
+        assert bands * rows <= 112
+        assert 1 - (1 - (threshold + 0.05) ** rows) ** bands > 0.92
+
+
+def test_band_files(tmp_path):
+    drawn = np.random.default_rng(1)
+    keys, documents = drawn.integers(0, 2**64, 5000, np.uint64), drawn.integers(0, 900, 5000).astype(np.uint32)
+    for ranges in (1, 7, 64):
+        file = BandFile(tmp_path / f"{ranges}.bin")
+        file.write(keys, documents, ranges)
+        belongs = range_of(keys, ranges)
+        for number in range(ranges):
+            found = file.read(number, ranges)
+            assert (found[0] == keys[belongs == number]).all() and (found[1] == documents[belongs == number]).all()
+    assert [p.name for p in sorted(tmp_path.iterdir())] == ["1.bin", "64.bin", "7.bin"]
+
+
+def test_priorities():
+    quality = np.array([0.5, 0.9, 0.9, 0.9, np.nan])
+    chars = np.array([900, 100, 200, 200, 5])
+    assert np.argsort(priorities(quality, chars, 10))[::-1].tolist() == [2, 3, 1, 0, 4]
+    assert len(set(priorities(np.ones(1000), np.full(1000, 2**30), 0))) == 1000
+
+
+def test_nothing_to_find(deduplicated):
+    frame, counts, layout = deduplicated([["一つ目の文書。"], ["二つ目の文書だ。"]])
+    assert frame["cluster_id"].null_count() == 2 and counts["clusters"] == 0
+    assert layout.clusters(0).is_file()

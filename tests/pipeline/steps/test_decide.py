@@ -1,0 +1,61 @@
+import polars as pl
+import pytest
+
+from pipeline.manifest import Bound
+from pipeline.steps.decide import decide_frame
+
+
+def decided(rules, unreadable=None, **measures):
+    count = len(next(iter(measures.values())))
+    frame = pl.DataFrame(
+        {f"m:{name}": values for name, values in measures.items()}
+        | {"unreadable": pl.Series(unreadable or [None] * count, dtype=pl.String)},
+        strict=False,
+    )
+    return decide_frame(frame, {name: Bound(**bound) for name, bound in rules.items()}).rows()
+
+
+KEPT = ("kept", None, None, None)
+
+
+def test_bounds_are_inclusive():
+    rules = {"kana_share": {"at_least": 0.25, "at_most": 0.75}}
+    assert decided(rules, kana_share=[0.25, 0.5, 0.75]) == [KEPT] * 3
+    assert decided(rules, kana_share=[0.2499, 0.7501]) == [
+        ("dropped", "kana_share", "0.2499", ">= 0.25"),
+        ("dropped", "kana_share", "0.7501", "<= 0.75"),
+    ]
+    assert decided({"chars": {"at_least": 50}}, chars=[49, 50]) == [("dropped", "chars", "49", ">= 50"), KEPT]
+
+
+@pytest.mark.parametrize("bound", [{"at_least": 0.1}, {"at_most": 0.9}, {"at_least": 0.1, "at_most": 0.9}])
+@pytest.mark.parametrize("value", [float("nan"), None])
+def test_a_missing_value_is_out_of_bounds(bound, value):
+    [found, fine] = decided({"kana_share": bound}, kana_share=[value, 0.5])
+    assert found[:2] == ("dropped", "kana_share") and found[3]
+    assert fine == KEPT
+
+
+def test_words():
+    rows = decided({"language": {"any_of": ["ja", "ko"]}}, language=["ja", "ko", "zh", None])
+    assert rows[:2] == [KEPT] * 2
+    assert rows[2] == ("dropped", "language", "zh", "one of ja, ko")
+    assert rows[3] == ("dropped", "language", None, "one of ja, ko")
+    assert decided({"language": {"none_of": ["zh"]}}, language=["ja", "zh"]) == [KEPT, ("dropped", "language", "zh", "none of zh")]
+
+
+def test_the_first_rule_in_the_manifests_order_is_named():
+    rules = {"chars": {"at_least": 50}, "digit_share": {"at_most": 0.5}}
+    values = {"chars": [10, 10, 100, 100], "digit_share": [0.9, 0.1, 0.9, 0.1]}
+    assert [r[1] for r in decided(rules, **values)] == ["chars", "chars", "digit_share", None]
+    assert [r[1] for r in decided(dict(reversed(rules.items())), **values)] == ["digit_share", "chars", "digit_share", None]
+
+
+def test_unreadable_records_break_no_rule():
+    rows = decided({"chars": {"at_least": 50}}, unreadable=["bad", None], chars=[0, 0])
+    assert rows == [("unreadable", None, None, None), ("dropped", "chars", "0", ">= 50")]
+
+
+def test_without_rules_all_is_kept():
+    assert decided({}, chars=[0, 1]) == [KEPT] * 2
+    assert decided({"chars": {"at_least": 1}}, chars=[]) == []

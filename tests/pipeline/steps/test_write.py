@@ -1,0 +1,118 @@
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.manifest import load
+from pipeline.plan import Ids
+from pipeline.shards import held_out
+from pipeline.sources import Partition
+from pipeline.steps.decide import decide
+from pipeline.steps.deduplicate import Layout
+from pipeline.steps.measure import measure
+from pipeline.steps.write import finish, groups, write
+
+OVERRIDES = ["shards.row_group=8", "shards.validation=0.3", "deduplicate.enabled=false", "rules.chars.at_least=60"]
+
+
+@given(st.lists(st.integers(0, 50), max_size=30), st.integers(1, 100))
+def test_groups_cover_every_partition_once_and_in_order(sizes, size):
+    found = groups(sizes, size)
+    assert [i for g in found for i in range(g.first, g.last)] == [*range(len(sizes))]
+    assert [g.number for g in found] == [*range(len(found))]
+    for group in found:
+        assert sum(sizes[group.first : group.last - 1]) < size
+    for group in found[:-1]:
+        assert sum(sizes[group.first : group.last]) >= size
+
+
+def test_held_out_depends_on_the_cluster_alone_and_grows_with_the_share():
+    ids = pl.Series([f"corpus/{i:010d}" for i in range(20_000)])
+    some, more = held_out(ids, 0.01), held_out(ids, 0.1)
+    assert 150 < some.sum() < 250 and 1850 < more.sum() < 2150
+    assert (more | ~some).all()
+    assert (held_out(ids.reverse(), 0.1)[::-1] == more).all()
+    assert not held_out(ids, 0).any()
+
+
+@pytest.fixture
+def prepared(tmp_path, tools):
+    """Three measured and decided partitions: manifest, layout, ids, documents."""
+    manifest = load("cc100-ja", OVERRIDES)
+    documents, bases = [], [0]
+    (tmp_path / "measured" / "raw").mkdir(parents=True)
+    for index in range(3):
+        here = [tools.sentences(f"{index}-{i}") if i % 5 else "短い文。" for i in range(30)]
+        body = "\n\n".join(here).encode()
+        (tmp_path / "measured" / "raw" / f"{index:05d}.bin").write_bytes(body)
+        measure(manifest, Partition(index, 0, 100_000 * index, 100_000 * index + len(body)), tmp_path / "measured")
+        decide(manifest, tmp_path / "measured", index, tmp_path / "decided")
+        documents += here
+        bases.append(len(documents))
+    layout = Layout(tmp_path / "measured", tmp_path / "decided", tmp_path / "none", tuple(bases), 72, manifest.deduplicate)
+    return manifest, layout, Ids("x", ("f",), (0, 0, 0)), documents
+
+
+def test_shards_and_ledger(prepared, tmp_path):
+    manifest, layout, ids, documents = prepared
+    cuts = groups([10, 10, 10], 20)
+    counts = [write(manifest, layout, group, len(cuts), ids, tmp_path / "out") for group in cuts]
+    names = finish(manifest, tmp_path / "out", len(cuts))
+    assert names == ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet", "validation-00000-of-00001.parquet"]
+    ledger = pl.read_parquet(tmp_path / "out" / "ledger" / "*.parquet")
+    assert ledger["excerpt"].to_list() == [d[:200] for d in documents]
+    assert ledger["verdict"].to_list() == ["dropped" if d == "短い文。" else "kept" for d in documents]
+    kept = ledger.filter(verdict="kept")
+    assert (kept["cluster_id"] == kept["id"]).all() and (kept["cluster_size"] == 1).all()
+    data = tmp_path / "out" / "data"
+    train, validation = (pl.read_parquet(data / f"{split}-*.parquet") for split in ("train", "validation"))
+    assert validation["id"].to_list() == kept["id"].filter(pl.Series(held_out(kept["id"], 0.3))).to_list()
+    assert sorted([*train["id"], *validation["id"]]) == kept["id"].to_list()
+    text = dict(zip(ledger["id"], documents))
+    assert all(text[id_] == t for id_, t in pl.concat([train, validation]).select("id", "text").iter_rows())
+    for name in names:
+        meta = pq.read_metadata(data / name)
+        sizes = [meta.row_group(i).num_rows for i in range(meta.num_row_groups)]
+        assert sizes[:-1] == [8] * (len(sizes) - 1) and 0 < sizes[-1] <= 8
+        assert meta.row_group(0).column(0).compression == "ZSTD"
+    assert sum(c["verdicts"]["kept"][0] for c in counts) == len(kept)
+    assert sum(c["splits"]["validation"][0] for c in counts) == len(validation)
+
+
+def test_a_finished_group_is_not_written_again(prepared, tmp_path):
+    manifest, layout, ids, _ = prepared
+    [group] = groups([1, 1, 1], 3)
+    first = write(manifest, layout, group, 1, ids, tmp_path / "out")
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*")}
+    assert write(manifest, layout, group, 1, ids, tmp_path / "out") == first
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*")} == before
+
+
+def test_a_failure_half_way_leaves_no_file(prepared, tmp_path):
+    manifest, layout, ids, _ = prepared
+
+    def failing(index, offsets):
+        if index == 2:
+            raise OSError(28, "No space left on device")
+        return ids(index, offsets)
+
+    [group] = groups([1, 1, 1], 3)
+    with pytest.raises(OSError, match="No space left"):
+        write(manifest, layout, group, 1, failing, tmp_path / "out")
+    assert not [p for p in (tmp_path / "out").rglob("*") if p.is_file()]
+
+
+def test_a_document_of_many_bytes_makes_a_row_group_of_its_own(tmp_path, monkeypatch):
+    from pipeline import shards
+
+    monkeypatch.setattr(shards, "_LARGEST_SLICE", 10_000)
+    writer = shards.ShardWriter(tmp_path / "x.parquet", shards.TEXT, 8, 3, [])
+    frame = pl.DataFrame({"id": [str(i) for i in range(20)], "text": ["あ" * 1500] * 20}).with_columns(
+        source=pl.lit("s"), license=pl.lit("l"), language=pl.lit("ja"), language_score=pl.lit(1, pl.Float32),
+        chars=pl.lit(1500, pl.Int32), cluster_size=pl.lit(1, pl.UInt32),
+    )  # fmt: skip
+    writer.write(frame.to_arrow())
+    writer.close()
+    assert writer.rows == 20 and pq.read_metadata(tmp_path / "x.parquet").num_row_groups > 5
+    assert pl.read_parquet(tmp_path / "x.parquet").equals(frame)

@@ -1,0 +1,66 @@
+"""Builds that are killed and started again."""
+
+import os
+import random
+import signal
+import time
+
+import polars as pl
+
+
+def kill(process):
+    """As a machine that goes down: the command and all its workers at once."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def test_killed_at_random_moments_the_build_goes_on_and_makes_the_same(start, build, mixed, reference, tmp_path, tools):
+    out = tmp_path / "out"
+    arguments = ("cc100-ja", "--input", mixed, "--out", out, "--set", tools.partition, "--workers", 2)
+    drawn = random.Random(20)
+    seen = set()
+    for kills in range(4):
+        process = start(*arguments)
+        # The work itself begins when the first worker is up, after a second or two.
+        deadline = time.monotonic() + 60
+        while not [*out.rglob("cut/*.json")] and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(drawn.uniform(0, 0.8) + 0.6 * kills)
+        kill(process)
+        seen.add(len([*out.rglob("part-*.json")]))
+        # What is under a final name is whole.
+        for path in (p for p in out.rglob("*.parquet") if ".seimai" not in p.parts):
+            pl.read_parquet(path)
+    done = build(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert tools.outputs(out) == tools.outputs(reference)
+    assert tools.temporaries(out) == []
+    assert len(seen) > 1, "every kill met the same state"
+
+
+def test_a_publication_that_was_cut_short_is_undone(build, mixed, reference, tmp_path, tools):
+    """The last moment: the ledger is moved in, the old data moved out, the new data not yet moved in."""
+    out = tmp_path / "out"
+    arguments = ("cc100-ja", "--input", mixed, "--out", out, "--set", tools.partition)
+    assert build(*arguments).returncode == 0
+    first = tools.outputs(out)
+    state = out / ".seimai"
+    (out / "data").rename(state / "old-data")
+    (state / "state.json").unlink()
+    done = build(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert tools.outputs(out) == first == tools.outputs(reference)
+    assert not (state / "old-data").exists()
+
+
+def test_an_interrupt_says_how_to_go_on(start, mixed, tmp_path, tools):
+    out = tmp_path / "out"
+    process = start("cc100-ja", "--input", mixed, "--out", out, "--set", tools.partition, "--workers", 1)
+    deadline = time.monotonic() + 60
+    while not [*out.rglob("cut/*.json")] and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "run the same command again to go on" in errors and "Traceback" not in errors
+    assert not (out / "data").exists()
