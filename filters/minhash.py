@@ -102,7 +102,13 @@ def _signatures(data, offsets, first, starts, expansions, a, b, multipliers, bin
             codes = np.empty(2 * len(codes), np.int32)
             m = _key_codes(data, offsets[d], offsets[d + 1], first, starts, expansions, codes)
         lengths[d] = m
-        exact[d] = _whole_hash(codes, m)
+        if m == 0:
+            # Nothing but punctuation, symbols or spaces: only the same text is a duplicate.
+            for i in range(offsets[d], offsets[d + 1]):
+                codes[i - offsets[d]] = data[i]
+            exact[d] = _whole_hash(codes, offsets[d + 1] - offsets[d])
+        else:
+            exact[d] = _whole_hash(codes, m)
         total = m - shingle + 1
         if total > 0:
             least[:] = _EMPTY

@@ -12,6 +12,8 @@ from filters import unicode as u
 from filters.kernels import buffers, decode, encode, first_invalid, inline, jit, to_arrow
 
 _NEED_NFC = 1
+# Combining marks in a row that are kept, the bound of UAX #15's stream-safe text: sorting longer runs takes time in their square.
+MARKS = 30
 
 
 class Cleaned(NamedTuple):
@@ -71,6 +73,7 @@ def _normalise(data, starts, ends, first, expansion_starts, expansions, kind, vo
         doc_start = o
         line_start = o  # where the current line begins in `out`
         content_end = o  # after the last character of the line that is not a space
+        marks = 0  # combining marks in a row
         previous: Any = 0  # last code point written in this line
         i = start
         while i < end:
@@ -122,7 +125,10 @@ def _normalise(data, starts, ends, first, expansion_starts, expansions, kind, vo
                     content_end = o
                     previous = voiced[previous - 0x3000, column]
                     continue
-                if _is_mark(previous, kind):
+                marks = marks + 1 if _is_mark(previous, kind) else 1
+                if marks > MARKS:
+                    continue
+                if marks > 1:
                     flags[d] = _NEED_NFC
                 cp = first[cp]
             elif k == u.DASH:
@@ -137,7 +143,10 @@ def _normalise(data, starts, ends, first, expansion_starts, expansions, kind, vo
                     if _is_katakana(following):
                         cp = u.PROLONGED
             elif k == u.COMPOSING or k == u.STACKING:
-                if k == u.COMPOSING or _is_mark(previous, kind):
+                marks = marks + 1 if _is_mark(previous, kind) else 1
+                if marks > MARKS:
+                    continue
+                if k == u.COMPOSING or marks > 1:
                     flags[d] = _NEED_NFC
                 cp = first[cp]
             elif k == u.CHANGED:

@@ -31,7 +31,7 @@ _MARK = ".seimai"
 @click.option("--work", type=click.Path(path_type=Path), help="Folder for intermediates.  [default: <out>/.seimai/work]")
 @click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: one per core]")
 @click.option("--scheduler", metavar="tcp://HOST:PORT", help="Address of a running Dask scheduler, over shared storage.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Read only the first N records.")
+@click.option("--limit", type=click.IntRange(1, 2**62), metavar="N", help="Read only the first N records.")
 @click.option("--plan", "plan_only", is_flag=True, help="Show what is done, what would be done and how large, then stop.")
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override any manifest key, e.g. rules.chars.at_least=100."
@@ -67,7 +67,7 @@ def main(
             if path is not None and is_url(str(path).replace(":/", "://")):
                 raise UsageError(f"{option} {path}: output goes to a folder (shared by all workers of a cluster), not to a URL")
         work = work.expanduser() / resolved.name if work else out / _MARK / "work"
-        _check_out(out)
+        _check_out(out, work)
         if download and not plan_only:
             _download(resolved, console)
         files = tuple(_inputs(resolved, list(inputs), download, plan_only, console))
@@ -81,7 +81,7 @@ def main(
             return
         _build(plan, workers, scheduler, keep_going, console)
     except SeimaiError as error:
-        errors.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        errors.print(_printable(f"error: {error}"), style="red", highlight=False, markup=False, soft_wrap=True)
         if os.environ.get("SEIMAI_TRACEBACK") and error.__cause__:
             raise
         sys.exit(error.exit_code)
@@ -95,7 +95,15 @@ def main(
         sys.exit(130)
 
 
-def _check_out(out: Path) -> None:
+def _printable(text: str) -> str:
+    """Without what a terminal would obey: names and text from outside may hold escape sequences."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _check_out(out: Path, work: Path) -> None:
+    for name in ("data", "ledger"):
+        if (out / name).absolute() in (work.absolute(), *work.absolute().parents):
+            raise UsageError(f"--work {work.parent} lies in the output's {name} folder, which a build replaces")
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file, not a folder")
     if out.is_dir() and any(out.iterdir()) and not (out / _MARK).is_dir():

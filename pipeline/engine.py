@@ -28,6 +28,7 @@ _WORKER_ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "2",
 }
 RETRIES = 2
+_PATIENCE = 6  # times ten seconds without a single worker
 Task = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
@@ -178,9 +179,22 @@ class Engine:
             for future in pending:
                 future.cancel()
 
+    def _first(self, futures: list[Any], wait: Any) -> Any:
+        """The futures that are done, once there are some. Raises BuildError where no worker has been there for a minute."""
+        alone = 0
+        while True:
+            try:
+                return wait(futures, timeout=10, return_when="FIRST_COMPLETED").done
+            except TimeoutError:
+                alone = 0 if self._client.scheduler_info(n_workers=-1)["workers"] else alone + 1
+                if alone >= _PATIENCE:
+                    raise BuildError("all workers are gone and none came back. Run the same command again to go on.") from None
+
     def _collect(self, what: str, pending: dict[Any, int], wait: Any) -> Iterator[tuple[int, Any]]:
         try:
-            done, _ = wait(list(pending), return_when="FIRST_COMPLETED")
+            done = self._first(list(pending), wait)
+        except BuildError:
+            raise
         except Exception as error:
             raise BuildError(
                 f"{what}: the cluster is gone ({type(error).__name__}). Run the same command again to go on."
@@ -192,10 +206,10 @@ class Engine:
                 yield number, future.result()
                 future.release()
                 continue
-            raise _explained(what, number, failure)
+            raise _explained(what, number, failure, self.scratch.parent)
 
 
-def _explained(what: str, number: int, error: BaseException | None) -> BaseException:
+def _explained(what: str, number: int, error: BaseException | None, work: Path) -> BaseException:
     from distributed.scheduler import KilledWorker
 
     if isinstance(error, SeimaiError):
@@ -209,7 +223,10 @@ def _explained(what: str, number: int, error: BaseException | None) -> BaseExcep
         )
     if error is None:
         return BuildError(f"{what}: part {number} was lost with its worker. Run the same command again to go on.")
-    failure = BuildError(f"{what} failed on part {number}: {type(error).__name__}: {error}")
+    failure = BuildError(
+        f"{what} failed on part {number}: {type(error).__name__}: {error}\n"
+        f"Where a file under {work} was damaged, delete that folder and run the same command again."
+    )
     failure.__cause__ = error
     return failure
 

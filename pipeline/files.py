@@ -33,7 +33,7 @@ def read_json(path: Path) -> Any:
     """The value in `path`, or None where there is no such (whole) file."""
     try:
         return json.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, ValueError):
         return None
 
 

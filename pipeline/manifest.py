@@ -81,6 +81,8 @@ class Bound(_Table):
     def _some(self) -> Bound:
         if all(x is None for x in (self.at_least, self.at_most, self.any_of, self.none_of)):
             raise ValueError("a rule needs a bound: at_least, at_most, any_of or none_of")
+        if self.any_of == []:
+            raise ValueError("any_of = []: nothing could be kept")
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
             raise ValueError(f"at_least = {self.at_least} is above at_most = {self.at_most}: nothing could be kept")
         return self
@@ -105,6 +107,8 @@ class Deduplicate(_Table):
 
     @model_validator(mode="after")
     def _fits(self) -> Deduplicate:
+        if self.margin >= self.threshold:
+            raise ValueError(f"margin = {self.margin} is not below threshold = {self.threshold}")
         if (self.bands is None) != (self.rows is None):
             raise ValueError("bands and rows go together")
         if self.bands and self.rows and self.bands * self.rows > self.permutations:
@@ -276,7 +280,8 @@ def load(reference: str, overrides: Iterable[str] = ()) -> Manifest:
     strings = {"language"}
     for name, bound in manifest.rules.items():
         numeric = bound.at_least is not None or bound.at_most is not None
-        if numeric == (name in strings):
+        worded = bound.any_of is not None or bound.none_of is not None
+        if numeric == (name in strings) or worded != (name in strings):
             want = "any_of or none_of" if name in strings else "at_least or at_most"
             raise UsageError(f"{where}: rules.{name}: this measure takes {want}")
     return manifest

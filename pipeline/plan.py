@@ -101,7 +101,7 @@ class Plan:
     def up_to_date(self) -> dict[str, Any] | None:
         """The summary of the last build, where that build is this one and its output is in place."""
         state = read_json(self.state)
-        if not state or state.get("fingerprint") != self.whole:
+        if not isinstance(state, dict) or state.get("fingerprint") != self.whole:
             return None
         data = [self.out / "data" / name for name in state["shards"]]
         ledgers = [self.out / "ledger" / name for name in state["ledgers"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -134,7 +135,7 @@ def write_card(plan: Plan, summary: dict[str, Any]) -> None:
 
 
 def _yaml(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ") + '"'
+    return json.dumps(text)  # JSON strings are YAML
 
 
 def write_lock(plan: Plan, summary: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from pipeline.errors import InputError
 from pipeline.sources import CutState, Partition, Records
 from pipeline.sources.stream import CHUNK, InputFile, Stream
 
+MANY = 100_000  # documents in a partition at most
 _LONG = 1_000_000  # bytes; one document of that size and nothing else is worth a warning
 HEAD = 4096  # bytes kept of a document that is not read, for the ledger's excerpt
 
@@ -120,6 +121,10 @@ class _Window:
         self.offset += size
         return taken
 
+    def give_back(self, data: bytes) -> None:
+        self.buffer[:0] = data
+        self.offset -= len(data)
+
     def array(self) -> np.ndarray:
         return np.frombuffer(self.buffer, np.uint8)
 
@@ -173,6 +178,9 @@ def cut(file: InputFile, number: int, first_index: int, state: CutState) -> Iter
                     body = window.take(len(window.buffer))
                 else:
                     body, flaw = _beyond(window, state)
+            if flaw is None and len(body) > MANY and (spill := _spill(body)):
+                window.give_back(body[spill:])
+                body = body[:spill]
             limit = None
             if state.limit is not None:
                 limit = state.limit
@@ -194,6 +202,15 @@ def cut(file: InputFile, number: int, first_index: int, state: CutState) -> Iter
                 )
     finally:
         stream.close()
+
+
+def _spill(body: bytes) -> int:
+    """Where the document after the first `MANY` begins, or 0: memory per document bounds a partition, too."""
+    if body.count(b"\n\n") + body.count(b"\n\r\n") < MANY:
+        return 0
+    starts, ends = np.empty(MANY + 1, np.int64), np.empty(MANY + 1, np.int64)
+    count = _documents(np.frombuffer(body, np.uint8), starts, ends, np.int64(MANY + 1))
+    return int(starts[MANY]) if count > MANY else 0
 
 
 def _beyond(window: _Window, state: CutState) -> tuple[bytes, str]:

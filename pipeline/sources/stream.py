@@ -11,6 +11,7 @@ import lzma
 import os
 import time
 import zlib
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -19,7 +20,13 @@ from pipeline.errors import BuildError, InputError, UsageError
 
 CHUNK = 4 << 20
 _RETRIES = 6  # with 0.5, 1, 2 … s between: half a minute of a server being away
-_MAGIC = ((b"\xfd7zXZ\x00", "xz"), (b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bzip2"))
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"\xfd7zXZ\x00", "xz"),
+    (b"\x1f\x8b", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"BZh", "bzip2"),
+)
+_MAGIC += tuple((bytes([0x50 + i]) + b"\x2a\x4d\x18", "zstd") for i in range(16))  # skippable frames, which pzstd begins with
 
 
 @dataclass(frozen=True)
@@ -62,8 +69,14 @@ def _timeout() -> Any:
 
 
 def _describe(url: str) -> InputFile:
+    if not url:
+        raise UsageError("--input is empty")
     if not is_url(url):
         path = Path(url)
+        if not url.isprintable() or any(0xD800 <= ord(c) <= 0xDFFF for c in url):
+            raise UsageError(
+                f"--input {url!r}: ids and reports need a file name of printable characters; rename or link the file"
+            )
         if path.is_dir():
             raise UsageError(f"{url} is a directory; name the file in it, or a glob such as '{url.rstrip('/')}/*.xz'")
         if not path.exists():
@@ -191,33 +204,46 @@ class _Hashing(io.RawIOBase):
         return count
 
 
-class _Zstd(io.RawIOBase):
-    """zstd frames one after the other; unlike the library's own reader it notices where the last one is cut off."""
+class _Members(io.RawIOBase):
+    """Compressed streams (xz, bzip2) or frames (zstd) one after the other, as the tools that write them concatenate them.
 
-    def __init__(self, inner: IO[bytes]) -> None:
-        import zstandard
+    The standard library's readers take whatever follows the first stream and does not decode for the end of the file; here it is
+    damage. `new` makes a decoder with `decompress`, `eof` and `unused_data`; `bounded` says that it also takes a largest output.
+    """
 
-        self._new = zstandard.ZstdDecompressor(max_window_size=1 << 31).decompressobj
-        self._inner, self._decoder, self._ready = inner, self._new(), b""
-        self._fresh = True  # no byte of the current frame has been read
+    def __init__(self, inner: IO[bytes], new: Callable[[], Any], bounded: bool, padding: bool) -> None:
+        self._inner, self._new, self._bounded, self._padding = inner, new, bounded, padding
+        self._decoder, self._fresh = new(), True  # fresh: no byte of the current stream has been read
+        self._ready = memoryview(b"")
 
     def readable(self) -> bool:
         return True
 
-    def read1(self, size: int = -1) -> bytes:
+    def _block(self) -> bytes:
+        # Where the output has no bound the input is kept small: zstd expands up to 32,000 times.
+        return self._inner.read(1 << 16 if self._bounded else 1 << 12)
+
+    def read1(self, size: int) -> bytes:
         while not self._ready:
-            block = self._decoder.unused_data if self._decoder.eof else b""
             if self._decoder.eof:
+                block = self._decoder.unused_data or self._block()
                 self._decoder, self._fresh = self._new(), True
-            block = block or self._inner.read(1 << 16)
-            if not block:
+                while self._padding and block and not block.strip(b"\0"):
+                    block = self._block()
+                block = block.lstrip(b"\0") if self._padding else block
+            elif self._bounded and not self._decoder.needs_input:
+                block = b""
+            else:
+                block = self._block()
+            if not block and (not self._bounded or self._decoder.needs_input):
                 if not self._fresh:
-                    raise EOFError("the last frame is not whole")
+                    raise EOFError("the last stream is not whole")
                 return b""
             self._fresh = False
-            self._ready = self._decoder.decompress(block)
-        out, self._ready = self._ready[:size], self._ready[size:]
-        return out
+            out = self._decoder.decompress(block, CHUNK) if self._bounded else self._decoder.decompress(block)
+            self._ready = memoryview(out)
+        taken, self._ready = self._ready[:size], self._ready[size:]
+        return bytes(taken)
 
 
 class Stream:
@@ -236,13 +262,16 @@ class Stream:
         self.compression = next((name for magic, name in _MAGIC if head.startswith(magic)), None)
         self._body: Any = buffered
         if self.compression == "xz":
-            self._body = lzma.LZMAFile(buffered)
+            self._body = _Members(buffered, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ), bounded=True, padding=True)
         elif self.compression == "gzip":
             self._body = gzip.GzipFile(fileobj=buffered)
         elif self.compression == "bzip2":
-            self._body = bz2.BZ2File(buffered)
+            self._body = _Members(buffered, bz2.BZ2Decompressor, bounded=True, padding=False)
         elif self.compression == "zstd":
-            self._body = _Zstd(buffered)
+            import zstandard
+
+            decoder = zstandard.ZstdDecompressor(max_window_size=1 << 31)
+            self._body = _Members(buffered, decoder.decompressobj, bounded=False, padding=False)
         self._buffered = buffered
         self.position = 0
 

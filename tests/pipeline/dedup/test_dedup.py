@@ -99,7 +99,9 @@ def clear_cut(draw):
                 }[kind]
             )
         documents.append(base)
-    documents += draw(st.lists(st.sampled_from(["あい", "あい。", "ｱｲ", "アイ", "かき", "がき", "三文字", "四文字だ"]), max_size=5))
+    documents += draw(
+        st.lists(st.sampled_from(["あい", "あい。", "ｱｲ", "アイ", "かき", "がき", "三文字", "四文字だ"]), max_size=5)
+    )
     drawn.shuffle(documents)
     cuts = sorted(draw(st.lists(st.integers(1, max(1, len(documents) - 1)), max_size=2, unique=True)))
     return [p for p in (documents[a:b] for a, b in zip([0, *cuts], [*cuts, len(documents)])) if p]

@@ -41,7 +41,10 @@ def test_words():
     assert rows[:2] == [KEPT] * 2
     assert rows[2] == ("dropped", "language", "zh", "one of ja, ko")
     assert rows[3] == ("dropped", "language", None, "one of ja, ko")
-    assert decided({"language": {"none_of": ["zh"]}}, language=["ja", "zh"]) == [KEPT, ("dropped", "language", "zh", "none of zh")]
+    assert decided({"language": {"none_of": ["zh"]}}, language=["ja", "zh"]) == [
+        KEPT,
+        ("dropped", "language", "zh", "none of zh"),
+    ]
 
 
 def test_the_first_rule_in_the_manifests_order_is_named():

@@ -1,0 +1,360 @@
+"""Everything that goes wrong outside: a clear message, the right exit code, nothing half-written, and what was good is kept."""
+
+import gzip
+import lzma
+import os
+import signal
+import subprocess
+import time
+import zlib
+
+import polars as pl
+import psutil
+import pytest
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unreachable(start, mixed, tmp_path_factory):
+    """A build with a scheduler that is not there, begun early: it takes a while to give up."""
+    out = tmp_path_factory.mktemp("unreachable") / "out"
+    process = start("cc100-ja", "--input", mixed, "--out", out, "--scheduler", "tcp://127.0.0.1:9")
+    yield process, out
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def refused(out, tools):
+    """Check that a first build failed as it should; returns its message."""
+
+    def check(done, code):
+        assert done.returncode == code, (done.stdout, done.stderr)
+        assert "Traceback" not in done.stdout + done.stderr
+        message = done.stderr.strip()
+        assert message.startswith("error: ")
+        assert not (out / "data").exists() and not (out / "ledger").exists() and not (out / "README.md").exists()
+        assert tools.temporaries(out) == []
+        return message
+
+    return check
+
+
+def ledger_of(out):
+    return pl.read_parquet(out / "ledger" / "*.parquet")
+
+
+def write(path, content):
+    path.write_bytes(content)
+    return path
+
+
+# -- damaged files
+
+
+def test_truncated_xz(build, mixed, out, refused, tools, tmp_path):
+    packed = lzma.compress(mixed.read_bytes())
+    path = write(tmp_path / "cut.xz", packed[: len(packed) // 2])
+    options = ("cc100-ja", "--input", path, "--out", out, "--set", tools.partition)
+    message = refused(build(*options), 1)
+    assert "cut.xz ends too early" in message and "bytes of text could be read" in message and "--keep-going" in message
+    measured = {p: p.stat().st_mtime_ns for p in out.rglob("part-*.parquet")}
+    assert len(measured) > 2
+    # What could be read is kept, and used.
+    done = build(*options, "--keep-going")
+    assert done.returncode == 0, done.stderr
+    assert "warning: " in done.stdout and "ends too early" in done.stdout
+    ledger = ledger_of(out)
+    assert {p: p.stat().st_mtime_ns for p in measured} == measured
+    whole = tools.split_documents(mixed.read_bytes())
+    assert 100 < len(ledger) < len(whole)
+    assert ledger["id"].to_list() == [f"cc100-ja/{offset:010d}" for offset, _ in whole[: len(ledger)]]
+    last = ledger.row(-1, named=True)
+    assert last["verdict"] == "unreadable" and "input ends inside this document" in last["value"]
+    assert "ends too early" in (out / "README.md").read_text("utf-8")
+    # The damage is told again where nothing is left to do.
+    again = build(*options, "--keep-going")
+    assert again.returncode == 0 and "up to date" in again.stdout and "ends too early" in again.stdout
+
+
+def test_invalid_utf8_is_a_record_not_a_failure(reference):
+    found = ledger_of(reference).filter(verdict="unreadable")
+    assert len(found) == 1
+    row = found.row(0, named=True)
+    assert row["excerpt"].startswith("壊れ\ufffd")
+    assert "invalid UTF-8: byte 0xE3 at 6 of " in row["value"]
+    assert row["id"] not in pl.read_parquet(reference / "data" / "*.parquet")["id"].to_list()
+
+
+def test_nul_bytes(reference):
+    row = ledger_of(reference).filter(pl.col("excerpt").str.starts_with("零")).row(0, named=True)
+    assert row["verdict"] == "kept" and "\0" not in row["excerpt"]
+    shards = pl.read_parquet(reference / "data" / "*.parquet")
+    assert not shards["text"].str.contains("\0", literal=True).any()
+
+
+def test_nothing_but_nul_bytes(build, out, tmp_path, tools):
+    path = write(tmp_path / "nul.txt", bytes(100_000) + b"\n\n" + tools.sentences(1).encode())
+    done = build("cc100-ja", "--input", path, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert ledger_of(out)["verdict"].to_list() == ["dropped", "kept"]
+
+
+def test_bytes_that_are_no_text_at_all(build, out, tmp_path):
+    import random
+
+    path = write(tmp_path / "noise", b"x" + random.Random(3).randbytes(100_000))
+    done = build("cc100-ja", "--input", path, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert set(ledger_of(out)["verdict"]) <= {"unreadable", "dropped"}
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\r\n\n", lzma.compress(b""), gzip.compress(b"\n\n")])
+def test_an_empty_file(build, out, tmp_path, refused, content):
+    path = write(tmp_path / "empty", content)
+    message = refused(build("cc100-ja", "--input", path, "--out", out), 1)
+    assert "there is no document in" in message and "empty" in message
+
+
+def test_a_directory(start, out, tmp_path, refused):
+    process = start("cc100-ja", "--input", tmp_path, "--out", out)
+    said, errors = process.communicate(timeout=60)
+    message = refused(subprocess.CompletedProcess([], process.returncode, said, errors), 2)
+    assert f"{tmp_path} is a directory" in message and f"{tmp_path}/*.xz" in message
+    assert not out.exists()
+
+
+def test_a_file_that_is_not_there(start, out, tmp_path, refused):
+    process = start("cc100-ja", "--input", tmp_path / "no.xz", "--out", out)
+    said, errors = process.communicate(timeout=60)
+    message = refused(subprocess.CompletedProcess([], process.returncode, said, errors), 2)
+    assert "no.xz: there is no such file" in message and not out.exists()
+
+
+def test_a_file_without_blank_lines(build, out, tmp_path, tools):
+    path = write(tmp_path / "lines.txt", "\n".join(tools.sentences(i, 1) for i in range(10_000)).encode())
+    done = build("cc100-ja", "--input", path, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert "warning: " in done.stdout and "has no empty line in 1," in done.stdout and "separates documents" in done.stdout
+    assert len(ledger_of(out)) == 1
+
+
+# -- large documents
+
+
+def process_tree_peak(process, seconds):
+    """Largest sum of memory over a process and its children until it ends."""
+    peak, deadline = 0, time.monotonic() + seconds
+    me = psutil.Process(process.pid)
+    while process.poll() is None and time.monotonic() < deadline:
+        total = 0
+        try:
+            for each in (me, *me.children(recursive=True)):
+                try:
+                    total += each.memory_full_info().uss
+                except psutil.Error:
+                    continue
+        except psutil.Error:
+            break
+        peak = max(peak, total)
+        time.sleep(0.1)
+    return peak
+
+
+def test_a_single_line_of_200_mb(start, out, tmp_path, tools):
+    path, packer = tmp_path / "line.gz", zlib.compressobj(1, wbits=31)
+    before = tools.sentences("before").encode()
+    block = ("あいうえお" * 200_000).encode()
+    with open(path, "wb") as file:
+        file.write(packer.compress(before + b"\n\n"))
+        for _ in range(67):
+            file.write(packer.compress(block))
+        file.write(packer.compress(b"\n\n" + tools.sentences("after").encode()) + packer.flush())
+    process = start("cc100-ja", "--input", path, "--out", out, "--workers", 1)
+    peak = process_tree_peak(process, 100)
+    _, errors = process.communicate(timeout=10)
+    assert process.returncode == 0, errors
+    assert peak < 2e9
+    ledger = ledger_of(out)
+    assert ledger["verdict"].to_list() == ["kept", "unreadable", "kept"]
+    size = 67 * len(block)
+    assert ledger["id"].to_list()[1:] == [f"cc100-ja/{len(before) + 2:010d}", f"cc100-ja/{len(before) + 4 + size:010d}"]
+    assert f"document of {size + 2:,} bytes, over source.max_document = 64,000,000" in ledger["value"][1]
+    assert ledger["excerpt"][1] == "あいうえお" * 40
+
+
+def test_documents_larger_than_a_partition(build, out, tmp_path, tools):
+    large = [tools.sentences(f"large{i}", 300) for i in range(3)]
+    small = [tools.sentences(i) for i in range(6)]
+    documents = [small[0], large[0], large[1], *small[1:5], large[2], small[5]]
+    path = write(tmp_path / "in.txt", "\n\n".join(documents).encode())
+    sets = ("--set", "source.partition=2 KB", "--set", "source.max_document=1 MB")
+    done = build("cc100-ja", "--input", path, "--out", out, *sets)
+    assert done.returncode == 0, done.stderr
+    assert ledger_of(out)["excerpt"].to_list() == [d[:200] for d in documents]
+    assert set(ledger_of(out)["verdict"]) == {"kept"}
+    texts = pl.read_parquet(out / "data" / "*.parquet")["text"].to_list()
+    assert sorted(texts) == sorted(documents)
+
+
+def test_a_document_of_50_mb(start, out, tmp_path, tools):
+    line = "".join(tools.sentences(f"page{i}", 1) for i in range(4000)) + "\n"
+    document = (line * (50_000_000 // len(line.encode()) + 1)).encode()
+    path = write(
+        tmp_path / "in.txt", tools.sentences("a").encode() + b"\n\n" + document + b"\n" + tools.sentences("b").encode()
+    )
+    process = start("cc100-ja", "--input", path, "--out", out, "--workers", 1)
+    peak = process_tree_peak(process, 200)
+    _, errors = process.communicate(timeout=10)
+    assert process.returncode == 0, errors
+    assert peak < 4e9
+    ledger = ledger_of(out)
+    assert len(ledger) == 3 and ledger["verdict"].to_list()[::2] == ["kept", "kept"]
+    assert ledger["verdict"][1] in ("kept", "dropped") and ledger["chars"][1] > 16_000_000
+
+
+# -- folders and disks
+
+
+def test_a_folder_that_is_not_ours(start, out, mixed):
+    out.mkdir()
+    (out / "thesis.tex").write_text("years of work")
+    process = start("cc100-ja", "--input", mixed, "--out", out)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "is not empty and was not made by Seimai" in errors and "choose another folder" in errors
+    assert [(p.name, p.read_text()) for p in out.iterdir()] == [("thesis.tex", "years of work")]
+
+
+def test_out_is_a_file(start, out, mixed):
+    out.write_text("a file")
+    process = start("cc100-ja", "--input", mixed, "--out", out)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2 and "is a file, not a folder" in errors
+    assert out.read_text() == "a file"
+
+
+@pytest.fixture
+def small_disk(tmp_path, request):
+    """A disk of so many bytes, and how to make it larger."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+
+    def mount(options):
+        return subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk)], capture_output=True).returncode == 0
+
+    if os.geteuid() != 0 or not mount(f"size={request.param}"):
+        pytest.skip("only root can make a small disk")
+    yield disk, lambda: mount("remount,size=60m")
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("which, small_disk", [("--out", "100k"), ("--work", "300k")], indirect=["small_disk"])
+def test_a_full_disk(build, small_disk, mixed, tmp_path, reference, tools, which):
+    disk, enlarge = small_disk
+    places = {"--out": tmp_path / "elsewhere", "--work": tmp_path / "work"} | {which: disk / "x"}
+    options = ("cc100-ja", "--input", mixed, "--set", tools.partition, *(x for pair in places.items() for x in pair))
+    done = build(*options)
+    assert done.returncode == 1, done.stdout
+    assert "no space left on the disk" in done.stderr and "run the same command again" in done.stderr
+    assert "Traceback" not in done.stderr
+    out = places["--out"]
+    assert not (out / "data").exists() and not (out / "ledger").exists()
+    for _ in range(20):  # workers may be finishing what they were at
+        if not (left := tools.temporaries(*places.values())):
+            break
+        time.sleep(0.1)
+    assert left == []
+    assert enlarge()
+    done = build(*options)
+    assert done.returncode == 0, done.stderr
+    assert tools.outputs(out) == tools.outputs(reference)
+
+
+def test_a_failed_rebuild_leaves_the_corpus_as_it_was(build, out, tmp_path, tools, mixed):
+    options = ("--out", out, "--set", tools.partition)
+    assert build("cc100-ja", "--input", mixed, *options).returncode == 0
+    before = tools.outputs(out)
+    packed = gzip.compress(mixed.read_bytes())
+    path = write(tmp_path / "cut.gz", packed[: len(packed) // 2])
+    assert build("cc100-ja", "--input", path, *options).returncode == 1
+    assert tools.outputs(out) == before and len(before) > 1
+
+
+def test_two_builds_into_one_folder(start, build, out, mixed, reference, tools):
+    options = ("cc100-ja", "--input", mixed, "--out", out, "--set", tools.partition)
+    first = start(*options, "--workers", "1")
+    deadline = time.monotonic() + 60
+    while not (out / ".seimai" / "work" / "dask").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    second = build(*options)
+    assert second.returncode == 1
+    assert "another build is at work in" in second.stderr and "choose another --out" in second.stderr
+    _, errors = first.communicate(timeout=120)
+    assert first.returncode == 0, errors
+    assert tools.outputs(out) == tools.outputs(reference)
+
+
+# -- the network
+
+
+def test_no_network_with_download(start, tmp_path, closed_port):
+    url = f"http://127.0.0.1:{closed_port}/ja.txt.xz"
+    began = time.monotonic()
+    process = start("cc100-ja", "--download", "--set", f"source.url={url}", cwd=tmp_path)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert f"{url} cannot be reached" in errors and "Traceback" not in errors
+    assert time.monotonic() - began < 30
+    assert not [p for p in tmp_path.rglob("*") if p.is_file()]
+
+
+def test_download_of_what_is_not_there(start, tmp_path, server):
+    process = start("cc100-ja", "--download", "--set", f"source.url={server.url}/ja.txt.xz", cwd=tmp_path)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2 and "ja.txt.xz: there is no such file" in errors
+
+
+def test_download_from_a_server_that_drops_the_connection(build, server, tmp_path, mixed, reference, tools):
+    packed = lzma.compress(mixed.read_bytes())
+    server.files["ja.txt.xz"] = packed
+    server.drops = [len(packed) // 2]
+    options = ("cc100-ja", "--set", f"source.url={server.url}/ja.txt.xz", "--set", tools.partition)
+    done = build(*options, "--download", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "raw" / "cc100-ja" / "ja.txt.xz").read_bytes() == packed
+    assert server.drops == []
+    ledger = pl.read_parquet(tmp_path / "corpora" / "cc100-ja" / "ledger" / "*.parquet")
+    assert ledger.equals(ledger_of(reference))
+    # From now on it is at hand.
+    requests = len(server.requests)
+    done = build(*options, cwd=tmp_path)
+    assert done.returncode == 0 and "up to date" in done.stdout and len(server.requests) == requests
+
+
+def test_input_from_a_server_that_drops_the_connection(build, server, out, mixed, reference, tools):
+    packed = lzma.compress(mixed.read_bytes())
+    server.files["ja.txt.xz"] = packed
+    server.drops = [len(packed) // 3, len(packed) // 2]
+    done = build("cc100-ja", "--input", f"{server.url}/ja.txt.xz", "--out", out, "--set", tools.partition)
+    assert done.returncode == 0, done.stderr
+    assert server.drops == []
+    assert tools.outputs(out) == tools.outputs(reference)
+
+
+def test_an_unreachable_scheduler(unreachable, tools):
+    process, out = unreachable
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "the scheduler tcp://127.0.0.1:9 cannot be reached" in errors and "Traceback" not in errors
+    assert not (out / "data").exists() and tools.temporaries(out) == []
+
+
+def test_an_address_that_is_none(start, mixed, out):
+    process = start("cc100-ja", "--input", mixed, "--out", out, "--scheduler", "localhost")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode in (1, 2) and "scheduler localhost" in errors and "Traceback" not in errors
