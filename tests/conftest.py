@@ -113,7 +113,12 @@ def cluster() -> Iterator[str]:
     single = dict.fromkeys(("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "ARROW_NUM_THREADS"), "1")
     with dask.config.set({"distributed.nanny.pre-spawn-environ": single}):
         with LocalCluster(
-            n_workers=2, threads_per_worker=1, memory_limit=0, dashboard_address=None, silence_logs=50
+            n_workers=2,
+            threads_per_worker=1,
+            memory_limit=0,
+            dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": False},
+            silence_logs=50,
         ) as started:
             yield started.scheduler_address
 

@@ -25,7 +25,7 @@ def test_killed_at_random_moments_the_build_goes_on_and_makes_the_same(start, bu
         process = start(*arguments)
         deadline = time.monotonic() + 60
         while len([*out.rglob("*.json")]) < wanted and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.002)
+            time.sleep(0.01)
         time.sleep(pause)
         kill(process)
         seen.append(len([*out.rglob("*.json")]))
