@@ -7,6 +7,9 @@ import gzip
 import json
 import lzma
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -38,6 +41,24 @@ class Documents:
     def texts(self) -> list[str]:
         raw = self.data.tobytes()
         return [raw[a:b].decode() for a, b in zip(self.starts.tolist(), self.ends.tolist(), strict=True)]
+
+
+def built(data: Path, out: Path | None) -> Path:
+    """The folder of a build of `ja.txt.xz` with the manifest cc100-ja: the one at `out` where there is one, else a fresh one."""
+    out = out or Path(tempfile.mkdtemp()) / "cc100-ja"
+    if not (out / "ledger").is_dir():
+        command = [
+            sys.executable,
+            "-m",
+            "pipeline.build",
+            "cc100-ja",
+            "--input",
+            str(folder(data) / "ja.txt.xz"),
+            "--out",
+            str(out),
+        ]
+        subprocess.run(command, check=True)
+    return out
 
 
 def add_data_option(parser: argparse.ArgumentParser) -> None:

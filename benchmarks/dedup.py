@@ -1,6 +1,6 @@
 """Recall and precision of deduplication on pairs with a known similarity, beside datasketch's LSH on the same documents.
 
-    python benchmarks/dedup.py [--data ../shared/data/text] [--out DIR] [--without-datasketch]
+    python -m benchmarks.dedup [--data ../shared/data/text] [--out DIR] [--without-datasketch]
 
 Builds `ja.txt.xz` with the manifest cc100-ja (or takes the build that stands in --out) and reads its ledger. Counted are the pairs of
 `ja.pairs.jsonl.gz` of which both sides reach the step. A pair is found when both are in one cluster. For precision, 2,000 (dropped,
@@ -17,17 +17,14 @@ import json
 import lzma
 import random
 import re
-import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
 
 import polars as pl
 
+from benchmarks.corpus import add_data_option, built, folder
 from filters import minhash, normalise
 
-ROOT = Path(__file__).resolve().parents[1]
 SPACE = re.compile(r"\s+")
 
 
@@ -84,23 +81,12 @@ def datasketch_clusters(keys: dict[int, str], permutations: int, threshold: floa
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "text")
+    add_data_option(parser)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--without-datasketch", action="store_true")
     options = parser.parse_args()
-    out = options.out or Path(tempfile.mkdtemp()) / "cc100-ja"
-    if not (out / "ledger").is_dir():
-        command = [
-            sys.executable,
-            "-m",
-            "pipeline.build",
-            "cc100-ja",
-            "--input",
-            str(options.data / "ja.txt.xz"),
-            "--out",
-            str(out),
-        ]
-        subprocess.run(command, check=True)
+    options.data = folder(options.data)
+    out = built(options.data, options.out)
     ledger = pl.read_parquet(out / "ledger", columns=["id", "verdict", "duplicate_of", "similarity", "cluster_id", "rule"])
     ledger = ledger.with_columns(offset=pl.col("id").str.split("/").list.last().cast(pl.Int64))
     reached = ledger.filter(pl.col("verdict").is_in(["kept", "duplicate"]))

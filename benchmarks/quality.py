@@ -1,6 +1,6 @@
 """What the rules of `ja-web` do to text whose kind and language are known.
 
-    python benchmarks/quality.py [--data ../shared/data/text] [--out DIR]
+    python -m benchmarks.quality [--data ../shared/data/text] [--out DIR]
 
 Builds `ja.txt.xz` with the manifest cc100-ja (or takes the build that stands in --out), joins its ledger with the truth, and prints:
 that no record is lost, how many Japanese documents are dropped for language and how many others are not, how many encyclopedia,
@@ -13,40 +13,26 @@ import argparse
 import gzip
 import json
 import lzma
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from benchmarks.corpus import add_data_option, built, folder
 from filters import characters, language, normalise
 from filters.kernels import buffers
 
-ROOT = Path(__file__).resolve().parents[1]
 LANGUAGE_RULES = ("language", "language_score")
 GOOD = ("wikipedia", "statutes", "aozora")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "text")
+    add_data_option(parser)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    out = options.out or Path(tempfile.mkdtemp()) / "cc100-ja"
-    if not (out / "ledger").is_dir():
-        command = [
-            sys.executable,
-            "-m",
-            "pipeline.build",
-            "cc100-ja",
-            "--input",
-            str(options.data / "ja.txt.xz"),
-            "--out",
-            str(out),
-        ]
-        subprocess.run(command, check=True)
+    options.data = folder(options.data)
+    out = built(options.data, options.out)
     with gzip.open(options.data / "ja.truth.jsonl.gz") as file:
         truth = pl.DataFrame([json.loads(line) for line in file])
     raw = lzma.open(options.data / "ja.txt.xz").read()

@@ -1,6 +1,6 @@
 """End to end: MB/s of raw text, against the floor and against other tools, with memory and scaling.
 
-    python benchmarks/text.py [--copies 9] [--large 27] [--peers-python PY] [--scratch DIR]
+    python -m benchmarks.text [--copies 9] [--large 27] [--peers-python PY] [--scratch DIR]
 
 The input is the real file `ja.txt.xz`, `--copies` times over. Every copy but the first has its characters permuted within their
 class (hiragana, katakana, Han, Latin letters, digits), another permutation for each, so that copies are no duplicates of one another
@@ -28,8 +28,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-ROOT = Path(__file__).resolve().parents[1]
-
+from benchmarks.corpus import ROOT, add_data_option, folder
 
 # -- input
 
@@ -193,7 +192,7 @@ def floor(source: Path, folder: Path, workers: int) -> tuple[float, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "text")
+    add_data_option(parser)
     parser.add_argument("--copies", type=int, default=9, help="9 copies are 2.2 GB")
     parser.add_argument("--large", type=int, default=0, help="a second size, 27 copies are 6.6 GB")
     parser.add_argument("--workers", type=int, default=2)
@@ -202,6 +201,7 @@ def main() -> None:
     parser.add_argument("--peers-python", help="Python in which benchmarks/requirements.txt is installed")
     parser.add_argument("--peers-mb", type=float, default=8)
     options = parser.parse_args()
+    options.data = folder(options.data)
     options.scratch.mkdir(parents=True, exist_ok=True)
     # Compiled kernels from the cache, as on any run but the first on a machine.
     from pipeline.steps.measure import warm
@@ -241,17 +241,17 @@ def main() -> None:
         print(f"{large_size / 1e9:.1f} GB: {large['seconds']:.1f} s, {large_speed:.1f} MB/s, {large['peak'] / 1e9:.2f} GB")
         print(f"time per byte {per_byte:.2f}, memory {large['peak'] / best['peak']:.2f} of the smaller input's")
     if options.peers_python:
-        subprocess.run(
-            [
-                sys.executable,
-                str(ROOT / "benchmarks" / "peers.py"),
-                "--peers-python",
-                options.peers_python,
-                "--mb",
-                str(options.peers_mb),
-            ],
-            check=False,
-        )
+        # Its exit code says whether its own bars are held; the table is what is wanted here.
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.peers",
+            "--peers-python",
+            options.peers_python,
+            "--mb",
+            str(options.peers_mb),
+        ]
+        subprocess.run(command, check=False, cwd=ROOT)
 
 
 if __name__ == "__main__":
