@@ -43,21 +43,16 @@ class Documents:
         return [raw[a:b].decode() for a, b in zip(self.starts.tolist(), self.ends.tolist(), strict=True)]
 
 
+def build_command(source: Path, out: Path, *options: str) -> list[str]:
+    """The command line of a build of `source` with the manifest cc100-ja into `out`."""
+    return [sys.executable, "-m", "pipeline.build", "cc100-ja", "--input", str(source), "--out", str(out), *options]
+
+
 def built(data: Path, out: Path | None) -> Path:
     """The folder of a build of `ja.txt.xz` with the manifest cc100-ja: the one at `out` where there is one, else a fresh one."""
     out = out or Path(tempfile.mkdtemp()) / "cc100-ja"
     if not (out / "ledger").is_dir():
-        command = [
-            sys.executable,
-            "-m",
-            "pipeline.build",
-            "cc100-ja",
-            "--input",
-            str(folder(data) / "ja.txt.xz"),
-            "--out",
-            str(out),
-        ]
-        subprocess.run(command, check=True)
+        subprocess.run(build_command(folder(data) / "ja.txt.xz", out), check=True)
     return out
 
 

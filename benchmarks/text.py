@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from benchmarks.corpus import ROOT, add_data_option, folder
+from benchmarks.corpus import ROOT, add_data_option, build_command, folder
 
 # -- input
 
@@ -116,19 +116,7 @@ def measured_run(command: list[str], cwd: Path) -> tuple[float, int]:
 def build(source: Path, out: Path, workers: int) -> dict:
     """A fresh build; seconds, peak memory, and the summary it left."""
     shutil.rmtree(out, ignore_errors=True)
-    command = [
-        sys.executable,
-        "-m",
-        "pipeline.build",
-        "cc100-ja",
-        "--input",
-        str(source),
-        "--out",
-        str(out),
-        "--workers",
-        str(workers),
-    ]
-    seconds, peak = measured_run(command, ROOT)
+    seconds, peak = measured_run(build_command(source, out, "--workers", str(workers)), ROOT)
     summary = json.loads((out / ".seimai" / "state.json").read_text())
     return {"seconds": seconds, "peak": peak, "summary": summary}
 

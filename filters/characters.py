@@ -28,7 +28,6 @@ COUNTERS = (
 )
 SHORT_LINE = 10  # visible characters; HojiChar's DiscardTooManyShortLines uses the same length
 
-_AT = {name: i for i, name in enumerate(COUNTERS)}
 (
     _CHARS,
     _VISIBLE,

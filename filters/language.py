@@ -21,7 +21,6 @@ PREFIX = 300  # characters put to lid.176: it reads 46 MB/s of prefixes of 300 a
 UNKNOWN = "und"
 
 COUNTERS = ("language", "language_score")
-NEEDS = ("n_hiragana", "n_katakana", "n_han", "n_latin", "n_hangul", "n_other_letter", "n_chars")
 
 
 @lru_cache(maxsize=1)

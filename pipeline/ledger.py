@@ -6,7 +6,6 @@ import polars as pl
 import pyarrow as pa
 
 EXCERPT = 200  # characters
-VERDICTS = ("kept", "dropped", "duplicate", "unreadable")
 HEAD = (
     pa.field("id", pa.string()),
     pa.field("verdict", pa.string()),

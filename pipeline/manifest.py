@@ -105,6 +105,11 @@ class Deduplicate(_Table):
     bands: int | None = Field(None, ge=1, description="default: what datasketch finds best for the threshold")
     rows: int | None = Field(None, ge=1)
 
+    @property
+    def accept(self) -> float:
+        """The estimated similarity from which on a candidate is a duplicate."""
+        return self.threshold - self.margin
+
     @model_validator(mode="after")
     def _fits(self) -> Deduplicate:
         if self.margin >= self.threshold:

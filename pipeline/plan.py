@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pipeline.dedup.bands import bands_and_rows
 from pipeline.files import read_json
 from pipeline.manifest import Manifest
 from pipeline.sources import Partition
@@ -135,9 +134,3 @@ class Plan:
     def resolved(self) -> dict[str, Any]:
         """The manifest as it is built, every default and preset bound written out."""
         return self.manifest.model_dump(mode="json", exclude_none=True)
-
-    @property
-    def lsh(self) -> tuple[int, int]:
-        """Bands and rows in use."""
-        d = self.manifest.deduplicate
-        return (d.bands, d.rows) if d.bands and d.rows else bands_and_rows(d.threshold, d.permutations)

@@ -53,7 +53,7 @@ class Build:
         self._check(summary)
         if not summary["verdicts"].get("kept", [0])[0]:
             self.warnings.append("not a single document was kept: look at the rules in the ledger before training on this")
-        self._publish(summary, ends)
+        self._publish(summary)
         return summary
 
     # -- step 1
@@ -154,19 +154,16 @@ class Build:
 
     # -- steps 2 to 4
 
-    def _simple(self, name: str, what: str, tasks: list[Task], records: int = 0) -> list[Any]:
-        step = self.engine.step(name, total=max(len(tasks), 1))
-        results: list[Any] = [None] * len(tasks)
-        for number, result in self.engine.run(what, tasks):
-            results[number] = result
-        step.records = records
-        self.seconds[name] = self.seconds.get(name, 0.0) + step.finish()
-        return results
-
     def _decide(self, count: int, records: int) -> list[dict[str, Any]]:
         plan = self.plan
         tasks: list[Task] = [(decide, (self.manifest, plan.folder("measure"), i, plan.folder("decide"))) for i in range(count)]
-        return self._simple("decide", "deciding", tasks, records)
+        step = self.engine.step("decide", total=max(count, 1))
+        results: list[Any] = [None] * count
+        for number, result in self.engine.run("deciding", tasks):
+            results[number] = result
+        step.records = records
+        self.seconds["decide"] = step.finish()
+        return results
 
     def _deduplicate(self, layout: Layout, ids: Ids) -> dict[str, Any]:
         if not layout.settings.enabled:
@@ -253,7 +250,7 @@ class Build:
                 f"please report it with {self.plan.out / '.seimai'}"
             )
 
-    def _publish(self, summary: dict[str, Any], ends: list[dict[str, Any]]) -> None:
+    def _publish(self, summary: dict[str, Any]) -> None:
         plan = self.plan
         plan.state.unlink(missing_ok=True)
         for name in ("data", "ledger"):

@@ -9,6 +9,7 @@ import numpy as np
 
 from filters.kernels import jit, mix64
 from pipeline.files import atomic
+from pipeline.manifest import Deduplicate
 
 # Rows of one key range: keys, documents, and sketches of those in candidate groups: at most 6 + 256 MB.
 ROWS_PER_RANGE = 500_000
@@ -24,6 +25,13 @@ def bands_and_rows(threshold: float, permutations: int) -> tuple[int, int]:
 
     lsh = MinHashLSH(threshold=threshold, num_perm=permutations, weights=(0.1, 0.9))
     return lsh.b, lsh.r
+
+
+def banding(settings: Deduplicate) -> tuple[int, int]:
+    """Bands and rows in use: those of the manifest or, where it names none, those found for its threshold."""
+    if settings.bands and settings.rows:
+        return settings.bands, settings.rows
+    return bands_and_rows(settings.threshold, settings.permutations)
 
 
 def priorities(quality: np.ndarray, chars: np.ndarray, first: int) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import tomli_w
 
 from filters import MEASURES
+from pipeline.dedup.bands import banding
 from pipeline.files import atomic, human
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def write_card(plan: Plan, summary: dict[str, Any]) -> None:
         "",
         f"Duplicates / 重複: {d.get('exact', 0):,} exact, {d.get('near', 0):,} near (character {manifest.deduplicate.shingle}-grams, "
         f"Jaccard similarity {manifest.deduplicate.threshold:g}, verified at an estimate of "
-        f"{manifest.deduplicate.threshold - manifest.deduplicate.margin:g} or more), in {d.get('clusters', 0):,} clusters. "
+        f"{manifest.deduplicate.accept:g} or more), in {d.get('clusters', 0):,} clusters. "
         f"Unreadable / 読み取り不能: {summary['total']['unreadable']:,}.",
         "",
         "## Files / ファイル",
@@ -145,7 +146,7 @@ def write_lock(plan: Plan, summary: dict[str, Any]) -> None:
     ]
     lock: dict[str, Any] = {"versions": versions(), "fingerprints": plan.fingerprints, "inputs": inputs}
     if plan.manifest.deduplicate.enabled:
-        lock["bands"], lock["rows"] = plan.lsh
+        lock["bands"], lock["rows"] = banding(plan.manifest.deduplicate)
     if plan.limit is not None:
         lock["limit"] = plan.limit
     with atomic(plan.out / "manifest.lock.toml") as temporary:

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from filters.minhash import SKETCH_BINS
-from pipeline.dedup.bands import ROWS_PER_RANGE, BandFile, band_keys, bands_and_rows, priorities
+from pipeline.dedup.bands import ROWS_PER_RANGE, BandFile, band_keys, banding, priorities
 from pipeline.dedup.clusters import components, survivors, verified_pairs
 from pipeline.files import atomic, read_json, write_json
 from pipeline.manifest import Deduplicate
@@ -55,9 +55,7 @@ class Layout:
 
     @property
     def lsh(self) -> tuple[int, int]:
-        if self.settings.bands and self.settings.rows:
-            return self.settings.bands, self.settings.rows
-        return bands_and_rows(self.settings.threshold, self.settings.permutations)
+        return banding(self.settings)
 
     @property
     def ranges(self) -> int:
@@ -65,7 +63,7 @@ class Layout:
 
     @property
     def accept(self) -> float:
-        return self.settings.threshold - self.settings.margin
+        return self.settings.accept
 
     def bands(self, index: int) -> BandFile:
         return BandFile(self.folder / f"bands-{index:05d}.bin")

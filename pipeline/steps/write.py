@@ -137,7 +137,7 @@ def finish(manifest: Manifest, folder: Path, count: int) -> list[str]:
     sizes = [
         sum(m.row_group(i).total_byte_size for i in range(m.num_row_groups)) for m in (pq.read_metadata(p) for p in pieces)
     ]
-    parts = list(groups(sizes, manifest.shards.size)) if sum(sizes) else []
+    parts = groups(sizes, manifest.shards.size) if sum(sizes) else []
     for part in parts:
         with atomic(data / shard_name("validation", part.number, len(parts))) as temporary, ExitStack() as stack:
             into = ShardWriter(
