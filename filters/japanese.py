@@ -218,7 +218,7 @@ def boilerplate_share() -> pl.Expr:
     return _share(pl.col("n_boilerplate_chars"), pl.col("n_boilerplate_chars") + pl.col("n_chars"))
 
 
-@measure
+@measure(words=True)
 def language() -> pl.Expr:
     """Language: ISO 639 code of lid.176, or "ja" where kana settle it (filters/language.py)."""
     return pl.col("language")

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal, overload
 
 import numpy as np
 import polars as pl
@@ -23,15 +24,22 @@ from filters import characters, language, phrases, repetition
 from filters.kernels import buffers, to_arrow
 
 Counters = dict[str, np.ndarray]
+Kind = Literal["text", "caption", "image"]
+Function = Callable[[], pl.Expr]
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A named column of numbers (or of strings, as `language`) computed from a column of text."""
+    """A named column of numbers (or of words, as `language`).
+
+    `kind` says what it is computed from: any "text" (documents and captions), a "caption" (a short text), or an "image".
+    """
 
     name: str
     description: str
-    function: Callable[[], pl.Expr]
+    function: Function
+    kind: Kind = "text"
+    words: bool = False
 
     @cached_property
     def expression(self) -> pl.Expr:
@@ -46,15 +54,26 @@ class Measure:
 MEASURES: dict[str, Measure] = {}
 
 
-def measure(function: Callable[[], pl.Expr]) -> Callable[[], pl.Expr]:
-    """Register a measure under the function's name; its docstring is the description users see."""
-    name = function.__name__
-    if name in MEASURES:
-        raise ValueError(f"there are two measures called {name!r}")
-    if not function.__doc__:
-        raise ValueError(f"measure {name!r} needs a docstring: it is what users read in the ledger's description")
-    MEASURES[name] = Measure(name, " ".join(function.__doc__.split()), function)
-    return function
+@overload
+def measure(function: Function) -> Function: ...
+@overload
+def measure(*, kind: Kind = "text", words: bool = False) -> Callable[[Function], Function]: ...
+def measure(function: Function | None = None, *, kind: Kind = "text", words: bool = False) -> object:
+    """Register a measure under the function's name; its docstring is the description users see.
+
+    `words`: the values are strings, which a rule bounds by `any_of` and `none_of`, not by numbers.
+    """
+
+    def register(function: Function) -> Function:
+        name = function.__name__
+        if name in MEASURES:
+            raise ValueError(f"there are two measures called {name!r}")
+        if not function.__doc__:
+            raise ValueError(f"measure {name!r} needs a docstring: it is what users read in the ledger's description")
+        MEASURES[name] = Measure(name, " ".join(function.__doc__.split()), function, kind, words)
+        return function
+
+    return register if function is None else register(function)
 
 
 def _counters(data: np.ndarray, offsets: np.ndarray, wanted: set[str]) -> Counters:
@@ -92,7 +111,7 @@ def compute(
 
 
 def measure_frame(frame: pl.DataFrame, names: Sequence[str] | None = None, text: str = "text") -> pl.DataFrame:
-    """`frame` with a column for every measure in `names` (default: all), computed from its column `text`.
+    """`frame` with a column for every measure in `names` (default: all of text), computed from its column `text`.
 
     The text is measured as it is: normalise it first (`filters.normalise`) for the numbers a build would give.
     """
@@ -101,4 +120,5 @@ def measure_frame(frame: pl.DataFrame, names: Sequence[str] | None = None, text:
         "n_boilerplate_lines": np.zeros(len(frame), np.int32),
         "n_boilerplate_chars": np.zeros(len(frame), np.int32),
     }
-    return frame.hstack(compute(data, offsets, list(MEASURES) if names is None else names, given))
+    chosen = [name for name, m in MEASURES.items() if m.kind == "text"] if names is None else names
+    return frame.hstack(compute(data, offsets, chosen, given))

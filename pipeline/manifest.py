@@ -282,12 +282,11 @@ def load(reference: str, overrides: Iterable[str] = ()) -> Manifest:
     for name in manifest.measure.also:
         if name not in MEASURES:
             raise UsageError(f"{where}: measure.also: there is no measure {name!r}{near(name, MEASURES)}")
-    strings = {"language"}
     for name, bound in manifest.rules.items():
         numeric = bound.at_least is not None or bound.at_most is not None
         worded = bound.any_of is not None or bound.none_of is not None
-        if numeric == (name in strings) or worded != (name in strings):
-            want = "any_of or none_of" if name in strings else "at_least or at_most"
+        if numeric == MEASURES[name].words or worded != MEASURES[name].words:
+            want = "any_of or none_of" if MEASURES[name].words else "at_least or at_most"
             raise UsageError(f"{where}: rules.{name}: this measure takes {want}")
     return manifest
 
