@@ -127,7 +127,9 @@ def floor_part(partition, raw: Path, folder: Path, name: str, license_: str) -> 
 
     from filters.kernels import to_arrow
     from pipeline.files import atomic
-    from pipeline.shards import TEXT, ShardWriter
+    from pipeline.manifest import load
+    from pipeline.modalities import text as documents
+    from pipeline.shards import ShardWriter
     from pipeline.sources import cc100
 
     records = cc100.read(partition, raw)
@@ -143,7 +145,7 @@ def floor_part(partition, raw: Path, folder: Path, name: str, license_: str) -> 
         cluster_size=pl.lit(1, pl.UInt32),
     )
     with atomic(folder / f"floor-{partition.index:05d}.parquet") as temporary:
-        writer = ShardWriter(temporary, TEXT, 1024, 3, ["source", "license", "language"])
+        writer = ShardWriter(temporary, documents.schema(load("cc100-ja")), 1024, None, 3, ["source", "license", "language"])
         writer.write(frame.to_arrow())
         writer.close()
     raw.unlink()
@@ -192,9 +194,10 @@ def main() -> None:
     options.data = folder(options.data)
     options.scratch.mkdir(parents=True, exist_ok=True)
     # Compiled kernels from the cache, as on any run but the first on a machine.
+    from pipeline.manifest import load
     from pipeline.steps.measure import warm
 
-    warm()
+    warm(load("cc100-ja"))
 
     source, size = multiplied(options.data / "ja.txt.xz", options.copies, options.scratch)
     megabytes = size / 1e6

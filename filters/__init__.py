@@ -6,6 +6,8 @@
 (2, 0.5)
 """
 
+from filters import caption as caption
+from filters import image as image
 from filters import japanese as japanese
 from filters.registry import MEASURES, Measure, compute, measure, measure_frame
 from filters.text import normalise

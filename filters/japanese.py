@@ -12,12 +12,12 @@ from filters.registry import measure
 from filters.repetition import DUPLICATE_SIZES, TOP_SIZES
 
 
-def _share(part: pl.Expr, whole: pl.Expr) -> pl.Expr:
+def share(part: pl.Expr, whole: pl.Expr) -> pl.Expr:
     return (part / pl.when(whole > 0).then(whole).otherwise(1)).cast(pl.Float32)
 
 
 def _of_visible(*names: str) -> pl.Expr:
-    return _share(pl.sum_horizontal(*names), pl.col("n_visible"))
+    return share(pl.sum_horizontal(*names), pl.col("n_visible"))
 
 
 @measure
@@ -101,25 +101,25 @@ def lines() -> pl.Expr:
 @measure
 def short_line_share() -> pl.Expr:
     """Share of lines with at most 10 visible characters."""
-    return _share(pl.col("n_short_lines"), pl.col("n_lines"))
+    return share(pl.col("n_short_lines"), pl.col("n_lines"))
 
 
 @measure
 def ended_line_share() -> pl.Expr:
     """Share of lines that end with a sentence end (。！？ and closing brackets after them)."""
-    return _share(pl.col("n_ended_lines"), pl.col("n_lines"))
+    return share(pl.col("n_ended_lines"), pl.col("n_lines"))
 
 
 @measure
 def ellipsis_line_share() -> pl.Expr:
     """Share of lines that end with …, ・・ or ..."""
-    return _share(pl.col("n_ellipsis_lines"), pl.col("n_lines"))
+    return share(pl.col("n_ellipsis_lines"), pl.col("n_lines"))
 
 
 @measure
 def bullet_line_share() -> pl.Expr:
     """Share of lines that begin with a bullet (・ ■ ● ◆ ※ - * and the like)."""
-    return _share(pl.col("n_bullet_lines"), pl.col("n_lines"))
+    return share(pl.col("n_bullet_lines"), pl.col("n_lines"))
 
 
 @measure
@@ -131,7 +131,7 @@ def sentences() -> pl.Expr:
 @measure
 def mean_sentence_length() -> pl.Expr:
     """Mean length of sentences in visible characters."""
-    return _share(pl.col("n_visible"), pl.col("n_sentences"))
+    return share(pl.col("n_visible"), pl.col("n_sentences"))
 
 
 @measure
@@ -149,36 +149,36 @@ def prose_share() -> pl.Expr:
 @measure
 def duplicate_line_share() -> pl.Expr:
     """Share of lines that stood in the document before."""
-    return _share(pl.col("n_duplicate_lines"), pl.col("n_line_total"))
+    return share(pl.col("n_duplicate_lines"), pl.col("n_line_total"))
 
 
 @measure
 def duplicate_line_char_share() -> pl.Expr:
     """Share of characters in lines that stood in the document before."""
-    return _share(pl.col("n_duplicate_line_chars"), pl.col("n_line_chars"))
+    return share(pl.col("n_duplicate_line_chars"), pl.col("n_line_chars"))
 
 
 @measure
 def duplicate_paragraph_share() -> pl.Expr:
     """Share of paragraphs (blocks between empty lines) that stood in the document before."""
-    return _share(pl.col("n_duplicate_paragraphs"), pl.col("n_paragraphs"))
+    return share(pl.col("n_duplicate_paragraphs"), pl.col("n_paragraphs"))
 
 
 @measure
 def duplicate_paragraph_char_share() -> pl.Expr:
     """Share of characters in paragraphs that stood in the document before."""
-    return _share(pl.col("n_duplicate_paragraph_chars"), pl.col("n_line_chars"))
+    return share(pl.col("n_duplicate_paragraph_chars"), pl.col("n_line_chars"))
 
 
 @measure
 def compression_ratio() -> pl.Expr:
     """Bytes of a greedy LZ77 parse (matches of five characters or more, three bytes each) over bytes of the visible text."""
-    return _share(pl.col("n_lz_bytes"), pl.col("n_window_bytes"))
+    return share(pl.col("n_lz_bytes"), pl.col("n_window_bytes"))
 
 
 def _top(size: int) -> None:
     def function() -> pl.Expr:
-        return _share(pl.col(f"n_top_{size}gram"), pl.col("n_window"))
+        return share(pl.col(f"n_top_{size}gram"), pl.col("n_window"))
 
     function.__name__ = f"top_{size}gram_share"
     function.__doc__ = f"Share of characters taken by the most frequent sequence of {size} characters."
@@ -187,7 +187,7 @@ def _top(size: int) -> None:
 
 def _duplicate(size: int) -> None:
     def function() -> pl.Expr:
-        return _share(pl.col(f"n_duplicate_{size}gram"), pl.col("n_window"))
+        return share(pl.col(f"n_duplicate_{size}gram"), pl.col("n_window"))
 
     function.__name__ = f"duplicate_{size}gram_share"
     function.__doc__ = f"Share of characters covered by sequences of {size} characters that stood in the document before."
@@ -203,19 +203,19 @@ for _size in DUPLICATE_SIZES:
 @measure
 def adult_share() -> pl.Expr:
     """Share of characters in phrases of the list `adult`."""
-    return _share(pl.col("n_adult_phrase_chars"), pl.col("n_visible"))
+    return share(pl.col("n_adult_phrase_chars"), pl.col("n_visible"))
 
 
 @measure
 def advertising_share() -> pl.Expr:
     """Share of characters in phrases of the list `advertising`."""
-    return _share(pl.col("n_advertising_phrase_chars"), pl.col("n_visible"))
+    return share(pl.col("n_advertising_phrase_chars"), pl.col("n_visible"))
 
 
 @measure
 def boilerplate_share() -> pl.Expr:
     """Characters of the boilerplate lines that cleaning dropped, as a share of the text before."""
-    return _share(pl.col("n_boilerplate_chars"), pl.col("n_boilerplate_chars") + pl.col("n_chars"))
+    return share(pl.col("n_boilerplate_chars"), pl.col("n_boilerplate_chars") + pl.col("n_chars"))
 
 
 @measure(words=True)
@@ -233,7 +233,7 @@ def language_score() -> pl.Expr:
 @measure
 def quality() -> pl.Expr:
     """How much of the text is prose that does not repeat itself, 0 to 1 in steps of 0.05: who survives among duplicates."""
-    fresh = 1 - _share(pl.col("n_duplicate_line_chars"), pl.col("n_line_chars"))
+    fresh = 1 - share(pl.col("n_duplicate_line_chars"), pl.col("n_line_chars"))
     steps = (_of_visible("n_prose") * fresh * 20).round()
     # In 64 bits: polars divides one row and multiplies many by the reciprocal, which in 32 bits gives different numbers.
     return (steps.cast(pl.Float64) / 20).cast(pl.Float32)

@@ -20,7 +20,7 @@ from typing import Literal, overload
 import numpy as np
 import polars as pl
 
-from filters import characters, language, phrases, repetition
+from filters import caption_language, caption_tokens, characters, language, phrases, repetition
 from filters.kernels import buffers, to_arrow
 
 Counters = dict[str, np.ndarray]
@@ -87,6 +87,10 @@ def _counters(data: np.ndarray, offsets: np.ndarray, wanted: set[str]) -> Counte
         found |= phrases.count(data, offsets, tuple(wanted))
     if by_language:
         found |= language.count(data, offsets, found)
+    if wanted & set(caption_language.COUNTERS):
+        found |= caption_language.count(data, offsets)
+    if wanted & set(caption_tokens.COUNTERS):
+        found |= caption_tokens.count(data, offsets, wanted)
     return found
 
 
@@ -101,9 +105,12 @@ def compute(
     wanted = {column for m in chosen for column in m.columns} | set(context)
     found = dict(given or {})
     found |= _counters(data, offsets, wanted - set(found))
-    # Without the type, a column of strings with no rows would be one of Python objects.
-    types = {name: pl.String if values.dtype == object else None for name, values in found.items() if name in wanted}
-    columns = {name: pl.Series(name, found[name], dtype=dtype) for name, dtype in types.items()}
+    # Without the type, a column of strings with no rows, or whose first is null, would be one of Python objects.
+    columns = {
+        name: pl.Series(name, values.tolist(), dtype=pl.String) if values.dtype == object else pl.Series(name, values)
+        for name, values in found.items()
+        if name in wanted
+    }
     if "text" in wanted:
         columns["text"] = pl.Series("text", to_arrow(data, offsets))
     frame = pl.DataFrame(columns) if columns else pl.DataFrame({"_": np.zeros(len(offsets) - 1, np.int8)})

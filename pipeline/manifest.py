@@ -10,11 +10,21 @@ from collections.abc import Iterable
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from filters import MEASURES
+from filters.registry import Kind
 from pipeline.errors import UsageError
 from pipeline.sources import SOURCES
 
@@ -29,7 +39,8 @@ def _bytes(value: Any) -> Any:
     return value
 
 
-Size = Annotated[int, BeforeValidator(_bytes), Field(gt=0, description='bytes, or text such as "32 MB"')]
+# Bytes, or text such as "32 MB".
+Size = Annotated[int, BeforeValidator(_bytes), Field(gt=0), WithJsonSchema({"type": ["integer", "string"]})]
 
 
 class _Table(BaseModel):
@@ -43,7 +54,10 @@ class Source(_Table):
     url: str | None = Field(None, description="what --download fetches")
     sample: str | None = Field(None, description="embedded sample under manifests/samples/, built where there is no raw corpus")
     partition: Size = Field(32_000_000, description="raw bytes per task")
-    max_document: Size = Field(64_000_000, description="a longer document is not read; the ledger has it as unreadable")
+    max_document: Size = Field(
+        64_000_000, description="a longer document (or image) is not read; the ledger has it as unreadable"
+    )
+    images: str | None = Field(None, description="folder of the images that a list names by URL or path; what --images sets")
 
     @field_validator("format")
     @classmethod
@@ -57,6 +71,11 @@ class Clean(_Table):
     """How text is normalised."""
 
     compatibility: Literal["keep", "expand"] = Field("keep", description="① ㍻ ㈱ ²: keep, or expand as NFKC does")
+
+
+class CleanText(Clean):
+    """How documents are cleaned."""
+
     boilerplate: bool = Field(True, description="drop short lines that hold a phrase of the list boilerplate")
     boilerplate_line_chars: int = Field(60, ge=1, description="longest line, in characters, taken for boilerplate")
 
@@ -74,6 +93,7 @@ class Bound(_Table):
     at_most: float | None = None
     any_of: list[str] | None = None
     none_of: list[str] | None = None
+    missing: Literal["drop", "keep"] = Field("drop", description="what becomes of a record without a value, as of a score")
     source: str | None = Field(None, description="where the bound comes from")
     reason: str | None = Field(None, description="what it is for")
 
@@ -121,17 +141,56 @@ class Deduplicate(_Table):
         return self
 
 
+class Images(_Table):
+    """How images are read."""
+
+    max_pixels: int = Field(100_000_000, ge=1, description="a larger image is not decoded; the ledger has it as unreadable")
+    model: str | None = Field(
+        None, description="folder of a CLIP-type checkpoint (transformers) for the measure clip_similarity"
+    )
+    batch: int = Field(64, ge=1, description="pairs that the model scores at a time")
+
+
+class DeduplicateImages(_Table):
+    """Images with the same bytes and images that look alike; captions of one image are gathered."""
+
+    enabled: bool = True
+    distance: int = Field(10, ge=0, le=16, description="bits of 64 in which perceptual hashes of candidates may differ")
+    accept: float = Field(0.9, gt=0, le=1, description="similarity of thumbnails from which on a candidate is a duplicate")
+    same_caption: int | None = Field(100, ge=1, description="different images that may carry one and the same caption")
+
+
 class Shards(_Table):
     """The Parquet files that trainers read."""
 
-    size: Size = Field(128_000_000, description="text bytes per shard, before compression")
-    row_group: int = Field(1024, ge=1, description="documents per row group")
+    size: Size = Field(128_000_000, description="bytes of text per shard, before compression")
     validation: float = Field(0.01, ge=0, lt=1, description="share of clusters held out")
     compression_level: int = Field(3, ge=1, le=22, description="zstd")
 
 
+class TextShards(Shards):
+    """Shards of documents."""
+
+    row_group: int = Field(1024, ge=1, description="documents per row group")
+
+
+class ImageShards(Shards):
+    """Shards of image-text pairs."""
+
+    size: Size = Field(400_000_000, description="bytes of images per shard")
+    row_group: Size = Field(32_000_000, description="bytes of images per row group")
+    shorter_side: int | None = Field(
+        None, ge=16, le=16384, description="pixels: larger images are resized, once; default: as they are"
+    )
+    format: Literal["keep", "jpeg", "webp", "png"] = Field("keep", description="re-encode all images")
+    quality: int = Field(90, ge=1, le=100, description="of JPEG and WebP, where an image is encoded anew")
+
+
 class Manifest(_Table):
-    """A corpus."""
+    """A corpus. What a manifest can say beyond this depends on the modality of its source."""
+
+    modality: ClassVar[str]
+    kinds: ClassVar[tuple[Kind, ...]]  # of measures that its rules may name
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     title: str = Field(min_length=1)
@@ -142,14 +201,68 @@ class Manifest(_Table):
     clean: Clean = Clean()
     measure: Measure = Measure()
     rules: dict[str, Bound] = Field(default_factory=dict)
-    deduplicate: Deduplicate = Deduplicate()
-    shards: Shards = Shards()
+    deduplicate: Any
+    shards: Any
 
     @property
     def measures(self) -> list[str]:
         """Names of the measures that a build of this manifest computes, in registry order."""
         wanted = set(self.rules) | set(self.measure.also)
-        return [name for name in MEASURES if name in wanted or name not in ON_REQUEST]
+        return [name for name in MEASURES if name in wanted or self._by_default(name)]
+
+    def _by_default(self, name: str) -> bool:
+        raise NotImplementedError
+
+    @property
+    def measured_by(self) -> list[Any]:
+        """Settings beyond source, clean and measures that the measure step depends on."""
+        raise NotImplementedError
+
+
+class TextManifest(Manifest):
+    """A corpus of documents."""
+
+    modality: ClassVar[str] = "text"
+    kinds: ClassVar[tuple[Kind, ...]] = ("text",)
+    clean: CleanText = CleanText()
+    deduplicate: Deduplicate = Deduplicate()
+    shards: TextShards = TextShards()
+
+    def _by_default(self, name: str) -> bool:
+        return MEASURES[name].kind == "text" and name not in ON_REQUEST
+
+    @property
+    def measured_by(self) -> list[Any]:
+        d = self.deduplicate
+        return [d.permutations, d.shingle, d.seed]
+
+
+class ImageTextManifest(Manifest):
+    """A corpus of images with captions."""
+
+    modality: ClassVar[str] = "image-text"
+    kinds: ClassVar[tuple[Kind, ...]] = ("text", "caption", "image")
+    images: Images = Images()
+    deduplicate: DeduplicateImages = DeduplicateImages()
+    shards: ImageShards = ImageShards()
+
+    def _by_default(self, name: str) -> bool:
+        # Most measures of documents say nothing about a line of text.
+        return name in ("chars", "japanese_share") or MEASURES[name].kind != "text"
+
+    @property
+    def measured_by(self) -> list[Any]:
+        return [self.images.max_pixels, self.images.model]
+
+
+MANIFESTS: dict[str, type[Manifest]] = {m.modality: m for m in (TextManifest, ImageTextManifest)}
+
+
+def _kind_of(table: dict[str, Any]) -> type[Manifest]:
+    """The class of manifest that the source's format asks for; where it is amiss, one that will say so."""
+    source = table.get("source")
+    wire = SOURCES.get(str(source.get("format"))) if isinstance(source, dict) else None
+    return MANIFESTS[wire.modality if wire else "text"]
 
 
 def folder() -> Traversable:
@@ -241,10 +354,10 @@ def _override(table: dict[str, Any], assignment: str) -> None:
     table[last] = parsed
 
 
-def _fields_at(location: tuple[Any, ...]) -> list[str]:
-    model: Any = Manifest
+def _fields_at(location: tuple[Any, ...], manifest: type[Manifest]) -> list[str]:
+    model: Any = manifest
     for part in location:
-        if model is Manifest and part == "rules":
+        if model is manifest and part == "rules":
             model = "rules"
         elif model == "rules":
             model = Bound
@@ -253,11 +366,11 @@ def _fields_at(location: tuple[Any, ...]) -> list[str]:
     return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
 
 
-def _sentence(error: Any, where: str) -> str:
+def _sentence(error: Any, where: str, manifest: type[Manifest]) -> str:
     location = error["loc"]
     key = ".".join(str(x) for x in location)
     if error["type"] == "extra_forbidden":
-        known = _fields_at(location[:-1])
+        known = _fields_at(location[:-1], manifest)
         return f"{where}: {key}: there is no such key{near(str(location[-1]), known)} Known here: {', '.join(known)}"
     if error["type"] == "missing":
         return f"{where}: {key} is missing"
@@ -275,13 +388,20 @@ def load(reference: str, overrides: Iterable[str] = ()) -> Manifest:
     table.pop("lock", None)  # a manifest.lock.toml is a manifest: what it records of a build is no part of it
     for assignment in overrides:
         _override(table, assignment)
+    kind = _kind_of(table)
     try:
-        manifest = Manifest.model_validate(_with_preset(table, where))
+        manifest = kind.model_validate(_with_preset(table, where))
     except ValidationError as error:
-        raise UsageError("\n".join(_sentence(e, where) for e in error.errors())) from None
+        raise UsageError("\n".join(_sentence(e, where, kind) for e in error.errors())) from None
     for name in manifest.measure.also:
         if name not in MEASURES:
             raise UsageError(f"{where}: measure.also: there is no measure {name!r}{near(name, MEASURES)}")
+    for name in [*manifest.measure.also, *manifest.rules]:
+        if MEASURES[name].kind not in manifest.kinds:
+            raise UsageError(
+                f"{where}: {name} is a measure of {MEASURES[name].kind}s; the records of "
+                f"source.format = {manifest.source.format!r} are {manifest.modality}"
+            )
     for name, bound in manifest.rules.items():
         numeric = bound.at_least is not None or bound.at_most is not None
         worded = bound.any_of is not None or bound.none_of is not None
@@ -293,22 +413,28 @@ def load(reference: str, overrides: Iterable[str] = ()) -> Manifest:
 
 def schema() -> dict[str, Any]:
     """JSON Schema of a manifest file, for editors (`manifests/schema.json`)."""
-    result = Manifest.model_json_schema()
     bound = {"$ref": "#/$defs/Bound"}
-    result["properties"]["rules"] = {
-        "type": "object",
-        "properties": {
-            "preset": {"type": "string", "enum": available("presets")},
-            "skip": {"type": "array", "items": {"enum": [*MEASURES]}},
+    definitions: dict[str, Any] = {}
+    kinds = []
+    for manifest in MANIFESTS.values():
+        one = manifest.model_json_schema()
+        definitions |= one.pop("$defs")
+        formats = [name for name, wire in SOURCES.items() if wire.modality == manifest.modality]
+        # By its format an editor tells which kind of manifest it has before it.
+        source = {"allOf": [{"$ref": "#/$defs/Source"}, {"properties": {"format": {"enum": formats}}}]}
+        measures = {name: m for name, m in MEASURES.items() if m.kind in manifest.kinds}
+        rules = {
+            "type": "object",
+            "properties": {
+                "preset": {"type": "string", "enum": available("presets")},
+                "skip": {"type": "array", "items": {"enum": [*measures]}},
+            }
+            | {name: bound | {"description": m.description} for name, m in measures.items()},
+            "additionalProperties": False,
         }
-        | {name: bound | {"description": m.description} for name, m in MEASURES.items()},
-        "additionalProperties": False,
-    }
-    for table in result["$defs"].values():
-        for name in ("partition", "max_document", "size"):
-            if name in table.get("properties", {}):
-                table["properties"][name]["type"] = ["integer", "string"]
-    return result
+        one["properties"] |= {"source": source, "rules": rules}
+        kinds.append(one)
+    return {"title": "Manifest", "anyOf": kinds, "$defs": definitions}
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from pipeline.steps import decide, deduplicate, measure, write
 from pipeline.steps.measure import Part
 
 STEPS = ("measure", "decide", "deduplicate", "write")
+DEDUPLICATED = "duplicates.json"  # counts of the step deduplicate: where it is there, the step is done
 
 
 def fingerprint(*values: Any) -> str:
@@ -31,19 +32,19 @@ def fingerprint(*values: Any) -> str:
 
 @dataclass(frozen=True)
 class Ids:
-    """Record ids: `<corpus>/<offset>`, with the file's name between them where there are several files."""
+    """Record ids: `<corpus>/<locator>`, with the file's name between them where there are several files.
+
+    A locator that is a number, an offset, is written with ten digits.
+    """
 
     corpus: str
     files: tuple[str, ...]
     file_of: tuple[int, ...]  # by partition
 
-    def __call__(self, index: int, offsets: np.ndarray) -> list[str]:
+    def __call__(self, index: int, locators: pl.Series) -> list[str]:
         prefix = f"{self.corpus}/" if len(self.files) == 1 else f"{self.corpus}/{self.files[self.file_of[index]]}/"
-        return (
-            (pl.lit(prefix) + pl.Series(offsets).cast(pl.String).str.zfill(10))
-            .pipe(lambda e: pl.select(e).to_series())
-            .to_list()
-        )
+        words = locators if locators.dtype == pl.String else locators.cast(pl.String).str.zfill(10)
+        return (prefix + words).to_list()
 
 
 @dataclass(frozen=True)
@@ -64,19 +65,18 @@ class Plan:
             (f.name, f.read_text("utf-8")) for f in (files("filters") / "lists").iterdir() if f.name.endswith(".txt")
         )
         bounds = {name: b.model_dump(exclude={"source", "reason"}) for name, b in m.rules.items()}
-        d = m.deduplicate
         measured = fingerprint(
             measure.VERSION,
             m.source.model_dump(include={"format", "partition", "max_document"}),
             m.clean.model_dump(),
             sorted(m.measures),
             lists,
-            [d.permutations, d.shingle, d.seed],
+            m.measured_by,
             [[f.name, f.identity] for f in self.inputs],
             self.limit,
         )
         decided = fingerprint(decide.VERSION, list(bounds.items()), measured)
-        deduplicated = fingerprint(deduplicate.VERSION, d.model_dump(), decided, m.name)
+        deduplicated = fingerprint(deduplicate.VERSION, m.deduplicate.model_dump(), decided, m.name)
         written = fingerprint(write.VERSION, m.shards.model_dump(), m.license, deduplicated)
         return dict(zip(STEPS, (measured, decided, deduplicated, written), strict=True))
 

@@ -11,12 +11,13 @@ from typing import Any
 from pipeline.engine import Engine, Task
 from pipeline.errors import BuildError, InputError
 from pipeline.files import atomic, read_json, write_json
-from pipeline.plan import Ids, Plan
+from pipeline.modalities import modality
+from pipeline.plan import DEDUPLICATED, Ids, Plan
 from pipeline.report.card import write_card, write_lock
 from pipeline.sources import CutState, Partition, source
 from pipeline.sources.stream import InputFile
 from pipeline.steps.decide import decide
-from pipeline.steps.deduplicate import Layout, band, cluster, pair
+from pipeline.steps.deduplicate import Layout
 from pipeline.steps.measure import Part, measure, warm
 from pipeline.steps.write import finish, groups, write
 
@@ -40,7 +41,7 @@ class Build:
         layout = self.plan.layout(parts, sum(d["kept"] for d in decisions))
         ids = Ids(self.manifest.name, tuple(f.name for f in self.plan.inputs), tuple(p.file for p in self.partitions))
         duplicates = self._deduplicate(layout, ids)
-        written, shards, ledgers = self._write(layout, ids, parts)
+        written, shards, ledgers = self._write(layout, ids, parts, decisions)
         summary = self._summary(parts, decisions, duplicates, written, ends) | {
             "fingerprint": self.plan.whole,
             "shards": shards,
@@ -52,7 +53,10 @@ class Build:
         }
         self._check(summary)
         if not summary["verdicts"].get("kept", [0])[0]:
-            self.warnings.append("not a single document was kept: look at the rules in the ledger before training on this")
+            words = modality(self.manifest).WORDS
+            self.warnings.append(
+                f"not one of the {words.records[0]} was kept: look at the rules in the ledger before training on this"
+            )
         self._publish(summary)
         return summary
 
@@ -64,7 +68,7 @@ class Build:
         step = self.engine.step("measure")
         self._estimate: float | None = None
         todo = self._cut(step)
-        for _ in self.engine.run("measuring", [(warm, ())]):
+        for _ in self.engine.run("measuring", [(warm, (self.manifest,))]):
             pass
         numbers: dict[int, Partition] = {}
 
@@ -86,12 +90,13 @@ class Build:
         parts = [plan.measured(p.index) for p in self.partitions]
         missing = [p.index for p, counts in zip(self.partitions, parts, strict=True) if counts is None]
         if missing:
-            raise BuildError(f"parts {missing[:5]} of the measured text are missing in {folder}; run the same command again")
+            raise BuildError(f"measured parts {missing[:5]} are missing in {folder}; run the same command again")
         whole = [p for p in parts if p is not None]
         if not sum(p["records"] for p in whole):
             names = ", ".join(f.url for f in plan.inputs)
-            raise BuildError("\n".join([*damaged, f"there is no document in {names}: the input is empty"]))
+            raise BuildError("\n".join([*damaged, f"there is no record in {names}: the input is empty"]))
         self.warnings += [end["warning"] for end in ends if end and end.get("warning")]
+        self.warnings += modality(self.manifest).warnings(_summed(whole))
         return whole, [end for end in ends if end]
 
     def _cut(self, step: Any) -> Iterator[Partition]:
@@ -112,9 +117,7 @@ class Build:
                     break
                 self.partitions.append(partition)
                 if left is not None:
-                    left -= (
-                        counts["records"] if counts else len(source(self.manifest.source.format).read(partition, raw).starts)
-                    )
+                    left -= self._records(partition, counts, raw)
                 if counts is None:
                     yield partition
                 else:
@@ -123,12 +126,21 @@ class Build:
             if lost or end is None or end["damage"]:
                 left = yield from self._cut_file(file, number, left)
 
+    def _records(self, partition: Partition, counts: dict[str, Any] | None, raw: Path) -> int:
+        if counts is not None:
+            return counts["records"]
+        if partition.records is not None:
+            return partition.records
+        return len(source(self.manifest.source.format).read(partition, raw).starts)
+
     def _cut_file(self, file: InputFile, number: int, left: int | None) -> Generator[Partition, None, int | None]:
         """Cut what is not cut yet of one file; returns how many records are still wanted."""
         plan, settings = self.plan, self.manifest.source
         start = max((p.end for p in self.partitions if p.file == number), default=0)
         # A document over the limit has to stand in a partition of its own.
-        state = CutState(min(settings.partition, settings.max_document), settings.max_document, start, left)
+        state = CutState(
+            min(settings.partition, settings.max_document), settings.max_document, start, left, images=settings.images
+        )
         for partition, body in source(settings.format).cut(file, number, len(self.partitions), state):
             if plan.measured(partition.index) is None:
                 with atomic(Part(plan.folder("measure"), partition.index).raw) as temporary:
@@ -168,32 +180,31 @@ class Build:
     def _deduplicate(self, layout: Layout, ids: Ids) -> dict[str, Any]:
         if not layout.settings.enabled:
             return {"pairs": 0, "clusters": 0, "exact": 0, "near": 0}
-        known = read_json(layout.folder / "clusters.json")
+        done = layout.folder / DEDUPLICATED
+        known = read_json(done)
         if known is not None:
             return known
         layout.folder.mkdir(parents=True, exist_ok=True)
-        rounds: list[list[Task]] = [
-            [(band, (layout, i)) for i in range(layout.parts)],
-            [(pair, (layout, number)) for number in range(layout.ranges)],
-            [(cluster, (layout, ids))],
-        ]
-        step = self.engine.step("deduplicate", total=sum(len(tasks) for tasks in rounds))
+        step = self.engine.step("deduplicate", total=1)
         result: dict[str, Any] = {}
-        for tasks in rounds:
+        for tasks in modality(self.manifest).rounds(layout, ids):
+            # Of each round only what its last task returns is kept: rounds of many tasks return counts of no interest.
             for _, counts in self.engine.run("deduplicating", tasks):
-                result = counts
+                last = counts
+            result |= last if len(tasks) == 1 else {}
         step.records = layout.kept
         self.seconds["deduplicate"] = step.finish()
-        for pattern in ("bands-*.bin", "facts-*.npy"):
+        write_json(done, result)
+        for pattern in ("bands-*.bin", "facts-*.npy", "index-*.npy", "hamming-*.npy"):
             for path in layout.folder.glob(pattern):
                 path.unlink()
         return result
 
     def _write(
-        self, layout: Layout, ids: Ids, parts: list[dict[str, Any]]
+        self, layout: Layout, ids: Ids, parts: list[dict[str, Any]], decisions: list[dict[str, Any]]
     ) -> tuple[list[dict[str, Any]], list[str], list[str]]:
         staging = self.plan.staging
-        cuts = groups([p["text_bytes"] for p in parts], self.manifest.shards.size)
+        cuts = groups([d["payload"] for d in decisions], self.manifest.shards.size)
         step = self.engine.step("write", total=float(sum(p["bytes"] for p in parts)))
         tasks: list[Task] = [(write, (self.manifest, layout, group, len(cuts), ids, staging)) for group in cuts]
         written: list[Any] = [None] * len(cuts)
@@ -211,15 +222,12 @@ class Build:
         self, parts: list[dict[str, Any]], decisions: list[dict[str, Any]], duplicates: dict[str, Any], written: list[dict[str, Any]],
         ends: list[dict[str, Any]],
     ) -> dict[str, Any]:  # fmt: skip
-        total = {
-            key: sum(p[key] for p in parts)
-            for key in ("records", "bytes", "chars_in", "chars", "text_bytes", "unreadable", "boilerplate_lines")
-        }
+        total = _summed(parts)
         rules: dict[str, list[int]] = {}
-        for decision in decisions:
-            for rule, (records, chars) in decision["rules"].items():
+        for decision in [*decisions, {"rules": duplicates.get("rules", {})}]:
+            for rule, (records, amount) in decision["rules"].items():
                 known = rules.setdefault(rule, [0, 0])
-                rules[rule] = [known[0] + records, known[1] + chars]
+                rules[rule] = [known[0] + records, known[1] + amount]
         verdicts: dict[str, list[int]] = {}
         splits: dict[str, list[int]] = {}
         for counts in written:
@@ -230,16 +238,23 @@ class Build:
         return {
             "total": total,
             "rules": dict(sorted(rules.items(), key=lambda item: (-item[1][0], item[0]))),
-            "after_decide": [kept_after_decide, sum(d["chars"] for d in decisions)],
+            "after_decide": [kept_after_decide, sum(d["amount"] for d in decisions)],
             "duplicates": duplicates,
             "verdicts": verdicts,
             "splits": splits,
-            "polishing_ratio": verdicts.get("kept", [0, 0, 0])[2] / max(total["chars_in"], 1),
+            "polishing_ratio": self._ratio(total, verdicts.get("kept", [0, 0, 0])),
             "inputs": [
                 f.as_dict() | {"sha256": end["checksum"], "bytes": end["size"]}
                 for f, end in zip(self.plan.inputs, ends, strict=True)
             ],
         }
+
+    def _ratio(self, total: dict[str, int], kept: list[int]) -> float:
+        """The share that is left: of records where that is what the modality counts, of amounts elsewhere."""
+        words = modality(self.manifest).WORDS
+        if words.ratio[0] == words.records[0]:
+            return kept[0] / max(total["records"], 1)
+        return kept[2] / max(total["amount_in"], 1)
 
     def _check(self, summary: dict[str, Any]) -> None:
         """Conservation: records in = kept + dropped + duplicates + unreadable, by the ledger's own count."""
@@ -270,6 +285,12 @@ class Build:
                     shutil.rmtree(folder, ignore_errors=True)
         for folder in (plan.out / ".seimai").glob("write-*"):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _summed(parts: list[dict[str, Any]]) -> dict[str, int]:
+    """The counts of all parts."""
+    names = [name for name, value in parts[0].items() if isinstance(value, int) and name != "peak"]
+    return {name: sum(part[name] for part in parts) for name in names}
 
 
 def forget_unpublished(plan: Plan) -> None:

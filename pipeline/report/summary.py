@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.files import human, size_of
+from pipeline.modalities import modality
+from pipeline.plan import DEDUPLICATED
 from pipeline.report.card import steps_table
 
 if TYPE_CHECKING:
@@ -19,10 +21,11 @@ _TOP = 8
 
 
 def print_summary(console: Console, plan: Plan, summary: dict[str, Any]) -> None:
-    """Records and characters by step, top reasons, polishing ratio, memory, path, and two lines to paste."""
+    """Records and amounts by step, top reasons, polishing ratio, memory, path, and two lines to paste."""
     table = Table(box=None, pad_edge=False)
     table.add_column("step")
-    for name in ("records in", "records out", "characters in", "characters out"):
+    amount = modality(plan.manifest).WORDS.amount[0]
+    for name in ("records in", "records out", f"{amount} in", f"{amount} out"):
         table.add_column(name, justify="right")
     for name, *numbers in steps_table(summary):
         table.add_row(name, *(f"{n:,}" for n in numbers))
@@ -57,7 +60,7 @@ def next_lines(console: Console, plan: Plan) -> None:
     look = f"import polars as pl; print(pl.scan_parquet('{plan.out}/data/*.parquet').head().collect())"
     # The bundled trainer where it is installed; any Hugging Face trainer takes the same folder.
     if find_spec("trainers") is not None:
-        train = f"python -m trainers.gpt {plan.out}"
+        train = f"python -m {modality(plan.manifest).WORDS.trainer} {plan.out}"
     else:
         train = f"python -c \"import datasets; print(datasets.load_dataset('{plan.out}'))\""
     for line in (f'python -c "{look}"', train):
@@ -90,7 +93,7 @@ def print_plan(console: Console, plan: Plan) -> None:
         folder = plan.staging if step == "write" else plan.folder(step)
         if step == "measure":
             state = "done" if complete else f"{len(measured)} parts done, the rest to do" if measured else "to do"
-        elif step == "deduplicate" and (folder / "clusters.json").is_file():
+        elif step == "deduplicate" and (folder / DEDUPLICATED).is_file():
             state = "done"
         elif step == "decide" and complete and len(list(folder.glob("part-*.json"))) == len(known):
             state = "done"
@@ -98,12 +101,15 @@ def print_plan(console: Console, plan: Plan) -> None:
             state = "begun" if folder.is_dir() and any(folder.iterdir()) else "to do"
         table.add_row(step, state, human(size_of(folder)))
     console.print(table)
-    # Ratios measured on Japanese text: xz, gzip and zstd shrink it to a quarter or so; intermediates are 0.7 of the text, shards 0.25.
-    text = sum((f.size or 0) * (1 if f.url.endswith((".txt", ".jsonl")) else 4.5) for f in plan.inputs)
+    # Measured on Japanese text: xz, gzip and zstd shrink it to a quarter or so. Images are as large as their archives.
+    words = modality(plan.manifest).WORDS
+    packed = plan.manifest.modality == "text"
+    content = sum((f.size or 0) * (4.5 if packed and not f.url.endswith((".txt", ".jsonl")) else 1) for f in plan.inputs)
+    intermediates, output = (human(share * content) for share in words.space)
     free = shutil.disk_usage(next(p for p in (plan.work, *plan.work.parents) if p.exists())).free
     console.print(
-        f"\ninput of {human(total)} in all, about {human(text)} of text; a build takes about {human(0.7 * text)} for intermediates and "
-        f"{human(0.25 * text)} for output ({human(free)} free). Nothing was done.",
+        f"\ninput of {human(total)} in all, about {human(content)} of content; a build takes about {intermediates} for intermediates "
+        f"and {output} for output ({human(free)} free). Nothing was done.",
         highlight=False,
         soft_wrap=True,
     )

@@ -15,15 +15,17 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
-from pipeline.sources.stream import InputFile
+from pipeline.errors import UsageError
+from pipeline.sources.stream import InputFile, resolve
 
 
 @dataclass(frozen=True)
 class Partition:
-    """A run of whole documents of one input file.
+    """A run of whole records of one input file.
 
-    `start`, `end`: byte offsets in the uncompressed stream. `flaw`: None, or why its only document cannot be read (it is too large,
-    or the input ends inside it); then only its first bytes are in the file.
+    `start`, `end`: byte offsets in the uncompressed stream or, for pairs, in the sequence of all images of the file. `flaw`: None, or
+    why its only document cannot be read (it is too large, or the input ends inside it); then only its first bytes are in the file.
+    `records`: how many there are, where the source knows before reading.
     """
 
     index: int
@@ -32,6 +34,7 @@ class Partition:
     end: int
     flaw: str | None = None
     limit: int | None = None
+    records: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -49,7 +52,10 @@ class Records:
 
 
 class Source(Protocol):
-    """What a module named in `SOURCES` offers."""
+    """What a module named in `SOURCES` offers. It may have a function `inputs`, too, where files are not all that it reads.
+
+    What `read` returns is the modality's business: `Records` for text, `pipeline.sources.pairs.Pairs` for image-text pairs.
+    """
 
     @staticmethod
     def cut(
@@ -57,7 +63,7 @@ class Source(Protocol):
     ) -> Iterator[tuple[Partition, bytes | memoryview]]: ...
 
     @staticmethod
-    def read(partition: Partition, path: Path) -> Records: ...
+    def read(partition: Partition, path: Path) -> Any: ...
 
     @staticmethod
     def warm() -> None: ...
@@ -77,12 +83,34 @@ class CutState:
     warning: str | None = None  # set where the file does not look like the format
     consumed: int = 0  # bytes of the file as stored that were read so far, and
     reached: int = 0  # … bytes of the stream that they stand for
+    images: str | None = None  # folder of the images that a list names
 
 
-# Wire formats that a manifest can name in `source.format`, and the module that reads each.
-SOURCES = {"cc100": "pipeline.sources.cc100"}
+@dataclass(frozen=True)
+class Format:
+    """A wire format: the module that reads it, and the modality of its records (a key of `pipeline.modalities.MODALITIES`)."""
+
+    module: str
+    modality: str = "text"
+
+
+# Wire formats that a manifest can name in `source.format`.
+SOURCES = {
+    "cc100": Format("pipeline.sources.cc100"),
+    "image-text": Format("pipeline.sources.pairs", "image-text"),
+}
 
 
 def source(name: str) -> Source:
     """The source of a wire format named in `SOURCES`."""
-    return cast(Source, importlib.import_module(SOURCES[name]))
+    return cast(Source, importlib.import_module(SOURCES[name].module))
+
+
+def inputs(name: str, patterns: list[str], images: str | None) -> list[InputFile]:
+    """The input files that paths, globs and URLs stand for, as the source of format `name` sees them."""
+    find = getattr(source(name), "inputs", None)
+    if find is not None:
+        return find(patterns, images)
+    if images is not None:
+        raise UsageError(f"--images is for lists of images; source.format = {name!r} has none")
+    return resolve(patterns)

@@ -246,6 +246,11 @@ class _Members(io.RawIOBase):
         return bytes(taken)
 
 
+def compression(head: bytes) -> str | None:
+    """What the first eight bytes of a file say about its compression."""
+    return next((name for magic, name in _MAGIC if head.startswith(magic)), None)
+
+
 class Stream:
     """The uncompressed bytes of an input file, read once and in order.
 
@@ -258,8 +263,7 @@ class Stream:
         inner: Any = ResumingReader(file.url) if is_url(file.url) else open(file.url, "rb", buffering=0)
         self.raw = _Hashing(inner)
         buffered = io.BufferedReader(self.raw, 1 << 20)
-        head = buffered.peek(8)[:8]
-        self.compression = next((name for magic, name in _MAGIC if head.startswith(magic)), None)
+        self.compression = compression(buffered.peek(8)[:8])
         self._body: Any = buffered
         if self.compression == "xz":
             self._body = _Members(buffered, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ), bounded=True, padding=True)

@@ -12,11 +12,13 @@ from pipeline.files import atomic, read_json, write_json
 from pipeline.manifest import Bound, Manifest
 from pipeline.steps.measure import Part
 
-VERSION = 1
+VERSION = 2
 
 
 def broken(name: str, bound: Bound) -> tuple[pl.Expr, pl.Expr]:
-    """For one rule: whether a record breaks it, and the bound it breaks as text. A missing value (NaN, null) breaks it."""
+    """For one rule: whether a record breaks it, and the bound it breaks as text. A missing value (NaN, null) breaks it, unless
+    `bound.missing` is "keep".
+    """
     value = pl.col(f"m:{name}")
     missing = value.cast(pl.Float64, strict=False).is_nan()  # NaN is above every bound to polars
     checks: list[tuple[pl.Expr, str]] = []
@@ -28,6 +30,8 @@ def broken(name: str, bound: Bound) -> tuple[pl.Expr, pl.Expr]:
         checks.append((~value.is_in(bound.any_of), f"one of {', '.join(bound.any_of)}"))
     if bound.none_of is not None:
         checks.append((value.is_in(bound.none_of), f"none of {', '.join(bound.none_of)}"))
+    if bound.missing == "keep":
+        checks = [(check & ~missing.fill_null(False) & value.is_not_null(), text) for check, text in checks]
     wrong = pl.any_horizontal(check.fill_null(True) for check, _ in checks)
     words = pl.coalesce(pl.when(check.fill_null(True)).then(pl.lit(text)) for check, text in checks)
     return wrong, words
@@ -73,18 +77,19 @@ def decide(manifest: Manifest, measured: Path, index: int, folder: Path) -> dict
     if (known := read_json(done)) is not None:
         return known
     began = time.perf_counter()
-    columns = ["unreadable", "m:chars", *(f"m:{name}" for name in manifest.rules if name != "chars")]
+    columns = ["unreadable", "amount", "payload", *(f"m:{name}" for name in manifest.rules)]
     frame = pl.read_parquet(Part(measured, index).table, columns=columns)
     verdicts = decide_frame(frame, manifest.rules)
     with atomic(out) as temporary:
         verdicts.write_parquet(temporary, compression="zstd", compression_level=1)
-    chars = verdicts.with_columns(chars=frame["m:chars"])
-    by_rule = chars.filter(verdict="dropped").group_by("rule").agg(records=pl.len(), chars=pl.col("chars").sum()).sort("rule")
-    kept = chars.filter(verdict="kept")
+    sized = verdicts.with_columns(frame["amount"], frame["payload"])
+    by_rule = sized.filter(verdict="dropped").group_by("rule").agg(pl.len(), pl.sum("amount")).sort("rule")
+    kept = sized.filter(verdict="kept")
     counts = {
         "kept": kept.height,
-        "chars": int(kept["chars"].sum()),
-        "rules": {rule: [records, int(sum_chars)] for rule, records, sum_chars in by_rule.iter_rows()},
+        "amount": int(kept["amount"].sum()),
+        "payload": int(kept["payload"].sum()),
+        "rules": {rule: [records, int(amount)] for rule, records, amount in by_rule.iter_rows()},
         "seconds": round(time.perf_counter() - began, 3),
     }
     write_json(done, counts)

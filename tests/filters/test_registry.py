@@ -7,12 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import filters
-from filters import characters, language, phrases, repetition
+from filters import caption_language, caption_tokens, characters, language, phrases, repetition
 from filters.kernels import buffers
 from filters.registry import MEASURES, _counters, compute, measure, measure_frame
 
 GIVEN = {"n_boilerplate_lines", "n_boilerplate_chars"}
-BOUNDED = [name for name in MEASURES if name.endswith("_share")] + ["compression_ratio", "language_score", "quality"]
+OF_TEXT = [name for name, found in MEASURES.items() if found.kind == "text"]
+BOUNDED = [name for name in OF_TEXT if name.endswith("_share")] + ["compression_ratio", "language_score", "quality"]
+COUNTERS = {
+    "text": {*characters.COUNTERS, *repetition.COUNTERS, *phrases.COUNTERS, *language.COUNTERS, *GIVEN, "text"},
+    "caption": {*characters.COUNTERS, *caption_language.COUNTERS, *caption_tokens.COUNTERS},
+}
 PIECES = [
     "吾輩は猫である。",
     "送料無料",
@@ -42,8 +47,7 @@ def test_every_measure_says_what_it_is_and_where_it_comes_from(name):
     found = MEASURES[name]
     assert found.name == name
     assert found.description and "\n" not in found.description
-    known = {*characters.COUNTERS, *repetition.COUNTERS, *phrases.COUNTERS, *language.COUNTERS, *GIVEN, "text"}
-    assert found.columns and found.columns <= known
+    assert found.columns and found.columns <= COUNTERS.get(found.kind, found.columns)
 
 
 @given(texts=st.lists(some_text, max_size=4))
@@ -101,6 +105,9 @@ def test_a_slice_is_measured_as_itself():
         ({"n_top_2gram", "n_lz_bytes"}, ("n_top_2gram", "n_lz_bytes")),
         ({"n_adult_phrase_chars"}, ("n_adult_phrases", "n_adult_phrase_chars")),
         ({"language"}, (*characters.COUNTERS, *language.COUNTERS)),
+        ({"caption_language"}, caption_language.COUNTERS),
+        ({"n_price_chars"}, ("n_price_chars",)),
+        ({"n_emoji"}, caption_tokens.WORDS),
         (set(), ()),
         ({"text"}, ()),
     ],

@@ -117,7 +117,7 @@ def test_bytes_that_are_no_text_at_all(build, out, tmp_path):
 def test_an_empty_file(build, out, tmp_path, refused, content):
     path = write(tmp_path / "empty", content)
     message = refused(build("cc100-ja", "--input", path, "--out", out), 1)
-    assert "there is no document in" in message and "empty" in message
+    assert "there is no record in" in message and "empty" in message
 
 
 def test_a_directory(start, out, tmp_path, refused):

@@ -1,0 +1,155 @@
+"""What a reader of pairs yields: frames of one standard form, whatever the columns were called."""
+
+from __future__ import annotations
+
+import re
+
+import polars as pl
+
+# The columns of a row. An image is `size` bytes at `at` of the file `place`, or else it is `blob`; a caption may stand at
+# `text_at` of the same place, a JSON object of metadata at `meta_at`. `problem` says why there is no image.
+SCHEMA = pl.Schema(
+    {
+        "locator": pl.String,
+        "caption": pl.String,
+        "url": pl.String,
+        "license": pl.String,
+        "name": pl.String,
+        "problem": pl.String,
+        "similarity": pl.Float32,
+        "punsafe": pl.Float32,
+        "pwatermark": pl.Float32,
+        "aesthetic": pl.Float32,
+        "original_width": pl.Float64,
+        "original_height": pl.Float64,
+        "place": pl.String,
+        "at": pl.Int64,
+        "size": pl.Int64,
+        "text_at": pl.Int64,
+        "text_size": pl.Int64,
+        "meta_at": pl.Int64,
+        "meta_size": pl.Int64,
+        "blob": pl.Binary,
+    }
+)
+LONGEST_CAPTION = 10_000_000  # bytes; a longer one, or longer metadata, is not read
+SCORES = ("similarity", "punsafe", "pwatermark", "aesthetic")
+
+# Names in the wild, best first, case aside: LAION-5B and its re-uploads, COYO, DataComp, CC12M, WAON, img2dataset, `datasets`.
+SYNONYMS = {
+    "url": ("url", "image_url", "img_url", "image_link", "uri", "link"),
+    "caption": ("caption", "text", "txt", "alt_text", "alt", "transcription", "description", "title"),
+    "license": ("license", "licence"),
+    "similarity": (
+        "similarity", "clip_similarity", "clip_l14_similarity_score", "clip_similarity_vitl14",
+        "clip_b32_similarity_score", "clip_similarity_vitb32",
+    ),
+    "punsafe": ("punsafe", "nsfw_score_opennsfw2"),
+    "pwatermark": ("pwatermark", "watermark_score"),
+    "aesthetic": ("aesthetic", "aesthetic_score", "aesthetic_score_laion_v2", "aesthetics"),
+    "original_width": ("original_width", "width"),
+    "original_height": ("original_height", "height"),
+    "file": ("file_name", "filename", "image_path", "filepath", "file", "path", "image"),
+    "key": ("key", "__key__"),
+    "status": ("status",),
+    "error_message": ("error_message",),
+}  # fmt: skip
+_KINDS = {"similarity": "f", "punsafe": "f", "pwatermark": "f", "aesthetic": "f", "original_width": "d", "original_height": "d"}
+
+IMAGE_SUFFIXES = frozenset(
+    "jpg jpeg jpe jfif png webp gif bmp dib tif tiff avif heic heif jxl jp2 ppm pgm pbm ico svg svgz".split()
+)
+IMAGE_NAME = re.compile(r"(?i)\.(" + "|".join(sorted(IMAGE_SUFFIXES)) + r")$")
+
+
+def is_image_name(name: str) -> bool:
+    return IMAGE_NAME.search(name) is not None
+
+
+def matched(names: list[str]) -> dict[str, str]:
+    """Which column of a table stands for which standard one: the first of the synonyms that is there."""
+    by_lower: dict[str, str] = {}
+    for name in names:
+        by_lower.setdefault(name.strip().lower(), name)
+    return {
+        ours: next(by_lower[word] for word in words if word in by_lower)
+        for ours, words in SYNONYMS.items()
+        if any(word in by_lower for word in words)
+    }
+
+
+def renamed(frame: pl.DataFrame, columns: dict[str, str] | None = None) -> pl.DataFrame:
+    """The standard columns that a table has, with standard names and types; a value that is no number becomes null."""
+    found = matched(frame.columns) if columns is None else columns
+    chosen = []
+    for ours, theirs in found.items():
+        column, kind = pl.col(theirs), frame.schema[theirs]
+        if kind.is_nested() or (kind == pl.Binary and ours not in ("url", "caption")):
+            continue
+        if ours in _KINDS:
+            target = pl.Float32 if _KINDS[ours] == "f" else pl.Float64
+            column = column.cast(target, strict=False)
+            column = pl.when(column.is_finite()).then(column)
+        else:
+            column = column.cast(pl.String, strict=False)
+        chosen.append(column.alias(ours))
+    return frame.select(chosen)
+
+
+def completed(frame: pl.DataFrame) -> pl.DataFrame:
+    """`frame` with every column of `SCHEMA`, in its order; others are left out."""
+    return frame.select(
+        (pl.col(name).cast(kind) if name in frame.columns else pl.lit(None, kind).alias(name)) for name, kind in SCHEMA.items()
+    )
+
+
+def printable(text: str) -> str:
+    """A name from outside as it may stand in an id: what is not printable becomes U+FFFD."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def all_printable(column: pl.Series) -> pl.Series:
+    """`printable` of every value."""
+    odd = column.str.contains(r"[^ -~]").fill_null(False)
+    if not odd.any():
+        return column
+    return column.scatter(odd.arg_true(), pl.Series([printable(text) for text in column.filter(odd)], dtype=pl.String))
+
+
+def distinct(locators: pl.Series, seen: set[str]) -> pl.Series:
+    """`locators` that are all different, and none in `seen`, which takes them up: the second of the same gets ~2."""
+    given = locators.to_list()
+    if len(set(given)) == len(given) and seen.isdisjoint(given):
+        seen.update(given)
+        return locators
+    found = []
+    for locator in given:
+        name, nth = locator, 1
+        while name in seen:
+            nth += 1
+            name = f"{locator}~{nth}"
+        seen.add(name)
+        found.append(name)
+    return pl.Series(locators.name, found, pl.String)
+
+
+def decoded(raw: bytes) -> tuple[str, str | None]:
+    """A caption, and what is wrong with it."""
+    try:
+        return raw.decode("utf-8"), None
+    except UnicodeDecodeError as error:
+        problem = f"caption: invalid UTF-8: byte 0x{raw[error.start]:02X} at {error.start} of {len(raw)}"
+        return raw.decode("utf-8", "replace"), problem
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def scalars(value: object) -> dict[str, str]:
+    """The strings and numbers of a JSON object, as strings. Half a surrogate pair, which JSON can hold, becomes U+FFFD."""
+    found = value.items() if isinstance(value, dict) else ()
+    return {_whole(k): _whole(str(v)) for k, v in found if isinstance(v, str | int | float) and not isinstance(v, bool)}
+
+
+def _whole(text: str) -> str:
+    return text if text.isascii() else _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)

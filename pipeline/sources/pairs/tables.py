@@ -1,0 +1,386 @@
+"""Tables of image-text pairs: Parquet, Arrow, TSV and CSV with or without a header, JSON lines; with images in them or beside them.
+
+Without a header a column is told by what is in it, since CC12M has `url caption` and CC3M `caption url`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import InputError, UsageError
+from pipeline.sources.pairs import img2dataset, rows
+from pipeline.sources.pairs.pictures import is_utf8
+
+BATCH = 20_000  # rows at a time
+_BATCH_WITH_IMAGES = 64
+PROBLEM = "seimai:problem"  # the column of `frames` that says what is wrong with a line
+_BLOCK = 16 << 20  # bytes of lines at a time
+_LONGEST = 64 << 20  # bytes of a line
+_LOOK = 1000  # lines that say which column is which
+_BOM = b"\xef\xbb\xbf"
+_URL = r"(?i)^\s*https?://"
+_IMAGES = {"image", "img", "jpg", "jpeg", "png", "webp", "image_bytes", "bytes", "data", "content"}
+# A damaged page is an OSError, a damaged name of a column a ValueError.
+_DAMAGED = (pa.ArrowException, OSError, ValueError, pl.exceptions.PolarsError)
+_UNFINISHED = "the input ends inside this line"
+
+
+def is_parquet(head: bytes) -> bool:
+    return head.startswith(b"PAR1")
+
+
+def is_arrow(head: bytes) -> bool:
+    """An Arrow stream or file, as `Dataset.save_to_disk` writes them."""
+    return head.startswith((b"ARROW1", b"\xff\xff\xff\xff"))
+
+
+def image_column(schema: Mapping[str, pl.DataType]) -> str | None:
+    """The column that holds encoded images: binary, or the struct of bytes and path of Hugging Face's Image feature.
+
+    img2dataset's Parquet mode names it after the format that it encoded to.
+    """
+    structs = [n for n, kind in schema.items() if isinstance(kind, pl.Struct) and "bytes" in dict(kind)]
+    binaries = [n for n, kind in schema.items() if kind == pl.Binary]
+    # A list of URLs may have hashes in binary.
+    named = [name for name in structs + binaries if name.lower() in _IMAGES]
+    binaries = [] if {"url", "file"} & set(rows.matched([*schema])) else binaries
+    return next(iter(named or structs or binaries), None)
+
+
+def frames(path: Path, whole: bool = True) -> Iterator[pl.DataFrame]:
+    """The table in a file, in frames with its own column names; where it has no header they are `url` or `file`, and `caption`.
+
+    A line that is not what the others are has its reason in the column `PROBLEM`, and so has the last line of text that is not
+    `whole` where it has no end. Raises InputError where no column holds URLs or file names, or where the file is not what its
+    beginning says.
+    """
+    with open(path, "rb") as file:
+        head = file.read(8)
+    if is_parquet(head):
+        yield from _parquet(path)
+    elif is_arrow(head):
+        yield from _arrow(path, head)
+    else:
+        yield from _text(path, whole)
+
+
+def _parquet(path: Path) -> Iterator[pl.DataFrame]:
+    try:
+        file = pq.ParquetFile(path)
+        kinds = file.schema_arrow.types
+        size = _BATCH_WITH_IMAGES if any(map(pa.types.is_binary, kinds)) or any(map(pa.types.is_struct, kinds)) else BATCH
+        for group in range(file.num_row_groups):  # one at a time: a damaged one costs itself and what follows
+            for batch in file.iter_batches(size, row_groups=[group]):
+                yield _frame(batch)
+    except _DAMAGED as error:
+        raise InputError(f"is not a whole Parquet file ({error})") from None
+
+
+def _arrow(path: Path, head: bytes) -> Iterator[pl.DataFrame]:
+    try:
+        with pa.memory_map(str(path)) as mapped:
+            if head.startswith(b"ARROW1"):
+                reader = pa.ipc.open_file(mapped)
+                batches: Iterator[pa.RecordBatch] = (reader.get_batch(i) for i in range(reader.num_record_batches))
+            else:
+                batches = iter(pa.ipc.open_stream(mapped))
+            for batch in batches:
+                for at in range(0, len(batch), _BATCH_WITH_IMAGES):
+                    yield _frame(batch.slice(at, _BATCH_WITH_IMAGES))
+    except _DAMAGED as error:
+        raise InputError(f"is not a whole Arrow file ({error})") from None
+
+
+def _frame(batch: pa.RecordBatch) -> pl.DataFrame:
+    batch.validate(full=True)  # polars trusts offsets and UTF-8
+    names = batch.schema.names
+    if len(set(names)) < len(names):
+        batch = batch.rename_columns(_distinct_names(names))
+    return pl.DataFrame(pl.from_arrow(batch))
+
+
+def _distinct_names(names: list[str]) -> list[str]:
+    """Names of columns, the second of the same with its number."""
+    return rows.distinct(pl.Series(names, dtype=pl.String), {PROBLEM}).to_list()
+
+
+def first_line(path: Path) -> bytes:
+    """The first line that is not empty, or its first megabyte."""
+    with open(path, "rb") as file:
+        line = file.readline(1 << 20).removeprefix(_BOM)
+        while line and not line.strip():
+            line = file.readline(1 << 20)
+    return line
+
+
+def _text(path: Path, whole: bool) -> Iterator[pl.DataFrame]:
+    first = first_line(path)
+    if b"\0" in first:
+        raise InputError("is neither a table nor an archive of images: its first line is binary")
+    head = first.decode("utf-8", "replace").rstrip("\r\n")
+    columns: list[str] = []
+    titled = False
+    if head.lstrip().startswith("{"):
+        reader: Any = _json
+    elif "\t" not in head and "," in head and {"url", "caption", "file"} & set(rows.matched(_cells(head, ","))):
+        yield from _csv(path, whole)
+        return
+    else:
+        columns, titled = _columns(path, head)
+
+        def reader(lines: pl.Series) -> pl.DataFrame:
+            return _tab_separated(lines, columns)
+
+    for lines, finished in _lines(path):
+        lines, titled = lines[titled:], False
+        for at in range(0, len(lines), BATCH):
+            frame = reader(lines[at : at + BATCH])
+            yield frame if finished or whole else frame.with_columns(pl.lit(_UNFINISHED).alias(PROBLEM))
+
+
+def _lines(path: Path) -> Iterator[tuple[pl.Series, bool]]:
+    """Lines that are not empty, without their ends, and whether they have them: the last may not."""
+    with open(path, "rb") as file:
+        rest, beginning = b"", True
+        while True:
+            block = file.read(_BLOCK)
+            if beginning:
+                block, beginning = block.removeprefix(_BOM), False
+            cut = block.rfind(b"\n") + 1
+            finished, rest = (rest + block[:cut], block[cut:]) if cut else (b"", rest + block)
+            if len(rest) > _LONGEST:
+                raise InputError(f"has a line of more than {_LONGEST:,} bytes: it is not a list of images")
+            last = not block
+            for text in (finished, rest if last else b""):
+                lines = pl.Series(text.decode("utf-8", "replace").split("\n"), dtype=pl.String).str.strip_chars_end("\r")
+                lines = lines.filter(lines.str.strip_chars() != "")
+                if len(lines):
+                    yield lines, text is finished
+            if last:
+                return
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    return [cell.strip().strip('"') for cell in line.split(separator)]
+
+
+def _columns(path: Path, head: str) -> tuple[list[str], bool]:
+    """Names of the columns of tab-separated lines, and whether a header tells them. Where there is none, what they hold does."""
+    cells = _cells(head, "\t")
+    if {"url", "file"} & set(rows.matched(cells)) and not any(cell.startswith("http") for cell in cells):
+        return _distinct_names(cells), True
+    with open(path, "rb") as file:
+        lines = [file.readline(1 << 20).removeprefix(_BOM).decode("utf-8", "replace").rstrip("\r\n") for _ in range(_LOOK)]
+    table = [line.split("\t") for line in lines if line.strip()]
+    if not table:
+        raise InputError("is empty")
+    width = Counter(map(len, table)).most_common(1)[0][0] if table else 1
+    kinds = {str(i): pl.String for i in range(width)}
+    whole = pl.DataFrame([row for row in table if len(row) == width], schema=kinds, orient="row")
+    for name, pattern in (("url", _URL), ("file", rows.IMAGE_NAME.pattern)):
+        shares = [float(whole[column].str.contains(pattern).mean() or 0) for column in whole.columns]  # type: ignore[arg-type]
+        best = max(range(width), key=shares.__getitem__)
+        if shares[best] > 0.5:
+            named = [f"column_{i}" for i in range(width)]
+            named[best] = name
+            if width > 1:
+                named[1 if best == 0 else 0] = "caption"
+            return named, False
+    raise InputError(
+        "has neither a header that Seimai knows (url or file_name, and caption) nor a column of URLs or image file names; "
+        f"its first line is {head[:80]!r}"
+    )
+
+
+def _tab_separated(lines: pl.Series, columns: list[str]) -> pl.DataFrame:
+    width = len(columns)
+    parts = pl.DataFrame({"line": lines}).with_columns(cells=pl.col("line").str.split("\t"))
+    count = pl.col("cells").list.len()
+    wrong = pl.when(count != width).then(pl.format("the line has {} fields instead of " + str(width), count))
+    return parts.select(
+        *(pl.col("cells").list.get(i, null_on_oob=True).alias(name) for i, name in enumerate(columns)), wrong.alias(PROBLEM)
+    )
+
+
+def _csv(path: Path, whole: bool) -> Iterator[pl.DataFrame]:
+    """Comma-separated rows under a header; a quoted field may hold line ends."""
+    quotes, unfinished = 0, False
+
+    def lines(file: io.TextIOWrapper) -> Iterator[str]:
+        nonlocal quotes, unfinished
+        for line in file:
+            quotes += line.count('"')
+            unfinished = not line.endswith(("\n", "\r"))
+            yield line
+
+    csv.field_size_limit(rows.LONGEST_CAPTION)
+    with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
+        reader = csv.reader(lines(file))
+        names: list[str] = []
+        table: list[list[str | None]] = []
+        error: InputError | None = None
+        ended = False
+        while not ended:
+            begun = reader.line_num
+            try:
+                cells = next(reader, None)
+            except csv.Error as wrong:
+                error = InputError(f"is not CSV from line {begun + 1:,} on ({wrong}): a quote may not be closed there")
+                cells = None
+            ended = cells is None
+            if cells and not names:
+                names = _distinct_names([cell.strip() for cell in cells])
+            elif cells:
+                count, width = len(cells), len(names)
+                fault = None if count == width else f"the row has {count} fields instead of {width}"
+                table.append([*cells[:width], *[None] * (width - count), fault])
+                # A quote that is never closed takes all lines to the end for one field.
+                torn = quotes % 2 == 1 and reader.line_num > begun + 1
+            if table and (ended or len(table) == BATCH + 1):
+                # The last row is kept back until it is known whether it is the last.
+                now, table = (table, []) if ended else (table[:-1], table[-1:])
+                if ended and torn and error is None:
+                    error = InputError(f"has a quote that is not closed, in its last row of {len(now):,} that were read")
+                    now[-1][-1] = "a quote in this row is not closed"
+                elif ended and unfinished and not whole:
+                    now[-1][-1] = _UNFINISHED
+                yield pl.DataFrame(now, schema=dict.fromkeys([*names, PROBLEM], pl.String), orient="row")
+        if error:
+            raise error
+
+
+def _json(lines: pl.Series) -> pl.DataFrame:
+    """JSON lines, each on its own: one that is broken costs itself alone. Values that are no scalars are left out."""
+    found: list[dict[str, str]] = []
+    for line in lines:
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            value = None
+        found.append(rows.scalars(value) if isinstance(value, dict) else {PROBLEM: "the line is not a JSON object"})
+    names = list(dict.fromkeys([PROBLEM, *(name for row in found for name in row)]))
+    return pl.DataFrame({name: [row.get(name) for row in found] for name in names}, schema=dict.fromkeys(names, pl.String))
+
+
+def standard(table: pl.DataFrame, first: int, seen: set[str]) -> pl.DataFrame:
+    """Standard columns of one of `frames`, with `file` where there is one. Locators are row numbers from `first`, or img2dataset's keys.
+
+    `seen` are the locators of the file so far.
+    """
+    image = image_column(table.schema)
+    frame = table.select(
+        locator=pl.int_range(first, first + pl.len()).cast(pl.String).str.zfill(10),
+        problem=pl.col(PROBLEM) if PROBLEM in table.columns else pl.lit(None, pl.String),
+    ).with_columns(rows.renamed(table).get_columns())
+    if image is None:
+        return frame
+    column = table[image]
+    if column.dtype == pl.Binary:
+        frame = frame.with_columns(blob=column)
+    else:
+        frame = frame.with_columns(blob=column.struct.field("bytes").cast(pl.Binary))
+        if "path" in column.struct.fields:
+            frame = frame.with_columns(file=column.struct.field("path").cast(pl.String))
+    if "status" in frame.columns:
+        frame = frame if "error_message" in frame.columns else frame.with_columns(error_message=pl.lit(None, pl.String))
+        frame = frame.with_columns(problem=pl.coalesce("problem", img2dataset.failure()))
+    if "key" in frame.columns:
+        frame = frame.with_columns(locator=rows.all_printable(frame.select(pl.coalesce("key", "locator")).to_series()))
+        frame = frame.with_columns(rows.distinct(frame["locator"], seen).alias("locator"))
+    return frame
+
+
+def is_coco(path: Path, named: bool) -> bool:
+    """Whether a file is one JSON object with annotations, and not a line of JSON for each row; `named` says that its name is .json."""
+    line = first_line(path)
+    if not line.lstrip().startswith(b"{"):
+        return False
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return named or line.strip() == b"{" or b'"annotations"' in line or b'"images"' in line
+    return isinstance(value, dict) and "annotations" in value
+
+
+def coco(path: Path) -> pl.DataFrame:
+    """Annotations of a COCO JSON file (STAIR Captions, COCO captions): a row for each, `file` the image's name.
+
+    Raises InputError where it is something else.
+    """
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            found = json.load(file)
+        images = {i["id"]: i for i in found["images"]}
+        licenses = {entry["id"]: entry.get("url") or entry.get("name") for entry in found.get("licenses", [])}
+        table = []
+        for number, annotation in enumerate(found["annotations"]):
+            image = images.get(annotation["image_id"], {})
+            row = {
+                "locator": annotation.get("id", number),
+                "caption": annotation.get("caption"),
+                "file": image.get("file_name"),
+                "url": image.get("flickr_url") or image.get("coco_url"),
+                "license": licenses.get(image.get("license")),
+            }
+            table.append(rows.scalars(row))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(
+            f"is JSON, but not of COCO's form (images, annotations with image_id and caption): {error!r}"
+        ) from None
+    names = ("locator", "caption", "file", "url", "license")
+    frame = pl.DataFrame({name: [row.get(name) for row in table] for name in names}, schema=dict.fromkeys(names, pl.String))
+    locators = rows.all_printable(frame["locator"].fill_null(""))
+    return frame.with_columns(rows.distinct(locators, set()).alias("locator"), problem=pl.lit(None, pl.String))
+
+
+def captions_beside(folder: Path, images: list[Path]) -> pl.DataFrame:
+    """Images of a folder with the captions beside them: `metadata.jsonl` or `metadata.csv` with `file_name`, or KEY.txt by KEY.jpg."""
+    told: dict[str, dict[str, Any]] = {}
+    for listing in sorted({image.parent for image in images} | {folder}):
+        for name in ("metadata.jsonl", "metadata.csv"):
+            path = listing / name
+            if path.is_file() and not path.is_symlink():
+                prefix = "" if listing == folder else f"{listing.relative_to(folder)}/"
+                try:
+                    for table in frames(path):
+                        frame = rows.renamed(table)
+                        if "file" in frame.columns:
+                            told |= {f"{prefix}{row['file']}".removeprefix("./"): row for row in frame.iter_rows(named=True)}
+                except InputError as error:
+                    raise InputError(f"holds {prefix}{name}, which {error}") from None
+    found = []
+    for image in images:
+        key = str(image.relative_to(folder))
+        beside = image.with_suffix(".txt")
+        row: dict[str, Any] = {"locator": rows.printable(key), "name": rows.printable(image.name)}
+        row |= {k: v for k, v in told.get(key, {}).items() if k in rows.SCHEMA}
+        if is_utf8(image):
+            row |= {"place": str(image), "at": 0, "size": image.stat().st_size}
+        else:
+            row["problem"] = "the name of the file is not UTF-8: rename it"
+        if row.get("caption") is None and beside.is_file() and not beside.is_symlink():
+            if (size := beside.stat().st_size) <= rows.LONGEST_CAPTION:
+                row["caption"], problem = rows.decoded(beside.read_bytes().removeprefix(_BOM))
+            else:
+                problem = f"caption of {size} bytes, over {rows.LONGEST_CAPTION}"
+            row["problem"] = row.get("problem") or problem
+        found.append(row)
+    frame = pl.DataFrame(found, schema=rows.SCHEMA)
+    return frame.with_columns(rows.distinct(frame["locator"], set()).alias("locator"))
+
+
+def needs_images(path: str) -> UsageError:
+    return UsageError(
+        f"{path} lists images without holding them. Fetch them first: `python -m pipeline.fetch {path} --out images/`, "
+        "then build with --images images/, or with --images and the folder that they are in already"
+    )
