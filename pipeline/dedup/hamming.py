@@ -21,9 +21,9 @@ from pipeline.files import atomic
 
 BITS = 64
 # The most that one hash may cost in one table: neighbours that are kept, hashes that it is compared with. Hostile data reaches
-# them, a million evenly spread hashes are compared with some thousand each. What is kept does not depend on slices: neighbours
+# them; of a million evenly spread hashes each is compared with about a thousand. What is kept does not depend on slices: neighbours
 # whose keys differ in fewer bits come first, then those of lower keys and indices.
-NEIGHBOURS, COMPARISONS = 128, 200_000
+NEIGHBOURS, COMPARISONS = 128, 50_000
 _LOOK = 4  # a look at a key costs about as much as so many comparisons
 _LARGEST_TABLE = 24  # bits
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -60,6 +61,14 @@ def _batches(path: Path) -> Iterator[pl.DataFrame]:
 def _rebased(frame: pl.DataFrame, at: int, count: int) -> pl.DataFrame:
     """The rows `at` to `at + count` - 1 of a frame with a column `row`, counted from `at`."""
     return frame.filter(pl.col("row").is_between(at, at + count - 1)).with_columns(row=pl.col("row") - at)
+
+
+def _runs(mask: np.ndarray) -> Iterator[tuple[bool, int, int]]:
+    """`(value, first, last)` of every run of equal values: slices, unlike filters, copy nothing."""
+    edges = [0, *(np.flatnonzero(np.diff(mask)) + 1).tolist(), len(mask)]
+    for first, last in zip(edges, edges[1:], strict=False):
+        if first < last:
+            yield bool(mask[first]), first, last
 
 
 def write(manifest: Manifest, layout: Layout, group: Group, count: int, ids: Any, folder: Path) -> dict[str, Any]:
@@ -131,13 +140,13 @@ def write(manifest: Manifest, layout: Layout, group: Group, count: int, ids: Any
                 done_rows = 0
                 for table in kind.shard_rows(manifest, part, wanted, chosen):
                     mask = out[done_rows : done_rows + len(table)]
-                    amounts = wanted["amount"].slice(done_rows, len(table))
+                    amounts = wanted["amount"].slice(done_rows, len(table)).to_numpy()
                     done_rows += len(table)
-                    for split, into, which in (("train", train, ~mask), ("validation", validation, mask)):
-                        if which.any():
-                            into.write(table.filter(pa.array(which)) if not which.all() else table)
-                            split_counts[split][0] += int(which.sum())
-                            split_counts[split][1] += int(amounts.filter(pl.Series(which)).sum())
+                    for held, first, last in _runs(mask):
+                        (validation if held else train).write(table.slice(first, last - first))
+                    for split, which in (("train", ~mask), ("validation", mask)):
+                        split_counts[split][0] += int(which.sum())
+                        split_counts[split][1] += int(amounts[which].sum())
     counts = {"verdicts": verdict_counts, "splits": split_counts, "seconds": round(time.perf_counter() - began, 3)}
     write_json(done, counts)
     return counts

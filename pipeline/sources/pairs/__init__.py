@@ -21,12 +21,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from pipeline.errors import InputError, UsageError
 from pipeline.sources import CutState, Partition
@@ -46,8 +47,7 @@ class Pairs:
     frame: pl.DataFrame
     _open: dict[str, IO[bytes]] = field(default_factory=dict)
 
-    def at(self, place: str, at: int, size: int) -> bytes:
-        """`size` bytes at `at` of a file. Raises InputError where they are not there (any more)."""
+    def _file(self, place: str) -> IO[bytes]:
         if place not in self._open:
             if len(self._open) == _OPEN:  # loose images have a file each
                 self._open.pop(next(iter(self._open))).close()
@@ -58,9 +58,14 @@ class Pairs:
                     f"{place} cannot be read any more ({error.strerror}); it was there when the build began. "
                     "Put it back, or build from other input."
                 ) from None
-        found = os.pread(self._open[place].fileno(), size, at)
+        return self._open[place]
+
+    def at(self, place: str, at: int, size: int) -> bytes:
+        """`size` bytes at `at` of a file. Raises InputError where they are not there (any more)."""
+        file = self._file(place).fileno()
+        found = os.pread(file, size, at)
         while 0 < len(found) < size:
-            more = os.pread(self._open[place].fileno(), size - len(found), at + len(found))
+            more = os.pread(file, size - len(found), at + len(found))
             if not more:
                 break
             found += more
@@ -70,10 +75,31 @@ class Pairs:
 
     def image(self, row: int) -> bytes | None:
         """The encoded image of a row, None where there is none."""
-        place, at, size, blob = (self.frame[name][row] for name in ("place", "at", "size", "blob"))
-        if blob is not None:
-            return blob
-        return None if place is None or size is None else self.at(place, at, size)
+        place, at, size = self._where[row]
+        if place is not None and size is not None:
+            return self.at(place, at, size)
+        return self.frame["blob"][row] if self._inline else None
+
+    def images(self, rows: list[int]) -> pa.Array:
+        """The encoded images of rows as one binary array: what stands in files is read to its place at once."""
+        if self._inline or any(self._where[row][0] is None or self._where[row][2] is None for row in rows):
+            return pa.array([self.image(row) for row in rows], pa.binary())
+        offsets = np.concatenate([[0], np.cumsum([self._where[row][2] for row in rows])]).astype(np.int32)
+        data = pa.allocate_buffer(int(offsets[-1]))  # from a pool: fresh memory costs as much as reading into it
+        view = memoryview(data)
+        for row, start, end in zip(rows, offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
+            place, at, size = self._where[row]
+            if os.preadv(self._file(place or "").fileno(), [view[start:end]], at) != size:
+                view[start:end] = self.at(place or "", at, size or 0)
+        return pa.Array.from_buffers(pa.binary(), len(rows), [None, pa.py_buffer(offsets), data])
+
+    @cached_property
+    def _where(self) -> list[tuple[str | None, int, int | None]]:
+        return self.frame.select("place", "at", "size").rows()
+
+    @cached_property
+    def _inline(self) -> bool:
+        return self.frame["blob"].null_count() < len(self.frame)
 
     def close(self) -> None:
         for file in self._open.values():

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import InputError
@@ -104,7 +103,7 @@ def listed(path: Path) -> pl.DataFrame | None:
         if "key" not in columns:
             return None
         frame = pl.DataFrame(pl.from_arrow(pq.read_table(path, columns=[*columns.values()])))
-    except (pa.ArrowException, OSError, ValueError, pl.exceptions.PolarsError) as error:
+    except rows.DAMAGED as error:
         raise InputError(f"{path} is not a whole Parquet file ({error}): write it anew, or take it away") from None
     chosen = rows.renamed(frame, columns)
     missing = [name for name in ("status", "error_message") if name not in chosen.columns]

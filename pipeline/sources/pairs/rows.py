@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import polars as pl
+import pyarrow as pa
 
 # The columns of a row. An image is `size` bytes at `at` of the file `place`, or else it is `blob`; a caption may stand at
 # `text_at` of the same place, a JSON object of metadata at `meta_at`. `problem` says why there is no image.
@@ -32,6 +33,8 @@ SCHEMA = pl.Schema(
         "blob": pl.Binary,
     }
 )
+# What reading a damaged Parquet or Arrow file raises: a page is an OSError, a column's name a ValueError, a nested one's a panic.
+DAMAGED = (pa.ArrowException, OSError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
 LONGEST_CAPTION = 10_000_000  # bytes; a longer one, or longer metadata, is not read
 SCORES = ("similarity", "punsafe", "pwatermark", "aesthetic")
 

@@ -30,8 +30,6 @@ _LOOK = 1000  # lines that say which column is which
 _BOM = b"\xef\xbb\xbf"
 _URL = r"(?i)^\s*https?://"
 _IMAGES = {"image", "img", "jpg", "jpeg", "png", "webp", "image_bytes", "bytes", "data", "content"}
-# A damaged page is an OSError, a damaged name of a column a ValueError.
-_DAMAGED = (pa.ArrowException, OSError, ValueError, pl.exceptions.PolarsError)
 _UNFINISHED = "the input ends inside this line"
 
 
@@ -82,7 +80,7 @@ def _parquet(path: Path) -> Iterator[pl.DataFrame]:
         for group in range(file.num_row_groups):  # one at a time: a damaged one costs itself and what follows
             for batch in file.iter_batches(size, row_groups=[group]):
                 yield _frame(batch)
-    except _DAMAGED as error:
+    except rows.DAMAGED as error:
         raise InputError(f"is not a whole Parquet file ({error})") from None
 
 
@@ -97,7 +95,7 @@ def _arrow(path: Path, head: bytes) -> Iterator[pl.DataFrame]:
             for batch in batches:
                 for at in range(0, len(batch), _BATCH_WITH_IMAGES):
                     yield _frame(batch.slice(at, _BATCH_WITH_IMAGES))
-    except _DAMAGED as error:
+    except rows.DAMAGED as error:
         raise InputError(f"is not a whole Arrow file ({error})") from None
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.dedup import hamming
-from pipeline.dedup.hamming import COMPARISONS, NEIGHBOURS, HammingIndex, substrings
+from pipeline.dedup.hamming import NEIGHBOURS, HammingIndex, substrings
 
 
 def brute_force(hashes, distance):
@@ -129,7 +129,7 @@ def test_hostile_hashes_cost_a_bounded_amount(kind):
     """All within the distance of one another, or all with the same key: never all pairs, and the same ones from any slices."""
     rng = np.random.default_rng(9)
     if kind == "one ball":
-        flips = np.array([sum(1 << int(b) for b in rng.choice(64, 4, replace=False)) for _ in range(30_000)], np.uint64)
+        flips = np.array([sum(1 << int(b) for b in rng.choice(64, 4, replace=False)) for _ in range(3_000)], np.uint64)
         hashes = np.unique(flips)
     else:
         # What is dealt to the first substring is the same everywhere.
@@ -143,10 +143,17 @@ def test_hostile_hashes_cost_a_bounded_amount(kind):
         assert whole.cut > 0
         # Everything hangs together all the same.
         assert len(np.unique(np.concatenate([whole.left, whole.right]))) == len(index)
-    halves = [index.search(0, 7_777, 10), index.search(7_777, len(index), 10)]
-    together = {pair for f in halves for pair in zip(f.left.tolist(), f.right.tolist(), strict=True)}
-    assert together == set(zip(whole.left.tolist(), whole.right.tolist(), strict=True))
+    halves = [index.search(0, 777, 10), index.search(777, len(index), 10)]
+    for k in range(2):
+        together = np.concatenate([f[k] for f in halves])
+        assert (np.sort(together) == np.sort(whole[k])).all()
 
 
-def test_comparisons_are_bounded_too(monkeypatch):
-    assert COMPARISONS >= 100_000  # enough for what is not hostile: see docs/benchmarks/images.md
+def test_where_comparisons_end_does_not_depend_on_slices():
+    hashes = clustered(np.random.default_rng(10), 3_000, 40, 4)
+    index = HammingIndex.build(hashes, 10)
+    whole = index.search(0, len(index), 10)
+    halves = [index.search(0, 1_000, 10), index.search(1_000, len(index), 10)]
+    assert whole.cut == sum(f.cut for f in halves)
+    pairs = {(a, b) for f in halves for a, b in zip(f.left.tolist(), f.right.tolist())}
+    assert pairs == set(zip(whole.left.tolist(), whole.right.tolist()))
