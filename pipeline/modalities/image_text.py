@@ -159,7 +159,7 @@ def _inspected(pairs: Pairs, max_pixels: int) -> tuple[Inspected, np.ndarray, np
         | pl.col("blob").is_not_null() | pl.col("at").is_null()
     ).to_series()  # fmt: skip
     if not same.all():
-        first = frame.select(first=pl.int_range(pl.len()).first().over("place", "at")).to_series().to_numpy()
+        first = frame.with_row_index("row").select(pl.col("row").first().over("place", "at")).to_series().to_numpy()
         first = np.where(same.to_numpy(), np.arange(len(frame)), first)
     chosen = np.flatnonzero(readable & (first == np.arange(len(frame))))
     hashes, sizes = np.zeros(len(frame), np.uint64), np.zeros(len(frame), np.int64)
