@@ -212,7 +212,7 @@ def advertising_share() -> pl.Expr:
     return share(pl.col("n_advertising_phrase_chars"), pl.col("n_visible"))
 
 
-@measure
+@measure(kind="document")
 def boilerplate_share() -> pl.Expr:
     """Characters of the boilerplate lines that cleaning dropped, as a share of the text before."""
     return share(pl.col("n_boilerplate_chars"), pl.col("n_boilerplate_chars") + pl.col("n_chars"))

@@ -36,7 +36,7 @@ CORE_MEAN, CORE_ROUNDS, SMALLEST_CORE = 4, 3, 4
 FLAT_LEVELS = 2.55
 # Bounds of `similarity`, chosen by benchmarks/images.py: cells may differ by so much, of 256 where the deviation is 40, as the root
 # of the mean square; the worst of them by so many times what three quarters of them stay below (and 2); colours by so much of 128.
-ACCEPT, MOST_EVERYWHERE, MOST_SOMEWHERE, MOST_COLOUR = 0.9, 9.0, 3.2, 20.0
+ACCEPT, MOST_EVERYWHERE, MOST_SOMEWHERE, MOST_COLOUR = 0.9, 8.0, 2.8, 20.0
 # Levels, of 256, within which a pixel has "the same" colour as the most frequent one.
 SAME_COLOUR = 12
 
@@ -461,7 +461,8 @@ def _unlikeness(a, b):
             low_b, high_b = _reach(b, y, x)
             beyond = max(np.float32(0), va - high_b, low_b - va, vb - high_a, low_a - vb)
             squares += beyond * beyond
-            worst = max(worst, beyond)
+            if 0 < min(y, x) and max(y, x) < GRID - 1:  # what is left of a border is along the edges
+                worst = max(worst, beyond)
     quartile, passed = 0, 0
     while passed + plain[quartile] <= GRID * GRID * 3 // 4:
         passed += plain[quartile]

@@ -24,7 +24,7 @@ from filters import caption_language, caption_tokens, characters, language, phra
 from filters.kernels import buffers, to_arrow
 
 Counters = dict[str, np.ndarray]
-Kind = Literal["text", "caption", "image"]
+Kind = Literal["text", "document", "caption", "image"]
 Function = Callable[[], pl.Expr]
 
 
@@ -32,7 +32,8 @@ Function = Callable[[], pl.Expr]
 class Measure:
     """A named column of numbers (or of words, as `language`).
 
-    `kind` says what it is computed from: any "text" (documents and captions), a "caption" (a short text), or an "image".
+    `kind` says what it is computed from: any "text" (documents and captions), a "document" (and how it was cleaned), a "caption" (a
+    short text), or an "image".
     """
 
     name: str
@@ -127,5 +128,5 @@ def measure_frame(frame: pl.DataFrame, names: Sequence[str] | None = None, text:
         "n_boilerplate_lines": np.zeros(len(frame), np.int32),
         "n_boilerplate_chars": np.zeros(len(frame), np.int32),
     }
-    chosen = [name for name, m in MEASURES.items() if m.kind == "text"] if names is None else names
+    chosen = [name for name, m in MEASURES.items() if m.kind in ("text", "document")] if names is None else names
     return frame.hstack(compute(data, offsets, chosen, given))

@@ -81,6 +81,7 @@ def main(
             resolved = resolved.model_copy(update={"title": f"{resolved.title} (embedded sample)", "license": "CC0-1.0"})
             _spare_the_real_thing(out)
         plan = Plan(resolved, files, out.absolute(), work.absolute(), limit)
+        _spare_the_whole(plan)
         if plan_only:
             print_plan(console, plan)
             return
@@ -125,6 +126,16 @@ def _spare_the_real_thing(out: Path) -> None:
         )
 
 
+def _spare_the_whole(plan: Plan) -> None:
+    """Refuse to build a part of a corpus, by --limit, over the whole of it."""
+    there = read_json(plan.state)
+    if plan.limit is not None and isinstance(there, dict) and there.get("limit", 0) is None:
+        raise UsageError(
+            f"{plan.out} holds the corpus without --limit; this build would replace it and what it was built from. "
+            "Name another folder with --out"
+        )
+
+
 def _raw_path(manifest: Manifest) -> Path | None:
     """Where --download puts the raw corpus, and where a later build looks for it."""
     if not manifest.source.url:
@@ -151,9 +162,8 @@ def _inputs(manifest: Manifest, inputs: list[str], download: bool, plan_only: bo
     if raw is not None and (raw.is_file() or download):
         return resolve([str(raw)]) if raw.is_file() else resolve([manifest.source.url or ""])
     if manifest.source.sample is None:
-        raise UsageError(
-            f"manifest {manifest.name} has no embedded sample: name the raw corpus with --input, or fetch it with --download"
-        )
+        more = ", or fetch it with --download" if manifest.source.url else ""
+        raise UsageError(f"manifest {manifest.name} has no embedded sample: name the raw corpus with --input{more}")
     with as_file(folder() / "samples" / manifest.source.sample) as path:
         if not path.is_file():
             raise UsageError(f"source.sample = {manifest.source.sample!r}: there is no such file under manifests/samples/")

@@ -25,14 +25,14 @@ class InputError(BuildError):
     """An input file is damaged or cannot be read (to its end)."""
 
 
-def explain_os_error(error: OSError, doing: str) -> BuildError:
-    """A BuildError for a failed read or write, with what to do about it."""
+def explain_os_error(error: OSError, doing: str, elsewhere: str = "--out or --work") -> BuildError:
+    """A BuildError for a failed read or write, with what to do about it: options `elsewhere` say where files go."""
     where = f" ({error.filename})" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return BuildError(
             f"no space left on the disk while {doing}{where}. Nothing half-written is left under a final name. "
-            "Free some space, or put intermediates elsewhere with --work, and run the same command again: it goes on from here."
+            f"Free some space, or write elsewhere with {elsewhere}, and run the same command again: it goes on from here."
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return BuildError(f"not allowed to write while {doing}{where}: {error.strerror}. Choose another --out or --work.")
+        return BuildError(f"not allowed to write while {doing}{where}: {error.strerror}. Choose another {elsewhere}.")
     return BuildError(f"{doing} failed{where}: {error.strerror or error}")

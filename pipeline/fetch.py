@@ -80,7 +80,11 @@ _DEFAULT = Settings()
     show_default=True,
     help="Further tries after timeouts, broken connections, 429 and 5xx.",
 )
-@click.option("--retry-failed", is_flag=True, help="Ask again for what failed so in finished shards.")
+@click.option(
+    "--retry-failed",
+    is_flag=True,
+    help="Ask again, in finished shards, for what failed so, or with --allow-private for its address. A 404 stays.",
+)
 @click.option(
     "--shard-size", type=click.IntRange(1), default=_DEFAULT.shard_size, show_default=True, metavar="N", help="URLs per shard."
 )
@@ -111,7 +115,7 @@ def main(lists: tuple[str, ...], out: Path, **options: Any) -> None:
         say("error: " + "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in str(error)))
         sys.exit(error.exit_code)
     except OSError as error:
-        say(f"error: {explain_os_error(error, 'fetching')}")
+        say(f"error: {explain_os_error(error, 'fetching', '--out')}")
         sys.exit(1)
     except KeyboardInterrupt:
         errors.print("interrupted; run the same command again to go on", highlight=False)
@@ -186,11 +190,11 @@ class _Run:
                 shard.close()
 
     async def _begin(self, shard: Shard, fetcher: Fetcher) -> None:
-        if await asyncio.to_thread(shard.is_done, self.settings.retry_failed):
+        if await asyncio.to_thread(shard.is_done, self.settings):
             self._count(shard.frame.height)
             return
         self._open.add(shard)
-        missing = await asyncio.to_thread(shard.open)
+        missing = await asyncio.to_thread(shard.open, self.settings)
         self.asked += len(missing)
         self._count(shard.frame.height - sum(map(len, missing.values())))
         left = set(missing)
@@ -309,6 +313,9 @@ def read_list(path: str) -> Iterator[pl.DataFrame]:
     state = CutState(0, 0)
     try:
         with local(resolve([path])[0], state) as (plain, _):
+            if tables.is_coco(plain, path.removesuffix(".gz").endswith(".json")):
+                yield _named(path, tables.coco(plain).drop("problem", "locator"))
+                return
             for frame in tables.frames(plain):
                 yield _named(path, frame.drop(tables.PROBLEM, strict=False))
     except InputError as error:
@@ -353,7 +360,9 @@ def _print_summary(console: Console, summary: dict[str, Any], lists: Sequence[st
     there = shlex.quote(str(out))
     inputs = " ".join(f"--input {shlex.quote(name)}" for name in lists)
     lines = [f"python -m pipeline.build cc12m-ja {inputs} --images {there}"]
-    if any(map(may_pass, summary["reasons"])):
+    if "private address" in summary["reasons"]:
+        lines.append(f"python -m pipeline.fetch {shlex.join(lists)} --out {there} --allow-private --retry-failed")
+    elif any(map(may_pass, summary["reasons"])):
         lines.append(f"python -m pipeline.fetch {shlex.join(lists)} --out {there} --retry-failed")
     else:
         lines.append(f"python -c \"import polars as pl; print(pl.scan_parquet('{out}/*.parquet').head().collect())\"")

@@ -19,7 +19,7 @@ import polars as pl
 
 from pipeline.errors import UsageError
 from pipeline.files import atomic, write_json
-from pipeline.sources.request import Answer, may_pass
+from pipeline.sources.request import Answer, Settings, may_pass
 
 # What a sidecar says of every row, after the list's own columns. The names are img2dataset's.
 OUTCOME: dict[str, Any] = {
@@ -130,7 +130,7 @@ class Shard:
         self._earlier: dict[int, Kept] = {}
         self._began = time.time()
 
-    def is_done(self, retry_failed: bool) -> bool:
+    def is_done(self, settings: Settings) -> bool:
         """Whether nothing is left to do. Raises UsageError where the shard on disk is one of other rows."""
         if self._spool_path.is_file() or not (self.tar.is_file() and self.sidecar.is_file()):
             return False
@@ -140,13 +140,15 @@ class Shard:
                 f"{self.sidecar} is a shard of another list, or of other sizes; choose another --out for this one, "
                 "or fetch with the LIST and --shard-size that it was made with"
             )
-        return not (retry_failed and any(map(may_pass, there["error_message"])))
+        return not (
+            settings.retry_failed and any(may_pass(reason, settings.allow_private) for reason in there["error_message"])
+        )
 
-    def open(self) -> dict[str, list[int]]:
+    def open(self, settings: Settings) -> dict[str, list[int]]:
         """Take up what was fetched before; returns the URLs that are missing, with the rows that they are for."""
         digest = hashlib.sha256("\n".join(url or "" for url in self.frame["url"]).encode()).hexdigest()
         if self.tar.is_file() and self.sidecar.is_file():
-            self._earlier = dict(self._finished())
+            self._earlier = dict(self._finished(settings.allow_private))
         self._spool = Spool(self._spool_path, f"{self.frame.height} {digest}")
         missing: dict[str, list[int]] = {}
         for row, url in enumerate(self.frame["url"]):
@@ -213,7 +215,7 @@ class Shard:
             "status_dict": dict(Counter(said["error_message"] or said["status"] for said in outcome).most_common()),
         }
 
-    def _finished(self) -> Iterator[tuple[int, Kept]]:
+    def _finished(self, allow_private: bool) -> Iterator[tuple[int, Kept]]:
         """What the finished shard has of rows that would not be asked for again."""
         with tarfile.open(self.tar) as tar:
             images = {
@@ -223,7 +225,7 @@ class Shard:
             }
         for row, said in enumerate(pl.read_parquet(self.sidecar, columns=list(OUTCOME)).iter_rows(named=True)):
             extension, offset, size = images.get(said["key"], ("", 0, 0))
-            if (extension or said["status"] != "success") and not may_pass(said["error_message"]):
+            if (extension or said["status"] != "success") and not may_pass(said["error_message"], allow_private):
                 answer = Answer(said["status"], said["error_message"], extension, said["width"], said["height"], said["sha256"])
                 yield row, Kept(answer, self.tar, offset, size)
 

@@ -28,6 +28,8 @@ from filters.registry import Kind
 from pipeline.errors import UsageError
 from pipeline.sources import SOURCES
 
+# Standard names of columns, which `source.columns` may map to those of a table.
+COLUMNS = ("image", "url", "file_name", "caption", "license", "similarity", "punsafe", "pwatermark", "aesthetic", "key")
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 # Measured only where a rule or `measure.also` asks for them: they cost a tenth of the measure step and no shipped preset uses them.
 ON_REQUEST = tuple(f"duplicate_{n}gram_share" for n in (6, 7, 8, 9))
@@ -58,6 +60,18 @@ class Source(_Table):
         64_000_000, description="a longer document (or image) is not read; the ledger has it as unreadable"
     )
     images: str | None = Field(None, description="folder of the images that a list names by URL or path; what --images sets")
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description='what a table calls its columns, where Seimai does not know the names: caption = "alt_ja"',
+    )
+
+    @field_validator("columns")
+    @classmethod
+    def _standard(cls, value: dict[str, str]) -> dict[str, str]:
+        for name in value:
+            if name not in COLUMNS:
+                raise ValueError(f"{name}: Seimai has no such column{near(name, COLUMNS)} Known: {', '.join(COLUMNS)}")
+        return value
 
     @field_validator("format")
     @classmethod
@@ -223,13 +237,13 @@ class TextManifest(Manifest):
     """A corpus of documents."""
 
     modality: ClassVar[str] = "text"
-    kinds: ClassVar[tuple[Kind, ...]] = ("text",)
+    kinds: ClassVar[tuple[Kind, ...]] = ("text", "document")
     clean: CleanText = CleanText()
     deduplicate: Deduplicate = Deduplicate()
     shards: TextShards = TextShards()
 
     def _by_default(self, name: str) -> bool:
-        return MEASURES[name].kind == "text" and name not in ON_REQUEST
+        return MEASURES[name].kind in self.kinds and name not in ON_REQUEST
 
     @property
     def measured_by(self) -> list[Any]:
@@ -248,7 +262,7 @@ class ImageTextManifest(Manifest):
 
     def _by_default(self, name: str) -> bool:
         # Most measures of documents say nothing about a line of text.
-        return name in ("chars", "japanese_share") or MEASURES[name].kind != "text"
+        return name in ("chars", "japanese_share") or MEASURES[name].kind in ("caption", "image")
 
     @property
     def measured_by(self) -> list[Any]:
@@ -308,7 +322,16 @@ def _read(reference: str) -> tuple[dict[str, Any], str]:
     ), f"manifests/{reference}.toml"
 
 
-def _with_preset(table: dict[str, Any], where: str) -> dict[str, Any]:
+def _preset(name: str) -> dict[str, Any]:
+    return _parse((folder() / "presets" / f"{name}.toml").read_text("utf-8"), f"manifests/presets/{name}.toml")
+
+
+def presets(kind: type[Manifest]) -> list[str]:
+    """Names of the shipped presets whose measures are all measures of such records."""
+    return [name for name in available("presets") if all(MEASURES[rule].kind in kind.kinds for rule in _preset(name))]
+
+
+def _with_preset(table: dict[str, Any], where: str, kind: type[Manifest]) -> dict[str, Any]:
     rules = table.get("rules", {})
     if not isinstance(rules, dict):
         raise UsageError(f"{where}: rules = {rules!r}: expected a table, with a preset or a bound for each rule")
@@ -318,12 +341,16 @@ def _with_preset(table: dict[str, Any], where: str) -> dict[str, Any]:
         raise UsageError(f"{where}: rules.skip = {skip!r}: expected a list of rules")
     base: dict[str, Any] = {}
     if preset is not None:
-        known = available("presets")
+        known = presets(kind)
         if preset not in known:
-            raise UsageError(
-                f"{where}: rules.preset = {preset!r}: there is no such preset{near(str(preset), known)} Known: {', '.join(known)}"
+            other = preset in available("presets")
+            what = (
+                f"this preset is not for {kind.modality} records."
+                if other
+                else f"there is no such preset{near(str(preset), known)}"
             )
-        base = _parse((folder() / "presets" / f"{preset}.toml").read_text("utf-8"), f"manifests/presets/{preset}.toml")
+            raise UsageError(f"{where}: rules.preset = {preset!r}: {what} Known: {', '.join(known)}")
+        base = _preset(preset)
     for name in [*rules, *skip]:
         if name not in MEASURES:
             raise UsageError(f"{where}: rules.{name}: there is no measure of that name{near(name, MEASURES)}")
@@ -390,7 +417,7 @@ def load(reference: str, overrides: Iterable[str] = ()) -> Manifest:
         _override(table, assignment)
     kind = _kind_of(table)
     try:
-        manifest = kind.model_validate(_with_preset(table, where))
+        manifest = kind.model_validate(_with_preset(table, where, kind))
     except ValidationError as error:
         raise UsageError("\n".join(_sentence(e, where, kind) for e in error.errors())) from None
     for name in manifest.measure.also:
@@ -402,6 +429,10 @@ def load(reference: str, overrides: Iterable[str] = ()) -> Manifest:
                 f"{where}: {name} is a measure of {MEASURES[name].kind}s; the records of "
                 f"source.format = {manifest.source.format!r} are {manifest.modality}"
             )
+    if isinstance(manifest, ImageTextManifest):
+        _check_model(manifest, where)
+    elif manifest.source.columns:
+        raise UsageError(f"{where}: source.columns: source.format = {manifest.source.format!r} has no columns to be named")
     for name, bound in manifest.rules.items():
         numeric = bound.at_least is not None or bound.at_most is not None
         worded = bound.any_of is not None or bound.none_of is not None
@@ -409,6 +440,17 @@ def load(reference: str, overrides: Iterable[str] = ()) -> Manifest:
             want = "any_of or none_of" if MEASURES[name].words else "at_least or at_most"
             raise UsageError(f"{where}: rules.{name}: this measure takes {want}")
     return manifest
+
+
+def _check_model(manifest: ImageTextManifest, where: str) -> None:
+    model = manifest.images.model
+    if model is None and "clip_similarity" in manifest.rules:
+        raise UsageError(
+            f"{where}: rules.clip_similarity needs a model: name the folder of a CLIP-type checkpoint, images.model. "
+            "(The scores that a source brings along are caption_similarity.)"
+        )
+    if model is not None and not (Path(model) / "config.json").is_file():
+        raise UsageError(f"{where}: images.model = {model!r}: there is no checkpoint (config.json) in that folder")
 
 
 def schema() -> dict[str, Any]:
@@ -426,7 +468,7 @@ def schema() -> dict[str, Any]:
         rules = {
             "type": "object",
             "properties": {
-                "preset": {"type": "string", "enum": available("presets")},
+                "preset": {"type": "string", "enum": presets(manifest)},
                 "skip": {"type": "array", "items": {"enum": [*measures]}},
             }
             | {name: bound | {"description": m.description} for name, m in measures.items()},

@@ -67,7 +67,7 @@ class Plan:
         bounds = {name: b.model_dump(exclude={"source", "reason"}) for name, b in m.rules.items()}
         measured = fingerprint(
             measure.VERSION,
-            m.source.model_dump(include={"format", "partition", "max_document"}),
+            m.source.model_dump(include={"format", "partition", "max_document"} | ({"columns"} if m.source.columns else set())),
             m.clean.model_dump(),
             sorted(m.measures),
             lists,

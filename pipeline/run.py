@@ -8,6 +8,8 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from pipeline.engine import Engine, Task
 from pipeline.errors import BuildError, InputError
 from pipeline.files import atomic, read_json, write_json
@@ -44,6 +46,7 @@ class Build:
         written, shards, ledgers = self._write(layout, ids, parts, decisions)
         summary = self._summary(parts, decisions, duplicates, written, ends) | {
             "fingerprint": self.plan.whole,
+            "limit": self.plan.limit,
             "shards": shards,
             "ledgers": ledgers,
             "seconds": round(time.perf_counter() - began, 1),
@@ -97,7 +100,27 @@ class Build:
             raise BuildError("\n".join([*damaged, f"there is no record in {names}: the input is empty"]))
         self.warnings += [end["warning"] for end in ends if end and end.get("warning")]
         self.warnings += modality(self.manifest).warnings(_summed(whole))
+        self._check_readable(folder, whole)
         return whole, [end for end in ends if end]
+
+    def _check_readable(self, folder: Path, parts: list[dict[str, Any]]) -> None:
+        """Say so where most records could not be read; raise InputError where none could."""
+        total = _summed(parts)
+        if 2 * total["unreadable"] <= total["records"]:
+            return
+        tables = [Part(folder, p.index).table for p in self.partitions]
+        reasons = pl.scan_parquet(tables).select(pl.col("unreadable").drop_nulls()).collect()
+        by_kind = reasons.group_by(pl.col("unreadable").str.replace_all(r"[0-9A-F]+", ""), maintain_order=True)
+        reason, count = by_kind.agg(pl.first("unreadable").alias("first"), pl.len()).sort("len", descending=True).row(0)[1:]
+        what = (
+            f"{total['unreadable']:,} of {total['records']:,} records could not be read; {count:,} of them like this: {reason}"
+        )
+        if total["unreadable"] < total["records"]:
+            self.warnings.append(what)
+        elif self.keep_going:
+            self.warnings.append(f"not one record could be read: {what}")
+        else:
+            raise InputError(f"{what}\nThere is nothing to build from. --keep-going writes the ledger nevertheless.")
 
     def _cut(self, step: Any) -> Iterator[Partition]:
         """Partitions that have to be measured: those cut before whose raw bytes are still there, then those cut now."""
@@ -139,7 +162,12 @@ class Build:
         start = max((p.end for p in self.partitions if p.file == number), default=0)
         # A document over the limit has to stand in a partition of its own.
         state = CutState(
-            min(settings.partition, settings.max_document), settings.max_document, start, left, images=settings.images
+            min(settings.partition, settings.max_document),
+            settings.max_document,
+            start,
+            left,
+            images=settings.images,
+            columns=settings.columns,
         )
         for partition, body in source(settings.format).cut(file, number, len(self.partitions), state):
             if plan.measured(partition.index) is None:

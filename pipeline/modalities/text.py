@@ -131,7 +131,7 @@ def warm(manifest: TextManifest) -> None:
     cleaned = normalise_spans(text, np.zeros(1, np.int64), ends)
     data, offsets, _, dropped = without_lines(cleaned, boilerplate_lines(cleaned))
     given = {"n_boilerplate_lines": dropped, "n_boilerplate_chars": dropped}
-    named = [name for name, m in MEASURES.items() if m.kind == "text" and not name.startswith("language")]
+    named = [name for name, m in MEASURES.items() if m.kind in manifest.kinds and not name.startswith("language")]
     compute(data, offsets, named, given)
     signatures(data, offsets, bins=SKETCH_BINS)
     source(manifest.source.format).warm()

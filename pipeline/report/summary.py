@@ -24,7 +24,8 @@ def print_summary(console: Console, plan: Plan, summary: dict[str, Any]) -> None
     """Records and amounts by step, top reasons, polishing ratio, memory, path, and two lines to paste."""
     table = Table(box=None, pad_edge=False)
     table.add_column("step")
-    amount = modality(plan.manifest).WORDS.amount[0]
+    words = modality(plan.manifest).WORDS
+    amount = words.amount[0]
     for name in ("records in", "records out", f"{amount} in", f"{amount} out"):
         table.add_column(name, justify="right")
     for name, *numbers in steps_table(summary):
@@ -45,7 +46,8 @@ def print_summary(console: Console, plan: Plan, summary: dict[str, Any]) -> None
         )
     speed = summary["total"]["bytes"] / 1e6 / max(summary["seconds"], 1e-6)
     console.print(
-        f"polishing ratio {summary['polishing_ratio']:.1%}   {summary['seconds']:.1f} s ({speed:.1f} MB/s)   "
+        f"polishing ratio {summary['polishing_ratio']:.1%} of the raw {words.ratio[0]}   "
+        f"{summary['seconds']:.1f} s ({speed:.1f} MB/s)   "
         f"peak memory {human(summary['peak_memory'])}",
         highlight=False,
     )

@@ -8,15 +8,15 @@ wire format, write a module with the two and name it in `SOURCES`.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 import numpy as np
 
 from pipeline.errors import UsageError
-from pipeline.sources.stream import InputFile, resolve
+from pipeline.sources.stream import InputFile, is_url, resolve
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,7 @@ class CutState:
     consumed: int = 0  # bytes of the file as stored that were read so far, and
     reached: int = 0  # … bytes of the stream that they stand for
     images: str | None = None  # folder of the images that a list names
+    columns: Mapping[str, str] = field(default_factory=dict)  # what a table calls its columns, by their standard names
 
 
 @dataclass(frozen=True)
@@ -113,4 +114,21 @@ def inputs(name: str, patterns: list[str], images: str | None) -> list[InputFile
         return find(patterns, images)
     if images is not None:
         raise UsageError(f"--images is for lists of images; source.format = {name!r} has none")
-    return resolve(patterns)
+    found = resolve(patterns)
+    for file in found:
+        if not is_url(file.url) and (kind := _archive(Path(file.url))):
+            raise UsageError(
+                f"{file.url} is {kind}, not text: source.format = {name!r} reads documents as lines of text. "
+                "A manifest whose source.format is image-text (such as laion-ja) reads tars and tables of images"
+            )
+    return found
+
+
+def _archive(path: Path) -> str | None:
+    """What a file is that holds no text as it stands."""
+    with open(path, "rb") as file:
+        head = file.read(512)
+    for magic, kind in ((b"PAR1", "Parquet"), (b"ARROW1", "Arrow"), (b"PK\x03\x04", "a ZIP archive")):
+        if head.startswith(magic):
+            return kind
+    return "a tar" if head[257:262] == b"ustar" else None

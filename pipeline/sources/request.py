@@ -60,11 +60,12 @@ class Answer:
     body: bytes = b""
 
 
-def may_pass(reason: str | None) -> bool:
-    """Whether the same request may succeed another time."""
-    return (
-        reason is not None
-        and re.match(r"timeout|connection |no such host for now|HTTP (408|425|429|5\d\d)", reason) is not None
+def may_pass(reason: str | None, allow_private: bool = False) -> bool:
+    """Whether the same request may succeed another time; `allow_private`: that addresses were refused for being private is no matter."""
+    return reason is not None and (
+        allow_private
+        and reason == "private address"
+        or re.match(r"timeout|connection |no such host for now|HTTP (408|425|429|5\d\d)", reason) is not None
     )
 
 

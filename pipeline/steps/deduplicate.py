@@ -21,7 +21,7 @@ from pipeline.steps.measure import Part
 
 __all__ = ["CLUSTER_SCHEMA", "FACTS", "SKETCHES", "THUMBNAILS", "VERSION", "Layout", "cluster", "gather"]
 
-VERSION = 2
+VERSION = 3
 _IN_MEMORY = 512 << 20  # bytes of sketches
 # What a record contributes to the choice of survivors; one array of these per partition, memory-mapped.
 FACTS = np.dtype([("priority", np.uint64), ("exact", np.uint64), ("key_length", np.int32)])

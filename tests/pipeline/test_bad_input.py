@@ -5,6 +5,7 @@ import lzma
 import os
 import signal
 import subprocess
+import tarfile
 import time
 import zlib
 
@@ -109,8 +110,22 @@ def test_bytes_that_are_no_text_at_all(build, out, tmp_path):
 
     path = write(tmp_path / "noise", b"x" + random.Random(3).randbytes(100_000))
     done = build("cc100-ja", "--input", path, "--out", out)
+    assert done.returncode == 1 and "could not be read" in done.stderr and "invalid UTF-8" in done.stderr
+    done = build("cc100-ja", "--input", path, "--out", out, "--keep-going")
     assert done.returncode == 0, done.stderr
-    assert set(ledger_of(out)["verdict"]) <= {"unreadable", "dropped"}
+    assert set(ledger_of(out)["verdict"]) == {"unreadable"}
+
+
+@pytest.mark.parametrize("kind", ["tar", "parquet"])
+def test_archives_are_no_text(build, out, tmp_path, refused, kind):
+    path = tmp_path / f"a.{kind}"
+    if kind == "tar":
+        with tarfile.open(path, "w") as tar:
+            tar.add(__file__, "a.txt")
+    else:
+        pl.DataFrame({"text": ["日本語の文書。"]}).write_parquet(path)
+    message = refused(build("cc100-ja", "--input", path, "--out", out), 2)
+    assert "not text" in message and "image-text" in message
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\r\n\n", lzma.compress(b""), gzip.compress(b"\n\n")])

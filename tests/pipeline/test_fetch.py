@@ -651,6 +651,28 @@ def test_retry_failed_asks_only_for_what_may_pass(site, console, tmp_path):
     assert sidecars(tmp_path / "out")["url"].to_list() == [f"{site.url}/{path}" for path in paths]
 
 
+def test_private_addresses_may_be_allowed_afterwards(site, console, tmp_path):
+    source = write_list(tmp_path / "list.tsv", [(f"{site.url}/image/{i}?private", "一") for i in range(3)])
+    first = fetch([source], tmp_path / "out", Settings(), console)
+    assert first["reasons"] == {"private address": 3}
+    assert "--allow-private --retry-failed" in console.file.getvalue()
+    assert fetch([source], tmp_path / "out", Settings(retry_failed=True), console)["asked"] == 0
+    again = fetch([source], tmp_path / "out", Settings(allow_private=True, retry_failed=True), console)
+    assert again["asked"] == again["statuses"]["success"] == 3
+
+
+def test_images_of_a_coco_file(site, console, tmp_path):
+    coco = {
+        "images": [{"id": i, "file_name": f"{i}.jpg", "coco_url": f"{site.url}/image/{i}?coco"} for i in range(3)],
+        "annotations": [{"id": 10 + i, "image_id": i % 3, "caption": f"説明{i}"} for i in range(6)],
+    }
+    path = tmp_path / "captions.json"
+    path.write_text(json.dumps(coco), "utf-8")
+    done = fetch([str(path)], tmp_path / "out", Settings(allow_private=True), console)
+    assert (done["rows"], done["asked"], done["statuses"]) == (6, 3, {"success": 6})
+    assert sidecars(tmp_path / "out")["caption"].to_list() == [f"説明{i}" for i in range(6)]
+
+
 def test_another_list_is_refused(site, console, tmp_path):
     one = write_list(tmp_path / "one.tsv", [(f"{site.url}/image/{i}", "一") for i in range(6)])
     two = write_list(tmp_path / "two.tsv", [(f"{site.url}/image/{i}?two", "二") for i in range(6)])

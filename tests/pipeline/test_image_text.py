@@ -400,6 +400,100 @@ def test_a_sidecar_that_disagrees(build, tmp_path):
     assert "1 keys that its sidecar does not list" in done.stdout and "1 captions" in done.stdout
 
 
+def coco_of(images):
+    """A COCO file with two captions for every image, those of one image far apart."""
+    return {
+        "images": [{"id": i, "file_name": name} for i, name in enumerate(images)],
+        "annotations": [
+            {"id": 100 * nth + i, "image_id": i, "caption": f"{caption(i)}、その{nth}"}
+            for nth in (1, 2)
+            for i in range(len(images))
+        ],
+    }
+
+
+@pytest.mark.parametrize("form", ["coco.json", "list.jsonl", "list.tsv", "lists.parquet"])
+def test_rows_that_name_one_image_get_that_image(build, tmp_path, form):
+    images = [f"{i}.jpg" for i in range(24)]
+    (tmp_path / "images").mkdir()
+    for i, name in enumerate(images):
+        (tmp_path / "images" / name).write_bytes(encoded(picture(i, 160 + i, 120)))
+    coco = coco_of(images)
+    rows = [(images[a["image_id"]], a["caption"]) for a in coco["annotations"]]
+    path = tmp_path / form
+    if form == "coco.json":
+        path.write_text(json.dumps(coco), "utf-8")
+    elif form == "list.jsonl":
+        lines = (json.dumps({"file_name": image, "caption": text}, ensure_ascii=False) for image, text in rows)
+        path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    elif form == "list.tsv":
+        path.write_text("".join(f"{image}\t{text}\n" for image, text in rows), "utf-8")
+    else:
+        both = [[text for image, text in rows if image == name] for name in images]
+        pl.DataFrame({"file_name": images, "captions": both}).write_parquet(path)
+    done = build("cc12m-ja", "--input", path, "--images", tmp_path / "images", "--out", tmp_path / "o")
+    assert done.returncode == 0, done.stderr
+    kept = pl.read_parquet(tmp_path / "o" / "data" / "*.parquet")
+    assert len(ledger_of(tmp_path / "o")) == 48 and len(kept) == 24
+    for row in kept.iter_rows(named=True):
+        number = row["width"] - 160
+        assert row["image"]["bytes"] == (tmp_path / "images" / images[number]).read_bytes()
+        assert row["captions"] == [f"{caption(number)}、その{nth}" for nth in (1, 2)]
+
+
+def test_columns_under_names_of_their_own(build, tmp_path):
+    frame = pl.DataFrame(
+        {"写真": [encoded(picture(i)) for i in range(9)], "説明": [caption(i) for i in range(9)], "text": ["dog"] * 9}
+    )
+    frame.write_parquet(tmp_path / "a.parquet")
+    command = ("laion-ja", "--input", tmp_path / "a.parquet", "--out", tmp_path / "o", "--set")
+    done = build(*command, 'source.columns={caption = "説明", image = "写真"}')
+    assert done.returncode == 0, done.stderr
+    kept = pl.read_parquet(tmp_path / "o" / "data" / "*.parquet")
+    assert sorted(kept["caption"]) == sorted(caption(i) for i in range(9))
+    done = build(*command, 'source.columns={caption = "せつめい"}')
+    assert done.returncode == 1 and "has no column 'せつめい', which source.columns names" in done.stderr
+    done = build(*command, 'source.columns={captoin = "説明"}')
+    assert done.returncode == 2 and "did you mean 'caption'?" in done.stderr
+
+
+def test_where_nothing_can_be_read_the_build_says_why(build, tmp_path):
+    pl.DataFrame(
+        {"image": [{"bytes": None, "path": f"{i}.jpg"} for i in range(20)], "caption": [caption(i) for i in range(20)]}
+    ).write_parquet(tmp_path / "a.parquet")
+    command = ("laion-ja", "--input", tmp_path / "a.parquet", "--out", tmp_path / "o")
+    done = build(*command)
+    assert done.returncode == 1 and "20 of 20 records could not be read" in done.stderr and "--images" in done.stderr
+    done = build(*command, "--keep-going")
+    assert done.returncode == 0 and "not one record could be read" in done.stdout
+    assert ledger_of(tmp_path / "o")["verdict"].unique().to_list() == ["unreadable"]
+
+
+def test_shards_of_a_corpus_are_input_again(build, reference, tmp_path):
+    done = build("laion-ja", "--input", reference, "--out", tmp_path / "o")
+    assert done.returncode == 0, done.stderr
+    before, after = (pl.read_parquet(out / "data" / "*.parquet") for out in (reference, tmp_path / "o"))
+    # A row for every caption; those of one image come together again.
+    assert len(ledger_of(tmp_path / "o")) == before["captions"].list.len().sum()
+    assert sorted(after["phash"]) == sorted(before["phash"])
+
+
+def test_a_part_does_not_replace_the_whole(build, shards, reference, tmp_path):
+    before = (reference / "README.md").read_bytes()
+    done = build("laion-ja", "--input", f"{shards}/*.tar", "--out", reference, "--limit", 5)
+    assert done.returncode == 2 and "Name another folder with --out" in done.stderr
+    assert (reference / "README.md").read_bytes() == before
+
+
+def test_what_needs_a_model_asks_for_it_before_anything_is_done(build, shards, tmp_path):
+    command = ("laion-ja", "--input", f"{shards}/*.tar", "--out", tmp_path / "o", "--set")
+    done = build(*command, "rules.clip_similarity.at_least=0.2")
+    assert done.returncode == 2 and "needs a model" in done.stderr and "caption_similarity" in done.stderr
+    done = build(*command, f"images.model={tmp_path}")
+    assert done.returncode == 2 and "config.json" in done.stderr
+    assert not (tmp_path / "o").exists()
+
+
 @pytest.mark.parametrize("make, words", [
     (lambda folder: archive(folder / "x.tar", []), ["there is no record"]),
     (lambda folder: folder, ["holds neither tars, tables"]),
@@ -421,6 +515,9 @@ def test_a_list_whose_images_were_not_fetched(build, tmp_path):
     listed.write_text("https://example.com/a.jpg\t犬の写真\n", "utf-8")
     images.mkdir()
     done = build("cc12m-ja", "--input", listed, "--images", images, "--out", tmp_path / "o")
+    assert done.returncode == 1 and "1 of 1 records could not be read" in done.stderr
+    assert "the folder of images has none for this row" in done.stderr
+    done = build("cc12m-ja", "--input", listed, "--images", images, "--out", tmp_path / "o", "--keep-going")
     assert done.returncode == 0 and "there is no image in" in done.stdout and "not one of the pairs was kept" in done.stdout
     done = build("cc12m-ja", "--input", listed, "--images", tmp_path / "none", "--out", tmp_path / "p")
     assert done.returncode == 2 and "there is no such folder" in done.stderr

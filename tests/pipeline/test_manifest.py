@@ -5,9 +5,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from filters import MEASURES
 from pipeline.errors import UsageError
-from pipeline.manifest import ON_REQUEST, load, schema
+from pipeline.manifest import ON_REQUEST, TextManifest, load, presets, schema
 
 ROOT = Path(__file__).resolve().parents[2]
 MINIMAL = """
@@ -99,8 +98,13 @@ def test_what_is_wrong_is_named_with_what_was_expected(refused, text, words):
 def test_what_a_manifest_can_say_depends_on_the_records_of_its_source(refused):
     message = refused(MINIMAL + "[rules]\nphash = { any_of = ['0'] }")
     assert "phash is a measure of images" in message and "'cc100' are text" in message
-    assert "caption_language is a measure of captions" in refused(MINIMAL + '[rules]\npreset = "datacomp-basic"')
+    message = refused(MINIMAL + '[rules]\npreset = "datacomp-basic"')
+    assert "this preset is not for text records" in message and message.endswith("Known: ja-web")
+    assert "source.columns" in refused(MINIMAL.replace("[source]", "[source]\ncolumns = { caption = 'a' }"))
     pairs = MINIMAL.replace("cc100", "image-text")
+    message = refused(pairs + '[rules]\npreset = "ja-web"')
+    assert "not for image-text records" in message and "Known: caption-ja, cc12m, datacomp-basic, waon" in message
+    assert "boilerplate_share is a measure of documents" in refused(pairs + "[rules]\nboilerplate_share = { at_most = 0.1 }")
     assert "deduplicate.threshold: there is no such key" in refused(pairs + "[deduplicate]\nthreshold = 0.8")
     assert "did you mean 'shorter_side'?" in refused(pairs + "[shards]\nshorter_sid = 256")
     assert "images: there is no such key" in refused(MINIMAL + "[images]\nmax_pixels = 1")
@@ -203,7 +207,7 @@ def test_shipped_manifests_validate(path):
 @pytest.mark.parametrize("path", sorted((ROOT / "manifests" / "presets").glob("*.toml")), ids=lambda p: p.name)
 def test_shipped_presets_validate(path):
     rules = tomllib.loads(path.read_text("utf-8"))
-    wire = "cc100" if all(MEASURES[name].kind == "text" for name in rules) else "image-text"
+    wire = "cc100" if path.stem in presets(TextManifest) else "image-text"
     table = tomllib.loads(MINIMAL.replace("cc100", wire)) | {"rules": rules}
     jsonschema.validate(table, schema())
 

@@ -152,6 +152,8 @@ def _with_surroundings(file: InputFile, images: str | None) -> InputFile:
 
 def _folder(folder: Path) -> list[InputFile]:
     """What a folder as an input stands for: its tars, its tables of images, or the images in it."""
+    if (folder / "manifest.lock.toml").is_file() and (folder / "data").is_dir():
+        folder /= "data"  # a corpus that Seimai built: its shards, not its ledger
     files = regular_files(folder)
     for suffix in (".tar", ".parquet", ".arrow"):
         there = [path for path in files if path.suffix == suffix]
@@ -256,16 +258,24 @@ def _frames(file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFra
             yield _located(annotations[at : at + tables.BATCH], file, state, claims)
         return
     count, seen = 0, set[str]()
-    for table in tables.frames(path, state.damage is None):
+    for table in tables.frames(path, state.damage is None, state.columns):
         frame = tables.standard(table, count, seen)
         if not count and not {"blob", "url", "file"} & set(frame.columns):
             named = [name for name in table.columns if name != tables.PROBLEM]
             raise InputError(
                 "has no column that Seimai knows: neither images nor url or file_name. "
-                f"Its columns: {', '.join(map(repr, named[:20])) or 'none'}"
+                f"Its columns: {', '.join(map(repr, named[:20])) or 'none'}. Say which it is: --set source.columns.url=NAME "
+                "(or .image, .file_name)"
             )
         if not count and "caption" not in frame.columns:
-            _warn(state, [f"{file.url} has no column of captions: none is named caption, text or alt"])
+            columns = ", ".join(map(repr, [name for name in table.columns if name != tables.PROBLEM][:20]))
+            _warn(
+                state,
+                [
+                    f"{file.url} has no column of captions: none is named caption, text or alt, but {columns}. Say which it is: "
+                    "--set source.columns.caption=NAME"
+                ],
+            )
         count += len(frame)
         yield _located(frame, file, state, claims)
 

@@ -23,10 +23,10 @@ _WITH_URL: dict[str, type[pl.DataType]] = {"url": pl.String, **_FOUND}
 
 
 def regular_files(folder: Path) -> list[Path]:
-    """All regular files below a folder, in order of their relative path. Symbolic links are not followed."""
+    """All regular files below a folder, in order of their relative path. Symbolic links are not followed, nor hidden folders."""
     found = []
     for here, folders, names in os.walk(folder):
-        folders.sort()
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [Path(here, name) for name in sorted(names)]
     return [path for path in found if path.is_file() and not path.is_symlink()]
 
@@ -50,6 +50,7 @@ class Pictures:
             if rows.is_image_name(path.name):
                 images.setdefault(path.parent, []).append(path)
         tables = {path for path in files if path.suffix == ".parquet"}
+        known = {path for path in files if path.suffix == ".json"}
         pieces = []
         in_shards: set[Path] = set()
         for path in files:
@@ -67,6 +68,7 @@ class Pictures:
         for parent, of_folder in images.items():
             if parent not in in_shards:
                 self.by_path |= {str(path.relative_to(self.folder)): (path, path.stat().st_size) for path in of_folder}
+                pieces += self._beside_metadata(of_folder, known)
         names: dict[str, tuple[Path, int] | None] = {}
         for path, size in self.by_path.values():
             names[path.name] = None if path.name in names else (path, size)  # two of a name: neither is meant
@@ -128,6 +130,15 @@ class Pictures:
                 schema=_WITH_URL,
             )
         ]
+
+    def _beside_metadata(self, images: list[Path], known: set[Path]) -> list[pl.DataFrame]:
+        """Loose images with a KEY.json each that has the URL, as img2dataset's format `files` leaves them."""
+        found = []
+        for image in images:
+            beside = image.with_suffix(".json")
+            if beside in known and beside.stat().st_size <= rows.LONGEST_CAPTION and (url := _url(beside.read_bytes())):
+                found.append((url, str(image), 0, image.stat().st_size, None, image.name))
+        return [pl.DataFrame(found, schema=_WITH_URL, orient="row")] if found else []
 
     def locate(self, frame: pl.DataFrame, claims: dict[str, str]) -> pl.DataFrame:
         """`frame` (with `url`, `file` or both) with the columns that say where its images are.

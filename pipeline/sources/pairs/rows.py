@@ -41,7 +41,7 @@ SCORES = ("similarity", "punsafe", "pwatermark", "aesthetic")
 # Names in the wild, best first, case aside: LAION-5B and its re-uploads, COYO, DataComp, CC12M, WAON, img2dataset, `datasets`.
 SYNONYMS = {
     "url": ("url", "image_url", "img_url", "image_link", "uri", "link"),
-    "caption": ("caption", "text", "txt", "alt_text", "alt", "transcription", "description", "title"),
+    "caption": ("caption", "text", "txt", "alt_text", "alt", "transcription", "description", "title", "captions"),
     "license": ("license", "licence"),
     "similarity": (
         "similarity", "clip_similarity", "clip_l14_similarity_score", "clip_similarity_vitl14",

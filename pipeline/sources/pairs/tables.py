@@ -55,8 +55,10 @@ def image_column(schema: Mapping[str, pl.DataType]) -> str | None:
     return next(iter(named or structs or binaries), None)
 
 
-def frames(path: Path, whole: bool = True) -> Iterator[pl.DataFrame]:
+def frames(path: Path, whole: bool = True, columns: Mapping[str, str] | None = None) -> Iterator[pl.DataFrame]:
     """The table in a file, in frames with its own column names; where it has no header they are `url` or `file`, and `caption`.
+
+    `columns` says what it calls some of the standard ones, which are renamed. A row with a list of captions becomes a row for each.
 
     A line that is not what the others are has its reason in the column `PROBLEM`, and so has the last line of text that is not
     `whole` where it has no end. Raises InputError where no column holds URLs or file names, or where the file is not what its
@@ -64,12 +66,35 @@ def frames(path: Path, whole: bool = True) -> Iterator[pl.DataFrame]:
     """
     with open(path, "rb") as file:
         head = file.read(8)
+    theirs = {value: name for name, value in (columns or {}).items()}
     if is_parquet(head):
-        yield from _parquet(path)
+        found = _parquet(path)
     elif is_arrow(head):
-        yield from _arrow(path, head)
+        found = _arrow(path, head)
     else:
-        yield from _text(path, whole)
+        found = _text(path, whole, set(theirs))
+    for frame in found:
+        yield _one_caption_a_row(_called(frame, theirs) if theirs else frame)
+
+
+def _called(frame: pl.DataFrame, theirs: Mapping[str, str]) -> pl.DataFrame:
+    """`frame` with its columns under the standard names that the manifest gives them. Raises InputError where one is not there."""
+    if missing := [name for name in theirs if name not in frame.columns]:
+        raise InputError(
+            f"has no column {missing[0]!r}, which source.columns names. Its columns: {', '.join(frame.columns[:20])}"
+        )
+    taken = [name for name in theirs.values() if name in frame.columns and name not in theirs]
+    return frame.drop(taken).rename(dict(theirs))
+
+
+def _one_caption_a_row(frame: pl.DataFrame) -> pl.DataFrame:
+    column = rows.matched(frame.columns).get("caption")
+    if frame.schema.get("captions") == pl.List(pl.String):  # all of them, of which a column beside may have the first
+        frame = frame if column in (None, "captions") else frame.drop(column or "")
+        column = "captions"
+    if column is None or frame.schema[column] != pl.List(pl.String):
+        return frame
+    return frame.explode(column)  # a row without a caption stays one
 
 
 def _parquet(path: Path) -> Iterator[pl.DataFrame]:
@@ -121,7 +146,7 @@ def first_line(path: Path) -> bytes:
     return line
 
 
-def _text(path: Path, whole: bool) -> Iterator[pl.DataFrame]:
+def _text(path: Path, whole: bool, known: set[str]) -> Iterator[pl.DataFrame]:
     first = first_line(path)
     if b"\0" in first:
         raise InputError("is neither a table nor an archive of images: its first line is binary")
@@ -130,11 +155,11 @@ def _text(path: Path, whole: bool) -> Iterator[pl.DataFrame]:
     titled = False
     if head.lstrip().startswith("{"):
         reader: Any = _json
-    elif "\t" not in head and "," in head and {"url", "caption", "file"} & set(rows.matched(_cells(head, ","))):
+    elif "\t" not in head and "," in head and _is_header(_cells(head, ","), {"url", "caption", "file"}, known):
         yield from _csv(path, whole)
         return
     else:
-        columns, titled = _columns(path, head)
+        columns, titled = _columns(path, head, known)
 
         def reader(lines: pl.Series) -> pl.DataFrame:
             return _tab_separated(lines, columns)
@@ -172,10 +197,14 @@ def _cells(line: str, separator: str) -> list[str]:
     return [cell.strip().strip('"') for cell in line.split(separator)]
 
 
-def _columns(path: Path, head: str) -> tuple[list[str], bool]:
+def _is_header(cells: list[str], standard: set[str], known: set[str]) -> bool:
+    return bool(standard & set(rows.matched(cells)) or known & set(cells))
+
+
+def _columns(path: Path, head: str, known: set[str]) -> tuple[list[str], bool]:
     """Names of the columns of tab-separated lines, and whether a header tells them. Where there is none, what they hold does."""
     cells = _cells(head, "\t")
-    if {"url", "file"} & set(rows.matched(cells)) and not any(cell.startswith("http") for cell in cells):
+    if _is_header(cells, {"url", "file"}, known) and not any(cell.startswith("http") for cell in cells):
         return _distinct_names(cells), True
     with open(path, "rb") as file:
         lines = [file.readline(1 << 20).removeprefix(_BOM).decode("utf-8", "replace").rstrip("\r\n") for _ in range(_LOOK)]
@@ -265,7 +294,13 @@ def _json(lines: pl.Series) -> pl.DataFrame:
             value = json.loads(line)
         except (ValueError, RecursionError):
             value = None
-        found.append(rows.scalars(value) if isinstance(value, dict) else {PROBLEM: "the line is not a JSON object"})
+        if not isinstance(value, dict):
+            found.append({PROBLEM: "the line is not a JSON object"})
+            continue
+        caption = rows.matched([*value]).get("caption", "")
+        texts = value.get(caption)
+        several = [text for text in texts if isinstance(text, str)] if isinstance(texts, list) else []
+        found += [rows.scalars(value | {caption: text}) for text in several] or [rows.scalars(value)]
     names = list(dict.fromkeys([PROBLEM, *(name for row in found for name in row)]))
     return pl.DataFrame({name: [row.get(name) for row in found] for name in names}, schema=dict.fromkeys(names, pl.String))
 

@@ -641,6 +641,19 @@ def test_img2dataset_s_files_as_images(tmp_path):
     assert "HTTP Error 404" in all_rows[1]["problem"] and "has none for this row" in all_rows[3]["problem"]
 
 
+def test_img2dataset_s_files_without_their_sidecars(tmp_path):
+    folder = tmp_path / "images" / "00000"
+    folder.mkdir(parents=True)
+    for key in ("000", "002"):
+        (folder / f"{key}.jpg").write_bytes(picture(key))
+        (folder / f"{key}.json").write_text(json.dumps({"key": key, "url": URL.format(key)}))
+    (folder / "003.jpg").write_bytes(picture("003"))
+    (folder / "003.json").write_text("[]")
+    (tmp_path / "list.tsv").write_bytes(lines([URL.format(f"00{i}") for i in range(4)], "abcd"))
+    _, all_rows, _ = found(tmp_path / "list.tsv", tmp_path / "images")
+    assert [row["image"] for row in all_rows] == [picture("000"), None, picture("002"), None]
+
+
 def test_img2dataset_s_parquet_mode_is_no_folder_of_images(tmp_path):
     (tmp_path / "images").mkdir()
     frame = {"url": ["https://a"], "key": ["0"], "status": ["success"], "jpg": [b"x"]}
