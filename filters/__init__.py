@@ -9,6 +9,7 @@
 from filters import caption as caption
 from filters import image as image
 from filters import japanese as japanese
+from filters import transcript as transcript
 from filters.registry import MEASURES, Measure, compute, measure, measure_frame
 from filters.text import normalise
 

@@ -20,11 +20,11 @@ from typing import Literal, overload
 import numpy as np
 import polars as pl
 
-from filters import caption_language, caption_tokens, characters, language, phrases, repetition
+from filters import caption_language, caption_tokens, characters, language, loops, phrases, repetition
 from filters.kernels import buffers, to_arrow
 
 Counters = dict[str, np.ndarray]
-Kind = Literal["text", "document", "caption", "image"]
+Kind = Literal["text", "document", "caption", "transcript", "audio", "image"]
 Function = Callable[[], pl.Expr]
 
 
@@ -32,8 +32,8 @@ Function = Callable[[], pl.Expr]
 class Measure:
     """A named column of numbers (or of words, as `language`).
 
-    `kind` says what it is computed from: any "text" (documents and captions), a "document" (and how it was cleaned), a "caption" (a
-    short text), or an "image".
+    `kind` says what it is computed from: any "text" (documents and captions), a "document" (and how it was cleaned), a "caption"
+    or a "transcript" (short texts), an "image" or "audio".
     """
 
     name: str
@@ -92,6 +92,8 @@ def _counters(data: np.ndarray, offsets: np.ndarray, wanted: set[str]) -> Counte
         found |= caption_language.count(data, offsets)
     if wanted & set(caption_tokens.COUNTERS):
         found |= caption_tokens.count(data, offsets, wanted)
+    if wanted & set(loops.COUNTERS):
+        found |= loops.count(data, offsets)
     return found
 
 

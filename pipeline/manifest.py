@@ -107,14 +107,22 @@ class Bound(_Table):
     at_most: float | None = None
     any_of: list[str] | None = None
     none_of: list[str] | None = None
+    iqr: float | None = Field(
+        None,
+        gt=0,
+        description="bounds fitted to the corpus: quartiles of the values' logarithms, and so many interquartile ranges beyond",
+    )
+    by: Literal["corpus", "programme", "speaker"] = Field(
+        "corpus", description="what the bounds of iqr are fitted to, each on its own"
+    )
     missing: Literal["drop", "keep"] = Field("drop", description="what becomes of a record without a value, as of a score")
     source: str | None = Field(None, description="where the bound comes from")
     reason: str | None = Field(None, description="what it is for")
 
     @model_validator(mode="after")
     def _some(self) -> Bound:
-        if all(x is None for x in (self.at_least, self.at_most, self.any_of, self.none_of)):
-            raise ValueError("a rule needs a bound: at_least, at_most, any_of or none_of")
+        if all(x is None for x in (self.at_least, self.at_most, self.any_of, self.none_of, self.iqr)):
+            raise ValueError("a rule needs a bound: at_least, at_most, any_of, none_of or iqr")
         if self.any_of == []:
             raise ValueError("any_of = []: nothing could be kept")
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
@@ -434,10 +442,10 @@ def load(reference: str, overrides: Iterable[str] = ()) -> Manifest:
     elif manifest.source.columns:
         raise UsageError(f"{where}: source.columns: source.format = {manifest.source.format!r} has no columns to be named")
     for name, bound in manifest.rules.items():
-        numeric = bound.at_least is not None or bound.at_most is not None
+        numeric = bound.at_least is not None or bound.at_most is not None or bound.iqr is not None
         worded = bound.any_of is not None or bound.none_of is not None
         if numeric == MEASURES[name].words or worded != MEASURES[name].words:
-            want = "any_of or none_of" if MEASURES[name].words else "at_least or at_most"
+            want = "any_of or none_of" if MEASURES[name].words else "at_least, at_most or iqr"
             raise UsageError(f"{where}: rules.{name}: this measure takes {want}")
     return manifest
 

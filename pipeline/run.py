@@ -20,6 +20,7 @@ from pipeline.sources import CutState, Partition, source
 from pipeline.sources.stream import InputFile
 from pipeline.steps.decide import decide
 from pipeline.steps.deduplicate import Layout
+from pipeline.steps.fit import fit, fitted
 from pipeline.steps.measure import Part, measure, warm
 from pipeline.steps.write import finish, groups, write
 
@@ -198,6 +199,11 @@ class Build:
         plan = self.plan
         tasks: list[Task] = [(decide, (self.manifest, plan.folder("measure"), i, plan.folder("decide"))) for i in range(count)]
         step = self.engine.step("decide", total=max(count, 1))
+        if fitted(self.manifest.rules):
+            (plan.folder("decide")).mkdir(parents=True, exist_ok=True)
+            fitting: Task = (fit, (self.manifest, plan.folder("measure"), count, plan.folder("decide")))
+            for _ in self.engine.run("fitting", [fitting]):
+                pass
         results: list[Any] = [None] * count
         for number, result in self.engine.run("deciding", tasks):
             results[number] = result

@@ -65,11 +65,11 @@ def verified_pairs(starts, members, sketches, priority, exact, key_length, accep
 
 
 @jit
-def verified_groups(starts, members, alone, left, right, thumbnails, accept):
-    """Pairs of alike images within the groups `alone`, and between groups `left[k]` and `right[k]`.
+def verified_groups(starts, members, alone, left, right, sketches, accept, kind):
+    """Pairs of alike records within the groups `alone`, and between groups `left[k]` and `right[k]`.
 
-    Images of group g are `members[starts[g]:starts[g + 1]]`, rows of `thumbnails`, best priority first. Within a group every image is
-    compared with at most `LEADERS` that are unlike one another; between groups the first `ACROSS` of each are.
+    Records of group g are `members[starts[g]:starts[g + 1]]`, rows of `sketches` (of that `kind`), best priority first. Within a
+    group every record is compared with at most `LEADERS` that are unlike one another; between groups the first `ACROSS` of each are.
     """
     capacity = 1024
     first, second = np.empty(capacity, np.int64), np.empty(capacity, np.int64)
@@ -81,7 +81,7 @@ def verified_groups(starts, members, alone, left, right, thumbnails, accept):
             d = members[m]
             unlike = True
             for k in range(leading):
-                if similarity(THUMBNAILS, thumbnails, leaders[k], d) >= accept:
+                if similarity(kind, sketches, leaders[k], d) >= accept:
                     if count == capacity:
                         capacity *= 2
                         first, second = np.concatenate((first, first)), np.concatenate((second, second))
@@ -97,7 +97,7 @@ def verified_groups(starts, members, alone, left, right, thumbnails, accept):
             for n in range(starts[right[k]], min(starts[right[k] + 1], starts[right[k]] + ACROSS)):
                 if members[m] == members[n]:
                     continue
-                if similarity(THUMBNAILS, thumbnails, members[m], members[n]) >= accept:
+                if similarity(kind, sketches, members[m], members[n]) >= accept:
                     if count == capacity:
                         capacity *= 2
                         first, second = np.concatenate((first, first)), np.concatenate((second, second))

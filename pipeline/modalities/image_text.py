@@ -22,6 +22,7 @@ from pipeline.dedup.images import late, near, rounds
 from pipeline.ledger import EXCERPT
 from pipeline.manifest import ImageTextManifest
 from pipeline.modalities import Measured, Words
+from pipeline.shards import hashes as hashed
 from pipeline.sources import Partition, source
 from pipeline.sources.pairs import Pairs
 from pipeline.sources.pairs.rows import SCORES, renamed, scalars
@@ -206,8 +207,9 @@ def measured(manifest: ImageTextManifest, partition: Partition, part: Part) -> M
             "exact": hashes,
             "key_length": sizes.astype(np.int32),
             "flat": found.flat,
-            "area": found.counters["image_width"] * found.counters["image_height"],
+            "size": found.counters["image_width"] * found.counters["image_height"],
             "score": _score(frame),
+            "key": hashed(*buffers(captions)),
             "reencode": found.needs_reencoding,
             "url": frame["url"].to_arrow(),
             "license": frame["license"].to_arrow(),

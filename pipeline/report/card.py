@@ -141,7 +141,9 @@ def _rule(manifest: Any, rule: str) -> tuple[str, str]:
     """The bound of a rule in words, and what it measures."""
     if rule not in manifest.rules:
         return f"at_most {getattr(manifest.deduplicate, rule)}", f"`deduplicate.{rule}` of the manifest."
-    bound = manifest.rules[rule].model_dump(exclude_none=True, exclude={"source", "reason", "missing"})
+    bound = manifest.rules[rule].model_dump(exclude_none=True, exclude={"source", "reason", "missing", "by"})
+    if (beyond := bound.pop("iqr", None)) is not None:
+        bound[f"fitted per {manifest.rules[rule].by}, interquartile ranges"] = beyond
     words = ", ".join(
         f"{key} {value:g}" if isinstance(value, float) else f"{key} {', '.join(value)}" for key, value in bound.items()
     )

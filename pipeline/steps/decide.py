@@ -10,6 +10,7 @@ import polars as pl
 
 from pipeline.files import atomic, read_json, write_json
 from pipeline.manifest import Bound, Manifest
+from pipeline.steps.fit import bands_file, fitted, with_bands
 from pipeline.steps.measure import Part
 
 VERSION = 2
@@ -21,11 +22,17 @@ def broken(name: str, bound: Bound) -> tuple[pl.Expr, pl.Expr]:
     """
     value = pl.col(f"m:{name}")
     missing = value.cast(pl.Float64, strict=False).is_nan()  # NaN is above every bound to polars
-    checks: list[tuple[pl.Expr, str]] = []
+    checks: list[tuple[pl.Expr, str | pl.Expr]] = []
     if bound.at_least is not None:
         checks.append((~(value >= bound.at_least) | missing, f">= {bound.at_least:g}"))
     if bound.at_most is not None:
         checks.append((~(value <= bound.at_most) | missing, f"<= {bound.at_most:g}"))
+    if bound.iqr is not None:
+        low, high = pl.col(f"low:{name}"), pl.col(f"high:{name}")
+        shown = (pl.format(f"{sign} {{}}", side.round_sig_figs(4)) for sign, side in ((">=", low), ("<=", high)))
+        # Without a single value to fit to there is no band.
+        for check, words in zip((value < low, value > high), shown, strict=True):
+            checks.append((check.fill_null(value.is_null() & low.is_not_null()) | missing, words))
     if bound.any_of is not None:
         checks.append((~value.is_in(bound.any_of), f"one of {', '.join(bound.any_of)}"))
     if bound.none_of is not None:
@@ -33,7 +40,9 @@ def broken(name: str, bound: Bound) -> tuple[pl.Expr, pl.Expr]:
     if bound.missing == "keep":
         checks = [(check & ~missing.fill_null(False) & value.is_not_null(), text) for check, text in checks]
     wrong = pl.any_horizontal(check.fill_null(True) for check, _ in checks)
-    words = pl.coalesce(pl.when(check.fill_null(True)).then(pl.lit(text)) for check, text in checks)
+    words = pl.coalesce(
+        pl.when(check.fill_null(True)).then(text if isinstance(text, pl.Expr) else pl.lit(text)) for check, text in checks
+    )
     return wrong, words
 
 
@@ -77,8 +86,12 @@ def decide(manifest: Manifest, measured: Path, index: int, folder: Path) -> dict
     if (known := read_json(done)) is not None:
         return known
     began = time.perf_counter()
-    columns = ["unreadable", "amount", "payload", *(f"m:{name}" for name in manifest.rules)]
+    bands = fitted(manifest.rules)
+    groups = {bound.by for bound in bands.values()} - {"corpus"}
+    columns = ["unreadable", "amount", "payload", *sorted(groups), *(f"m:{name}" for name in manifest.rules)]
     frame = pl.read_parquet(Part(measured, index).table, columns=columns)
+    if bands:
+        frame = with_bands(frame, bands, pl.read_parquet(bands_file(folder)))
     verdicts = decide_frame(frame, manifest.rules)
     with atomic(out) as temporary:
         verdicts.write_parquet(temporary, compression="zstd", compression_level=1)

@@ -78,7 +78,7 @@ def test_unknown_manifests(reference, words):
         ("[rules]\nchars = { }", ["rules.chars", "needs a bound"]),
         ("[rules]\nchars = 100", ["rules.chars = 100", "expected bounds"]),
         ('[rules]\nchars = { at_least = "many" }', ["rules.chars.at_least", "'many'", "number"]),
-        ('[rules]\nchars = { any_of = ["ja"] }', ["rules.chars", "takes at_least or at_most"]),
+        ('[rules]\nchars = { any_of = ["ja"] }', ["rules.chars", "takes at_least, at_most or iqr"]),
         ("[rules]\nlanguage = { at_least = 1 }", ["rules.language", "takes any_of or none_of"]),
         ("[deduplicate]\nthreshold = 1.5", ["deduplicate.threshold", "less than or equal to 1", "1.5"]),
         ("[deduplicate]\nbands = 20", ["deduplicate", "go together"]),

@@ -1,0 +1,67 @@
+"""Numbers as they are read: Arabic digits and positional Han numerals to 千六百, 一・五 to 一点五, and what stands behind them."""
+
+from __future__ import annotations
+
+import re
+
+import polars as pl
+
+_DIGITS = "〇一二三四五六七八九"
+_ONE_BY_ONE = {ord(str(value)): name for value, name in enumerate("ゼロ 一 二 三 四 五 六 七 八 九".split())}
+_POSITIONAL = re.compile(r"[一二三四五六七八九][〇一二三四五六七八九]+|〇[〇一二三四五六七八九]+")
+_LARGE = ((10**12, "兆"), (10**8, "億"), (10**4, "万"), (1, ""))
+_SMALL = ((1000, "千"), (100, "百"), (10, "十"), (1, ""))
+# Units that stand for words after a number.
+UNITS = {
+    "mm": "ミリ", "cm": "センチ", "m": "メートル", "km": "キロ", "mg": "ミリグラム", "g": "グラム", "kg": "キロ", "ml": "ミリリットル",
+    "l": "リットル", "%": "パーセント", "℃": "度", "°C": "度", "w": "ワット", "kw": "キロワット", "hz": "ヘルツ", "khz": "キロヘルツ",
+    "mb": "メガバイト", "gb": "ギガバイト",
+}  # fmt: skip
+_UNIT = "|".join(sorted(map(re.escape, UNITS), key=len, reverse=True))
+_NUMBER = re.compile(rf"(?P<whole>\d+(?:,\d{{3}})*)(?:\.(?P<part>\d+))?(?:\s?(?P<unit>{_UNIT})(?![A-Za-z]))?", re.IGNORECASE)
+LONGEST = 16  # digits; a longer row of them is a telephone number or the like, and is read one by one
+
+
+def numeral(digits: str) -> str:
+    """Han numeral for decimal digits: `1600` becomes 千六百. With a leading zero, or more than 16 digits, one by one."""
+    if len(digits) > LONGEST or (len(digits) > 1 and digits[0] == "0"):
+        return digits.translate(_ONE_BY_ONE)
+    left = int(digits)
+    if not left:
+        return "ゼロ"
+    found = []
+    for large, name in _LARGE:
+        of_four, left = divmod(left, large)
+        for small, mark in _SMALL if of_four else ():
+            digit, of_four = divmod(of_four, small)
+            if digit:
+                # 百 and 十 need no 一 before them, nor does 千 where nothing larger stands behind it: 一千万 has it.
+                bare = digit == 1 and small > 1 and (small < 1000 or not name)
+                found.append(("" if bare else _DIGITS[digit]) + mark)
+        found.append(name if large <= int(digits) and int(digits) // large % 10**4 else "")
+    return "".join(found)
+
+
+def _read(match: re.Match[str]) -> str:
+    part = match["part"]
+    point = f"点{part.translate(_ONE_BY_ONE)}" if part else ""
+    return numeral(match["whole"].replace(",", "")) + point + UNITS.get((match["unit"] or "").lower(), "")
+
+
+def _positional(match: re.Match[str]) -> str:
+    digits = "".join(str(_DIGITS.index(c)) for c in match[0])
+    return numeral(digits) if "0" in digits else match[0]
+
+
+def read_out(text: str) -> str:
+    """`text` with its numbers as they are read: 1,600倍 → 千六百倍, 170cm → 百七十センチ, 一七〇 → 百七十. Digits are ASCII."""
+    return _POSITIONAL.sub(_positional, _NUMBER.sub(_read, text))
+
+
+def read_out_all(texts: pl.Series) -> pl.Series:
+    """`read_out` of every text."""
+    with_numbers = texts.str.contains(r"[0-9〇]")
+    if not with_numbers.any():
+        return texts
+    done = pl.Series([read_out(text) for text in texts.filter(with_numbers)], dtype=pl.String)
+    return texts.scatter(with_numbers.arg_true(), done)

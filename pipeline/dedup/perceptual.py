@@ -1,0 +1,218 @@
+"""Duplicates by what content looks or sounds like: the same bytes, or perceptual hashes within a Hamming distance, verified.
+
+Rounds that images and recordings share: `facts` per partition; `index` over all of them, which also finds exact duplicates; `near_pairs`
+for a slice of the index at a time; `cluster`, as for text. `late` is what is told of single records afterwards: what is beyond a cap on
+records with one key, such as a caption. What is held in memory by `index` and the last is some tens of bytes per record that the
+rules kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from pipeline.dedup.clusters import verified_groups
+from pipeline.dedup.hamming import HammingIndex
+from pipeline.engine import Task
+from pipeline.files import atomic, read_json, write_json
+from pipeline.plan import Ids
+from pipeline.steps.decide import decided
+from pipeline.steps.deduplicate import FACTS, Layout, cluster, gather
+from pipeline.steps.measure import Part
+
+SLICE = 100_000  # hashes whose neighbours one task looks for
+
+
+def rounds(layout: Layout, ids: Ids, kind: int) -> Iterator[list[Task]]:
+    """The tasks that find clusters; `kind` says what the sketches are.
+
+    Tables of the measure step have `size` and `score`, by which `priorities` chooses survivors, `flat` (its hash says nothing) and
+    `key` (a hash of what a cap counts by, null: nothing); `hashes` is a matrix of one hash per view of a record.
+    """
+    yield [(facts, (layout, i)) for i in range(layout.parts)]
+    yield [(index, (layout,))]
+    slices = read_json(_index_done(layout))["slices"]
+    yield [(near_pairs, (layout, number, kind)) for number in range(slices)]
+    yield [(cluster, (layout, ids, slices + 1, kind))]
+
+
+def _kept(layout: Layout, index: int) -> Any:
+    return layout.folder / f"facts-kept-{index:05d}.npy"
+
+
+def _index_done(layout: Layout) -> Any:
+    return layout.folder / "index.json"
+
+
+def _late(layout: Layout, index: int) -> Any:
+    return layout.folder / f"late-{index:05d}.parquet"
+
+
+def priorities(size: np.ndarray, score: np.ndarray, first: int) -> np.ndarray:
+    """uint64[n]: the larger, the better a survivor: by size (in steps of 16), then score, then the earlier in the input.
+
+    `score` 0 to 1, `first` the number of the first record. No two records have the same.
+    """
+    order = np.uint64(0xFFFFFFFF) - np.arange(first, first + len(size), dtype=np.uint64)
+    steps = np.minimum(size // 16, (1 << 26) - 1).astype(np.uint64)
+    return (steps << np.uint64(38)) | (np.round(np.clip(score, 0, 1) * 63).astype(np.uint64) << np.uint64(32)) | order
+
+
+def facts(layout: Layout, index: int) -> dict[str, Any]:
+    """Write what one partition contributes."""
+    done = layout.folder / f"facts-{index:05d}.json"
+    if (known := read_json(done)) is not None:
+        return known
+    part = Part(layout.measured, index)
+    table = pl.read_parquet(part.table, columns=["exact", "key_length", "flat", "size", "score", "key"])
+    kept = pl.read_parquet(decided(layout.decided, index), columns=["verdict"])["verdict"] == "kept"
+    found = np.empty(len(table), FACTS)
+    found["priority"] = priorities(table["size"].to_numpy(), table["score"].to_numpy(), layout.bases[index])
+    found["exact"], found["key_length"] = table["exact"].to_numpy(), table["key_length"].to_numpy()
+    rows = np.flatnonzero(kept.to_numpy())
+    views = np.load(part.array("hashes"), mmap_mode="r")
+    # What a kept record contributes beyond FACTS.
+    kind = [
+        ("row", np.uint32),
+        ("hashes", np.uint64, (views.shape[1],)),
+        ("flat", np.bool_),
+        ("key", np.uint64),
+        ("keyed", np.bool_),
+    ]
+    here = np.empty(len(rows), np.dtype(kind))
+    here["row"], here["hashes"], here["flat"] = rows, views[rows], table["flat"].to_numpy()[rows]
+    keys = table["key"].gather(rows)
+    here["key"], here["keyed"] = keys.fill_null(0).to_numpy(), keys.is_not_null().to_numpy()
+    for path, values in ((layout.facts(index), found), (_kept(layout, index), here)):
+        with atomic(path) as temporary, open(temporary, "wb") as file:
+            np.save(file, values)
+    counts = {"kept": len(rows)}
+    write_json(done, counts)
+    return counts
+
+
+def all_kept(layout: Layout) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Numbers, FACTS and what else is known of all records that the rules kept."""
+    kept = [np.load(_kept(layout, i)) for i in range(layout.parts)]
+    numbers = [k["row"].astype(np.int64) + base for k, base in zip(kept, layout.bases[:-1], strict=True)]
+    whole = [np.load(layout.facts(i), mmap_mode="r")[k["row"]] for i, k in enumerate(kept)]
+    return np.concatenate(numbers), np.concatenate(whole), np.concatenate(kept)
+
+
+def index(layout: Layout) -> dict[str, Any]:
+    """Find exact duplicates, and index the hashes of one record of each."""
+    if (known := read_json(_index_done(layout))) is not None:
+        return known
+    numbers, found, kept = all_kept(layout)
+    order = np.lexsort((~found["priority"], found["key_length"], found["exact"]))
+    numbers, found, kept = numbers[order], found[order], kept[order]
+    same = (found["exact"][1:] == found["exact"][:-1]) & (found["key_length"][1:] == found["key_length"][:-1])
+    first = np.concatenate([[True], ~same])[: len(numbers)]
+    leader = numbers[np.maximum.accumulate(np.where(first, np.arange(len(numbers)), 0))] if len(numbers) else numbers
+    pairs = np.stack([leader[~first], numbers[~first]], axis=1)
+    with atomic(layout.pairs(0)) as temporary, open(temporary, "wb") as file:
+        np.save(file, pairs)
+    chosen = np.flatnonzero(first & ~kept["flat"])
+    # A record is a member of every hash that one of its views has; within a hash, the best records first.
+    views, members = kept["hashes"][chosen].ravel(), np.repeat(chosen, kept["hashes"].shape[1])
+    order = np.lexsort((~found["priority"][members], views))
+    views, members = views[order], members[order]
+    again = (views[1:] == views[:-1]) & (members[1:] == members[:-1])
+    alone = np.concatenate([[True], ~again])[: len(members)]
+    distinct, starts = np.unique(views[alone], return_index=True)
+    members = numbers[members[alone]]
+    for name, values in (("members", members), ("starts", np.append(starts, len(members)).astype(np.int64))):
+        with atomic(layout.folder / f"index-{name}.npy") as temporary, open(temporary, "wb") as file:
+            np.save(file, values)
+    HammingIndex.build(distinct, layout.settings.distance).save(layout.folder)
+    counts = {"slices": -(-len(distinct) // SLICE), "hashes": len(distinct)}
+    write_json(_index_done(layout), counts)
+    return counts
+
+
+def near_pairs(layout: Layout, number: int, kind: int) -> dict[str, Any]:
+    """Verified pairs among the candidates of one slice of the index, written as int64[pairs, 2] of record numbers."""
+    target = layout.pairs(number + 1)
+    done = target.with_suffix(".json")
+    if (known := read_json(done)) is not None:
+        return known
+    tables = HammingIndex.load(layout.folder)
+    members, starts = (np.load(layout.folder / f"index-{name}.npy", mmap_mode="r") for name in ("members", "starts"))
+    first, last = number * SLICE, min((number + 1) * SLICE, len(starts) - 1)
+    left, right, _ = tables.pairs(first, last, layout.settings.distance)
+    # Candidates are groups of records with one hash, and pairs of such groups.
+    groups = np.unique(np.concatenate([np.arange(first, last), left, right]))
+    sizes = starts[groups + 1] - starts[groups]
+    where = np.concatenate([[0], np.cumsum(sizes)])
+    records = members[np.repeat(starts[groups] - where[:-1], sizes) + np.arange(where[-1])]
+    nodes, rows = np.unique(records, return_inverse=True)
+    _, sketches = gather(layout, nodes)
+    a, b = verified_groups(
+        where, rows, np.searchsorted(groups, np.arange(first, last)), np.searchsorted(groups, left),
+        np.searchsorted(groups, right), sketches, layout.settings.accept, kind,
+    )  # fmt: skip
+    pairs = np.unique(np.stack([nodes[a], nodes[b]], axis=1), axis=0)
+    with atomic(target) as temporary, open(temporary, "wb") as file:
+        np.save(file, pairs)
+    counts = {"candidates": len(left), "pairs": len(pairs)}
+    write_json(done, counts)
+    return counts
+
+
+def left(layout: Layout) -> pl.DataFrame:
+    """Records that the rules kept and that are no duplicates, by number: `number`, `key` (a hash, null: none) and `priority`."""
+    numbers, found, kept = all_kept(layout)
+    stays = ~np.isin(numbers, clusters(layout).filter(pl.col("number") != pl.col("survivor"))["number"].to_numpy())
+    key = pl.Series("key", kept["key"][stays]).set(pl.Series(~kept["keyed"][stays]), None)
+    return pl.DataFrame({"number": numbers[stays], "key": key, "priority": found["priority"][stays]}).sort("number")
+
+
+def clusters(layout: Layout) -> pl.DataFrame:
+    """`number` and `survivor` of every record in a cluster, in order of number."""
+    return pl.concat(
+        pl.read_parquet(layout.clusters(i), columns=["row", "survivor"]).select(
+            "survivor", number=pl.col("row").cast(pl.Int64) + base
+        )
+        for i, base in enumerate(layout.bases[:-1])
+    )
+
+
+def cap(layout: Layout, frame: pl.DataFrame, rule: str, most: int | None, counted: str) -> dict[str, Any]:
+    """Of the records `left`, those beyond `most` with one key break `rule`; writes what `late` reads. Returns counts by rule.
+
+    `counted` becomes the column that says how many records have the key; further columns of `frame` go along.
+    """
+    frame = frame.with_columns(
+        pl.when(pl.col("key").is_not_null()).then(pl.len().over("key")).cast(pl.UInt32).alias(counted),
+        rank=pl.col("priority").rank("ordinal", descending=True).over("key"),
+    )
+    surplus = (pl.col("rank") > most) & pl.col("key").is_not_null() if most is not None else pl.lit(False)
+    frame = frame.with_columns(
+        rule=pl.when(surplus).then(pl.lit(rule)),
+        value=pl.when(surplus).then(pl.col(counted).cast(pl.String)),
+        bound=pl.when(surplus).then(pl.lit(f"<= {most}")),
+    )
+    dropped = [0, 0]
+    cuts = np.searchsorted(frame["number"].to_numpy(), layout.bases)
+    for i, base in enumerate(layout.bases[:-1]):
+        piece = frame[int(cuts[i]) : int(cuts[i + 1])].with_columns(row=(pl.col("number") - base).cast(pl.UInt32))
+        over = piece.filter(pl.col("rule").is_not_null())["row"]
+        amounts = pl.read_parquet(Part(layout.measured, i).table, columns=["amount"]).to_series()
+        dropped = [dropped[0] + len(over), dropped[1] + int(amounts.gather(over).sum())]
+        with atomic(_late(layout, i)) as temporary:
+            piece.select(
+                "row",
+                "rule",
+                "value",
+                "bound",
+                pl.exclude("row", "rule", "value", "bound", "number", "key", "priority", "rank"),
+            ).write_parquet(temporary)
+    return {rule: dropped} if dropped[0] else {}
+
+
+def late(layout: Layout, index: int) -> pl.DataFrame | None:
+    """What `cap` wrote of the records that are left (and no duplicates)."""
+    return pl.read_parquet(_late(layout, index))

@@ -1,0 +1,83 @@
+"""Between measuring and deciding: bounds that a rule has fitted to the corpus, per programme or speaker where it says so.
+
+A band is Tukey's (Exploratory Data Analysis, 1977): the quartiles, and k interquartile ranges beyond them; of logarithms, since the
+measures that it is for are ratios such as seconds per mora, too small as often as too large by the same factor. Emilia fits seconds
+per character so, per recording and with k = 1.5, not in logarithms (arXiv:2407.05361).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipeline.files import atomic, read_json, write_json
+from pipeline.manifest import Bound, Manifest
+from pipeline.steps.measure import Part
+
+LEAST = 30  # records with a value that a programme or speaker needs for a band of its own; others have the corpus's
+
+
+def fitted(rules: dict[str, Bound]) -> dict[str, Bound]:
+    """The rules whose bounds are fitted."""
+    return {name: bound for name, bound in rules.items() if bound.iqr is not None}
+
+
+def bands_file(folder: Path) -> Path:
+    """Parquet under the decisions' folder: `rule`, `group` (null: the corpus), `low`, `high`, `records`."""
+    return folder / "bands.parquet"
+
+
+def fit(manifest: Manifest, measured: Path, parts: int, folder: Path) -> dict[str, Any]:
+    """Write the bands of all fitted rules; what is unreadable, null, infinite or not above zero has no part in them."""
+    done = bands_file(folder).with_suffix(".json")
+    if (known := read_json(done)) is not None:
+        return known
+    found = []
+    for name, bound in fitted(manifest.rules).items():
+        value = pl.col(f"m:{name}")
+        rows = pl.scan_parquet([Part(measured, index).table for index in range(parts)]).filter(
+            pl.col("unreadable").is_null() & (value > 0) & value.is_finite()
+        )
+        for group in ("corpus",) if bound.by == "corpus" else ("corpus", bound.by):
+            of = pl.lit(None, pl.String) if group == "corpus" else pl.col(group)
+            found.append(_bands(rows.select(group=of, value=value.cast(pl.Float64).log()), name, bound, group != "corpus"))
+    table = pl.concat(found).sort("rule", "group", nulls_last=True)
+    with atomic(bands_file(folder)) as temporary:
+        table.write_parquet(temporary)
+    counts = {"bands": len(table)}
+    write_json(done, counts)
+    return counts
+
+
+def _bands(rows: pl.LazyFrame, name: str, bound: Bound, grouped: bool) -> pl.DataFrame:
+    if grouped:
+        rows = rows.filter(pl.col("group").is_not_null())
+    first, third = (pl.col("value").quantile(q, "linear") for q in (0.25, 0.75))
+    beyond = (third - first) * (bound.iqr or 0)
+    return (
+        rows.group_by("group")
+        .agg(low=(first - beyond).exp(), high=(third + beyond).exp(), records=pl.len())
+        .filter((pl.col("records") >= LEAST) | pl.lit(not grouped))
+        .select(pl.lit(name).alias("rule"), "group", "low", "high", pl.col("records").cast(pl.Int64))
+        .collect()
+    )
+
+
+def with_bands(frame: pl.DataFrame, rules: dict[str, Bound], bands: pl.DataFrame) -> pl.DataFrame:
+    """`frame` with `low:<rule>` and `high:<rule>` for every fitted rule; its columns `programme` and `speaker` say which band."""
+    for name, bound in fitted(rules).items():
+        of_rule = bands.filter(pl.col("rule") == name)
+        whole = of_rule.filter(pl.col("group").is_null())
+        low, high = (whole[side][0] if len(whole) else None for side in ("low", "high"))
+        columns: list[Any] = [pl.lit(low, pl.Float64).alias(f"low:{name}"), pl.lit(high, pl.Float64).alias(f"high:{name}")]
+        if bound.by != "corpus":
+            own = of_rule.filter(pl.col("group").is_not_null()).select("group", "low", "high")
+            near = frame.select(group=bound.by).join(own, on="group", how="left", maintain_order="left")
+            columns = [
+                pl.Series(f"{side}:{name}", near[side].fill_null(value) if value is not None else near[side])
+                for side, value in (("low", low), ("high", high))
+            ]
+        frame = frame.with_columns(columns)
+    return frame
