@@ -35,8 +35,8 @@ def numeral(digits: str) -> str:
         for small, mark in _SMALL if of_four else ():
             digit, of_four = divmod(of_four, small)
             if digit:
-                # 百 and 十 need no 一 before them, nor does 千 where nothing larger stands behind it: 一千万 has it.
-                bare = digit == 1 and small > 1 and (small < 1000 or not name)
+                # 百, 十 and 千 need no 一 before them; 一千万 has it, 千百万 not.
+                bare = digit == 1 and small > 1 and not (small == 1000 and name and not of_four)
                 found.append(("" if bare else _DIGITS[digit]) + mark)
         found.append(name if large <= int(digits) and int(digits) // large % 10**4 else "")
     return "".join(found)

@@ -56,7 +56,8 @@ def _sudachi() -> Callable[[str], str]:
         from sudachipy import SplitMode
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(f"readings by Sudachi need {error.name}: pip install 'seimai[sudachi]'") from None
-    tokenizer = Sudachi(dict="core").create()
+    made = Sudachi(dict="core")
+    tokenizer = made.tokenizer() if hasattr(made, "tokenizer") else made.create()  # the latter is deprecated
     particles = {"ハ": "ワ", "ヘ": "エ", "ヲ": "オ"}
 
     def parse(text: str) -> str:
