@@ -31,7 +31,8 @@ from pipeline.fetching import OUTCOME, Shard
 from pipeline.files import human, remove_temporaries
 from pipeline.sources import CutState
 from pipeline.sources.fetcher import Fetcher, Job
-from pipeline.sources.pairs import local, tables
+from pipeline.sources.held import local
+from pipeline.sources.pairs import tables
 from pipeline.sources.pairs.rows import matched
 from pipeline.sources.request import DISALLOWED, Answer, Settings, may_pass
 from pipeline.sources.stream import is_url, resolve

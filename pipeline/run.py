@@ -167,7 +167,7 @@ class Build:
             settings.max_document,
             start,
             left,
-            images=settings.images,
+            content=settings.images,
             columns=settings.columns,
         )
         for partition, body in source(settings.format).cut(file, number, len(self.partitions), state):

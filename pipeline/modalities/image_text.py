@@ -25,7 +25,8 @@ from pipeline.modalities import Measured, Words
 from pipeline.shards import hashes as hashed
 from pipeline.sources import Partition, source
 from pipeline.sources.pairs import Pairs
-from pipeline.sources.pairs.rows import SCORES, renamed, scalars
+from pipeline.sources.pairs.rows import SCORES, renamed
+from pipeline.sources.values import scalars
 from pipeline.steps.measure import Part
 
 __all__ = [
@@ -85,20 +86,8 @@ def _captions(pairs: Pairs) -> tuple[pl.DataFrame, int]:
 
     An archive's own caption and metadata come before those of a sidecar.
     """
-    frame = pairs.frame
-    places, texts, metas = frame["place"], frame["text_at"], frame["meta_at"]
-    captions, problems = frame["caption"].to_list(), frame["problem"].to_list()
-    differing = 0
-    for i in np.flatnonzero(texts.is_not_null().to_numpy()).tolist():
-        raw = pairs.at(places[i], texts[i], frame["text_size"][i])
-        try:
-            text = raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            text = raw.decode("utf-8", "replace")
-            problems[i] = f"caption: invalid UTF-8: byte 0x{raw[error.start]:02X} at {error.start} of {len(raw)}"
-        differing += captions[i] is not None and captions[i] != text
-        captions[i] = text
-    frame = frame.with_columns(pl.Series("caption", captions, pl.String), pl.Series("problem", problems, pl.String))
+    frame, differing = pairs.texts("caption")
+    places, metas = frame["place"], frame["meta_at"]
     inlined = frame["meta"] if "meta" in frame.columns else pl.Series([None] * len(frame), dtype=pl.Binary)
     wanted = (metas.is_not_null() | inlined.is_not_null()) & frame["url"].is_null()
     if not wanted.any():

@@ -23,8 +23,9 @@ from pipeline.sources.stream import InputFile, is_url, resolve
 class Partition:
     """A run of whole records of one input file.
 
-    `start`, `end`: byte offsets in the uncompressed stream or, for pairs, in the sequence of all images of the file. `flaw`: None, or
-    why its only document cannot be read (it is too large, or the input ends inside it); then only its first bytes are in the file.
+    `start`, `end`: byte offsets in the uncompressed stream or, where content stays in its place, in the sequence of all content of the
+    file. `flaw`: None, or why its only document cannot be read (it is too large, or the input ends inside it); then only its first bytes
+    are in the file.
     `records`: how many there are, where the source knows before reading.
     """
 
@@ -54,7 +55,7 @@ class Records:
 class Source(Protocol):
     """What a module named in `SOURCES` offers. It may have a function `inputs`, too, where files are not all that it reads.
 
-    What `read` returns is the modality's business: `Records` for text, `pipeline.sources.pairs.Pairs` for image-text pairs.
+    What `read` returns is the modality's business: `Records` for text, `a `pipeline.sources.held.Held` where content stays where it is.
     """
 
     @staticmethod
@@ -83,7 +84,7 @@ class CutState:
     warning: str | None = None  # set where the file does not look like the format
     consumed: int = 0  # bytes of the file as stored that were read so far, and
     reached: int = 0  # … bytes of the stream that they stand for
-    images: str | None = None  # folder of the images that a list names
+    content: str | None = None  # folder of the images or recordings that a list names
     columns: Mapping[str, str] = field(default_factory=dict)  # what a table calls its columns, by their standard names
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import polars as pl
 
 from pipeline.errors import InputError, UsageError
+from pipeline.sources.folders import is_utf8, regular_files
 from pipeline.sources.pairs import img2dataset, rows
-from pipeline.sources.pairs.tar import members
+from pipeline.sources.tar import members
+from pipeline.sources.values import printable
+from pipeline.sources.webdataset import mapped
 
 _FOUND: dict[str, type[pl.DataType]] = {
     "place": pl.String,
@@ -20,20 +22,6 @@ _FOUND: dict[str, type[pl.DataType]] = {
     "name": pl.String,
 }
 _WITH_URL: dict[str, type[pl.DataType]] = {"url": pl.String, **_FOUND}
-
-
-def regular_files(folder: Path) -> list[Path]:
-    """All regular files below a folder, in order of their relative path. Symbolic links are not followed, nor hidden folders."""
-    found = []
-    for here, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(here, name) for name in sorted(names)]
-    return [path for path in found if path.is_file() and not path.is_symlink()]
-
-
-def is_utf8(path: Path) -> bool:
-    """Whether a name can stand in a table; names from old archives may be in another encoding."""
-    return not any(0xD800 <= ord(c) <= 0xDFFF for c in str(path))
 
 
 class Pictures:
@@ -82,11 +70,11 @@ class Pictures:
         return self.by_url["at"].count() + len(self.by_path)
 
     def _tar(self, path: Path, tables: set[Path]) -> pl.DataFrame:
-        data = img2dataset.mapped(path)
+        data = mapped(path)
         found, damage = members(data)
         if damage:
             self.warnings.append(f"{path} {damage}")
-        tar = img2dataset.from_members(found, len(data))
+        tar = img2dataset.from_tar(found, len(data))
         beside = path.with_suffix(".parquet")
         sidecar = None
         try:
@@ -162,7 +150,7 @@ class Pictures:
                     "place": [p and str(p[0]) for p in there],
                     "at": [p and 0 for p in there],
                     "size": [p and p[1] for p in there],
-                    "name": [p and rows.printable(p[0].name) for p in there],
+                    "name": [p and printable(p[0].name) for p in there],
                 },
                 schema={k: v for k, v in _FOUND.items() if k != "problem"},
             )

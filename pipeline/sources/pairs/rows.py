@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import polars as pl
-import pyarrow as pa
 
 # The columns of a row. An image is `size` bytes at `at` of the file `place`, or else it is `blob`; a caption may stand at
 # `text_at` of the same place, a JSON object of metadata at `meta_at`. `problem` says why there is no image.
@@ -33,8 +32,6 @@ SCHEMA = pl.Schema(
         "blob": pl.Binary,
     }
 )
-# What reading a damaged Parquet or Arrow file raises: a page is an OSError, a column's name a ValueError, a nested one's a panic.
-DAMAGED = (pa.ArrowException, OSError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
 LONGEST_CAPTION = 10_000_000  # bytes; a longer one, or longer metadata, is not read
 SCORES = ("similarity", "punsafe", "pwatermark", "aesthetic")
 
@@ -97,62 +94,3 @@ def renamed(frame: pl.DataFrame, columns: dict[str, str] | None = None) -> pl.Da
             column = column.cast(pl.String, strict=False)
         chosen.append(column.alias(ours))
     return frame.select(chosen)
-
-
-def completed(frame: pl.DataFrame) -> pl.DataFrame:
-    """`frame` with every column of `SCHEMA`, in its order; others are left out."""
-    return frame.select(
-        (pl.col(name).cast(kind) if name in frame.columns else pl.lit(None, kind).alias(name)) for name, kind in SCHEMA.items()
-    )
-
-
-def printable(text: str) -> str:
-    """A name from outside as it may stand in an id: what is not printable becomes U+FFFD."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
-def all_printable(column: pl.Series) -> pl.Series:
-    """`printable` of every value."""
-    odd = column.str.contains(r"[^ -~]").fill_null(False)
-    if not odd.any():
-        return column
-    return column.scatter(odd.arg_true(), pl.Series([printable(text) for text in column.filter(odd)], dtype=pl.String))
-
-
-def distinct(locators: pl.Series, seen: set[str]) -> pl.Series:
-    """`locators` that are all different, and none in `seen`, which takes them up: the second of the same gets ~2."""
-    given = locators.to_list()
-    if len(set(given)) == len(given) and seen.isdisjoint(given):
-        seen.update(given)
-        return locators
-    found = []
-    for locator in given:
-        name, nth = locator, 1
-        while name in seen:
-            nth += 1
-            name = f"{locator}~{nth}"
-        seen.add(name)
-        found.append(name)
-    return pl.Series(locators.name, found, pl.String)
-
-
-def decoded(raw: bytes) -> tuple[str, str | None]:
-    """A caption, and what is wrong with it."""
-    try:
-        return raw.decode("utf-8"), None
-    except UnicodeDecodeError as error:
-        problem = f"caption: invalid UTF-8: byte 0x{raw[error.start]:02X} at {error.start} of {len(raw)}"
-        return raw.decode("utf-8", "replace"), problem
-
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-def scalars(value: object) -> dict[str, str]:
-    """The strings and numbers of a JSON object, as strings. Half a surrogate pair, which JSON can hold, becomes U+FFFD."""
-    found = value.items() if isinstance(value, dict) else ()
-    return {_whole(k): _whole(str(v)) for k, v in found if isinstance(v, str | int | float) and not isinstance(v, bool)}
-
-
-def _whole(text: str) -> str:
-    return text if text.isascii() else _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.errors import InputError, UsageError
+from pipeline.sources import columnar
+from pipeline.sources.columnar import PROBLEM, called, distinct_names
+from pipeline.sources.folders import is_utf8
 from pipeline.sources.pairs import img2dataset, rows
-from pipeline.sources.pairs.pictures import is_utf8
+from pipeline.sources.values import all_printable, decoded, distinct, printable, scalars
 
 BATCH = 20_000  # rows at a time
 _BATCH_WITH_IMAGES = 64
-PROBLEM = "seimai:problem"  # the column of `frames` that says what is wrong with a line
 _BLOCK = 16 << 20  # bytes of lines at a time
 _LONGEST = 64 << 20  # bytes of a line
 _LOOK = 1000  # lines that say which column is which
@@ -31,15 +31,6 @@ _BOM = b"\xef\xbb\xbf"
 _URL = r"(?i)^\s*https?://"
 _IMAGES = {"image", "img", "jpg", "jpeg", "png", "webp", "image_bytes", "bytes", "data", "content"}
 _UNFINISHED = "the input ends inside this line"
-
-
-def is_parquet(head: bytes) -> bool:
-    return head.startswith(b"PAR1")
-
-
-def is_arrow(head: bytes) -> bool:
-    """An Arrow stream or file, as `Dataset.save_to_disk` writes them."""
-    return head.startswith((b"ARROW1", b"\xff\xff\xff\xff"))
 
 
 def image_column(schema: Mapping[str, pl.DataType]) -> str | None:
@@ -67,24 +58,14 @@ def frames(path: Path, whole: bool = True, columns: Mapping[str, str] | None = N
     with open(path, "rb") as file:
         head = file.read(8)
     theirs = {value: name for name, value in (columns or {}).items()}
-    if is_parquet(head):
-        found = _parquet(path)
-    elif is_arrow(head):
-        found = _arrow(path, head)
+    if columnar.is_parquet(head):
+        found = columnar.parquet(path, BATCH, _BATCH_WITH_IMAGES)
+    elif columnar.is_arrow(head):
+        found = columnar.arrow(path, _BATCH_WITH_IMAGES)
     else:
         found = _text(path, whole, set(theirs))
     for frame in found:
-        yield _one_caption_a_row(_called(frame, theirs) if theirs else frame)
-
-
-def _called(frame: pl.DataFrame, theirs: Mapping[str, str]) -> pl.DataFrame:
-    """`frame` with its columns under the standard names that the manifest gives them. Raises InputError where one is not there."""
-    if missing := [name for name in theirs if name not in frame.columns]:
-        raise InputError(
-            f"has no column {missing[0]!r}, which source.columns names. Its columns: {', '.join(frame.columns[:20])}"
-        )
-    taken = [name for name in theirs.values() if name in frame.columns and name not in theirs]
-    return frame.drop(taken).rename(dict(theirs))
+        yield _one_caption_a_row(called(frame, theirs) if theirs else frame)
 
 
 def _one_caption_a_row(frame: pl.DataFrame) -> pl.DataFrame:
@@ -95,46 +76,6 @@ def _one_caption_a_row(frame: pl.DataFrame) -> pl.DataFrame:
     if column is None or frame.schema[column] != pl.List(pl.String):
         return frame
     return frame.explode(column)  # a row without a caption stays one
-
-
-def _parquet(path: Path) -> Iterator[pl.DataFrame]:
-    try:
-        file = pq.ParquetFile(path)
-        kinds = file.schema_arrow.types
-        size = _BATCH_WITH_IMAGES if any(map(pa.types.is_binary, kinds)) or any(map(pa.types.is_struct, kinds)) else BATCH
-        for group in range(file.num_row_groups):  # one at a time: a damaged one costs itself and what follows
-            for batch in file.iter_batches(size, row_groups=[group]):
-                yield _frame(batch)
-    except rows.DAMAGED as error:
-        raise InputError(f"is not a whole Parquet file ({error})") from None
-
-
-def _arrow(path: Path, head: bytes) -> Iterator[pl.DataFrame]:
-    try:
-        with pa.memory_map(str(path)) as mapped:
-            if head.startswith(b"ARROW1"):
-                reader = pa.ipc.open_file(mapped)
-                batches: Iterator[pa.RecordBatch] = (reader.get_batch(i) for i in range(reader.num_record_batches))
-            else:
-                batches = iter(pa.ipc.open_stream(mapped))
-            for batch in batches:
-                for at in range(0, len(batch), _BATCH_WITH_IMAGES):
-                    yield _frame(batch.slice(at, _BATCH_WITH_IMAGES))
-    except rows.DAMAGED as error:
-        raise InputError(f"is not a whole Arrow file ({error})") from None
-
-
-def _frame(batch: pa.RecordBatch) -> pl.DataFrame:
-    batch.validate(full=True)  # polars trusts offsets and UTF-8
-    names = batch.schema.names
-    if len(set(names)) < len(names):
-        batch = batch.rename_columns(_distinct_names(names))
-    return pl.DataFrame(pl.from_arrow(batch))
-
-
-def _distinct_names(names: list[str]) -> list[str]:
-    """Names of columns, the second of the same with its number."""
-    return rows.distinct(pl.Series(names, dtype=pl.String), {PROBLEM}).to_list()
 
 
 def first_line(path: Path) -> bytes:
@@ -205,7 +146,7 @@ def _columns(path: Path, head: str, known: set[str]) -> tuple[list[str], bool]:
     """Names of the columns of tab-separated lines, and whether a header tells them. Where there is none, what they hold does."""
     cells = _cells(head, "\t")
     if _is_header(cells, {"url", "file"}, known) and not any(cell.startswith("http") for cell in cells):
-        return _distinct_names(cells), True
+        return distinct_names(cells), True
     with open(path, "rb") as file:
         lines = [file.readline(1 << 20).removeprefix(_BOM).decode("utf-8", "replace").rstrip("\r\n") for _ in range(_LOOK)]
     table = [line.split("\t") for line in lines if line.strip()]
@@ -266,7 +207,7 @@ def _csv(path: Path, whole: bool) -> Iterator[pl.DataFrame]:
                 cells = None
             ended = cells is None
             if cells and not names:
-                names = _distinct_names([cell.strip() for cell in cells])
+                names = distinct_names([cell.strip() for cell in cells])
             elif cells:
                 count, width = len(cells), len(names)
                 fault = None if count == width else f"the row has {count} fields instead of {width}"
@@ -300,7 +241,7 @@ def _json(lines: pl.Series) -> pl.DataFrame:
         caption = rows.matched([*value]).get("caption", "")
         texts = value.get(caption)
         several = [text for text in texts if isinstance(text, str)] if isinstance(texts, list) else []
-        found += [rows.scalars(value | {caption: text}) for text in several] or [rows.scalars(value)]
+        found += [scalars(value | {caption: text}) for text in several] or [scalars(value)]
     names = list(dict.fromkeys([PROBLEM, *(name for row in found for name in row)]))
     return pl.DataFrame({name: [row.get(name) for row in found] for name in names}, schema=dict.fromkeys(names, pl.String))
 
@@ -328,8 +269,8 @@ def standard(table: pl.DataFrame, first: int, seen: set[str]) -> pl.DataFrame:
         frame = frame if "error_message" in frame.columns else frame.with_columns(error_message=pl.lit(None, pl.String))
         frame = frame.with_columns(problem=pl.coalesce("problem", img2dataset.failure()))
     if "key" in frame.columns:
-        frame = frame.with_columns(locator=rows.all_printable(frame.select(pl.coalesce("key", "locator")).to_series()))
-        frame = frame.with_columns(rows.distinct(frame["locator"], seen).alias("locator"))
+        frame = frame.with_columns(locator=all_printable(frame.select(pl.coalesce("key", "locator")).to_series()))
+        frame = frame.with_columns(distinct(frame["locator"], seen).alias("locator"))
     return frame
 
 
@@ -365,15 +306,15 @@ def coco(path: Path) -> pl.DataFrame:
                 "url": image.get("flickr_url") or image.get("coco_url"),
                 "license": licenses.get(image.get("license")),
             }
-            table.append(rows.scalars(row))
+            table.append(scalars(row))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
             f"is JSON, but not of COCO's form (images, annotations with image_id and caption): {error!r}"
         ) from None
     names = ("locator", "caption", "file", "url", "license")
     frame = pl.DataFrame({name: [row.get(name) for row in table] for name in names}, schema=dict.fromkeys(names, pl.String))
-    locators = rows.all_printable(frame["locator"].fill_null(""))
-    return frame.with_columns(rows.distinct(locators, set()).alias("locator"), problem=pl.lit(None, pl.String))
+    locators = all_printable(frame["locator"].fill_null(""))
+    return frame.with_columns(distinct(locators, set()).alias("locator"), problem=pl.lit(None, pl.String))
 
 
 def captions_beside(folder: Path, images: list[Path]) -> pl.DataFrame:
@@ -395,7 +336,7 @@ def captions_beside(folder: Path, images: list[Path]) -> pl.DataFrame:
     for image in images:
         key = str(image.relative_to(folder))
         beside = image.with_suffix(".txt")
-        row: dict[str, Any] = {"locator": rows.printable(key), "name": rows.printable(image.name)}
+        row: dict[str, Any] = {"locator": printable(key), "name": printable(image.name)}
         row |= {k: v for k, v in told.get(key, {}).items() if k in rows.SCHEMA}
         if is_utf8(image):
             row |= {"place": str(image), "at": 0, "size": image.stat().st_size}
@@ -403,13 +344,13 @@ def captions_beside(folder: Path, images: list[Path]) -> pl.DataFrame:
             row["problem"] = "the name of the file is not UTF-8: rename it"
         if row.get("caption") is None and beside.is_file() and not beside.is_symlink():
             if (size := beside.stat().st_size) <= rows.LONGEST_CAPTION:
-                row["caption"], problem = rows.decoded(beside.read_bytes().removeprefix(_BOM))
+                row["caption"], problem = decoded(beside.read_bytes().removeprefix(_BOM), "caption")
             else:
                 problem = f"caption of {size} bytes, over {rows.LONGEST_CAPTION}"
             row["problem"] = row.get("problem") or problem
         found.append(row)
     frame = pl.DataFrame(found, schema=rows.SCHEMA)
-    return frame.with_columns(rows.distinct(frame["locator"], set()).alias("locator"))
+    return frame.with_columns(distinct(frame["locator"], set()).alias("locator"))
 
 
 def needs_images(path: str) -> UsageError:

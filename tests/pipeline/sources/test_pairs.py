@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import InputError, UsageError
 from pipeline.modalities.image_text import _captions
-from pipeline.sources import CutState, pairs
+from pipeline.sources import CutState, held, pairs
 from pipeline.sources.pairs import pictures, rows, tables
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "image-text"
@@ -77,7 +77,7 @@ def sidecar(path, listing):
 def found(path, images=None, partition=32_000_000, max_document=64_000_000, first_index=0, number=2, **options):
     """Partitions, rows (with captions read and images as bytes) and state of one input."""
     file = path if isinstance(path, pairs.InputFile) else pairs.inputs([str(path)], images and str(images))[0]
-    state = CutState(partition, max_document, images=images and str(images), **options)
+    state = CutState(partition, max_document, content=images and str(images), **options)
     partitions, all_rows = [], []
     for made, body in pairs.cut(file, number, first_index, state):
         here = pairs.read(made, io.BytesIO(bytes(body)))
@@ -909,7 +909,7 @@ def test_rows_are_the_same_however_they_are_cut(forms, form, partition, many, ba
         path, images = forms[form]
         whole = brief(found(path, images)[1], "locator", "caption", "image", "problem")
         assert len(whole) == 60 - 7 * (form == "tar.gz")
-        patch.setattr(pairs, "MANY", many)
+        patch.setattr(held, "MANY", many)
         plain, _, _ = found(path, images, partition)
         patch.setattr(tables, "BATCH", batch)
         patch.setattr(tables, "_BATCH_WITH_IMAGES", batch)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.sources.pairs.tar import BLOCK, is_tar, members
+from pipeline.sources.tar import BLOCK, is_tar, members
 
 KINDS = {
     tarfile.REGTYPE: "file", tarfile.LNKTYPE: "hard link", tarfile.SYMTYPE: "symbolic link", tarfile.CHRTYPE: "device",
