@@ -28,7 +28,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from filters.kernels import jit
 
 MAX_PIXELS = 100_000_000
-# A progressive JPEG repeats the whole picture once per scan: real ones have about ten, a bomb has thousands.
+# Every scan of a JPEG goes over the whole picture: real ones have one to ten, a bomb has thousands.
 MAX_SCANS = 200
 # Pictures are measured at about this size: longer side at least LONG where the image has it, and less than twice that.
 LONG, SHORT = 128, 64
@@ -42,6 +42,9 @@ FORMATS: dict[str, type[ImageFile.ImageFile]] = {
     "TIFF": TiffImageFile,
     "AVIF": AvifImageFile,
 }
+# Longer sides cannot be written.
+LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}
+MOST_ENTRIES = 256  # of an EXIF directory; readers that follow all of a longer one take gigabytes
 ORIENTATION = 0x0112  # EXIF and TIFF tag
 TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -90,7 +93,7 @@ def sniff(head: bytes) -> str:
         return "BMP"
     if head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
         return "TIFF"
-    if head[4:8] == b"ftyp" and b"avi" in head[8:32]:
+    if head[4:8] == b"ftyp" and head[8:12] in (b"avif", b"avis", b"mif1", b"msf1") and b"avi" in head[8:32]:
         return "AVIF"
     raise Unreadable(_instead(head))
 
@@ -160,33 +163,50 @@ def _read(data, at, size, little):
 
 @jit
 def exif_orientation(data, start, end):
-    """Orientation, 1 to 8, in the EXIF block `data[start:end]`; 1 where there is none that makes sense.
+    """Orientation, 1 to 8, in the EXIF block `data[start:end]`; 0 where there is none that makes sense, -1 where readers may fail at it.
 
     Only the entries of the first directory are looked at, in place: no offset is followed but the one to that directory.
     """
     if end - start < 8:
-        return 1
+        return -1
     little = data[start] == 0x49
+    if _read(data, start, 4, False) != (0x49492A00 if little else 0x4D4D002A):
+        return -1
     directory = start + _read(data, start + 4, 4, little)
     if directory + 2 > end:
-        return 1
-    for k in range(_read(data, directory, 2, little)):
+        return -1
+    entries = _read(data, directory, 2, little)
+    if entries > MOST_ENTRIES:
+        return -1
+    for k in range(entries):
         entry = directory + 2 + 12 * k
         if entry + 12 > end:
-            return 1
+            return -1
         if _read(data, entry, 2, little) == ORIENTATION:
-            value = _read(data, entry + 8, 2, little)
-            return value if _read(data, entry + 2, 2, little) == 3 and 1 <= value <= 8 else 1
-    return 1
+            kind = _read(data, entry + 2, 2, little)
+            value = _read(data, entry + 8, 2 if kind == 3 else 4, little)
+            return value if 3 <= kind <= 4 and 1 <= value <= 8 else 0
+    return 0
+
+
+@jit
+def _names_orientation(data, start, end):
+    """Whether XMP in `data[start:end]` has the word."""
+    for at in range(start, end - 10):
+        if data[at] == 0x4F and _read(data, at, 7, False) == 0x4F7269656E7461:  # "Orienta"
+            return True
+    return False
 
 
 @jit
 def jpeg_header(data):
-    """`(width, height, components, orientation, progressive)` of a JPEG file; components is 0 where the header is unusual."""
+    """`(width, height, components, orientation)` of a JPEG file; components is 0 where it takes Pillow to say what the header means.
+
+    That is so, too, where Pillow's readers might fail at something which libjpeg passes over.
+    """
     width = height = components = np.int64(0)
-    orientation = 1
-    progressive = False
-    unusual = 0, 0, 0, 1, False
+    orientation = 0
+    unusual = 0, 0, 0, 0
     n, at = len(data), 2
     while at + 4 <= n:
         if data[at] != 0xFF:
@@ -202,7 +222,7 @@ def jpeg_header(data):
         if size < 2 or end > n:
             return unusual
         if marker == 0xDA:
-            return width, height, components, orientation, progressive
+            return width, height, components, orientation
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             if components or marker > 0xC2 or size < 8 or data[body] != 8:
                 return unusual
@@ -211,10 +231,16 @@ def jpeg_header(data):
                 _read(data, body + 3, 2, False),
                 np.int64(data[body + 5]),
             )
-            progressive = marker == 0xC2
-        # "Exif\0\0"; of several, the first counts.
-        elif marker == 0xE1 and orientation == 1 and size >= 16 and _read(data, body, 6, False) == 0x457869660000:
-            orientation = exif_orientation(data, body + 6, end)
+        elif marker == 0xE1 and size >= 8 and _read(data, body, 6, False) == 0x457869660000:  # "Exif\0\0"; the first counts
+            found = exif_orientation(data, body + 6, end)
+            if found < 0:
+                return unusual
+            orientation = orientation or found
+        elif marker == 0xE1 and _names_orientation(data, body, end):
+            return unusual
+        # JFIF, ICC profiles and Adobe's: too short for what Pillow reads of them.
+        elif (marker == 0xE0 or marker == 0xE2) and size < 16 or marker == 0xEE and size < 14:
+            return unusual
         at = end
     return unusual
 
@@ -233,12 +259,11 @@ def jpeg_scale(width: int, height: int, long: int = LONG, short: int = SHORT) ->
 
 def _open_jpeg(blob: Blob, max_pixels: int) -> Opened | None:
     """An ordinary JPEG, without building an `ImageFile`: half the time of a small image goes into that. None: not ordinary."""
-    width, height, components, orientation, progressive = jpeg_header(np.frombuffer(blob, np.uint8))
+    width, height, components, orientation = jpeg_header(np.frombuffer(blob, np.uint8))
     if components != 1 and components != 3:
         return None
     check_size(width, height, max_pixels)
-    if progressive:
-        _check_scans(blob)
+    _check_scans(blob)
     scale = jpeg_scale(width, height)
     size = (width + scale - 1) // scale, (height + scale - 1) // scale
     try:
@@ -259,18 +284,35 @@ def _image_file(blob: Blob, format: str, max_pixels: int) -> ImageFile.ImageFile
     # Not `Image.open`, which tries every format, and has a limit of its own on pixels that is global.
     file = FORMATS[format](BytesIO(blob))
     check_size(*file.size, max_pixels)
-    if file.info.get("progressive"):
+    if format == "JPEG":
         _check_scans(blob)
     return file
 
 
-def _orientation(file: ImageFile.ImageFile) -> int:
-    exif = file.info.get("exif")
-    # Pillow turns TIFF upright itself.
-    if not isinstance(exif, bytes) or isinstance(file, TiffImageFile):
-        return 1
-    exif = exif.removeprefix(b"Exif\0\0")
-    return int(exif_orientation(np.frombuffer(exif, np.uint8), 0, len(exif)))
+# As Pillow looks for it, in attributes and in elements.
+_XMP_ORIENTATION = re.compile(rb"tiff:Orientation(?:=\"|>)([0-9])")
+_RAW_PROFILE = "Raw profile type exif"  # a text chunk of PNG, in hexadecimal
+
+
+def _orientation(file: ImageFile.ImageFile) -> tuple[int, bool]:
+    """Orientation, 1 to 8, as readers see it: by EXIF, else by XMP; and whether readers may fail at the metadata."""
+    if isinstance(file, TiffImageFile):  # Pillow turns it upright itself
+        return 1, False
+    exif, broken, found = file.info.get("exif"), False, 0
+    if not isinstance(exif, bytes) and _RAW_PROFILE in file.info:
+        try:
+            exif, broken = bytes.fromhex("".join(file.info[_RAW_PROFILE].split("\n")[3:])), True
+        except (ValueError, TypeError, AttributeError):
+            return 1, True
+    if isinstance(exif, bytes):
+        exif = exif.removeprefix(b"Exif\0\0")
+        found = int(exif_orientation(np.frombuffer(exif, np.uint8), 0, len(exif)))
+        broken = broken or found < 0
+    if found <= 0:
+        xmp = file.info.get("XML:com.adobe.xmp") or file.info.get("xmp") or b""
+        match = _XMP_ORIENTATION.search(xmp.encode("utf-8", "replace") if isinstance(xmp, str) else xmp)
+        found = int(match[1]) if match else 1
+    return (found if 1 <= found <= 8 else 1), broken
 
 
 def _to_8_bits(im: Image.Image) -> Image.Image:
@@ -323,7 +365,7 @@ def _open_any(blob: Blob, max_pixels: int) -> Opened:
     with _naming(format):
         file = _image_file(blob, format, max_pixels)
         animated = format not in ("JPEG", "TIFF") and bool(getattr(file, "is_animated", False))
-        orientation = _orientation(file)
+        orientation, broken = _orientation(file)
         width, height = file.size
         file.draft(None, _draft_size(width, height))
         file.load()
@@ -335,7 +377,7 @@ def _open_any(blob: Blob, max_pixels: int) -> Opened:
         picture = picture.transpose(TRANSPOSE[orientation])
         if orientation > 4:
             width, height = height, width
-    return Opened(picture, width, height, format, animated, _is_unusual(file) or orientation > 1)
+    return Opened(picture, width, height, format, animated, _is_unusual(file) or orientation > 1 or broken)
 
 
 def _draft_size(width: int, height: int) -> tuple[int, int]:
@@ -375,19 +417,23 @@ def reencode(
 ) -> tuple[bytes, int, int]:
     """`(bytes, width, height)` of the image upright, in RGB of 8 bits, with a shorter side of at most `shorter_side`.
 
-    Resized once, by Lanczos' filter, and never enlarged. `format`: JPEG, PNG or WEBP; None keeps one of those three and makes
-    PNG of others. Metadata is left out. Same bytes for the same image and the same version of Pillow. Raises Unreadable.
+    Resized once, by Lanczos' filter, and never enlarged; made smaller where the format has no such sides. `format`: JPEG, PNG or
+    WEBP; None keeps one of those three and makes PNG of others. Metadata is left out. Same bytes for the same image and the same
+    version of Pillow. Raises Unreadable.
     """
     found = sniff(bytes(blob[:4096]))
     with _naming(found):
         file = _image_file(blob, found, max_pixels)
-        orientation = _orientation(file)
-        size = _target(file.size, shorter_side)
+        orientation, _ = _orientation(file)
+        format = format or (found if found in ("JPEG", "PNG", "WEBP") else "PNG")
+        size = _target(file.size, shorter_side, LONGEST_SIDE.get(format))
         # Twice as large as needed at the least, so that it is Lanczos that decides how the image looks.
         file.draft(None, (2 * size[0], 2 * size[1]))
         file.load()
         check_size(*file.size, max_pixels)
-        size = _target(file.size, shorter_side) if found == "TIFF" else size  # it may have been turned
+        size = (
+            _target(file.size, shorter_side, LONGEST_SIDE.get(format)) if found == "TIFF" else size
+        )  # it may have been turned
         picture = to_rgb(file)
         if picture.size != size:
             picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
@@ -395,13 +441,10 @@ def reencode(
         picture = picture.transpose(TRANSPOSE[orientation])
     picture.info = {}  # Pillow would write an ICC profile and comments from there
     out = BytesIO()
-    format = format or (found if found in ("JPEG", "PNG", "WEBP") else "PNG")
     picture.save(out, format, **({} if format == "PNG" else {"quality": quality}))
     return out.getvalue(), *picture.size
 
 
-def _target(size: tuple[int, int], shorter_side: int | None) -> tuple[int, int]:
-    shorter = min(size)
-    if not shorter_side or shorter <= shorter_side:
-        return size
-    return max(1, round(size[0] * shorter_side / shorter)), max(1, round(size[1] * shorter_side / shorter))
+def _target(size: tuple[int, int], shorter_side: int | None, longest: int | None) -> tuple[int, int]:
+    scale = min(1.0, (shorter_side or min(size)) / min(size), (longest or max(size)) / max(size))
+    return size if scale == 1 else (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))

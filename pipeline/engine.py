@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -216,6 +217,8 @@ def _explained(what: str, number: int, error: BaseException | None, work: Path) 
         return error
     if isinstance(error, OSError) and error.errno is not None:
         return explain_os_error(error, what)
+    if "No space left on device" in str(error):  # as polars has it, in an error of its own
+        return explain_os_error(OSError(errno.ENOSPC, "No space left on device"), what)
     if isinstance(error, KilledWorker):
         return BuildError(
             f"{what}: a worker died again and again on part {number}, most likely out of memory. "

@@ -24,7 +24,9 @@ from pydantic import (
 )
 
 from filters import MEASURES
+from filters.readings import Dictionary
 from filters.registry import Kind
+from filters.spoken import Treatment
 from pipeline.errors import UsageError
 from pipeline.sources import SOURCES
 
@@ -92,6 +94,14 @@ class CleanText(Clean):
 
     boilerplate: bool = Field(True, description="drop short lines that hold a phrase of the list boilerplate")
     boilerplate_line_chars: int = Field(60, ge=1, description="longest line, in characters, taken for boilerplate")
+
+
+class CleanTranscript(Clean):
+    """How transcripts are put as they are spoken."""
+
+    tags: Treatment = Field("remove", description="（笑） [拍手] ♪ ≫: kept, removed, or marked as [笑]")
+    speakers: Literal["keep", "remove"] = Field("remove", description="「田中：」 before what is said")
+    fillers: Treatment = Field("keep", description="えー あのー: kept, removed, or marked as (F えー)")
 
 
 class Measure(_Table):
@@ -182,6 +192,37 @@ class DeduplicateImages(_Table):
     same_caption: int | None = Field(100, ge=1, description="different images that may carry one and the same caption")
 
 
+class Recordings(_Table):
+    """How recordings are read."""
+
+    rate: int = Field(16_000, ge=4_000, le=48_000, description="samples per second that recordings are brought to, mono")
+    longest: float = Field(
+        14_400, gt=0, description="seconds; a longer recording is not decoded, the ledger has it as unreadable"
+    )
+    cut: float | None = Field(
+        None,
+        gt=1,
+        description="seconds: longer recordings are cut at silences into shard rows of at most so many, without their transcript",
+    )
+
+
+class Transcripts(_Table):
+    """How transcripts are read aloud."""
+
+    dictionary: Dictionary = Field("unidic", description="of readings: unidic (fugashi) or sudachi")
+
+
+class DeduplicateSpeech(_Table):
+    """Recordings with the same samples and recordings that sound alike; and sentences that a speaker reads again."""
+
+    enabled: bool = True
+    distance: int = Field(8, ge=0, le=16, description="bits of 64 in which acoustic hashes of candidates may differ")
+    accept: float = Field(0.9, gt=0, le=1, description="similarity of spectra from which on a candidate is a duplicate")
+    same_sentence: int | None = Field(
+        1, ge=1, description="recordings of one sentence by one speaker, where speakers are known"
+    )
+
+
 class Shards(_Table):
     """The Parquet files that trainers read."""
 
@@ -206,6 +247,13 @@ class ImageShards(Shards):
     )
     format: Literal["keep", "jpeg", "webp", "png"] = Field("keep", description="re-encode all images")
     quality: int = Field(90, ge=1, le=100, description="of JPEG and WebP, where an image is encoded anew")
+
+
+class SpeechShards(Shards):
+    """Shards of recordings."""
+
+    size: Size = Field(400_000_000, description="bytes of audio per shard")
+    row_group: Size = Field(32_000_000, description="bytes of audio per row group")
 
 
 class Manifest(_Table):
@@ -277,7 +325,26 @@ class ImageTextManifest(Manifest):
         return [self.images.max_pixels, self.images.model]
 
 
-MANIFESTS: dict[str, type[Manifest]] = {m.modality: m for m in (TextManifest, ImageTextManifest)}
+class SpeechManifest(Manifest):
+    """A corpus of recordings, with or without transcripts."""
+
+    modality: ClassVar[str] = "speech"
+    kinds: ClassVar[tuple[Kind, ...]] = ("text", "transcript", "audio")
+    clean: CleanTranscript = CleanTranscript()
+    recordings: Recordings = Recordings()
+    transcripts: Transcripts = Transcripts()
+    deduplicate: DeduplicateSpeech = DeduplicateSpeech()
+    shards: SpeechShards = SpeechShards()
+
+    def _by_default(self, name: str) -> bool:
+        return name in ("chars", "japanese_share") or MEASURES[name].kind in ("transcript", "audio")
+
+    @property
+    def measured_by(self) -> list[Any]:
+        return [self.recordings.rate, self.recordings.longest, self.transcripts.dictionary]
+
+
+MANIFESTS: dict[str, type[Manifest]] = {m.modality: m for m in (TextManifest, ImageTextManifest, SpeechManifest)}
 
 
 def _kind_of(table: dict[str, Any]) -> type[Manifest]:
@@ -444,6 +511,10 @@ def load(reference: str, overrides: Iterable[str] = ()) -> Manifest:
     for name, bound in manifest.rules.items():
         numeric = bound.at_least is not None or bound.at_most is not None or bound.iqr is not None
         worded = bound.any_of is not None or bound.none_of is not None
+        if bound.by != "corpus" and (bound.iqr is None or not isinstance(manifest, SpeechManifest)):
+            raise UsageError(
+                f"{where}: rules.{name}.by = {bound.by!r} is for iqr, and for recordings, which have programmes and speakers"
+            )
         if numeric == MEASURES[name].words or worded != MEASURES[name].words:
             want = "any_of or none_of" if MEASURES[name].words else "at_least, at_most or iqr"
             raise UsageError(f"{where}: rules.{name}: this measure takes {want}")

@@ -32,6 +32,11 @@ class Words:
     task: str  # Hugging Face's task category
     trainer: str  # the bundled trainer's module
     space: tuple[float, float]  # of intermediates and of shards, per byte of raw content
+    unit: int | None = None  # so many of what is counted make one of `amount`; None: amounts are counts themselves
+
+    def shown(self, amount: int) -> str:
+        """An amount as reports print it."""
+        return f"{amount:,}" if self.unit is None else f"{amount / self.unit:,.2f}"
 
 
 @dataclass(frozen=True)
@@ -90,11 +95,22 @@ class Modality(Protocol):
         """Size of row groups, and the binary column whose bytes it counts (None: it counts records)."""
 
     @staticmethod
-    def shard_rows(manifest: Any, part: Part, batch: pl.DataFrame, rows: pl.DataFrame) -> Iterator[pa.Table]:
-        """Shard rows of kept records, in order: `batch` as measured (with `row`, its number in the part), `rows` of the ledger."""
+    def shard_rows(manifest: Any, part: Part, batch: pl.DataFrame, rows: pl.DataFrame) -> Iterator[tuple[pa.Table, np.ndarray]]:
+        """Shard rows of kept records, in order, and which record (ascending) each is of: several rows may be of one.
+
+        `batch` as measured (with `row`, its number in the part), `rows` of the ledger.
+        """
+
+    @staticmethod
+    def kept_together(batch: pl.DataFrame, rows: pl.DataFrame) -> pl.Series:
+        """What a record may not be split from, as a string: records with the same are all held out, or none is."""
 
 
-MODALITIES = {"text": "pipeline.modalities.text", "image-text": "pipeline.modalities.image_text"}
+MODALITIES = {
+    "text": "pipeline.modalities.text",
+    "image-text": "pipeline.modalities.image_text",
+    "speech": "pipeline.modalities.speech",
+}
 
 
 def modality(manifest: Manifest) -> Modality:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html import unescape
 from pathlib import PurePosixPath
 from typing import Any
@@ -19,6 +19,7 @@ from filters.kernels import buffers
 from filters.text import normalise
 from filters.unicode import Compatibility
 from pipeline.dedup.images import late, near, rounds
+from pipeline.errors import InputError
 from pipeline.ledger import EXCERPT
 from pipeline.manifest import ImageTextManifest
 from pipeline.modalities import Measured, Words
@@ -31,6 +32,7 @@ from pipeline.steps.measure import Part
 
 __all__ = [
     "WORDS",
+    "kept_together",
     "late",
     "ledger_fields",
     "measured",
@@ -157,8 +159,7 @@ def _inspected(pairs: Pairs, max_pixels: int) -> tuple[Inspected, np.ndarray, np
     for rows, blobs in _batches(pairs, chosen):
         pieces.append(inspect(blobs, max_pixels=max_pixels))
         sizes[rows] = [len(blob or b"") for blob in blobs]
-        # Processors have instructions for SHA-256: it is twice as fast as BLAKE2.
-        hashes[rows] = [int.from_bytes(hashlib.sha256(blob or b"").digest()[:8], "little") for blob in blobs]
+        hashes[rows] = [_hash(blob or b"") for blob in blobs]
     position = np.full(len(frame), -1)
     position[chosen] = np.arange(len(chosen))
     # The last row stands for what has no image.
@@ -270,7 +271,9 @@ def row_group(manifest: ImageTextManifest) -> tuple[int, str | None]:
     return manifest.shards.row_group, "image.bytes"
 
 
-def shard_rows(manifest: ImageTextManifest, part: Part, batch: pl.DataFrame, rows: pl.DataFrame) -> Iterator[pa.Table]:
+def shard_rows(
+    manifest: ImageTextManifest, part: Part, batch: pl.DataFrame, rows: pl.DataFrame
+) -> Iterator[tuple[pa.Table, np.ndarray]]:
     """Tables of at most some 64 MB of images, resized and encoded anew where the manifest says so or readers need it."""
     settings = manifest.shards
     if not len(batch):
@@ -290,6 +293,7 @@ def shard_rows(manifest: ImageTextManifest, part: Part, batch: pl.DataFrame, row
             anew = np.arange(len(piece)) if whole else np.flatnonzero(piece["reencode"].to_numpy())
             if len(anew):
                 blobs = [pairs.image(row) for row in chosen.tolist()]
+                _check_unchanged(blobs, piece)
                 for i in anew.tolist():
                     form = settings.format.upper() if settings.format != "keep" else forms[i] if forms[i] in _ENCODED else "PNG"
                     blobs[i], *sizes[i] = reencode(
@@ -300,10 +304,11 @@ def shard_rows(manifest: ImageTextManifest, part: Part, batch: pl.DataFrame, row
                 content = pa.array(blobs, pa.binary())
             else:
                 content = pairs.images(chosen.tolist())
+                _check_unchanged(content, piece)
             paths = [f"{PurePosixPath(name).stem}.{_SUFFIXES[form]}" for name, form in zip(names, forms, strict=True)]
             images = pa.StructArray.from_arrays([content, pa.array(paths, pa.string())], fields=[*_IMAGE])
             alone = piece["text"].reshape((-1, 1)).cast(pl.List(pl.String)) if len(piece) else piece["captions"]
-            yield pa.table(
+            table = pa.table(
                 {
                     "id": piece["id"].to_arrow(),
                     "image": images,
@@ -321,6 +326,24 @@ def shard_rows(manifest: ImageTextManifest, part: Part, batch: pl.DataFrame, row
                     "license": piece["license"].fill_null(manifest.license).to_arrow(),
                     "cluster_size": piece["cluster_size"].to_arrow(),
                 }
-            ).cast(_SCHEMA)
+            )
+            yield table.cast(_SCHEMA), chosen
     finally:
         pairs.close()
+
+
+def _check_unchanged(content: Iterable[Any], rows: pl.DataFrame) -> None:
+    """Raises InputError where an image is not the one that was measured: a shard must hold what the ledger tells of."""
+    for blob, exact, name in zip(content, rows["exact"], rows["locator"], strict=True):
+        if _hash(blob.as_buffer() if isinstance(blob, pa.Scalar) else blob or b"") != exact:
+            raise InputError(f"the image of {name} has changed since it was measured: run the same command again")
+
+
+def _hash(blob: Any) -> int:
+    """64 bits of SHA-256: processors have instructions for it, so that it is twice as fast as BLAKE2."""
+    return int.from_bytes(hashlib.sha256(blob).digest()[:8], "little")
+
+
+def kept_together(batch: pl.DataFrame, rows: pl.DataFrame) -> pl.Series:
+    """Near duplicates."""
+    return rows["cluster_id"]

@@ -23,6 +23,7 @@ from pipeline.steps.measure import Part
 
 __all__ = [
     "WORDS",
+    "kept_together",
     "late",
     "ledger_fields",
     "measured",
@@ -159,13 +160,15 @@ def row_group(manifest: TextManifest) -> tuple[int, str | None]:
     return manifest.shards.row_group, None
 
 
-def shard_rows(manifest: TextManifest, part: Part, batch: pl.DataFrame, rows: pl.DataFrame) -> Iterator[pa.Table]:
+def shard_rows(
+    manifest: TextManifest, part: Part, batch: pl.DataFrame, rows: pl.DataFrame
+) -> Iterator[tuple[pa.Table, np.ndarray]]:
     """One table for the whole batch."""
 
     def measure(name: str, kind: pl.DataType) -> pl.Series:
         return rows[name] if name in rows.columns else pl.Series(name, [None], kind).new_from_index(0, len(rows))
 
-    yield pl.DataFrame(
+    table = pl.DataFrame(
         [
             rows["id"],
             batch["text"],
@@ -177,3 +180,9 @@ def shard_rows(manifest: TextManifest, part: Part, batch: pl.DataFrame, rows: pl
             rows["cluster_size"],
         ]
     ).to_arrow()
+    yield table, np.arange(len(table))
+
+
+def kept_together(batch: pl.DataFrame, rows: pl.DataFrame) -> pl.Series:
+    """Near duplicates."""
+    return rows["cluster_id"]

@@ -87,13 +87,13 @@ def write_card(plan: Plan, summary: dict[str, Any]) -> None:
         "",
         f"| step / 工程 | records in / 入力件数 | out / 出力件数 | {amount} in / 入力{amount_ja} | out / 出力{amount_ja} |",
         "|---|---:|---:|---:|---:|",
-        *(f"| {name} | {a:,} | {b:,} | {c:,} | {d:,} |" for name, a, b, c, d in steps_table(summary)),
+        *(f"| {name} | {a:,} | {b:,} | {words.shown(c)} | {words.shown(d)} |" for name, a, b, c, d in steps_table(summary)),
         "",
         "## Splits / 分割",
         "",
         f"| split | records | {amount} |",
         "|---|---:|---:|",
-        *(f"| {name} | {records:,} | {size:,} |" for name, (records, size) in summary["splits"].items()),
+        *(f"| {name} | {records:,} | {words.shown(size)} |" for name, (records, size) in summary["splits"].items()),
         "",
         "Split by a hash of the duplicate cluster, so near duplicates never stand on both sides.",
         f"重複クラスタのハッシュで分割しているため、類似した{record_ja}が両側に分かれることはありません。",
@@ -105,7 +105,7 @@ def write_card(plan: Plan, summary: dict[str, Any]) -> None:
     ]
     for rule, (records, size) in summary["rules"].items():
         bound, description = _rule(manifest, rule)
-        lines.append(f"| `{rule}` | {records:,} | {size:,} | {bound} | {description} |")
+        lines.append(f"| `{rule}` | {records:,} | {words.shown(size)} | {bound} | {description} |")
     d = summary["duplicates"]
     lines += [
         "",

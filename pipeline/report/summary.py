@@ -29,7 +29,7 @@ def print_summary(console: Console, plan: Plan, summary: dict[str, Any]) -> None
     for name in ("records in", "records out", f"{amount} in", f"{amount} out"):
         table.add_column(name, justify="right")
     for name, *numbers in steps_table(summary):
-        table.add_row(name, *(f"{n:,}" for n in numbers))
+        table.add_row(name, *(f"{n:,}" for n in numbers[:2]), *map(words.shown, numbers[2:]))
     console.print()
     console.print(table)
     reasons: list[tuple[str, int]] = [(rule, records) for rule, (records, _) in summary["rules"].items()]

@@ -34,21 +34,24 @@ def fit(manifest: Manifest, measured: Path, parts: int, folder: Path) -> dict[st
     done = bands_file(folder).with_suffix(".json")
     if (known := read_json(done)) is not None:
         return known
-    found = []
-    for name, bound in fitted(manifest.rules).items():
-        value = pl.col(f"m:{name}")
-        rows = pl.scan_parquet([Part(measured, index).table for index in range(parts)]).filter(
-            pl.col("unreadable").is_null() & (value > 0) & value.is_finite()
-        )
-        for group in ("corpus",) if bound.by == "corpus" else ("corpus", bound.by):
-            of = pl.lit(None, pl.String) if group == "corpus" else pl.col(group)
-            found.append(_bands(rows.select(group=of, value=value.cast(pl.Float64).log()), name, bound, group != "corpus"))
-    table = pl.concat(found).sort("rule", "group", nulls_last=True)
+    table = band_frame(pl.scan_parquet([Part(measured, index).table for index in range(parts)]), manifest.rules)
     with atomic(bands_file(folder)) as temporary:
         table.write_parquet(temporary)
     counts = {"bands": len(table)}
     write_json(done, counts)
     return counts
+
+
+def band_frame(records: pl.LazyFrame, rules: dict[str, Bound]) -> pl.DataFrame:
+    """The bands of measured records (columns `m:<measure>`, `unreadable`, and `programme` or `speaker` where a rule has them)."""
+    found = []
+    for name, bound in fitted(rules).items():
+        value = pl.col(f"m:{name}")
+        rows = records.filter(pl.col("unreadable").is_null() & (value > 0) & value.is_finite())
+        for group in ("corpus",) if bound.by == "corpus" else ("corpus", bound.by):
+            of = pl.lit(None, pl.String) if group == "corpus" else pl.col(group)
+            found.append(_bands(rows.select(group=of, value=value.cast(pl.Float64).log()), name, bound, group != "corpus"))
+    return pl.concat(found).sort("rule", "group", nulls_last=True)
 
 
 def _bands(rows: pl.LazyFrame, name: str, bound: Bound, grouped: bool) -> pl.DataFrame:

@@ -50,9 +50,8 @@ def groups(payloads: list[int], size: int) -> list[Group]:
 
 def _batches(path: Path) -> Iterator[pl.DataFrame]:
     file = pq.ParquetFile(path)
-    columns = [name for name in file.schema_arrow.names if name not in ("exact", "key_length")]
     at = 0
-    for batch in file.iter_batches(_BATCH, columns=columns):
+    for batch in file.iter_batches(_BATCH):
         frame = pl.DataFrame(pl.from_arrow(batch))
         yield frame.with_row_index("row", at)
         at += len(frame)
@@ -116,7 +115,7 @@ def write(manifest: Manifest, layout: Layout, group: Group, count: int, ids: Any
             for batch in _batches(part.table):
                 at, here = int(batch["row"][0]), len(batch)
                 rows = ledger_frame(
-                    batch.drop("row"),
+                    batch.drop("row", "exact", "key_length"),
                     verdicts.slice(at, here),
                     _rebased(clusters, at, here),
                     None if late is None else _rebased(late, at, here),
@@ -136,17 +135,14 @@ def write(manifest: Manifest, layout: Layout, group: Group, count: int, ids: Any
                     verdict_counts[verdict] = [a + int(b) for a, b in zip(total, values, strict=True)]
                 kept = rows["verdict"] == "kept"
                 chosen, wanted = rows.filter(kept), batch.filter(kept)
-                out = held_out(chosen["cluster_id"], settings.validation)
-                done_rows = 0
-                for table in kind.shard_rows(manifest, part, wanted, chosen):
-                    mask = out[done_rows : done_rows + len(table)]
-                    amounts = wanted["amount"].slice(done_rows, len(table)).to_numpy()
-                    done_rows += len(table)
-                    for held, first, last in _runs(mask):
+                out = held_out(kind.kept_together(wanted, chosen), settings.validation)
+                for table, of in kind.shard_rows(manifest, part, wanted, chosen):
+                    for held, first, last in _runs(out[of]):
                         (validation if held else train).write(table.slice(first, last - first))
-                    for split, which in (("train", ~mask), ("validation", mask)):
-                        split_counts[split][0] += int(which.sum())
-                        split_counts[split][1] += int(amounts[which].sum())
+                amounts = wanted["amount"].to_numpy()
+                for split, which in (("train", ~out), ("validation", out)):
+                    split_counts[split][0] += int(which.sum())
+                    split_counts[split][1] += int(amounts[which].sum())
     counts = {"verdicts": verdict_counts, "splits": split_counts, "seconds": round(time.perf_counter() - began, 3)}
     write_json(done, counts)
     return counts

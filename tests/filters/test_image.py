@@ -13,7 +13,8 @@ import zlib
 import numpy as np
 import polars as pl
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 from filters import MEASURES, compute
 from filters.image import Inspected, inspect, reencode
@@ -639,3 +640,75 @@ def test_reencode_leaves_out_metadata():
     blob = encoded(photo(50, 50), exif=exif, comment=b"secret", icc_profile=b"secret" * 30)
     for format in ("JPEG", "PNG", "WEBP"):
         assert b"secret" not in reencode(blob, format=format)[0]
+
+
+# --- what readers of shards would fail at, or see otherwise
+
+
+def segment(marker: int, body: bytes, blob: bytes | None = None) -> bytes:
+    """A JPEG with one more segment, in front of the others."""
+    blob = blob or encoded(photo(160, 120))
+    return blob[:2] + bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body + blob[2:]
+
+
+def as_readers_see(blob: bytes) -> tuple[int, int]:
+    """Width and height as `datasets` gives them: it asks for EXIF, and turns the image by it."""
+    image = Image.open(io.BytesIO(blob))
+    image.load()
+    if image.getexif().get(0x0112) is not None:
+        image = ImageOps.exif_transpose(image)
+    return image.size
+
+
+XMP = b'http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation="6"/>'
+LONG_EXIF = b"Exif\0\0MM\0*" + struct.pack(">IHHHIII", 8, 1, 0x0112, 4, 1, 6, 0)
+
+
+@pytest.mark.parametrize(
+    "blob",
+    [
+        segment(0xEE, b"Adobe"), segment(0xE0, b"JFIF\0"), segment(0xE2, b"ICC_PROFILE\0"), segment(0xE1, XMP),
+        segment(0xE1, XMP.replace(b'="6"', b">6<")), segment(0xE1, LONG_EXIF), segment(0xE1, b"Exif\0\0junkjunkjunk"),
+        encoded(photo(160, 120), "PNG", exif=b"Exif\0\0junkjunkjunk"), encoded(photo(160, 120), "WEBP", exif=b"Exif\0\0junkjunkjunk"),
+        encoded(photo(160, 120), "PNG", exif=LONG_EXIF), encoded(photo(160, 120), "WEBP", exif=LONG_EXIF),
+        encoded(photo(160, 120), "WEBP", xmp=XMP[29:]), encoded(photo(160, 120), "AVIF"),
+    ],
+)  # fmt: skip
+def test_what_is_kept_as_it_is_is_what_readers_see(blob):
+    found = inspect([blob])
+    if found.problems[0] is not None:
+        return
+    width, height = int(found.counters["image_width"][0]), int(found.counters["image_height"][0])
+    stored = reencode(blob)[0] if found.needs_reencoding[0] else blob
+    assert as_readers_see(stored) == (width, height)
+    try:
+        assert as_readers_see(blob) == (width, height)
+    except (SyntaxError, ValueError, OSError, IndexError):
+        assert found.needs_reencoding[0]
+
+
+def test_a_raw_profile_of_png_is_encoded_anew():
+    info = PngInfo()
+    info.add_text("Raw profile type exif", "\nexif\n     6\nnothex")
+    found = inspect([encoded(photo(160, 120), "PNG", pnginfo=info)])
+    assert found.problems == [None] and found.needs_reencoding[0]
+    info = PngInfo()
+    info.add_text("Raw profile type exif", f"\nexif\n      {len(LONG_EXIF)}\n{LONG_EXIF.hex()}")
+    blob = encoded(photo(160, 120), "PNG", pnginfo=info)
+    assert one(blob)["width"] == 120 and as_readers_see(blob) == (120, 160)
+
+
+def test_a_baseline_jpeg_of_thousands_of_scans_is_refused():
+    whole = encoded(photo(64, 64), quality=50)
+    tables = whole[: whole.index(b"\xff\xc0")]
+    frame = b"\xff\xc0" + struct.pack(">HBHHB", 17, 8, 9000, 9000, 3) + bytes([1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0])
+    rest = whole[whole.index(b"\xff\xc4") : whole.index(b"\xff\xda")]
+    scans = b"".join(b"\xff\xda" + struct.pack(">HBBBBBB", 8, 1, 1 + k % 3, 0, 0, 63, 0) for k in range(5000))
+    assert "scans" in problem(tables + frame + rest + scans + b"\xff\xd9")
+
+
+@pytest.mark.parametrize(("format", "longest"), [("WEBP", 16_383), ("JPEG", 65_500)])
+def test_images_too_long_for_a_format_are_made_smaller(format, longest):
+    blob = encoded(photo(longest + 900, 8), "PNG")
+    out, width, height = reencode(blob, format=format)
+    assert width == longest and height >= 1 and Image.open(io.BytesIO(out)).size == (width, height)

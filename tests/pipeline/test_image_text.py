@@ -540,3 +540,21 @@ def test_images_of_fifty_megapixels_fit_in_a_worker(build, tmp_path):
         json.loads(p.read_text())["peak"] for p in (out / ".seimai" / "work").rglob("part-*.json") if "peak" in p.read_text()
     ]
     assert peaks and max(peaks) < 2e9
+
+
+def test_an_image_that_is_replaced_after_it_was_measured_is_noticed(build, start, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for i in range(6):
+        (folder / f"{i}.png").write_bytes(encoded(picture(i), "PNG"))
+        (folder / f"{i}.txt").write_text(caption(i), "utf-8")
+    arguments = ("laion-ja", "--input", folder, "--out", tmp_path / "o")
+    done = build(*arguments)
+    assert done.returncode == 0, done.stderr
+    changed = folder / "2.png"
+    status, before = changed.stat(), changed.read_bytes()
+    changed.write_bytes(before[:-40] + bytes(28) + before[-12:])
+    os.utime(changed, ns=(status.st_atime_ns, status.st_mtime_ns))
+    # Only what is written is made anew: the measures are those of the image that was there.
+    done = build(*arguments, "--set", "shards.compression_level=5")
+    assert done.returncode == 1 and "the image of 2.png has changed since it was measured" in done.stderr
