@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from fnmatch import fnmatch
@@ -59,8 +58,8 @@ def inputs(patterns: list[str], audio: str | None = None, transcripts: str | Non
         else:
             found += resolve([pattern])
     found = [_with_clips(_with_recordings(file)) for file in _with_lists(found, below, transcripts)]
-    recordings = {place for file in found for place in file.beside}
-    found = told_apart([file for file in found if file.url not in recordings or tars.is_tar_name(file.url)])
+    recordings = {place for file in found if file.url.lower().endswith(_MANIFESTS) for place in file.beside}
+    found = told_apart([file for file in found if file.url not in recordings])
     if audio:
         of_audio = identity(regular_files(Path(audio)), Path(audio))
         found = [replace(file, identity=f"{file.identity}+audio-{of_audio}") for file in found]
@@ -157,9 +156,9 @@ def _manifests(files: list[Path]) -> list[Path]:
 
 def _with_recordings(file: InputFile) -> InputFile:
     """lhotse's supervisions with the recordings beside them."""
-    if is_url(file.url) or "supervisions" not in Path(file.url).name or not file.url.lower().endswith(_MANIFESTS):
-        return file
     path = Path(file.url)
+    if is_url(file.url) or "supervisions" not in path.name or manifests.kind_of(path) != "supervision":
+        return file
     beside = path.with_name(path.name.replace("supervisions", "recordings"))
     if not beside.is_file():
         raise UsageError(f"{path} has no recordings beside it: there is no {beside.name}. Give lhotse's cuts, or put it there")
@@ -180,14 +179,14 @@ def _with_lists(found: list[InputFile], below: dict[str, Path], transcripts: str
     archives = [file for file in found if tars.is_tar_name(file.url)]
     if not archives:
         return found
-    given = [f for f in found if not is_url(f.url) and f.url.lower().endswith(_LISTS) and is_list(beginning(Path(f.url)))]
-    cache: dict[tuple[Path, Path | None], list[InputFile]] = {}
+    given = [f for f in found if not is_url(f.url) and _lists([Path(f.url)])]
+    cache: dict[tuple[Path | None, Path | None], list[InputFile]] = {}
     groups: dict[tuple[str, ...], list[InputFile]] = {}
     lists: dict[tuple[str, ...], list[InputFile]] = {}
     for file in archives:
-        here = (Path(".") if is_url(file.url) else Path(file.url).parent, below.get(file.url))
+        here = (None if is_url(file.url) else Path(file.url).parent, below.get(file.url))
         if here not in cache:
-            cache[here] = _chosen(given or ([] if is_url(file.url) else _lists_beside(*here)), transcripts)
+            cache[here] = _chosen(given or _lists_beside(*here), transcripts)
         key = tuple(f.url for f in cache[here])
         groups.setdefault(key, []).append(file)
         lists[key] = cache[here]
@@ -196,7 +195,8 @@ def _with_lists(found: list[InputFile], below: dict[str, Path], transcripts: str
         if not key:
             continue
         stems = [tars.stem(file.url) for file in members]
-        if twice := next((s for s in stems if stems.count(s) > 1), None) if len(set(stems)) < len(stems) else None:
+        if len(set(stems)) < len(stems):
+            twice = next(s for s in stems if stems.count(s) > 1)
             raise UsageError(f"two tars called {twice} have the same lists of transcripts: build from one of them at a time")
         for file in members:
             beside, of_lists = key, f"{file.identity}+transcripts-{_digest(lists[key])}"
@@ -207,16 +207,17 @@ def _with_lists(found: list[InputFile], below: dict[str, Path], transcripts: str
     return [made.get(file.url, file) for file in found if file.url not in used]
 
 
-def _lists_beside(parent: Path, root: Path | None) -> list[InputFile]:
+def _lists_beside(parent: Path | None, root: Path | None) -> list[InputFile]:
     """Lists of transcripts beside the tars of a folder, in the folder NAME-tsv, or else anywhere in the folder that is the input."""
-    for folders in ([parent, parent.with_name(f"{parent.name}-tsv")], [root]):
-        there = [
-            p for f in folders if f for p in (sorted(f.iterdir()) if folders[0] == parent and f.is_dir() else regular_files(f))
-        ]
-        found = [p for p in there if p.is_file() and p.name.lower().endswith(_LISTS)]
-        if lists := [_described(p) for p in found if is_list(beginning(p))]:
-            return lists
-    return []
+    if parent is None:
+        return []
+    named = parent.with_name(f"{parent.name}-tsv")
+    near = [path for place in (parent, named) if place.is_dir() for path in sorted(place.iterdir()) if path.is_file()]
+    return _lists(near) or (_lists(regular_files(root)) if root else [])
+
+
+def _lists(files: list[Path]) -> list[InputFile]:
+    return [_described(p) for p in files if p.name.lower().endswith(_LISTS) and is_list(beginning(p))]
 
 
 # -- cut
