@@ -22,12 +22,14 @@ from pipeline.sources import inputs as find_inputs
 from pipeline.sources.stream import InputFile, is_url, resolve
 
 _MARK = ".seimai"
+_LISTED = {"images": "images", "audio": "recordings"}
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("manifest", metavar="MANIFEST")
 @click.option("--input", "inputs", multiple=True, metavar="PATH|URL", help="Raw input: a path, glob or URL; may be repeated.")
 @click.option("--images", metavar="DIR", help="Folder of the images that the input, a list, names by URL or file name.")
+@click.option("--audio", metavar="DIR", help="Folder of the recordings that the input, a list, names by path.")
 @click.option("--download", is_flag=True, help="Fetch the manifest's raw corpus first (resumable) and build from it.")
 @click.option("--out", type=click.Path(path_type=Path), help="Output folder.  [default: corpora/<name>]")
 @click.option("--work", type=click.Path(path_type=Path), help="Folder for intermediates.  [default: <out>/.seimai/work]")
@@ -43,6 +45,7 @@ def main(
     manifest: str,
     inputs: tuple[str, ...],
     images: str | None,
+    audio: str | None,
     download: bool,
     out: Path | None,
     work: Path | None,
@@ -64,9 +67,12 @@ def main(
             raise UsageError("--download and --input exclude one another")
         if scheduler and workers:
             raise UsageError("--workers is for the local cluster; a scheduler has the workers that were started for it")
-        resolved = load(manifest, [*overrides, f"source.images={Path(images).absolute()}"] if images else overrides)
-        if images and not inputs:
-            raise UsageError("--images is for an input that lists images: name it with --input")
+        folders = {"images": images, "audio": audio}
+        named = [f"source.{key}={Path(value).absolute()}" for key, value in folders.items() if value]
+        resolved = load(manifest, [*overrides, *named])
+        for key, value in folders.items():
+            if value and not inputs:
+                raise UsageError(f"--{key} is for an input that lists {_LISTED[key]}: name it with --input")
         out = (out or Path("corpora") / resolved.name).expanduser()
         for option, path in (("--out", out), ("--work", work)):
             if path is not None and is_url(str(path).replace(":/", "://")):
@@ -157,7 +163,7 @@ def _download(manifest: Manifest, console: Console) -> None:
 
 def _inputs(manifest: Manifest, inputs: list[str], download: bool, plan_only: bool, console: Console) -> list[InputFile]:
     if inputs:
-        return find_inputs(manifest.source.format, inputs, manifest.source.images)
+        return find_inputs(manifest.source.format, inputs, manifest.source.options)
     raw = _raw_path(manifest)
     if raw is not None and (raw.is_file() or download):
         return resolve([str(raw)]) if raw.is_file() else resolve([manifest.source.url or ""])

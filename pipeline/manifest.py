@@ -18,6 +18,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     WithJsonSchema,
     field_validator,
     model_validator,
@@ -30,8 +31,12 @@ from filters.spoken import Treatment
 from pipeline.errors import UsageError
 from pipeline.sources import SOURCES
 
-# Standard names of columns, which `source.columns` may map to those of a table.
-COLUMNS = ("image", "url", "file_name", "caption", "license", "similarity", "punsafe", "pwatermark", "aesthetic", "key")
+# Keys of `source` that some formats have, with what they are for.
+_OPTIONS = {
+    "images": "--images is for lists of images",
+    "audio": "--audio is for lists of recordings",
+    "transcripts": "source.transcripts is for recordings",
+}
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 # Measured only where a rule or `measure.also` asks for them: they cost a tenth of the measure step and no shipped preset uses them.
 ON_REQUEST = tuple(f"duplicate_{n}gram_share" for n in (6, 7, 8, 9))
@@ -62,6 +67,11 @@ class Source(_Table):
         64_000_000, description="a longer document (or image) is not read; the ledger has it as unreadable"
     )
     images: str | None = Field(None, description="folder of the images that a list names by URL or path; what --images sets")
+    audio: str | None = Field(None, description="folder of the recordings that a list names by path; what --audio sets")
+    transcripts: str | None = Field(
+        None,
+        description="which lists of transcripts are read: names in the input folder or paths, as a glob such as train.tsv or v2-tsv/*.tsv",
+    )
     columns: dict[str, str] = Field(
         default_factory=dict,
         description='what a table calls its columns, where Seimai does not know the names: caption = "alt_ja"',
@@ -69,11 +79,28 @@ class Source(_Table):
 
     @field_validator("columns")
     @classmethod
-    def _standard(cls, value: dict[str, str]) -> dict[str, str]:
+    def _standard(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        wire = SOURCES.get(info.data.get("format", ""))
+        if wire is None or not value:  # of the format there is a message already
+            return value
+        if not wire.columns:
+            raise ValueError(f"source.format = {info.data['format']!r} has no columns to be named")
         for name in value:
-            if name not in COLUMNS:
-                raise ValueError(f"{name}: Seimai has no such column{near(name, COLUMNS)} Known: {', '.join(COLUMNS)}")
+            if name not in wire.columns:
+                raise ValueError(
+                    f"{name}: Seimai has no such column{near(name, wire.columns)} Known: {', '.join(wire.columns)}"
+                )
         return value
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What the source's `inputs` is told."""
+        return {key: value for key in _OPTIONS if (value := getattr(self, key)) is not None}
+
+    @property
+    def content(self) -> str | None:
+        """The folder of the images or recordings that a list names."""
+        return self.images or self.audio
 
     @field_validator("format")
     @classmethod
@@ -506,8 +533,9 @@ def load(reference: str, overrides: Iterable[str] = ()) -> Manifest:
             )
     if isinstance(manifest, ImageTextManifest):
         _check_model(manifest, where)
-    elif manifest.source.columns:
-        raise UsageError(f"{where}: source.columns: source.format = {manifest.source.format!r} has no columns to be named")
+    for key in manifest.source.options:
+        if key not in SOURCES[manifest.source.format].options:
+            raise UsageError(f"{where}: {_OPTIONS[key]}; source.format = {manifest.source.format!r} has none")
     for name, bound in manifest.rules.items():
         numeric = bound.at_least is not None or bound.at_most is not None or bound.iqr is not None
         worded = bound.any_of is not None or bound.none_of is not None

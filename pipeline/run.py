@@ -167,7 +167,7 @@ class Build:
             settings.max_document,
             start,
             left,
-            content=settings.images,
+            content=settings.content,
             columns=settings.columns,
         )
         for partition, body in source(settings.format).cut(file, number, len(self.partitions), state):

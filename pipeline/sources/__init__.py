@@ -90,16 +90,27 @@ class CutState:
 
 @dataclass(frozen=True)
 class Format:
-    """A wire format: the module that reads it, and the modality of its records (a key of `pipeline.modalities.MODALITIES`)."""
+    """A wire format: the module that reads it, and the modality of its records (a key of `pipeline.modalities.MODALITIES`).
+
+    `options`: keys of a manifest's `source` that its `inputs` takes. `columns`: standard names that `source.columns` may map to those of
+    a table.
+    """
 
     module: str
     modality: str = "text"
+    options: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
 
 
 # Wire formats that a manifest can name in `source.format`.
 SOURCES = {
     "cc100": Format("pipeline.sources.cc100"),
-    "image-text": Format("pipeline.sources.pairs", "image-text"),
+    "image-text": Format(
+        "pipeline.sources.pairs",
+        "image-text",
+        ("images",),
+        ("image", "url", "file_name", "caption", "license", "similarity", "punsafe", "pwatermark", "aesthetic", "key"),
+    ),
 }
 
 
@@ -108,13 +119,11 @@ def source(name: str) -> Source:
     return cast(Source, importlib.import_module(SOURCES[name].module))
 
 
-def inputs(name: str, patterns: list[str], images: str | None) -> list[InputFile]:
-    """The input files that paths, globs and URLs stand for, as the source of format `name` sees them."""
+def inputs(name: str, patterns: list[str], options: Mapping[str, str]) -> list[InputFile]:
+    """The input files that paths, globs and URLs stand for, as the source of format `name` sees them with its options."""
     find = getattr(source(name), "inputs", None)
     if find is not None:
-        return find(patterns, images)
-    if images is not None:
-        raise UsageError(f"--images is for lists of images; source.format = {name!r} has none")
+        return find(patterns, **options)
     found = resolve(patterns)
     for file in found:
         if not is_url(file.url) and (kind := _archive(Path(file.url))):

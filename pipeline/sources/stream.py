@@ -31,12 +31,16 @@ _MAGIC += tuple((bytes([0x50 + i]) + b"\x2a\x4d\x18", "zstd") for i in range(16)
 
 @dataclass(frozen=True)
 class InputFile:
-    """One raw file. `name` is what ids use where there is more than one; `identity` changes when the content does."""
+    """One raw file. `name` is what ids use where there is more than one; `identity` changes when the content does.
+
+    `beside`: files that are read along with it, such as lists of transcripts; `identity` is theirs, too.
+    """
 
     name: str
     url: str
     size: int | None
     identity: str
+    beside: tuple[str, ...] = ()
 
     @property
     def is_sample(self) -> bool:
@@ -44,7 +48,8 @@ class InputFile:
         return self.identity.startswith("sample-")
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        found = asdict(self) | {"beside": [*self.beside]}
+        return found if self.beside else {name: value for name, value in found.items() if name != "beside"}
 
 
 def is_url(text: str) -> bool:
