@@ -24,7 +24,7 @@ from filters import caption_language, caption_tokens, characters, language, phra
 from filters.kernels import buffers, to_arrow
 
 Counters = dict[str, np.ndarray]
-Kind = Literal["text", "document", "caption", "image"]
+Kind = Literal["text", "document", "caption", "image", "audio", "transcript"]
 Function = Callable[[], pl.Expr]
 
 
@@ -33,7 +33,7 @@ class Measure:
     """A named column of numbers (or of words, as `language`).
 
     `kind` says what it is computed from: any "text" (documents and captions), a "document" (and how it was cleaned), a "caption" (a
-    short text), or an "image".
+    short text), an "image", "audio" (a recording), or a "transcript" (what is said in one, and how long that takes).
     """
 
     name: str

@@ -184,9 +184,9 @@ def _mp3_frame(data, at, bit_rates, rates):
     index, rate = np.int64(data[at + 2] >> 4), np.int64(data[at + 2] >> 2 & 3)
     if version == 2 or rate == 3 or index == 0 or index == 15:
         return 0
-    version = min(version, 2)
     scale = 144_000 if version == 0 else 72_000
-    return scale * bit_rates[min(version, 1), index] // rates[version, rate] + np.int64(data[at + 2] >> 1 & 1)
+    of_version = bit_rates[0 if version == 0 else 1, index]
+    return scale * of_version // rates[2 if version == 3 else version, rate] + np.int64(data[at + 2] >> 1 & 1)
 
 
 @jit
@@ -304,7 +304,8 @@ def decode(
 
 
 def _format(opened: _File) -> str:
-    return _NAMES.get(opened.format, opened.format)
+    format = str(opened.format)
+    return _NAMES.get(format, format)
 
 
 def _check_header(opened: _File) -> None:
@@ -352,16 +353,8 @@ def _decode(opened: _File, file: BinaryIO, rate: int, start: float, end: float |
         raise Unreadable("no samples")
     whole = first == 0 and (end is None or last == frames)
     known = frames if frames is not None else read.frames
-    return Sound(
-        samples,
-        rate,
-        opened.samplerate,
-        opened.channels,
-        _format(opened),
-        opened.subtype,
-        known / opened.samplerate,
-        whole,
-    )
+    seconds = known / opened.samplerate
+    return Sound(samples, rate, opened.samplerate, opened.channels, _format(opened), str(opened.subtype), seconds, whole)
 
 
 def _span(frames: int | None, sampling_rate: int, start: float, end: float | None) -> tuple[int, int | None]:
@@ -390,7 +383,7 @@ class _Reading:
     def blocks(self) -> Iterator[np.ndarray]:
         """float32[m] at a time: the mean of the channels."""
         opened, channels = self.opened, self.opened.channels
-        exact = opened.subtype.startswith("PCM_")
+        exact = str(opened.subtype).startswith("PCM_")
         while self.frames < self.wanted:
             room = min(self.wanted - self.frames, max(1, BLOCK // channels))
             block = np.empty(room if channels == 1 else (room, channels), np.float32)
@@ -413,6 +406,11 @@ def _resampled(blocks: Iterator[np.ndarray], rate: int, to: int) -> Iterator[np.
     for block in blocks:
         yield stream.resample_chunk(block)
     yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def resampled(samples: np.ndarray, rate: int, to: int) -> np.ndarray:
+    """float32[about n × to / rate] of float32[n] at `rate`."""
+    return _joined(_resampled(iter([samples]), rate, to))
 
 
 def _joined(blocks: Iterator[np.ndarray]) -> np.ndarray:

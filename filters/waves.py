@@ -33,9 +33,8 @@ SHORTEST_SPEECH, SHORTEST_PAUSE = 5, 10  # frames
 SNR_ABOVE_NOISE = 1.5  # frames so much above the noise are averaged for the signal, the noise being subtracted
 MOST_SNR = 100.0  # dB
 DIGITAL_SILENCE = 0.5  # mean square of a frame, in steps of 16 bits; that of rounding alone is 1/12
-VOICED = (
-    10**-2.5
-)  # of the loudest frames' energy below 2 kHz: between the first and last such frame is what the fingerprint is of
+# Of the loudest frames' energy below 2 kHz: between the first and the last such frame is what the fingerprint is of.
+VOICED = 10**-1.5
 
 
 @jit
@@ -52,12 +51,16 @@ def mixed(block):
 
 
 @jit
-def to_int16(samples):
-    """int16[n] of float32 samples, rounded to the nearest (even, at a tie), clipped at full scale."""
-    out = np.empty(len(samples), np.int16)
+def _fill_int16(samples, out):
     low, high, scale = np.float32(-32768), np.float32(32767), np.float32(32768)
     for i in range(len(samples)):
         out[i] = np.int16(np.int32(np.rint(min(max(samples[i] * scale, low), high))))
+
+
+def to_int16(samples: np.ndarray) -> np.ndarray:
+    """int16[n] of float32 samples, rounded to the nearest (even, at a tie), clipped at full scale."""
+    out = np.empty(len(samples), np.int16)
+    _fill_int16(samples, out)
     return out
 
 
@@ -247,12 +250,12 @@ def _clipped(pcm, lowest, highest):
 
 
 @jit
-def levels(samples, out):
-    """Fill in a recording's numbers, float64[NUMBERS], except the bandwidth; returns its samples as int16 and their XXH64.
+def levels(samples, pcm, out):
+    """Fill in a recording's samples as int16[n] and its numbers, float64[NUMBERS], except the bandwidth; returns the samples' XXH64.
 
     Peak, RMS and mean: of full scale. Speech, silences: in seconds (`SILENT`: their share). VOICED_…: samples, see `fingerprint`.
     """
-    pcm = to_int16(samples)
+    _fill_int16(samples, pcm)
     n = len(pcm)
     sums = np.empty((n // BLOCK, 3), np.int64)
     lowest, highest = _sums(pcm, sums)
@@ -299,12 +302,11 @@ def levels(samples, out):
         last -= 1
     if first < last:
         out[VOICED_FROM], out[VOICED_TO] = _edge(first, frames, n), _edge(last, frames, n)
-    return pcm, xxh64(pcm)
+    return xxh64(pcm)
 
 
 @jit
-def _silences_of(samples):
-    pcm = to_int16(samples)
+def _silences_of(pcm):
     sums = np.empty((len(pcm) // BLOCK, 3), np.int64)
     _sums(pcm, sums)
     return _silences(_is_speech(_frames(sums)[0])[0], len(pcm))
@@ -315,23 +317,44 @@ def silences(samples: np.ndarray, shortest: float = 0.1) -> tuple[np.ndarray, np
 
     Where a long recording may be cut. Those at its edges are among them; all of it is one silence where nobody speaks.
     """
-    starts, ends = _silences_of(samples)
+    starts, ends = _silences_of(to_int16(samples))
     long = ends - starts >= shortest * RATE
     return starts[long], ends[long]
 
 
-# --- spectrum
+# --- spectrum and fingerprint
 
 FFT = 256  # samples in a frame of the spectrum: 16 ms, 62.5 Hz a bin
 BINS = FFT // 2 + 1
-STEP, MOST_FRAMES_SHORT = 512, 128  # samples from frame to frame, or fewer, so that a short recording has so many frames
-BANDS, SEGMENTS = 16, 32
-LOWEST_HZ, HIGHEST_HZ = 250.0, 3600.0  # of the bands: what is left by a telephone
+STEP, FEWEST_FRAMES = 512, 128  # samples from frame to frame; fewer where a short recording would have fewer frames than that
+CHUNK = 64  # frames that are transformed at once: more take memory that the allocator returns, and page faults each time
+BANDS, SEGMENTS = 16, 32  # of the image that the fingerprint is of
+LOWEST_HZ, HIGHEST_HZ = 250.0, 3600.0  # of the bands: what a telephone leaves
 WINDOW = np.hanning(FFT + 1)[:FFT].astype(np.float32)
+# The highest bin of the bandwidth has more than this share of the power of the strongest one, 60 dB below it (in speech 8 kHz is 45 dB
+# below at the most), and ten times what rounding to 16 bits makes.
+LEAST_POWER, ROUNDING = 1e-6, 10 * float((WINDOW**2).sum()) / 12
+
+# Of a band, beside its mean over time: what is 10 dB below counts as little as silence does, and noise cannot change it.
+QUIET = 0.1
+# Low frequencies of the image that are hashed, in time and across bands. Both views are of the same image: each finds some pairs that
+# the other misses.
+VIEWS = 2
+TIMES, ACROSS = (16, 8), (4, 8)
+DESCRIPTOR_BYTES = SEGMENTS * BANDS + 2
+DEVIATION = 40  # of a descriptor's bytes
+# Below this deviation, in nepers, the image is that of a constant tone (0.05) or noise (0.25); speech has 0.7 to 1.5. Below this extent
+# there is no telling sounds apart.
+FLAT, SHORTEST = 0.4, 0.15 * RATE
+# Bounds of `similarity`. Of 320 utterances and 20 edits of each, codecs, telephone, noise 20 dB below, the least alike have a correlation
+# of 0.92; only where a gain of 10 dB clips them is it as low as 0.82. Of 51,040 pairs of different ones the most alike have 0.53.
+ACCEPT = 0.9
+DURATION_SHARE, DURATION_SAMPLES = 0.02, 0.04 * RATE  # by which extents may differ; edits make it 10 ms, clipping 30 ms
+_LOG_STEP = 2048  # steps of a descriptor's duration to a factor of two
 
 
 def _bands() -> tuple[np.ndarray, np.ndarray]:
-    """`(band, share)` of each bin: it counts for `band` (from the first) by 1 - share, for the next by share. -2 where it is none's.
+    """`(band, share)` of each bin: it counts for `band` by 1 - share, for the next by share; -1 is before the first, -2 is none.
 
     Triangles, their centres equally far apart in mel (2595 lg(1 + f / 700 Hz), O'Shaughnessy 1987).
     """
@@ -343,46 +366,202 @@ def _bands() -> tuple[np.ndarray, np.ndarray]:
 
 
 BAND_OF, SHARE_OF = _bands()
+FIRST_BIN, LAST_BIN = int(np.flatnonzero(BAND_OF > -2)[0]), int(np.flatnonzero(BAND_OF > -2)[-1])
+
+
+def _cosines(n: int) -> np.ndarray:
+    return np.cos(np.pi * np.arange(16)[:, None] * (2 * np.arange(n) + 1) / (2 * n))
+
+
+IN_TIME, IN_BANDS = _cosines(SEGMENTS), _cosines(BANDS)
 
 
 @jit
-def windowed(pcm, first, step, window, out):
-    """Fill in float32[m, FFT]: frames from sample `first` on, `step` apart, times the window; zeros beyond the end."""
-    for f in range(len(out)):
+def _windowed(pcm, first, step, count, window, out, loud):
+    """Fill in `count` rows of float32[m, FFT]: frames from sample `first` on, `step` apart, times the window; zeros beyond the end.
+
+    `loud`: bool[m], of frames that reach full scale, where clipping has spread their spectrum.
+    """
+    for f in range(count):
         start = first + f * step
         row = out[f]
         if start + FFT <= len(pcm):
             frame = pcm[start : start + FFT]
+            low, high = np.int16(0), np.int16(0)
             for k in range(FFT):
                 row[k] = np.float32(frame[k]) * window[k]
+                low, high = min(low, frame[k]), max(high, frame[k])
+            loud[f] = high >= FULL_SCALE - 1 or low <= -FULL_SCALE
         else:
+            loud[f] = False
             for k in range(FFT):
                 row[k] = np.float32(pcm[start + k]) * window[k] if start + k < len(pcm) else np.float32(0)
 
 
 @jit
-def accumulate(spectra, first, count, band_of, share_of, power, image):
-    """Add frames `first` … of `count` to the power of each bin, float64[BINS], and to the image, float64[SEGMENTS, BANDS].
+def _accumulate(spectra, loud, first, count, band_of, share_of, power, image):
+    """Add frames `first` … of `count` to the power of each bin, float64[2, BINS], and to the image, float64[SEGMENTS, BANDS].
 
     `spectra`: float32[m, 2 * BINS], real and imaginary parts. A frame counts for the two segments whose centres it is between.
     """
     bins = np.empty(BINS, np.float32)
     bands = np.empty(BANDS + 2, np.float32)
     for f in range(len(spectra)):
-        row = spectra[f]
+        row, sums = spectra[f], power[np.int64(loud[f])]
         for k in range(BINS):
             bins[k] = row[2 * k] * row[2 * k] + row[2 * k + 1] * row[2 * k + 1]
         for k in range(BINS):
-            power[k] += bins[k]
+            sums[k] += bins[k]
         bands[:] = 0
-        for k in range(BINS):
-            if band_of[k] >= -1:
-                bands[band_of[k] + 1] += bins[k] * (np.float32(1) - share_of[k])
-                bands[band_of[k] + 2] += bins[k] * share_of[k]
+        for k in range(FIRST_BIN, LAST_BIN + 1):
+            band, part = band_of[k] + 1, bins[k] * share_of[k]
+            bands[band] += bins[k] - part
+            bands[band + 1] += part
         place = (first + f + 0.5) / count * SEGMENTS - 0.5
         segment = int(np.floor(place))
         share = place - segment
-        left, right = max(segment, 0), min(segment + 1, SEGMENTS - 1)
+        left, right = image[max(segment, 0)], image[min(segment + 1, SEGMENTS - 1)]
         for k in range(BANDS):
-            image[left, k] += bands[k + 1] * (1 - share)
-            image[right, k] += bands[k + 1] * share
+            left[k] += bands[k + 1] * (1 - share)
+            right[k] += bands[k + 1] * share
+
+
+@jit
+def _bandwidth(power):
+    """Hz, of float64[BINS]: mean power of the bins of a frame; 0 where there is nothing but rounding."""
+    bound = max(ROUNDING, LEAST_POWER * power.max())
+    for k in range(BINS - 1, 0, -1):
+        if power[k] > bound:
+            return k * RATE / FFT
+    return 0.0
+
+
+@jit
+def _hash(image, times, across, in_time, in_bands):
+    """64 bits of `times` × `across` low frequencies of float64[SEGMENTS, BANDS]: set where one is above their median."""
+    part = np.zeros((times, BANDS))
+    for j in range(times):
+        for t in range(SEGMENTS):
+            weight = in_time[j, t]
+            for b in range(BANDS):
+                part[j, b] += weight * image[t, b]
+    values = np.zeros((times, across))
+    for j in range(times):
+        for k in range(across):
+            for b in range(BANDS):
+                values[j, k] += in_bands[k, b] * part[j, b]
+    flat = values.ravel()
+    ordered = np.sort(flat)
+    median = (ordered[31] + ordered[32]) / 2
+    bits = np.uint64(0)
+    for value in flat:
+        bits = bits << np.uint64(1) | np.uint64(value > median)
+    return bits
+
+
+@jit
+def _fingerprint(image, power, extent, in_time, in_bands, numbers, hashes, descriptor):
+    """Fill in the bandwidth, uint64[VIEWS] and uint8[DESCRIPTOR_BYTES]; returns whether the hashes say anything.
+
+    The image becomes the logarithm of each band beside its mean over time, so that neither gain nor an equaliser changes it.
+    """
+    numbers[BANDWIDTH] = _bandwidth(power[0] if power[0].max() > 0 else power[1])
+    total = 0.0
+    for b in range(BANDS):
+        mean = 0.0
+        for t in range(SEGMENTS):
+            mean += image[t, b]
+        mean /= SEGMENTS
+        for t in range(SEGMENTS):
+            image[t, b] = np.log(image[t, b] / max(mean, 1e-9) + QUIET)
+            total += image[t, b]
+    mean = total / (SEGMENTS * BANDS)
+    squares = 0.0
+    for t in range(SEGMENTS):
+        for b in range(BANDS):
+            image[t, b] -= mean
+            squares += image[t, b] * image[t, b]
+    deviation = np.sqrt(squares / (SEGMENTS * BANDS))
+    hashes[0] = _hash(image, TIMES[0], ACROSS[0], in_time, in_bands)
+    hashes[1] = _hash(image, TIMES[1], ACROSS[1], in_time, in_bands)
+    gain = DEVIATION / max(deviation, FLAT / 4)
+    at = 0
+    for t in range(SEGMENTS):
+        for b in range(BANDS):
+            descriptor[at] = np.uint8(min(max(128 + gain * image[t, b] + 0.5, 0.0), 255.0))
+            at += 1
+    length = np.int64(np.log2(extent) * _LOG_STEP + 0.5)
+    descriptor[at], descriptor[at + 1] = length >> 8, length & 255
+    return deviation >= FLAT and extent >= SHORTEST
+
+
+class Describer:
+    """Measures recordings one after the other, keeping the memory that this takes."""
+
+    def __init__(self) -> None:
+        self._frames = np.empty((CHUNK, FFT), np.float32)
+        self._loud = np.empty(CHUNK, np.bool_)
+        self._pcm = np.empty(0, np.int16)
+
+    def describe(
+        self, samples: np.ndarray, numbers: np.ndarray, hashes: np.ndarray, descriptor: np.ndarray
+    ) -> tuple[int, bool]:
+        """Fill in a recording's numbers, hashes and descriptor, from float32[n] at 16 kHz, n ≥ 1.
+
+        Returns the XXH64 of its samples as 16 bits, and whether the hashes say nothing: silence, a steady tone or noise.
+        """
+        if len(self._pcm) < len(samples):
+            self._pcm = np.empty(len(samples), np.int16)
+        pcm = self._pcm[: len(samples)]
+        exact = levels(samples, pcm, numbers)
+        first, last = int(numbers[VOICED_FROM]), int(numbers[VOICED_TO])
+        if first >= last:
+            return exact, True
+        step = min(STEP, max(1, (last - first) // FEWEST_FRAMES))
+        count = max(1, (last - first) // step)
+        power, image = np.zeros((2, BINS)), np.zeros((SEGMENTS, BANDS))
+        for done in range(0, count, CHUNK):
+            some = min(CHUNK, count - done)
+            _windowed(pcm, first + done * step, step, some, WINDOW, self._frames, self._loud)
+            # numpy before 2.0 transforms in double precision.
+            spectra = np.fft.rfft(self._frames[:some]).astype(np.complex64, copy=False).view(np.float32)
+            _accumulate(spectra, self._loud, done, count, BAND_OF, SHARE_OF, power, image)
+        power /= count
+        return exact, not _fingerprint(image, power, last - first, IN_TIME, IN_BANDS, numbers, hashes, descriptor)
+
+
+@jit
+def similarity(descriptors, i, j):
+    """Of recordings i and j, 0 to 1; copies of the same one have `ACCEPT` or more, also where codecs or noise came between.
+
+    The correlation of their images, or 0 where the extents of the speech differ by more than an edit makes them.
+    """
+    a, b = descriptors[i], descriptors[j]
+    size = SEGMENTS * BANDS
+    log_a = np.int64(a[size]) << 8 | np.int64(a[size + 1])
+    log_b = np.int64(b[size]) << 8 | np.int64(b[size + 1])
+    long_a, long_b = 2.0 ** (log_a / _LOG_STEP), 2.0 ** (log_b / _LOG_STEP)
+    if abs(long_a - long_b) > DURATION_SHARE * max(long_a, long_b) + DURATION_SAMPLES:
+        return 0.0
+    sum_a = sum_b = square_a = square_b = both = np.int32(0)
+    for k in range(size):
+        x, y = np.int32(a[k]) - np.int32(128), np.int32(b[k]) - np.int32(128)
+        sum_a += x
+        sum_b += y
+        square_a += x * x
+        square_b += y * y
+        both += x * y
+    across = np.float64(square_a) * size - np.float64(sum_a) * sum_a
+    down = np.float64(square_b) * size - np.float64(sum_b) * sum_b
+    if across <= 0 or down <= 0:
+        return 0.0
+    return min(max((np.float64(both) * size - np.float64(sum_a) * sum_b) / np.sqrt(across * down), 0.0), 1.0)
+
+
+@jit
+def similarities(descriptors, left, right):
+    """float32: of every pair of recordings `left[k]`, `right[k]`."""
+    out = np.empty(len(left), np.float32)
+    for k in range(len(left)):
+        out[k] = similarity(descriptors, left[k], right[k])
+    return out
