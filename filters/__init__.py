@@ -6,6 +6,7 @@
 (2, 0.5)
 """
 
+from filters import audio as audio
 from filters import caption as caption
 from filters import image as image
 from filters import japanese as japanese
