@@ -23,7 +23,7 @@ _TAG = f"[{_OPENING}]([^{_OPENING}{_CLOSING}。、]{{1,20}})[{_CLOSING}]"
 _SIGNS = "[♪♫♬≫≪⇒→←☎📱▶◀]+"
 # A name of up to eight characters before a colon, at the beginning of the transcript or of a sentence. 10:30 is a time.
 _NAME = r"[\p{Han}\p{Katakana}\p{Hiragana}ーA-Za-z0-9・]{1,8}"
-_SPEAKER = rf"(?:^|(?P<end>[。!?！？\n]))\s*[≫≪>]*\s*{_NAME}[:：]\s*(?P<next>[^\d\s]|$)"
+_SPEAKER = rf"(?:^|(?P<end>[。!?！？\n\])）]))\s*[≫≪>]*\s*{_NAME}[:：]\s*(?P<next>[^\d\s]|$)"
 _FILLERS = (
     "え[ーえ]+っ?と[ーぉお]*", "えっと(?:です)?ね?ー?", "え[ーえ〜~]+", "あの[ーう〜~]+", "あ[ー〜~]+", "その[ー〜~]+", "う[ー〜~]+ん*と?",
     "ん[ー〜~]+", "ま[ーあ〜~]+", "なんか[ー〜~]+", "お[ー〜~]+",
@@ -41,12 +41,12 @@ def spoken(
     """
     name = texts.name
     found = texts
+    if tags != "keep":
+        found = found.str.replace_all(_TAG, "" if tags == "remove" else "[${1}]")
     if speakers == "remove":
         found = found.str.replace_all(_SPEAKER, "${end}${next}")
-    if tags == "remove":
-        found = found.str.replace_all(_TAG, "").str.replace_all(_SIGNS, "")
-    elif tags == "mark":
-        found = found.str.replace_all(_TAG, "[${1}]").str.replace_all(_SIGNS, "[$0]")
+    if tags != "keep":
+        found = found.str.replace_all(_SIGNS, "" if tags == "remove" else "[$0]")
     if fillers != "keep":
         into = "${before}(F ${filler})${after}" if fillers == "mark" else "${before}${after}"
         for _ in range(3):  # one after the other share the comma between them

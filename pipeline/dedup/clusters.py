@@ -11,17 +11,21 @@ import numpy as np
 from filters.kernels import jit
 from filters.minhash import sketch_similarity
 from filters.pixels import similarity as thumbnail_similarity
+from filters.waves import similarity as spectrum_similarity
 
 # Within a group of candidates every document is compared with at most so many that are unlike one another.
 LEADERS = 64
 ACROSS = 8  # images of one hash that are compared with those of a hash nearby
-SKETCHES, THUMBNAILS = 0, 1  # what rows of uint8 stand for: MinHash sketches of text, thumbnails of images
+# What rows of uint8 stand for: MinHash sketches of text, thumbnails of images, spectra of recordings.
+SKETCHES, THUMBNAILS, SPECTRA = 0, 1, 2
 
 
 @jit
 def similarity(kind, rows, i, j):
-    """Of records i and j, 0 to 1, by their rows of the kind `SKETCHES` or `THUMBNAILS`."""
-    return sketch_similarity(rows, i, j) if kind == SKETCHES else thumbnail_similarity(rows, i, j)
+    """Of records i and j, 0 to 1, by their rows of the kind `SKETCHES`, `THUMBNAILS` or `SPECTRA`."""
+    if kind == SKETCHES:
+        return sketch_similarity(rows, i, j)
+    return thumbnail_similarity(rows, i, j) if kind == THUMBNAILS else spectrum_similarity(rows, i, j)
 
 
 @jit

@@ -36,7 +36,7 @@ class Words:
 
     def shown(self, amount: int) -> str:
         """An amount as reports print it."""
-        return f"{amount:,}" if self.unit is None else f"{amount / self.unit:,.2f}"
+        return f"{amount:,}" if self.unit is None else f"{amount / self.unit:,.{2 if amount > 100 * self.unit else 3}f}"
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,12 @@ SOURCES = {
         ("images",),
         ("image", "url", "file_name", "caption", "license", "similarity", "punsafe", "pwatermark", "aesthetic", "key"),
     ),
+    "speech": Format(
+        "pipeline.sources.speech",
+        "speech",
+        ("audio", "transcripts"),
+        ("audio", "id", "path", "transcript", "second", "speaker", "programme", "start", "end", "duration", "license"),
+    ),
 }
 
 

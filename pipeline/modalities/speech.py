@@ -1,0 +1,323 @@
+"""Recordings with transcripts: both measured, what is said compared with what is written, deduplicated by sound."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from filters import MEASURES, compute
+from filters.audio import Inspected, concatenated, inspect
+from filters.edits import error_rates
+from filters.kernels import buffers
+from filters.readings import morae, readings
+from filters.sound import RATE, Unreadable, decode, reencode, resampled
+from filters.spoken import spoken
+from filters.text import normalise
+from filters.waves import silences
+from pipeline.dedup.recordings import late, near, rounds
+from pipeline.ledger import EXCERPT
+from pipeline.manifest import SpeechManifest
+from pipeline.modalities import Measured, Words
+from pipeline.shards import hashes
+from pipeline.sources import Partition, source
+from pipeline.sources.held import Held
+from pipeline.steps.measure import Part
+
+__all__ = [
+    "WORDS",
+    "kept_together",
+    "late",
+    "ledger_fields",
+    "measured",
+    "near",
+    "rounds",
+    "row_group",
+    "schema",
+    "shard_rows",
+    "warm",
+    "warnings",
+]
+
+_HOUR = 3_600_000  # milliseconds, in which amounts are counted
+WORDS = Words(
+    ("recordings", "録音"),
+    ("hours", "時間"),
+    ("hours", "時間"),
+    "automatic-speech-recognition",
+    "trainers.hubert",
+    (0.1, 1.0),
+    _HOUR,
+)
+_BATCH_BYTES, _BATCH = 64 << 20, 256  # encoded recordings in memory at a time
+_FIELDS = (
+    ("id", pa.string(), "string"),
+    ("audio", pa.struct([("bytes", pa.binary()), ("path", pa.string())]), None),
+    ("transcript", pa.string(), "string"),
+    ("reading", pa.string(), "string"),
+    ("duration", pa.float32(), "float32"),
+    ("sampling_rate", pa.int32(), "int32"),
+    ("speaker", pa.string(), "string"),
+    ("programme", pa.string(), "string"),
+    ("source", pa.string(), "string"),
+    ("license", pa.string(), "string"),
+    ("cluster_size", pa.uint32(), "uint32"),
+)
+_ERRORS = ("surface_error", "reading_error")
+
+
+# -- measure
+
+
+def _batches(held: Held, chosen: np.ndarray) -> Iterator[tuple[np.ndarray, list[bytes | None]]]:
+    """Row numbers and encoded recordings, as many as fit in memory."""
+    rows: list[int] = []
+    blobs: list[bytes | None] = []
+    size = 0
+    for row in chosen.tolist():
+        blob = held.content(row)
+        rows.append(row)
+        blobs.append(blob)
+        size += len(blob or b"")
+        if size >= _BATCH_BYTES or len(rows) == _BATCH:
+            yield np.array(rows), blobs
+            rows, blobs, size = [], [], 0
+    if rows:
+        yield np.array(rows), blobs
+
+
+def _inspected(manifest: SpeechManifest, held: Held) -> tuple[Inspected, np.ndarray]:
+    """What `inspect` says of every row, and sizes of the encoded recordings."""
+    frame, settings = held.frame, manifest.recordings
+    chosen = np.flatnonzero(frame["problem"].is_null().to_numpy())
+    spans = frame.select(pl.col("start").fill_null(0.0), "end").rows()
+    sizes = np.zeros(len(frame), np.int64)
+    pieces = []
+    for rows, blobs in _batches(held, chosen):
+        here = [spans[row] for row in rows.tolist()]
+        pieces.append(inspect(blobs, spans=here, rate=settings.rate, max_seconds=settings.longest))
+        sizes[rows] = [len(blob or b"") for blob in blobs]
+    position = np.full(len(frame), -1)
+    position[chosen] = np.arange(len(chosen))
+    # The last row stands for what has no recording.
+    return concatenated([*pieces, inspect([None], rate=settings.rate)], position), sizes
+
+
+def _compared(manifest: SpeechManifest, texts: pl.Series, read: pl.Series, second: pl.Series) -> dict[str, np.ndarray]:
+    """Error rates of second transcripts, NaN where there is none."""
+    found = {name: np.full(len(texts), np.nan, np.float32) for name in _ERRORS}
+    rows = np.flatnonzero((second.is_not_null() & texts.is_not_null()).to_numpy())
+    if len(rows):
+        cleaned = _cleaned(second.gather(rows), manifest)
+        bare = [t.str.replace_all(r"[^\p{L}\p{N}]", "") for t in (texts.gather(rows), cleaned)]
+        found["surface_error"][rows] = error_rates(*bare).to_numpy()
+        other = readings(cleaned, manifest.transcripts.dictionary)
+        found["reading_error"][rows] = error_rates(read.gather(rows), other, by_sound=True).to_numpy()
+    return found
+
+
+def _cleaned(texts: pl.Series, manifest: SpeechManifest) -> pl.Series:
+    """Transcripts normalised and put as they are spoken; null stays null."""
+    settings = manifest.clean
+    whole = normalise(texts.fill_null(""), settings.compatibility)
+    found = spoken(whole, settings.tags, settings.speakers, settings.fillers)
+    return found.set(texts.is_null(), None)
+
+
+def measured(manifest: SpeechManifest, partition: Partition, part: Part) -> Measured:
+    """Clean the transcripts of a partition, decode every recording once, compute every measure."""
+    held: Held = source(manifest.source.format).read(partition, part.raw)
+    try:
+        frame = held.frame
+        raw = frame["transcript"]
+        texts = _cleaned(raw, manifest)
+        found, sizes = _inspected(manifest, held)
+    finally:
+        held.close()
+    read = readings(texts, manifest.transcripts.dictionary)
+    given: dict[str, np.ndarray] = dict(found.counters)
+    given["n_morae"] = morae(read.fill_null("")).to_numpy()
+    given["speech_seconds"] = np.where(found.counters["speech_seconds"] > 0, found.counters["speech_seconds"], np.nan)
+    given |= _compared(manifest, texts, read, frame["second"])
+    plain = texts.fill_null("")
+    measures = compute(*buffers(plain), manifest.measures, given)
+    reasons = [a or b for a, b in zip(frame["problem"], found.problems, strict=True)]
+    unreadable = pl.Series(reasons, dtype=pl.String)
+    bad = unreadable.is_not_null()
+    milliseconds = np.rint(found.counters["duration"].astype(np.float64) * 1000).astype(np.int64)
+    promised = (frame["duration"].fill_null(0).clip(0, 1e6) * 1000).cast(pl.Int64).to_numpy()
+    table = pa.table(
+        {
+            "locator": frame["locator"].to_arrow(),
+            "bytes": sizes,
+            "amount_in": np.where(bad.to_numpy(), promised, milliseconds),
+            "amount": np.where(bad.to_numpy(), 0, milliseconds),
+            "payload": np.where(bad.to_numpy(), 0, sizes),
+            "unreadable": unreadable.to_arrow(),
+            "head": pl.select(pl.when(bad).then(raw.str.head(EXCERPT))).to_series().to_arrow(),
+            "exact": found.exact,
+            "key_length": milliseconds.astype(np.int32),
+            "flat": found.flat,
+            "size": milliseconds,
+            "score": (measures["snr"].fill_null(0).clip(0, 60) / 60).fill_nan(0).cast(pl.Float32).to_arrow(),
+            "key": _sentence_keys(frame["speaker"], read),
+            "reencode": found.needs_reencoding,
+            "speaker": frame["speaker"].to_arrow(),
+            "programme": frame["programme"].to_arrow(),
+            "license": frame["license"].to_arrow(),
+            "name": frame["name"].to_arrow(),
+            "start": frame["start"].to_arrow(),
+            "end": frame["end"].to_arrow(),
+            "said": texts.is_not_null().to_arrow(),
+            "reading": read.to_arrow(),
+            **{f"m:{name}": measures[name].to_arrow() for name in measures.columns},
+            "text": plain.to_arrow(),
+        }
+    )
+    return Measured(table, {"sketches": found.descriptors, "hashes": found.hashes}, {}, keeps_raw=True)
+
+
+def _sentence_keys(speakers: pl.Series, read: pl.Series) -> pa.Array:
+    """Hashes of speaker and reading: null where either is unknown or empty."""
+    known = speakers.is_not_null() & (read.fill_null("") != "")
+    keys = hashes(*buffers(pl.select(pl.concat_str(speakers.fill_null(""), read.fill_null(""), separator="\0")).to_series()))
+    return pa.array(keys, mask=~known.to_numpy())
+
+
+def warm(manifest: SpeechManifest) -> None:
+    """Compile (or load from numba's cache) every kernel, and load the dictionary, so that no partition waits for it."""
+    rate = manifest.recordings.rate
+    time = np.arange(rate) / rate
+    found = inspect([reencode((0.1 * np.sin(2000 * time) * (time > 0.3)).astype(np.float32), rate)], rate=rate)
+    given: dict[str, np.ndarray] = dict(found.counters) | {name: np.zeros(1, np.float32) for name in _ERRORS}
+    given["n_morae"] = np.zeros(1, np.int32)
+    text = pl.Series(["えー、（笑）田中さんは３台のﾊﾞｽ。"])
+    cleaned = _cleaned(text, manifest)
+    read = readings(cleaned, manifest.transcripts.dictionary)
+    error_rates(read, read, by_sound=True)
+    named = [name for name in manifest.measures if MEASURES[name].kind in manifest.kinds]
+    compute(*buffers(cleaned), named, given)
+    source(manifest.source.format).warm()
+
+
+def warnings(total: dict[str, int]) -> list[str]:
+    return []
+
+
+# -- write
+
+
+def ledger_fields(manifest: SpeechManifest) -> list[pa.Field]:
+    """How many recordings of a sentence its speaker has, of records that were left after deduplication."""
+    return [pa.field("sentence_recordings", pa.uint32())] if manifest.deduplicate.enabled else []
+
+
+def kept_together(batch: pl.DataFrame, rows: pl.DataFrame) -> pl.Series:
+    """A speaker's recordings, else a programme's, else near duplicates: a model must not be tried on voices that it knows."""
+    return pl.select(pl.coalesce(batch["speaker"], batch["programme"], rows["cluster_id"])).to_series()
+
+
+def schema(manifest: SpeechManifest) -> pa.Schema:
+    """With what `datasets` takes for the type of every column."""
+    features: dict[str, Any] = {name: {"dtype": kind, "_type": "Value"} for name, _, kind in _FIELDS}
+    features["audio"] = {"sampling_rate": manifest.recordings.rate, "_type": "Audio"}
+    fields = [pa.field(name, kind) for name, kind, _ in _FIELDS]
+    return pa.schema(fields).with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+
+
+def row_group(manifest: SpeechManifest) -> tuple[int, str | None]:
+    return manifest.shards.row_group, "audio.bytes"
+
+
+def shard_rows(
+    manifest: SpeechManifest, part: Part, batch: pl.DataFrame, rows: pl.DataFrame
+) -> Iterator[tuple[pa.Table, np.ndarray]]:
+    """Tables of at most some 64 MB of audio: FLAC as it came where it has the rate of the corpus, else encoded anew, or cut."""
+    settings = manifest.recordings
+    held = Held(pl.read_ipc(part.raw).gather(batch["row"]))
+    seconds = batch["amount"].to_numpy() / 1000
+    ends = np.cumsum(batch["payload"].to_numpy()) // _BATCH_BYTES
+    try:
+        for chosen in np.split(np.arange(len(batch)), np.flatnonzero(np.diff(ends)) + 1) if len(batch) else ():
+            of: list[int] = []
+            blobs: list[bytes] = []
+            durations: list[float] = []
+            pieces: list[int] = []  # 0: the whole recording
+            for i in chosen.tolist():
+                long = settings.cut is not None and seconds[i] > settings.cut
+                blob = held.content(i) or b""
+                if not long and not batch["reencode"][i] and batch["start"][i] is None and batch["end"][i] is None:
+                    made = [(blob, float(seconds[i]))]
+                else:
+                    made = list(_encoded(manifest, blob, batch["start"][i], batch["end"][i], long))
+                for nth, (content, length) in enumerate(made):
+                    of.append(i)
+                    blobs.append(content)
+                    durations.append(length)
+                    pieces.append(nth + 1 if long else 0)
+            yield _table(manifest, batch, rows, np.array(of, np.int64), blobs, durations, pieces), np.array(of, np.int64)
+    finally:
+        held.close()
+
+
+def _encoded(
+    manifest: SpeechManifest, blob: bytes, start: float | None, end: float | None, long: bool
+) -> Iterator[tuple[bytes, float]]:
+    """FLAC and seconds of a recording, or of its pieces where it is too long."""
+    settings = manifest.recordings
+    try:
+        samples = decode(blob, rate=settings.rate, start=start or 0.0, end=end, max_seconds=settings.longest).samples
+    except Unreadable:  # it was readable when it was measured
+        return
+    for first, last in _pieces(samples, settings.rate, settings.cut) if long and settings.cut else [(0, len(samples))]:
+        yield reencode(samples[first:last], settings.rate), (last - first) / settings.rate
+
+
+def _pieces(samples: np.ndarray, rate: int, longest: float) -> list[tuple[int, int]]:
+    """Where to cut: in the middle of the latest silence that leaves a piece of at most `longest` seconds, or there where none does."""
+    starts, ends = silences(samples if rate == RATE else resampled(samples, rate, RATE))
+    middles = ((starts + ends) * (rate / RATE) / 2).astype(np.int64)
+    most, found, at = int(longest * rate), [], 0
+    while len(samples) - at > most:
+        within = middles[(middles > at + most // 4) & (middles <= at + most)]
+        end = int(within[-1]) if len(within) else at + most
+        found.append((at, end))
+        at = end
+    return [*found, (at, len(samples))]
+
+
+def _table(
+    manifest: SpeechManifest, batch: pl.DataFrame, rows: pl.DataFrame, of: np.ndarray, blobs: list[bytes],
+    durations: list[float], pieces: list[int],
+) -> pa.Table:  # fmt: skip
+    here, ids = batch[of], rows["id"].gather(of).to_list()
+    names = here.select(pl.coalesce("name", "locator")).to_series().to_list()
+    stems = [PurePosixPath(name).stem or "audio" for name in names]
+    tails = ["" if nth == 0 else f"-{nth:04d}" for nth in pieces]
+    whole = pl.Series(pieces, dtype=pl.Int64) == 0
+    said = whole & here["said"]
+    audio = pa.StructArray.from_arrays(
+        [pa.array(blobs, pa.binary()), pa.array([f"{s}{t}.flac" for s, t in zip(stems, tails, strict=True)], pa.string())],
+        fields=[*_FIELDS[1][1]],
+    )
+    table = pa.table(
+        {
+            "id": pa.array([f"{name}{tail}" for name, tail in zip(ids, tails, strict=True)], pa.string()),
+            "audio": audio,
+            "transcript": here["text"].set(~said, None).to_arrow(),
+            "reading": here["reading"].set(~said, None).to_arrow(),
+            "duration": pa.array(durations, pa.float32()),
+            "sampling_rate": pa.array([manifest.recordings.rate] * len(of), pa.int32()),
+            "speaker": here["speaker"].to_arrow(),
+            "programme": here["programme"].to_arrow(),
+            "source": pa.array([manifest.name] * len(of), pa.string()),
+            "license": here["license"].fill_null(manifest.license).to_arrow(),
+            "cluster_size": rows["cluster_size"].gather(of).to_arrow(),
+        }
+    )
+    return table.cast(schema(manifest))
