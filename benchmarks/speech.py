@@ -31,11 +31,20 @@ from typing import Any
 import numpy as np
 
 from benchmarks.corpus import ROOT, median, table
-from benchmarks.pairs import tar_members, watched
+from benchmarks.pairs import watched
 
 DATA = Path("../shared/data/speech/reazonspeech")
 BAR = 0.8
 ROW_GROUP = 32_000_000
+
+
+def tar_members(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Names and bytes of the files in a tar."""
+    with tarfile.open(path) as tar:
+        for member in tar:
+            if member.isfile():
+                file = tar.extractfile(member)
+                yield member.name, file.read() if file else b""
 
 
 def _transcripts(path: Path) -> dict[str, str]:
@@ -57,7 +66,7 @@ def _copy(number: int, data: Path, folder: Path) -> float:
                 soundfile.write(out, samples, rate, format="FLAC", subtype="PCM_16")
                 seconds += len(samples) / rate
                 member = tarfile.TarInfo(f"./{number:03d}/{Path(name).name}")
-                member.size = out.tell()
+                member.size = out.getbuffer().nbytes
                 out.seek(0)
                 tar.addfile(member, out)
     return seconds / 3600
