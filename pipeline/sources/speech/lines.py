@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from pipeline.errors import InputError
-from pipeline.sources.speech.rows import is_audio_name
+from pipeline.sources.speech.rows import is_audio_name, matched
 from pipeline.sources.stream import InputFile, Stream
 from pipeline.sources.values import all_printable, decoded
 
@@ -81,14 +81,16 @@ def beginning(path: Path) -> list[str]:
     finally:
         stream.close()
     head = raw[:_LOOK].removeprefix(_BOM)
-    if b"\0" in head:
+    if b"\0" in head.lstrip().split(b"\n", 1)[0]:
         return []
     found = [line.rstrip("\r") for line in head.decode("utf-8", "replace").split("\n") if line.strip()]
     return found if len(raw) < _LOOK or len(found) == 1 else found[:-1]
 
 
-def is_list(found: Iterable[str]) -> bool:
+def is_list(found: list[str]) -> bool:
     """Whether lines are a list of transcripts without a header: the name of a recording, a tab, what is said."""
+    if not found or "path" in matched(found[0].split("\t")):
+        return False
     named = [is_audio_name(line.partition("\t")[0]) and "\t" in line for line in found]
     return sum(named) * 2 > len(named)
 
