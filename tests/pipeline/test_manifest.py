@@ -101,6 +101,9 @@ def test_what_a_manifest_can_say_depends_on_the_records_of_its_source(refused):
     message = refused(MINIMAL + '[rules]\npreset = "datacomp-basic"')
     assert "this preset is not for text records" in message and message.endswith("Known: ja-web")
     assert "source.columns" in refused(MINIMAL.replace("[source]", "[source]\ncolumns = { caption = 'a' }"))
+    for key, words in (("images", "lists of images"), ("audio", "lists of recordings"), ("transcripts", "is for recordings")):
+        message = refused(MINIMAL.replace("[source]", f"[source]\n{key} = 'x'"))
+        assert words in message and "source.format = 'cc100' has none" in message
     pairs = MINIMAL.replace("cc100", "image-text")
     message = refused(pairs + '[rules]\npreset = "ja-web"')
     assert "not for image-text records" in message and "Known: caption-ja, cc12m, datacomp-basic, waon" in message

@@ -57,6 +57,8 @@ def inputs(patterns: list[str], audio: str | None = None, transcripts: str | Non
             found += of_folder
         else:
             found += resolve([pattern])
+    if len({file.url for file in found}) < len(found):
+        raise UsageError("an input is given twice")
     found = [_with_clips(_with_recordings(file)) for file in _with_lists(found, below, transcripts)]
     recordings = {place for file in found if file.url.lower().endswith(_MANIFESTS) for place in file.beside}
     found = told_apart([file for file in found if file.url not in recordings])
@@ -217,7 +219,8 @@ def _lists_beside(parent: Path | None, root: Path | None) -> list[InputFile]:
 
 
 def _lists(files: list[Path]) -> list[InputFile]:
-    return [_described(p) for p in files if p.name.lower().endswith(_LISTS) and is_list(beginning(p))]
+    named = [p for p in files if p.name.lower().endswith(_LISTS)]
+    return [_described(p) for p in named if not p.stat().st_size or is_list(beginning(p))]
 
 
 # -- cut

@@ -16,7 +16,7 @@ _FOUND = {"place": pl.String, "at": pl.Int64, "size": pl.Int64, "name": pl.Strin
 
 
 class Places:
-    """The folders that a list's recordings are in. A path is looked up in one after the other, and never outside them."""
+    """The folders that a list's recordings are in. A path is looked up from one after the other, and never leads out of them."""
 
     def __init__(self, folders: list[Path]) -> None:
         self._folders = [str(folder) for folder in folders]
@@ -27,6 +27,9 @@ class Places:
             self._real[folder] = os.path.realpath(folder)
         return self._real[folder]
 
+    def _within(self, path: str) -> bool:
+        return any(path.startswith(f"{self._resolved(folder).rstrip('/')}/") for folder in self._folders)
+
     def find(self, path: str) -> tuple[str | None, int | None, str | None]:
         """File and size of a recording, or why it is none."""
         if "\0" in path or any(0xD800 <= ord(c) <= 0xDFFF for c in path):
@@ -36,13 +39,12 @@ class Places:
             parent, base = os.path.split(os.path.join(folder, path))  # an absolute path stays what it is
             if base in ("", ".", ".."):
                 continue
-            root = self._resolved(folder)
             real = os.path.join(self._resolved(parent), base)
             try:
-                status = os.lstat(real) if _within(real, root) else None
+                status = os.lstat(real) if self._within(real) else None
                 if status and stat.S_ISLNK(status.st_mode):
                     real = os.path.realpath(real)
-                    status = os.stat(real) if _within(real, root) else None
+                    status = os.stat(real) if self._within(real) else None
             except OSError:  # it is not there, or not allowed, or too long
                 continue
             if status is None:
@@ -68,7 +70,3 @@ class Places:
             name = printable(path.rpartition("/")[2])
             table.append((place, None if place is None else 0, size, name, problem if place is None else None))
         return pl.DataFrame(table, schema=_FOUND, orient="row")
-
-
-def _within(path: str, folder: str) -> bool:
-    return path.startswith(folder if folder.endswith("/") else f"{folder}/")

@@ -50,7 +50,6 @@ SYNONYMS = {
     "duration": (),
     "license": ("licence",),
 }  # fmt: skip
-COLUMNS = ("audio", *SYNONYMS)  # what `source.columns` may map
 _KNOWN = {name for ours, words in SYNONYMS.items() for name in (ours, *words)}
 _NUMBERS = ("start", "end", "duration")
 

@@ -73,9 +73,12 @@ def _named(frame: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:
 def _text(path: Path, whole: bool, theirs: Mapping[str, str]) -> Iterator[pl.DataFrame]:
     head = beginning(path)
     if not head:
+        with open(path, "rb") as file:
+            if not file.read(1 << 16).strip():
+                raise InputError("is empty")
         raise InputError("is neither a table, a manifest nor an archive of recordings: its first line is binary")
-    header = [] if is_list(head) else distinct_names([cell.strip() for cell in head[0].split("\t")])
-    if not header:
+    header = distinct_names([cell.strip() for cell in head[0].split("\t")])
+    if is_list(head) and not set(theirs) & set(header):
         for frame in lines_of(path, whole):
             for at in range(0, len(frame), BATCH):
                 yield split(frame[at : at + BATCH], "\t").rename({"name": "path", "problem": PROBLEM})
