@@ -217,7 +217,8 @@ def _explained(what: str, number: int, error: BaseException | None, work: Path) 
         return error
     if isinstance(error, OSError) and error.errno is not None:
         return explain_os_error(error, what)
-    if "No space left on device" in str(error):  # as polars has it, in an error of its own
+    # As polars has it, in an error of its own, and numpy, without the system's number.
+    if "No space left on device" in str(error) or (isinstance(error, OSError) and "requested and" in str(error)):
         return explain_os_error(OSError(errno.ENOSPC, "No space left on device"), what)
     if isinstance(error, KilledWorker):
         return BuildError(

@@ -42,7 +42,7 @@ def picture(seed=0, kind="JPEG", size=(40, 30)):
 
 BIG = picture(size=(200, 100), kind="BMP")  # 60 KB
 LARGEST = 50_000
-SETTINGS = Settings(allow_private=True, timeout=0.7, max_bytes=LARGEST, retries=1, connections=64, per_host=32)
+SETTINGS = Settings(allow_private=True, timeout=1.5, max_bytes=LARGEST, retries=1, connections=64, per_host=32)
 
 
 class Site:
@@ -626,7 +626,7 @@ def test_two_runs_give_the_same_bytes_and_the_second_asks_for_nothing(site, cons
     source = write_list(tmp_path / "list.tsv", rows)
     for name, connections in (("a", 50), ("b", 7)):
         settings = Settings(
-            allow_private=True, shard_size=20, connections=connections, timeout=0.7, retries=0, max_bytes=LARGEST
+            allow_private=True, shard_size=20, connections=connections, timeout=1.5, retries=0, max_bytes=LARGEST
         )
         fetch([source], tmp_path / name, settings, console)
     assert digests(tmp_path / "a") == digests(tmp_path / "b")

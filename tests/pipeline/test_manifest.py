@@ -6,7 +6,8 @@ import jsonschema
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.manifest import ON_REQUEST, TextManifest, load, presets, schema
+from pipeline.manifest import MANIFESTS, ON_REQUEST, load, presets, schema
+from pipeline.sources import SOURCES
 
 ROOT = Path(__file__).resolve().parents[2]
 MINIMAL = """
@@ -210,7 +211,7 @@ def test_shipped_manifests_validate(path):
 @pytest.mark.parametrize("path", sorted((ROOT / "manifests" / "presets").glob("*.toml")), ids=lambda p: p.name)
 def test_shipped_presets_validate(path):
     rules = tomllib.loads(path.read_text("utf-8"))
-    wire = "cc100" if path.stem in presets(TextManifest) else "image-text"
+    wire = next(name for name, found in SOURCES.items() if path.stem in presets(MANIFESTS[found.modality]))
     table = tomllib.loads(MINIMAL.replace("cc100", wire)) | {"rules": rules}
     jsonschema.validate(table, schema())
 

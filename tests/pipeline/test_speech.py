@@ -1,0 +1,271 @@
+"""Builds of recordings with transcripts as users run them."""
+
+import io
+import json
+import os
+import signal
+import tarfile
+import time
+
+import datasets
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+
+PARTITION = "source.partition=200 KB"
+RATE = 16_000
+SENTENCES = [
+    f"{place}で{thing}を見ました。"
+    for place in "公園 駅前 庭先 川辺 港町 市場".split()
+    for thing in "猫 犬 鳥 虫 魚 花".split()
+]
+
+
+def voice(seed, seconds=2.0, rate=RATE, quiet=0.2):
+    """Something like speech: bursts of harmonics at about seven a second, with silence around them; another for every seed."""
+    random = np.random.default_rng(seed)
+    count = int(seconds * 7)
+    out = [np.zeros(int(quiet * rate))]
+    for _ in range(count):
+        n = int(rate * (seconds - 2 * quiet) / count)
+        at = np.arange(n) / rate
+        pitch, colour = random.uniform(100, 250), random.uniform(300, 2500)
+        harmonics = np.arange(1, int(3500 / pitch))
+        gains = np.exp(-(((harmonics * pitch - colour) / 400) ** 2)) + 0.02
+        out.append((np.sin(2 * np.pi * pitch * np.outer(at, harmonics)) @ gains) * np.hanning(n))
+    out.append(np.zeros(int(quiet * rate)))
+    samples = np.concatenate(out)
+    samples = 0.3 * samples / np.abs(samples).max() + 0.001 * random.standard_normal(len(samples))
+    return np.rint(samples * 2**15) / 2**15  # of 16 bits: libsndfile rounds otherwise for FLAC than for WAV
+
+
+def encoded(samples, kind="FLAC", rate=RATE, subtype=None):
+    out = io.BytesIO()
+    soundfile.write(out, samples, rate, format=kind, subtype=subtype or ("PCM_16" if kind in ("FLAC", "WAV") else None))
+    return out.getvalue()
+
+
+def add(tar, name, content):
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    tar.addfile(member, io.BytesIO(content))
+
+
+def ledger_of(out):
+    return pl.read_parquet(out / "ledger" / "*.parquet").with_columns(key=pl.col("id").str.split("/").list.last())
+
+
+def verdicts(out):
+    return {row["key"]: row for row in ledger_of(out).iter_rows(named=True)}
+
+
+@pytest.fixture(scope="module")
+def recordings():
+    """Key: (suffix, bytes, JSON)."""
+    found = {}
+    for i, text in enumerate(SENTENCES):
+        found[f"good{i:02}"] = ("flac", encoded(voice(i)), {"text": text, "speaker": f"s{i % 3}"})
+    found["same-samples"] = ("wav", encoded(voice(0), "WAV"), {"text": SENTENCES[0], "speaker": "s9"})
+    found["quieter"] = ("ogg", encoded(0.4 * voice(1), "OGG"), {"text": SENTENCES[1], "speaker": "s9"})
+    found["again"] = ("flac", encoded(voice(500)), {"text": SENTENCES[5], "speaker": "s2"})
+    found["no-text"] = ("flac", encoded(voice(501)), {"speaker": "s1"})
+    found["cut-off"] = ("flac", encoded(voice(502))[:9000], {"text": "途中で終わります。", "speaker": "s1"})
+    return found
+
+
+def archive(path, recordings):
+    with tarfile.open(path, "w") as tar:
+        for key, (suffix, audio, fields) in recordings.items():
+            add(tar, f"{key}.{suffix}", audio)
+            add(tar, f"{key}.json", json.dumps(fields, ensure_ascii=False).encode())
+    return path
+
+
+@pytest.fixture(scope="module")
+def tars(recordings, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("speech")
+    keys = sorted(recordings)
+    for number in range(3):
+        archive(folder / f"{number}.tar", {key: recordings[key] for key in keys[number::3]})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reference(build, tars, tmp_path_factory):
+    out = tmp_path_factory.mktemp("reference") / "out"
+    done = build("speech-ja", "--input", f"{tars}/*.tar", "--out", out, "--workers", 1, "--set", PARTITION)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_every_recording_has_its_verdict(reference, recordings):
+    found = verdicts(reference)
+    assert sorted(found) == sorted(recordings)
+    assert (found["no-text"]["verdict"], found["no-text"]["rule"]) == ("dropped", "chars")
+    assert found["cut-off"]["verdict"] == "unreadable" and "truncated FLAC" in found["cut-off"]["value"]
+    assert found["cut-off"]["excerpt"] == "途中で終わります。"
+    for one, other, rule in (("good00", "same-samples", "exact"), ("good01", "quieter", "acoustic")):
+        assert sorted((found[one]["verdict"], found[other]["verdict"])) == ["duplicate", "kept"]
+        assert {found[one]["rule"], found[other]["rule"]} == {None, rule}
+    again = [found["good05"], found["again"]]
+    assert sorted(row["verdict"] for row in again) == ["dropped", "kept"]
+    assert {row["rule"] for row in again} == {None, "same_sentence"}
+    others = [row for key, row in found.items() if key[:4] == "good" and key not in ("good00", "good01", "good05")]
+    assert {row["verdict"] for row in others} == {"kept"}
+
+
+def test_shards_hold_flac_of_the_corpus_s_rate(reference, recordings):
+    corpus = datasets.load_dataset(str(reference), cache_dir=str(reference / "cache"))
+    assert all(isinstance(split.features["audio"], datasets.Audio) for split in corpus.values())
+    speakers = {}
+    for path in sorted((reference / "data").glob("*.parquet")):
+        for row in pq.read_table(path).to_pylist():
+            samples, rate = soundfile.read(io.BytesIO(row["audio"]["bytes"]), dtype="int16")
+            key = row["id"].rsplit("/")[-1]
+            assert rate == row["sampling_rate"] == RATE and row["duration"] == pytest.approx(len(samples) / rate, abs=1e-3)
+            if recordings[key][0] == "flac":
+                assert row["audio"]["bytes"] == recordings[key][1]
+            assert row["transcript"] == recordings[key][2]["text"] and "ミマシタ" in row["reading"]
+            speakers.setdefault(path.name.split("-")[0], set()).add(row["speaker"])
+    assert not speakers["train"] & speakers.get("validation", set())
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_same_bytes_on_any_number_of_workers(build, tars, reference, tmp_path, tools, workers):
+    done = build("speech-ja", "--input", f"{tars}/*.tar", "--out", tmp_path / "o", "--workers", workers, "--set", PARTITION)
+    assert done.returncode == 0, done.stderr
+    assert tools.outputs(tmp_path / "o") == tools.outputs(reference)
+
+
+def test_same_bytes_after_kills(start, build, tars, reference, tmp_path, tools):
+    out = tmp_path / "out"
+    arguments = ("speech-ja", "--input", f"{tars}/*.tar", "--out", out, "--set", PARTITION, "--workers", 2)
+    for wanted in (3, 9, 16):
+        process = start(*arguments)
+        deadline = time.monotonic() + 60
+        while len([*out.rglob("*.json")]) < wanted and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    done = build(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert tools.outputs(out) == tools.outputs(reference) and tools.temporaries(out) == []
+
+
+def test_the_partition_size_changes_no_verdict(build, tars, reference, tmp_path):
+    done = build("speech-ja", "--input", f"{tars}/*.tar", "--out", tmp_path / "o")
+    assert done.returncode == 0, done.stderr
+    assert ledger_of(tmp_path / "o").equals(ledger_of(reference))
+
+
+def test_audio_alone(build, tars, tmp_path):
+    done = build("speech-ja", "--input", f"{tars}/*.tar", "--out", tmp_path / "o", "--set", "rules.preset=audio")
+    assert done.returncode == 0, done.stderr
+    kept = pl.read_parquet(tmp_path / "o" / "data" / "*.parquet")
+    row = kept.filter(pl.col("id").str.ends_with("/no-text")).row(0, named=True)
+    assert row["transcript"] is None and row["reading"] is None
+
+
+def test_long_recordings_are_cut_at_silences(build, tmp_path):
+    folder = tmp_path / "long"
+    folder.mkdir()
+    parts = [voice(900 + i, 1.5, quiet=0.25) for i in range(8)]
+    soundfile.write(folder / "lecture.wav", np.concatenate(parts), RATE, subtype="PCM_16")
+    (folder / "lecture.txt").write_text("八つの文を続けて読みました。", "utf-8")
+    soundfile.write(folder / "short.wav", parts[0], RATE, subtype="PCM_16")
+    (folder / "short.txt").write_text("公園で猫を見ました。", "utf-8")
+    done = build(
+        "speech-ja", "--input", folder, "--out", tmp_path / "o", "--set", "rules.preset=audio", "--set", "recordings.cut=4",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(ledger_of(tmp_path / "o")) == 2
+    rows = pl.read_parquet(tmp_path / "o" / "data" / "*.parquet").sort("id")
+    pieces = rows.filter(pl.col("id").str.contains("lecture"))
+    assert [i.rsplit("/")[-1] for i in pieces["id"]] == [f"lecture.wav-{n:04}" for n in range(1, len(pieces) + 1)]
+    assert pieces["transcript"].null_count() == len(pieces) >= 3 and pieces["duration"].max() <= 4
+    samples = [soundfile.read(io.BytesIO(audio["bytes"]), dtype="int16")[0] for audio in pieces["audio"]]
+    whole = soundfile.read(folder / "lecture.wav", dtype="int16")[0]
+    assert np.array_equal(np.concatenate(samples), whole)
+    assert all(abs(piece[-50:].astype(int)).max() < 400 for piece in samples[:-1])  # each ends in a silence
+    assert rows.filter(pl.col("id").str.contains("short"))["transcript"].to_list() == ["公園で猫を見ました。"]
+
+
+def test_second_transcripts_must_be_read_the_same(build, tmp_path):
+    recordings = {
+        f"{i}": ("flac", encoded(voice(700 + i)), {"text": text, "pred_text": other, "speaker": "a"})
+        for i, (text, other) in enumerate(
+            [
+                ("明日は三時に始まります。", "あしたは3時にはじまります"),
+                ("明日は三時に始まります。", "窓の外に大きな木がある"),
+                ("今朝は雨が降りました。", None),
+            ]
+        )
+    }
+    archive(tmp_path / "a.tar", recordings)
+    done = build("speech-ja", "--input", tmp_path / "a.tar", "--out", tmp_path / "o", "--set", "deduplicate.enabled=false")
+    assert done.returncode == 0, done.stderr
+    found = verdicts(tmp_path / "o")
+    assert found["0"]["verdict"] == "kept" and found["0"]["reading_error_rate"] == 0 < found["0"]["surface_error_rate"]
+    assert (found["1"]["verdict"], found["1"]["rule"]) == ("dropped", "reading_error_rate")
+    assert found["2"]["verdict"] == "kept" and found["2"]["reading_error_rate"] is None
+
+
+def test_bands_are_fitted_to_every_speaker(build, tmp_path):
+    """A slow and a fast speaker, forty sentences each: a slow sentence is out of place with the fast one, and the other way round."""
+    recordings = {}
+    for speaker, seconds in (("slow", 3.0), ("fast", 1.5)):
+        for i in range(40):
+            length = {38: 4.5 - seconds, 39: 4.5 - seconds}.get(i, seconds * (1 + 0.01 * (i % 5)))
+            text = f"{SENTENCES[i % 36][:-1]}{'と' * (i // 36)}。"
+            recordings[f"{speaker}{i:02}"] = (
+                "flac",
+                encoded(voice(2000 + i + 100 * (speaker == "fast"), length)),
+                {"text": text, "speaker": speaker},
+            )
+    archive(tmp_path / "a.tar", recordings)
+    done = build(
+        "speech-ja", "--input", tmp_path / "a.tar", "--out", tmp_path / "o", "--set", "deduplicate.enabled=false",
+        "--set", "rules.seconds_per_mora.by=speaker",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = verdicts(tmp_path / "o")
+    wrong = {key for key, row in found.items() if row["rule"] == "seconds_per_mora"}
+    assert wrong == {f"{speaker}{i}" for speaker in ("slow", "fast") for i in (38, 39)}
+    assert found["slow38"]["bound"].startswith(">= ") and found["fast38"]["bound"].startswith("<= ")
+    card = (tmp_path / "o" / "README.md").read_text("utf-8")
+    assert "fitted per speaker, interquartile ranges 2" in card
+
+
+def test_hostile_recordings(build, tmp_path):
+    good = encoded(voice(1))
+    header = bytearray(encoded(voice(2), "WAV"))
+    header[40:44] = (10**9).to_bytes(4, "little")
+    nan = voice(3).astype(np.float32)
+    nan[100] = np.nan
+    recordings = {
+        "good": ("flac", good, {"text": SENTENCES[0]}),
+        "empty": ("flac", b"", {"text": SENTENCES[1]}),
+        "no-samples": ("wav", encoded(np.zeros(0), "WAV"), {"text": SENTENCES[2]}),
+        "liar": ("wav", bytes(header), {"text": SENTENCES[3]}),
+        "many": ("wav", encoded(np.tile(voice(4, rate=96_000)[:, None], 8), "WAV", 96_000, "FLOAT"), {"text": SENTENCES[4]}),
+        "nan": ("wav", encoded(nan, "WAV", subtype="FLOAT"), {"text": SENTENCES[5]}),
+        "named-wav": ("wav", encoded(voice(6), "MP3"), {"text": SENTENCES[6]}),
+        "text": ("flac", "これは音声ではありません".encode() * 50, {"text": SENTENCES[7]}),
+        "long-text": ("flac", encoded(voice(8)), {"text": "長い文です。" * 20_000}),
+    }
+    archive(tmp_path / "a.tar", recordings)
+    done = build("speech-ja", "--input", tmp_path / "a.tar", "--out", tmp_path / "o", "--workers", 1)
+    assert done.returncode == 0, done.stderr
+    found = verdicts(tmp_path / "o")
+    reasons = {key: row["value"] for key, row in found.items() if row["verdict"] == "unreadable"}
+    assert set(reasons) == {"empty", "no-samples", "liar", "nan", "text"}
+    assert "no samples" in reasons["no-samples"] and "truncated WAV" in reasons["liar"] and "NaN" in reasons["nan"]
+    assert "not audio" in reasons["text"] and found["long-text"]["rule"] == "chars"
+    assert {found[key]["verdict"] for key in ("good", "many", "named-wav")} == {"kept"}
+    assert (
+        found["many"]["sampling_rate"] == 96_000
+        and found["many"]["channels"] == 8
+        and found["named-wav"]["audio_format"] == "MP3"
+    )
