@@ -7,6 +7,7 @@ per character so, per recording and with k = 1.5, not in logarithms (arXiv:2407.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pipeline.files import atomic, read_json, write_json
 from pipeline.manifest import Bound, Manifest
 from pipeline.steps.measure import Part
 
+NARROWEST = 1.25  # what is within this factor of the quartiles is never out of place: values may be nearly all the same
 LEAST = 30  # records with a value that a programme or speaker needs for a band of its own; others have the corpus's
 
 
@@ -58,7 +60,7 @@ def _bands(rows: pl.LazyFrame, name: str, bound: Bound, grouped: bool) -> pl.Dat
     if grouped:
         rows = rows.filter(pl.col("group").is_not_null())
     first, third = (pl.col("value").quantile(q, "linear") for q in (0.25, 0.75))
-    beyond = (third - first) * (bound.iqr or 0)
+    beyond = ((third - first) * (bound.iqr or 0)).clip(lower_bound=math.log(NARROWEST))
     return (
         rows.group_by("group")
         .agg(low=(first - beyond).exp(), high=(third + beyond).exp(), records=pl.len())
