@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
+from io import BufferedReader, BytesIO, FileIO
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -134,7 +134,7 @@ def _data_chunk(file: BinaryIO, size: int) -> _Data | None:
         return None
     order: Any = "big" if head[:4] in (b"RIFX", b"FORM") else "little"
     honest = abs(int.from_bytes(head[4:8], order) + 8 - size) <= 1
-    name = b"SSND" if head[:4] == b"FORM" else b"data"
+    name, before = (b"SSND", 8) if head[:4] == b"FORM" else (b"data", 0)  # bytes of the chunk before the samples
     at, large = 12, 0
     for _ in range(_MOST_CHUNKS):
         file.seek(at)
@@ -145,11 +145,11 @@ def _data_chunk(file: BinaryIO, size: int) -> _Data | None:
         if chunk[:4] == b"ds64":
             large = int.from_bytes(chunk[16:24], order)
         if chunk[:4] == name:
-            there = max(0, size - at - 8)
+            there = max(0, size - at - 8 - before)
             if head[:4] == b"RF64" and length == 0xFFFFFFFF:
                 return _Data(at + 4, large or None, there, order)
             open_end = length in _STREAMED and length > there or length == 0 and there > 0 and not honest
-            return _Data(at + 4, None if open_end else length, there, order)
+            return _Data(at + 4, None if open_end else max(0, length - before), there, order)
         at += 8 + length + length % 2
     return None
 
@@ -252,6 +252,12 @@ class _Bytes(BytesIO):
             return super().seek(0)
 
 
+class _Unnamed(BufferedReader):
+    """A file without the name from which soundfile would conclude what it is."""
+
+    name = ""
+
+
 class _File(soundfile.SoundFile):
     """A file that is read forwards. (SoundFile seeks after every read where it can, which costs time and, in MP3, precision.)"""
 
@@ -265,13 +271,14 @@ def _opened(source: Source) -> Iterator[tuple[BinaryIO, int]]:
     if isinstance(source, bytes | bytearray | memoryview):
         yield _Bytes(source), len(source)
         return
-    with open(source, "rb") as file:
+    with _Unnamed(FileIO(source)) as file:
         yield file, os.fstat(file.fileno()).st_size
 
 
 def _words(problem: Exception) -> str:
-    words = getattr(problem, "error_string", str(problem)).removeprefix("Error : ")
-    return words.strip().rstrip(".")
+    words = getattr(problem, "error_string", str(problem)).removeprefix("Error : ").strip().rstrip(".")
+    # libmpg123 found no frame; there is no file of a name to be missing.
+    return "Supported file format but file is malformed" if words.startswith("File does not exist") else words
 
 
 # --- decoding

@@ -30,7 +30,10 @@ CEILING, AT_PEAK = 0.98 * FULL_SCALE, FULL_SCALE // 1000
 NOISE_SHARE, LOUD_SHARE = 0.05, 0.95  # of frames that are below what is taken for the noise and for the loudest
 ABOVE_NOISE, BELOW_LOUD = 4.0, 10**-3.5  # bounds of speech, as ratios of energies
 SHORTEST_SPEECH, SHORTEST_PAUSE = 5, 10  # frames
-SNR_ABOVE_NOISE = 1.5  # frames so much above the noise are averaged for the signal, the noise being subtracted
+AS_QUIET, CLEARLY_ABOVE = (
+    2.0,
+    1.5,
+)  # bounds of the frames that noise and signal of the ratio are the means of, as ratios of energies
 MOST_SNR = 100.0  # dB
 DIGITAL_SILENCE = 0.5  # mean square of a frame, in steps of 16 bits; that of rounding alone is 1/12
 # Of the loudest frames' energy below 2 kHz: between the first and the last such frame is what the fingerprint is of.
@@ -219,16 +222,30 @@ def _silences(speech, n):
 
 
 @jit
-def _snr(energy, noise):
-    """In dB: frames clearly above the noise, less the noise, over the noise. 0 where there are none."""
-    total, count = 0.0, 0
+def _snr(energy, quiet):
+    """In dB: frames clearly above the noise, less the noise, over the noise, which is the mean of those about as quiet as `quiet`.
+
+    0 where there are none. Of 80 utterances with white noise, or pink noise above 40 Hz, 5 to 40 dB below their speech, the mean error is
+    0.8 dB or less, with a deviation of 0.2 dB; at 0 dB it is 1 dB too much. Cut to their speech, so that only short pauses show the noise,
+    the deviation is 1 dB up to 20 dB, and 4 dB at 40, where it is 2 too little. WADA-SNR (Kim and Stern 2008), on the same, is off by 1.5
+    to 4 dB up to 20 dB, and by 10 to 25 from 30 on.
+    """
+    noise, count = 0.0, 0
     for value in energy:
-        if value > SNR_ABOVE_NOISE * noise:
-            total += value - noise
+        if DIGITAL_SILENCE < value <= AS_QUIET * quiet:
+            noise += value
             count += 1
-    if count == 0 or noise <= 0:
+    if count == 0:
         return 0.0
-    return min(max(10 * np.log10(total / count / noise), 0.0), MOST_SNR)
+    noise /= count
+    signal, count = 0.0, 0
+    for value in energy:
+        if value > CLEARLY_ABOVE * noise:
+            signal += value - noise
+            count += 1
+    if count == 0:
+        return 0.0
+    return min(max(10 * np.log10(signal / count / noise), 0.0), MOST_SNR)
 
 
 @jit
@@ -346,10 +363,11 @@ DEVIATION = 40  # of a descriptor's bytes
 # Below this deviation, in nepers, the image is that of a constant tone (0.05) or noise (0.25); speech has 0.7 to 1.5. Below this extent
 # there is no telling sounds apart.
 FLAT, SHORTEST = 0.4, 0.15 * RATE
-# Bounds of `similarity`. Of 320 utterances and 20 edits of each, codecs, telephone, noise 20 dB below, the least alike have a correlation
-# of 0.92; only where a gain of 10 dB clips them is it as low as 0.82. Of 51,040 pairs of different ones the most alike have 0.53.
+# Bound of `similarity`. Of 320 utterances (JSUT's sentences, one speaker) and 21 edits of each (codecs, telephone, trimmed silence, noise
+# 20 dB below), an edit and its original have a correlation of 0.95 or more; of 0.82, where a gain of 10 dB clips it. Of the 51,040 pairs of
+# different utterances the most alike have 0.49, of a nearly normal distribution with a deviation of 0.12.
 ACCEPT = 0.9
-DURATION_SHARE, DURATION_SAMPLES = 0.02, 0.04 * RATE  # by which extents may differ; edits make it 10 ms, clipping 30 ms
+DURATION_SHARE, DURATION_SAMPLES = 0.02, 0.04 * RATE  # by which extents may differ: edits make it 10 ms, clipping 30
 _LOG_STEP = 2048  # steps of a descriptor's duration to a factor of two
 
 

@@ -243,7 +243,7 @@ class DeduplicateSpeech(_Table):
     """Recordings with the same samples and recordings that sound alike; and sentences that a speaker reads again."""
 
     enabled: bool = True
-    distance: int = Field(8, ge=0, le=16, description="bits of 64 in which acoustic hashes of candidates may differ")
+    distance: int = Field(10, ge=0, le=16, description="bits of 64 in which acoustic hashes of candidates may differ")
     accept: float = Field(0.9, gt=0, le=1, description="similarity of spectra from which on a candidate is a duplicate")
     same_sentence: int | None = Field(
         1, ge=1, description="recordings of one sentence by one speaker, where speakers are known"
