@@ -9,18 +9,19 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 
 from pipeline.errors import InputError, UsageError
 from pipeline.sources import columnar
-from pipeline.sources.columnar import PROBLEM, called, distinct_names
+from pipeline.sources.columnar import PROBLEM, called, distinct_names, no_column
 from pipeline.sources.folders import is_utf8
 from pipeline.sources.pairs import img2dataset, rows
-from pipeline.sources.values import all_printable, decoded, distinct, printable, scalars
+from pipeline.sources.values import all_printable, decoded, distinct, printable, scalars, texts
 
 BATCH = 20_000  # rows at a time
 _BATCH_WITH_IMAGES = 64
@@ -38,7 +39,9 @@ def image_column(schema: Mapping[str, pl.DataType]) -> str | None:
 
     img2dataset's Parquet mode names it after the format that it encoded to.
     """
-    structs = [n for n, kind in schema.items() if isinstance(kind, pl.Struct) and "bytes" in dict(kind)]
+    structs = [
+        n for n, kind in schema.items() if isinstance(kind, pl.Struct) and dict(kind).get("bytes") in (pl.Binary, pl.Null)
+    ]
     binaries = [n for n, kind in schema.items() if kind == pl.Binary]
     # A list of URLs may have hashes in binary.
     named = [name for name in structs + binaries if name.lower() in _IMAGES]
@@ -46,10 +49,13 @@ def image_column(schema: Mapping[str, pl.DataType]) -> str | None:
     return next(iter(named or structs or binaries), None)
 
 
-def frames(path: Path, whole: bool = True, columns: Mapping[str, str] | None = None) -> Iterator[pl.DataFrame]:
+def frames(
+    path: Path, whole: bool = True, columns: Mapping[str, str] | None = None, every: bool = False
+) -> Iterator[pl.DataFrame]:
     """The table in a file, in frames with its own column names; where it has no header they are `url` or `file`, and `caption`.
 
     `columns` says what it calls some of the standard ones, which are renamed. A row with a list of captions becomes a row for each.
+    Of Parquet and Arrow only what pairs are made of is read, unless `every` column is wanted; the others are null.
 
     A line that is not what the others are has its reason in the column `PROBLEM`, and so has the last line of text that is not
     `whole` where it has no end. Raises InputError where no column holds URLs or file names, or where the file is not what its
@@ -57,25 +63,53 @@ def frames(path: Path, whole: bool = True, columns: Mapping[str, str] | None = N
     """
     with open(path, "rb") as file:
         head = file.read(8)
-    theirs = {value: name for name, value in (columns or {}).items()}
+    theirs: dict[str, str] = {}
+    for name, value in (columns or {}).items():
+        if value in theirs:
+            raise InputError(
+                f"cannot be read: source.columns names {value!r} as {theirs[value]} and as {name}; it is one of them"
+            )
+        theirs[value] = name
+
+    def needed(schema: pa.Schema) -> Set[str]:
+        return _needed(schema, theirs) | (columnar.readable(schema) if every else set())
+
+    found: Iterator[pl.DataFrame]
     if columnar.is_parquet(head):
-        found = columnar.parquet(path, BATCH, _BATCH_WITH_IMAGES)
+        found = (called(frame, theirs) for frame in columnar.parquet(path, BATCH, _BATCH_WITH_IMAGES, needed))
     elif columnar.is_arrow(head):
-        found = columnar.arrow(path, _BATCH_WITH_IMAGES)
+        found = (called(frame, theirs) for frame in columnar.arrow(path, _BATCH_WITH_IMAGES, needed))
     else:
-        found = _text(path, whole, set(theirs))
+        found = _text(path, whole, theirs)
     for frame in found:
-        yield _one_caption_a_row(called(frame, theirs) if theirs else frame)
+        yield _one_caption_a_row(frame, "caption" in theirs.values())
 
 
-def _one_caption_a_row(frame: pl.DataFrame) -> pl.DataFrame:
-    column = rows.matched(frame.columns).get("caption")
-    if frame.schema.get("captions") == pl.List(pl.String):  # all of them, of which a column beside may have the first
-        frame = frame if column in (None, "captions") else frame.drop(column or "")
-        column = "captions"
-    if column is None or frame.schema[column] != pl.List(pl.String):
+def _needed(schema: pa.Schema, theirs: Mapping[str, str]) -> set[str]:
+    """Names of the columns that may be a standard one or hold images."""
+    standard = {field.name: theirs.get(field.name, field.name) for field in schema}
+    words = {word for synonyms in rows.SYNONYMS.values() for word in synonyms} | _IMAGES
+    found = {ours for ours, name in standard.items() if ours in theirs or name.strip().lower() in words}
+    found |= {field.name for field in schema if pa.types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0}
+    if not {"url", "file"} & set(rows.matched(standard.values())):
+        found |= {field.name for field in schema if columnar.is_binary(field.type)}
+    return found
+
+
+def _one_caption_a_row(frame: pl.DataFrame, named: bool) -> pl.DataFrame:
+    """`frame` with a row for each of a list of captions; `named`: the user said which column has them."""
+    column = rows.matched(frame.columns, frame.schema).get("caption")
+    if not named and column not in (None, "captions") and rows.is_texts(frame.schema.get("captions")):
+        # All of them, of which the column beside may have the first.
+        several, kind = pl.col("captions").cast(pl.List(pl.String)), frame.schema["captions"]
+        if frame.schema[column or ""] == pl.String and kind.inner != pl.Binary:  # type: ignore[attr-defined]
+            alone = pl.concat_list(column)
+            frame = frame.with_columns(captions=pl.when(several.list.len() > 0).then(several).otherwise(alone))
+        frame, column = frame.drop(column or ""), "captions"
+    if column is None or not rows.is_texts(frame.schema[column]):
         return frame
-    return frame.explode(column)  # a row without a caption stays one
+    lists = pl.List(frame.schema[column].inner)  # type: ignore[attr-defined]
+    return frame.with_columns(pl.col(column).cast(lists)).explode(column)  # a row without a caption stays one
 
 
 def first_line(path: Path) -> bytes:
@@ -87,7 +121,8 @@ def first_line(path: Path) -> bytes:
     return line
 
 
-def _text(path: Path, whole: bool, known: set[str]) -> Iterator[pl.DataFrame]:
+def _text(path: Path, whole: bool, theirs: Mapping[str, str]) -> Iterator[pl.DataFrame]:
+    known = set(theirs)
     first = first_line(path)
     if b"\0" in first:
         raise InputError("is neither a table nor an archive of images: its first line is binary")
@@ -95,15 +130,19 @@ def _text(path: Path, whole: bool, known: set[str]) -> Iterator[pl.DataFrame]:
     columns: list[str] = []
     titled = False
     if head.lstrip().startswith("{"):
-        reader: Any = _json
+        told: set[str] = set()
+
+        def reader(lines: pl.Series) -> pl.DataFrame:
+            return _json(lines, theirs, told)
+
     elif "\t" not in head and "," in head and _is_header(_cells(head, ","), {"url", "caption", "file"}, known):
-        yield from _csv(path, whole)
+        yield from (called(frame, theirs) for frame in _csv(path, whole))
         return
     else:
         columns, titled = _columns(path, head, known)
 
         def reader(lines: pl.Series) -> pl.DataFrame:
-            return _tab_separated(lines, columns)
+            return called(_tab_separated(lines, columns), theirs)
 
     for lines, finished in _lines(path):
         lines, titled = lines[titled:], False
@@ -227,9 +266,16 @@ def _csv(path: Path, whole: bool) -> Iterator[pl.DataFrame]:
             raise error
 
 
-def _json(lines: pl.Series) -> pl.DataFrame:
-    """JSON lines, each on its own: one that is broken costs itself alone. Values that are no scalars are left out."""
+def _json(lines: pl.Series, theirs: Mapping[str, str], told: set[str]) -> pl.DataFrame:
+    """JSON lines, each on its own: one that is broken costs itself alone. Values that are no scalars, nor captions, are left out.
+
+    `theirs` as in `called`, but lines may lack what others have: the first lines that can be read are to have all of it between them.
+    `told` are the names in the lines so far.
+    """
     found: list[dict[str, str]] = []
+    lists: list[list[str]] = []
+    keys: dict[str, None] = {}
+    named = set(theirs.values())
     for line in lines:
         try:
             value = json.loads(line)
@@ -237,13 +283,28 @@ def _json(lines: pl.Series) -> pl.DataFrame:
             value = None
         if not isinstance(value, dict):
             found.append({PROBLEM: "the line is not a JSON object"})
+            lists.append([])
             continue
-        caption = rows.matched([*value]).get("caption", "")
-        texts = value.get(caption)
-        several = [text for text in texts if isinstance(text, str)] if isinstance(texts, list) else []
-        found += [scalars(value | {caption: text}) for text in several] or [scalars(value)]
-    names = list(dict.fromkeys([PROBLEM, *(name for row in found for name in row)]))
-    return pl.DataFrame({name: [row.get(name) for row in found] for name in names}, schema=dict.fromkeys(names, pl.String))
+        value.pop(PROBLEM, None)
+        keys |= dict.fromkeys(scalars(dict.fromkeys(value, "")))
+        if named:
+            value = {theirs.get(key, key): held for key, held in value.items() if key in theirs or key not in named}
+        several: Any = None if "caption" in named else value.get("captions")
+        if not isinstance(several, list):
+            several = value.get(rows.matched(value).get("caption", ""))
+        several = several if isinstance(several, list) else []
+        lists.append([*scalars({str(i): text for i, text in enumerate(several) if isinstance(text, str)}).values()])
+        found.append(scalars(value))
+    if keys and not told and (missing := [name for name in theirs if name not in keys]):
+        raise no_column(missing[0], [*keys])
+    told |= set(keys)
+    names = list(dict.fromkeys([PROBLEM, *named, *(name for row in found for name in row)]))
+    frame = pl.DataFrame({name: [row.get(name) for row in found] for name in names}, schema=dict.fromkeys(names, pl.String))
+    if not any(lists):
+        return frame
+    column = rows.matched(name for name in names if name != "captions").get("caption", "captions")
+    captions: list[list[Any]] = [texts or [row.get(column)] for texts, row in zip(lists, found, strict=True)]
+    return frame.with_columns(pl.Series(column, captions, pl.List(pl.String)))
 
 
 def standard(table: pl.DataFrame, first: int, seen: set[str]) -> pl.DataFrame:
@@ -252,10 +313,8 @@ def standard(table: pl.DataFrame, first: int, seen: set[str]) -> pl.DataFrame:
     `seen` are the locators of the file so far.
     """
     image = image_column(table.schema)
-    frame = table.select(
-        locator=pl.int_range(first, first + pl.len()).cast(pl.String).str.zfill(10),
-        problem=pl.col(PROBLEM) if PROBLEM in table.columns else pl.lit(None, pl.String),
-    ).with_columns(rows.renamed(table).get_columns())
+    frame = rows.with_problems(table)
+    frame = frame.with_columns(locator=pl.int_range(first, first + pl.len()).cast(pl.String).str.zfill(10))
     if image is None:
         return frame
     column = table[image]
@@ -263,8 +322,12 @@ def standard(table: pl.DataFrame, first: int, seen: set[str]) -> pl.DataFrame:
         frame = frame.with_columns(blob=column)
     else:
         frame = frame.with_columns(blob=column.struct.field("bytes").cast(pl.Binary))
-        if "path" in column.struct.fields:
-            frame = frame.with_columns(file=column.struct.field("path").cast(pl.String))
+        path = column.struct.field("path") if "path" in column.struct.fields else None
+        if path is not None and path.dtype == pl.Binary:
+            path, wrong = texts(path, "path")
+            path = path.set(wrong.is_not_null(), None)
+        if path is not None and path.dtype in (pl.String, pl.Null):
+            frame = frame.with_columns(file=path.cast(pl.String))
     if "status" in frame.columns:
         frame = frame if "error_message" in frame.columns else frame.with_columns(error_message=pl.lit(None, pl.String))
         frame = frame.with_columns(problem=pl.coalesce("problem", img2dataset.failure()))
