@@ -5,6 +5,8 @@ import io
 import json
 import os
 import resource
+import shutil
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -223,6 +225,30 @@ def test_what_a_tar_may_hold_beside_pairs(tmp_path):
     assert {row["caption"] for row in all_rows} == {None, "像なし"}
     assert all(row["place"] == str(tmp_path / "a.tar") for row in all_rows)
     assert all(row["name"].isprintable() and "/" not in row["name"] for row in all_rows)
+
+
+@pytest.mark.skipif(not shutil.which("tar"), reason="needs tar")
+@pytest.mark.parametrize("form", ["gnu", "pax"])
+def test_a_sparse_file_costs_itself_alone(tmp_path, form):
+    (tmp_path / "in").mkdir()
+    for name, content in [m for key in ("0", "1", "2") for m in members_of(key, f"題{key}")]:
+        (tmp_path / "in" / name).write_bytes(content)
+    with open(tmp_path / "in" / "1.jpg", "wb") as file:
+        for i in range(8):
+            file.seek(i * 65536 + 32768)
+            file.write(b"x" * 4096)
+    command = ["tar", f"--format={form}", "--sort=name", "-S", "-C", "in", "-cf", "a.tar", "."]
+    if subprocess.run(command, cwd=tmp_path, capture_output=True).returncode:
+        pytest.skip("needs GNU tar")
+    _, all_rows, state = found(tmp_path / "a.tar")
+    assert brief(all_rows) == [("0", "題0", picture("0")), ("1", "題1", None), ("2", "題2", picture("2"))]
+    assert problems(all_rows) == {"1": "the image is a sparse file, which is not read"} and state.damage is None
+
+
+@pytest.mark.parametrize("length", range(248, 256))
+def test_a_tar_whose_name_is_almost_too_long(tmp_path, length):
+    path = archive(tmp_path / ("x" * (length - 4) + ".tar"), members_of("1", "x"))
+    assert brief(found(path)[1], "locator") == [("1",)]
 
 
 def test_captions_of_every_kind(tmp_path):
