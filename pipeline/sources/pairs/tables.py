@@ -381,39 +381,68 @@ def coco(path: Path) -> pl.DataFrame:
 
 
 def captions_beside(folder: Path, images: list[Path]) -> pl.DataFrame:
-    """Images of a folder with the captions beside them: `metadata.jsonl` or `metadata.csv` with `file_name`, or KEY.txt by KEY.jpg."""
-    told: dict[str, dict[str, Any]] = {}
-    for listing in sorted({image.parent for image in images} | {folder}):
+    """Images of a folder with the captions beside them: `metadata.jsonl` or `metadata.csv` with `file_name`, or KEY.txt by KEY.jpg.
+
+    An image has a row for each of its lines in the last of the lists that name it. A line that names no image of the folder, or that
+    cannot be read, is a row with a problem, after all images.
+    """
+    there = {str(image.relative_to(folder)) for image in images}
+    told: dict[str, list[dict[str, Any]]] = {}
+    lost: list[dict[str, Any]] = []
+    for parent in sorted({image.parent for image in images} | {folder}):
         for name in ("metadata.jsonl", "metadata.csv"):
-            path = listing / name
+            path = parent / name
             if path.is_file() and not path.is_symlink():
-                prefix = "" if listing == folder else f"{listing.relative_to(folder)}/"
+                prefix = "" if parent == folder else f"{parent.relative_to(folder)}/"
+                here: dict[str, list[dict[str, Any]]] = {}
                 try:
-                    for table in frames(path):
-                        frame = rows.renamed(table)
-                        if "file" in frame.columns:
-                            told |= {f"{prefix}{row['file']}".removeprefix("./"): row for row in frame.iter_rows(named=True)}
+                    for row in _listing(path):
+                        file = row.pop("file", None)
+                        key = prefix + (file or "").removeprefix("./")
+                        if key in there:
+                            here.setdefault(key, []).append(row)
+                            continue
+                        which = "names a file that is not there" if file else "has a line that names none"
+                        row["locator"] = printable(key if file else f"{prefix}{name}:{row['locator']:010}")
+                        lost.append(row | {"problem": row["problem"] or f"no image: {name} {which}"})
                 except InputError as error:
                     raise InputError(f"holds {prefix}{name}, which {error}") from None
+                told |= here
     found = []
     for image in images:
         key = str(image.relative_to(folder))
-        beside = image.with_suffix(".txt")
-        row: dict[str, Any] = {"locator": printable(key), "name": printable(image.name)}
-        row |= {k: v for k, v in told.get(key, {}).items() if k in rows.SCHEMA}
-        if is_utf8(image):
-            row |= {"place": str(image), "at": 0, "size": image.stat().st_size}
-        else:
-            row["problem"] = "the name of the file is not UTF-8: rename it"
-        if row.get("caption") is None and beside.is_file() and not beside.is_symlink():
-            if (size := beside.stat().st_size) <= rows.LONGEST_CAPTION:
-                row["caption"], problem = decoded(beside.read_bytes().removeprefix(_BOM), "caption")
+        for line in told.get(key, [{}]):
+            row = line | {"locator": printable(key), "name": printable(image.name)}
+            if is_utf8(image):
+                row |= {"place": str(image), "at": 0, "size": image.stat().st_size}
             else:
-                problem = f"caption of {size} bytes, over {rows.LONGEST_CAPTION}"
-            row["problem"] = row.get("problem") or problem
-        found.append(row)
-    frame = pl.DataFrame(found, schema=rows.SCHEMA)
+                row["problem"] = "the name of the file is not UTF-8: rename it"
+            if row.get("caption") is None:
+                row["caption"], problem = _caption_of(image)
+                row["problem"] = row.get("problem") or problem
+            found.append(row)
+    frame = pl.DataFrame(found + lost, schema=rows.SCHEMA)
     return frame.with_columns(distinct(frame["locator"], set()).alias("locator"))
+
+
+def _listing(path: Path) -> list[dict[str, Any]]:
+    """Rows of a table in a folder of images, `file` among them. Of one that names no file only the lines that cannot be read."""
+    found: list[dict[str, Any]] = []
+    for table in frames(path):
+        frame = rows.with_problems(table).with_row_index("locator", len(found))
+        found += frame.select(name for name in frame.columns if name in rows.SCHEMA or name == "file").iter_rows(named=True)
+    named = any(row.get("file") for row in found)
+    return [row for row in found if named or row["problem"]]
+
+
+def _caption_of(image: Path) -> tuple[str | None, str | None]:
+    """What KEY.txt says of KEY.jpg, and what is wrong with it."""
+    beside = image.with_suffix(".txt")
+    if not beside.is_file() or beside.is_symlink():
+        return None, None
+    if (size := beside.stat().st_size) > rows.LONGEST_CAPTION:
+        return None, f"caption of {size} bytes, over {rows.LONGEST_CAPTION}"
+    return decoded(beside.read_bytes().removeprefix(_BOM), "caption")
 
 
 def needs_images(path: str) -> UsageError:
