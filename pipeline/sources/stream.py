@@ -31,12 +31,16 @@ _MAGIC += tuple((bytes([0x50 + i]) + b"\x2a\x4d\x18", "zstd") for i in range(16)
 
 @dataclass(frozen=True)
 class InputFile:
-    """One raw file. `name` is what ids use where there is more than one; `identity` changes when the content does."""
+    """One raw file. `name` is what ids use where there is more than one; `identity` changes when the content does.
+
+    `note` is what the build's warnings are to say of where it was found.
+    """
 
     name: str
     url: str
     size: int | None
     identity: str
+    note: str | None = None
 
     @property
     def is_sample(self) -> bool:
@@ -44,7 +48,7 @@ class InputFile:
         return self.identity.startswith("sample-")
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "note"}
 
 
 def is_url(text: str) -> bool:
@@ -121,14 +125,22 @@ def resolve(patterns: list[str]) -> list[InputFile]:
             raise UsageError(f"--input {pattern}: nothing matches")
         found.extend(_describe(match) for match in matches)
     names = [f.name for f in found]
-    if len({f.url for f in found}) < len(found):
-        raise UsageError("an input is given twice")
+    all_different(found)
     if len(set(names)) < len(names):
         # Same base names: tell them apart by as much of the path as it takes.
         common = os.path.commonprefix([f.url.rsplit("/", 1)[0] + "/" for f in found])
         common = common[: common.rfind("/") + 1]
         found = [InputFile(f.url[len(common) :], f.url, f.size, f.identity) for f in found]
     return found
+
+
+def all_different(found: list[InputFile]) -> None:
+    """Raises UsageError where an input is given twice."""
+    seen: set[str] = set()
+    for file in found:
+        if file.url in seen:
+            raise UsageError(f"an input is given twice: {file.url}")
+        seen.add(file.url)
 
 
 class ResumingReader(io.RawIOBase):

@@ -1243,13 +1243,32 @@ def test_globs_and_folders_take_sidecars_and_statistics_along(tmp_path, shard):
     assert [f.name for f in pairs.inputs([str(tmp_path / "*")])] == ["00000.tar", "00001.tar", "00002.parquet"]
 
 
+def test_what_a_folder_holds_beside_its_tars_is_warned_of(tmp_path, shard, images):
+    assert found(pairs.inputs([str(tmp_path / "images")])[0])[2].warning == (
+        f"of {tmp_path / 'images'} only 2 tars are read, not 1 images: give them a folder of their own"
+    )
+    (tmp_path / "images" / "loose" / "3.jpg").unlink()
+    first, second = pairs.inputs([str(tmp_path / "images")])
+    assert (first.note, second.note) == (None, None)
+    pl.DataFrame({"jpg": [b"x"], "caption": ["x"]}).write_parquet(tmp_path / "images" / "other.parquet")
+    first, second = pairs.inputs([str(tmp_path / "images")])
+    assert "only 2 tars are read, not 1 Parquet files" in first.note and second.note is None and "note" not in first.as_dict()
+    # Images that a list is built with are not left out.
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "1.jpg").write_bytes(b"1")
+    pl.DataFrame({"file_name": ["1.jpg"], "caption": ["x"]}).write_parquet(tmp_path / "lists" / "list.parquet")
+    (file,) = pairs.inputs([str(tmp_path / "lists")], str(tmp_path / "lists"))
+    _, all_rows, state = found(file, tmp_path / "lists")
+    assert brief(all_rows, "caption", "image") == [("x", b"1")] and state.warning is None
+
+
 def test_inputs_of_the_same_name_are_told_apart(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         archive(tmp_path / name / "0.tar", members_of(name))
     assert [f.name for f in pairs.inputs([str(tmp_path / "a"), str(tmp_path / "b" / "0.tar")])] == ["a/0.tar", "b/0.tar"]
     assert [f.name for f in pairs.inputs([str(tmp_path)])] == ["a/0.tar", "b/0.tar"]
-    with pytest.raises(UsageError, match="given twice"):
+    with pytest.raises(UsageError, match="given twice: .*a/0.tar"):
         pairs.inputs([str(tmp_path), str(tmp_path / "a" / "0.tar")])
 
 
