@@ -8,8 +8,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Set
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -112,13 +114,26 @@ def _one_caption_a_row(frame: pl.DataFrame, named: bool) -> pl.DataFrame:
     return frame.with_columns(pl.col(column).cast(lists)).explode(column)  # a row without a caption stays one
 
 
-def first_line(path: Path) -> bytes:
-    """The first line that is not empty, or its first megabyte."""
+def _line_end(beginning: bytes) -> bytes:
+    """What ends the lines of a text: \\r where its first megabyte has nothing else."""
+    return b"\r" if b"\r" in beginning and b"\n" not in beginning else b"\n"
+
+
+def _beginning(path: Path) -> Iterator[bytes]:
+    """Lines, a megabyte of each at most; where \\r ends them those of the first megabyte."""
     with open(path, "rb") as file:
         line = file.readline(1 << 20).removeprefix(_BOM)
-        while line and not line.strip():
+        if _line_end(line) == b"\r":
+            yield from line.split(b"\r")
+            return
+        while line:
+            yield line
             line = file.readline(1 << 20)
-    return line
+
+
+def first_line(path: Path) -> bytes:
+    """The first line that is not empty, or its first megabyte."""
+    return next((line for line in _beginning(path) if line.strip()), b"")
 
 
 def _text(path: Path, whole: bool, theirs: Mapping[str, str]) -> Iterator[pl.DataFrame]:
@@ -127,6 +142,8 @@ def _text(path: Path, whole: bool, theirs: Mapping[str, str]) -> Iterator[pl.Dat
     if b"\0" in first:
         raise InputError("is neither a table nor an archive of images: its first line is binary")
     head = first.decode("utf-8", "replace").rstrip("\r\n")
+    if re.match(r"\s*\[\s*(\{|$)", head):
+        raise InputError("is a JSON array: write it as JSON lines, one object in each line (jq -c '.[]')")
     columns: list[str] = []
     titled = False
     if head.lstrip().startswith("{"):
@@ -154,18 +171,22 @@ def _text(path: Path, whole: bool, theirs: Mapping[str, str]) -> Iterator[pl.Dat
 def _lines(path: Path) -> Iterator[tuple[pl.Series, bool]]:
     """Lines that are not empty, without their ends, and whether they have them: the last may not."""
     with open(path, "rb") as file:
+        end = _line_end(file.readline(1 << 20))
+        file.seek(0)
         rest, beginning = b"", True
         while True:
             block = file.read(_BLOCK)
             if beginning:
                 block, beginning = block.removeprefix(_BOM), False
-            cut = block.rfind(b"\n") + 1
+            cut = block.rfind(end) + 1
             finished, rest = (rest + block[:cut], block[cut:]) if cut else (b"", rest + block)
             if len(rest) > _LONGEST:
                 raise InputError(f"has a line of more than {_LONGEST:,} bytes: it is not a list of images")
             last = not block
             for text in (finished, rest if last else b""):
-                lines = pl.Series(text.decode("utf-8", "replace").split("\n"), dtype=pl.String).str.strip_chars_end("\r")
+                lines = pl.Series(text.decode("utf-8", "replace").split(end.decode()), dtype=pl.String).str.strip_chars_end(
+                    "\r"
+                )
                 lines = lines.filter(lines.str.strip_chars() != "")
                 if len(lines):
                     yield lines, text is finished
@@ -186,8 +207,7 @@ def _columns(path: Path, head: str, known: set[str]) -> tuple[list[str], bool]:
     cells = _cells(head, "\t")
     if _is_header(cells, {"url", "file"}, known) and not any(cell.startswith("http") for cell in cells):
         return distinct_names(cells), True
-    with open(path, "rb") as file:
-        lines = [file.readline(1 << 20).removeprefix(_BOM).decode("utf-8", "replace").rstrip("\r\n") for _ in range(_LOOK)]
+    lines = [line.decode("utf-8", "replace").rstrip("\r\n") for line in islice(_beginning(path), _LOOK)]
     table = [line.split("\t") for line in lines if line.strip()]
     if not table:
         raise InputError("is empty")

@@ -454,9 +454,13 @@ LISTS = {
     "header": b"caption\tkept\turl\n" + lines(CAPTIONS, "abcd", URLS),
     "header, bom, crlf": BOM + b'"URL"\tTEXT\r\n' + lines(URLS, CAPTIONS, end="\r\n"),
     "header twice": b"url\tcaption\tcaption\turl\tseimai:problem\n" + lines(URLS, CAPTIONS, "abcd", "abcd", "abcd"),
+    "cc12m, cr": lines(URLS, CAPTIONS, end="\r"),
+    "header, bom, cr": BOM + b"url\tcaption\r" + lines(URLS, CAPTIONS, end="\r") + b"\r",
+    "csv, cr": QUOTED.replace("\r\n", "\r").encode(),
     "csv": QUOTED.encode(),
     "csv, bom": BOM + QUOTED.encode().rstrip(),
     "jsonl": "\n".join(json.dumps({"url": u, "caption": c}) for u, c in zip(URLS, CAPTIONS)).encode(),
+    "jsonl, cr": "\r".join(json.dumps({"url": u, "caption": c}) for u, c in zip(URLS, CAPTIONS)).encode(),
     "jsonl, bom": BOM + "\n".join(json.dumps({"TEXT": c, "URL": u, "x": [1]}) for u, c in zip(URLS, CAPTIONS)).encode(),
 }
 
@@ -788,7 +792,8 @@ def test_a_column_cannot_be_two(tmp_path, images):
         ("a.txt", "ただの文章。\n".encode(), ["neither a header", "ただの文章"]),
         ("a.csv", b"site,words\nx,y\n", ["neither a header"]),
         ("a.jpg", b"\xff\xd8\xff\xe0\0\x10JFIF\0", ["first line is binary"]),
-        ("a.json", b'[{"url": "x"}]', ["neither a header"]),
+        ("a.json", b'[{"url": "x"}]', ["is a JSON array", "JSON lines"]),
+        ("a.jsonl", b'\xef\xbb\xbf [\n  {"url": "x"},\n', ["is a JSON array"]),
         ("a.json", b'{"images": [], "annotations": [{"id": 1}]}', ["not of COCO's form", "image_id"]),
         ("a.json", b'{\n"images": [],\n', ["not of COCO's form"]),
         ("a.parquet", b"PAR1" + b"x" * 100, ["not a whole Parquet file"]),
