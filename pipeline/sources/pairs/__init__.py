@@ -159,8 +159,8 @@ def _frames(file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFra
             warn(
                 state,
                 [
-                    f"{file.url} has no column of captions: none is named caption, text or alt, but {columns}. Say which it is: "
-                    "--set source.columns.caption=NAME"
+                    f"{file.url} has no column of captions: none with texts is named caption, text or alt among {columns}. "
+                    "Say which it is: --set source.columns.caption=NAME"
                 ],
             )
         count += len(frame)

@@ -306,13 +306,15 @@ def _json(lines: pl.Series, theirs: Mapping[str, str], told: set[str]) -> pl.Dat
             lists.append([])
             continue
         value.pop(PROBLEM, None)
-        keys |= dict.fromkeys(scalars(dict.fromkeys(value, "")))
+        if not keys.keys() >= value.keys():
+            keys |= dict.fromkeys(scalars(dict.fromkeys(value, "")))
         if named:
             value = {theirs.get(key, key): held for key, held in value.items() if key in theirs or key not in named}
-        several: Any = None if "caption" in named else value.get("captions")
-        if not isinstance(several, list):
-            several = value.get(rows.matched(value).get("caption", ""))
-        several = several if isinstance(several, list) else []
+        several: list[object] = []
+        if any(isinstance(held, list) for held in value.values()):
+            held = None if "caption" in named else value.get("captions")
+            held = held if isinstance(held, list) else value.get(rows.matched(value).get("caption", ""))
+            several = held if isinstance(held, list) else []
         lists.append([*scalars({str(i): text for i, text in enumerate(several) if isinstance(text, str)}).values()])
         found.append(scalars(value))
     if keys and not told and (missing := [name for name in theirs if name not in keys]):
