@@ -33,7 +33,7 @@ from pipeline.sources import CutState
 from pipeline.sources.fetcher import Fetcher, Job
 from pipeline.sources.held import local
 from pipeline.sources.pairs import tables
-from pipeline.sources.pairs.rows import matched
+from pipeline.sources.pairs.rows import matched, renamed
 from pipeline.sources.request import DISALLOWED, Answer, Settings, may_pass
 from pipeline.sources.stream import is_url, resolve
 
@@ -317,7 +317,7 @@ def read_list(path: str) -> Iterator[pl.DataFrame]:
             if tables.is_coco(plain, path.removesuffix(".gz").endswith(".json")):
                 yield _named(path, tables.coco(plain).drop("problem", "locator"))
                 return
-            for frame in tables.frames(plain):
+            for frame in tables.frames(plain, every=True):
                 yield _named(path, frame.drop(tables.PROBLEM, strict=False))
     except InputError as error:
         raise UsageError(f"LIST {path} {error}") from None
@@ -327,14 +327,15 @@ def read_list(path: str) -> Iterator[pl.DataFrame]:
 
 def _named(path: str, frame: pl.DataFrame) -> pl.DataFrame:
     """`frame` with its URLs as `url`, its captions as `caption`, and other columns under names that the sidecar leaves free."""
-    standard = matched(frame.columns)
+    standard = matched(frame.columns, frame.schema)
     url, caption = standard.get("url"), standard.get("caption")
     if url is None:
         raise UsageError(f"LIST {path}: no column of URLs among {', '.join(frame.columns[:12])}; one of them must be named url")
     taken = {"url", "caption", *OUTCOME}
     others = [pl.col(c).alias(f"list_{c}" if c in taken else c) for c in frame.columns if c not in (url, caption)]
-    text = pl.lit(None, pl.String) if caption is None else pl.col(caption).cast(pl.String)
-    return frame.select(pl.col(url).cast(pl.String).alias("url"), text.alias("caption"), *others)
+    named = renamed(frame.select(url, *([caption] if caption else [])))
+    text = named["caption"] if caption else pl.lit(None, pl.String).alias("caption")
+    return frame.select(named["url"], text, *others)
 
 
 # -- what is said at the end

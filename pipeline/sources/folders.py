@@ -7,8 +7,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.errors import UsageError
-from pipeline.sources.stream import InputFile
+from pipeline.sources.stream import InputFile, all_different
 
 
 def regular_files(folder: Path) -> list[Path]:
@@ -36,8 +35,7 @@ def identity(files: list[Path], folder: Path) -> str:
 
 def told_apart(found: list[InputFile]) -> list[InputFile]:
     """`found` with names that differ: where some do not, as much of every path as it takes. Raises UsageError where one is twice."""
-    if len({f.url for f in found}) < len(found):
-        raise UsageError("an input is given twice")
+    all_different(found)
     if len({f.name for f in found}) == len(found):
         return found
     common = os.path.commonprefix([f.url.rsplit("/", 1)[0] + "/" for f in found])

@@ -33,7 +33,8 @@ _MAGIC += tuple((bytes([0x50 + i]) + b"\x2a\x4d\x18", "zstd") for i in range(16)
 class InputFile:
     """One raw file. `name` is what ids use where there is more than one; `identity` changes when the content does.
 
-    `beside`: files that are read along with it, such as lists of transcripts; `identity` is theirs, too.
+    `beside`: files that are read along with it, such as lists of transcripts; `identity` is theirs, too. `note` is what
+    the build's warnings are to say of where it was found.
     """
 
     name: str
@@ -41,6 +42,7 @@ class InputFile:
     size: int | None
     identity: str
     beside: tuple[str, ...] = ()
+    note: str | None = None
 
     @property
     def is_sample(self) -> bool:
@@ -48,8 +50,9 @@ class InputFile:
         return self.identity.startswith("sample-")
 
     def as_dict(self) -> dict[str, Any]:
+        left_out = {"note"} if self.beside else {"note", "beside"}
         found = asdict(self) | {"beside": [*self.beside]}
-        return found if self.beside else {name: value for name, value in found.items() if name != "beside"}
+        return {name: value for name, value in found.items() if name not in left_out}
 
 
 def is_url(text: str) -> bool:
@@ -126,14 +129,22 @@ def resolve(patterns: list[str]) -> list[InputFile]:
             raise UsageError(f"--input {pattern}: nothing matches")
         found.extend(_describe(match) for match in matches)
     names = [f.name for f in found]
-    if len({f.url for f in found}) < len(found):
-        raise UsageError("an input is given twice")
+    all_different(found)
     if len(set(names)) < len(names):
         # Same base names: tell them apart by as much of the path as it takes.
         common = os.path.commonprefix([f.url.rsplit("/", 1)[0] + "/" for f in found])
         common = common[: common.rfind("/") + 1]
         found = [InputFile(f.url[len(common) :], f.url, f.size, f.identity) for f in found]
     return found
+
+
+def all_different(found: list[InputFile]) -> None:
+    """Raises UsageError where an input is given twice."""
+    seen: set[str] = set()
+    for file in found:
+        if file.url in seen:
+            raise UsageError(f"an input is given twice: {file.url}")
+        seen.add(file.url)
 
 
 class ResumingReader(io.RawIOBase):

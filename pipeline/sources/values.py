@@ -53,6 +53,17 @@ def decoded(raw: bytes, what: str) -> tuple[str, str | None]:
         return raw.decode("utf-8", "replace"), problem
 
 
+def texts(raw: pl.Series, what: str) -> tuple[pl.Series, pl.Series]:
+    """Binary values as texts, and what is wrong with each, as `decoded` has it."""
+    try:
+        return raw.cast(pl.String), pl.repeat(None, len(raw), dtype=pl.String, eager=True)
+    except pl.exceptions.PolarsError:
+        pairs = [(None, None) if value is None else decoded(value, what) for value in raw]
+        return pl.Series(raw.name, [text for text, _ in pairs], pl.String), pl.Series(
+            [why for _, why in pairs], dtype=pl.String
+        )
+
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 

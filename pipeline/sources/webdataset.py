@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pipeline.sources.tar import Member
+from pipeline.sources.tar import SPARSE, Member
 from pipeline.sources.values import printable
 
 # The columns of `from_members`; `member` is the whole name of the content's member.
@@ -52,7 +52,9 @@ def from_members(found: list[Member], length: int, suffixes: Set[str], content: 
     for key, of_key in contents.items():
         for nth, member in enumerate(of_key):
             problem = None
-            if member.kind != "file":
+            if member.kind == SPARSE:
+                problem = f"the {content} is a sparse file, which is not read"
+            elif member.kind != "file":
                 problem = f"the {content} is a {member.kind}, not a file"
             elif member.at + member.size > length:
                 problem = f"the tar ends inside this {content}"

@@ -17,6 +17,8 @@ import zlib
 from collections import Counter
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from aiohttp import web
 from click.testing import CliRunner
@@ -720,6 +722,14 @@ def test_lists_of_every_format(tmp_path):
     (tmp_path / "urls.txt").write_text("\n" + "\n\n".join(urls))
     assert frame_of(tmp_path / "urls.txt")["url"].to_list() == urls
     assert frame_of(tmp_path / "urls.txt")["caption"].null_count() == 3
+
+
+def test_columns_of_any_type_stay_where_they_can(tmp_path):
+    urls, captions = pa.array([b"https://a.example/1.jpg", b"\xff"]), pa.array([b"\xe7\x8a", "犬".encode()])
+    price, sums = pa.array([1, 2], pa.decimal256(50, 2)), pa.array([[1], []], pa.list_(pa.decimal256(50, 2)))
+    pq.write_table(pa.table({"url": urls, "text": captions, "price": price, "sums": sums}), tmp_path / "a.parquet")
+    rows = [("https://a.example/1.jpg", "\ufffd", "1.00", None), (None, "犬", "2.00", None)]
+    assert frame_of(tmp_path / "a.parquet").rows() == rows
 
 
 def test_a_list_without_urls_is_wrong_usage(tmp_path, console):

@@ -49,7 +49,7 @@ def inputs(patterns: list[str], images: str | None = None) -> list[InputFile]:
     found: list[InputFile] = []
     for pattern in patterns:
         path = Path(pattern)
-        found += _folder(path) if not is_url(pattern) and path.is_dir() else resolve([pattern])
+        found += _folder(path, images is not None) if not is_url(pattern) and path.is_dir() else resolve([pattern])
     tars = {f.url for f in found if f.url.endswith(".tar")}
     many = len(found) > 1
     found = [
@@ -72,16 +72,34 @@ def _with_surroundings(file: InputFile, images: str | None) -> InputFile:
     return replace(file, identity=of_file)
 
 
-def _folder(folder: Path) -> list[InputFile]:
-    """What a folder as an input stands for: its tars, its tables of images, or the images in it."""
+def _folder(folder: Path, with_images: bool) -> list[InputFile]:
+    """What a folder as an input stands for: its tars, its tables of images, or the images in it.
+
+    What it leaves out of a folder it notes, but for images where lists have a folder `with_images`, which may be this one.
+    """
     if (folder / "manifest.lock.toml").is_file() and (folder / "data").is_dir():
         folder /= "data"  # a corpus that Seimai built: its shards, not its ledger
     files = regular_files(folder)
-    for suffix in (".tar", ".parquet", ".arrow"):
-        there = [path for path in files if path.suffix == suffix]
-        if there:
-            return [replace(resolve([str(path)])[0], name=str(path.relative_to(folder))) for path in there]
-    if not any(rows.is_image_name(path.name) for path in files):
+    tars = [path for path in files if path.suffix == ".tar"]
+    sidecars = {path.with_suffix(".parquet") for path in tars}
+    kinds = {
+        "tars": tars,
+        "Parquet files": [path for path in files if path.suffix == ".parquet" and path not in sidecars],
+        "Arrow files": [path for path in files if path.suffix == ".arrow"],
+        "images": [path for path in files if rows.is_image_name(path.name)],
+    }
+    there = [kind for kind, paths in kinds.items() if paths]
+    if there and there[0] != "images":
+        taken = kinds[there[0]]
+        found = [replace(resolve([str(path)])[0], name=str(path.relative_to(folder))) for path in taken]
+        left = [f"{len(kinds[kind]):,} {kind}" for kind in there[1:] if not (kind == "images" and with_images)]
+        if left:
+            note = (
+                f"of {folder} only {len(taken):,} {there[0]} are read, not {', '.join(left)}: give them a folder of their own"
+            )
+            found[0] = replace(found[0], note=note)
+        return found
+    if not there:
         raise UsageError(
             f"{folder} holds neither tars, tables (Parquet, Arrow) nor images; symbolic links in it are not followed, "
             f"but a glob such as '{folder}/*.parquet' takes them"
@@ -104,6 +122,8 @@ def _pictures(folder: str, _identity: str) -> Pictures:
 
 def _frames(file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFrame]:
     """The rows of an input file, in frames of `rows.SCHEMA`."""
+    if file.note:
+        warn(state, [file.note])
     if path.is_dir():
         yield tables.captions_beside(path, [p for p in regular_files(path) if rows.is_image_name(p.name)])
         return
@@ -139,8 +159,8 @@ def _frames(file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFra
             warn(
                 state,
                 [
-                    f"{file.url} has no column of captions: none is named caption, text or alt, but {columns}. Say which it is: "
-                    "--set source.columns.caption=NAME"
+                    f"{file.url} has no column of captions: none with texts is named caption, text or alt among {columns}. "
+                    "Say which it is: --set source.columns.caption=NAME"
                 ],
             )
         count += len(frame)

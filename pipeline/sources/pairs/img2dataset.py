@@ -6,13 +6,14 @@ read in the same way.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import polars as pl
-import pyarrow.parquet as pq
+import pyarrow as pa
 
 from pipeline.errors import InputError
-from pipeline.sources.columnar import DAMAGED
+from pipeline.sources import columnar
 from pipeline.sources.pairs import rows
 from pipeline.sources.tar import Member, members
 from pipeline.sources.values import all_printable, completed, distinct
@@ -29,22 +30,33 @@ def from_tar(found: list[Member], length: int) -> pl.DataFrame:
 def sidecar_of(path: Path) -> Path | None:
     """The Parquet file beside a tar that lists its rows."""
     beside = path.with_suffix(".parquet")
-    return beside if beside.is_file() else None
+    return beside if os.path.isfile(beside) else None  # Path.is_file raises where the longer suffix makes the name too long
 
 
-def listed(path: Path) -> pl.DataFrame | None:
+def _needed(schema: pa.Schema) -> set[str]:
+    if "key" not in rows.matched(schema.names):
+        return set()
+    words = {word for ours, synonyms in rows.SYNONYMS.items() if ours != "file" for word in synonyms}
+    return {name for name in schema.names if name.strip().lower() in words}
+
+
+def listed(path: Path, keys: pl.Series) -> pl.DataFrame | None:
     """Standard columns of a sidecar, with `key` and `nth`, and the reason of a failed row in `failed`; None where it is another table.
 
-    Raises InputError where it is no Parquet file.
+    `keys` are those of the images that it lists: where its own are numbers they are filled with zeros as these are. `unreadable` says
+    what is wrong with a caption. Raises InputError where it is no Parquet file.
     """
     try:
-        columns = rows.matched(pq.read_schema(path).names)
-        if "key" not in columns:
-            return None
-        frame = pl.DataFrame(pl.from_arrow(pq.read_table(path, columns=[*columns.values()])))
-    except DAMAGED as error:
-        raise InputError(f"{path} is not a whole Parquet file ({error}): write it anew, or take it away") from None
-    chosen = rows.renamed(frame, columns)
+        frame = columnar.whole_parquet(path, _needed)
+    except InputError as error:
+        raise InputError(f"{path} {error}: write it anew, or take it away") from None
+    columns = rows.matched(frame.columns, frame.schema)
+    if "key" not in columns:
+        return None
+    chosen = rows.with_problems(frame).rename({"problem": "unreadable"})
+    widths = keys.str.len_chars().unique()
+    if frame.schema[columns["key"]].is_integer() and len(widths) == 1:
+        chosen = chosen.with_columns(pl.col("key").str.zfill(widths[0]))
     missing = [name for name in ("status", "error_message") if name not in chosen.columns]
     chosen = chosen.with_columns(pl.lit(None, pl.String).alias(name) for name in missing)
     chosen = chosen.with_columns(key=all_printable(chosen["key"].fill_null("")), failed=failure())
@@ -93,10 +105,13 @@ def read(path: Path, sidecar: Path | None) -> tuple[pl.DataFrame, str | None, li
     rows_of_tar = from_tar(found, len(data)).with_columns(place=pl.lit(str(path)))
     table = None
     try:
-        table = listed(sidecar) if sidecar else None
+        table = listed(sidecar, rows_of_tar["key"]) if sidecar else None
     except InputError as error:
         damage = damage or f"has a sidecar that cannot be read, since {error}"
     frame, warnings = joined(rows_of_tar, table)
+    if table is not None:  # the tar's own captions come before those of the sidecar
+        unreadable = pl.when(pl.col("text_at").is_null()).then("unreadable")
+        frame = frame.with_columns(problem=pl.coalesce("problem", unreadable))
     if sidecar and table is None and damage is None:
         warnings.append(f"a Parquet file beside it, {sidecar.name}, that is no sidecar: it has no column of keys")
     return completed(frame, rows.SCHEMA), damage, warnings

@@ -78,7 +78,7 @@ class Pictures:
         beside = path.with_suffix(".parquet")
         sidecar = None
         try:
-            sidecar = img2dataset.listed(beside) if beside in tables else None
+            sidecar = img2dataset.listed(beside, tar["key"]) if beside in tables else None
         except InputError as error:
             self.warnings.append(str(error))
         if sidecar is not None:
@@ -95,7 +95,7 @@ class Pictures:
 
     def _files(self, path: Path, images: list[Path]) -> list[pl.DataFrame]:
         """img2dataset's output format `files`: a folder of images beside the sidecar."""
-        frame = img2dataset.listed(path)
+        frame = img2dataset.listed(path, pl.Series([image.stem for image in images], dtype=pl.String))
         if frame is None or "url" not in frame.columns:
             return []
         if not images and frame["failed"].null_count():

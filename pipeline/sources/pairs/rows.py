@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 
 import polars as pl
+
+from pipeline.sources.columnar import PROBLEM
+from pipeline.sources.values import texts
 
 # The columns of a row. An image is `size` bytes at `at` of the file `place`, or else it is `blob`; a caption may stand at
 # `text_at` of the same place, a JSON object of metadata at `meta_at`. `problem` says why there is no image.
@@ -66,31 +70,59 @@ def is_image_name(name: str) -> bool:
     return IMAGE_NAME.search(name) is not None
 
 
-def matched(names: list[str]) -> dict[str, str]:
-    """Which column of a table stands for which standard one: the first of the synonyms that is there."""
+def matched(names: Iterable[str], kinds: Mapping[str, pl.DataType] | None = None) -> dict[str, str]:
+    """Which column of a table stands for which standard one: the first of the synonyms that is there, and of a type that fits."""
     by_lower: dict[str, str] = {}
     for name in names:
         by_lower.setdefault(name.strip().lower(), name)
-    return {
-        ours: next(by_lower[word] for word in words if word in by_lower)
-        for ours, words in SYNONYMS.items()
-        if any(word in by_lower for word in words)
-    }
+    found = {}
+    for ours, words in SYNONYMS.items():
+        there = (by_lower[word] for word in words if word in by_lower)
+        theirs = next((name for name in there if kinds is None or _fits(ours, kinds[name])), None)
+        if theirs is not None:
+            found[ours] = theirs
+    return found
 
 
-def renamed(frame: pl.DataFrame, columns: dict[str, str] | None = None) -> pl.DataFrame:
+def _fits(ours: str, kind: pl.DataType) -> bool:
+    if kind == pl.Binary:
+        return ours not in _KINDS and ours != "file"  # which may be the image itself
+    if kind.is_numeric() or kind in (pl.String, pl.Boolean, pl.Null, pl.Categorical, pl.Enum):
+        return True
+    return ours not in _KINDS and kind in (pl.Date, pl.Time, pl.Datetime) or ours == "caption" and is_texts(kind)
+
+
+def is_texts(kind: pl.DataType | None) -> bool:
+    """Whether values are lists of texts."""
+    return isinstance(kind, pl.List | pl.Array) and kind.inner in (pl.String, pl.Categorical, pl.Enum, pl.Binary)
+
+
+def renamed(frame: pl.DataFrame) -> pl.DataFrame:
     """The standard columns that a table has, with standard names and types; a value that is no number becomes null."""
-    found = matched(frame.columns) if columns is None else columns
-    chosen = []
-    for ours, theirs in found.items():
-        column, kind = pl.col(theirs), frame.schema[theirs]
-        if kind.is_nested() or (kind == pl.Binary and ours not in ("url", "caption")):
+    return with_problems(frame).drop("problem")
+
+
+def with_problems(frame: pl.DataFrame) -> pl.DataFrame:
+    """`frame` as `renamed` has it, and what is wrong with its rows in `problem`.
+
+    Binary values that are no UTF-8 become null, too, but for captions: as in a tar, what can be read stays, and the row has a problem.
+    """
+    nothing = pl.repeat(None, len(frame), dtype=pl.String, eager=True)
+    chosen, problem = [], frame[PROBLEM] if PROBLEM in frame.columns else nothing
+    for ours, theirs in matched(frame.columns, frame.schema).items():
+        column = frame[theirs]
+        if column.dtype.is_nested():
             continue
         if ours in _KINDS:
-            target = pl.Float32 if _KINDS[ours] == "f" else pl.Float64
-            column = column.cast(target, strict=False)
-            column = pl.when(column.is_finite()).then(column)
+            column = column.cast(pl.Float32 if _KINDS[ours] == "f" else pl.Float64, strict=False)
+            column = column.set(~column.is_finite(), None)
+        elif column.dtype == pl.Binary:
+            column, wrong = texts(column, ours)
+            if ours != "caption":
+                column = column.set(wrong.is_not_null(), None)
+            else:
+                problem = problem.zip_with(problem.is_not_null(), wrong)
         else:
             column = column.cast(pl.String, strict=False)
         chosen.append(column.alias(ours))
-    return frame.select(chosen)
+    return pl.DataFrame([problem.alias("problem"), *chosen])

@@ -5,10 +5,14 @@ import io
 import json
 import os
 import resource
+import shutil
+import subprocess
 import tarfile
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zstandard
 from hypothesis import given, settings
@@ -223,6 +227,30 @@ def test_what_a_tar_may_hold_beside_pairs(tmp_path):
     assert all(row["name"].isprintable() and "/" not in row["name"] for row in all_rows)
 
 
+@pytest.mark.skipif(not shutil.which("tar"), reason="needs tar")
+@pytest.mark.parametrize("form", ["gnu", "pax"])
+def test_a_sparse_file_costs_itself_alone(tmp_path, form):
+    (tmp_path / "in").mkdir()
+    for name, content in [m for key in ("0", "1", "2") for m in members_of(key, f"題{key}")]:
+        (tmp_path / "in" / name).write_bytes(content)
+    with open(tmp_path / "in" / "1.jpg", "wb") as file:
+        for i in range(8):
+            file.seek(i * 65536 + 32768)
+            file.write(b"x" * 4096)
+    command = ["tar", f"--format={form}", "--sort=name", "-S", "-C", "in", "-cf", "a.tar", "."]
+    if subprocess.run(command, cwd=tmp_path, capture_output=True).returncode:
+        pytest.skip("needs GNU tar")
+    _, all_rows, state = found(tmp_path / "a.tar")
+    assert brief(all_rows) == [("0", "題0", picture("0")), ("1", "題1", None), ("2", "題2", picture("2"))]
+    assert problems(all_rows) == {"1": "the image is a sparse file, which is not read"} and state.damage is None
+
+
+@pytest.mark.parametrize("length", range(248, 256))
+def test_a_tar_whose_name_is_almost_too_long(tmp_path, length):
+    path = archive(tmp_path / ("x" * (length - 4) + ".tar"), members_of("1", "x"))
+    assert brief(found(path)[1], "locator") == [("1",)]
+
+
 def test_captions_of_every_kind(tmp_path):
     contents = {"empty": b"", "bad": b"\xe7\x8a", "long": "犬".encode() * 400_000, "bom": BOM + "犬".encode(), "nul": b"a\0b"}
     members = [m for key, text in contents.items() for m in ((f"{key}.jpg", picture(key)), (f"{key}.txt", text))]
@@ -426,9 +454,13 @@ LISTS = {
     "header": b"caption\tkept\turl\n" + lines(CAPTIONS, "abcd", URLS),
     "header, bom, crlf": BOM + b'"URL"\tTEXT\r\n' + lines(URLS, CAPTIONS, end="\r\n"),
     "header twice": b"url\tcaption\tcaption\turl\tseimai:problem\n" + lines(URLS, CAPTIONS, "abcd", "abcd", "abcd"),
+    "cc12m, cr": lines(URLS, CAPTIONS, end="\r"),
+    "header, bom, cr": BOM + b"url\tcaption\r" + lines(URLS, CAPTIONS, end="\r") + b"\r",
+    "csv, cr": QUOTED.replace("\r\n", "\r").encode(),
     "csv": QUOTED.encode(),
     "csv, bom": BOM + QUOTED.encode().rstrip(),
     "jsonl": "\n".join(json.dumps({"url": u, "caption": c}) for u, c in zip(URLS, CAPTIONS)).encode(),
+    "jsonl, cr": "\r".join(json.dumps({"url": u, "caption": c}) for u, c in zip(URLS, CAPTIONS)).encode(),
     "jsonl, bom": BOM + "\n".join(json.dumps({"TEXT": c, "URL": u, "x": [1]}) for u, c in zip(URLS, CAPTIONS)).encode(),
 }
 
@@ -547,6 +579,210 @@ def test_a_line_without_end(tmp_path, images, monkeypatch):
     assert len(all_rows) == 4 and "line of more than 10,000 bytes" in state.damage
 
 
+# -- columns of every kind
+
+ODD = {
+    "duration": pa.array([1, 2, None, 4], pa.duration("s")),
+    "invalid binary": pa.array([b"\xff", b"a", None, "犬".encode()]),
+    "large binary": pa.array([b"\xff"] * 4, pa.large_binary()),
+    "fixed binary": pa.array([b"\xff\xfe"] * 4, pa.binary(2)),
+    "dictionary of binary": pa.array([b"\xff"] * 4).dictionary_encode(),
+    "decimal": pa.array([1] * 4, pa.decimal256(50, 2)),
+    "timestamp": pa.array([1] * 4, pa.timestamp("us", "Asia/Tokyo")),
+    "time": pa.array([1] * 4, pa.time64("us")),
+    "half": pa.array([0.5] * 4, pa.float16()),
+    "boolean": pa.array([True] * 4),
+    "list": pa.array([[1], [], None, [2]]),
+    "list of binary": pa.array([[b"\xff"], [b"a", b"b"], None, []]),
+    "struct": pa.array([{"a": 1}] * 4),
+    "map": pa.array([[("a", 1)]] * 4, pa.map_(pa.string(), pa.int64())),
+    "null": pa.nulls(4),
+    "struct of numbers": pa.array([{"bytes": [1, 2], "path": "a"}] * 4),
+    "struct of binary": pa.array([{"bytes": b"x", "path": b"\xff"}] * 4),
+    "struct without bytes": pa.array([{"bytes": None, "path": {"a": 1}}] * 4),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_no_type_of_a_column_is_too_odd(tmp_path, images, kind, capfd):
+    for name in ("url", "caption", "captions", "license", "width", "similarity", "status", "key", "image"):
+        table = pa.table({"url": URLS, "caption": CAPTIONS} | {name: ODD[kind]})
+        pq.write_table(table, tmp_path / "a.parquet")
+        with pa.ipc.new_stream(tmp_path / "a.arrow", table.schema) as out:
+            out.write_table(table)
+        for path in (tmp_path / "a.parquet", tmp_path / "a.arrow"):
+            _, all_rows, state = found(path, images)
+            if all_rows or name != "url":
+                assert state.damage is None and len({row["locator"] for row in all_rows}) == len(all_rows) >= 4
+            else:
+                assert "neither images nor url or file_name" in state.damage
+            if name in ("license", "width", "similarity", "key") and kind != "struct of binary":  # which are images by any name
+                assert brief(all_rows, "image", "caption") == [*zip(EXPECTED, CAPTIONS)]
+        tar = archive(tmp_path / "b.tar", members_of("000"))
+        keys = [f"{i:03}" for i in range(4)]
+        pq.write_table(pa.table({"key": keys, "url": URLS} | {name: ODD[kind]}), tmp_path / "b.parquet")
+        _, all_rows, state = found(tar)
+        assert picture("000") in [row["image"] for row in all_rows] and state.damage is None
+    assert "panicked" not in capfd.readouterr().err
+
+
+def test_binary_texts_that_are_no_utf8(tmp_path, images):
+    urls = pa.array([URLS[0].encode(), b"\xff", URLS[2].encode(), URLS[3].encode()])
+    captions = pa.array(["犬".encode(), b"a", b"\xe7\x8a", None])
+    pq.write_table(pa.table({"url": urls, "caption": captions}), tmp_path / "a.parquet")
+    _, all_rows, _ = found(tmp_path / "a.parquet", images)
+    assert brief(all_rows, "url", "caption", "image") == [
+        (URLS[0], "犬", EXPECTED[0]), (None, "a", None), (URLS[2], "\ufffd", None), (URLS[3], None, EXPECTED[3]),
+    ]  # fmt: skip
+    assert problems(all_rows)["0000000002"] == "caption: invalid UTF-8: byte 0xE7 at 0 of 2"
+    # A tar's own captions come before those of its sidecar.
+    path = archive(tmp_path / "a.tar", [*members_of("1", "箱の"), *members_of("2", None)])
+    (tmp_path / "a.parquet").unlink()
+    pq.write_table(pa.table({"key": [b"1", b"2"], "caption": [b"\xff", b"\xff"]}), tmp_path / "a.parquet")
+    _, all_rows, state = found(path)
+    assert brief(all_rows, "locator", "caption") == [("1", "箱の"), ("2", "\ufffd")] and state.warning is None
+    assert problems(all_rows) == {"2": "caption: invalid UTF-8: byte 0xFF at 0 of 1"}
+
+
+@pytest.mark.parametrize("keys", [pa.array([["000"], ["001"]]), pa.array([{"a": 1}] * 2)], ids=["list", "struct"])
+def test_a_sidecar_whose_keys_are_none(shard, keys):
+    pq.write_table(pa.table({"key": keys}), shard.with_suffix(".parquet"))
+    _, all_rows, state = found(shard)
+    assert len(all_rows) == 10 and "that is no sidecar" in state.warning and state.damage is None
+
+
+def test_keys_that_are_numbers(tmp_path, shard):
+    frame = pl.read_parquet(shard.with_suffix(".parquet")).with_columns(pl.col("key").cast(pl.Int64))
+    expected = brief(found(shard)[1])
+    frame.write_parquet(shard.with_suffix(".parquet"))
+    _, all_rows, state = found(shard)
+    assert brief(all_rows) == expected and state.warning is None
+    # As the images of a list, too, in tars and as files.
+    (tmp_path / "list.tsv").write_bytes(lines([URL.format(f"{i:09d}") for i in range(12)], "abcdefghijkl"))
+    (tmp_path / "tars").mkdir()
+    (tmp_path / "files" / "00000").mkdir(parents=True)
+    for folder in ("tars", "files"):
+        frame.write_parquet(tmp_path / folder / "00000.parquet")
+    shard.rename(tmp_path / "tars" / "00000.tar")
+    for i in (n for n in range(12) if n not in (3, 7)):
+        (tmp_path / "files" / "00000" / f"{i:09d}.jpg").write_bytes(picture(f"{i:09d}"))
+    for folder in ("tars", "files"):
+        assert brief(found(tmp_path / "list.tsv", tmp_path / folder)[1], "image") == [(image,) for *_, image in expected]
+    # Where the tar's keys are as long as their numbers, numbers are keys as they are.
+    path = archive(tmp_path / "b.tar", [m for i in (9, 10) for m in members_of(str(i), "x")])
+    frame.filter(pl.col("key").is_in([9, 10])).write_parquet(tmp_path / "b.parquet")
+    assert found(path)[2].warning is None
+
+
+def test_a_column_that_cannot_be_read_is_named_where_it_is_needed(tmp_path, images):
+    union = pa.UnionArray.from_sparse(pa.array([0] * 4, pa.int8()), [pa.array(CAPTIONS)])
+    for name, column in {"other": union, "caption": union, "説明": union}.items():
+        table = pa.table({"url": pa.array(URLS), "caption": pa.array(CAPTIONS)} | {name: column})
+        with pa.ipc.new_stream(tmp_path / "a.arrow", table.schema) as out:
+            out.write_table(table)
+        _, all_rows, state = found(tmp_path / "a.arrow", images, columns={"caption": "説明"} if name == "説明" else {})
+        if name == "other":
+            assert brief(all_rows, "image", "caption") == [*zip(EXPECTED, CAPTIONS)] and state.damage is None
+        else:
+            assert f"has a column '{name}' of type sparse_union" in state.damage
+
+
+def test_columns_that_pairs_are_not_made_of_are_not_read(tmp_path, images):
+    raw = pa.array([b"x" * 1000] * 4)
+    table = pa.table({"url": URLS, "caption": CAPTIONS, "thumbnail": raw, "a.url": ["?"] * 4, "meta": [{"url": "?"}] * 4})
+    pq.write_table(table, tmp_path / "a.parquet")
+    frame = next(tables.frames(tmp_path / "a.parquet"))
+    assert frame.columns == table.column_names and frame["thumbnail"].null_count() == 4
+    assert next(tables.frames(tmp_path / "a.parquet", every=True))["thumbnail"].null_count() == 0
+    check(tmp_path / "a.parquet", images)
+    _, all_rows, _ = found(tmp_path / "a.parquet", images, columns={"caption": "a.url"})
+    assert {row["caption"] for row in all_rows} == {"?"}
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary_view()], ids=str)
+def test_images_are_read_a_few_at_a_time(tmp_path, kind):
+    pq.write_table(pa.table({"image": pa.array([b"x"] * 100, kind), "caption": ["x"] * 100}), tmp_path / "a.parquet")
+    assert [len(frame) for frame in tables.frames(tmp_path / "a.parquet")] == [64, 36]
+    assert [row["image"] for row in found(tmp_path / "a.parquet")[1]] == [b"x"] * 100
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow", "jsonl", "csv", "tsv"])
+def test_a_column_of_the_name_that_problems_have(tmp_path, images, form):
+    path, frame = tmp_path / f"a.{form}", pl.DataFrame({"url": URLS, "caption": CAPTIONS, "seimai:problem": [1, 2, 3, 4]})
+    if form in ("parquet", "arrow"):
+        frame = frame.with_columns(pl.concat_list("seimai:problem"))
+        frame.write_parquet(path) if form == "parquet" else frame.write_ipc(path)
+    elif form == "jsonl":
+        frame.write_ndjson(path)
+    else:
+        frame.write_csv(path, separator="\t" if form == "tsv" else ",", quote_style="never" if form == "tsv" else "necessary")
+    check(path, images)
+
+
+LISTED = [[CAPTIONS[0], "二"], ["三"], ["四", "五"], ["六"]]
+OF_LISTS = {
+    "list": pa.list_(pa.string()), "large": pa.large_list(pa.large_string()),
+    "dictionary": pa.list_(pa.dictionary(pa.int32(), pa.string())),
+    "fixed": pa.list_(pa.string(), 2), "binary": pa.list_(pa.binary()), "view": pa.list_(pa.string_view()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["caption", "captions", "説明"])
+@pytest.mark.parametrize("kind", [*OF_LISTS, "jsonl"])
+def test_lists_of_captions(tmp_path, images, kind, name):
+    lists = [[*texts, "二"][:2] for texts in LISTED] if kind == "fixed" else LISTED
+    expected = [(url, text) for url, texts in zip(URLS, lists) for text in texts]
+    columns = {"caption": name} if name == "説明" else {}
+    path = tmp_path / ("a.jsonl" if kind == "jsonl" else "a.parquet")
+    for beside in ({}, {"caption": ["x"] * 4}) if name == "captions" else ({}, {"captions": [["x"]] * 4}):
+        if kind == "jsonl":
+            pl.DataFrame({"url": URLS, name: lists} | beside).write_ndjson(path)
+        else:
+            pq.write_table(pa.table({"url": URLS, name: pa.array(lists, OF_LISTS[kind])} | beside), path)
+        if beside and name == "caption":
+            expected = [(url, "x") for url in URLS]  # a list named captions has all of them
+        _, all_rows, state = found(path, images, columns=columns)
+        assert brief(all_rows, "url", "caption") == expected and state.damage is None
+
+
+def test_captions_alone_beside_lists_of_them(tmp_path, images):
+    held = [
+        {"caption": "一", "captions": ["一", "二"]},
+        {"caption": "三"},
+        {"caption": "四", "captions": []},
+        {"captions": ["五"]},
+    ]
+    texts = "\n".join(json.dumps({"url": url} | row) for url, row in zip(URLS, held))
+    (tmp_path / "a.jsonl").write_text(texts)
+    schema = {"url": pl.String, "caption": pl.String, "captions": pl.List(pl.String)}
+    pl.DataFrame([{"url": url} | row for url, row in zip(URLS, held)], schema=schema).write_parquet(tmp_path / "a.parquet")
+    for name in ("a.jsonl", "a.parquet"):
+        assert [row["caption"] for row in found(tmp_path / name, images)[1]] == ["一", "二", "三", "四", "五"]
+    (tmp_path / "a.jsonl").write_text(texts.replace('"caption"', '"text"'))
+    assert [row["caption"] for row in found(tmp_path / "a.jsonl", images)[1]] == ["一", "二", "三", "四", "五"]
+    (tmp_path / "a.jsonl").write_text(
+        "\n".join(json.dumps({"url": u, "text": t}) for u, t in zip(URLS, ["a", ["b", "c"], [1], "d"]))
+    )
+    assert [row["caption"] for row in found(tmp_path / "a.jsonl", images)[1]] == ["a", "b", "c", None, "d"]
+
+
+def test_lines_may_lack_what_source_columns_names(tmp_path, images, monkeypatch):
+    monkeypatch.setattr(tables, "BATCH", 2)
+    told = [{"説明": "一"}, {"説明": "二"}, {"text": "x"}, {"caption": "y"}, {"説明": "三"}]
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps({"url": URLS[0]} | row) for row in told))
+    _, all_rows, state = found(tmp_path / "a.jsonl", images, columns={"caption": "説明"})
+    assert [row["caption"] for row in all_rows] == ["一", "二", None, None, "三"] and state.damage is None
+    _, all_rows, state = found(tmp_path / "a.jsonl", images, columns={"caption": "題"})
+    assert all_rows == [] and "has no column '題', which source.columns names. Its columns: url, 説明" in state.damage
+
+
+def test_a_column_cannot_be_two(tmp_path, images):
+    for name in ("cc12m", "header", "csv", "jsonl"):
+        (tmp_path / "a").write_bytes(LISTS[name])
+        state = found(tmp_path / "a", images, columns={"caption": "a", "url": "a"})[2]
+        assert "source.columns names 'a' as caption and as url" in state.damage
+
+
 @pytest.mark.parametrize(
     "name, content, words",
     [
@@ -556,7 +792,8 @@ def test_a_line_without_end(tmp_path, images, monkeypatch):
         ("a.txt", "ただの文章。\n".encode(), ["neither a header", "ただの文章"]),
         ("a.csv", b"site,words\nx,y\n", ["neither a header"]),
         ("a.jpg", b"\xff\xd8\xff\xe0\0\x10JFIF\0", ["first line is binary"]),
-        ("a.json", b'[{"url": "x"}]', ["neither a header"]),
+        ("a.json", b'[{"url": "x"}]', ["is a JSON array", "JSON lines"]),
+        ("a.jsonl", b'\xef\xbb\xbf [\n  {"url": "x"},\n', ["is a JSON array"]),
         ("a.json", b'{"images": [], "annotations": [{"id": 1}]}', ["not of COCO's form", "image_id"]),
         ("a.json", b'{\n"images": [],\n', ["not of COCO's form"]),
         ("a.parquet", b"PAR1" + b"x" * 100, ["not a whole Parquet file"]),
@@ -780,11 +1017,47 @@ def test_a_folder_of_images(tmp_path):
     assert brief(all_rows) == [
         ("1.jpg", "一", b"1.jpg"), ("2.PNG", "二", b"2.PNG"), ("3.jpg", "\ufffd", None), ("4.jpg", None, b"4.jpg"),
         ("b/1.jpg", "枝の一", b"b/1.jpg"), ("b/5.jpg", "五\n行", b"b/5.jpg"), ("b/改\ufffd行.jpg", None, "b/改\n行.jpg".encode()),
+        ("../../etc/passwd", "x", None), ("metadata.jsonl:0000000002", None, None),
     ]  # fmt: skip
-    assert problems(all_rows) == {"3.jpg": "caption: invalid UTF-8: byte 0xFF at 0 of 1"}
+    assert problems(all_rows) == {
+        "3.jpg": "caption: invalid UTF-8: byte 0xFF at 0 of 1",
+        "../../etc/passwd": "no image: metadata.jsonl names a file that is not there",
+        "metadata.jsonl:0000000002": "the line is not a JSON object",
+    }
     assert state.damage is None
     (folder / "b" / "metadata.csv").write_bytes(b"\xff\xd8\0")
     assert "b/metadata.csv, which is neither a table" in found(folder)[2].damage
+
+
+def test_every_line_about_a_folder_of_images_is_a_row(tmp_path):
+    folder = tmp_path / "photos"
+    (folder / "b").mkdir(parents=True)
+    for name in ("0.jpg", "1.jpg", "2.jpg", "b/3.jpg", "b/4.jpg"):
+        (folder / name).write_bytes(name.encode())
+    told = [
+        {"file_name": "0.jpg", "captions": ["一", "二"]}, {"file_name": "1.jpg", "text": "三"}, {"file_name": "1.jpg", "text": "四"},
+        {"file_name": "gone.jpg", "text": "五"}, {"file_name": "gone.jpg", "text": "六"}, {"text": "七"},
+        {"file_name": "b/4.jpg", "text": "?"},
+    ]  # fmt: skip
+    (folder / "metadata.jsonl").write_text("\n".join(map(json.dumps, told)) + "\n{broken\n")
+    (folder / "b" / "metadata.csv").write_text("file_name,caption\n./3.jpg,八\n3.jpg,九,x\n4.jpg,十\nx\n")
+    _, all_rows, state = found(folder)
+    assert brief(all_rows) == [
+        ("0.jpg", "一", b"0.jpg"), ("0.jpg~2", "二", b"0.jpg"), ("1.jpg", "三", b"1.jpg"), ("1.jpg~2", "四", b"1.jpg"),
+        ("2.jpg", None, b"2.jpg"),
+        ("b/3.jpg", "八", b"b/3.jpg"), ("b/3.jpg~2", "九", None), ("b/4.jpg", "十", b"b/4.jpg"),
+        ("gone.jpg", "五", None), ("gone.jpg~2", "六", None), ("metadata.jsonl:0000000006", "七", None),
+        ("metadata.jsonl:0000000008", None, None), ("b/x", None, None),
+    ]  # fmt: skip
+    assert list(problems(all_rows).values()) == [
+        "the row has 3 fields instead of 2", "no image: metadata.jsonl names a file that is not there",
+        "no image: metadata.jsonl names a file that is not there", "no image: metadata.jsonl has a line that names none",
+        "the line is not a JSON object", "the row has 1 fields instead of 2",
+    ]  # fmt: skip
+    assert state.damage is None
+    # A list of something else is none.
+    (folder / "metadata.jsonl").write_text('{"year": 2020}\n{"year": 2021}\n')
+    assert len(problems(found(folder)[1])) == 2
 
 
 def test_names_in_another_encoding(tmp_path):
@@ -975,13 +1248,32 @@ def test_globs_and_folders_take_sidecars_and_statistics_along(tmp_path, shard):
     assert [f.name for f in pairs.inputs([str(tmp_path / "*")])] == ["00000.tar", "00001.tar", "00002.parquet"]
 
 
+def test_what_a_folder_holds_beside_its_tars_is_warned_of(tmp_path, shard, images):
+    assert found(pairs.inputs([str(tmp_path / "images")])[0])[2].warning == (
+        f"of {tmp_path / 'images'} only 2 tars are read, not 1 images: give them a folder of their own"
+    )
+    (tmp_path / "images" / "loose" / "3.jpg").unlink()
+    first, second = pairs.inputs([str(tmp_path / "images")])
+    assert (first.note, second.note) == (None, None)
+    pl.DataFrame({"jpg": [b"x"], "caption": ["x"]}).write_parquet(tmp_path / "images" / "other.parquet")
+    first, second = pairs.inputs([str(tmp_path / "images")])
+    assert "only 2 tars are read, not 1 Parquet files" in first.note and second.note is None and "note" not in first.as_dict()
+    # Images that a list is built with are not left out.
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "1.jpg").write_bytes(b"1")
+    pl.DataFrame({"file_name": ["1.jpg"], "caption": ["x"]}).write_parquet(tmp_path / "lists" / "list.parquet")
+    (file,) = pairs.inputs([str(tmp_path / "lists")], str(tmp_path / "lists"))
+    _, all_rows, state = found(file, tmp_path / "lists")
+    assert brief(all_rows, "caption", "image") == [("x", b"1")] and state.warning is None
+
+
 def test_inputs_of_the_same_name_are_told_apart(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         archive(tmp_path / name / "0.tar", members_of(name))
     assert [f.name for f in pairs.inputs([str(tmp_path / "a"), str(tmp_path / "b" / "0.tar")])] == ["a/0.tar", "b/0.tar"]
     assert [f.name for f in pairs.inputs([str(tmp_path)])] == ["a/0.tar", "b/0.tar"]
-    with pytest.raises(UsageError, match="given twice"):
+    with pytest.raises(UsageError, match="given twice: .*a/0.tar"):
         pairs.inputs([str(tmp_path), str(tmp_path / "a" / "0.tar")])
 
 

@@ -1,4 +1,6 @@
 import io
+import shutil
+import subprocess
 import tarfile
 
 import numpy as np
@@ -204,3 +206,37 @@ def test_a_checksum_of_signed_bytes():
 def test_names_that_are_not_utf8():
     raw = patched(tarfile.TarInfo("a.jpg").tobuf(tarfile.GNU_FORMAT), 0, "犬.jpg".encode("cp932")) + b"\0" * 1024
     assert walk(raw)[0][0][0] == "\ufffd\ufffd.jpg"
+
+
+def sparse(path, holes):
+    """A file of `holes` holes, each before 4096 bytes."""
+    with open(path, "wb") as file:
+        for i in range(holes):
+            file.seek(i * 65536 + 32768)
+            file.write(bytes([i % 255 + 1]) * 4096)
+
+
+@pytest.mark.skipif(
+    not shutil.which("tar") or b"GNU" not in subprocess.run(["tar", "--version"], capture_output=True).stdout,
+    reason="needs GNU tar",
+)
+@pytest.mark.parametrize(
+    "form", [["gnu"], ["pax"], ["pax", "--sparse-version=0.0"], ["pax", "--sparse-version=0.1"]], ids="-".join
+)
+@pytest.mark.parametrize("holes", [1, 4, 5, 25, 26, 100])
+def test_sparse_files_are_told(tmp_path, form, holes):
+    (tmp_path / "a.jpg").write_bytes(b"a" * 700)
+    sparse(tmp_path / "b.jpg", holes)
+    (tmp_path / "c.jpg").write_bytes(b"c" * 10)
+    command = ["tar", f"--format={form[0]}", *form[1:], "-S", "-cf", "x.tar", "a.jpg", "b.jpg", "c.jpg"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    raw = (tmp_path / "x.tar").read_bytes()
+    found, damage = walk(raw)
+    assert [(name, kind) for name, _, _, kind in found] == [("a.jpg", "file"), ("b.jpg", "sparse file"), ("c.jpg", "file")]
+    with tarfile.open(fileobj=io.BytesIO(raw)) as tar:
+        assert (damage, found[2][1]) == (None, tar.getmember("c.jpg").offset_data)
+    _, at, size, _ = found[1]
+    for end in (at + 1, at + BLOCK, at + size - 1):
+        cut, damage = walk(raw[:end])
+        assert [name for name, *_ in cut] == ["a.jpg", "b.jpg"]
+        assert damage == f"ends inside the member 'b.jpg', at byte {end:,}"
