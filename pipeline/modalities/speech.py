@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -186,7 +185,7 @@ def _sentence_keys(speakers: pl.Series, read: pl.Series) -> pa.Array:
     """Hashes of speaker and reading: null where either is unknown or empty."""
     known = speakers.is_not_null() & (read.fill_null("") != "")
     keys = hashes(*buffers(pl.select(pl.concat_str(speakers.fill_null(""), read.fill_null(""), separator="\0")).to_series()))
-    return pa.array(keys, mask=~known.to_numpy())
+    return pl.Series(keys).set(~known, None).to_arrow()
 
 
 def warm(manifest: SpeechManifest) -> None:
@@ -241,26 +240,35 @@ def shard_rows(
     settings = manifest.recordings
     held = Held(pl.read_ipc(part.raw).gather(batch["row"]))
     seconds = batch["amount"].to_numpy() / 1000
+    long = seconds > settings.cut if settings.cut is not None else np.zeros(len(batch), bool)
+    spanned = (batch["start"].is_not_null() | batch["end"].is_not_null()).to_numpy()
+    anew = long | spanned | batch["reencode"].to_numpy()
     ends = np.cumsum(batch["payload"].to_numpy()) // _BATCH_BYTES
     try:
         for chosen in np.split(np.arange(len(batch)), np.flatnonzero(np.diff(ends)) + 1) if len(batch) else ():
+            if not anew[chosen].any():
+                content = held.contents(chosen.tolist())
+                yield _table(manifest, batch, rows, chosen, content, seconds[chosen], np.zeros(len(chosen), np.int64)), chosen
+                continue
             of: list[int] = []
             blobs: list[bytes] = []
             durations: list[float] = []
             pieces: list[int] = []  # 0: the whole recording
             for i in chosen.tolist():
-                long = settings.cut is not None and seconds[i] > settings.cut
                 blob = held.content(i) or b""
-                if not long and not batch["reencode"][i] and batch["start"][i] is None and batch["end"][i] is None:
-                    made = [(blob, float(seconds[i]))]
-                else:
-                    made = list(_encoded(manifest, blob, batch["start"][i], batch["end"][i], long))
-                for nth, (content, length) in enumerate(made):
+                made = [(blob, float(seconds[i]))]
+                if anew[i]:
+                    made = list(_encoded(manifest, blob, batch["start"][i], batch["end"][i], bool(long[i])))
+                for nth, (one, length) in enumerate(made):
                     of.append(i)
-                    blobs.append(content)
+                    blobs.append(one)
                     durations.append(length)
-                    pieces.append(nth + 1 if long else 0)
-            yield _table(manifest, batch, rows, np.array(of, np.int64), blobs, durations, pieces), np.array(of, np.int64)
+                    pieces.append(nth + 1 if long[i] else 0)
+            which = np.array(of, np.int64)
+            yield (
+                _table(manifest, batch, rows, which, pa.array(blobs, pa.binary()), np.array(durations), np.array(pieces)),
+                which,
+            )
     finally:
         held.close()
 
@@ -292,32 +300,35 @@ def _pieces(samples: np.ndarray, rate: int, longest: float) -> list[tuple[int, i
 
 
 def _table(
-    manifest: SpeechManifest, batch: pl.DataFrame, rows: pl.DataFrame, of: np.ndarray, blobs: list[bytes],
-    durations: list[float], pieces: list[int],
+    manifest: SpeechManifest, batch: pl.DataFrame, rows: pl.DataFrame, of: np.ndarray, content: pa.Array, seconds: np.ndarray,
+    pieces: np.ndarray,
 ) -> pa.Table:  # fmt: skip
-    here, ids = batch[of], rows["id"].gather(of).to_list()
-    names = here.select(pl.coalesce("name", "locator")).to_series().to_list()
-    stems = [PurePosixPath(name).stem or "audio" for name in names]
-    tails = ["" if nth == 0 else f"-{nth:04d}" for nth in pieces]
-    whole = pl.Series(pieces, dtype=pl.Int64) == 0
-    said = whole & here["said"]
-    audio = pa.StructArray.from_arrays(
-        [pa.array(blobs, pa.binary()), pa.array([f"{s}{t}.flac" for s, t in zip(stems, tails, strict=True)], pa.string())],
-        fields=[*_FIELDS[1][1]],
+    nth = pl.Series("nth", pieces, dtype=pl.Int64)
+    tail = pl.when(pl.col("nth") > 0).then(pl.format("-{}", pl.col("nth").cast(pl.String).str.zfill(4))).otherwise(pl.lit(""))
+    name = pl.coalesce("name", "locator").str.replace(r"^.*/", "").str.replace(r"(.)\.[^.]*$", "${1}")
+    whole = (pl.col("nth") == 0) & pl.col("said")
+    here = batch[of].with_columns(nth, ids=rows["id"].gather(of), size_of=rows["cluster_size"].gather(of))
+    here = here.select(
+        "speaker",
+        "programme",
+        "size_of",
+        id=pl.concat_str("ids", tail),
+        path=pl.concat_str(pl.when(name == "").then(pl.lit("audio")).otherwise(name), tail, pl.lit(".flac")),
+        transcript=pl.when(whole).then("text"),
+        reading=pl.when(whole).then("reading"),
+        license=pl.col("license").fill_null(manifest.license),
     )
-    table = pa.table(
-        {
-            "id": pa.array([f"{name}{tail}" for name, tail in zip(ids, tails, strict=True)], pa.string()),
-            "audio": audio,
-            "transcript": here["text"].set(~said, None).to_arrow(),
-            "reading": here["reading"].set(~said, None).to_arrow(),
-            "duration": pa.array(durations, pa.float32()),
-            "sampling_rate": pa.array([manifest.recordings.rate] * len(of), pa.int32()),
-            "speaker": here["speaker"].to_arrow(),
-            "programme": here["programme"].to_arrow(),
-            "source": pa.array([manifest.name] * len(of), pa.string()),
-            "license": here["license"].fill_null(manifest.license).to_arrow(),
-            "cluster_size": rows["cluster_size"].gather(of).to_arrow(),
-        }
-    )
-    return table.cast(schema(manifest))
+    columns = {
+        "id": here["id"].to_arrow(),
+        "audio": pa.StructArray.from_arrays([content, here["path"].to_arrow().cast(pa.string())], fields=[*_FIELDS[1][1]]),
+        "transcript": here["transcript"].to_arrow(),
+        "reading": here["reading"].to_arrow(),
+        "duration": pa.array(seconds.astype(np.float32)),
+        "sampling_rate": pa.repeat(pa.scalar(manifest.recordings.rate, pa.int32()), len(of)),
+        "speaker": here["speaker"].to_arrow(),
+        "programme": here["programme"].to_arrow(),
+        "source": pa.repeat(pa.scalar(manifest.name), len(of)),
+        "license": here["license"].to_arrow(),
+        "cluster_size": here["size_of"].to_arrow(),
+    }
+    return pa.table(columns).cast(schema(manifest))
