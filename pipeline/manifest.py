@@ -248,6 +248,10 @@ class DeduplicateSpeech(_Table):
     same_sentence: int | None = Field(
         1, ge=1, description="recordings of one sentence by one speaker, where speakers are known"
     )
+    similar_transcripts: int | None = Field(
+        None, ge=1, description="recordings with nearly the same transcript, by whomever; found as near duplicates of text are"
+    )
+    transcripts: Deduplicate = Field(Deduplicate(), description="what nearly the same is, as for text")
 
 
 class Shards(_Table):
@@ -368,7 +372,12 @@ class SpeechManifest(Manifest):
 
     @property
     def measured_by(self) -> list[Any]:
-        return [self.recordings.rate, self.recordings.longest, self.transcripts.dictionary]
+        d = self.deduplicate
+        near = [d.transcripts.permutations, d.transcripts.shingle, d.transcripts.seed]
+        return [
+            self.recordings.rate, self.recordings.longest, self.transcripts.dictionary,
+            near if d.similar_transcripts is not None else None,
+        ]  # fmt: skip
 
 
 MANIFESTS: dict[str, type[Manifest]] = {m.modality: m for m in (TextManifest, ImageTextManifest, SpeechManifest)}

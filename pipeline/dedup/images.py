@@ -55,7 +55,7 @@ def captions(layout: Layout) -> dict[str, Any]:
         .rename({"survivor": "number"})
     )
     frame = perceptual.left(layout).join(gathered, on="number", how="left", maintain_order="left")
-    rules = perceptual.cap(layout, frame, "same_caption", layout.settings.same_caption, "caption_images")
+    rules = perceptual.cap(layout, frame, perceptual.Cap("same_caption", layout.settings.same_caption, "caption_images"))
     counts = {"rules": rules, "gathered": int(gathered["captions"].list.len().sum())}
     write_json(done, counts)
     return counts

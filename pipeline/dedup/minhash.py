@@ -53,12 +53,13 @@ def band(layout: Layout, index: int) -> dict[str, Any]:
     if (known := read_json(done)) is not None:
         return known
     part = Part(layout.measured, index)
-    table = pl.read_parquet(part.table, columns=["exact", "key_length", "m:quality", "amount"])
+    exact, key_length, quality = f"{layout.of}exact", f"{layout.of}key_length", "score" if layout.of else "m:quality"
+    table = pl.read_parquet(part.table, columns=[exact, key_length, quality, "amount"])
     kept = pl.read_parquet(decided(layout.decided, index), columns=["verdict"])["verdict"] == "kept"
-    signatures = np.load(part.array("signatures"), mmap_mode="r")
+    signatures = np.load(layout.array("signatures", index), mmap_mode="r")
     facts = np.empty(len(table), FACTS)
-    facts["priority"] = priorities(table["m:quality"].to_numpy(), table["amount"].to_numpy(), layout.bases[index])
-    facts["exact"], facts["key_length"] = table["exact"].to_numpy(), table["key_length"].to_numpy()
+    facts["priority"] = priorities(table[quality].to_numpy(), table["amount"].to_numpy(), layout.bases[index])
+    facts["exact"], facts["key_length"] = table[exact].to_numpy(), table[key_length].to_numpy()
     with atomic(layout.facts(index)) as temporary, open(temporary, "wb") as file:
         np.save(file, facts)
     rows = np.flatnonzero(kept.to_numpy())

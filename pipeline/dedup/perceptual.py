@@ -9,6 +9,7 @@ rules kept.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -170,47 +171,53 @@ def left(layout: Layout) -> pl.DataFrame:
     return pl.DataFrame({"number": numbers[stays], "key": key, "priority": found["priority"][stays]}).sort("number")
 
 
-def clusters(layout: Layout) -> pl.DataFrame:
-    """`number` and `survivor` of every record in a cluster, in order of number."""
+def clusters(layout: Layout, column: str = "survivor") -> pl.DataFrame:
+    """`number` and `survivor` (or another column) of every record in a cluster, in order of number."""
     return pl.concat(
-        pl.read_parquet(layout.clusters(i), columns=["row", "survivor"]).select(
-            "survivor", number=pl.col("row").cast(pl.Int64) + base
-        )
+        pl.read_parquet(layout.clusters(i), columns=["row", column]).select(column, number=pl.col("row").cast(pl.Int64) + base)
         for i, base in enumerate(layout.bases[:-1])
     )
 
 
-def cap(layout: Layout, frame: pl.DataFrame, rule: str, most: int | None, counted: str) -> dict[str, Any]:
-    """Of the records `left`, those beyond `most` with one key break `rule`; writes what `late` reads. Returns counts by rule.
+@dataclass(frozen=True)
+class Cap:
+    """At most so many records with one `key` (a column; null: none); others break `rule`. `counted`: a column for how many have it."""
 
-    `counted` becomes the column that says how many records have the key; further columns of `frame` go along.
+    rule: str
+    most: int | None
+    counted: str
+    key: str = "key"
+
+
+def cap(layout: Layout, frame: pl.DataFrame, *caps: Cap) -> dict[str, list[int]]:
+    """Of the records `left`, those beyond a cap break its rule; writes what `late` reads. Returns records and amounts by rule.
+
+    Further columns of `frame` go along. Caps are tried one after the other, each on what the ones before have left.
     """
-    frame = frame.with_columns(
-        pl.when(pl.col("key").is_not_null()).then(pl.len().over("key")).cast(pl.UInt32).alias(counted),
-        rank=pl.col("priority").rank("ordinal", descending=True).over("key"),
-    )
-    surplus = (pl.col("rank") > most) & pl.col("key").is_not_null() if most is not None else pl.lit(False)
-    frame = frame.with_columns(
-        rule=pl.when(surplus).then(pl.lit(rule)),
-        value=pl.when(surplus).then(pl.col(counted).cast(pl.String)),
-        bound=pl.when(surplus).then(pl.lit(f"<= {most}")),
-    )
-    dropped = [0, 0]
+    inner = {"number", "priority", *(one.key for one in caps)}
+    frame = frame.with_columns(pl.lit(None, pl.String).alias(name) for name in ("rule", "value", "bound"))
+    for one in caps:
+        counts = pl.col(one.key).is_not_null() & pl.col("rule").is_null()
+        frame = frame.with_columns(counts=counts).with_columns(
+            pl.when("counts").then(pl.col("counts").sum().over(one.key)).cast(pl.UInt32).alias(one.counted),
+            rank=pl.col("priority").rank("ordinal", descending=True).over(one.key, "counts"),
+        )
+        surplus = pl.col("counts") & (pl.col("rank") > one.most) if one.most is not None else pl.lit(False)
+        told = {"rule": pl.lit(one.rule), "value": pl.col(one.counted).cast(pl.String), "bound": pl.lit(f"<= {one.most}")}
+        frame = frame.with_columns(pl.when(surplus).then(value).otherwise(name).alias(name) for name, value in told.items())
+        frame = frame.drop("rank", "counts")
+    dropped: dict[str, list[int]] = {}
     cuts = np.searchsorted(frame["number"].to_numpy(), layout.bases)
     for i, base in enumerate(layout.bases[:-1]):
         piece = frame[int(cuts[i]) : int(cuts[i + 1])].with_columns(row=(pl.col("number") - base).cast(pl.UInt32))
-        over = piece.filter(pl.col("rule").is_not_null())["row"]
-        amounts = pl.read_parquet(Part(layout.measured, i).table, columns=["amount"]).to_series()
-        dropped = [dropped[0] + len(over), dropped[1] + int(amounts.gather(over).sum())]
+        broken = piece.filter(pl.col("rule").is_not_null())
+        amounts = pl.read_parquet(Part(layout.measured, i).table, columns=["amount"]).to_series().gather(broken["row"])
+        sums = broken.select("rule", amount=amounts).group_by("rule").agg(pl.len(), pl.sum("amount"))
+        for rule, *new in sums.sort("rule").iter_rows():
+            dropped[rule] = [a + b for a, b in zip(dropped.get(rule, [0, 0]), new, strict=True)]
         with atomic(_late(layout, i)) as temporary:
-            piece.select(
-                "row",
-                "rule",
-                "value",
-                "bound",
-                pl.exclude("row", "rule", "value", "bound", "number", "key", "priority", "rank"),
-            ).write_parquet(temporary)
-    return {rule: dropped} if dropped[0] else {}
+            piece.select("row", pl.exclude("row", *inner)).write_parquet(temporary)
+    return dropped
 
 
 def late(layout: Layout, index: int) -> pl.DataFrame | None:

@@ -1,16 +1,18 @@
 """Duplicates among recordings: the same samples, or acoustic hashes within a Hamming distance, verified by spectra.
 
-After the rounds of `pipeline.dedup.perceptual`, `sentences` counts how often a speaker reads one and the same sentence.
+After the rounds of `pipeline.dedup.perceptual`, `sentences` counts how often a speaker reads one and the same sentence and, where the
+manifest bounds it, how many recordings have nearly the same transcript, which the rounds of text find (`pipeline.dedup.minhash`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
-from pipeline.dedup import perceptual
+from pipeline.dedup import minhash, perceptual
 from pipeline.dedup.clusters import SPECTRA
-from pipeline.dedup.perceptual import late
+from pipeline.dedup.perceptual import Cap, late
 from pipeline.engine import Task
 from pipeline.files import read_json, write_json
 from pipeline.manifest import SpeechManifest
@@ -30,8 +32,17 @@ def near(manifest: SpeechManifest) -> tuple[str, str]:
 
 def rounds(layout: Layout, ids: Ids) -> Iterator[list[Task]]:
     """The tasks of the step."""
+    if layout.settings.similar_transcripts is not None:
+        of_text = _of_text(layout)
+        of_text.folder.mkdir(parents=True, exist_ok=True)
+        yield from minhash.rounds(of_text, ids)
     yield from perceptual.rounds(layout, ids, SPECTRA)
     yield [(sentences, (layout,))]
+
+
+def _of_text(layout: Layout) -> Layout:
+    """The same records, their transcripts compared as documents are."""
+    return replace(layout, folder=layout.folder / "transcripts", settings=layout.settings.transcripts, of="text_")
 
 
 def sentences(layout: Layout) -> dict[str, Any]:
@@ -39,8 +50,13 @@ def sentences(layout: Layout) -> dict[str, Any]:
     done = layout.folder / "sentences.json"
     if (known := read_json(done)) is not None:
         return known
-    frame = perceptual.left(layout)
-    rules = perceptual.cap(layout, frame, "same_sentence", layout.settings.same_sentence, "sentence_recordings")
+    frame, settings = perceptual.left(layout), layout.settings
+    caps = [Cap("same_sentence", settings.same_sentence, "sentence_recordings")]
+    if settings.similar_transcripts is not None:
+        similar = perceptual.clusters(_of_text(layout), "cluster_id").rename({"cluster_id": "transcript"})
+        frame = frame.join(similar, on="number", how="left", maintain_order="left")
+        caps.append(Cap("similar_transcripts", settings.similar_transcripts, "similar_recordings", "transcript"))
+    rules = perceptual.cap(layout, frame, *caps)
     counts = {"rules": rules}
     write_json(done, counts)
     return counts

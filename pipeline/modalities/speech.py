@@ -14,8 +14,9 @@ from filters import MEASURES, compute
 from filters.audio import Inspected, concatenated, inspect
 from filters.edits import error_rates
 from filters.kernels import buffers
+from filters.minhash import SKETCH_BINS, Signatures, signatures
 from filters.readings import morae, readings
-from filters.sound import RATE, Unreadable, decode, reencode, resampled
+from filters.sound import RATE, Source, Unreadable, decode, reencode, resampled
 from filters.spoken import spoken
 from filters.text import normalise
 from filters.waves import silences
@@ -73,21 +74,27 @@ _ERRORS = ("surface_error", "reading_error")
 # -- measure
 
 
-def _batches(held: Held, chosen: np.ndarray) -> Iterator[tuple[np.ndarray, list[bytes | None]]]:
+def _sound(held: Held, row: int) -> Source | None:
+    """The encoded recording of a row: its bytes, or its path where it is a large file of its own, which need not be in memory."""
+    path = held.alone(row)
+    return path if path is not None and path.stat().st_size > _BATCH_BYTES else held.content(row)
+
+
+def _batches(held: Held, chosen: np.ndarray) -> Iterator[tuple[np.ndarray, list[Source | None]]]:
     """Row numbers and encoded recordings, as many as fit in memory."""
     rows: list[int] = []
-    blobs: list[bytes | None] = []
+    sounds: list[Source | None] = []
     size = 0
     for row in chosen.tolist():
-        blob = held.content(row)
+        sound = _sound(held, row)
         rows.append(row)
-        blobs.append(blob)
-        size += len(blob or b"")
+        sounds.append(sound)
+        size += len(sound) if isinstance(sound, bytes) else 0
         if size >= _BATCH_BYTES or len(rows) == _BATCH:
-            yield np.array(rows), blobs
-            rows, blobs, size = [], [], 0
+            yield np.array(rows), sounds
+            rows, sounds, size = [], [], 0
     if rows:
-        yield np.array(rows), blobs
+        yield np.array(rows), sounds
 
 
 def _inspected(manifest: SpeechManifest, held: Held) -> tuple[Inspected, np.ndarray]:
@@ -97,10 +104,10 @@ def _inspected(manifest: SpeechManifest, held: Held) -> tuple[Inspected, np.ndar
     spans = frame.select(pl.col("start").fill_null(0.0), "end").rows()
     sizes = np.zeros(len(frame), np.int64)
     pieces = []
-    for rows, blobs in _batches(held, chosen):
+    for rows, sounds in _batches(held, chosen):
         here = [spans[row] for row in rows.tolist()]
-        pieces.append(inspect(blobs, spans=here, rate=settings.rate, max_seconds=settings.longest))
-        sizes[rows] = [len(blob or b"") for blob in blobs]
+        pieces.append(inspect(sounds, spans=here, rate=settings.rate, max_seconds=settings.longest))
+        sizes[rows] = [held.size(row) for row in rows.tolist()]
     position = np.full(len(frame), -1)
     position[chosen] = np.arange(len(chosen))
     # The last row stands for what has no recording.
@@ -178,7 +185,19 @@ def measured(manifest: SpeechManifest, partition: Partition, part: Part) -> Meas
             "text": plain.to_arrow(),
         }
     )
-    return Measured(table, {"sketches": found.descriptors, "hashes": found.hashes}, {}, keeps_raw=True)
+    arrays = {"sketches": found.descriptors, "hashes": found.hashes}
+    if manifest.deduplicate.similar_transcripts is not None:
+        of_text = _compared_as_text(manifest, plain)
+        arrays |= {"text_signatures": of_text.minima.astype(np.uint16), "text_sketches": of_text.sketches}
+        table = table.append_column("text_exact", pa.array(of_text.exact)).append_column(
+            "text_key_length", pa.array(of_text.lengths)
+        )
+    return Measured(table, arrays, {}, keeps_raw=True)
+
+
+def _compared_as_text(manifest: SpeechManifest, texts: pl.Series) -> Signatures:
+    d = manifest.deduplicate.transcripts
+    return signatures(*buffers(texts), d.permutations, d.seed, d.shingle, SKETCH_BINS)
 
 
 def _sentence_keys(speakers: pl.Series, read: pl.Series) -> pa.Array:
@@ -201,6 +220,8 @@ def warm(manifest: SpeechManifest) -> None:
     error_rates(read, read, by_sound=True)
     named = [name for name in manifest.measures if MEASURES[name].kind in manifest.kinds]
     compute(*buffers(cleaned), named, given)
+    if manifest.deduplicate.similar_transcripts is not None:
+        _compared_as_text(manifest, cleaned)
     source(manifest.source.format).warm()
 
 
@@ -213,7 +234,9 @@ def warnings(total: dict[str, int]) -> list[str]:
 
 def ledger_fields(manifest: SpeechManifest) -> list[pa.Field]:
     """How many recordings of a sentence its speaker has, of records that were left after deduplication."""
-    return [pa.field("sentence_recordings", pa.uint32())] if manifest.deduplicate.enabled else []
+    d = manifest.deduplicate
+    names = ["sentence_recordings", *(["similar_recordings"] if d.similar_transcripts is not None else [])]
+    return [pa.field(name, pa.uint32()) for name in names] if d.enabled else []
 
 
 def kept_together(batch: pl.DataFrame, rows: pl.DataFrame) -> pl.Series:
@@ -255,10 +278,11 @@ def shard_rows(
             durations: list[float] = []
             pieces: list[int] = []  # 0: the whole recording
             for i in chosen.tolist():
-                blob = held.content(i) or b""
-                made = [(blob, float(seconds[i]))]
                 if anew[i]:
-                    made = list(_encoded(manifest, blob, batch["start"][i], batch["end"][i], bool(long[i])))
+                    sound = _sound(held, i) or b""
+                    made = list(_encoded(manifest, sound, batch["start"][i], batch["end"][i], bool(long[i])))
+                else:
+                    made = [(held.content(i) or b"", float(seconds[i]))]
                 for nth, (one, length) in enumerate(made):
                     of.append(i)
                     blobs.append(one)
@@ -274,12 +298,12 @@ def shard_rows(
 
 
 def _encoded(
-    manifest: SpeechManifest, blob: bytes, start: float | None, end: float | None, long: bool
+    manifest: SpeechManifest, sound: Source, start: float | None, end: float | None, long: bool
 ) -> Iterator[tuple[bytes, float]]:
     """FLAC and seconds of a recording, or of its pieces where it is too long."""
     settings = manifest.recordings
     try:
-        samples = decode(blob, rate=settings.rate, start=start or 0.0, end=end, max_seconds=settings.longest).samples
+        samples = decode(sound, rate=settings.rate, start=start or 0.0, end=end, max_seconds=settings.longest).samples
     except Unreadable:  # it was readable when it was measured
         return
     for first, last in _pieces(samples, settings.rate, settings.cut) if long and settings.cut else [(0, len(samples))]:

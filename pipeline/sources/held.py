@@ -94,6 +94,18 @@ class Held:
             return self.at(place, at, size)
         return self.frame["blob"][row] if self._inline else None
 
+    def alone(self, row: int) -> Path | None:
+        """The file of a row's content, where the content is all of it."""
+        place, at, size = self._where[row]
+        return Path(place) if place is not None and at == 0 and size == Path(place).stat().st_size else None
+
+    def size(self, row: int) -> int:
+        """Bytes of the content of a row, 0 where there is none."""
+        place, _, size = self._where[row]
+        if place is not None and size is not None:
+            return size
+        return len(self.frame["blob"][row] or b"") if self._inline else 0
+
     def contents(self, rows: list[int]) -> pa.Array:
         """The content of rows as one binary array: what stands in files is read to its place at once."""
         if self._inline or any(self._where[row][0] is None or self._where[row][2] is None for row in rows):

@@ -46,10 +46,16 @@ class Layout:
     bases: tuple[int, ...]
     kept: int  # records that enter the step
     settings: Any  # the manifest's table `deduplicate`
+    of: str = (
+        ""  # what the arrays and columns begin with that are compared: "" those of the record, "text_" of its transcript alone
+    )
 
     @property
     def parts(self) -> int:
         return len(self.bases) - 1
+
+    def array(self, name: str, index: int) -> Path:
+        return Part(self.measured, index).array(f"{self.of}{name}")
 
     def facts(self, index: int) -> Path:
         return self.folder / f"facts-{index:05d}.npy"
@@ -73,7 +79,7 @@ def _array(folder: Path, rows: int, width: int) -> np.ndarray:
 def gather(layout: Layout, documents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Facts and sketches of records given by ascending number, one partition's files at a time."""
     facts = np.empty(len(documents), FACTS)
-    width = np.load(Part(layout.measured, 0).array("sketches"), mmap_mode="r").shape[1]
+    width = np.load(layout.array("sketches", 0), mmap_mode="r").shape[1]
     sketches = _array(layout.folder, len(documents), width)
     cuts = np.searchsorted(documents, layout.bases)
     for index in range(layout.parts):
@@ -81,7 +87,7 @@ def gather(layout: Layout, documents: np.ndarray) -> tuple[np.ndarray, np.ndarra
         if here.stop > here.start:
             rows = documents[here] - layout.bases[index]
             facts[here] = np.load(layout.facts(index), mmap_mode="r")[rows]
-            sketches[here] = np.load(Part(layout.measured, index).array("sketches"), mmap_mode="r")[rows]
+            sketches[here] = np.load(layout.array("sketches", index), mmap_mode="r")[rows]
     return facts, sketches
 
 

@@ -212,6 +212,24 @@ def test_second_transcripts_must_be_read_the_same(build, tmp_path):
     assert found["2"]["verdict"] == "kept" and found["2"]["reading_error_rate"] is None
 
 
+def test_nearly_the_same_transcripts_up_to_the_cap(build, tmp_path):
+    base = "今日の午後は南の風がやや強く吹き、海岸では波が高くなる見込みですので十分ご注意ください"
+    texts = [base + end for end in ("。", "ね。", "よ。", "！", "とのこと。")] + SENTENCES[:6]
+    recordings = {
+        f"{i:02}": ("flac", encoded(voice(3000 + i, 6.0)), {"text": text, "speaker": f"s{i}"}) for i, text in enumerate(texts)
+    }
+    archive(tmp_path / "a.tar", recordings)
+    command = ("speech-ja", "--input", tmp_path / "a.tar", "--set", "rules={}", "--set", "deduplicate.similar_transcripts=2")
+    done = build(*command, "--out", tmp_path / "o")
+    assert done.returncode == 0, done.stderr
+    found = verdicts(tmp_path / "o")
+    assert [found[f"{i:02}"]["rule"] for i in range(11)].count("similar_transcripts") == 3
+    assert {found[f"{i:02}"]["similar_recordings"] for i in range(5)} == {5}
+    assert {found[f"{i:02}"]["verdict"] for i in range(5, 11)} == {"kept"}
+    done = build(*command[:-1], "deduplicate.similar_transcripts=2", "--set", PARTITION, "--out", tmp_path / "p")
+    assert done.returncode == 0 and ledger_of(tmp_path / "p").equals(ledger_of(tmp_path / "o"))
+
+
 def test_bands_are_fitted_to_every_speaker(build, tmp_path):
     """A slow and a fast speaker, forty sentences each: a slow sentence is out of place with the fast one, and the other way round."""
     recordings = {}
