@@ -273,28 +273,38 @@ def shard_rows(
                 content = held.contents(chosen.tolist())
                 yield _table(manifest, batch, rows, chosen, content, seconds[chosen], np.zeros(len(chosen), np.int64)), chosen
                 continue
-            of: list[int] = []
-            blobs: list[bytes] = []
-            durations: list[float] = []
-            pieces: list[int] = []  # 0: the whole recording
+            size = 0
+            waiting: list[tuple[int, bytes, float, int]] = []  # record, FLAC, seconds, number of the piece (0: all of it)
             for i in chosen.tolist():
-                if anew[i]:
-                    sound = _sound(held, i) or b""
-                    made = list(_encoded(manifest, sound, batch["start"][i], batch["end"][i], bool(long[i])))
-                else:
-                    made = [(held.content(i) or b"", float(seconds[i]))]
-                for nth, (one, length) in enumerate(made):
-                    of.append(i)
-                    blobs.append(one)
-                    durations.append(length)
-                    pieces.append(nth + 1 if long[i] else 0)
-            which = np.array(of, np.int64)
-            yield (
-                _table(manifest, batch, rows, which, pa.array(blobs, pa.binary()), np.array(durations), np.array(pieces)),
-                which,
-            )
+                for nth, (content, length) in enumerate(_made(manifest, held, batch, i, bool(anew[i]), bool(long[i]))):
+                    waiting.append((i, content, length, nth + 1 if long[i] else 0))
+                    size += len(content)
+                    if size >= _BATCH_BYTES:
+                        yield _joined(manifest, batch, rows, waiting)
+                        waiting, size = [], 0
+            if waiting:
+                yield _joined(manifest, batch, rows, waiting)
     finally:
         held.close()
+
+
+def _made(
+    manifest: SpeechManifest, held: Held, batch: pl.DataFrame, i: int, anew: bool, long: bool
+) -> Iterator[tuple[bytes, float]]:
+    """FLAC and seconds of record i of a batch: as it came, encoded anew, or in pieces."""
+    if anew:
+        yield from _encoded(manifest, _sound(held, i) or b"", batch["start"][i], batch["end"][i], long)
+    else:
+        yield held.content(i) or b"", batch["amount"][i] / 1000
+
+
+def _joined(
+    manifest: SpeechManifest, batch: pl.DataFrame, rows: pl.DataFrame, made: list[tuple[int, bytes, float, int]]
+) -> tuple[pa.Table, np.ndarray]:
+    of, content, seconds, pieces = zip(*made, strict=True)
+    which = np.array(of, np.int64)
+    table = _table(manifest, batch, rows, which, pa.array(content, pa.binary()), np.array(seconds), np.array(pieces))
+    return table, which
 
 
 def _encoded(
