@@ -20,6 +20,7 @@ Treatment = Literal["keep", "remove", "mark"]
 # Brackets of captions hold what is heard or who speaks: a few characters, no sentence.
 _OPENING, _CLOSING = r"(（\[［〔【<＜〈《", r")）\]］〕】>＞〉》"
 _TAG = f"[{_OPENING}]([^{_OPENING}{_CLOSING}。、]{{1,20}})[{_CLOSING}]"
+_FILLED, _NESTED = "\ue000", 3  # a private character; how deep tags may stand in tags
 _SIGNS = "[♪♫♬≫≪⇒→←☎📱▶◀]+"
 # A name of up to eight characters before a colon, at the beginning of the transcript or of a sentence. 10:30 is a time.
 _NAME = r"[\p{Han}\p{Katakana}\p{Hiragana}ーA-Za-z0-9・]{1,8}"
@@ -42,7 +43,10 @@ def spoken(
     name = texts.name
     found = texts
     if tags != "keep":
-        found = found.str.replace_all(_TAG, "" if tags == "remove" else "[${1}]")
+        found = found.str.replace_all("(F ", _FILLED, literal=True)  # a filler that is marked already is no tag
+        for _ in range(_NESTED if tags == "remove" else 1):
+            found = found.str.replace_all(_TAG, "" if tags == "remove" else "[${1}]")
+        found = found.str.replace_all(_FILLED, "(F ", literal=True)
     if speakers == "remove":
         found = found.str.replace_all(_SPEAKER, "${end}${next}")
     if tags != "keep":

@@ -38,7 +38,8 @@ def morae_per_second() -> pl.Expr:
 @measure(kind="transcript")
 def seconds_per_mora() -> pl.Expr:
     """Seconds of speech per mora: too many where text is missing, too few where there is too much of it. Null without morae."""
-    return _per(_given("speech_seconds"), pl.col("n_morae").cast(pl.Float32))
+    seconds = _given("speech_seconds")
+    return pl.when(seconds > 0).then(_per(seconds, pl.col("n_morae").cast(pl.Float32)))
 
 
 @measure(kind="transcript")

@@ -20,7 +20,7 @@ from pipeline.sources import CutState, Partition, source
 from pipeline.sources.stream import InputFile
 from pipeline.steps.decide import decide
 from pipeline.steps.deduplicate import Layout
-from pipeline.steps.fit import fit, fitted
+from pipeline.steps.fit import LEAST, fit, fitted
 from pipeline.steps.measure import Part, measure, warm
 from pipeline.steps.write import finish, groups, write
 
@@ -202,8 +202,11 @@ class Build:
         if fitted(self.manifest.rules):
             (plan.folder("decide")).mkdir(parents=True, exist_ok=True)
             fitting: Task = (fit, (self.manifest, plan.folder("measure"), count, plan.folder("decide")))
-            for _ in self.engine.run("fitting", [fitting]):
-                pass
+            for _, counts in self.engine.run("fitting", [fitting]):
+                self.warnings += [
+                    f"rules.{name}: no band was fitted, since fewer than {LEAST} records have a value above zero; it judges nothing"
+                    for name in counts["without"]
+                ]
         results: list[Any] = [None] * count
         for number, result in self.engine.run("deciding", tasks):
             results[number] = result

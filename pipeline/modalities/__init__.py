@@ -33,6 +33,7 @@ class Words:
     trainer: str  # the bundled trainer's module
     space: tuple[float, float]  # of intermediates and of shards, per byte of raw content
     unit: int | None = None  # so many of what is counted make one of `amount`; None: amounts are counts themselves
+    split: tuple[str, str] | None = None  # how records are split, where it is not by clusters of duplicates
 
     def shown(self, amount: int) -> str:
         """An amount as reports print it."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +18,12 @@ from filters.edits import error_rates
 from filters.kernels import buffers
 from filters.minhash import SKETCH_BINS, Signatures, signatures
 from filters.readings import morae, readings
-from filters.sound import RATE, Source, Unreadable, decode, reencode, resampled
-from filters.spoken import spoken
+from filters.sound import RATE, Source, decode, reencode, resampled
+from filters.spoken import Treatment, spoken
 from filters.text import normalise
 from filters.waves import silences
 from pipeline.dedup.recordings import late, near, rounds
+from pipeline.errors import InputError
 from pipeline.ledger import EXCERPT
 from pipeline.manifest import SpeechManifest
 from pipeline.modalities import Measured, Words
@@ -53,6 +56,10 @@ WORDS = Words(
     "trainers.hubert",
     (0.1, 1.0),
     _HOUR,
+    (
+        "Split by a hash of the speaker, else of the programme, else of the duplicate cluster: none of them stands on both sides.",
+        "話者、なければ番組、なければ重複クラスタのハッシュで分割しているため、同じものが両側に分かれることはありません。",
+    ),
 )
 _BATCH_BYTES, _BATCH = 64 << 20, 256  # encoded recordings in memory at a time
 _FIELDS = (
@@ -97,33 +104,48 @@ def _batches(held: Held, chosen: np.ndarray) -> Iterator[tuple[np.ndarray, list[
         yield np.array(rows), sounds
 
 
-def _inspected(manifest: SpeechManifest, held: Held) -> tuple[Inspected, np.ndarray]:
-    """What `inspect` says of every row, and sizes of the encoded recordings."""
+def _digest(sound: Any) -> int:
+    """64 bits that change when a recording does: of its bytes, or of a large file's time and size."""
+    if isinstance(sound, Path):
+        status = sound.stat()
+        sound = f"{status.st_mtime_ns}-{status.st_size}".encode()
+    return int.from_bytes(hashlib.sha256(sound or b"").digest()[:8], "little")
+
+
+def _named(frame: pl.DataFrame) -> pl.DataFrame:
+    """`frame` with null for names of speakers and programmes that are empty: nobody is called so."""
+    names = ("speaker", "programme")
+    return frame.with_columns(pl.when(pl.col(name).str.strip_chars() != "").then(name).alias(name) for name in names)
+
+
+def _inspected(manifest: SpeechManifest, held: Held) -> tuple[Inspected, np.ndarray, np.ndarray]:
+    """What `inspect` says of every row, with sizes and digests of the encoded recordings."""
     frame, settings = held.frame, manifest.recordings
     chosen = np.flatnonzero(frame["problem"].is_null().to_numpy())
     spans = frame.select(pl.col("start").fill_null(0.0), "end").rows()
-    sizes = np.zeros(len(frame), np.int64)
+    sizes, digests = np.zeros(len(frame), np.int64), np.zeros(len(frame), np.uint64)
     pieces = []
     for rows, sounds in _batches(held, chosen):
         here = [spans[row] for row in rows.tolist()]
         pieces.append(inspect(sounds, spans=here, rate=settings.rate, max_seconds=settings.longest))
         sizes[rows] = [held.size(row) for row in rows.tolist()]
+        digests[rows] = [_digest(sound) for sound in sounds]
     position = np.full(len(frame), -1)
     position[chosen] = np.arange(len(chosen))
     # The last row stands for what has no recording.
-    return concatenated([*pieces, inspect([None], rate=settings.rate)], position), sizes
+    return concatenated([*pieces, inspect([None], rate=settings.rate)], position), sizes, digests
 
 
-def _compared(manifest: SpeechManifest, texts: pl.Series, read: pl.Series, second: pl.Series) -> dict[str, np.ndarray]:
-    """Error rates of second transcripts, NaN where there is none."""
+def _compared(manifest: SpeechManifest, texts: pl.Series, second: pl.Series) -> dict[str, np.ndarray]:
+    """Error rates of second transcripts, NaN where there is none. Fillers stay: they can only be told where punctuation stands."""
     found = {name: np.full(len(texts), np.nan, np.float32) for name in _ERRORS}
     rows = np.flatnonzero((second.is_not_null() & texts.is_not_null()).to_numpy())
     if len(rows):
-        cleaned = _cleaned(second.gather(rows), manifest)
-        bare = [t.str.replace_all(r"[^\p{L}\p{N}]", "") for t in (texts.gather(rows), cleaned)]
-        found["surface_error"][rows] = error_rates(*bare).to_numpy()
-        other = readings(cleaned, manifest.transcripts.dictionary)
-        found["reading_error"][rows] = error_rates(read.gather(rows), other, by_sound=True).to_numpy()
+        both = texts.gather(rows), second.gather(rows)
+        bare = [_cleaned(t, manifest).str.replace_all(r"[^\p{L}\p{N}]", "") for t in both]
+        found["surface_error"][rows] = error_rates(bare[0], bare[1]).to_numpy()
+        read = [_read(t, manifest, "keep") for t in both]
+        found["reading_error"][rows] = error_rates(read[0], read[1], by_sound=True).to_numpy()
     return found
 
 
@@ -135,24 +157,36 @@ def _cleaned(texts: pl.Series, manifest: SpeechManifest) -> pl.Series:
     return found.set(texts.is_null(), None)
 
 
+def _read(texts: pl.Series, manifest: SpeechManifest, fillers: Treatment) -> pl.Series:
+    """Readings of transcripts as they came: nobody pronounces tags and marks."""
+    whole = normalise(texts.fill_null(""), manifest.clean.compatibility)
+    found = spoken(whole, "remove", manifest.clean.speakers, fillers)
+    return readings(found.set(texts.is_null(), None), manifest.transcripts.dictionary)
+
+
 def measured(manifest: SpeechManifest, partition: Partition, part: Part) -> Measured:
     """Clean the transcripts of a partition, decode every recording once, compute every measure."""
     held: Held = source(manifest.source.format).read(partition, part.raw)
     try:
-        frame = held.frame
+        frame = held.frame = _named(held.frame)
         raw = frame["transcript"]
         texts = _cleaned(raw, manifest)
-        found, sizes = _inspected(manifest, held)
+        found, sizes, digests = _inspected(manifest, held)
     finally:
         held.close()
-    read = readings(texts, manifest.transcripts.dictionary)
+    fillers = manifest.clean.fillers
+    read = _read(raw, manifest, "keep" if fillers == "mark" else fillers)
     given: dict[str, np.ndarray] = dict(found.counters)
     given["n_morae"] = morae(read.fill_null("")).to_numpy()
-    given["speech_seconds"] = np.where(found.counters["speech_seconds"] > 0, found.counters["speech_seconds"], np.nan)
-    given |= _compared(manifest, texts, read, frame["second"])
+    given |= _compared(manifest, raw, frame["second"])
     plain = texts.fill_null("")
     measures = compute(*buffers(plain), manifest.measures, given)
-    reasons = [a or b for a, b in zip(frame["problem"], found.problems, strict=True)]
+    problems = [b and b.replace("max_seconds", "recordings.longest") for b in found.problems]
+    reasons = [a or b for a, b in zip(frame["problem"], problems, strict=True)]
+    for i, (start, end) in enumerate(frame.select("start", "end").iter_rows()):
+        # Half a second: what encoders add and headers round.
+        if reasons[i] is None and end is not None and end - (start or 0) > found.counters["duration"][i] + 0.5:
+            reasons[i] = f"the recording ends before the stretch from {start or 0:g} to {end:g} s does"
     unreadable = pl.Series(reasons, dtype=pl.String)
     bad = unreadable.is_not_null()
     milliseconds = np.rint(found.counters["duration"].astype(np.float64) * 1000).astype(np.int64)
@@ -177,6 +211,7 @@ def measured(manifest: SpeechManifest, partition: Partition, part: Part) -> Meas
             "programme": frame["programme"].to_arrow(),
             "license": frame["license"].to_arrow(),
             "name": frame["name"].to_arrow(),
+            "digest": digests,
             "start": frame["start"].to_arrow(),
             "end": frame["end"].to_arrow(),
             "said": texts.is_not_null().to_arrow(),
@@ -271,6 +306,8 @@ def shard_rows(
         for chosen in np.split(np.arange(len(batch)), np.flatnonzero(np.diff(ends)) + 1) if len(batch) else ():
             if not anew[chosen].any():
                 content = held.contents(chosen.tolist())
+                for i, blob in zip(chosen.tolist(), content, strict=True):
+                    _check_unchanged(blob.as_buffer(), batch, i)
                 yield _table(manifest, batch, rows, chosen, content, seconds[chosen], np.zeros(len(chosen), np.int64)), chosen
                 continue
             size = 0
@@ -292,10 +329,18 @@ def _made(
     manifest: SpeechManifest, held: Held, batch: pl.DataFrame, i: int, anew: bool, long: bool
 ) -> Iterator[tuple[bytes, float]]:
     """FLAC and seconds of record i of a batch: as it came, encoded anew, or in pieces."""
+    sound = _sound(held, i) or b""
+    _check_unchanged(sound, batch, i)
     if anew:
-        yield from _encoded(manifest, _sound(held, i) or b"", batch["start"][i], batch["end"][i], long)
+        yield from _encoded(manifest, sound, batch["start"][i], batch["end"][i], long)
     else:
         yield held.content(i) or b"", batch["amount"][i] / 1000
+
+
+def _check_unchanged(sound: Any, batch: pl.DataFrame, i: int) -> None:
+    """Raises InputError where a recording is not the one that was measured: a shard must hold what the ledger tells of."""
+    if _digest(sound) != batch["digest"][i]:
+        raise InputError(f"the recording {batch['locator'][i]} has changed since it was measured: run the same command again")
 
 
 def _joined(
@@ -312,22 +357,22 @@ def _encoded(
 ) -> Iterator[tuple[bytes, float]]:
     """FLAC and seconds of a recording, or of its pieces where it is too long."""
     settings = manifest.recordings
-    try:
-        samples = decode(sound, rate=settings.rate, start=start or 0.0, end=end, max_seconds=settings.longest).samples
-    except Unreadable:  # it was readable when it was measured
-        return
+    samples = decode(sound, rate=settings.rate, start=start or 0.0, end=end, max_seconds=settings.longest).samples
     for first, last in _pieces(samples, settings.rate, settings.cut) if long and settings.cut else [(0, len(samples))]:
         yield reencode(samples[first:last], settings.rate), (last - first) / settings.rate
 
 
 def _pieces(samples: np.ndarray, rate: int, longest: float) -> list[tuple[int, int]]:
-    """Where to cut: in the middle of the latest silence that leaves a piece of at most `longest` seconds, or there where none does."""
+    """Where to cut: pieces of at most `longest` seconds, about equally long, each ending in the middle of the nearest silence if any."""
     starts, ends = silences(samples if rate == RATE else resampled(samples, rate, RATE))
     middles = ((starts + ends) * (rate / RATE) / 2).astype(np.int64)
     most, found, at = int(longest * rate), [], 0
     while len(samples) - at > most:
-        within = middles[(middles > at + most // 4) & (middles <= at + most)]
-        end = int(within[-1]) if len(within) else at + most
+        left = len(samples) - at
+        equal = at + left // -(-left // most)
+        # None so short, the last one included, that it is a sliver.
+        within = middles[(middles > at + most // 4) & (middles <= min(at + most, len(samples) - most // 4))]
+        end = int(within[np.argmin(np.abs(within - equal))]) if len(within) else equal
         found.append((at, end))
         at = end
     return [*found, (at, len(samples))]

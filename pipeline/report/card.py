@@ -95,8 +95,13 @@ def write_card(plan: Plan, summary: dict[str, Any]) -> None:
         "|---|---:|---:|",
         *(f"| {name} | {records:,} | {words.shown(size)} |" for name, (records, size) in summary["splits"].items()),
         "",
-        "Split by a hash of the duplicate cluster, so near duplicates never stand on both sides.",
-        f"重複クラスタのハッシュで分割しているため、類似した{record_ja}が両側に分かれることはありません。",
+        *(
+            words.split
+            or (
+                "Split by a hash of the duplicate cluster, so near duplicates never stand on both sides.",
+                f"重複クラスタのハッシュで分割しているため、類似した{record_ja}が両側に分かれることはありません。",
+            )
+        ),
         "",
         f"## Why {record} were dropped / 除外の理由",
         "",

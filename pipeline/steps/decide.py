@@ -32,7 +32,8 @@ def broken(name: str, bound: Bound) -> tuple[pl.Expr, pl.Expr]:
         shown = (pl.format(f"{sign} {{}}", side.round_sig_figs(4)) for sign, side in ((">=", low), ("<=", high)))
         # Without a single value to fit to there is no band.
         for check, words in zip((value < low, value > high), shown, strict=True):
-            checks.append((check.fill_null(value.is_null() & low.is_not_null()) | missing, words))
+            # What is zero or less has no logarithm, and had no part in the band.
+            checks.append(((check & (value > 0)).fill_null(value.is_null() & low.is_not_null()) | missing, words))
     if bound.any_of is not None:
         checks.append((~value.is_in(bound.any_of), f"one of {', '.join(bound.any_of)}"))
     if bound.none_of is not None:

@@ -18,7 +18,7 @@ from pipeline.manifest import Bound, Manifest
 from pipeline.steps.measure import Part
 
 NARROWEST = 1.25  # what is within this factor of the quartiles is never out of place: values may be nearly all the same
-LEAST = 30  # records with a value that a programme or speaker needs for a band of its own; others have the corpus's
+LEAST = 30  # records with a value that a band needs; a programme or speaker with fewer has the corpus's
 
 
 def fitted(rules: dict[str, Bound]) -> dict[str, Bound]:
@@ -39,7 +39,8 @@ def fit(manifest: Manifest, measured: Path, parts: int, folder: Path) -> dict[st
     table = band_frame(pl.scan_parquet([Part(measured, index).table for index in range(parts)]), manifest.rules)
     with atomic(bands_file(folder)) as temporary:
         table.write_parquet(temporary)
-    counts = {"bands": len(table)}
+    there = set(table.filter(pl.col("group").is_null())["rule"])
+    counts = {"bands": len(table), "without": [name for name in fitted(manifest.rules) if name not in there]}
     write_json(done, counts)
     return counts
 
@@ -64,7 +65,7 @@ def _bands(rows: pl.LazyFrame, name: str, bound: Bound, grouped: bool) -> pl.Dat
     return (
         rows.group_by("group")
         .agg(low=(first - beyond).exp(), high=(third + beyond).exp(), records=pl.len())
-        .filter((pl.col("records") >= LEAST) | pl.lit(not grouped))
+        .filter(pl.col("records") >= LEAST)
         .select(pl.lit(name).alias("rule"), "group", "low", "high", pl.col("records").cast(pl.Int64))
         .collect()
     )

@@ -86,7 +86,10 @@ def _chosen(files: list[InputFile], transcripts: str | None) -> list[InputFile]:
             there = ", ".join(file.name for file in files[:20]) or "none"
             raise UsageError(f"source.transcripts = {transcripts!r}: no list of transcripts is called so. There are: {there}")
         return named
-    return resolve([transcripts])
+    found = resolve([transcripts])
+    if others := [file.url for file in found if not _lists([Path(file.url)])]:
+        raise UsageError(f"source.transcripts = {transcripts!r}: {others[0]} is no list of transcripts (TSV: name, transcript)")
+    return found
 
 
 def _folder(path: Path, transcripts: str | None) -> list[InputFile]:
@@ -273,7 +276,9 @@ def _places(file: InputFile, state: CutState) -> Places:
 def _placed(frame: pl.DataFrame, places: Places, file: InputFile, state: CutState) -> pl.DataFrame:
     """`frame` with what says where its recordings are: in it, or in a file that it names."""
     inside = pl.col("blob").is_not_null() if "blob" in frame.columns else pl.lit(False)
-    wanted = frame.select(pl.when(~inside).then("path" if "path" in frame.columns else pl.lit(None, pl.String))).to_series()
+    if "path" not in frame.columns:
+        frame = frame.with_columns(path=pl.lit(None, pl.String))
+    wanted = frame.select(pl.when(~inside).then("path")).to_series()
     if is_url(file.url) and not state.content and wanted.is_not_null().any():
         raise UsageError(f"{file.url} names recordings without holding them: say with --audio which folder they are in")
     there = places.locate(wanted)

@@ -84,8 +84,10 @@ def renamed(frame: pl.DataFrame) -> pl.DataFrame:
             continue
         column = pl.col(theirs)
         if ours in _NUMBERS:
-            column = column.cast(pl.Float64, strict=False)
-            column = pl.when(column.is_finite() & (column >= 0)).then(column)
+            number = column.cast(pl.Float64, strict=False)
+            # NaN is a time that was given and is none: it must not become the whole recording.
+            otherwise = pl.when(column.is_not_null() & pl.lit(ours != "duration")).then(float("nan"))
+            column = pl.when(number.is_finite() & (number >= 0)).then(number).otherwise(otherwise)
         else:
             column = column.cast(pl.String, strict=False)
         chosen.append(column.alias(ours))
