@@ -287,3 +287,94 @@ def test_hostile_recordings(build, tmp_path):
         and found["many"]["channels"] == 8
         and found["named-wav"]["audio_format"] == "MP3"
     )
+
+
+@pytest.mark.parametrize("kind", ["flac", "wav"])
+def test_a_recording_that_is_replaced_after_it_was_measured_is_noticed(build, tmp_path, kind):
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    for i in range(4):
+        (folder / f"{i}.{kind}").write_bytes(encoded(voice(4000 + i), kind.upper()))
+    arguments = ("speech-ja", "--input", folder, "--out", tmp_path / "o", "--set", "rules.preset=audio")
+    done = build(*arguments)
+    assert done.returncode == 0, done.stderr
+    changed = folder / f"2.{kind}"
+    status = changed.stat()
+    changed.write_bytes(bytes(status.st_size))
+    os.utime(changed, ns=(status.st_atime_ns, status.st_mtime_ns))
+    done = build(*arguments, "--set", "shards.compression_level=5")
+    assert done.returncode == 1 and f"the recording 2.{kind} has changed since it was measured" in done.stderr
+
+
+def test_lists_say_what_is_wrong_with_their_stretches(build, tmp_path):
+    """An empty name is no speaker; a time that is none, or beyond the end, must not become another stretch."""
+    for i in range(4):
+        (tmp_path / f"{i}.flac").write_bytes(encoded(voice(5000 + i, 4.0)))
+    lines = [{"audio_filepath": f"{i}.flac", "text": "これは同じ文です", "speaker": "", "book": " "} for i in range(4)]
+    lines += [
+        {"audio_filepath": "0.flac", "offset": 0.5, "duration": 2, "text": "一つ目です"},
+        {"audio_filepath": "0.flac", "offset": -0.01, "duration": 1.5, "text": "二つ目です"},
+        {"audio_filepath": "1.flac", "offset": "1.0s", "text": "三つ目です"},
+        {"audio_filepath": "2.flac", "offset": 3, "duration": 3, "text": "四つ目です"},
+    ]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), "utf-8")
+    done = build("speech-ja", "--input", path, "--out", tmp_path / "o", "--set", "rules.preset=audio")
+    assert done.returncode == 0, done.stderr
+    rows = ledger_of(tmp_path / "o")
+    assert [row[0] for row in rows.select("verdict").rows()] == ["kept"] * 5 + ["unreadable"] * 3
+    assert rows["value"].str.contains("no part of a recording").sum() == 2
+    assert "the recording ends before the stretch from 3 to 6 s" in rows["value"][7]
+    kept = pl.read_parquet(tmp_path / "o" / "data" / "*.parquet")
+    assert kept["speaker"].null_count() == 5 and sorted(kept["duration"])[0] == pytest.approx(2, abs=1e-3)
+    path.write_text('{"id":"a","text":"あ"}\n{"id":"b","text":"い"}\n', "utf-8")
+    done = build("speech-ja", "--input", path, "--out", tmp_path / "p")
+    assert done.returncode in (1, 2) and "Traceback" not in done.stderr and "no audio" in done.stderr
+
+
+def test_marks_are_not_read_aloud(build, tmp_path):
+    texts = [
+        ("えー、今日はとても暑いです。", "えー今日はとても暑いです"),
+        ("今日は（笑）とても寒いです。", "今日はとても寒いです"),
+    ]
+    archive(
+        tmp_path / "a.tar",
+        {f"{i}": ("flac", encoded(voice(6000 + i)), {"text": a, "pred_text": b}) for i, (a, b) in enumerate(texts)},
+    )
+    for treatment in ("keep", "remove", "mark"):
+        out = tmp_path / treatment
+        options = [f"clean.tags={treatment}", f"clean.fillers={treatment}", "deduplicate.enabled=false"]
+        done = build("speech-ja", "--input", tmp_path / "a.tar", "--out", out, *(x for o in options for x in ("--set", o)))
+        assert done.returncode == 0, done.stderr
+        rows = ledger_of(out)
+        assert rows["verdict"].to_list() == ["kept", "kept"] and rows["reading_error_rate"].to_list() == [0, 0]
+        read = pl.read_parquet(out / "data" / "*.parquet").sort("id")["reading"].to_list()
+        assert not any(word in "".join(read) for word in ("エフ", "ワライ"))
+        assert read[0].startswith("エー") == (treatment != "remove")
+
+
+def test_without_speech_there_are_zero_seconds_of_it_and_few_recordings_make_no_band(build, tmp_path):
+    recordings = {f"{i}": ("flac", encoded(voice(7000 + i, 1.0 + i)), {"text": "短い文です。"}) for i in range(5)}
+    recordings["silence"] = ("flac", encoded(np.zeros(RATE)), {"text": "何も聞こえません。"})
+    archive(tmp_path / "a.tar", recordings)
+    done = build("speech-ja", "--input", tmp_path / "a.tar", "--out", tmp_path / "o", "--set", "deduplicate.enabled=false")
+    assert done.returncode == 0 and "rules.seconds_per_mora: no band was fitted" in done.stdout
+    found = verdicts(tmp_path / "o")
+    assert (found["silence"]["rule"], found["silence"]["value"], found["silence"]["speech_duration"]) == (
+        "speech_duration",
+        "0.0",
+        0.0,
+    )
+    assert found["silence"]["seconds_per_mora"] is None
+    assert "seconds_per_mora" not in {row["rule"] for row in found.values()}
+
+
+@pytest.mark.parametrize("seconds", [4.0001, 6.5, 30.02])
+def test_no_piece_is_a_sliver(seconds):
+    from pipeline.modalities.speech import _pieces
+
+    samples = np.zeros(int(seconds * RATE) + 1, np.float32)
+    for quiet in (samples, voice(1, seconds)[: len(samples)].astype(np.float32)):
+        pieces = _pieces(quiet, RATE, 2.0)
+        assert [a for a, _ in pieces[1:]] == [b for _, b in pieces[:-1]] and pieces[-1][1] == len(quiet)
+        assert all(RATE // 4 <= b - a <= 2 * RATE for a, b in pieces)
