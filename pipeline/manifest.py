@@ -283,7 +283,7 @@ class ImageShards(Shards):
 class SpeechShards(Shards):
     """Shards of recordings."""
 
-    size: Size = Field(400_000_000, description="bytes of audio per shard")
+    size: Size = Field(128_000_000, description="bytes of audio per shard")
     row_group: Size = Field(32_000_000, description="bytes of audio per row group")
 
 
