@@ -22,6 +22,7 @@ import numpy as np
 import polars as pl
 
 from filters import sound, waves
+from filters.inspected import concatenated
 from filters.registry import Counters, measure
 from filters.sound import MAX_SECONDS, RATE, Unreadable, cut, reencode
 from filters.waves import ACCEPT, DESCRIPTOR_BYTES, VIEWS, silences, similarities, similarity
@@ -119,18 +120,6 @@ def inspect(
         "audio_format": formats,
     }
     return Inspected(counters, problems, hashes, flat, descriptors, needs_reencoding, exact)
-
-
-def concatenated(pieces: Sequence[Inspected], rows: np.ndarray) -> Inspected:
-    """Of all rows of `pieces`, one after the other, those numbered `rows`, in that order."""
-
-    def chosen(name: str) -> np.ndarray:
-        return np.concatenate([getattr(piece, name) for piece in pieces])[rows]
-
-    counters = {name: np.concatenate([piece.counters[name] for piece in pieces])[rows] for name in pieces[0].counters}
-    problems = [problem for piece in pieces for problem in piece.problems]
-    arrays = ("hashes", "flat", "descriptors", "needs_reencoding", "exact")
-    return Inspected(counters, [problems[row] for row in rows.tolist()], **{name: chosen(name) for name in arrays})
 
 
 @measure(kind="audio")

@@ -23,10 +23,11 @@ import numpy as np
 import polars as pl
 
 from filters import pixels, raster
+from filters.inspected import concatenated
 from filters.raster import MAX_PIXELS, reencode
 from filters.registry import Counters, measure
 
-__all__ = ["Inspected", "inspect", "reencode"]
+__all__ = ["Inspected", "concatenated", "inspect", "reencode"]
 
 # What is known of a file, width and height of the image and of the picture measured, format, animated, unusual.
 UNREADABLE: tuple[int, int, int, int, str | None, bool, bool] = (0, 0, 1, 1, None, False, False)
@@ -89,18 +90,6 @@ def inspect(blobs: Sequence[raster.Blob | None], *, max_pixels: int = MAX_PIXELS
     }
     flat = ~good | (numbers[:, pixels.CONTRAST] < pixels.FLAT_LEVELS / 255)
     return Inspected(counters, problems, hashes[:, 0], flat, descriptors, np.array(columns[6], bool), hashes)
-
-
-def concatenated(pieces: Sequence[Inspected], rows: np.ndarray) -> Inspected:
-    """Of all rows of `pieces`, one after the other, those numbered `rows`, in that order."""
-
-    def chosen(name: str) -> np.ndarray:
-        return np.concatenate([getattr(piece, name) for piece in pieces])[rows]
-
-    counters = {name: np.concatenate([piece.counters[name] for piece in pieces])[rows] for name in pieces[0].counters}
-    problems = [problem for piece in pieces for problem in piece.problems]
-    arrays = ("phash", "flat", "descriptors", "needs_reencoding", "hashes")
-    return Inspected(counters, [problems[row] for row in rows.tolist()], **{name: chosen(name) for name in arrays})
 
 
 def _given(name: str) -> pl.Expr:

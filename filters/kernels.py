@@ -32,6 +32,17 @@ def decode(data, i):
     return ((b & 0x1F) << 6) | (np.int32(data[i + 1]) & 0x3F), i + 2
 
 
+@jit
+def above_median(values):
+    """uint64: of 64 numbers, first to last from the highest bit, which are above their median."""
+    ordered = np.sort(values)
+    median = (ordered[31] + ordered[32]) / 2
+    bits = np.uint64(0)
+    for value in values:
+        bits = bits << np.uint64(1) | np.uint64(value > median)
+    return bits
+
+
 @inline
 def encode(out, o, cp):
     """Write code point `cp` as UTF-8 at byte `o`; returns the index after it."""

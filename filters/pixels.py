@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from filters.kernels import inline, jit, slots_for
+from filters.kernels import above_median, inline, jit, slots_for
 
 SIDE = 64  # of the thumbnail, at most
 # Views of one picture that are hashed: the content; its core (`core_box`); the content without 1.6 % on every side; all of it.
@@ -274,13 +274,7 @@ def _frequencies(grey, table):
 @jit
 def _hash(frequencies):
     """Bit 63 is the mean, then row by row: set where a frequency is above the median. The convention of `imagehash.phash`."""
-    flat = frequencies.ravel()
-    ordered = np.sort(flat)
-    median = (ordered[31] + ordered[32]) / 2
-    bits = np.uint64(0)
-    for value in flat:
-        bits = bits << np.uint64(1) | np.uint64(value > median)
-    return bits
+    return above_median(frequencies.ravel())
 
 
 @jit

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from filters.kernels import inline, jit
+from filters.kernels import above_median, inline, jit
 
 RATE = 16_000  # Hz: whatever is counted in samples here assumes it
 BLOCK, HOP, FRAME = 80, 2, 5  # samples in a block; blocks from frame to frame; blocks in a frame
@@ -468,13 +468,7 @@ def _hash(image, times, across, in_time, in_bands):
         for k in range(across):
             for b in range(BANDS):
                 values[j, k] += in_bands[k, b] * part[j, b]
-    flat = values.ravel()
-    ordered = np.sort(flat)
-    median = (ordered[31] + ordered[32]) / 2
-    bits = np.uint64(0)
-    for value in flat:
-        bits = bits << np.uint64(1) | np.uint64(value > median)
-    return bits
+    return above_median(values.ravel())
 
 
 @jit

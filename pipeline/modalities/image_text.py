@@ -25,6 +25,7 @@ from pipeline.manifest import ImageTextManifest
 from pipeline.modalities import Measured, Words
 from pipeline.shards import hashes as hashed
 from pipeline.sources import Partition, source
+from pipeline.sources.held import BATCH_BYTES, batches
 from pipeline.sources.pairs import Pairs
 from pipeline.sources.pairs.rows import SCORES, renamed
 from pipeline.sources.values import scalars
@@ -48,7 +49,6 @@ __all__ = [
 WORDS = Words(
     ("pairs", "ペア"), ("image bytes", "画像バイト数"), ("pairs", "ペア数"), "text-to-image", "trainers.clip", (0.1, 1.0)
 )
-_BATCH_BYTES, _BATCH = 64 << 20, 256  # encoded images in memory at a time
 _SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tif", "AVIF": "avif"}
 _ENCODED = ("JPEG", "PNG", "WEBP")  # formats that stay what they are where an image is encoded anew
 _IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -124,23 +124,6 @@ def _cleaned(captions: pl.Series, compatibility: Compatibility) -> pl.Series:
     return normalise(single, compatibility)
 
 
-def _batches(pairs: Pairs, chosen: np.ndarray) -> Iterator[tuple[np.ndarray, list[bytes | None]]]:
-    """Row numbers and encoded images, as many as fit in memory."""
-    rows: list[int] = []
-    blobs: list[bytes | None] = []
-    size = 0
-    for row in chosen.tolist():
-        blob = pairs.image(row)
-        rows.append(row)
-        blobs.append(blob)
-        size += len(blob or b"")
-        if size >= _BATCH_BYTES or len(rows) == _BATCH:
-            yield np.array(rows), blobs
-            rows, blobs, size = [], [], 0
-    if rows:
-        yield np.array(rows), blobs
-
-
 def _inspected(pairs: Pairs, max_pixels: int) -> tuple[Inspected, np.ndarray, np.ndarray]:
     """What `inspect` says of every row, with hashes (64 bits) and sizes of the encoded images. Rows of one image are decoded once."""
     frame = pairs.frame
@@ -156,7 +139,7 @@ def _inspected(pairs: Pairs, max_pixels: int) -> tuple[Inspected, np.ndarray, np
     chosen = np.flatnonzero(readable & (first == np.arange(len(frame))))
     hashes, sizes = np.zeros(len(frame), np.uint64), np.zeros(len(frame), np.int64)
     pieces = []
-    for rows, blobs in _batches(pairs, chosen):
+    for rows, blobs in batches(chosen, pairs.image):
         pieces.append(inspect(blobs, max_pixels=max_pixels))
         sizes[rows] = [len(blob or b"") for blob in blobs]
         hashes[rows] = [_hash(blob or b"") for blob in blobs]
@@ -226,7 +209,7 @@ def _model_scores(manifest: ImageTextManifest, pairs: Pairs, captions: pl.Series
     from filters.clip import similarities
 
     wanted = np.array([r is None for r in reasons], bool) & (captions.str.len_bytes() > 0).to_numpy()
-    for rows, blobs in _batches(pairs, np.flatnonzero(wanted)):
+    for rows, blobs in batches(np.flatnonzero(wanted), pairs.image):
         texts = captions.gather(rows).to_list()
         scores[rows] = similarities(manifest.images.model, blobs, texts, manifest.images.batch)
     return scores
@@ -285,7 +268,7 @@ def shard_rows(
     formats = batch["m:image_format"]
     whole = settings.shorter_side is not None or settings.format != "keep"
     try:
-        ends = np.cumsum(batch["payload"].to_numpy()) // _BATCH_BYTES
+        ends = np.cumsum(batch["payload"].to_numpy()) // BATCH_BYTES
         for chosen in np.split(np.arange(len(batch)), np.flatnonzero(np.diff(ends)) + 1):
             piece = joined.gather(chosen)
             sizes = piece.select("m:width", "m:height").to_numpy().astype(np.int32)

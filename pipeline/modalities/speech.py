@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from pipeline.manifest import SpeechManifest
 from pipeline.modalities import Measured, Words
 from pipeline.shards import hashes
 from pipeline.sources import Partition, source
-from pipeline.sources.held import Held
+from pipeline.sources.held import BATCH_BYTES, Held, batches
 from pipeline.steps.measure import Part
 
 __all__ = [
@@ -60,7 +61,6 @@ WORDS = Words(
         "話者、なければ番組、なければ重複クラスタのハッシュで分割しているため、同じものが両側に分かれることはありません。",
     ),
 )
-_BATCH_BYTES, _BATCH = 64 << 20, 256  # encoded recordings in memory at a time
 _FIELDS = (
     ("id", pa.string(), "string"),
     ("audio", pa.struct([("bytes", pa.binary()), ("path", pa.string())]), None),
@@ -83,24 +83,7 @@ _ERRORS = ("surface_error", "reading_error")
 def _sound(held: Held, row: int) -> Source | None:
     """The encoded recording of a row: its bytes, or its path where it is a large file of its own, which need not be in memory."""
     path = held.alone(row)
-    return path if path is not None and path.stat().st_size > _BATCH_BYTES else held.content(row)
-
-
-def _batches(held: Held, chosen: np.ndarray) -> Iterator[tuple[np.ndarray, list[Source | None]]]:
-    """Row numbers and encoded recordings, as many as fit in memory."""
-    rows: list[int] = []
-    sounds: list[Source | None] = []
-    size = 0
-    for row in chosen.tolist():
-        sound = _sound(held, row)
-        rows.append(row)
-        sounds.append(sound)
-        size += len(sound) if isinstance(sound, bytes) else 0
-        if size >= _BATCH_BYTES or len(rows) == _BATCH:
-            yield np.array(rows), sounds
-            rows, sounds, size = [], [], 0
-    if rows:
-        yield np.array(rows), sounds
+    return path if path is not None and path.stat().st_size > BATCH_BYTES else held.content(row)
 
 
 def _digest(sound: Any) -> int:
@@ -126,7 +109,7 @@ def _inspected(manifest: SpeechManifest, held: Held) -> tuple[Inspected, np.ndar
     spans = frame.select(pl.col("start").fill_null(0.0), "end").rows()
     sizes, digests = np.zeros(len(frame), np.int64), np.zeros(len(frame), np.uint64)
     pieces = []
-    for rows, sounds in _batches(held, chosen):
+    for rows, sounds in batches(chosen, partial(_sound, held)):
         here = [spans[row] for row in rows.tolist()]
         pieces.append(inspect(sounds, spans=here, rate=settings.rate, max_seconds=settings.longest))
         sizes[rows] = [held.size(row) for row in rows.tolist()]
@@ -302,7 +285,7 @@ def shard_rows(
     long = seconds > settings.cut if settings.cut is not None else np.zeros(len(batch), bool)
     spanned = (batch["start"].is_not_null() | batch["end"].is_not_null()).to_numpy()
     anew = long | spanned | batch["reencode"].to_numpy()
-    ends = np.cumsum(batch["payload"].to_numpy()) // _BATCH_BYTES
+    ends = np.cumsum(batch["payload"].to_numpy()) // BATCH_BYTES
     try:
         for chosen in np.split(np.arange(len(batch)), np.flatnonzero(np.diff(ends)) + 1) if len(batch) else ():
             if not anew[chosen].any():
@@ -317,7 +300,7 @@ def shard_rows(
                 for nth, (content, length) in enumerate(_made(manifest, held, batch, i, bool(anew[i]), bool(long[i]))):
                     waiting.append((i, content, length, nth + 1 if long[i] else 0))
                     size += len(content)
-                    if size >= _BATCH_BYTES:
+                    if size >= BATCH_BYTES:
                         yield _joined(manifest, batch, rows, waiting)
                         waiting, size = [], 0
             if waiting:
@@ -335,7 +318,7 @@ def _made(
     if anew:
         yield from _encoded(manifest, sound, batch["start"][i], batch["end"][i], long)
     else:
-        yield held.content(i) or b"", batch["amount"][i] / 1000
+        yield (sound if isinstance(sound, bytes) else held.content(i) or b""), batch["amount"][i] / 1000
 
 
 def _check_unchanged(sound: Any, batch: pl.DataFrame, i: int) -> None:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import polars as pl
@@ -30,9 +30,27 @@ from pipeline.sources.values import decoded
 
 MANY = 20_000  # rows in a partition at most
 LONGEST = 10_000_000  # bytes of a text, or of metadata; a longer one is not read
+BATCH_BYTES, _BATCH = 64 << 20, 256  # encoded content in memory at a time
 _OPEN = 64  # files that are open at a time
 
 _POINTERS = ("place", "at", "size", "text_at", "text_size", "meta_at", "meta_size")
+
+
+def batches(rows: np.ndarray, content: Callable[[int], Any]) -> Iterator[tuple[np.ndarray, list[Any]]]:
+    """Row numbers and what `content` gives for each, as many at a time as fit in memory: a path takes none."""
+    numbers: list[int] = []
+    found: list[Any] = []
+    size = 0
+    for row in rows.tolist():
+        one = content(row)
+        numbers.append(row)
+        found.append(one)
+        size += len(one) if isinstance(one, bytes) else 0
+        if size >= BATCH_BYTES or len(numbers) == _BATCH:
+            yield np.array(numbers), found
+            numbers, found, size = [], [], 0
+    if numbers:
+        yield np.array(numbers), found
 
 
 @dataclass(frozen=True)
