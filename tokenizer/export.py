@@ -1,0 +1,123 @@
+"""The same tokenizer for Hugging Face: a folder that `AutoTokenizer.from_pretrained` loads, giving the same ids.
+
+transformers' own conversion of SentencePiece models drops or alters several things: byte fallback, whitespace, and text that happens
+to read like a special token. What is written here follows from how models are finished (`tokenizer.model.finished`): nothing is
+normalised, nothing is escaped, and text is segmented whole.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline.errors import SeimaiError, UsageError
+from pipeline.files import atomic
+from tokenizer.model import MODEL, Tokenizer, proto
+
+_PIECE = proto.ModelProto.SentencePiece
+# Below any segmentation by other pieces: what stands in the vocabulary but must not be found in text ("<s>", "<0x41>"). Not so low
+# that sums of it and of scores were inexact in double precision.
+_NEVER = -1e5
+_LENGTH = 1_000_000_000  # transformers' own word for no limit is 1e30, which JSON readers of integers refuse
+_ROLES = {"bos": "bos_token", "eos": "eos_token", "pad": "pad_token", "unk": "unk_token"}
+
+
+def tokenizer_json(tokenizer: Tokenizer) -> dict[str, Any]:
+    """`tokenizer.json` of Hugging Face tokenizers. Raises UsageError for models that normalise text or lack byte fallback."""
+    model, normalizer, spec = tokenizer.proto, tokenizer.proto.normalizer_spec, tokenizer.proto.trainer_spec
+    unigram = spec.model_type == spec.UNIGRAM
+    why = (
+        "it normalises text" if normalizer.precompiled_charsmap or normalizer.remove_extra_whitespaces
+        else "it puts a space before every text" if normalizer.add_dummy_prefix
+        else "it escapes spaces" if normalizer.escape_whitespaces
+        else "it has no byte fallback" if not spec.byte_fallback
+        else "it is neither unigram nor BPE" if not unigram and spec.model_type != spec.BPE
+        else None
+    )  # fmt: skip
+    if why:
+        raise UsageError(f"this model was not trained by Seimai and cannot be exported with the same ids: {why}")
+    added = [
+        {"id": i, "content": p.piece, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
+         "special": p.type != _PIECE.USER_DEFINED}
+        for i, p in enumerate(model.pieces)
+        if p.type in (_PIECE.CONTROL, _PIECE.UNKNOWN, _PIECE.USER_DEFINED)
+    ]  # fmt: skip
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": added,
+        "normalizer": None,
+        "pre_tokenizer": None,
+        "post_processor": None,
+        "decoder": {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Fuse"}]},
+        "model": _unigram(model) if unigram else _bpe(model),
+    }
+
+
+def _unigram(model: Any) -> dict[str, Any]:
+    vocabulary = [[p.piece, p.score if p.type in (_PIECE.NORMAL, _PIECE.USER_DEFINED) else _NEVER] for p in model.pieces]
+    return {"type": "Unigram", "unk_id": model.trainer_spec.unk_id, "vocab": vocabulary, "byte_fallback": True}
+
+
+def _bpe(model: Any) -> dict[str, Any]:
+    """SentencePiece joins whichever neighbours make the piece of the best score; as merges, in that order."""
+    vocabulary = {p.piece: i for i, p in enumerate(model.pieces)}
+    normal = {p.piece: p.score for p in model.pieces if p.type == _PIECE.NORMAL}
+    merges = [
+        [piece[:cut], piece[cut:]]
+        for piece in sorted(normal, key=lambda piece: -normal[piece])
+        for cut in range(1, len(piece))
+        if piece[:cut] in normal and piece[cut:] in normal
+    ]
+    unk = model.pieces[model.trainer_spec.unk_id].piece
+    return {
+        "type": "BPE", "dropout": None, "unk_token": unk, "continuing_subword_prefix": None, "end_of_word_suffix": None,
+        "fuse_unk": True, "byte_fallback": True, "ignore_merges": False, "vocab": vocabulary, "merges": merges,
+    }  # fmt: skip
+
+
+def export(tokenizer: Tokenizer, folder: Path) -> None:
+    """Write `tokenizer.model`, `tokenizer.json` and `tokenizer_config.json` to a folder."""
+    roles = {token: tokenizer.proto.pieces[i].piece for role, token in _ROLES.items() if (i := tokenizer.id_of(role)) is not None}
+    if "<mask>" in {p.piece for p in tokenizer.proto.pieces}:
+        roles["mask_token"] = "<mask>"
+    config = roles | {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": _LENGTH,
+        "clean_up_tokenization_spaces": False,
+        # Crawled text that reads "</s>" is text. Set this to False for prompts that hold special tokens as text.
+        "split_special_tokens": True,
+        "padding_side": "right",
+        "truncation_side": "right",
+        "add_prefix_space": False,
+    }
+    files = {
+        MODEL: tokenizer.content,
+        "tokenizer.json": json.dumps(tokenizer_json(tokenizer), ensure_ascii=False).encode(),
+        "tokenizer_config.json": json.dumps(config, ensure_ascii=False, indent=1).encode(),
+    }
+    for name, content in files.items():
+        with atomic(folder / name) as temporary:
+            temporary.write_bytes(content)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
+def main(model: Path, out: Path) -> None:
+    """Write the tokenizer MODEL (a .model file that Seimai trained, or its folder) for Hugging Face's AutoTokenizer."""
+    try:
+        export(Tokenizer.load(model), out)
+    except SeimaiError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    click.echo(out)
+
+
+if __name__ == "__main__":
+    main()

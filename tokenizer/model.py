@@ -1,0 +1,125 @@
+"""A tokenizer on disk and in memory: SentencePiece's model, what is changed of it after training, and how columns are encoded."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sentencepiece
+from google.protobuf.message import DecodeError
+from sentencepiece import sentencepiece_model_pb2 as proto
+
+from filters.kernels import to_arrow
+from pipeline.errors import UsageError
+from tokenizer.unigram import SPACE, Unigram
+
+MODEL = "tokenizer.model"
+# Characters that SentencePiece's trainer keeps for itself: its space, its unknown character. Its boundary is a tab.
+RESERVED = SPACE + "\u2585"
+WHITESPACE = ("\n", "\t")
+GRID = 32  # scores are multiples of 1/32
+_UNIGRAM = proto.TrainerSpec.UNIGRAM
+_PIECE = proto.ModelProto.SentencePiece
+
+
+def finished(trained: bytes, drop: str = "") -> bytes:
+    """A model as the trainer left it, made exact: what is decoded is what was encoded, and every implementation gives the same ids.
+
+    - A space stays a space. SentencePiece writes it as U+2581 inside pieces, so that a text with that character comes back with a
+      space instead; here pieces have spaces, nothing is escaped, and U+2581 goes by bytes.
+    - Line feed and tab are ordinary pieces. As symbols of the user they would have a score of their own kind.
+    - Scores of a unigram model are rounded to multiples of 1/32. Sums of them are exact in single precision up to some 100,000
+      characters, so that SentencePiece (single precision) and Hugging Face (double) choose the same among nearly equal segmentations.
+    - `drop`, the delimiter between words that was there for training only, is taken out.
+    """
+    model = proto.ModelProto.FromString(trained)
+    kept = [p for p in model.pieces if not (drop and drop in p.piece)]
+    unigram = model.trainer_spec.model_type == _UNIGRAM
+    highest = -math.inf
+    for p in kept:
+        if p.type == _PIECE.NORMAL:
+            p.piece = p.piece.replace(SPACE, " ")
+            if unigram:
+                p.score = round(p.score * GRID) / GRID
+            highest = max(highest, p.score)
+    for p in kept:
+        if p.type == _PIECE.USER_DEFINED and p.piece in WHITESPACE:
+            p.type, p.score = _PIECE.NORMAL, highest
+    pieces = [_PIECE.FromString(p.SerializeToString()) for p in kept]
+    del model.pieces[:]
+    model.pieces.extend(pieces)
+    model.normalizer_spec.escape_whitespaces = False
+    model.trainer_spec.vocab_size = len(pieces)
+    model.trainer_spec.pretokenization_delimiter = ""
+    return model.SerializeToString(deterministic=True)
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """A SentencePiece model. `content` is the file's bytes, so that it travels to workers whole."""
+
+    content: bytes
+
+    @staticmethod
+    def load(path: str | Path) -> Tokenizer:
+        """From a `.model` file or a folder with a `tokenizer.model`. Raises UsageError where there is none or it is something else."""
+        path = Path(path)
+        file = path / MODEL if path.is_dir() else path
+        if not file.is_file():
+            raise UsageError(
+                f"there is no tokenizer in {path}: expected {MODEL} there, or the path of a SentencePiece .model file. "
+                "Train one with: python -m tokenizer.train CORPUS"
+            )
+        made = Tokenizer(file.read_bytes())
+        try:
+            usable = len(made.proto.pieces) > 0 and made.processor.vocab_size() > 0
+        except (DecodeError, RuntimeError, ValueError, OSError):
+            usable = False
+        if not usable:
+            raise UsageError(f"{file} is not a SentencePiece model (or is damaged)")
+        return made
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the model file."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    @cached_property
+    def proto(self) -> Any:
+        return proto.ModelProto.FromString(self.content)
+
+    @cached_property
+    def processor(self) -> sentencepiece.SentencePieceProcessor:
+        return sentencepiece.SentencePieceProcessor(model_proto=self.content)
+
+    @cached_property
+    def _unigram(self) -> Unigram | None:
+        return Unigram.from_proto(self.proto)
+
+    def __len__(self) -> int:
+        return len(self.proto.pieces)
+
+    def id_of(self, role: str) -> int | None:
+        """The id of `bos`, `eos`, `pad` or `unk`, or None where the model has none."""
+        found = getattr(self.processor, f"{role}_id")()
+        return found if found >= 0 else None
+
+    def encode(self, data: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Ids of a column of texts as Arrow holds it (uint8[bytes] of valid UTF-8, int64[n + 1]): int32[tokens], int64[n + 1].
+
+        Nothing is added, neither BOS nor EOS. Ids are those of SentencePiece.
+        """
+        if self._unigram is not None:
+            return self._unigram.encode(data, offsets)
+        texts = to_arrow(data, offsets).to_pylist()
+        found = self.processor.encode(texts, return_type="numpy")
+        ends = np.concatenate([[0], np.cumsum([len(ids) for ids in found])]).astype(np.int64)
+        return np.concatenate([*found, np.zeros(0, np.int32)]).astype(np.int32), ends
+
+    def decode(self, ids: np.ndarray | list[int]) -> str:
+        return str(self.processor.decode([int(i) for i in ids]))

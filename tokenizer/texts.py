@@ -1,0 +1,113 @@
+"""Where texts come from: the shards of a corpus that Seimai built, any Parquet, JSON lines or plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import InputError, UsageError
+
+COLUMNS = ("text", "caption", "transcript")  # of documents, of image-text pairs, of recordings
+_BATCH = 1024
+_KINDS = "a corpus that Seimai built, a folder of Parquet files, or a .parquet, .jsonl or .txt file"
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Files with a column of text, in order. `column` is None for plain text, a line a text."""
+
+    files: tuple[Path, ...]
+    column: str | None
+
+    @staticmethod
+    def find(path: Path, split: str | None = None, column: str | None = None) -> Texts:
+        """The texts under `path`; of a corpus only those of a split, where one is named.
+
+        Raises UsageError where there is nothing of the kind, or no such column.
+        """
+        if path.is_dir():
+            folder = path / "data" if (path / "data").is_dir() else path
+            files = sorted(folder.glob(f"{split}-*.parquet" if split else "*.parquet"))
+            if not files:
+                of = f" of the split {split!r}" if split else ""
+                raise UsageError(f"there are no Parquet files{of} in {folder}: expected {_KINDS}")
+        elif path.is_file():
+            files = [path]
+        else:
+            raise UsageError(f"{path} does not exist: expected {_KINDS}")
+        if files[0].suffix == ".parquet":
+            return Texts(tuple(files), _column(files[0], column))
+        if files[0].suffixes[-1:] == [".txt"]:
+            return Texts(tuple(files), None)
+        if ".jsonl" in files[0].suffixes:
+            return Texts(tuple(files), column or "text")
+        raise UsageError(f"{path}: of what kind are its texts? Expected {_KINDS}")
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of text, nearly: what the column takes up uncompressed, or the size of a file that is no Parquet."""
+        if self.files[0].suffix != ".parquet":
+            return sum(file.stat().st_size for file in self.files)
+        return sum(size for file in self.files for _, size in row_groups(file, str(self.column)))
+
+    def batches(self) -> Iterator[pl.Series]:
+        """Columns of some texts each, without nulls, in order."""
+        for file in self.files:
+            try:
+                yield from self._batches(file)
+            except (pa.ArrowException, pl.exceptions.PolarsError, UnicodeDecodeError, OSError) as error:
+                raise InputError(f"{file} cannot be read: {error}") from None
+
+    def _batches(self, file: Path) -> Iterator[pl.Series]:
+        if file.suffix == ".parquet":
+            with pq.ParquetFile(file) as parquet:
+                if self.column not in parquet.schema_arrow.names:
+                    raise UsageError(f"{file} has no column {self.column!r}, which the files before it have")
+                for batch in parquet.iter_batches(_BATCH, columns=[self.column]):
+                    yield pl.Series(pl.from_arrow(batch.column(0))).cast(pl.String).drop_nulls()
+        elif self.column is None:
+            with open(file, encoding="utf-8", newline="\n") as lines:
+                pending: list[str] = []
+                for line in lines:
+                    pending.append(line.removesuffix("\n"))
+                    if len(pending) == _BATCH:
+                        yield pl.Series(pending, dtype=pl.String)
+                        pending = []
+                if pending:
+                    yield pl.Series(pending, dtype=pl.String)
+        else:
+            frame = pl.scan_ndjson(file)
+            if self.column not in frame.collect_schema():
+                raise UsageError(f"{file} has no key {self.column!r}; its keys: {', '.join(frame.collect_schema().names())}")
+            yield frame.select(pl.col(self.column).cast(pl.String)).collect()[self.column].drop_nulls()
+
+
+def _column(file: Path, column: str | None) -> str:
+    try:
+        names = pq.read_schema(file).names
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{file} cannot be read: {error}") from None
+    found = next((name for name in ([column] if column else COLUMNS) if name in names), None)
+    if found is None:
+        wanted = repr(column) if column else " or ".join(COLUMNS)
+        raise UsageError(f"{file} has no column {wanted}; its columns: {', '.join(names)}. Name one with --column")
+    return found
+
+
+def row_groups(file: Path, column: str) -> list[tuple[int, int]]:
+    """Rows and uncompressed bytes of a column, of each row group of a Parquet file."""
+    try:
+        metadata = pq.read_metadata(file)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{file} cannot be read: {error}") from None
+    found = []
+    for index in range(metadata.num_row_groups):
+        group = metadata.row_group(index)
+        chunks = (group.column(c) for c in range(group.num_columns))
+        found.append((group.num_rows, sum(c.total_uncompressed_size for c in chunks if c.path_in_schema == column)))
+    return found
