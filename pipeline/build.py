@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
 from importlib.resources import as_file
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,8 @@ import click
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from pipeline.errors import BuildError, SeimaiError, UsageError, explain_os_error
+from pipeline.command import reported
+from pipeline.errors import BuildError, UsageError
 from pipeline.files import human, read_json, remove_temporaries, write_json
 from pipeline.manifest import Manifest, folder, load
 from pipeline.plan import Plan
@@ -61,8 +60,8 @@ def main(
     With no raw corpus at hand it builds the embedded sample. Exit code 0: done; 1: the build failed (run the same command
     again to go on); 2: wrong usage or manifest.
     """
-    console, errors = Console(), Console(stderr=True)
-    try:
+    console = Console()
+    with reported("building"):
         if download and inputs:
             raise UsageError("--download and --input exclude one another")
         if scheduler and workers:
@@ -92,24 +91,6 @@ def main(
             print_plan(console, plan)
             return
         _build(plan, workers, scheduler, keep_going, console)
-    except SeimaiError as error:
-        errors.print(_printable(f"error: {error}"), style="red", highlight=False, markup=False, soft_wrap=True)
-        if os.environ.get("SEIMAI_TRACEBACK") and error.__cause__:
-            raise
-        sys.exit(error.exit_code)
-    except OSError as error:
-        errors.print(
-            f"error: {explain_os_error(error, 'building')}", style="red", highlight=False, markup=False, soft_wrap=True
-        )
-        sys.exit(1)
-    except KeyboardInterrupt:
-        errors.print("interrupted; run the same command again to go on", highlight=False)
-        sys.exit(130)
-
-
-def _printable(text: str) -> str:
-    """Without what a terminal would obey: names and text from outside may hold escape sequences."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _check_out(out: Path, work: Path) -> None:

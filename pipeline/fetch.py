@@ -9,7 +9,6 @@ import os
 import re
 import resource
 import shlex
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -26,7 +25,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from pipeline.errors import BuildError, InputError, SeimaiError, UsageError, explain_os_error
+from pipeline.command import reported
+from pipeline.errors import BuildError, InputError, UsageError
 from pipeline.fetching import OUTCOME, Shard
 from pipeline.files import human, remove_temporaries
 from pipeline.sources import CutState
@@ -105,22 +105,11 @@ def main(lists: tuple[str, ...], out: Path, **options: Any) -> None:
     Killed or interrupted, the same command fetches what is missing. Exit code 0: every URL has its row in a sidecar, fetched or
     failed with a reason; 1: the fetch broke off; 2: wrong usage.
     """
-    console, errors = Console(), Console(stderr=True)
-    say = partial(errors.print, style="red", highlight=False, markup=False, soft_wrap=True)
-    try:
+    with reported("fetching", "--out"):
         if not options["user_agent"].isprintable() or not options["user_agent"].isascii() or not options["user_agent"].strip():
             raise UsageError("--user-agent: a line of printable ASCII")
         settings = Settings(**{f.name: options[f.name] for f in fields(Settings)})
-        fetch(lists, out.expanduser(), settings, console)
-    except SeimaiError as error:
-        say("error: " + "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in str(error)))
-        sys.exit(error.exit_code)
-    except OSError as error:
-        say(f"error: {explain_os_error(error, 'fetching', '--out')}")
-        sys.exit(1)
-    except KeyboardInterrupt:
-        errors.print("interrupted; run the same command again to go on", highlight=False)
-        sys.exit(130)
+        fetch(lists, out.expanduser(), settings, Console())
 
 
 def fetch(lists: Sequence[str], out: Path, settings: Settings, console: Console) -> dict[str, Any]:

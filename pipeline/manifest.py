@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 import tomllib
 from collections.abc import Iterable
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    WithJsonSchema,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from filters import MEASURES
 from filters.readings import Dictionary
@@ -30,6 +19,7 @@ from filters.registry import Kind
 from filters.spoken import Treatment
 from pipeline.errors import UsageError
 from pipeline.sources import SOURCES
+from pipeline.table import Size, Table
 
 # Keys of `source` that some formats have, with what they are for.
 _OPTIONS = {
@@ -37,26 +27,11 @@ _OPTIONS = {
     "audio": "--audio is for lists of recordings",
     "transcripts": "source.transcripts is for recordings",
 }
-_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 # Measured only where a rule or `measure.also` asks for them: they cost a tenth of the measure step and no shipped preset uses them.
 ON_REQUEST = tuple(f"duplicate_{n}gram_share" for n in (6, 7, 8, 9))
 
 
-def _bytes(value: Any) -> Any:
-    if isinstance(value, str) and (match := re.fullmatch(r"\s*([\d.]+)\s*([KMGT]?B)\s*", value)):
-        return int(float(match[1]) * _UNITS[match[2]])
-    return value
-
-
-# Bytes, or text such as "32 MB".
-Size = Annotated[int, BeforeValidator(_bytes), Field(gt=0), WithJsonSchema({"type": ["integer", "string"]})]
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Source(_Table):
+class Source(Table):
     """Where the raw material is and how it is read."""
 
     format: str = Field(description="wire format: a key of pipeline.sources.SOURCES", json_schema_extra={"enum": [*SOURCES]})
@@ -110,7 +85,7 @@ class Source(_Table):
         return value
 
 
-class Clean(_Table):
+class Clean(Table):
     """How text is normalised."""
 
     compatibility: Literal["keep", "expand"] = Field("keep", description="① ㍻ ㈱ ²: keep, or expand as NFKC does")
@@ -131,13 +106,13 @@ class CleanTranscript(Clean):
     fillers: Treatment = Field("keep", description="えー あのー: kept, removed, or marked as (F えー)")
 
 
-class Measure(_Table):
+class Measure(Table):
     """What is measured beside what the rules need."""
 
     also: list[str] = Field(default_factory=list)
 
 
-class Bound(_Table):
+class Bound(Table):
     """The bounds of one rule. A document is dropped where its value is out of them."""
 
     at_least: float | None = None
@@ -167,7 +142,7 @@ class Bound(_Table):
         return self
 
 
-class Deduplicate(_Table):
+class Deduplicate(Table):
     """Exact and near duplicates."""
 
     enabled: bool = True
@@ -200,7 +175,7 @@ class Deduplicate(_Table):
         return self
 
 
-class Images(_Table):
+class Images(Table):
     """How images are read."""
 
     max_pixels: int = Field(100_000_000, ge=1, description="a larger image is not decoded; the ledger has it as unreadable")
@@ -210,7 +185,7 @@ class Images(_Table):
     batch: int = Field(64, ge=1, description="pairs that the model scores at a time")
 
 
-class DeduplicateImages(_Table):
+class DeduplicateImages(Table):
     """Images with the same bytes and images that look alike; captions of one image are gathered."""
 
     enabled: bool = True
@@ -219,7 +194,7 @@ class DeduplicateImages(_Table):
     same_caption: int | None = Field(100, ge=1, description="different images that may carry one and the same caption")
 
 
-class Recordings(_Table):
+class Recordings(Table):
     """How recordings are read."""
 
     rate: int = Field(16_000, ge=4_000, le=48_000, description="samples per second that recordings are brought to, mono")
@@ -233,13 +208,13 @@ class Recordings(_Table):
     )
 
 
-class Transcripts(_Table):
+class Transcripts(Table):
     """How transcripts are read aloud."""
 
     dictionary: Dictionary = Field("unidic", description="of readings: unidic (fugashi) or sudachi")
 
 
-class DeduplicateSpeech(_Table):
+class DeduplicateSpeech(Table):
     """Recordings with the same samples and recordings that sound alike; and sentences that a speaker reads again."""
 
     enabled: bool = True
@@ -254,7 +229,7 @@ class DeduplicateSpeech(_Table):
     transcripts: Deduplicate = Field(Deduplicate(), description="what nearly the same is, as for text")
 
 
-class Shards(_Table):
+class Shards(Table):
     """The Parquet files that trainers read."""
 
     size: Size = Field(128_000_000, description="bytes of text per shard, before compression")
@@ -287,7 +262,7 @@ class SpeechShards(Shards):
     row_group: Size = Field(32_000_000, description="bytes of audio per row group")
 
 
-class Manifest(_Table):
+class Manifest(Table):
     """A corpus. What a manifest can say beyond this depends on the modality of its source."""
 
     modality: ClassVar[str]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -13,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pipeline.files import read_json
+from pipeline.files import fingerprint, read_json
 from pipeline.manifest import Manifest
 from pipeline.sources import Partition
 from pipeline.sources.stream import InputFile
@@ -22,12 +20,6 @@ from pipeline.steps.measure import Part
 
 STEPS = ("measure", "decide", "deduplicate", "write")
 DEDUPLICATED = "duplicates.json"  # counts of the step deduplicate: where it is there, the step is done
-
-
-def fingerprint(*values: Any) -> str:
-    """Sixteen hexadecimal digits that change when any of the (JSON-like) values does."""
-    text = json.dumps(values, sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True)

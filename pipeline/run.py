@@ -47,6 +47,7 @@ class Build:
         written, shards, ledgers = self._write(layout, ids, parts, decisions)
         summary = self._summary(parts, decisions, duplicates, written, ends) | {
             "fingerprint": self.plan.whole,
+            "written": self.plan.fingerprints["write"],
             "limit": self.plan.limit,
             "shards": shards,
             "ledgers": ledgers,

@@ -83,7 +83,9 @@ def _bpe(model: Any) -> dict[str, Any]:
 
 def export(tokenizer: Tokenizer, folder: Path) -> None:
     """Write `tokenizer.model`, `tokenizer.json` and `tokenizer_config.json` to a folder."""
-    roles = {token: tokenizer.proto.pieces[i].piece for role, token in _ROLES.items() if (i := tokenizer.id_of(role)) is not None}
+    roles = {
+        token: tokenizer.proto.pieces[i].piece for role, token in _ROLES.items() if (i := tokenizer.id_of(role)) is not None
+    }
     if "<mask>" in {p.piece for p in tokenizer.proto.pieces}:
         roles["mask_token"] = "<mask>"
     config = roles | {

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import sentencepiece
 from google.protobuf.message import DecodeError
-from sentencepiece import sentencepiece_model_pb2 as proto
+from sentencepiece import sentencepiece_model_pb2
 
 from filters.kernels import to_arrow
 from pipeline.errors import UsageError
 from tokenizer.unigram import SPACE, Unigram
 
 MODEL = "tokenizer.model"
+proto: Any = sentencepiece_model_pb2  # its classes are made when it is imported
 # Characters that SentencePiece's trainer keeps for itself: its space, its unknown character. Its boundary is a tab.
 RESERVED = SPACE + "\u2585"
 WHITESPACE = ("\n", "\t")

@@ -1,0 +1,30 @@
+"""What tables of settings have in common: manifests', and those of commands that manifests name."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+def parse_size(value: Any) -> Any:
+    """Bytes of text such as "32 MB" or "4GB"; anything else as it is, for validation to judge."""
+    if isinstance(value, str) and (match := re.fullmatch(r"\s*([\d.]+)\s*([KMGT]?B)\s*", value)):
+        try:
+            return int(float(match[1]) * _UNITS[match[2]])
+        except ValueError:
+            return value
+    return value
+
+
+# Bytes, or text such as "32 MB".
+Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0), WithJsonSchema({"type": ["integer", "string"]})]
+
+
+class Table(BaseModel):
+    """A table of TOML: unknown keys are refused, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

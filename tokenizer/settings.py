@@ -1,0 +1,77 @@
+"""How a tokenizer is trained and how text becomes token shards: what the commands' options and a manifest's [tokenizer] say."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field, ValidationError, field_validator
+
+from pipeline.errors import UsageError
+from pipeline.table import Size, Table
+from tokenizer.words import DELIMITER, Words
+
+# The first ids of every tokenizer that is trained here, in order.
+UNK, BOS, EOS, PAD, MASK = "<unk>", "<s>", "</s>", "<pad>", "<mask>"
+Packing = Literal["concatenate", "best-fit"]
+
+
+class Training(Table):
+    """What a model depends on, beside the text."""
+
+    vocab_size: int = Field(32_000, ge=1, le=2_000_000, description="pieces, special tokens and the 256 bytes among them")
+    model: Literal["unigram", "bpe"] = Field("unigram", description="kind of model")
+    words: Words = Field("none", description="whose word boundaries no piece crosses: none, mecab (UniDic) or sudachi")
+    character_coverage: float = Field(
+        0.9995, gt=0, le=1, description="share of the text whose characters get a piece; others go by bytes"
+    )
+    longest_piece: int = Field(16, ge=1, le=512, description="characters")
+    split_digits: bool = Field(True, description="every digit is a piece of its own")
+    split_scripts: bool = Field(True, description="no piece mixes scripts; kanji and both kana are one, punctuation is another")
+    symbols: list[str] = Field(default_factory=list, description="further pieces, never split: markers of chats, for instance")
+    special: list[str] = Field(default_factory=list, description="further special tokens, never found in text")
+    memory: Size = Field(2_000_000_000, description="bytes that training may take; decides how much text is drawn")
+    seed: int = Field(1, ge=0, le=2**63 - 1, description="of the draw")
+    threads: int = Field(4, ge=1, le=128, description="of SentencePiece; sums, and so the model, depend on how many there are")
+
+    @field_validator("symbols", "special")
+    @classmethod
+    def _words(cls, value: list[str]) -> list[str]:
+        for symbol in value:
+            if not symbol or DELIMITER in symbol or any(c in symbol for c in "\u2581\u2585\0"):
+                raise ValueError(f"{symbol!r} cannot be a piece")
+            if symbol in (UNK, BOS, EOS, PAD, MASK, "\n", "\t"):
+                raise ValueError(f"{symbol!r} is a piece of every tokenizer already")
+        if len(set(value)) < len(value):
+            raise ValueError("a piece is named twice")
+        return value
+
+
+class Encoding(Table):
+    """How documents become sequences."""
+
+    sequence_length: int = Field(2048, ge=2, le=2**24, description="tokens")
+    packing: Packing = Field(
+        "concatenate", description="concatenate: cut anywhere; best-fit: whole documents where they fit, padded"
+    )
+    bos: bool = Field(False, description="put BOS before every document; EOS always ends it")
+    shuffle: int = Field(1, ge=0, le=2**63 - 1, description="seed of the order of documents")
+    tokens_per_shard: int = Field(16_777_216, ge=1, le=2**30, description="about so many")
+
+
+class Tokenise(Training, Encoding):
+    """The manifest's table [tokenizer]: train on what was kept, then encode it."""
+
+
+Kind = TypeVar("Kind", bound=Table)
+
+
+def checked(kind: type[Kind], options: dict[str, Any]) -> Kind:
+    """Settings from a command's options. Raises UsageError that names the option, what was found and what was expected."""
+    try:
+        return kind(**{name: value for name, value in options.items() if value is not None})
+    except ValidationError as error:
+        told = [
+            f"--{str(e['loc'][0]).replace('_', '-')}: {e['msg'].removeprefix('Value error, ')}, found {e['input']!r}"
+            for e in error.errors()
+        ]
+        raise UsageError("\n".join(told)) from None
