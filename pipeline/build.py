@@ -12,13 +12,15 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from pipeline.command import reported
-from pipeline.errors import BuildError, UsageError
+from pipeline.errors import BuildError, SeimaiError, UsageError
 from pipeline.files import human, read_json, remove_temporaries, write_json
 from pipeline.manifest import Manifest, folder, load
 from pipeline.plan import Plan
-from pipeline.report.summary import next_lines, print_plan, print_summary
+from pipeline.report.card import write_card, write_lock
+from pipeline.report.summary import next_lines, print_plan, print_summary, print_tokenised
 from pipeline.sources import inputs as find_inputs
 from pipeline.sources.stream import InputFile, is_url, resolve
+from pipeline.steps.tokenise import Tokenising
 
 _MARK = ".seimai"
 _LISTED = {"images": "images", "audio": "recordings"}
@@ -186,7 +188,12 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
             f"another build is at work in {Path(error.lock_file).parent}; wait for it, or choose another --out"
         ) from None
     try:
-        if (summary := plan.up_to_date()) is not None and (keep_going or not summary["damaged"]):
+        summary = plan.up_to_date()
+        if summary is not None and summary["damaged"] and not keep_going:
+            summary = None
+        tokenising = Tokenising(plan) if plan.manifest.tokenizer else None
+        tokenised = tokenising.up_to_date() if tokenising and summary else None
+        if summary is not None and (tokenising is None or tokenised is not None):
             console.print(f"{plan.out} is up to date: nothing to do", highlight=False, markup=False)
             for warning in summary["warnings"]:
                 console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
@@ -196,14 +203,29 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
         from pipeline.run import Build, forget_unpublished
 
         write_json(state / "inputs.json", [f.as_dict() for f in plan.inputs])
-        forget_unpublished(plan)
         for place in (plan.work, state):
             remove_temporaries(place)
         scratch = plan.work / "dask"
+        failure: SeimaiError | None = None
         with Engine(workers, scheduler, scratch, console) as engine:
-            result: dict[str, Any] = Build(plan, engine, keep_going).run()
+            if summary is None:
+                forget_unpublished(plan)
+            result: dict[str, Any] = summary or Build(plan, engine, keep_going).run()
+            if tokenising is not None:
+                try:
+                    tokenised = tokenising.run(engine)
+                except SeimaiError as error:  # the corpus is whole nevertheless
+                    failure = error
         shutil.rmtree(scratch, ignore_errors=True)
-        print_summary(console, plan, result)
+        if summary is None:
+            print_summary(console, plan, result)
+        if failure is not None:
+            raise failure
+        if tokenised is not None:
+            write_card(plan, result, tokenised)
+            write_lock(plan, result)
+            print_tokenised(console, plan, tokenised)
+        next_lines(console, plan)
     finally:
         for lock in locks:
             lock.release()

@@ -54,6 +54,11 @@ class Step:
         info = f"{self.records:>11,} records  {self.bytes / 1e6 / seconds:7.1f} MB/s  {left}"
         self._progress.update(self._task, completed=self.bytes, total=self.total, info=info)
 
+    def reach(self, share: float) -> None:
+        """For work that is not counted in bytes: how far it is, from 0 to 1 (of a total of 1)."""
+        seconds = time.perf_counter() - self.began
+        self._progress.update(self._task, completed=share, total=1.0, info=f"{seconds:>11.1f} s")
+
     def finish(self) -> float:
         seconds = time.perf_counter() - self.began
         speed = f"{self.bytes / 1e6 / max(seconds, 1e-6):7.1f} MB/s  " if self.bytes else ""

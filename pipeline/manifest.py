@@ -20,6 +20,7 @@ from filters.spoken import Treatment
 from pipeline.errors import UsageError
 from pipeline.sources import SOURCES
 from pipeline.table import Size, Table
+from tokenizer.settings import Tokenise
 
 # Keys of `source` that some formats have, with what they are for.
 _OPTIONS = {
@@ -279,6 +280,9 @@ class Manifest(Table):
     rules: dict[str, Bound] = Field(default_factory=dict)
     deduplicate: Any
     shards: Any
+    tokenizer: Tokenise | None = Field(
+        None, description="step 5: train a tokenizer on what was kept; of documents, make token shards"
+    )
 
     @property
     def measures(self) -> list[str]:

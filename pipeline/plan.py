@@ -75,7 +75,7 @@ class Plan:
     @cached_property
     def whole(self) -> str:
         """Fingerprint of everything that the output shows, the card's words included."""
-        return fingerprint(self.fingerprints["write"], self.manifest.model_dump(mode="json"))
+        return fingerprint(self.fingerprints["write"], self.manifest.model_dump(mode="json", exclude={"tokenizer"}))
 
     def folder(self, step: str) -> Path:
         return self.work / f"{step}-{self.fingerprints[step]}"

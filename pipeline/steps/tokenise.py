@@ -1,0 +1,89 @@
+"""Step 5, tokenise: train a tokenizer on what was kept; of documents, make token shards. Reads the published shards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pipeline.engine import Engine
+from pipeline.files import fingerprint, read_json, remove_temporaries, write_json
+from tokenizer import train as training
+from tokenizer.encode import Encode
+from tokenizer.model import Tokenizer
+from tokenizer.settings import Training
+
+if TYPE_CHECKING:
+    from pipeline.plan import Plan
+
+
+class Tokenising:
+    """What the manifest's table `tokenizer` asks of a corpus that stands in `plan.out`."""
+
+    def __init__(self, plan: Plan) -> None:
+        assert plan.manifest.tokenizer is not None
+        self.plan, self.settings = plan, plan.manifest.tokenizer
+        self.tokenizer, self.tokens = plan.out / "tokenizer", plan.out / "tokens"
+        self.trained = fingerprint(
+            training.VERSION, self.settings.model_dump(include=set(Training.model_fields)), plan.fingerprints["write"]
+        )
+
+    @property
+    def _state(self) -> Any:
+        return self.plan.out / ".seimai" / "tokenizer.json"
+
+    def _known(self) -> dict[str, Any] | None:
+        """What training told, where the tokenizer in place is the one."""
+        state = read_json(self._state)
+        if not isinstance(state, dict) or state.get("trained") != self.trained:
+            return None
+        told = read_json(self.tokenizer / training.TOLD)
+        model = self.tokenizer / "tokenizer.model"
+        if not isinstance(told, dict) or not model.is_file() or Tokenizer.load(model).fingerprint != state.get("tokenizer"):
+            return None
+        return told
+
+    def _encoding(self) -> Encode | None:
+        """Only documents are packed: captions and transcripts go with an image or a recording."""
+        if self.plan.manifest.modality != "text":
+            return None
+        return Encode(self.plan.out, self.tokenizer, self.settings, self.tokens)
+
+    def up_to_date(self) -> dict[str, Any] | None:
+        """What `run` returned, where tokenizer and token shards are in place."""
+        trained = self._known()
+        if trained is None:
+            return None
+        encoding = self._encoding()
+        tokens = encoding.up_to_date() if encoding else None
+        return None if encoding and tokens is None else {"tokenizer": trained, "tokens": tokens}
+
+    def run(self, engine: Engine) -> dict[str, Any]:
+        """Do what is not done yet; returns what `training.json` and `tokens.json` tell."""
+        trained = self._known()
+        if trained is None:
+            trained = self._train(engine)
+        encoding = self._encoding()
+        tokens = None
+        if encoding is not None:
+            tokens = encoding.up_to_date()
+            if tokens is None:
+                encoding.check_out(overwrite=True)
+                tokens = encoding.run(engine)
+        return {"tokenizer": trained, "tokens": tokens}
+
+    def _train(self, engine: Engine) -> dict[str, Any]:
+        training.check_out(self.tokenizer)
+        training.remove_remains(self.tokenizer)
+        step = engine.step("tokenizer", total=1.0)
+        corpora = [str(self.plan.out)]
+        told = training.train(
+            training.sources(corpora),
+            self.settings,
+            self.tokenizer,
+            training.held_out_of(corpora),
+            lambda what, share: step.reach(0.05 * share if what == "draw" else 0.05 + 0.95 * share),
+        )
+        step.records = told["sample"]["lines"]
+        step.finish()
+        write_json(self._state, {"trained": self.trained, "tokenizer": told["tokenizer"]})
+        remove_temporaries(self.tokenizer)
+        return told
