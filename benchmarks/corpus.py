@@ -66,7 +66,7 @@ def folder(data: Path) -> Path:
     return data if data.is_absolute() else ROOT / data
 
 
-def _truth(data: Path) -> Iterator[dict[str, Any]]:
+def truth(data: Path) -> Iterator[dict[str, Any]]:
     with gzip.open(folder(data) / "ja.truth.jsonl.gz", "rt", encoding="utf-8") as file:
         yield from map(json.loads, file)
 
@@ -74,7 +74,7 @@ def _truth(data: Path) -> Iterator[dict[str, Any]]:
 def documents(data: Path, megabytes: float | None = None, wanted: set[int] | None = None) -> Documents:
     """The first documents of `ja.txt.xz`, `megabytes` of them (default: all), or those whose offset is in `wanted`."""
     chosen, total = [], 0
-    for row in _truth(data):
+    for row in truth(data):
         if wanted is not None and row["offset"] not in wanted:
             continue
         if megabytes is not None and total >= megabytes * 1e6:

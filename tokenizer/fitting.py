@@ -23,7 +23,9 @@ from tokenizer.words import DELIMITER, splitter
 _SEEDS = 1_000_000  # pieces that a unigram model begins with: SentencePiece's default
 _SHRINKING = 1.1  # the last round of pruning ends at so many times the vocabulary
 # Bytes of memory per byte of text, and beside the text; measured, with room to spare (docs/benchmarks/tokenizer.md).
-_MEMORY = {"unigram": (20, 500_000_000), "bpe": (28, 500_000_000)}
+_MEMORY = {"unigram": 24, "bpe": 28}
+_WITH_WORDS = 1.4  # times as much, where delimiters stand between words and a dictionary is loaded
+_BESIDE = 500_000_000
 LEAST_MEMORY = 600_000_000
 _MOST = 2_000_000_000  # bytes of text: SentencePiece counts characters in 32 bits
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
@@ -39,12 +41,12 @@ class Fitted:
 
 def affordable(settings: Training) -> int:
     """Bytes of text that training can take within `settings.memory`. Raises UsageError where that is too little for any."""
-    each, beside = _MEMORY[settings.model]
+    each = _MEMORY[settings.model] * (_WITH_WORDS if settings.words != "none" else 1)
     if settings.memory < LEAST_MEMORY:
         raise UsageError(
             f"memory = {settings.memory:,} bytes is not enough to train a tokenizer: give it at least {LEAST_MEMORY // 10**6} MB"
         )
-    return min((settings.memory - beside) // each, _MOST)
+    return min(int((settings.memory - _BESIDE) / each), _MOST)
 
 
 def options(settings: Training) -> dict[str, object]:

@@ -221,6 +221,8 @@ class Unigram:
                 length = len(proto.pieces[i].piece.encode())
                 scores[i] = float(np.float32(length * np.float32(highest))) - 0.1
         alphabet = sorted({c for text in texts for c in text})
+        if n.escape_whitespaces and SPACE not in alphabet:
+            return None  # spaces would go by the bytes of what stands for them
         numbers = np.zeros(0x110000, np.int32)
         numbers[[ord(c) for c in alphabet]] = np.arange(1, len(alphabet) + 1)
         if n.escape_whitespaces:
