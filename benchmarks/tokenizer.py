@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from benchmarks.corpus import ROOT, truth, add_data_option, build_command, documents, folder, median, table
+from benchmarks.corpus import ROOT, add_data_option, build_command, documents, folder, median, table, truth
 from benchmarks.pairs import watched
 
 MEGABYTES = 60  # of text that models are trained on
@@ -41,8 +41,8 @@ SETTINGS: list[tuple[str, int, dict[str, Any]]] = [
     ("BPE 32k", 60, {"model": "bpe"}),
     ("BPE 32k, MeCab", 60, {"model": "bpe", "words": "mecab"}),
     ("BPE 32k, Sudachi", 60, {"model": "bpe", "words": "sudachi"}),
-    ("unigram 100k", 120, {"vocab_size": 100_000}),
-    ("BPE 100k", 120, {"model": "bpe", "vocab_size": 100_000}),
+    ("unigram 100k", 60, {"vocab_size": 100_000}),
+    ("BPE 100k", 60, {"model": "bpe", "vocab_size": 100_000}),
 ]
 BARS = {"unigram 32k": 1.75, "unigram 100k": 2.0}  # characters per token of news
 PUBLISHED = Path("../shared/data/tokenizers")

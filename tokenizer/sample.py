@@ -44,43 +44,48 @@ class Drawn:
 
 
 @jit
-def _chosen(first, count, seed, limit):
-    """bool[count]: which of the texts or lines numbered from `first` are drawn, by a hash of their number."""
-    out = np.empty(count, np.bool_)
-    for i in range(count):
-        out[i] = mix64(mix64(np.uint64(first + i)) ^ np.uint64(seed)) < limit
+def _chosen(numbers, seed, limit):
+    """bool[n]: which of the texts or lines of such numbers are drawn."""
+    out = np.empty(len(numbers), np.bool_)
+    for i in range(len(numbers)):
+        out[i] = mix64(mix64(np.uint64(numbers[i])) ^ np.uint64(seed)) < limit
     return out
 
 
-def lines_of(batch: pl.Series) -> pl.Series:
-    """The lines of texts as a trainer can take them: no reserved characters, cut at tabs and line feeds, none empty or too long."""
-    lines = batch.str.replace_all(_REMOVED, "").str.split("\n").explode().str.split("\t").explode().drop_nulls()
-    lines = lines.filter(lines.str.len_bytes() > 0)
-    long = lines.str.len_chars() > _CUT
+def lines_of(texts: pl.DataFrame) -> pl.DataFrame:
+    """The lines of a column `text` as a trainer can take them: no reserved characters, cut at tabs and line feeds, none empty or too long.
+
+    Other columns go along.
+    """
+    line = pl.col("text")
+    lines = texts.with_columns(line.str.replace_all(_REMOVED, "").str.split("\n")).explode("text")
+    lines = lines.with_columns(line.str.split("\t")).explode("text").filter(line.str.len_bytes() > 0)
+    long = lines["text"].str.len_chars() > _CUT
     if long.any():
         # Of long lines up to so many characters that end in a sentence's end, or else so many. In order, as all is.
-        numbered = pl.DataFrame({"line": lines, "at": np.arange(len(lines))})
-        cut = numbered.filter(long).with_columns(
-            pl.col("line").str.extract_all(rf"[^\n]{{1,{_CUT - 1}}}[。！？!?．]|[^\n]{{1,{_CUT}}}")
-        )
-        lines = pl.concat([numbered.filter(~long), cut.explode("line")]).sort("at", maintain_order=True)["line"]
-    return lines.filter(lines.str.len_bytes() <= LONGEST)
+        numbered = lines.with_row_index("_at")
+        cut = numbered.filter(long).with_columns(line.str.extract_all(rf"[^\n]{{1,{_CUT - 1}}}[。！？!?．]|[^\n]{{1,{_CUT}}}"))
+        lines = pl.concat([numbered.filter(~long), cut.explode("text")]).sort("_at", maintain_order=True).drop("_at")
+    return lines.filter(line.str.len_bytes() <= LONGEST)
 
 
 def _drawn(source: Source, budget: int, seed: int) -> Iterator[pl.Series]:
     share = min(1.0, budget / max(source.texts.bytes, 1))
     # Some of the texts, and of these some of the lines: both by the root of the share, so that most text need not be cut to lines.
     limit = np.uint64(min(share**0.5 * 2.0**64, 2.0**64 - 2048))
-    text = line = 0
+    first = 0
     for batch in source.texts.batches():
+        numbers = np.arange(first, first + len(batch), dtype=np.uint64)
+        first += len(batch)
+        texts = pl.DataFrame({"text": batch, "number": numbers})
         if share == 1:
-            lines = lines_of(batch)
+            lines = lines_of(texts)["text"]
         else:
-            lines = lines_of(batch.filter(pl.Series(_chosen(text, len(batch), seed, limit))))
-            text += len(batch)
-            chosen = _chosen(line, len(lines), seed + 1, limit)
-            line += len(lines)
-            lines = lines.filter(pl.Series(chosen))
+            found = lines_of(texts.filter(pl.Series(_chosen(numbers, seed, limit))))
+            # A line is known by its text and its place in it, whatever else is drawn.
+            text = found["number"].to_numpy()
+            place = np.arange(len(text)) - np.searchsorted(text, text)
+            lines = found["text"].filter(pl.Series(_chosen((text << np.uint64(24)) + place.astype(np.uint64), seed + 1, limit)))
         if len(lines):
             yield lines
 
