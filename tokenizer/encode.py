@@ -229,7 +229,7 @@ def splits_of(corpus: Path, column: str | None) -> dict[str, Texts]:
 
 def identity(corpus: Path, splits: dict[str, Texts]) -> list[Any]:
     """What changes when the text does: the fingerprint of the build where Seimai made the corpus, else sizes and times of files."""
-    state = read_json(corpus / ".seimai" / "state.json")
+    state = read_json(corpus / ".seimai" / "state.json") if corpus.is_dir() else None
     if isinstance(state, dict) and "written" in state:
         return [state["written"]]
     return [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for texts in splits.values() for f in texts.files]

@@ -1,0 +1,72 @@
+"""Step 5: a manifest's table [tokenizer] makes a tokenizer and token shards of what was kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SETTINGS = ("--set", "tokenizer.vocab_size=700", "--set", "tokenizer.sequence_length=64")
+
+
+@pytest.fixture(scope="module")
+def made(build: Callable[..., Any], mixed: Path, tools: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("tokenised") / "out"
+    done = build("cc100-ja", "--input", mixed, "--out", out, "--set", tools.partition, *SETTINGS)
+    assert done.returncode == 0, done.stderr
+    assert "tokenizer     unigram, 700 pieces" in done.stdout and "left out" in done.stdout
+    return out
+
+
+def test_one_command_makes_everything(made: Path, reference: Path, tools: Any) -> None:
+    import datasets
+    from transformers import AutoTokenizer
+
+    assert {n: d for n, d in tools.outputs(made).items() if n.startswith("data")} == {
+        n: d for n, d in tools.outputs(reference).items() if n.startswith("data")
+    }
+    told = json.loads((made / "tokens" / "tokens.json").read_text())
+    assert told["splits"]["train"]["sequences"] > 100 and told["sequence_length"] == 64
+    assert told["ids"]["pad"] == AutoTokenizer.from_pretrained(made / "tokenizer").pad_token_id == 3
+    card = (made / "README.md").read_text("utf-8")
+    assert "## Tokenizer / トークナイザ" in card and "tokens/train-*.parquet" in card
+    assert datasets.load_dataset(str(made), "tokens", split="train").num_rows == told["splits"]["train"]["sequences"]
+    assert "text" in datasets.load_dataset(str(made), split="train").column_names
+    assert "vocab_size = 700" in (made / "manifest.lock.toml").read_text("utf-8")
+
+
+def test_only_what_changed_is_done_again(made: Path, build: Callable[..., Any], mixed: Path, tools: Any) -> None:
+    def again(*settings: str) -> Any:
+        done = build("cc100-ja", "--input", mixed, "--out", made, "--set", tools.partition, *settings)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def times(*names: str) -> list[int]:
+        return [p.stat().st_mtime_ns for name in names for p in sorted((made / name).iterdir())]
+
+    before, tokenizer = times("data", "ledger"), times("tokenizer")
+    assert "is up to date" in again(*SETTINGS)
+    packed = again(*SETTINGS, "--set", "tokenizer.packing=best-fit")
+    assert "is up to date" not in packed and "measure" not in packed
+    assert json.loads((made / "tokens" / "tokens.json").read_text())["packing"] == "best-fit"
+    assert times("tokenizer") == tokenizer and times("data", "ledger") == before
+    plan = build(
+        "cc100-ja", "--input", mixed, "--out", made, "--set", tools.partition, "--set", "tokenizer.vocab_size=710", "--plan"
+    )
+    assert "a build would do step 5 alone" in plan.stdout
+    again("--set", "tokenizer.vocab_size=710", "--set", "tokenizer.sequence_length=64")
+    assert json.loads((made / "tokens" / "tokens.json").read_text())["vocab_size"] == 710
+    assert times("data", "ledger") == before
+
+
+def test_a_vocabulary_that_cannot_be_leaves_the_corpus_whole(
+    build: Callable[..., Any], mixed: Path, tools: Any, tmp_path: Path
+) -> None:
+    done = build("cc100-ja", "--input", mixed, "--out", tmp_path / "out", "--set", "tokenizer.vocab_size=90000")
+    assert done.returncode == 2 and "the largest possible is" in done.stderr
+    assert "polishing ratio" in done.stdout and list((tmp_path / "out" / "data").glob("train-*"))
+    wrong = build("cc100-ja", "--input", mixed, "--out", tmp_path / "other", "--set", "tokenizer.vocabulary=1")
+    assert wrong.returncode == 2 and "tokenizer.vocabulary: there is no such key" in wrong.stderr

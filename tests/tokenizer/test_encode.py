@@ -1,0 +1,243 @@
+"""Documents to token shards: nothing lost, the same bytes whoever works, after whatever kills."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+
+from pipeline.errors import UsageError
+from tokenizer import encode
+from tokenizer.export import export
+from tokenizer.model import Tokenizer
+
+LENGTH = 128
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.glob("*.parquet"))}
+
+
+@pytest.fixture(scope="module")
+def tokenizer(trained: Callable[..., Tokenizer], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tokenizer")
+    export(trained(), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tokenizer: Path, cluster: str) -> Callable[..., Result]:
+    """Run the command in this process, on the workers that are up."""
+
+    def call(*arguments: object, workers: tuple[object, ...] = ()) -> Result:
+        where = workers or ("--scheduler", cluster)
+        given = [] if "--tokenizer" in arguments else ["--tokenizer", tokenizer]
+        return CliRunner().invoke(encode.main, [str(a) for a in (*arguments, *given, *where)], env={"COLUMNS": "600"})
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def reference(run: Callable[..., Result], corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("tokens") / "tokens"
+    done = run(corpus, "--out", out, "--sequence-length", LENGTH, "--tokens-per-shard", 50_000)
+    assert done.exit_code == 0, done.output
+    return out
+
+
+def split_at_starts(shards: Path, split: str) -> list[list[int]]:
+    frame = pl.read_parquet(shards / f"{split}-*.parquet")
+    pieces = []
+    for ids, starts in frame.iter_rows():
+        pieces += [ids[a:b] for a, b in zip(starts, [*starts[1:], len(ids)])]
+    return pieces
+
+
+def test_every_document_is_there_once_and_splits_stay_apart(reference: Path, corpus: Path, tokenizer: Path) -> None:
+    told = json.loads((reference / "tokens.json").read_text())
+    model = Tokenizer.load(tokenizer)
+    assert told["tokenizer"] == model.fingerprint and told["vocab_size"] == 3000
+    assert len([name for name in told["shards"] if name.startswith("train")]) > 2
+    for split in ("train", "validation"):
+        counts = told["splits"][split]
+        texts = pl.read_parquet(corpus / "data" / f"{split}-*.parquet")["text"].fill_null("")
+        assert counts["documents"] == len(texts) and counts["characters"] == texts.str.len_chars().sum()
+        assert counts["bytes"] == texts.str.len_bytes().sum()
+        ids = {text: model.processor.encode(text) for text in texts}
+        assert counts["tokens"] == sum(len(ids[text]) for text in texts)
+        assert counts["empty"] == (texts == "").sum() and counts["separators"] == counts["documents"] - counts["empty"]
+        frame = pl.read_parquet(reference / f"{split}-*.parquet")
+        assert frame.height == counts["sequences"] and frame["input_ids"].list.len().unique().to_list() == [LENGTH]
+        assert counts["tokens"] + counts["separators"] == counts["sequences"] * LENGTH + counts["left_out"]
+        # Joined again at EOS, the stream of each shard is documents of the split, each at most as often as it is there.
+        left = dict(texts.value_counts().iter_rows())
+        whole = 0
+        for shard in sorted(reference.glob(f"{split}-*.parquet")):
+            stream = pl.read_parquet(shard)["input_ids"].explode().to_numpy()
+            for document in np.split(stream, np.flatnonzero(stream == 2) + 1)[:-1]:
+                left[model.decode(document[:-1])] -= 1
+                whole += 1
+        assert min(left.values()) >= 0
+        shards = len(list(reference.glob(f"{split}-*.parquet")))
+        assert counts["separators"] - whole <= counts["left_out"] + shards
+
+
+def test_documents_are_shuffled_by_a_seed(reference: Path, run: Callable[..., Result], corpus: Path, tmp_path: Path) -> None:
+    assert (
+        run(
+            corpus, "--out", tmp_path / "t", "--sequence-length", LENGTH, "--tokens-per-shard", 50_000, "--shuffle", 2
+        ).exit_code
+        == 0
+    )
+    one, two = (sorted(map(tuple, split_at_starts(p, "train"))) for p in (reference, tmp_path / "t"))
+    assert one != two
+    texts = pl.read_parquet(corpus / "data" / "train-*.parquet")["text"].fill_null("")
+    order = []
+    for shards in (reference, tmp_path / "t"):
+        stream = pl.read_parquet(shards / "train-*.parquet")["input_ids"].explode().to_list()
+        order.append([tuple(d) for d in np.split(stream, np.flatnonzero(np.array(stream) == 2) + 1)][:50])
+    assert order[0] != order[1] and len(texts) > 50
+
+
+def test_the_same_bytes_on_four_workers(reference: Path, run: Callable[..., Result], corpus: Path, tmp_path: Path) -> None:
+    options = (corpus, "--out", tmp_path / "t", "--sequence-length", LENGTH, "--tokens-per-shard", 50_000)
+    assert run(*options, workers=("--workers", 4)).exit_code == 0
+    assert digests(tmp_path / "t") == digests(reference)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["t"]
+
+
+def test_the_same_bytes_after_kills(reference: Path, corpus: Path, tokenizer: Path, cluster: str, tmp_path: Path) -> None:
+    out = tmp_path / "t"
+    command = [sys.executable, "-m", "tokenizer.encode", str(corpus), "--tokenizer", str(tokenizer), "--out", str(out)]
+    command += ["--sequence-length", str(LENGTH), "--tokens-per-shard", "50000", "--workers", "1"]
+    deaths = 0
+    for wait in ("*.tokens.npy", "shard-train-*.json"):
+        process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < until and not list(tmp_path.glob(f".t-*/{wait}")):
+            time.sleep(0.01)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            deaths += 1
+        process.wait()
+    assert deaths
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    assert digests(out) == digests(reference)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["t"]
+
+
+def test_best_fit_pads_and_leaves_nothing_out(run: Callable[..., Result], corpus: Path, tmp_path: Path) -> None:
+    out = tmp_path / "t"
+    done = run(corpus, "--out", out, "--sequence-length", LENGTH, "--packing", "best-fit", "--bos")
+    assert done.exit_code == 0, done.output
+    for split, counts in json.loads((out / "tokens.json").read_text())["splits"].items():
+        assert counts["left_out"] == 0 and counts["separators"] == 2 * (counts["documents"] - counts["empty"])
+        pieces = split_at_starts(out, split)
+        padding = [piece for piece in pieces if piece[0] == 3]
+        assert (
+            sum(map(len, padding))
+            == counts["padding"]
+            == counts["sequences"] * LENGTH - counts["tokens"] - counts["separators"]
+        )
+        assert (
+            sum(piece[0] == 1 for piece in pieces)
+            == sum(piece[-1] == 2 for piece in pieces)
+            == counts["documents"] - counts["empty"]
+        )
+
+
+def test_shards_are_read_by_others_and_say_what_they_are(reference: Path, tokenizer: Path) -> None:
+    import datasets
+
+    loaded = datasets.load_dataset("parquet", data_files=str(reference / "train-*.parquet"), split="train")
+    assert len(loaded[0]["input_ids"]) == LENGTH and loaded[0]["document_starts"][0] == 0
+    schema = pq.read_schema(next(reference.glob("train-*.parquet")))
+    assert schema.field("input_ids").type.value_type == "int32"
+    told = json.loads(schema.metadata[b"seimai.tokens"])
+    assert told["sequence_length"] == LENGTH and told["tokenizer"] == Tokenizer.load(tokenizer).fingerprint
+
+
+def test_what_is_done_is_not_done_again(reference: Path, run: Callable[..., Result], corpus: Path) -> None:
+    before = {p.name: p.stat().st_mtime_ns for p in reference.iterdir()}
+    done = run(corpus, "--out", reference, "--sequence-length", LENGTH, "--tokens-per-shard", 50_000)
+    assert done.exit_code == 0 and "is up to date" in done.output
+    assert {p.name: p.stat().st_mtime_ns for p in reference.iterdir()} == before
+
+
+# -- what cannot be
+
+
+def said(done: Result, code: int = 2) -> str:
+    assert done.exit_code == code, done.output
+    assert "Traceback" not in done.output
+    return " ".join(done.output.split())
+
+
+def test_tokens_of_another_tokenizer_are_not_replaced_unasked(
+    reference: Path, run: Callable[..., Result], corpus: Path, trained: Callable[..., Tokenizer], tmp_path: Path
+) -> None:
+    shutil.copytree(reference, tmp_path / "t")
+    export(trained("bpe"), tmp_path / "bpe")
+    options = (corpus, "--out", tmp_path / "t", "--sequence-length", LENGTH, "--tokenizer", tmp_path / "bpe")
+    assert "made with another tokenizer" in said(run(*options))
+    assert digests(tmp_path / "t") == digests(reference)
+    with pytest.raises(UsageError, match="made with another tokenizer"):
+        encode.check_tokens(reference, trained("bpe"))
+    assert encode.check_tokens(reference, trained())["sequence_length"] == LENGTH
+    assert run(*options, "--overwrite").exit_code == 0
+    assert encode.check_tokens(tmp_path / "t", trained("bpe"))["vocab_size"] == 3000
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--sequence-length", 0], "--sequence-length: Input should be greater than or equal to 2, found 0"),
+        (["--sequence-length", 16_000_000], "not one sequence of 16,000,000: use a smaller --sequence-length"),
+        (["--tokens-per-shard", 0], "--tokens-per-shard:"),
+        (["--column", "body"], "has no column 'body'"),
+        (["--tokenizer", "nowhere"], "there is no tokenizer in nowhere"),
+    ],
+)
+def test_options_that_cannot_be(
+    options: list[Any], expected: str, run: Callable[..., Result], corpus: Path, tmp_path: Path
+) -> None:
+    assert expected in said(run(corpus, "--out", tmp_path / "t", *options))
+    assert not (tmp_path / "t").exists()
+
+
+def test_folders_that_hold_something_else(run: Callable[..., Result], corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("mine")
+    assert "choose another --out" in said(run(corpus, "--out", tmp_path / "mine"))
+    (tmp_path / "text.txt").write_text("one\n")
+    assert "made of Parquet files" in said(run(tmp_path / "text.txt", "--out", tmp_path / "t"))
+    assert "does not exist" in said(run(tmp_path / "nowhere", "--out", tmp_path / "t"))
+
+
+def test_a_damaged_shard_is_named(run: Callable[..., Result], corpus: Path, tmp_path: Path) -> None:
+    shutil.copytree(corpus / "data", tmp_path / "made" / "data")
+    shard = tmp_path / "made" / "data" / "train-00001-of-00002.parquet"
+    content = bytearray(shard.read_bytes())
+    content[200:20_000] = os.urandom(19_800)
+    shard.write_bytes(content)
+    assert "train-00001-of-00002.parquet cannot be read" in said(run(tmp_path / "made", "--out", tmp_path / "t"), 1)
+    assert not (tmp_path / "t").exists()
+
+
+def test_an_empty_corpus_says_so(run: Callable[..., Result], tmp_path: Path) -> None:
+    pl.DataFrame({"text": pl.Series(["", ""], dtype=pl.String)}).write_parquet(tmp_path / "x.parquet")
+    assert "makes 0 tokens, not one sequence" in said(run(tmp_path / "x.parquet", "--out", tmp_path / "t"))
