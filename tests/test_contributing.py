@@ -87,3 +87,13 @@ def test_every_measure_is_documented():
     text = (ROOT / "docs" / "measures.md").read_text("utf-8")
     for name, measure in MEASURES.items():
         assert f"| `{name}` |" in text and measure.description in text, f"docs/measures.md: {name}"
+
+
+@pytest.mark.parametrize(
+    "document, heading", [("README.md", "Tokenizers and token shards"), ("README.ja.md", "トークナイザとトークンシャード")]
+)
+def test_the_table_of_tokenizers_in_the_readme_is_valid(tmp_path, document, heading):
+    path = tmp_path / "my.toml"
+    path.write_text(block("CONTRIBUTING.md", "Add a manifest", "toml") + block(document, heading, "toml"), "utf-8")
+    table = load(str(path)).tokenizer
+    assert (table.vocab_size, table.memory, table.sequence_length) == (32_000, 2_000_000_000, 2048)
