@@ -78,7 +78,8 @@ class Tokenizer:
             )
         made = Tokenizer(file.read_bytes())
         try:
-            usable = len(made.proto.pieces) > 0 and made.processor.vocab_size() > 0
+            usable = len(made.proto.pieces) > 0 and made.processor.vocab_size() == len(made.proto.pieces)
+            made._unigram  # noqa: B018 - what it is made of is checked as it is made
         except (DecodeError, RuntimeError, ValueError, OSError):
             usable = False
         if not usable:

@@ -193,7 +193,7 @@ class Unigram:
         """The model of a SentencePiece proto; None where it is of another kind, so that SentencePiece itself has to do it.
 
         It has to be a unigram model that leaves text as it is (no normalisation rules, nothing put before it) and that has byte
-        fallback.
+        fallback. Raises ValueError where pieces are amiss.
         """
         n, t = proto.normalizer_spec, proto.trainer_spec
         if t.model_type != t.UNIGRAM or not t.byte_fallback:
