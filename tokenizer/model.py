@@ -16,14 +16,13 @@ from sentencepiece import sentencepiece_model_pb2
 
 from filters.kernels import to_arrow
 from pipeline.errors import UsageError
-from tokenizer.unigram import SPACE, Unigram
+from tokenizer.unigram import GRID, SPACE, Unigram
 
 MODEL = "tokenizer.model"
 proto: Any = sentencepiece_model_pb2  # its classes are made when it is imported
 # Characters that SentencePiece's trainer keeps for itself: its space, its unknown character. Its boundary is a tab.
 RESERVED = SPACE + "\u2585"
 WHITESPACE = ("\n", "\t")
-GRID = 32  # scores are multiples of 1/32
 _UNIGRAM = proto.TrainerSpec.UNIGRAM
 _PIECE = proto.ModelProto.SentencePiece
 
@@ -34,8 +33,8 @@ def finished(trained: bytes, drop: str = "") -> bytes:
     - A space stays a space. SentencePiece writes it as U+2581 inside pieces, so that a text with that character comes back with a
       space instead; here pieces have spaces, nothing is escaped, and U+2581 goes by bytes.
     - Line feed and tab are ordinary pieces. As symbols of the user they would have a score of their own kind.
-    - Scores of a unigram model are rounded to multiples of 1/32. Sums of them are exact in single precision up to some 100,000
-      characters, so that SentencePiece (single precision) and Hugging Face (double) choose the same among nearly equal segmentations.
+    - Scores of a unigram model are rounded to multiples of 1/32. Sums of them are exact, so that every implementation, in whatever
+      order it adds them up, chooses the same among equal segmentations.
     - `drop`, the delimiter between words that was there for training only, is taken out.
     """
     model = proto.ModelProto.FromString(trained)

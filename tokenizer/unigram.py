@@ -1,9 +1,9 @@
 """Unigram segmentation of whole columns of text: the ids of SentencePiece, compiled, on Arrow's buffers.
 
 The algorithm is Viterbi's over the pieces that begin at each character, as SentencePiece does it (Kudo and Richardson, EMNLP 2018), with
-its arithmetic: sums of scores are in single precision, and of equal candidates the one that began first wins.
-What differs is how pieces are found: by characters, not bytes, in a double array (Aoe, IEEE TSE 15(9), 1989), so that a Japanese
-character is one step instead of three.
+its rule that of equal candidates the one that began first wins. Scores have to be multiples of 1/32, as models trained here have them:
+then sums are exact, and ids are the same however they are added up. What differs is how pieces are found: by characters, not bytes, in
+a double array (Aoe, IEEE TSE 15(9), 1989), so that a Japanese character is one step instead of three.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from filters.kernels import decode, jit
 
+GRID = 32  # scores of models that are trained here are multiples of 1/32
 UNK_PENALTY = 10.0  # below the lowest score of a piece: SentencePiece's kUnkPenalty
 SPACE = "\u2581"  # what stands for a space inside the pieces of models that escape spaces
 _NONE = -1
@@ -107,7 +108,7 @@ def _segment(data, offsets, numbers, units, scores, unk_score, byte_ids):
     for t in range(texts):
         longest = max(longest, offsets[t + 1] - offsets[t])
     code, at = np.empty(longest + 1, np.int32), np.empty(longest + 1, np.int64)
-    best, begin, piece = np.empty(longest + 1, np.float32), np.empty(longest + 1, np.int32), np.empty(longest + 1, np.int32)
+    best, begin, piece = np.empty(longest + 1, np.float64), np.empty(longest + 1, np.int32), np.empty(longest + 1, np.int32)
     out = np.empty(offsets[texts] - offsets[0], np.int32)
     ends = np.zeros(texts + 1, np.int64)
     total = 0
@@ -134,7 +135,7 @@ def _segment(data, offsets, numbers, units, scores, unk_score, byte_ids):
                 while node:
                     id = units[node, 2]
                     if id >= 0:
-                        candidate = np.float32(here + scores[id])
+                        candidate = here + scores[id]
                         if begin[j] < 0 or candidate > best[j]:
                             best[j] = candidate
                             begin[j] = s
@@ -152,7 +153,7 @@ def _segment(data, offsets, numbers, units, scores, unk_score, byte_ids):
                     node = to
                     j += 1
             if not single:
-                candidate = np.float32(here + unk_score)
+                candidate = here + unk_score
                 if begin[s + 1] < 0 or candidate > best[s + 1]:
                     best[s + 1] = candidate
                     begin[s + 1] = s
@@ -184,16 +185,16 @@ class Unigram:
 
     numbers: np.ndarray  # int32[0x110000]: the number of a code point that occurs in pieces, or 0
     units: np.ndarray  # int32[n, 3]: `_double_array`
-    scores: np.ndarray  # float32[vocabulary]
-    unk_score: np.float32
+    scores: np.ndarray  # float64[vocabulary]
+    unk_score: float
     byte_ids: np.ndarray  # int32[256]
 
     @staticmethod
     def from_proto(proto: Any) -> Unigram | None:
         """The model of a SentencePiece proto; None where it is of another kind, so that SentencePiece itself has to do it.
 
-        It has to be a unigram model that leaves text as it is (no normalisation rules, nothing put before it) and that has byte
-        fallback. Raises ValueError where pieces are amiss.
+        It has to be a unigram model that leaves text as it is (no normalisation rules, nothing put before it), has byte fallback,
+        and whose scores are multiples of 1/32. Raises ValueError where pieces are amiss.
         """
         n, t = proto.normalizer_spec, proto.trainer_spec
         if t.model_type != t.UNIGRAM or not t.byte_fallback:
@@ -202,7 +203,7 @@ class Unigram:
             return None
         kind = proto.SentencePiece
         texts, ids, byte_ids = list[str](), list[int](), np.full(256, _NONE, np.int32)
-        scores = np.zeros(len(proto.pieces), np.float32)
+        scores = np.zeros(len(proto.pieces), np.float64)
         # SentencePiece begins its maximum at the smallest positive number.
         lowest, highest = np.inf, float(np.finfo(np.float32).tiny)
         for i, p in enumerate(proto.pieces):
@@ -214,12 +215,12 @@ class Unigram:
                 ids.append(i)
             if p.type == kind.NORMAL:
                 lowest, highest = min(lowest, float(p.score)), max(highest, float(p.score))
-        if not texts or (byte_ids == _NONE).any() or not np.isfinite(lowest):
+        if not texts or (byte_ids == _NONE).any() or not np.isfinite(lowest) or (scores * GRID % 1 != 0).any():
             return None
         for i in ids:
             if proto.pieces[i].type == kind.USER_DEFINED:
                 length = len(proto.pieces[i].piece.encode())
-                scores[i] = float(np.float32(length * np.float32(highest))) - 0.1
+                scores[i] = length * highest - 0.1
         alphabet = sorted({c for text in texts for c in text})
         if n.escape_whitespaces and SPACE not in alphabet:
             return None  # spaces would go by the bytes of what stands for them
@@ -232,7 +233,7 @@ class Unigram:
         joined = np.array([ord(c) for k in order for c in texts[k]], np.int64)
         starts = np.concatenate([[0], np.cumsum([len(texts[k]) for k in order])]).astype(np.int64)
         units = _double_array(numbers[joined], starts, np.array([ids[k] for k in order], np.int32), len(alphabet))
-        return Unigram(numbers, units, scores, np.float32(np.float32(lowest) - np.float32(UNK_PENALTY)), byte_ids)
+        return Unigram(numbers, units, scores, lowest - UNK_PENALTY, byte_ids)
 
     def encode(self, data: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Ids of texts given as Arrow holds them (uint8[bytes] of valid UTF-8, int64[n + 1]): int32[tokens], int64[n + 1]."""
