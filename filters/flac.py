@@ -1,7 +1,10 @@
-"""FLAC as speech corpora have it (one channel, 16 bits) to samples, twice as fast as libFLAC: most of what measuring a recording takes.
+"""FLAC as most corpora have it (one channel, 16 bits) to samples, twice as fast as libFLAC: most of what measuring a recording takes.
 
-Only what is plain and sound is decoded here, by RFC 9639, checksums included. Whatever is otherwise (other forms, rare features, damage) is
-left to libsndfile, which has the words for what is wrong. What both take, both decode to the same samples: `tests/filters/test_flac.py`.
+Only what is plain and sound is decoded here, by RFC 9639, checksums of frames included. Whatever is otherwise (other forms, rare
+features, damage) is left to libsndfile, which has the words for what is wrong. What both take, both decode to the same samples.
+
+Indices are not checked (numba has no bounds): `decoded` puts zeros behind the data. Codes are read up to 71 bits beyond its end, where
+zeros are no end of a code, so that whatever runs out of the data is noticed there; frames and their sizes are checked before they count.
 """
 
 from __future__ import annotations
@@ -88,12 +91,13 @@ def _crc16(data, start, end, table):
 
 @jit
 def _rice(words, at, end, parameter, out):
-    """Fill in a partition of residuals; returns the bit after it, -1 where it runs over `end`."""
+    """Fill in a partition of residuals; returns the bit after it, -1 where it runs over `end` or one has more than 32 bits."""
     k = np.uint64(parameter)
     one, last, all_bits = np.uint64(1), np.uint64(63), np.uint64(64)
     # So many residuals are taken from one window that they nearly always fit in it: a branch that is foreseen, unlike one on bits left.
     several = max(60 // (parameter + 3), 1)
     left, window, used = several, _window(words, at), np.uint64(0)
+    every = np.uint64(0)
     for i in range(len(out)):
         if left == 0:
             at += np.int64(used)
@@ -117,9 +121,10 @@ def _rice(words, at, end, parameter, out):
         value = zeros << k | window >> one >> (last - k)
         window <<= k
         used += k
+        every |= value
         out[i] = np.int32(np.int64(value >> one) ^ -np.int64(value & one))
     at += np.int64(used)
-    return at if at <= end else np.int64(-1)
+    return at if at <= end and every >> np.uint64(32) == 0 else np.int64(-1)
 
 
 @jit
@@ -197,7 +202,7 @@ def _subframe(words, at, end, residuals, fixed, out):
         order = kind - 8
     else:
         return np.int64(-1)
-    if order > len(out) or at + 16 * order + 9 + 15 * order > end:
+    if order > len(out) or at + 16 * order + 9 > end:
         return np.int64(-1)
     for i in range(order):
         out[i] = _signed(words, at + 16 * i, 16)
@@ -208,7 +213,7 @@ def _subframe(words, at, end, residuals, fixed, out):
     else:
         precision, shift = _bits(words, at, 4) + 1, _signed(words, at + 4, 5)
         at += 9
-        if precision == 16 or shift < 0:
+        if precision == 16 or shift < 0 or at + precision * order > end:
             return np.int64(-1)
         for j in range(order):
             coefficients[j] = _signed(words, at, precision)
@@ -236,10 +241,14 @@ def _frames(data, words, at, rate, largest, fixed, crc8, crc16, out):
         while more < 7 and coded >> (7 - more) & 1:
             more += 1
         coded &= (1 << (7 - more)) - 1
+        if more == 1:
+            return False
         more = max(more - 1, 0)
         if at + more + 4 > end:
             return False
         for i in range(more):
+            if data[at + 1 + i] & 0xC0 != 0x80:
+                return False
             coded = coded << 6 | np.int64(data[at + 1 + i] & 0x3F)
         at += 1 + more
         if coded != (done if variable else number):
@@ -270,6 +279,8 @@ def _frames(data, words, at, rate, largest, fixed, crc8, crc16, out):
         if bit < 0 or bit > 8 * (end - 2):
             return False
         at = (bit + 7) >> 3
+        if bit & 7 and np.int64(data[at - 1]) << (bit & 7) & 0xFF:  # what fills up the last byte is zeros
+            return False
         if _crc16(data, start, at, crc16) != np.int64(data[at]) << 8 | np.int64(data[at + 1]):
             return False
         at += 2

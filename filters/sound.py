@@ -1,8 +1,9 @@
 """From the bytes of a sound file, hostile or not, to samples, and from samples to FLAC: the one place that decodes audio.
 
-`filters.flac` decodes what most corpora are, libsndfile everything else, block by block; libsoxr resamples, as a stream, so that only the result is ever in memory as a whole. What a header
-says is a promise, not a fact: nothing is allocated by it, and a file that holds less than it promises is refused as truncated, also
-where libsndfile would hand over what there is without a word.
+`filters.flac` decodes what most corpora are, libsndfile everything else, block by block; libsoxr resamples, as a stream, so that only
+the result is ever in memory as a whole. What a header says is a promise, not a fact: nothing is allocated by it beyond what a file of
+its size can hold, and one that holds less than it promises is refused as truncated, also where libsndfile would hand over what there is
+without a word.
 """
 
 from __future__ import annotations
