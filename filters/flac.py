@@ -139,7 +139,11 @@ def _residuals(words, at, end, order, out):
     first = order
     for p in range(partitions):
         parameter = _bits(words, at, width)
-        at = _rice(words, at + width, end, parameter, out[first : (p + 1) * size]) if parameter < min(15 + 16 * method, 31) else -1
+        at = (
+            _rice(words, at + width, end, parameter, out[first : (p + 1) * size])
+            if parameter < min(15 + 16 * method, 31)
+            else -1
+        )
         if at < 0:
             return np.int64(-1)
         first = (p + 1) * size
@@ -291,7 +295,12 @@ def _frames(data, words, at, rate, largest, fixed, crc8, crc16, out):
 
 def decoded(blob: bytes | bytearray | memoryview) -> tuple[np.ndarray, int] | None:
     """Samples, int16[n], and the rate in Hz of a FLAC file; None where it is anything but plain and sound: ask libsndfile then."""
-    if bytes(blob[:4]) != b"fLaC" or len(blob) < 8 + _STREAMINFO or blob[4] & 0x7F or int.from_bytes(blob[5:8], "big") != _STREAMINFO:
+    if (
+        bytes(blob[:4]) != b"fLaC"
+        or len(blob) < 8 + _STREAMINFO
+        or blob[4] & 0x7F
+        or int.from_bytes(blob[5:8], "big") != _STREAMINFO
+    ):
         return None
     largest = int.from_bytes(blob[10:12], "big")
     facts = int.from_bytes(blob[18:26], "big")  # rate: 20 bits; channels - 1: 3; bits - 1: 5; samples: 36

@@ -72,7 +72,8 @@ class Build:
         step = self.engine.step("measure")
         self._estimate: float | None = None
         todo = self._cut(step)
-        for _ in self.engine.run("measuring", [(warm, (self.manifest,))]):
+        # One compiles what is not compiled yet, the others load what they need meanwhile.
+        for _ in self.engine.run("measuring", [(warm, (self.manifest, number == 0)) for number in range(self.engine.count)]):
             pass
         numbers: dict[int, Partition] = {}
 

@@ -86,8 +86,10 @@ def measure(manifest: Manifest, partition: Partition, folder: Path) -> dict[str,
     return counts
 
 
-def warm(manifest: Manifest) -> None:
-    """Get a worker ready for the partitions of a manifest."""
+def warm(manifest: Manifest, compiling: bool) -> None:
+    """Get a worker ready for the partitions of a manifest: import what measures them, and compile it where that is wanted."""
     from pipeline.modalities import modality
 
-    modality(manifest).warm(manifest)
+    kind = modality(manifest)
+    if compiling:
+        kind.warm(manifest)

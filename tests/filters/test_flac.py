@@ -82,7 +82,9 @@ def test_what_is_left_to_libsndfile():
 
 def test_a_frame_that_is_missing_or_there_twice():
     blob = encoded(shaped("noise", 3 * 4096))
-    frames = [at for at in range(len(blob)) if blob[at : at + 2] == b"\xff\xf8" and blob[at + 4 : at + 5] in (b"\0", b"\1", b"\2")]
+    frames = [
+        at for at in range(len(blob)) if blob[at : at + 2] == b"\xff\xf8" and blob[at + 4 : at + 5] in (b"\0", b"\1", b"\2")
+    ]
     first, second, third = frames[0], *(at for at in frames if at - frames[0] > 8000 and blob[at + 4] > 0)
     assert flac.decoded(blob) is not None
     assert flac.decoded(blob[:second] + blob[first:second] + blob[third:]) is None
@@ -92,7 +94,9 @@ def test_a_frame_that_is_missing_or_there_twice():
 SEEDS = [(shaped(kind, 5000), encoded(shaped(kind, 5000))) for kind in KINDS]
 
 
-@given(st.sampled_from(SEEDS), st.lists(st.tuples(st.floats(0, 1), st.integers(1, 255)), min_size=1, max_size=3), st.floats(0, 2))
+@given(
+    st.sampled_from(SEEDS), st.lists(st.tuples(st.floats(0, 1), st.integers(1, 255)), min_size=1, max_size=3), st.floats(0, 2)
+)
 @settings(max_examples=300, deadline=None)
 def test_damage_is_never_decoded(seed, changes, cut):
     """Not to other samples, and never beyond the end of the data."""
