@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import intrinsic
 
@@ -43,14 +43,16 @@ def _crc_tables(polynomial: int, bits: int, count: int) -> np.ndarray:
 _CRC8, _CRC16 = _crc_tables(0x07, 8, 1)[0], _crc_tables(0x8005, 16, 8)
 
 
-@intrinsic
-def _leading_zeros(context: Any, word: Any) -> Any:
+def _counting(context: Any, word: Any) -> Any:
     """Of a uint64: 64 for 0."""
 
     def generated(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
 
     return types.uint64(types.uint64), generated
+
+
+_leading_zeros: Any = intrinsic(_counting)
 
 
 @jit

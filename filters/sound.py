@@ -315,6 +315,8 @@ def _plain(source: Source, rate: int, max_seconds: float) -> Sound | None:
 
 
 def _by_libsndfile(source: Source, rate: int, start: float, end: float | None, max_seconds: float) -> Sound:
+    # libmpg123, inside, writes notes on damaged MP3 to stderr. libsndfile has no switch for that, and to turn file descriptor 2 away
+    # meanwhile would take what other threads of the process write with it.
     with _opened(source) as (file, size):
         file.seek(0)
         head = file.read(4096)
