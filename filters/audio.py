@@ -84,14 +84,17 @@ def inspect(
     for i, blob in enumerate(blobs):
         start, end = spans[i] if spans is not None else (0.0, None)
         try:
-            found = sound.decode(b"" if blob is None else blob, rate=rate, start=start, end=end, max_seconds=max_seconds)
+            found = sound.decode(
+                b"" if blob is None else blob, rate=rate, start=start, end=end, max_seconds=max_seconds,
+                dtype="int16" if rate == waves.RATE else "float32",
+            )  # fmt: skip
         except sound.Unreadable as problem:
             problems[i] = str(problem)
             continue
         samples = found.samples
         if rate != waves.RATE:
             exact[i] = waves.xxh64(waves.to_int16(samples))
-            samples = sound.resampled(samples, rate, waves.RATE)
+            samples = waves.to_int16(sound.resampled(samples, rate, waves.RATE))
         of_samples, flat[i] = describer.describe(samples, numbers[i], hashes[i], descriptors[i])
         exact[i] = of_samples if rate == waves.RATE else exact[i]
         seconds[i], rates[i], channels[i] = len(found.samples) / rate, found.sampling_rate, found.channels

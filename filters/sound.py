@@ -1,8 +1,9 @@
 """From the bytes of a sound file, hostile or not, to samples, and from samples to FLAC: the one place that decodes audio.
 
-libsndfile decodes, block by block; libsoxr resamples, as a stream, so that only the result is ever in memory as a whole. What a header
-says is a promise, not a fact: nothing is allocated by it, and a file that holds less than it promises is refused as truncated, also
-where libsndfile would hand over what there is without a word.
+`filters.flac` decodes what most corpora are, libsndfile everything else, block by block; libsoxr resamples, as a stream, so that only
+the result is ever in memory as a whole. What a header says is a promise, not a fact: nothing is allocated by it beyond what a file of
+its size can hold, and one that holds less than it promises is refused as truncated, also where libsndfile would hand over what there is
+without a word.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BufferedReader, BytesIO, FileIO
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import soundfile
 import soxr
 
-from filters import waves
+from filters import flac, waves
 from filters.kernels import jit
 
 RATE = 16_000  # Hz, of what is measured and written unless said otherwise
@@ -49,7 +50,7 @@ class Unreadable(ValueError):
 class Sound:
     """Samples, and what their file says of itself."""
 
-    samples: np.ndarray  # float32[n], mono, full scale is 1
+    samples: np.ndarray  # mono: float32[n], full scale is 1; or int16[n]
     rate: int  # Hz, of `samples`
     sampling_rate: int  # Hz, of the file
     channels: int  # of the file
@@ -285,13 +286,37 @@ def _words(problem: Exception) -> str:
 
 
 def decode(
-    source: Source, *, rate: int = RATE, start: float = 0.0, end: float | None = None, max_seconds: float = MAX_SECONDS
+    source: Source,
+    *,
+    rate: int = RATE,
+    start: float = 0.0,
+    end: float | None = None,
+    max_seconds: float = MAX_SECONDS,
+    dtype: Literal["float32", "int16"] = "float32",
 ) -> Sound:
     """The recording in `source` (the bytes of a file, or a path), mono at `rate`; or its part from `start` to `end`, in seconds.
 
     Channels are averaged. A part is sought, not decoded up to, and ends where the recording ends. What a file is is decided by its
-    content. `max_seconds` bounds what is decoded, which takes 4 × `rate` bytes a second. Raises Unreadable.
+    content. `max_seconds` bounds what is decoded, which takes 4 × `rate` bytes a second. Samples of 16 bits are rounded and clipped where
+    the file has others. Raises Unreadable.
     """
+    if start == 0 and end is None and (plain := _plain(source, rate, max_seconds)):
+        return plain if dtype == "int16" else replace(plain, samples=plain.samples * np.float32(1 / waves.FULL_SCALE))
+    found = _by_libsndfile(source, rate, start, end, max_seconds)
+    return found if dtype == "float32" else replace(found, samples=waves.to_int16(found.samples))
+
+
+def _plain(source: Source, rate: int, max_seconds: float) -> Sound | None:
+    """A whole recording that is as it would be written, as int16; None where it is another, or where anything is wrong with it."""
+    found = flac.decoded(source) if isinstance(source, bytes | bytearray | memoryview) else None
+    if found is None or found[1] != rate or len(found[0]) > max_seconds * rate or not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        return None
+    return Sound(found[0], rate, rate, 1, "FLAC", "PCM_16", len(found[0]) / rate, True)
+
+
+def _by_libsndfile(source: Source, rate: int, start: float, end: float | None, max_seconds: float) -> Sound:
+    # libmpg123, inside, writes notes on damaged MP3 to stderr. libsndfile has no switch for that, and to turn file descriptor 2 away
+    # meanwhile would take what other threads of the process write with it.
     with _opened(source) as (file, size):
         file.seek(0)
         head = file.read(4096)

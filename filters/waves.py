@@ -267,12 +267,11 @@ def _clipped(pcm, lowest, highest):
 
 
 @jit
-def levels(samples, pcm, out):
-    """Fill in a recording's samples as int16[n] and its numbers, float64[NUMBERS], except the bandwidth; returns the samples' XXH64.
+def levels(pcm, out):
+    """Fill in the numbers, float64[NUMBERS], of a recording, int16[n], except the bandwidth; returns the samples' XXH64.
 
     Peak, RMS and mean: of full scale. Speech, silences: in seconds (`SILENT`: their share). VOICED_…: samples, see `fingerprint`.
     """
-    _fill_int16(samples, pcm)
     n = len(pcm)
     sums = np.empty((n // BLOCK, 3), np.int64)
     lowest, highest = _sums(pcm, sums)
@@ -513,19 +512,13 @@ class Describer:
     def __init__(self) -> None:
         self._frames = np.empty((CHUNK, FFT), np.float32)
         self._loud = np.empty(CHUNK, np.bool_)
-        self._pcm = np.empty(0, np.int16)
 
-    def describe(
-        self, samples: np.ndarray, numbers: np.ndarray, hashes: np.ndarray, descriptor: np.ndarray
-    ) -> tuple[int, bool]:
-        """Fill in a recording's numbers, hashes and descriptor, from float32[n] at 16 kHz, n ≥ 1.
+    def describe(self, pcm: np.ndarray, numbers: np.ndarray, hashes: np.ndarray, descriptor: np.ndarray) -> tuple[int, bool]:
+        """Fill in a recording's numbers, hashes and descriptor, from int16[n] at 16 kHz, n ≥ 1.
 
         Returns the XXH64 of its samples as 16 bits, and whether the hashes say nothing: silence, a steady tone or noise.
         """
-        if len(self._pcm) < len(samples):
-            self._pcm = np.empty(len(samples), np.int16)
-        pcm = self._pcm[: len(samples)]
-        exact = levels(samples, pcm, numbers)
+        exact = levels(pcm, numbers)
         first, last = int(numbers[VOICED_FROM]), int(numbers[VOICED_TO])
         if first >= last:
             return exact, True

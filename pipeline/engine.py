@@ -120,7 +120,9 @@ class Engine:
         self.count = self.workers or _cores()
         # Ctrl-C is for the driver: it ends the build in order, workers with it.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN) if threading.current_thread() is threading.main_thread() else None
-        with dask.config.set({"distributed.nanny.pre-spawn-environ": _WORKER_ENVIRONMENT, "distributed.worker.daemon": True}):
+        # Nobody looks at the profile that workers would take of themselves a hundred times a second.
+        settings = {"worker.daemon": True, "worker.profile.enabled": False, "nanny.pre-spawn-environ": _WORKER_ENVIRONMENT}
+        with dask.config.set({f"distributed.{key}": value for key, value in settings.items()}):
             self._cluster = LocalCluster(
                 n_workers=self.count,
                 threads_per_worker=1,

@@ -17,7 +17,7 @@ from pipeline.modalities import modality
 from pipeline.plan import DEDUPLICATED, Ids, Plan
 from pipeline.report.card import write_card, write_lock
 from pipeline.sources import CutState, Partition, source
-from pipeline.sources.stream import InputFile
+from pipeline.sources.stream import InputFile, checksum, resolve
 from pipeline.steps.decide import decide
 from pipeline.steps.deduplicate import Layout
 from pipeline.steps.fit import LEAST, fit, fitted
@@ -73,7 +73,8 @@ class Build:
         step = self.engine.step("measure")
         self._estimate: float | None = None
         todo = self._cut(step)
-        for _ in self.engine.run("measuring", [(warm, (self.manifest,))]):
+        # One compiles what is not compiled yet, the others load what they need meanwhile.
+        for _ in self.engine.run("measuring", [(warm, (self.manifest, number == 0)) for number in range(self.engine.count)]):
             pass
         numbers: dict[int, Partition] = {}
 
@@ -284,8 +285,16 @@ class Build:
             "inputs": [
                 f.as_dict() | {"sha256": end["checksum"], "bytes": end["size"]}
                 for f, end in zip(self.plan.inputs, ends, strict=True)
-            ],
+            ]
+            + self._beside(),
         }
+
+    def _beside(self) -> list[dict[str, Any]]:
+        """What was read along with the input and is no input itself, such as lists of transcripts, with checksums."""
+        given = {file.url for file in self.plan.inputs}
+        places = dict.fromkeys(place for file in self.plan.inputs for place in file.beside if place not in given)
+        files = [resolve([place])[0] for place in places]
+        return [file.as_dict() | {"sha256": checksum(file)} for file in files]
 
     def _ratio(self, total: dict[str, int], kept: list[int]) -> float:
         """The share that is left: of records where that is what the modality counts, of amounts elsewhere."""

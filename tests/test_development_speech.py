@@ -1,9 +1,11 @@
 """What the build does to ReazonSpeech's layout with real utterances; skipped where the development data is absent."""
 
+import hashlib
 import io
 import subprocess
 import sys
 import tarfile
+import tomllib
 from pathlib import Path
 
 import datasets
@@ -49,6 +51,13 @@ def members():
 def test_every_recording_is_in_the_ledger_once(recognition, members):
     ledger = pl.read_parquet(recognition / "ledger")
     assert sorted(i.removeprefix("reazonspeech/") for i in ledger["id"]) == sorted(members) and len(ledger) == 320
+
+
+def test_lists_of_transcripts_are_among_the_inputs(recognition):
+    digest = hashlib.sha256((DATA / "v2-tsv" / "tiny.tsv").read_bytes()).hexdigest()
+    inputs = tomllib.loads((recognition / "manifest.lock.toml").read_text("utf-8"))["lock"]["inputs"]
+    assert [i["name"] for i in inputs] == ["v2/000.tar", "tiny.tsv"] and inputs[1]["sha256"] == digest
+    assert digest in (recognition / "README.md").read_text("utf-8")
 
 
 def test_recordings_without_transcript_are_for_audio_alone(recognition, audio):

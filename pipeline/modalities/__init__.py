@@ -81,7 +81,7 @@ class Modality(Protocol):
 
     @staticmethod
     def ledger_fields(manifest: Any) -> list[pa.Field]:
-        """Columns of `late` that the ledger shows beside the measures."""
+        """Columns of `late`, and of the measured table, that the ledger shows beside the measures."""
 
     @staticmethod
     def near(manifest: Any) -> tuple[str, str]:

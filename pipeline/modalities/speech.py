@@ -193,6 +193,7 @@ def measured(manifest: SpeechManifest, partition: Partition, part: Part) -> Meas
             "reencode": found.needs_reencoding,
             "speaker": frame["speaker"].to_arrow(),
             "programme": frame["programme"].to_arrow(),
+            "second_excerpt": frame["second"].str.head(EXCERPT).to_arrow(),
             "license": frame["license"].to_arrow(),
             "name": frame["name"].to_arrow(),
             "digest": digests,
@@ -252,10 +253,11 @@ def warnings(total: dict[str, int]) -> list[str]:
 
 
 def ledger_fields(manifest: SpeechManifest) -> list[pa.Field]:
-    """How many recordings of a sentence its speaker has, of records that were left after deduplication."""
+    """Who speaks, and where; how many recordings of a sentence a speaker has, of records that were left after deduplication."""
     d = manifest.deduplicate
     names = ["sentence_recordings", *(["similar_recordings"] if d.similar_transcripts is not None else [])]
-    return [pa.field(name, pa.uint32()) for name in names] if d.enabled else []
+    counts = [pa.field(name, pa.uint32()) for name in names] if d.enabled else []
+    return [*(pa.field(name, pa.string()) for name in ("speaker", "programme", "second_excerpt")), *counts]
 
 
 def kept_together(batch: pl.DataFrame, rows: pl.DataFrame) -> pl.Series:

@@ -325,3 +325,12 @@ class Stream:
 
     def close(self) -> None:
         self._buffered.close()
+
+
+def checksum(file: InputFile) -> str:
+    """SHA-256 of a file as stored."""
+    stream = Stream(file)
+    try:
+        return stream.checksum()
+    finally:
+        stream.close()

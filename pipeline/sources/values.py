@@ -6,6 +6,8 @@ import re
 
 import polars as pl
 
+UNFINISHED = "the input ends inside this line"  # the problem of a last row that may lack something
+
 
 def completed(frame: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
     """`frame` with every column of `schema`, in its order; others are left out."""

@@ -17,7 +17,7 @@ from pipeline.files import atomic, read_json, write_json
 from pipeline.manifest import Manifest
 from pipeline.sources import Partition
 
-VERSION = 3  # to be raised when the output of this step changes for the same input
+VERSION = 4  # to be raised when the output of this step changes for the same input
 ROW_GROUP = 4096
 # Summed over the records of a part; `pipeline.modalities.Measured` says what they are.
 SUMS = ("amount_in", "amount", "payload")
@@ -86,8 +86,10 @@ def measure(manifest: Manifest, partition: Partition, folder: Path) -> dict[str,
     return counts
 
 
-def warm(manifest: Manifest) -> None:
-    """Get a worker ready for the partitions of a manifest."""
+def warm(manifest: Manifest, compiling: bool) -> None:
+    """Get a worker ready for the partitions of a manifest: import what measures them, and compile it where that is wanted."""
     from pipeline.modalities import modality
 
-    modality(manifest).warm(manifest)
+    kind = modality(manifest)
+    if compiling:
+        kind.warm(manifest)

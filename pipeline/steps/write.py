@@ -22,7 +22,7 @@ from pipeline.steps.decide import decided
 from pipeline.steps.deduplicate import CLUSTER_SCHEMA, Layout
 from pipeline.steps.measure import Part
 
-VERSION = 2
+VERSION = 3
 _BATCH = 4096  # records in memory at a time
 _LEDGER_ROW_GROUP = 16384
 REPEATED = ["source", "license", "language"]  # columns of shards worth a dictionary
@@ -122,7 +122,7 @@ def write(manifest: Manifest, layout: Layout, group: Group, count: int, ids: Any
                     pl.Series("names", ids(index, batch["locator"]), pl.String),
                     near,
                     getattr(manifest.deduplicate, "accept", 1.0),
-                    [] if late is None else [n for n in late.columns if n not in ("row", "rule", "value", "bound")],
+                    [field.name for field in more],
                 )
                 ledger.write(rows.select(ledger.schema.names).to_arrow().cast(ledger.schema))
                 sums = (

@@ -114,6 +114,7 @@ def test_every_recording_has_its_verdict(reference, recordings):
     assert {row["rule"] for row in again} == {None, "same_sentence"}
     others = [row for key, row in found.items() if key[:4] == "good" and key not in ("good00", "good01", "good05")]
     assert {row["verdict"] for row in others} == {"kept"}
+    assert found["good01"]["speaker"] == "s1" and found["cut-off"]["speaker"] == "s1" and found["good01"]["programme"] is None
 
 
 def test_shards_hold_flac_of_the_corpus_s_rate(reference, recordings):
@@ -210,6 +211,7 @@ def test_second_transcripts_must_be_read_the_same(build, tmp_path):
     assert found["0"]["verdict"] == "kept" and found["0"]["reading_error_rate"] == 0 < found["0"]["surface_error_rate"]
     assert (found["1"]["verdict"], found["1"]["rule"]) == ("dropped", "reading_error_rate")
     assert found["2"]["verdict"] == "kept" and found["2"]["reading_error_rate"] is None
+    assert [found[key]["second_excerpt"] for key in "012"] == ["あしたは3時にはじまります", "窓の外に大きな木がある", None]
 
 
 def test_nearly_the_same_transcripts_up_to_the_cap(build, tmp_path):

@@ -5,8 +5,6 @@ Without a header a column is told by what is in it, since CC12M has `url caption
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from collections import Counter
@@ -19,11 +17,11 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline.errors import InputError, UsageError
-from pipeline.sources import columnar
+from pipeline.sources import columnar, commas
 from pipeline.sources.columnar import PROBLEM, called, distinct_names, no_column
 from pipeline.sources.folders import is_utf8
 from pipeline.sources.pairs import img2dataset, rows
-from pipeline.sources.values import all_printable, decoded, distinct, printable, scalars, texts
+from pipeline.sources.values import UNFINISHED, all_printable, decoded, distinct, printable, scalars, texts
 
 BATCH = 20_000  # rows at a time
 _BATCH_WITH_IMAGES = 64
@@ -33,7 +31,6 @@ _LOOK = 1000  # lines that say which column is which
 _BOM = b"\xef\xbb\xbf"
 _URL = r"(?i)^\s*https?://"
 _IMAGES = {"image", "img", "jpg", "jpeg", "png", "webp", "image_bytes", "bytes", "data", "content"}
-_UNFINISHED = "the input ends inside this line"
 
 
 def image_column(schema: Mapping[str, pl.DataType]) -> str | None:
@@ -153,7 +150,7 @@ def _text(path: Path, whole: bool, theirs: Mapping[str, str]) -> Iterator[pl.Dat
             return _json(lines, theirs, told)
 
     elif "\t" not in head and "," in head and _is_header(_cells(head, ","), {"url", "caption", "file"}, known):
-        yield from (called(frame, theirs) for frame in _csv(path, whole))
+        yield from (called(frame, theirs) for frame in commas.frames(path, whole, rows.LONGEST_CAPTION, BATCH))
         return
     else:
         columns, titled = _columns(path, head, known)
@@ -165,7 +162,7 @@ def _text(path: Path, whole: bool, theirs: Mapping[str, str]) -> Iterator[pl.Dat
         lines, titled = lines[titled:], False
         for at in range(0, len(lines), BATCH):
             frame = reader(lines[at : at + BATCH])
-            yield frame if finished or whole else frame.with_columns(pl.lit(_UNFINISHED).alias(PROBLEM))
+            yield frame if finished or whole else frame.with_columns(pl.lit(UNFINISHED).alias(PROBLEM))
 
 
 def _lines(path: Path) -> Iterator[tuple[pl.Series, bool]]:
@@ -237,53 +234,6 @@ def _tab_separated(lines: pl.Series, columns: list[str]) -> pl.DataFrame:
     return parts.select(
         *(pl.col("cells").list.get(i, null_on_oob=True).alias(name) for i, name in enumerate(columns)), wrong.alias(PROBLEM)
     )
-
-
-def _csv(path: Path, whole: bool) -> Iterator[pl.DataFrame]:
-    """Comma-separated rows under a header; a quoted field may hold line ends."""
-    quotes, unfinished = 0, False
-
-    def lines(file: io.TextIOWrapper) -> Iterator[str]:
-        nonlocal quotes, unfinished
-        for line in file:
-            quotes += line.count('"')
-            unfinished = not line.endswith(("\n", "\r"))
-            yield line
-
-    csv.field_size_limit(rows.LONGEST_CAPTION)
-    with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
-        reader = csv.reader(lines(file))
-        names: list[str] = []
-        table: list[list[str | None]] = []
-        error: InputError | None = None
-        ended = False
-        while not ended:
-            begun = reader.line_num
-            try:
-                cells = next(reader, None)
-            except csv.Error as wrong:
-                error = InputError(f"is not CSV from line {begun + 1:,} on ({wrong}): a quote may not be closed there")
-                cells = None
-            ended = cells is None
-            if cells and not names:
-                names = distinct_names([cell.strip() for cell in cells])
-            elif cells:
-                count, width = len(cells), len(names)
-                fault = None if count == width else f"the row has {count} fields instead of {width}"
-                table.append([*cells[:width], *[None] * (width - count), fault])
-                # A quote that is never closed takes all lines to the end for one field.
-                torn = quotes % 2 == 1 and reader.line_num > begun + 1
-            if table and (ended or len(table) == BATCH + 1):
-                # The last row is kept back until it is known whether it is the last.
-                now, table = (table, []) if ended else (table[:-1], table[-1:])
-                if ended and torn and error is None:
-                    error = InputError(f"has a quote that is not closed, in its last row of {len(now):,} that were read")
-                    now[-1][-1] = "a quote in this row is not closed"
-                elif ended and unfinished and not whole:
-                    now[-1][-1] = _UNFINISHED
-                yield pl.DataFrame(now, schema=dict.fromkeys([*names, PROBLEM], pl.String), orient="row")
-        if error:
-            raise error
 
 
 def _json(lines: pl.Series, theirs: Mapping[str, str], told: set[str]) -> pl.DataFrame:

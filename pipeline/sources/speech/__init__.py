@@ -2,7 +2,8 @@
 
 - ReazonSpeech: tars of FLAC with lists of transcripts (TSV without a header) in the folder v2-tsv beside v2, or beside the tars
 - WebDataset tars of KEY.flac (mp3, wav, …) with KEY.txt or KEY.json, such as Emilia's
-- Common Voice: TSV under a header, with the recordings in clips/
+- Common Voice: TSV under a header, with the recordings in clips/, or all of it in the tar that it comes in
+- CSV and TSV under a header that names a path and what is said
 - JSON lines: NeMo's manifests, lhotse's cuts or supervisions with recordings; a path in them leads into their folder or `source.audio`
 - a folder of recordings: JSUT, JVS, LibriSpeech, KEY.txt beside KEY.wav, or audio alone
 - what `datasets` saves, Parquet or Arrow with an Audio feature, and corpora that Seimai built
@@ -33,7 +34,7 @@ from pipeline.sources.tar import is_tar
 
 _MANIFESTS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".ndjson", ".jsonl.zst")
 _LISTS = (".tsv", ".tsv.gz", ".tsv.xz", ".tsv.zst")
-_SPLITS = ("train.tsv", "dev.tsv", "test.tsv")
+_CSV = (".csv", ".csv.gz", ".csv.zst")
 
 
 # -- inputs
@@ -106,12 +107,13 @@ def _folder(path: Path, transcripts: str | None) -> list[InputFile]:
         [p for p in files if p.suffix == ".parquet"],
         [p for p in files if p.suffix == ".arrow"],
         _manifests(files),
+        [p for p in files if p.name.lower().endswith(_CSV) and (head := beginning(p)) and tables.is_csv(head[0])],
     ):
         if there:
             return [replace(_described(p), name=str(p.relative_to(path))) for p in there]
     if not any(rows.is_audio_name(p.name) for p in files):
         raise UsageError(
-            f"{path} holds neither tars, tables (Parquet, Arrow), manifests (JSON lines) nor recordings; symbolic links in it are not "
+            f"{path} holds neither tars, tables (Parquet, Arrow, CSV), manifests (JSON lines) nor recordings; symbolic links in it are not "
             f"followed, but a glob such as '{path}/*.tar' takes them"
         )
     if not str(path.resolve()).isprintable():
@@ -137,9 +139,7 @@ def _common_voice(path: Path, transcripts: str | None) -> list[InputFile]:
         found = _chosen(there, transcripts)
     else:
         by_name = {file.name: file for file in there}
-        found = [by_name[name] for name in ("validated.tsv",) if name in by_name] or [
-            by_name[n] for n in _SPLITS if n in by_name
-        ]
+        found = [by_name[name] for name in tables.common_lists(by_name)]
         if not found:
             raise UsageError(
                 f"{path} has neither validated.tsv nor train.tsv, dev.tsv or test.tsv but {', '.join(by_name)}: "
@@ -173,7 +173,7 @@ def _with_recordings(file: InputFile) -> InputFile:
 
 def _with_clips(file: InputFile) -> InputFile:
     clips = Path(file.url).parent / "clips"
-    if is_url(file.url) or not file.url.lower().endswith(_LISTS) or not clips.is_dir():
+    if is_url(file.url) or not file.url.lower().endswith((*_LISTS, *_CSV)) or not clips.is_dir():
         return file
     earlier = "".join(f"+{_described(Path(place)).identity}" for place in file.beside)
     return replace(file, identity=f"{file.identity}+clips-{identity(regular_files(clips), clips)}{earlier}")
@@ -270,7 +270,7 @@ def _paths(beside: tuple[str, ...], state: CutState) -> set[str]:
 def _places(file: InputFile, state: CutState) -> Places:
     parent = [] if is_url(file.url) else [Path(file.url).parent]
     clips = [p / "clips" for p in parent if (p / "clips").is_dir()]
-    return Places([*([Path(state.content)] if state.content else []), *clips, *parent])
+    return Places([*clips, *parent], Path(state.content) if state.content else None)
 
 
 def _placed(frame: pl.DataFrame, places: Places, file: InputFile, state: CutState) -> pl.DataFrame:

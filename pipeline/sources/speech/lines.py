@@ -12,12 +12,11 @@ import polars as pl
 from pipeline.errors import InputError
 from pipeline.sources.speech.rows import is_audio_name, matched
 from pipeline.sources.stream import InputFile, Stream
-from pipeline.sources.values import all_printable, decoded
+from pipeline.sources.values import UNFINISHED, all_printable, decoded
 
 _BLOCK = 16 << 20  # bytes of lines at a time
 _LONGEST = 64 << 20  # bytes of a line
 _BOM = b"\xef\xbb\xbf"
-_UNFINISHED = "the input ends inside this line"
 _LOOK = 1 << 16  # bytes that tell what a file is
 NOT_THERE = "no audio: the list of transcripts names it, the input does not have it"
 
@@ -60,7 +59,7 @@ def lines(read: Callable[[int], bytes], whole: bool = True) -> Iterator[pl.DataF
         if ended:
             yield _frame(ended, None)
     if rest:
-        yield _frame(rest, None if whole else _UNFINISHED)
+        yield _frame(rest, None if whole else UNFINISHED)
 
 
 def lines_of(path: Path, whole: bool = True) -> Iterator[pl.DataFrame]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -12,14 +13,20 @@ from pipeline.sources.speech.rows import is_audio_name
 from pipeline.sources.values import printable
 
 _OUTSIDE = "no audio: the path leads out of the folder of the list; name the folder of the recordings with --audio"
+_NOWHERE = "no audio: neither the path nor an end of it leads to a file in the folder of --audio"
 _FOUND = {"place": pl.String, "at": pl.Int64, "size": pl.Int64, "name": pl.String, "lacking": pl.String}
 
 
 class Places:
-    """The folders that a list's recordings are in. A path is looked up from one after the other, and never leads out of them."""
+    """The folders that a list's recordings are in. A path is looked up from one after the other, and never leads out of them.
 
-    def __init__(self, folders: list[Path]) -> None:
-        self._folders = [str(folder) for folder in folders]
+    `audio` is one that the user named: an absolute path that leads to nothing, as on another machine, is looked up there by its end,
+    the longest first.
+    """
+
+    def __init__(self, folders: list[Path], audio: Path | None = None) -> None:
+        self._audio = None if audio is None else str(audio)
+        self._folders = [*([] if audio is None else [str(audio)]), *map(str, folders)]
         self._real: dict[str, str] = {}  # folders, without links and ..
 
     def _resolved(self, folder: str) -> str:
@@ -30,13 +37,21 @@ class Places:
     def _within(self, path: str) -> bool:
         return any(path.startswith(f"{self._resolved(folder).rstrip('/')}/") for folder in self._folders)
 
+    def _tried(self, path: str) -> Iterator[str]:
+        for folder in self._folders:
+            yield os.path.join(folder, path)  # an absolute path stays what it is
+        if self._audio is not None and os.path.isabs(path):
+            parts = [part for part in path.split("/") if part]
+            for first in range(len(parts)):
+                yield os.path.join(self._audio, *parts[first:])
+
     def find(self, path: str) -> tuple[str | None, int | None, str | None]:
         """File and size of a recording, or why it is none."""
         if "\0" in path or any(0xD800 <= ord(c) <= 0xDFFF for c in path):
             return None, None, "no audio: the path is none"
         problem = "no audio: there is no such file in the folder of the list"
-        for folder in self._folders:
-            parent, base = os.path.split(os.path.join(folder, path))  # an absolute path stays what it is
+        for tried in self._tried(path):
+            parent, base = os.path.split(tried)
             if base in ("", ".", ".."):
                 continue
             real = os.path.join(self._resolved(parent), base)
@@ -55,7 +70,7 @@ class Places:
                 problem = "no audio: the name of a folder is not UTF-8: rename it"
             else:
                 return real, status.st_size, None
-        return None, None, problem
+        return None, None, _NOWHERE if self._audio is not None and os.path.isabs(path) else problem
 
     def locate(self, paths: pl.Series) -> pl.DataFrame:
         """`place`, `at`, `size` and `name` of paths, and `lacking`: why there is none. Old lists leave out .mp3."""

@@ -1,14 +1,14 @@
-"""Tables of recordings: Parquet and Arrow with the audio in them, TSV under a header (Common Voice), lists without one."""
+"""Tables of recordings: Parquet and Arrow with the audio in them, TSV (Common Voice) and CSV under a header, lists without one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 
 import polars as pl
 
 from pipeline.errors import InputError
-from pipeline.sources import columnar
+from pipeline.sources import columnar, commas
 from pipeline.sources.columnar import PROBLEM, called, distinct_names
 from pipeline.sources.speech import rows
 from pipeline.sources.speech.lines import beginning, is_list, lines_of, split
@@ -16,6 +16,7 @@ from pipeline.sources.values import all_printable, distinct
 
 BATCH = 20_000  # rows at a time
 _BATCH_WITH_AUDIO = 64
+_COMMON = ("validated.tsv", "train.tsv", "dev.tsv", "test.tsv")
 _AUDIO = {"audio", "speech", "recording", "wav", "flac", "mp3", "ogg", "opus", "bytes"}
 
 
@@ -77,6 +78,10 @@ def _text(path: Path, whole: bool, theirs: Mapping[str, str]) -> Iterator[pl.Dat
             if not file.read(1 << 16).strip():
                 raise InputError("is empty")
         raise InputError("is neither a table, a manifest nor an archive of recordings: its first line is binary")
+    if is_csv(head[0], theirs):
+        for table in commas.frames(path, whole, rows.LONGEST, BATCH):
+            yield _standard(called(table, theirs) if theirs else table)
+        return
     header = distinct_names([cell.strip() for cell in head[0].split("\t")])
     if is_list(head) and not set(theirs) & set(header):
         for frame in lines_of(path, whole):
@@ -89,6 +94,18 @@ def _text(path: Path, whole: bool, theirs: Mapping[str, str]) -> Iterator[pl.Dat
         for at in range(0, max(len(frame), 1), BATCH):
             table = _separated(frame[at : at + BATCH], header)
             yield _standard(called(table, theirs) if theirs else table)
+
+
+def is_csv(line: str, theirs: Container[str] = ()) -> bool:
+    """Whether a first line is a header between commas that names recordings; `theirs` are names that a manifest gives."""
+    cells = [cell.strip().strip('"') for cell in line.split(",")]
+    return "\t" not in line and len(cells) > 1 and ("path" in rows.matched(cells) or any(cell in theirs for cell in cells))
+
+
+def common_lists(names: Container[str]) -> list[str]:
+    """Which of the lists of a Common Voice folder are read: validated.tsv, else train, dev and test."""
+    whole, *splits = _COMMON
+    return [whole] if whole in names else [name for name in splits if name in names]
 
 
 def _separated(frame: pl.DataFrame, header: list[str]) -> pl.DataFrame:

@@ -1,4 +1,5 @@
-"""Tars of recordings: ReazonSpeech's, with their transcripts in lists beside them, and WebDataset's, with KEY.txt and KEY.json inside.
+"""Tars of recordings: ReazonSpeech's, with their transcripts in lists beside them, WebDataset's, with KEY.txt and KEY.json inside, and
+Common Voice's, with its lists and clips/ inside, which is read as its folder is.
 
 Every recording in a tar is a row, and so is every transcript of a list that no tar of the input has a recording for. A list's name for a
 recording is its name in the tar. Transcripts of a folder 000/ belong to the tar 000.tar, all others to where they are found; those that
@@ -8,6 +9,8 @@ are found nowhere follow the last tar. A second, different transcript that one l
 from __future__ import annotations
 
 import json
+import re
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,11 +20,12 @@ import polars as pl
 
 from pipeline.errors import InputError
 from pipeline.sources import CutState
+from pipeline.sources.columnar import PROBLEM
 from pipeline.sources.held import local, warn
-from pipeline.sources.speech import rows
+from pipeline.sources.speech import rows, tables
 from pipeline.sources.speech.lines import NOT_THERE, Lists, load
 from pipeline.sources.stream import InputFile, is_url, resolve
-from pipeline.sources.tar import members
+from pipeline.sources.tar import Member, members
 from pipeline.sources.values import distinct, printable
 from pipeline.sources.webdataset import from_members, mapped
 
@@ -44,6 +48,10 @@ def read(file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFrame]
     """The rows of a tar, sorted by locator, then those of the lists that no tar has, where it is the last."""
     data = mapped(path)
     found, damage = members(data)
+    if common := _common(found):
+        yield from _common_voice(common, found, data, path, state)
+        state.damage = state.damage or (f"{file.url} {damage}: {len(found):,} members were read" if damage else None)
+        return
     frame = from_members(found, len(data), rows.AUDIO_SUFFIXES, "audio", "transcript").with_columns(place=pl.lit(str(path)))
     frame = _with_metadata(frame, data, state.columns)
     lists = load(tuple(_listed(file)))
@@ -61,6 +69,49 @@ def read(file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFrame]
         warn(state, lists.warnings)
         left = _left(lists, tars, {printable(m.name.removeprefix("./")) for m in found}, file.url)
         yield _distinct(_without_audio(left), seen)
+
+
+def _common(found: list[Member]) -> dict[str, list[Member]]:
+    """The lists to read of the Common Voice folders in a tar, by what stands before their names."""
+    names = [member.name.removeprefix("./") for member in found]
+    with_clips = {name[: name.index("clips/")] for name in names if re.match(r"(.*/)?clips/[^/]", name)}
+    there: dict[str, dict[str, Member]] = {}
+    for name, member in zip(names, found, strict=True):
+        above, base = name[: name.rfind("/") + 1], name[name.rfind("/") + 1 :]
+        if above in with_clips and base.endswith(".tsv") and member.kind == "file":
+            there.setdefault(above, {})[base] = member
+    chosen = {above: [lists[name] for name in tables.common_lists(lists)] for above, lists in there.items()}
+    return {above: lists for above, lists in chosen.items() if lists}
+
+
+def _common_voice(
+    common: dict[str, list[Member]], found: list[Member], data: np.ndarray, path: Path, state: CutState
+) -> Iterator[pl.DataFrame]:
+    """The rows of the lists, a clip in several of them once."""
+    clips = {m.name.removeprefix("./"): m for m in found if m.kind == "file" and m.at + m.size <= len(data)}
+    count, seen = 0, set[str]()
+    for above, lists in common.items():
+        read: set[str] = set()
+        for one in lists:
+            with tempfile.TemporaryDirectory(prefix="seimai-") as folder:
+                there = Path(folder, "list.tsv")
+                there.write_bytes(data[one.at : one.at + one.size].tobytes())
+                for frame in tables.frames(there, b"", one.at + one.size <= len(data), state.columns):
+                    frame = frame.filter(~pl.col("path").is_in(list(read)).fill_null(False))
+                    read |= set(frame["path"].drop_nulls())
+                    frame = tables.located(frame, count, seen)
+                    count += len(frame)
+                    yield rows.finished(_with_clips(frame, above, clips, path))
+
+
+def _with_clips(frame: pl.DataFrame, above: str, clips: Mapping[str, Member], path: Path) -> pl.DataFrame:
+    places: list[tuple[str | None, int | None, int | None]] = []
+    for name in frame["path"]:
+        clip = clips.get(f"{above}clips/{name}") or clips.get(f"{above}clips/{name}.mp3")  # as old lists have it
+        places.append((None, None, None) if clip is None else (str(path), clip.at, clip.size))
+    columns = pl.DataFrame(places, schema={"place": pl.String, "at": pl.Int64, "size": pl.Int64}, orient="row")
+    missing = pl.when(pl.col("place").is_null()).then(pl.lit("no audio: the tar has no such file in clips/"))
+    return frame.with_columns(columns.get_columns(), name="path").with_columns(problem=pl.coalesce(PROBLEM, missing))
 
 
 def _listed(file: InputFile) -> Iterator[InputFile]:

@@ -397,6 +397,56 @@ def test_common_voice_in_splits_has_every_clip_once(common_voice):
         speech.inputs([str(common_voice)])
 
 
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_common_voice_as_it_comes(common_voice, tmp_path, mode):
+    write(common_voice / "validated.tsv", CV + "".join(spoken(i) for i in (*range(6), 99)))
+    packed = tmp_path / "packed" / ("cv.tar" if mode == "w" else "cv.tar.gz")
+    packed.parent.mkdir()
+    with tarfile.open(packed, mode) as tar:
+        tar.add(common_voice.parent, common_voice.parent.name)
+    names = ("locator", "transcript", "speaker", "name", "audio")
+    all_rows, states = found(packed)
+    assert brief(all_rows, *names) == brief(found(common_voice)[0], *names) and unharmed(states)
+    assert [*problems(all_rows).values()] == ["no audio: the tar has no such file in clips/"]
+    (common_voice / "validated.tsv").unlink()
+    with tarfile.open(packed, mode) as tar:
+        tar.add(common_voice, ".")
+    assert brief(found(packed)[0], "transcript") == [("文0",), ("文1",), ("文2",), ("文3",)]
+
+
+def test_lists_between_commas(tmp_path):
+    write(tmp_path / "wav" / "a.wav", tone(1, "WAV"))
+    write(tmp_path / "wav" / "b.wav", said("b"))
+    listed = 'file_name,transcription,speaker_id\nwav/a.wav,"猫、""と""\n犬",S1\nwav/b.wav,鳥,S2\nwav/c.wav,馬,S2\nwav/b.wav\n'
+    path = write(tmp_path / "metadata.csv", BOM + listed.encode())
+    for place in (path, tmp_path):
+        all_rows, states = found(place)
+        assert unharmed(states)
+        assert brief(all_rows, "locator", "transcript", "speaker")[:3] == [
+            ("wav/a.wav", '猫、"と"\n犬', "S1"), ("wav/b.wav", "鳥", "S2"), ("wav/c.wav", "馬", "S2")
+        ]  # fmt: skip
+        assert [*problems(all_rows).values()] == [NO_FILE, "the row has 1 fields instead of 3"]
+    write(path, 'file_name,sentence\nwav/a.wav,猫\nwav/b.wav,"鳥\n')
+    assert brief(found(path)[0], "transcript")[0] == ("猫",)
+    write(path, 'file_name,sentence\nwav/a.wav,猫\nwav/b.wav,"鳥\nwav/c.wav,馬\n')
+    assert "has a quote that is not closed" in found(path)[1][0].damage
+    renamed = write(tmp_path / "other.csv", "where,what\nwav/a.wav,猫\n")
+    options = {"columns": {"path": "where", "transcript": "what"}}
+    assert brief(found(renamed, **options)[0], "locator", "transcript") == [("wav/a.wav", "猫")]
+
+
+def test_absolute_paths_of_another_machine(tmp_path):
+    audio = tmp_path / "here"
+    for name in ("b/c.wav", "c.wav", "d.wav"):
+        write(audio / name, said(name))
+    paths = ["/data/a/b/c.wav", "/other/c.wav", "/data/gone.wav", "/data/../../etc/d.wav", f"{audio}/d.wav"]
+    path = jsonl(tmp_path / "list.jsonl", *({"audio_filepath": p, "text": "猫"} for p in paths))
+    all_rows, _ = found(path, audio)
+    assert [row["audio"] for row in all_rows] == [said("b/c.wav"), said("c.wav"), None, said("d.wav"), said("d.wav")]
+    assert "nor an end of it" in [*problems(all_rows).values()][0]
+    assert [*problems(found(path)[0]).values()][0] == OUTSIDE
+
+
 def test_common_voice_with_whatever_lines_can_hold(common_voice):
     told = [
         BOM + CV.replace("\n", "\r\n").encode(), spoken(0, '"引用').replace("\n", "\r\n").encode(), spoken(1, '彼は"「').encode(),
