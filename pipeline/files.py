@@ -5,11 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
+
+from pipeline.errors import BuildError
 
 
 @contextmanager
@@ -34,7 +39,7 @@ def read_json(path: Path) -> Any:
     """The value in `path`, or None where there is no such (whole) file."""
     try:
         return json.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
 
 
@@ -43,6 +48,30 @@ def remove_temporaries(folder: Path) -> None:
     if folder.is_dir():
         for path in folder.rglob(".*.tmp"):
             path.unlink(missing_ok=True)
+
+
+def remains(path: Path, ending: str) -> list[Path]:
+    """What stands beside `path` under the name `.<its name>-<ending>`; `ending` is a regular expression."""
+    if not path.parent.is_dir():
+        return []
+    name = re.compile(rf"\.{re.escape(path.name)}-{ending}")
+    return [other for other in path.parent.iterdir() if name.fullmatch(other.name)]
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Nobody else makes `path` meanwhile. Raises BuildError where somebody does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.parent / f".{path.name}.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise BuildError(f"another process is making {path}; wait for it, or choose another --out") from None
+    try:
+        yield
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
 
 
 def size_of(folder: Path) -> int:

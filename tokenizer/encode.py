@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,22 +18,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.table import Table
 
 from filters.kernels import buffers
 from pipeline.command import reported
 from pipeline.errors import BuildError, InputError, UsageError
-from pipeline.files import atomic, fingerprint, read_json, remove_temporaries, write_json
+from pipeline.files import alone, atomic, fingerprint, read_json, remains, remove_temporaries, write_json
 from pipeline.shards import shard_name
 from tokenizer.model import Tokenizer
 from tokenizer.packing import gathered, keys, pack, reordered
 from tokenizer.settings import Encoding, checked
-from tokenizer.texts import Texts, row_groups
+from tokenizer.texts import Texts, row_groups, strings
 
 if TYPE_CHECKING:
     from pipeline.engine import Engine
@@ -107,10 +104,12 @@ def encode_part(job: Job, part: Part) -> dict[str, Any]:
     tokenizer = _loaded(job.tokenizer, job.sha256)
     try:
         with pq.ParquetFile(part.file) as file:
+            if job.column not in file.schema_arrow.names:
+                raise UsageError(f"{part.file} has no column {job.column!r}, which the files before it have")
             table = file.read_row_groups(range(part.first, part.last), columns=[job.column])
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{part.file} cannot be read: {error}") from None
-    texts = pl.Series(pl.from_arrow(table.column(0))).cast(pl.String).fill_null("")
+    texts = strings(table.column(0), Path(part.file), job.column).fill_null("")
     data, offsets = buffers(texts)
     ids, ends = tokenizer.encode(data, offsets)
     order_keys = keys(part.document, len(texts), job.settings.shuffle)
@@ -237,8 +236,8 @@ def identity(corpus: Path, splits: dict[str, Texts]) -> list[Any]:
 
 def check_tokens(tokens: Path, tokenizer: Tokenizer) -> dict[str, Any]:
     """What a folder of token shards is made of. Raises UsageError where it is none, or was made with another tokenizer."""
-    told = read_json(tokens / TOLD)
-    if not isinstance(told, dict) or "tokenizer" not in told:
+    told = _told(tokens)
+    if told is None:
         raise UsageError(f"{tokens} has no token shards: make some with python -m tokenizer.encode CORPUS")
     if told["tokenizer"] != tokenizer.fingerprint:
         raise UsageError(
@@ -248,13 +247,30 @@ def check_tokens(tokens: Path, tokenizer: Tokenizer) -> dict[str, Any]:
     return told
 
 
+_COUNTS = ("documents", "empty", "characters", "bytes", "tokens", "separators", "sequences", "left_out", "padding")
+
+
+def _told(folder: Path) -> dict[str, Any] | None:
+    """What `tokens.json` tells, where there is a sound one."""
+    told = read_json(folder / TOLD)
+    try:
+        sound = (
+            all(isinstance(told[key], str) for key in ("fingerprint", "tokenizer"))
+            and all(isinstance(counts[name], int) for counts in told["splits"].values() for name in _COUNTS)
+            and all(isinstance(name, str) and Path(name).name == name for name in told["shards"])
+        )
+    except (TypeError, KeyError, AttributeError):
+        return None
+    return told if sound else None
+
+
 class Encode:
     """One run: a corpus, a tokenizer, a folder for token shards."""
 
     def __init__(
         self, corpus: Path, tokenizer: Path, settings: Encoding, out: Path | None = None, column: str | None = None
     ) -> None:
-        self.corpus, self.settings, self.out = corpus, settings, (out or corpus / "tokens").absolute()
+        self.corpus, self.settings, self.out = corpus, settings, (out or corpus / "tokens").resolve()
         self.tokenizer = Tokenizer.load(tokenizer)
         self.splits = splits_of(corpus, column)
         roles = {role: self.tokenizer.id_of(role) for role in ("bos", "eos", "pad")}
@@ -276,8 +292,8 @@ class Encode:
 
     def up_to_date(self) -> dict[str, Any] | None:
         """Counts of the token shards that are there, where they are these."""
-        told = read_json(self.out / TOLD)
-        if not isinstance(told, dict) or told.get("fingerprint") != self.fingerprint:
+        told = _told(self.out)
+        if told is None or told["fingerprint"] != self.fingerprint:
             return None
         return told if all((self.out / name).is_file() for name in told["shards"]) else None
 
@@ -293,7 +309,6 @@ class Encode:
 
     def run(self, engine: Engine) -> dict[str, Any]:
         """Do what is not done yet, and put the shards in place; returns what `tokens.json` tells."""
-        began = time.perf_counter()
         self.job.data.mkdir(parents=True, exist_ok=True)
         remove_temporaries(self.folder)
         parts = {split: parts_of(texts, split) for split, texts in self.splits.items()}
@@ -311,11 +326,11 @@ class Encode:
         told["shards"] = sorted(path.name for path in self.job.data.glob("*.parquet"))
         if not told["splits"].get("train", {"sequences": 1})["sequences"]:
             n = told["splits"]["train"]["tokens"]
+            shutil.rmtree(self.folder, ignore_errors=True)
             raise UsageError(
                 f"the whole of {self.corpus} makes {n:,} tokens, not one sequence of {self.settings.sequence_length:,}: "
                 "use a smaller --sequence-length, or --packing best-fit"
             )
-        told["seconds"] = round(time.perf_counter() - began, 1)
         self._publish(told)
         return told
 
@@ -334,7 +349,7 @@ class Encode:
             max(self.settings.tokens_per_shard, self.settings.sequence_length),
         )
         count = max(1, total // size)
-        step = engine.step(f"pack {split[:5]}", total=float(4 * total))
+        step = engine.step("pack" if split == "train" else f"pack {split[:7]}", total=float(4 * total))
         tasks = [(pack_shard, (self.job, split, parts, shard, count)) for shard in range(count)]
         results: list[dict[str, int]] = []
         for _, counts in engine.run("packing", tasks):
@@ -356,7 +371,7 @@ class Encode:
         if self.out.exists():
             self.out.rename(old)
         self.job.data.rename(self.out)
-        for left in self.out.parent.glob(f".{self.out.name}-*"):
+        for left in remains(self.out, "[0-9a-f]{16}"):
             shutil.rmtree(left, ignore_errors=True)
 
 
@@ -430,17 +445,8 @@ def run_alone(job: Encode, workers: int | None, scheduler: str | None, console: 
     from pipeline.engine import Engine
 
     job.folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(job.out.parent / f".{job.out.name}.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise BuildError(f"another process is making {job.out}; wait for it, or choose another --out") from None
-    try:
-        with Engine(workers, scheduler, job.folder / "dask", console) as engine:
-            return job.run(engine)
-    finally:
-        lock.release()
-        Path(lock.lock_file).unlink(missing_ok=True)
+    with alone(job.out), Engine(workers, scheduler, job.folder / "dask", console) as engine:
+        return job.run(engine)
 
 
 if __name__ == "__main__":

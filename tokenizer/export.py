@@ -8,13 +8,13 @@ normalised, nothing is escaped, and text is segmented whole.
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from pipeline.errors import SeimaiError, UsageError
+from pipeline.command import reported
+from pipeline.errors import UsageError
 from pipeline.files import atomic
 from tokenizer.model import MODEL, Tokenizer, proto
 
@@ -35,6 +35,7 @@ def tokenizer_json(tokenizer: Tokenizer) -> dict[str, Any]:
         else "it puts a space before every text" if normalizer.add_dummy_prefix
         else "it escapes spaces" if normalizer.escape_whitespaces
         else "it has no byte fallback" if not spec.byte_fallback
+        else "its pieces are not of the usual kinds" if not _usual(model)
         else "it is neither unigram nor BPE" if not unigram and spec.model_type != spec.BPE
         else None
     )  # fmt: skip
@@ -57,6 +58,17 @@ def tokenizer_json(tokenizer: Tokenizer) -> dict[str, Any]:
         "decoder": {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Fuse"}]},
         "model": _unigram(model) if unigram else _bpe(model),
     }
+
+
+def _usual(model: Any) -> bool:
+    """No unused pieces, no scores above 0 or beyond any logarithm, and the unknown piece where it is said to be."""
+    unk = model.trainer_spec.unk_id
+    return (
+        0 <= unk < len(model.pieces)
+        and model.pieces[unk].type == _PIECE.UNKNOWN
+        and any(p.type == _PIECE.NORMAL for p in model.pieces)
+        and all(p.type != _PIECE.UNUSED and -1e7 < p.score <= 0 for p in model.pieces)
+    )
 
 
 def _unigram(model: Any) -> dict[str, Any]:
@@ -113,12 +125,9 @@ def export(tokenizer: Tokenizer, folder: Path) -> None:
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
 def main(model: Path, out: Path) -> None:
     """Write the tokenizer MODEL (a .model file that Seimai trained, or its folder) for Hugging Face's AutoTokenizer."""
-    try:
+    with reported("exporting", "--out"):
         export(Tokenizer.load(model), out)
-    except SeimaiError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
-    click.echo(out)
+        click.echo(out)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -161,6 +162,15 @@ def _explained(log: str, code: int, settings: Training) -> Exception:
     return BuildError(f"SentencePiece could not train on this text: {told[-1] if told else f'exit code {code}'}")
 
 
+def _end_with_parent() -> None:
+    """On Linux: a trainer whose parent was killed would go on for nothing."""
+    import ctypes
+    import signal
+
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
 def _main(arguments: list[str]) -> None:
     """In the process of its own."""
     import io
@@ -168,6 +178,7 @@ def _main(arguments: list[str]) -> None:
     import sentencepiece
 
     settings, words, text, model = arguments
+    _end_with_parent()
 
     def lines() -> Iterator[str]:
         with open(text, encoding="utf-8", newline="\n") as file:

@@ -19,7 +19,7 @@ from tokenizer.words import DELIMITER
 
 # Longer lines are cut, after a sentence's end where there is one: SentencePiece passes over lines of more than LONGEST bytes.
 LONGEST = 4096
-_CUT = 1200  # characters, so that a line has at most 3,600 bytes (4,800 where all are outside the basic plane)
+_CUT = 1000  # characters, so that a line has at most 4,000 bytes
 _REMOVED = f"[{RESERVED}{DELIMITER}\0]"
 
 

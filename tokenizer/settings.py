@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from itertools import permutations
 from typing import Any, Literal, TypeVar
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from pipeline.errors import UsageError
 from pipeline.table import Size, Table
@@ -18,7 +20,7 @@ Packing = Literal["concatenate", "best-fit"]
 class Training(Table):
     """What a model depends on, beside the text."""
 
-    vocab_size: int = Field(32_000, ge=1, le=2_000_000, description="pieces, special tokens and the 256 bytes among them")
+    vocab_size: int = Field(32_000, ge=300, le=2_000_000, description="pieces, special tokens and the 256 bytes among them")
     model: Literal["unigram", "bpe"] = Field("unigram", description="kind of model")
     words: Words = Field("none", description="whose word boundaries no piece crosses: none, mecab (UniDic) or sudachi")
     character_coverage: float = Field(
@@ -37,13 +39,23 @@ class Training(Table):
     @classmethod
     def _words(cls, value: list[str]) -> list[str]:
         for symbol in value:
-            if not symbol or DELIMITER in symbol or any(c in symbol for c in "\u2581\u2585\0"):
-                raise ValueError(f"{symbol!r} cannot be a piece")
-            if symbol in (UNK, BOS, EOS, PAD, MASK, "\n", "\t"):
+            if symbol in (UNK, BOS, EOS, PAD, MASK, "\n", "\t") or re.fullmatch("<0x[0-9A-F]{2}>", symbol):
                 raise ValueError(f"{symbol!r} is a piece of every tokenizer already")
+            if not 2 <= len(symbol) <= 64 or not symbol.isprintable() or any(c in symbol for c in f" \u2581\u2585{DELIMITER}"):
+                raise ValueError(f"{symbol[:64]!r} cannot be a piece: expected 2 to 64 printable characters without spaces")
         if len(set(value)) < len(value):
             raise ValueError("a piece is named twice")
+        for one, other in permutations(value, 2):
+            # What overlaps is chosen by score in one implementation, from the left in another.
+            if one in other or any(one.endswith(other[:n]) for n in range(1, min(len(one), len(other)))):
+                raise ValueError(f"{one!r} and {other!r} overlap")
         return value
+
+    @model_validator(mode="after")
+    def _different(self) -> Training:
+        if both := set(self.symbols) & set(self.special):
+            raise ValueError(f"{sorted(both)} cannot be symbols and special tokens at once")
+        return self
 
 
 class Encoding(Table):
@@ -70,8 +82,14 @@ def checked(kind: type[Kind], options: dict[str, Any]) -> Kind:
     try:
         return kind(**{name: value for name, value in options.items() if value is not None})
     except ValidationError as error:
-        told = [
-            f"--{str(e['loc'][0]).replace('_', '-')}: {e['msg'].removeprefix('Value error, ')}, found {e['input']!r}"
-            for e in error.errors()
-        ]
-        raise UsageError("\n".join(told)) from None
+        raise UsageError("\n".join(map(_sentence, error.errors()))) from None
+
+
+def _sentence(error: Any) -> str:
+    message = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:
+        return str(message)
+    name = str(error["loc"][0]).replace("_", "-")
+    if name == "memory" and isinstance(error["input"], str):
+        message = "expected a size such as 2GB or 500MB"
+    return f"--{'symbol' if name == 'symbols' else name}: {message}, found {error['input']!r}"

@@ -69,7 +69,7 @@ class Texts:
                 if self.column not in parquet.schema_arrow.names:
                     raise UsageError(f"{file} has no column {self.column!r}, which the files before it have")
                 for batch in parquet.iter_batches(_BATCH, columns=[self.column]):
-                    yield pl.Series(pl.from_arrow(batch.column(0))).cast(pl.String).drop_nulls()
+                    yield strings(batch.column(0), file, str(self.column)).drop_nulls()
         elif self.column is None:
             with open(file, encoding="utf-8", newline="\n") as lines:
                 pending: list[str] = []
@@ -81,21 +81,45 @@ class Texts:
                 if pending:
                     yield pl.Series(pending, dtype=pl.String)
         else:
-            frame = pl.scan_ndjson(file)
-            if self.column not in frame.collect_schema():
-                raise UsageError(f"{file} has no key {self.column!r}; its keys: {', '.join(frame.collect_schema().names())}")
-            yield frame.select(pl.col(self.column).cast(pl.String)).collect()[self.column].drop_nulls()
+            # By a schema of our own: polars would infer it from the first lines only.
+            frame = pl.read_ndjson(file, schema={self.column: pl.String})
+            if frame[self.column].null_count() == len(frame):
+                raise UsageError(f"{file}: no line has a string under the key {self.column!r}. Name another with --column")
+            yield frame[self.column].drop_nulls()
+
+
+def strings(column: pa.Array | pa.ChunkedArray, file: Path, name: str) -> pl.Series:
+    """A column of a Parquet file as strings, checked: files may hold any bytes where they promise text.
+
+    Raises UsageError where it is of another type, InputError where it is not valid UTF-8.
+    """
+    _check_kind(column.type, file, name)
+    try:
+        column.validate(full=True)
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: the column {name!r} is not valid UTF-8 ({error})") from None
+    return pl.Series(pl.from_arrow(column)).cast(pl.String)
+
+
+def _check_kind(of: pa.DataType, file: Path, name: str) -> None:
+    kind = of.value_type if pa.types.is_dictionary(of) else of
+    if not (
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_null(kind)
+    ):
+        raise UsageError(f"{file}: the column {name!r} holds no text but {kind}; name another with --column")
 
 
 def _column(file: Path, column: str | None) -> str:
     try:
-        names = pq.read_schema(file).names
+        schema = pq.read_schema(file)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{file} cannot be read: {error}") from None
+    names = schema.names
     found = next((name for name in ([column] if column else COLUMNS) if name in names), None)
     if found is None:
         wanted = repr(column) if column else " or ".join(COLUMNS)
         raise UsageError(f"{file} has no column {wanted}; its columns: {', '.join(names)}. Name one with --column")
+    _check_kind(schema.field(found).type, file, found)
     return found
 
 

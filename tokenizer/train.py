@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pipeline.command import reported
 from pipeline.errors import UsageError
-from pipeline.files import human, write_json
+from pipeline.files import alone, human, remains, write_json
 from pipeline.table import parse_size
 from tokenizer.evaluate import SentencePieceModel, drawn, evaluated, table_of
 from tokenizer.export import export
@@ -46,8 +46,8 @@ def sources(corpora: Sequence[str], column: str | None = None) -> list[Source]:
                 value = float(weight)
             except ValueError:
                 raise UsageError(f"{named}: expected CORPUS or CORPUS=WEIGHT, such as corpora/cc100-ja=0.7") from None
-            if not 0 < value < float("inf"):
-                raise UsageError(f"{named}: a weight is above 0")
+            if not 0 < value <= 1e9:
+                raise UsageError(f"{named}: a weight is above 0, and at most 1e9")
         else:
             path = named
         place = Path(path)
@@ -111,15 +111,15 @@ def held_out_of(corpora: Sequence[str]) -> Texts | None:
     for named in corpora:
         path = Path(named if Path(named).exists() else named.rpartition("=")[0])
         with suppress(UsageError):
-            return Texts.find(path, "validation")
+            if (path / "data").is_dir():
+                return Texts.find(path, "validation")
     return None
 
 
 def remove_remains(out: Path) -> None:
     """Remove what killed trainings left beside the output."""
-    for left in out.parent.glob(f".{out.name}-*"):
-        if (left / "text").is_file():
-            shutil.rmtree(left, ignore_errors=True)
+    for left in remains(out, "[a-z0-9_]{8}"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -153,10 +153,11 @@ def main(corpora: tuple[str, ...], column: str | None, out: Path | None, memory:
         settings = checked(Training, options | {"memory": parse_size(memory)})
         found = sources(corpora, column)
         first = Path(corpora[0] if Path(corpora[0]).exists() else corpora[0].rpartition("=")[0])
-        out = (out or (first if first.is_dir() else first.parent) / "tokenizer").absolute()
+        out = (out or (first if first.is_dir() else first.parent) / "tokenizer").resolve()
         check_out(out)
-        remove_remains(out)
-        result = with_progress(console, lambda told: train(found, settings, out, held_out_of(corpora), told))
+        with alone(out):
+            remove_remains(out)
+            result = with_progress(console, lambda told: train(found, settings, out, held_out_of(corpora), told))
         print_trained(console, out, result)
         tokens = out.parent / "tokens"
         if (tokens / "tokens.json").is_file():
@@ -189,7 +190,7 @@ def print_trained(console: Console, out: Path, result: dict[str, Any]) -> None:
         highlight=False,
     )
     if result["figures"]:
-        console.print(table_of([result["figures"] | {"tokenizer": "on held-out text"}]))
+        console.print(table_of([result["figures"] | {"tokenizer": "held-out"}]))
     console.print(f"\n{out}", style="bold", highlight=False, markup=False)
     load = f"from transformers import AutoTokenizer; print(AutoTokenizer.from_pretrained('{out}').tokenize('吾輩は猫である。'))"
     console.print(f'  python -c "{load}"', highlight=False, markup=False, soft_wrap=True)

@@ -66,7 +66,7 @@ def print_tokenised(console: Console, plan: Plan, told: dict[str, Any]) -> None:
         f"\ntokenizer     {settings['model']}, {settings['vocab_size']:,} pieces, from {size} of text", highlight=False
     )
     if trained["figures"]:
-        console.print(table_of([trained["figures"] | {"tokenizer": "on held-out text"}]))
+        console.print(table_of([trained["figures"] | {"tokenizer": "held-out"}]))
     if tokens:
         console.print()
         console.print(encoded_table(tokens))

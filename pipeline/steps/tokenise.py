@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipeline.engine import Engine
+from pipeline.errors import UsageError
 from pipeline.files import fingerprint, read_json, remove_temporaries, write_json
 from tokenizer import train as training
 from tokenizer.encode import Encode
@@ -36,10 +37,13 @@ class Tokenising:
         if not isinstance(state, dict) or state.get("trained") != self.trained:
             return None
         told = read_json(self.tokenizer / training.TOLD)
-        model = self.tokenizer / "tokenizer.model"
-        if not isinstance(told, dict) or not model.is_file() or Tokenizer.load(model).fingerprint != state.get("tokenizer"):
+        if not isinstance(told, dict) or not {"settings", "sample", "figures", "tokenizer"} <= set(told):
             return None
-        return told
+        try:
+            there = Tokenizer.load(self.tokenizer).fingerprint
+        except UsageError:  # damaged: it is made anew
+            return None
+        return told if there == told["tokenizer"] == state.get("tokenizer") else None
 
     def _encoding(self) -> Encode | None:
         """Only documents are packed: captions and transcripts go with an image or a recording."""
@@ -72,7 +76,15 @@ class Tokenising:
 
     def _train(self, engine: Engine) -> dict[str, Any]:
         training.check_out(self.tokenizer)
+        told, state = read_json(self.tokenizer / training.TOLD), read_json(self._state)
+        ours = isinstance(state, dict) and ("begun" in state or (told or {}).get("tokenizer") == state.get("tokenizer"))
+        if told and not ours:
+            raise UsageError(
+                f"{self.tokenizer} was not trained by a build of this manifest, which would replace it: move it elsewhere, "
+                "or leave the table [tokenizer] out"
+            )
         training.remove_remains(self.tokenizer)
+        write_json(self._state, {"begun": self.trained})
         step = engine.step("tokenizer", total=1.0)
         corpora = [str(self.plan.out)]
         told = training.train(

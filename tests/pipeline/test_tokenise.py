@@ -60,6 +60,12 @@ def test_only_what_changed_is_done_again(made: Path, build: Callable[..., Any], 
     again("--set", "tokenizer.vocab_size=710", "--set", "tokenizer.sequence_length=64")
     assert json.loads((made / "tokens" / "tokens.json").read_text())["vocab_size"] == 710
     assert times("data", "ledger") == before
+    (made / "tokenizer" / "tokenizer.model").write_bytes(b"damaged")
+    again("--set", "tokenizer.vocab_size=710", "--set", "tokenizer.sequence_length=64")
+    state = made / ".seimai" / "tokenizer.json"
+    state.unlink()  # as if somebody had trained it by hand
+    done = build("cc100-ja", "--input", mixed, "--out", made, "--set", tools.partition, *SETTINGS)
+    assert done.returncode == 2 and "was not trained by a build" in done.stderr
 
 
 def test_a_vocabulary_that_cannot_be_leaves_the_corpus_whole(

@@ -241,3 +241,26 @@ def test_a_damaged_shard_is_named(run: Callable[..., Result], corpus: Path, tmp_
 def test_an_empty_corpus_says_so(run: Callable[..., Result], tmp_path: Path) -> None:
     pl.DataFrame({"text": pl.Series(["", ""], dtype=pl.String)}).write_parquet(tmp_path / "x.parquet")
     assert "makes 0 tokens, not one sequence" in said(run(tmp_path / "x.parquet", "--out", tmp_path / "t"))
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {}, [], {"fingerprint": 1}, {"tokenizer": 5, "fingerprint": "x", "splits": {}, "shards": []},
+        {"tokenizer": "x", "fingerprint": "x", "splits": {"train": {}}, "shards": []},
+        {"tokenizer": "x", "fingerprint": "x", "splits": {}, "shards": ["../../../etc/passwd"]},
+    ],
+)  # fmt: skip
+def test_damaged_accounts_are_none(
+    told: Any, reference: Path, run: Callable[..., Result], corpus: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(reference, tmp_path / "t")
+    (tmp_path / "t" / "tokens.json").write_text(json.dumps(told))
+    assert "has no token shards" in said(run(corpus, "--out", tmp_path / "t", "--sequence-length", LENGTH))
+
+
+def test_intermediates_of_others_are_let_alone(run: Callable[..., Result], corpus: Path, tmp_path: Path) -> None:
+    other = tmp_path / ".t-v2-0123456789abcdef"
+    other.mkdir()
+    assert run(corpus, "--out", tmp_path / "t", "--sequence-length", LENGTH).exit_code == 0
+    assert other.is_dir()
