@@ -112,6 +112,9 @@ def write(manifest: Manifest, layout: Layout, group: Group, count: int, ids: Any
                 clusters, late = pl.read_parquet(layout.clusters(index)), kind.late(layout, index)
             else:
                 clusters, late = pl.DataFrame(schema=CLUSTER_SCHEMA), None
+            # What the step deduplicate found out goes to shards, too; of what was measured they have the batch.
+            found = [] if late is None else [n for n in late.columns if n not in ("row", "rule", "value", "bound")]
+            shown = list(dict.fromkeys([*found, *(field.name for field in more)]))
             for batch in _batches(part.table):
                 at, here = int(batch["row"][0]), len(batch)
                 rows = ledger_frame(
@@ -122,7 +125,7 @@ def write(manifest: Manifest, layout: Layout, group: Group, count: int, ids: Any
                     pl.Series("names", ids(index, batch["locator"]), pl.String),
                     near,
                     getattr(manifest.deduplicate, "accept", 1.0),
-                    [field.name for field in more],
+                    shown,
                 )
                 ledger.write(rows.select(ledger.schema.names).to_arrow().cast(ledger.schema))
                 sums = (
