@@ -53,7 +53,7 @@ def _best_fitted(ids: np.ndarray, lengths: np.ndarray, length: int, pad: int, se
     sequence, at, count = _placed(sizes, length)
     # The longest pieces come first: sequences are put in an order that says nothing.
     place = np.empty(count, np.int64)
-    place[np.argsort(_keys(0, count, seed), kind="stable")] = np.arange(count)
+    place[np.argsort(keys(0, count, seed), kind="stable")] = np.arange(count)
     sequence = place[sequence]
     out = np.full((count, length), pad, np.int32)
     _copy(ids, begins, sizes, sequence, at, out)
@@ -66,18 +66,13 @@ def _best_fitted(ids: np.ndarray, lengths: np.ndarray, length: int, pad: int, se
 
 
 @jit
-def _keys(first, count, seed):
-    """uint64[count]: a different number for each of the numbers from `first`, in no order."""
+def keys(first, count, seed):
+    """uint64[count]: by which the documents numbered from `first` are ordered. No two documents have the same."""
     out = np.empty(count, np.uint64)
     salt = mix64(np.uint64(seed) ^ np.uint64(0x9E3779B97F4A7C15))
     for i in range(count):
         out[i] = mix64(np.uint64(first + i) ^ salt)
     return out
-
-
-def keys(first: int, count: int, seed: int) -> np.ndarray:
-    """uint64[count]: by which the documents numbered from `first` are ordered. No two documents have the same."""
-    return _keys(first, count, seed)
 
 
 @jit

@@ -35,22 +35,25 @@ _FIGURES = 500_000  # characters of held-out text for the figures
 Told = Callable[[str, float], None]
 
 
+def _split(named: str) -> tuple[Path, str | None]:
+    """A corpus as the command line names it: its path, and its weight where it has one."""
+    path, equals, weight = named.rpartition("=")
+    return (Path(path), weight) if equals and not Path(named).exists() else (Path(named), None)
+
+
 def sources(corpora: Sequence[str], column: str | None = None) -> list[Source]:
     """Corpora as the command line names them: `PATH` or `PATH=WEIGHT`. Of a corpus with splits the training split."""
     found = []
     for named in corpora:
-        path, equals, weight = named.rpartition("=")
+        place, weight = _split(named)
         value: float | None = None
-        if equals and not Path(named).exists():
+        if weight is not None:
             try:
                 value = float(weight)
             except ValueError:
                 raise UsageError(f"{named}: expected CORPUS or CORPUS=WEIGHT, such as corpora/cc100-ja=0.7") from None
             if not 0 < value <= 1e9:
                 raise UsageError(f"{named}: a weight is above 0, and at most 1e9")
-        else:
-            path = named
-        place = Path(path)
         split = "train" if place.is_dir() and any((place / "data").glob("train-*.parquet")) else None
         found.append(Source(place.name or str(place), Texts.find(place, split, column), value))
     if any(s.weight is None for s in found) and any(s.weight is not None for s in found):
@@ -109,7 +112,7 @@ def train(
 def held_out_of(corpora: Sequence[str]) -> Texts | None:
     """The validation split of the first corpus that has one, for the figures."""
     for named in corpora:
-        path = Path(named if Path(named).exists() else named.rpartition("=")[0])
+        path = _split(named)[0]
         with suppress(UsageError):
             if (path / "data").is_dir():
                 return Texts.find(path, "validation")
@@ -152,7 +155,7 @@ def main(corpora: tuple[str, ...], column: str | None, out: Path | None, memory:
         options = {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
         settings = checked(Training, options | {"memory": parse_size(memory)})
         found = sources(corpora, column)
-        first = Path(corpora[0] if Path(corpora[0]).exists() else corpora[0].rpartition("=")[0])
+        first = _split(corpora[0])[0]
         out = (out or (first if first.is_dir() else first.parent) / "tokenizer").resolve()
         check_out(out)
         with alone(out):

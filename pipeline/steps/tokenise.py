@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.engine import Engine
 from pipeline.errors import UsageError
-from pipeline.files import fingerprint, read_json, remove_temporaries, write_json
+from pipeline.files import fingerprint, read_json, write_json
 from tokenizer import train as training
 from tokenizer.encode import Encode
 from tokenizer.model import Tokenizer
@@ -28,7 +29,7 @@ class Tokenising:
         )
 
     @property
-    def _state(self) -> Any:
+    def _state(self) -> Path:
         return self.plan.out / ".seimai" / "tokenizer.json"
 
     def _known(self) -> dict[str, Any] | None:
@@ -97,5 +98,4 @@ class Tokenising:
         step.records = told["sample"]["lines"]
         step.finish()
         write_json(self._state, {"trained": self.trained, "tokenizer": told["tokenizer"]})
-        remove_temporaries(self.tokenizer)
         return told
