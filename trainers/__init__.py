@@ -1,0 +1,1 @@
+"""One thin trainer per model of the paper. They read shards from disk, and save what `from_pretrained` loads."""

@@ -1,0 +1,119 @@
+"""What a trainer is told: a TOML file under `configs/`, and `--set` on the command line."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import click
+from pydantic import Field, ValidationError
+
+from pipeline.errors import UsageError
+from pipeline.table import Size, Table
+
+CONFIGS = Path(__file__).parent / "configs"
+
+
+class Train(Table):
+    """The table `[train]`."""
+
+    steps: int = Field(ge=1, description="of the optimiser")
+    batch: int = Field(ge=1, description="records per rank and micro-batch")
+    accumulate: int = Field(1, ge=1, description="micro-batches per step")
+    lr: float = Field(gt=0, description="the highest")
+    schedule: Literal["linear", "cosine", "constant_with_warmup", "polynomial"] = "linear"
+    warmup: int = Field(0, ge=0, description="steps")
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = Field(1e-8, gt=0)
+    weight_decay: float = Field(0.0, ge=0, description="of what has two dimensions or more; biases and norms have none")
+    clip: float = Field(1.0, gt=0, description="norm of the gradient")
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    compile: bool = Field(False, description="torch.compile")
+    seed: int = Field(1, ge=0, le=2**31)
+    buffer: Size = Field(256_000_000, description="bytes of row groups among which records are shuffled, per rank")
+    threads: int = Field(4, ge=1, le=128, description="that decode images and sound, per rank")
+    log_every: int = Field(10, ge=1)
+    evaluate_every: int = Field(1_000, ge=1)
+    evaluate_records: int = Field(1_000, ge=1, description="of the validation split, at most")
+    save_every: int = Field(1_000, ge=1)
+    keep: int = Field(2, ge=1, description="checkpoints")
+
+
+# What may change when a run goes on: it says how long and how it is watched, not what is computed at a step.
+FREE = ("steps", "log_every", "evaluate_every", "evaluate_records", "save_every", "keep", "threads")
+Config = TypeVar("Config", bound=Table)
+
+
+def names(trainer: str) -> list[str]:
+    return sorted(path.stem for path in (CONFIGS / trainer).glob("*.toml"))
+
+
+def load(kind: type[Config], trainer: str, name: str, changes: tuple[str, ...] = ()) -> Config:
+    """The configuration of a trainer by name or path, with `key.key=value` changes. Raises UsageError that says what is wrong where."""
+    path = CONFIGS / trainer / f"{name}.toml"
+    if not path.is_file():
+        path = Path(name)
+    if not path.is_file():
+        raise UsageError(
+            f"there is no configuration {name!r} of {trainer}: {', '.join(names(trainer))}, or the path of a TOML file"
+        )
+    try:
+        found = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not valid TOML: {error}") from None
+    for change in changes:
+        key, equals, text = change.partition("=")
+        if not equals:
+            raise UsageError(f"--set {change}: expected KEY=VALUE, such as train.steps=100")
+        *tables, last = key.strip().split(".")
+        at = found
+        for part in tables:
+            at = at.setdefault(part, {})
+            if not isinstance(at, dict):
+                raise UsageError(f"--set {change}: {part} is no table")
+        try:
+            at[last] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            at[last] = text
+    try:
+        return kind(**found)
+    except ValidationError as error:
+        lines = [f"{path}: {'.'.join(map(str, e['loc']))}: {e['msg']}, found {e['input']!r}" for e in error.errors()]
+        raise UsageError("\n".join(lines)) from None
+
+
+def model_config(table: dict[str, Any], where: str, **given: Any) -> Any:
+    """A transformers configuration of a table with `model_type` and what differs from its defaults. Raises UsageError on unknown keys."""
+    from transformers import AutoConfig
+
+    options = dict(table)
+    kind = options.pop("model_type", None)
+    try:
+        defaults = AutoConfig.for_model(kind)
+    except ValueError:
+        raise UsageError(f"{where}.model_type: transformers has no {kind!r}") from None
+    if unknown := [key for key in options if not hasattr(defaults, key)]:
+        raise UsageError(f"{where}.{unknown[0]}: {kind} has no such setting")
+    return AutoConfig.for_model(kind, **options, **given)
+
+
+def command(trainer: str, default: str) -> Callable[[Callable[..., None]], click.Command]:
+    """A click command with the options of every trainer; functions get `corpus, config, out, resume, changes` and their own."""
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        options = [
+            click.argument("corpus", type=click.Path(path_type=Path)),
+            click.option(
+                "--config", default=default, show_default=True, metavar="NAME|PATH", help=f"One of {', '.join(names(trainer))}."
+            ),
+            click.option("--out", type=click.Path(path_type=Path), default=Path("runs") / trainer, show_default=True),
+            click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in --out."),
+            click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change the configuration; repeatable."),
+        ]
+        for option in reversed(options):
+            function = option(function)
+        return click.command(context_settings={"help_option_names": ["-h", "--help"]})(function)
+
+    return decorate
