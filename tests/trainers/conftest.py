@@ -1,0 +1,92 @@
+"""A small corpus with tokenizer and token shards, and trainers that run in this process or several."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import torch
+
+from tokenizer.export import export
+from tokenizer.fitting import fit
+from tokenizer.model import Tokenizer, finished
+from tokenizer.settings import Training
+
+HERE = Path(__file__).parent
+_spec = importlib.util.spec_from_file_location("ranks", HERE / "ranks.py")
+assert _spec and _spec.loader
+ranks = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(ranks)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Sums on one thread are those of other processes with OMP_NUM_THREADS=1."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tokenised(tmp_path_factory: pytest.TempPathFactory, tools: Any) -> Path:
+    """A corpus of made sentences with `tokenizer` and `tokens`: sequences of 32."""
+    folder = tmp_path_factory.mktemp("tokenised") / "corpus"
+    (folder / "data").mkdir(parents=True)
+    texts = [tools.sentences(i, 2 + i % 3, 12 + i % 17) for i in range(300)]
+    for split, rows in (("train", texts[:260]), ("validation", texts[260:])):
+        pl.DataFrame({"text": rows}).write_parquet(folder / "data" / f"{split}-00000-of-00001.parquet", row_group_size=64)
+    lines = folder / "lines"
+    lines.write_text("".join(f"{text}\n" for text in texts), "utf-8")
+    export(Tokenizer(finished(fit(Training(vocab_size=480, model="bpe"), lines).content)), folder / "tokenizer")
+    done = subprocess.run(
+        [sys.executable, "-m", "tokenizer.encode", str(folder), "--sequence-length", "32", "--workers", "1"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def losses(out: Path) -> dict[int, float]:
+    """Training loss by step."""
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text("utf-8").splitlines()]
+    found = [(line["step"], line["loss"]) for line in lines if line["split"] == "train"]
+    assert len(dict(found)) == len(found), "a step was logged twice"
+    return dict(found)
+
+
+@pytest.fixture(scope="session")
+def losses_of() -> Callable[[Path], dict[int, float]]:
+    return losses
+
+
+@pytest.fixture(scope="session")
+def train() -> Callable[..., int]:
+    """Run trainers in this process: (trainer, arguments, when to stop or where to note records) -> exit code."""
+
+    def run(trainer: str, *arguments: object, **more: Any) -> int:
+        return int(ranks.run({"trainer": trainer, "arguments": [str(a) for a in arguments]} | more))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def train_on_ranks() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The same in processes of their own: several commands one after the other, on so many ranks."""
+
+    def run(count: int, commands: list[dict[str, Any]], timeout: float = 150) -> subprocess.CompletedProcess[str]:
+        launch = [sys.executable]
+        if count > 1:
+            launch += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        return subprocess.run(
+            [*launch, str(HERE / "ranks.py"), json.dumps(commands, default=str)],
+            capture_output=True, text=True, timeout=timeout, env=environment,
+        )  # fmt: skip
+
+    return run

@@ -1,0 +1,78 @@
+"""A run that was stopped or killed goes on as if it had not been: bit for bit, on one rank and on two."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trainers.data import Shards
+
+SMALL = [
+    "--config", "tiny", "--set", "model.n_embd=16", "--set", "model.n_layer=1", "--set", "model.n_head=2", "--set", "model.n_positions=32",
+    "--set", "train.batch=2", "--set", "train.steps=75", "--set", "train.log_every=1", "--set", "train.save_every=10",
+    "--set", "train.evaluate_every=40", "--set", "train.evaluate_records=9",
+]  # fmt: skip
+
+
+def command(corpus: Path, out: Path, *more: str, **how: Any) -> dict[str, Any]:
+    return {"trainer": "gpt", "arguments": [str(corpus), "--out", str(out), *SMALL, *more]} | how
+
+
+@pytest.fixture(scope="module")
+def whole(tokenised, train, tmp_path_factory) -> Path:
+    """A run on one rank that nothing disturbs."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    assert train("gpt", *command(tokenised, out)["arguments"]) == 0
+    return out
+
+
+@pytest.mark.parametrize("at", [1, 10, 17])
+def test_a_run_stopped_by_sigterm_goes_on_bit_for_bit(tokenised, train, whole, losses_of, tmp_path, at):
+    out = tmp_path / "run"
+    assert train("gpt", *command(tokenised, out)["arguments"], signal="SIGTERM", at=at) == 143
+    assert max(losses_of(out)) == at  # the step under way is finished, and saved
+    assert train("gpt", *command(tokenised, out, "--resume")["arguments"]) == 0
+    assert losses_of(out) == losses_of(whole)
+
+
+def test_a_run_that_was_killed_goes_on_bit_for_bit(tokenised, train, train_on_ranks, whole, losses_of, tmp_path):
+    out = tmp_path / "run"
+    done = train_on_ranks(1, [command(tokenised, out, signal="SIGKILL", at=24)])
+    assert done.returncode == -9
+    assert max(losses_of(out)) == 23
+    assert train("gpt", *command(tokenised, out, "--resume")["arguments"]) == 0
+    assert losses_of(out) == losses_of(whole)
+
+
+def test_two_ranks(tokenised, train, train_on_ranks, losses_of, tmp_path):
+    """Stopped, killed, and begun on one rank: all goes on."""
+    shards = Shards(tokenised / "tokens", "train", ["input_ids"], "")
+    total, rows = shards.total, shards.read(range(len(shards.files))).take(np.arange(shards.total))["input_ids"]
+    one, seen = tmp_path / "one", tmp_path / "seen"
+    assert train("gpt", *command(tokenised, one)["arguments"], signal="SIGTERM", at=15, record=seen) == 143
+    steps = 15 + (total - 2 * 15) // 4  # to the end of the epoch, with four records a step
+    undisturbed, stopped, killed = (tmp_path / name for name in ("undisturbed", "stopped", "killed"))
+    done = train_on_ranks(2, [
+        command(tokenised, undisturbed),
+        command(tokenised, stopped, signal="SIGTERM", at=18, rank=1),
+        command(tokenised, stopped, "--resume"),
+        command(tokenised, one, "--resume", "--set", f"train.steps={steps}", record=f"{seen}-two"),
+        command(tokenised, killed, signal="SIGKILL", at=26, rank=1),
+    ])  # fmt: skip
+    assert done.returncode != 0, "a rank was killed"
+    reference = losses_of(undisturbed)
+    assert len(reference) == 75
+    assert losses_of(stopped) == reference
+    assert max(losses_of(killed)) <= 26
+    done = train_on_ranks(2, [command(tokenised, killed, "--resume")])
+    assert "codes [0]" in done.stdout, done.stderr
+    assert losses_of(killed) == reference
+    # One rank saw 30 records, two the rest of the epoch but for what makes no whole step.
+    read = Counter(line for path in tmp_path.glob("seen*") for line in path.read_text().splitlines())
+    times = [read[str(row.tolist())] for row in rows]  # validation was read, too
+    assert sum(times) == 30 + 4 * (steps - 15) and total - sum(times) < 4
+    assert max(times) == 1
