@@ -31,6 +31,7 @@ class Words:
     ratio: tuple[str, str]  # what the polishing ratio is a share of
     task: str  # Hugging Face's task category
     trainer: str  # the bundled trainer's module
+    reads: tuple[str, ...]  # what it reads of a corpus beside shards: folders that steps after `write` make
     space: tuple[float, float]  # of intermediates and of shards, per byte of raw content
     unit: int | None = None  # so many of what is counted make one of `amount`; None: amounts are counts themselves
     split: tuple[str, str] | None = None  # how records are split, where it is not by clusters of duplicates

@@ -47,7 +47,13 @@ __all__ = [
 ]
 
 WORDS = Words(
-    ("pairs", "ペア"), ("image bytes", "画像バイト数"), ("pairs", "ペア数"), "text-to-image", "trainers.clip", (0.1, 1.0)
+    ("pairs", "ペア"),
+    ("image bytes", "画像バイト数"),
+    ("pairs", "ペア数"),
+    "text-to-image",
+    "trainers.clip",
+    ("tokenizer",),
+    (0.1, 1.0),
 )
 _SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tif", "AVIF": "avif"}
 _ENCODED = ("JPEG", "PNG", "WEBP")  # formats that stay what they are where an image is encoded anew

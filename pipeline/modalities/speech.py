@@ -54,6 +54,7 @@ WORDS = Words(
     ("hours", "時間"),
     "automatic-speech-recognition",
     "trainers.hubert",
+    (),
     (0.1, 1.0),
     _HOUR,
     (

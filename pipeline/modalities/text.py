@@ -37,7 +37,13 @@ __all__ = [
 ]
 
 WORDS = Words(
-    ("documents", "文書"), ("characters", "文字数"), ("characters", "文字数"), "text-generation", "trainers.gpt", (0.7, 0.25)
+    ("documents", "文書"),
+    ("characters", "文字数"),
+    ("characters", "文字数"),
+    "text-generation",
+    "trainers.gpt",
+    ("tokenizer", "tokens"),
+    (0.7, 0.25),
 )
 _SCHEMA = pa.schema(
     [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -76,13 +75,19 @@ def next_lines(console: Console, plan: Plan) -> None:
     """The folder, and two lines to paste: one to look at the shards, one to train on them."""
     console.print(f"\n{plan.out}", style="bold", highlight=False, markup=False)
     look = f"import polars as pl; print(pl.scan_parquet('{plan.out}/data/*.parquet').head().collect())"
-    # The bundled trainer where it is installed; any Hugging Face trainer takes the same folder.
-    if find_spec("trainers") is not None:
-        train = f"python -m {modality(plan.manifest).WORDS.trainer} {plan.out}"
-    else:
-        train = f"python -c \"import datasets; print(datasets.load_dataset('{plan.out}'))\""
-    for line in (f'python -c "{look}"', train):
+    for line in (f'python -c "{look}"', _training(plan)):
         console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _training(plan: Plan) -> str:
+    """The command that trains the bundled model, after those that make what it reads and is not there. The sample is for `tiny` models."""
+    words, out, sample = modality(plan.manifest).WORDS, plan.out, any(file.is_sample for file in plan.inputs)
+    steps = {
+        "tokenizer": f"python -m tokenizer.train {out}" + " --vocab-size 1000" * sample,
+        "tokens": f"python -m tokenizer.encode {out}" + " --sequence-length 256" * sample,
+    }
+    before = [steps[name] for name in words.reads if not (out / name).is_dir()]
+    return " && ".join([*before, f"python -m {words.trainer} {out}" + " --config tiny" * sample])
 
 
 def print_plan(console: Console, plan: Plan) -> None:
