@@ -67,7 +67,9 @@ class Loop:
         used at every step. Ends the process with 143 after SIGTERM. Raises BuildError where the loss is no number.
         """
         from transformers import get_scheduler
+        from transformers.utils.logging import disable_progress_bar
 
+        disable_progress_bar()  # of writing one file
         s = self.settings
         self.shards, self.deal, taken, skipped = reader.shards.fingerprint, Deal(reader.shards.total, self.ranks), 0, 0
         if self.deal.total < self.ranks:
