@@ -48,7 +48,10 @@ def loaded(kind: Any, place: str, part: str, **more: Any) -> Any:
         return found.float() if isinstance(found, nn.Module) else found
     except (OSError, ValueError, RuntimeError) as error:
         why = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UsageError(f"{place!r} has no {part} that can be loaded as a Stable Diffusion's: {why}") from None
+        raise UsageError(
+            f"{place!r} has no {part} that can be loaded as a Stable Diffusion's: {why} Name a folder that has, "
+            "with --from or --set pretrained=FOLDER."
+        ) from None
 
 
 def diffusion_model(source: str, vae: dict[str, Any], unet: dict[str, Any], size: int, corpus: Path, hint: str) -> Parts:
