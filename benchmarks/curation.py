@@ -16,7 +16,8 @@ junk, of these kinds in equal number, made from words of the documents themselve
 `pipeline.build cc100-ja` decides what is kept. Held out is every fiftieth document (by a hash) that is prose, statute or encyclopedia by
 the list that comes with the data, whatever Seimai thinks of it, and so is every other document of its duplicate cluster. One tokenizer
 for all, trained on kept text. Every run has the same model, steps, tokens per step and seeds; bits per character do not depend on the
-tokenizer. Raw and dropped text are as they came, kept text as the build wrote it.
+tokenizer. Kept text is as the build wrote it; raw, dropped and held-out text are normalised as the build does, and otherwise as they came:
+else U+3000 and wide brackets, which kept text has none of, would decide.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from pathlib import Path
 import polars as pl
 
 from benchmarks.corpus import ROOT, add_data_option, build_command, documents, table, truth
+from filters.text import normalise
 
 CLEAN = ("aozora", "statutes", "wikipedia")  # prose, statutes, encyclopedia
 SETS = ("raw", "kept", "dropped")
@@ -131,6 +133,7 @@ def prepared(data: Path, scratch: Path) -> dict[str, dict[str, int]]:
     held = frame.filter(chosen & pl.col("kind").is_in(CLEAN))
     cluster = pl.coalesce("cluster_id", "id")
     rest = frame.filter(~cluster.is_in(held.select(cluster).to_series().implode()))
+    held, rest = (f.with_columns(raw=normalise(f["raw"])) for f in (held, rest))
     sets = {
         "raw": rest["raw"],
         "kept": rest.filter(pl.col("verdict") == "kept")["text"],
