@@ -244,7 +244,7 @@ def stream(
             for parts in reader.batches(spans, size) for part in parts for i in range(len(part["__key__"]))
         )  # fmt: skip
         waiting: deque[Future[Any]] = deque()
-        items, skipped = [], 0
+        items, skipped, useless = [], 0, 0
         while True:
             for record in islice(records, 2 * size + 2 * threads - len(waiting)):
                 waiting.append(workers.submit(decode, record))
@@ -253,8 +253,11 @@ def stream(
             taken += 1
             try:
                 items.append(waiting.popleft().result())
-            except Skip:
-                skipped += 1
+                useless = 0
+            except Skip as reason:
+                skipped, useless = skipped + 1, useless + 1
+                if useless > reader.shards.total:  # a stream without end would go on for ever
+                    raise InputError(f"not one record of {reader.shards.total:,} can be used; the last one: {reason}") from None
             if len(items) == size:
                 yield Batch(*collate(items), taken, skipped)
                 items, skipped = [], 0

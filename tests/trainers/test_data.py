@@ -143,6 +143,16 @@ def test_records_that_cannot_be_decoded_are_left_out_and_counted(tmp_path: Path)
     ).inputs == {"n": [1, 2, 3, 4]}
 
 
+def test_a_stream_of_nothing_usable_ends(tmp_path: Path) -> None:
+    shards = made(tmp_path, [[10, 10]])
+
+    def decode(record: dict[str, Any]) -> int:
+        raise Skip("too short")
+
+    with pytest.raises(InputError, match="not one record of 20 can be used.*too short"):
+        next(stream(Reader(shards, 1), Deal(20, 1).spans(0), 4, lambda n: ({}, 1.0), decode))
+
+
 def test_columns_of_every_kind_also_as_polars_writes_them(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     frame = pl.DataFrame({
