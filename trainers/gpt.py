@@ -22,6 +22,7 @@ from pipeline.errors import UsageError
 from pipeline.table import Table
 from tokenizer.encode import check_tokens
 from tokenizer.model import Tokenizer, proto
+from trainers.attention import implementation
 from trainers.data import Reader, Shards, stream
 from trainers.loop import Loop
 from trainers.settings import Train, command, load, model_config
@@ -47,7 +48,8 @@ class Packed(nn.Module):
     ) -> tuple[torch.Tensor, dict[str, Any]]:
         """Mean loss in nats over labels that are not -100; all are int64[batch, length]."""
         logits = self.model(input_ids=input_ids, position_ids=position_ids, use_cache=False).logits
-        return F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten()), {}
+        following = F.pad(labels[:, 1:], (0, 1), value=-100)  # cutting the last logits off would copy all of them
+        return F.cross_entropy(logits.flatten(0, 1).float(), following.flatten()), {}
 
 
 def collate(columns: dict[str, Any], length: int, pad: int) -> tuple[dict[str, torch.Tensor], float]:
@@ -150,7 +152,8 @@ def train(
     )
     length = sequence_length(told["sequence_length"], shape.max_position_embeddings)
     run = Loop(settings.train, settings.model_dump(), out, resume, "tokens")
-    model = AutoModelForCausalLM.from_config(shape)
+    fast = implementation(shape, settings.train.compile, run.device)
+    model = AutoModelForCausalLM.from_config(shape, attn_implementation=fast)
     packed, per_piece = Packed(model), characters(tokenizer)
 
     def collated(columns: dict[str, Any]) -> tuple[dict[str, torch.Tensor], float]:
@@ -165,9 +168,13 @@ def train(
 
     def evaluate() -> dict[str, Any]:
         found: dict[str, Any] = {}
+        model.set_attn_implementation("sdpa")  # shapes are not those that were compiled for
         if held_out is not None:
             found = evaluated(run, packed, held_out, collated, per_piece, settings.train.evaluate_records)
-        return found | {"sample": sample(model, tokenizer, run.device)} if run.rank == 0 else found
+        if run.rank == 0:
+            found["sample"] = sample(model, tokenizer, run.device)
+        model.set_attn_implementation(fast)
+        return found
 
     def export(folder: Path) -> None:
         model.save_pretrained(folder)

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
@@ -28,6 +26,7 @@ from pipeline.files import alone, atomic, read_json, remove_temporaries, write_j
 from trainers.data import Reader, Shards, Skip, stream
 from trainers.images import decoded, floats
 from trainers.loop import Loop
+from trainers.ranks import own_device, wait
 
 VERSION = 1  # of what is computed here
 FIRST = 64  # images that an untrained VAE is scaled by
@@ -81,7 +80,8 @@ def fitted(vae: Any, shards: Shards, size: int) -> Any:
         reader, reader.once(0, 1, FIRST), 16, lambda items: ({"images": torch.from_numpy(np.stack(items))}, 0.0),
         lambda record: decoded(record["image"], size),
     )  # fmt: skip
-    means = [encoded(vae, batch.inputs["images"])[:, :channels] for batch in batches]
+    vae.to(device := own_device())
+    means = [encoded(vae, batch.inputs["images"].to(device))[:, :channels] for batch in batches]
     if not means:
         raise UsageError(f"none of the first {FIRST} images of the {shards.split} shards can be decoded: build the corpus anew")
     vae.register_to_config(scaling_factor=1 / float(torch.cat(means).std()))
@@ -114,12 +114,12 @@ def cache(
             write_json(place / "latents.json", told)
         if run.rank == 0 and run.ranks == 1:
             remove_temporaries(place)
-        _wait(lambda: read_json(place / "latents.json") == told)
+        wait(lambda: read_json(place / "latents.json") == told)
         for number, (name, split) in enumerate(files):
             if number % run.ranks == run.rank and not (place / name).exists():
                 _write(place / name, vae, size, batch, threads, split, run.device)
                 run.console.print(f"latents of shard {number + 1:,} of {len(files):,}", highlight=False)
-        _wait(lambda: all((place / name).exists() for name, _ in files))
+        wait(lambda: all((place / name).exists() for name, _ in files))
     return place
 
 
@@ -146,9 +146,3 @@ def _write(path: Path, vae: Any, size: int, batch: int, threads: int, shards: Sh
                     for picture in pictures:
                         blobs.append(None if picture is None else next(made).half().cpu().numpy().tobytes())
                 writer.write_table(pa.table([pa.array(blobs, pa.binary())], schema=SCHEMA), row_group_size=max(1, rows))
-
-
-def _wait(there: Callable[[], bool]) -> None:
-    """Until another rank has made it."""
-    while not there():
-        time.sleep(0.2)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import signal
 import sys
 import time
@@ -30,6 +29,7 @@ from pipeline.errors import BuildError, UsageError
 from pipeline.files import write_json
 from trainers.checkpoints import Checkpoints
 from trainers.data import Batch, Deal, Reader
+from trainers.ranks import own_device, own_rank
 from trainers.settings import Train
 
 Streams = Callable[[Iterator[Any], int], Iterator[Batch]]  # (spans, records taken so far) -> batches
@@ -40,12 +40,10 @@ class Loop:
 
     def __init__(self, settings: Train, config: dict[str, Any], out: Path, resume: bool, unit: str) -> None:
         self.settings, self.config, self.out, self.unit = settings, json.loads(json.dumps(config)), out, unit
-        self.rank, self.ranks = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-        if torch.cuda.is_available():
-            self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+        self.rank, self.ranks = own_rank()
+        self.device = own_device()
+        if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
-        else:
-            self.device = torch.device("cpu")
         if self.ranks > 1 and not dist.is_initialized():
             dist.init_process_group("cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo")
         self.console = Console(stderr=True, quiet=self.rank > 0)
@@ -100,7 +98,7 @@ class Loop:
                 batch = next(stream)
                 taken, skipped, amount = batch.taken, skipped + batch.skipped, amount + batch.amount
                 torch.manual_seed(int(np.random.SeedSequence([s.seed, self.step, micro, self.rank]).generate_state(1)[0]))
-                inputs = {k: v.to(self.device, non_blocking=True) if torch.is_tensor(v) else v for k, v in batch.inputs.items()}
+                inputs = {name: self.there(value) for name, value in batch.inputs.items()}
                 held = self.ranks > 1 and micro < s.accumulate - 1
                 cast = torch.autocast(self.device.type, kind) if kind else nullcontext()
                 with wrapped.no_sync() if held else nullcontext(), cast:  # type: ignore[operator]
@@ -128,6 +126,8 @@ class Loop:
                 line = {"step": self.step, "lr": lr, "gradient_norm": float(norm)} | {k: self.mean(v) for k, v in total.items()}
                 line |= {f"{self.unit}_per_second": self.sum(amount) / seconds, "skipped": int(self.sum(skipped))}
                 amount, skipped = 0.0, 0
+                if self.device.type == "cuda":
+                    line["peak_memory_gb"] = torch.cuda.max_memory_allocated() / 1e9
                 self._log(metrics, board, line, "train")
             if last or (self.step % s.evaluate_every == 0 and not stop):
                 module.eval()
@@ -174,6 +174,12 @@ class Loop:
         self.state = None
         self.deal = known if known.ranks == self.ranks else known.again(taken, self.ranks)
         return taken[self.rank] if known.ranks == self.ranks else 0
+
+    def there(self, value: Any) -> Any:
+        """On the device. From pinned memory, so that what is queued there goes on meanwhile."""
+        if not torch.is_tensor(value):
+            return value
+        return (value.pin_memory() if self.device.type == "cuda" else value).to(self.device, non_blocking=True)
 
     # -- metrics, and what ranks agree on
 

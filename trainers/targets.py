@@ -9,9 +9,7 @@ they were made. Under torchrun the ranks share the shards. What was stopped goes
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -32,6 +30,7 @@ from pipeline.files import alone, atomic, fingerprint, read_json, write_json
 from pipeline.table import Table
 from trainers import mfcc
 from trainers.data import Reader, Shards, Skip, stream
+from trainers.ranks import own_device, own_rank, wait
 from trainers.settings import load, names
 from trainers.sound import BUILD, Frames, loaded, normalises, samples_of, weights_sha256
 
@@ -164,9 +163,8 @@ def targets(
         raise UsageError(
             "hidden states are of a model, MFCC are not: --from MODEL belongs to --iteration 2 (clusters with a layer)"
         )
-    rank, ranks = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if torch.cuda.is_available() else torch.device("cpu")
-    feature = Mfcc() if clusters.layer is None else Hidden(str(before), clusters.layer, device)
+    rank, ranks = own_rank()
+    feature = Mfcc() if clusters.layer is None else Hidden(str(before), clusters.layer, own_device())
     below = corpus / "data" if (corpus / "data").is_dir() else corpus
     splits = sorted({path.name.split("-")[0] for path in below.glob("*-*-of-*.parquet")}) or ["train"]
     shards = [Shards(corpus, split, ["id", "audio"], BUILD) for split in splits]
@@ -188,17 +186,17 @@ def targets(
                 place.mkdir(parents=True)
                 np.save(place / "centres.npy", centres)
                 write_json(begun, told)
-            _wait(lambda: _is(begun, told))
+            wait(lambda: _is(begun, told))
             for index, (name, split) in enumerate(files):
                 if index % ranks == rank and not (place / name).exists():
                     labelled(split, name, feature, np.load(place / "centres.npy"), place / name, threads)
                     say(f"units of shard {index + 1:,} of {len(files):,}")
             if rank == 0:
-                _wait(lambda: all((place / name).exists() for name, _ in files))
+                wait(lambda: all((place / name).exists() for name, _ in files))
                 sha256 = hashlib.sha256(np.load(place / "centres.npy").tobytes()).hexdigest()
                 undecodable = sum(pq.read_table(place / name)["labels"].null_count for name, _ in files)
                 write_json(whole, told | {"centres_sha256": sha256, "undecodable": undecodable})
-            _wait(lambda: _is(whole, told))
+            wait(lambda: _is(whole, told))
     for split in shards:
         for shard in {paths[0] for paths, *_ in split.files}:
             if not (place / shard.name).is_file() or not _ids(place / shard.name).equals(_ids(shard)):
@@ -215,12 +213,6 @@ def _is(path: Path, told: dict[str, Any]) -> bool:
 
 def _ids(path: Path) -> pa.ChunkedArray:
     return pq.read_table(path, columns=["id"], partitioning=None)["id"].cast(pa.string())
-
-
-def _wait(there: Callable[[], bool]) -> None:
-    """Until another rank has made it."""
-    while not there():
-        time.sleep(0.2)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,0 +1,171 @@
+"""What the trainers reach on one GPU: records per second, peak memory, and of GPT the share of the chip's peak.
+
+    python -m benchmarks.gpu --gpt CORPUS --images CORPUS --audio CORPUS [--only gpt] [--scratch FOLDER]
+
+Every case is the trainer's own command, on a built corpus, stopped once it has logged enough: rates are medians over stretches of steps,
+the first ones, in which things are compiled, left out. Reading, decoding and the optimiser are in them. Models begin anew, with the shapes
+of the paper's: weights of others make nothing faster or slower. Images are trained at 224 pixels by CLIP and at 256 by Stable Diffusion.
+
+Model FLOPs of GPT are counted as by Chowdhery et al. 2022 (arXiv 2204.02311, appendix B): 6 per weight and token (embeddings of positions
+left out), and 12 * layers * width * length per token for attention, as though every token saw all of its sequence. The peak is the
+dense one of bfloat16 by NVIDIA's data sheet. Exits with 1 where GPT-2 small has less than 40 % of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.corpus import ROOT, median, table
+
+BAR = 0.4
+PEAKS = {
+    "H100 PCIe": 756e12,
+    "H100": 989.4e12,
+    "H200": 989.4e12,
+    "A100": 312e12,
+    "L40S": 362e12,
+}  # the first that fits the name
+UNET = "unet={cross_attention_dim = 768}"  # UNet2DConditionModel's defaults are Stable Diffusion 1's, but for this
+VAE = (
+    "vae={block_out_channels = [128, 256, 512, 512], layers_per_block = 2, latent_channels = 4, "
+    'down_block_types = ["DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D"], '
+    'up_block_types = ["UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D"]}'
+)
+GPT = ("train.batch=32", "train.accumulate=2", "train.compile=true", "model.attn_pdrop=0.0")
+VIT = ["vision.pretrained=", "vision.model_type=vit"]
+SD = ["pretrained=", UNET, VAE, "size=256", "train.accumulate=1"]
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    trainer: str
+    corpus: str  # which of the three
+    options: tuple[str, ...]
+    changes: tuple[str, ...]
+    unit: str
+    every: int = 10  # steps between lines
+
+    def command(self, corpus: Path, out: Path) -> list[str]:
+        changes = (*self.changes, f"train.log_every={self.every}", "train.steps=1000000", "train.evaluate_every=1000000",
+                   "train.save_every=1000000")  # fmt: skip
+        given = [word for change in changes for word in ("--set", change)]
+        return [sys.executable, "-m", f"trainers.{self.trainer}", str(corpus), "--out", str(out), *self.options, *given]
+
+
+CASES = [
+    Case("GPT-2 small, 32 × 1,024 tokens, compiled", "gpt", "gpt", ("--config", "gpt2-small"),
+         (*GPT, "model.resid_pdrop=0.0", "model.embd_pdrop=0.0"), "tokens"),
+    Case("the same, dropout 0.1 but in attention", "gpt", "gpt", ("--config", "gpt2-small"), GPT, "tokens"),
+    Case("CLIP ViT-B/16, 256 pairs", "clip", "images", ("--config", "clip-vit-b-16"),
+         (*VIT, "train.batch=256", "train.threads=14"), "pairs", 5),
+    Case("CLIP ViT-B/16, 256 pairs, compiled", "clip", "images", ("--config", "clip-vit-b-16"),
+         (*VIT, "train.batch=256", "train.threads=14", "train.compile=true"), "pairs", 5),
+    Case("Stable Diffusion, stage 2, 256 px, 32 images", "diffusion", "images", ("--config", "stable-diffusion", "--stage", "2"),
+         (*SD, "train.batch=32", "gradient_checkpointing=false"), "images", 5),
+    Case("Stable Diffusion, stage 1, 256 px, 32 images", "diffusion", "images", ("--config", "stable-diffusion", "--stage", "1"),
+         (*SD, "train.batch=32", "gradient_checkpointing=false"), "images", 5),
+    Case("HuBERT base, iteration 1, 16 recordings", "hubert", "audio", ("--config", "hubert-base"),
+         ("train.threads=14",), "audio_seconds", 5),
+]  # fmt: skip
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    """Of the training split, whole ones."""
+    if not path.is_file():
+        return []
+    text = path.read_text("utf-8")
+    found = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+    return [line for line in found if line["split"] == "train"]
+
+
+def measured(case: Case, corpus: Path, scratch: Path, lines: int, limit: float) -> dict[str, Any] | str:
+    """What a case logged after the first two lines; or why there is nothing."""
+    out = scratch / case.name.replace(" ", "-").replace("/", "-").replace(",", "")
+    began, log = time.perf_counter(), out.with_suffix(".log")
+    with open(log, "w", encoding="utf-8") as file:
+        process = subprocess.Popen(case.command(corpus, out), cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
+        try:
+            while len(lines_of(out / "metrics.jsonl")) < lines:
+                if process.poll() is not None or time.perf_counter() - began > limit:
+                    return log.read_text("utf-8")[-3000:] or "nothing was logged in time"
+                time.sleep(0.2)
+        finally:
+            process.kill()
+            process.wait()
+    found = lines_of(out / "metrics.jsonl")[2:]
+    rates = [line[f"{case.unit}_per_second"] for line in found]
+    return {
+        "rate": median(rates), "lowest": min(rates), "highest": max(rates),
+        "memory": max(line["peak_memory_gb"] for line in found), "seconds": time.perf_counter() - began,
+        "loss": found[-1]["loss"],
+    }  # fmt: skip
+
+
+def gpt_flops(config: str, vocabulary: int) -> float:
+    """Model FLOPs per token, by a meta model of its own weights."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from trainers.gpt import Config
+    from trainers.settings import load, model_config
+
+    shape = model_config(load(Config, "gpt", config, ()).model, "model", vocab_size=vocabulary)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(shape)
+    weights = sum(p.numel() for name, p in model.named_parameters() if "wpe" not in name)
+    return 6 * weights + 12 * shape.num_hidden_layers * shape.hidden_size * shape.max_position_embeddings
+
+
+def main() -> int:
+    import torch
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("gpt", "images", "audio"):
+        parser.add_argument(f"--{name}", type=Path, help="a built corpus")
+    parser.add_argument("--only", action="append", help="trainers, or parts of the names of cases")
+    parser.add_argument("--scratch", type=Path)
+    parser.add_argument("--lines", type=int, default=8, help="that a case logs before it is stopped")
+    parser.add_argument("--limit", type=float, default=300, help="seconds that a case may take")
+    args = parser.parse_args()
+    if not torch.cuda.is_available():
+        print("there is no GPU")
+        return 2
+    device = torch.cuda.get_device_name()
+    peak = next((value for name, value in PEAKS.items() if name in device), None)
+    scratch = args.scratch or Path(tempfile.mkdtemp())
+    scratch.mkdir(parents=True, exist_ok=True)
+    rows, missed = [], False
+    for case in CASES:
+        corpus = getattr(args, case.corpus)
+        wanted = not args.only or any(word == case.trainer or word in case.name for word in args.only)
+        if corpus is None or not wanted:
+            continue
+        found = measured(case, corpus.resolve(), scratch, args.lines, args.limit)
+        if isinstance(found, str):
+            print(f"{case.name}: FAILED\n{found}", flush=True)
+            missed = True
+            continue
+        share = ""
+        if case.trainer == "gpt" and peak:
+            told = json.loads((corpus / "tokens" / "tokens.json").read_text("utf-8"))
+            reached = found["rate"] * gpt_flops("gpt2-small", told["vocab_size"]) / peak
+            share, missed = f"{reached:.1%}", missed or reached < BAR
+        print(f"  {case.name}: {found} {share}", flush=True)
+        rate = f"{found['rate']:,.0f} ({found['lowest']:,.0f} to {found['highest']:,.0f}) {case.unit.replace('_', ' ')}/s"
+        rows.append((case.name, rate, f"{found['memory']:.1f} GB", share))
+    print(f"\n{device}, torch {torch.__version__}\n")
+    print(table(("", "rate", "peak memory", "of the peak"), rows))
+    return int(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
