@@ -39,7 +39,7 @@ VAE = (
     'down_block_types = ["DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D"], '
     'up_block_types = ["UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D"]}'
 )
-GPT = ("train.batch=32", "train.accumulate=2", "train.compile=true", "model.attn_pdrop=0.0")
+GPT = ("train.batch=32", "train.accumulate=2", "train.compile=true")
 VIT = ["vision.pretrained=", "vision.model_type=vit"]
 SD = ["pretrained=", UNET, VAE, "size=256", "train.accumulate=1"]
 
@@ -62,9 +62,9 @@ class Case:
 
 
 CASES = [
-    Case("GPT-2 small, 32 × 1,024 tokens, compiled", "gpt", "gpt", ("--config", "gpt2-small"),
+    Case("GPT-2 small, 2 × 32 × 1,024 tokens, compiled, no dropout", "gpt", "gpt", ("--config", "gpt2-small"),
          (*GPT, "model.resid_pdrop=0.0", "model.embd_pdrop=0.0"), "tokens"),
-    Case("the same, dropout 0.1 but in attention", "gpt", "gpt", ("--config", "gpt2-small"), GPT, "tokens"),
+    Case("the same with the dropout of its configuration", "gpt", "gpt", ("--config", "gpt2-small"), GPT, "tokens"),
     Case("CLIP ViT-B/16, 256 pairs", "clip", "images", ("--config", "clip-vit-b-16"),
          (*VIT, "train.batch=256", "train.threads=14"), "pairs", 5),
     Case("CLIP ViT-B/16, 256 pairs, compiled", "clip", "images", ("--config", "clip-vit-b-16"),

@@ -17,6 +17,7 @@ import torch
 from pipeline.errors import UsageError
 from tokenizer.model import Tokenizer
 from trainers import gpt
+from trainers.attention import implementation
 from trainers.settings import load, model_config, names
 
 SMALL = [
@@ -41,11 +42,15 @@ def rows(*documents: list[int], length: int = 16) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", TINY)
 @pytest.mark.parametrize("compiled", [False, True])
-def test_documents_do_not_depend_on_their_neighbours(kind: str, compiled: bool) -> None:
+@pytest.mark.parametrize("device", ["cpu", "cuda"])  # whose attention it is: all of this runs on the processor
+def test_documents_do_not_depend_on_their_neighbours(kind: str, compiled: bool, device: str) -> None:
     from transformers import AutoModelForCausalLM
 
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(model_config(TINY[kind], "model", vocab_size=50)).eval()
+    shape = model_config(TINY[kind] | ({"attn_pdrop": 0.0} if kind == "gpt2" else {}), "model", vocab_size=50)
+    how = implementation(shape, True, torch.device(device))
+    model = AutoModelForCausalLM.from_config(shape, attn_implementation=how).eval()
+    assert (how == "sdpa") == (device == "cpu")
     if compiled:
         # The mask is made inside of what is compiled: `eager` traces it the same way as any backend and needs no compiler.
         model = torch.compile(model, backend="eager")
@@ -59,6 +64,14 @@ def test_documents_do_not_depend_on_their_neighbours(kind: str, compiled: bool) 
     assert torch.allclose(logits(one, two)[4:9], logits(other, two)[4:9], atol=1e-6)
     assert torch.allclose(logits(one, two)[4:9], logits(two)[:5], atol=1e-5)
     assert not torch.allclose(logits(one + two)[4:9], logits(other + two)[4:9], atol=1e-3)  # one document sees itself
+
+
+def test_attention_is_the_plain_one_where_the_fast_one_does_not_fit() -> None:
+    shape, gpu = model_config(TINY["gpt2"], "model", vocab_size=50), torch.device("cuda")
+    assert implementation(shape, True, gpu) == "sdpa"  # GPT-2's own dropout
+    shape.attn_pdrop = 0.0
+    assert implementation(shape, False, gpu) == implementation(shape, True, torch.device("cpu")) == "sdpa"
+    assert implementation(shape, True, gpu) != "sdpa"
 
 
 def test_rows_become_sequences() -> None:
