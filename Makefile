@@ -10,7 +10,7 @@ build: $(VENV)/.installed
 
 # Lint, types and the whole test-suite.
 test: $(VENV)/.installed lint types
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

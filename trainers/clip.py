@@ -22,13 +22,12 @@ from pipeline.command import reported
 from pipeline.errors import UsageError
 from pipeline.table import Table
 from trainers.data import Reader, Shards, stream
-from trainers.images import decoded, floats
+from trainers.images import BUILD, decoded, floats
 from trainers.loop import Loop
 from trainers.retrieval import TEMPLATES, Evaluation, ZeroShot, captioned
 from trainers.settings import Train, command, load
 from trainers.towers import dual_model, image_size, load_tokenizer, text_tower, vision_tower
 
-BUILD = "build image-text shards with python -m pipeline.build laion-ja, cc12m-ja or image-text-ja"
 HIGHEST = math.log(100)  # of the logarithm of CLIP's inverse temperature
 
 
@@ -194,11 +193,7 @@ def train(
         return {"pixels": pixels} | tokenized([caption for _, caption in items]), float(len(items))
 
     reader = Reader(shards, t.seed, t.buffer)
-    try:
-        held_out = Reader(Shards(corpus, "validation", shards.columns, BUILD), None)
-    except UsageError as error:
-        run.console.print(f"warning: no validation: {error}", style="yellow", highlight=False, markup=False)
-        held_out = None
+    held_out = run.held_out(corpus, shards.columns, BUILD)
 
     def embed_images(pictures: list[np.ndarray]) -> torch.Tensor:
         return dual.embed_images(torch.from_numpy(np.stack(pictures)).to(run.device))

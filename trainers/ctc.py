@@ -31,6 +31,7 @@ from trainers.sound import (
     BUILD,
     Frames,
     loaded,
+    model_sha256,
     normalises,
     padded,
     padding_proof,
@@ -38,7 +39,6 @@ from trainers.sound import (
     samples_of,
     sound_inputs,
     spans,
-    weights_sha256,
 )
 
 PAD, UNKNOWN, SPACE = "[PAD]", "[UNK]", "|"  # the first is CTC's blank
@@ -167,18 +167,14 @@ def train(settings: Config, corpus: Path, begin: str, out: Path, resume: bool) -
     columns = ["audio", settings.text]
     shards = Shards(corpus, "train", columns, BUILD)
     ids = alphabet(Shards(corpus, "train", [settings.text], BUILD), settings.text, settings.characters, settings.least)
-    config = settings.model_dump() | {"begin": weights_sha256(begin), "alphabet": fingerprint(list(ids))}
+    config = settings.model_dump() | {"begin": model_sha256(begin), "alphabet": fingerprint(list(ids))}
     run = Loop(settings.train, config, out, resume, "audio_seconds")
     model = loaded(
         HubertForCTC, begin, **settings.model, vocab_size=len(ids), pad_token_id=0, bos_token_id=None, eos_token_id=None
     )
     module, frames, normalise = Recogniser(model), Frames.of(model.config), normalises(begin, model.config)
     reader = Reader(shards, settings.train.seed, settings.train.buffer)
-    try:
-        held_out = Reader(Shards(corpus, "validation", columns, BUILD), None)
-    except UsageError as error:
-        run.console.print(f"warning: nothing is evaluated: {error}", style="yellow", highlight=False, markup=False)
-        held_out = None
+    held_out = run.held_out(corpus, columns, BUILD)
 
     def inputs(items: Any) -> tuple[dict[str, Any], float]:
         found, seconds = collate(items)

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ import pyarrow.parquet as pq
 from pipeline.errors import InputError, UsageError
 from pipeline.files import fingerprint
 from trainers.columns import Columns
+from trainers.deal import Span
 
-Span = tuple[int, int, int]  # epoch, first and last (exclusive) position in its order
 BUFFER = 256_000_000  # bytes
 
 
@@ -89,51 +89,6 @@ class Shards:
                 found |= dict(zip(table.column_names, table.columns, strict=True))
             tables.append(pa.table({name: found[name] for name in self.columns}))
         return Columns(pa.concat_tables(tables, promote_options="permissive").combine_chunks())
-
-
-@dataclass(frozen=True)
-class Deal:
-    """Records shared out among ranks: what is left over (`queue`), then whole epochs from `epoch` on."""
-
-    total: int
-    ranks: int
-    queue: tuple[Span, ...] = ()
-    epoch: int = 0
-
-    def spans(self, rank: int, taken: int = 0) -> Iterator[Span]:
-        """The stretches of a rank, without end, after the first `taken` records."""
-        for epoch, first, last in self._dealt(rank):
-            step = min(taken, last - first)
-            taken -= step
-            if first + step < last:
-                yield epoch, first + step, last
-
-    def _dealt(self, rank: int) -> Iterator[Span]:
-        left = sum(last - first for _, first, last in self.queue)
-        low, high, at = left * rank // self.ranks, left * (rank + 1) // self.ranks, 0
-        for epoch, first, last in self.queue:
-            begin, end = max(first, first + low - at), min(last, first + high - at)
-            if begin < end:
-                yield epoch, begin, end
-            at += last - first
-        for epoch in count(self.epoch):
-            yield epoch, self.total * rank // self.ranks, self.total * (rank + 1) // self.ranks
-
-    def again(self, taken: Sequence[int], ranks: int) -> Deal:
-        """What is left after each rank took so many, for another number of ranks."""
-        begun = self.epoch
-        for rank, number in enumerate(taken):
-            for epoch, first, last in self._dealt(rank):
-                if number <= 0:
-                    break
-                begun, number = max(begun, epoch + 1), number - (last - first)
-        left: list[Span] = []
-        for rank, number in enumerate(taken):
-            for span in self.spans(rank, number):
-                if span[0] >= begun:
-                    break
-                left.append(span)
-        return Deal(self.total, ranks, tuple(sorted(left)), begun)
 
 
 class Reader:
@@ -223,6 +178,16 @@ def joined(parts: list[dict[str, Any]]) -> dict[str, Any]:
     return {n: np.concatenate(these) if square[n] else [x for p in these for x in p] for n, these in columns.items()}
 
 
+def _decoded(decode: Callable[[dict[str, Any]], Any], records: list[dict[str, Any]]) -> list[Any]:
+    found = list[Any]()
+    for record in records:
+        try:
+            found.append(decode(record))
+        except Skip as reason:
+            found.append(reason)
+    return found
+
+
 def stream(
     reader: Reader, spans: Iterator[Span], size: int, collate: Callable[[Any], tuple[dict[str, Any], float]],
     decode: Callable[[dict[str, Any]], Any] | None = None, taken: int = 0, threads: int = 4,
@@ -243,23 +208,27 @@ def stream(
             {name: part[name][i] for name in part}
             for parts in reader.batches(spans, size) for part in parts for i in range(len(part["__key__"]))
         )  # fmt: skip
-        waiting: deque[Future[Any]] = deque()
+        chunk = max(
+            1, min(8, size // threads)
+        )  # records of one task: handing one over takes as long as decoding a small part of it
+        waiting: deque[Future[list[Any]]] = deque()
         items, skipped, useless = [], 0, 0
         while True:
-            for record in islice(records, 2 * size + 2 * threads - len(waiting)):
-                waiting.append(workers.submit(decode, record))
+            while len(waiting) * chunk < 2 * size + 2 * threads and (some := list(islice(records, chunk))):
+                waiting.append(workers.submit(_decoded, decode, some))
             if not waiting:
                 break
-            taken += 1
-            try:
-                items.append(waiting.popleft().result())
+            for found in waiting.popleft().result():
+                taken += 1
+                if isinstance(found, Skip):
+                    skipped, useless = skipped + 1, useless + 1
+                    if useless > reader.shards.total:  # a stream without end would go on for ever
+                        raise InputError(f"not one record of {reader.shards.total:,} can be used; the last one: {found}")
+                    continue
+                items.append(found)
                 useless = 0
-            except Skip as reason:
-                skipped, useless = skipped + 1, useless + 1
-                if useless > reader.shards.total:  # a stream without end would go on for ever
-                    raise InputError(f"not one record of {reader.shards.total:,} can be used; the last one: {reason}") from None
-            if len(items) == size:
-                yield Batch(*collate(items), taken, skipped)
-                items, skipped = [], 0
+                if len(items) == size:
+                    yield Batch(*collate(items), taken, skipped)
+                    items, skipped = [], 0
         if items:
             yield Batch(*collate(items), taken, skipped)

@@ -22,14 +22,13 @@ from pipeline.files import atomic, fingerprint
 from pipeline.table import Table
 from trainers import latents
 from trainers.data import Reader, Shards, stream
-from trainers.images import decoded
+from trainers.images import BUILD, decoded
 from trainers.loop import Loop
 from trainers.parts import Average, Parts, diffusion_model, sampled, text_encoder
 from trainers.retrieval import captioned
 from trainers.settings import Train, command, load
 from trainers.towers import load_tokenizer
 
-BUILD = "build image-text shards with python -m pipeline.build laion-ja, cc12m-ja or image-text-ja"
 DRAWS = 8  # timesteps, spread evenly, at which an image is evaluated
 
 
@@ -180,13 +179,12 @@ def train(
     told = {"stage": stage, "frozen_weights": frozen, "vocabulary": fingerprint(tokenizer.get_vocab())}
     run = Loop(t, settings.model_dump() | told, out, resume, "images")
 
-    def warn(text: str) -> None:
-        run.console.print(f"warning: {text}", style="yellow", highlight=False, markup=False)
-
     if stage == 1 and not source:
-        warn("stage 1 trains a text encoder for a diffusion model that was never trained: name one with --from or pretrained")
+        run.warn(
+            "stage 1 trains a text encoder for a diffusion model that was never trained: name one with --from or pretrained"
+        )
     if stage == 2 and not before and settings.pretrained and not resume:
-        warn("stage 2 begins with a new text encoder: name the model of stage 1 with --from")
+        run.warn("stage 2 begins with a new text encoder: name the model of stage 1 with --from")
     parts.text = text_encoder(settings.text, tokenizer, before if stage == 2 else "", parts.unet.config.cross_attention_dim)
     for part in (parts.vae, parts.unet, parts.text):
         part.to(run.device)
@@ -197,11 +195,7 @@ def train(
         beside = [latents.cache(corpus, parts.vae, settings.size, t.batch, t.threads, run, BUILD, folder)]
         columns = ["latents", "caption"]
     reader = Reader(Shards(corpus, "train", columns, BUILD, beside), t.seed, t.buffer)
-    try:
-        held_out = Reader(Shards(corpus, "validation", columns, BUILD, beside), None)
-    except UsageError as error:
-        warn(f"nothing is evaluated: {error}")
-        held_out = None
+    held_out = run.held_out(corpus, columns, BUILD, beside)
 
     def evaluate() -> dict[str, Any]:
         if held_out is None:

@@ -160,11 +160,7 @@ def train(
         return collate(columns, length, ids["pad"] or 0)
 
     reader = Reader(shards, settings.train.seed, settings.train.buffer)
-    try:
-        held_out = Reader(Shards(tokens, "validation", shards.columns, BUILD), None)
-    except UsageError as error:
-        run.console.print(f"warning: nothing is evaluated: {error}", style="yellow", highlight=False, markup=False)
-        held_out = None
+    held_out = run.held_out(tokens, shards.columns, BUILD)
 
     def evaluate() -> dict[str, Any]:
         found: dict[str, Any] = {}

@@ -196,11 +196,7 @@ def train(settings: Config, corpus: Path, place: Path, told: dict[str, Any], ite
     model = HubertModel(shape)
     module = MaskedPrediction(model, told["k"], settings)
     reader = Reader(shards, settings.train.seed, settings.train.buffer)
-    try:
-        held_out = Reader(Shards(corpus, "validation", COLUMNS, BUILD, [place]), None)
-    except UsageError as error:
-        run.console.print(f"warning: nothing is evaluated: {error}", style="yellow", highlight=False, markup=False)
-        held_out = None
+    held_out = run.held_out(corpus, COLUMNS, BUILD, [place])
 
     def evaluate() -> dict[str, Any]:
         return {} if held_out is None else evaluated(run, module, held_out, decoder, settings.train)

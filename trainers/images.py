@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from PIL import Image
 
 from filters.raster import Blob, Unreadable, open_upright
 from trainers.data import Skip
+from trainers.resize import resized
 
+BUILD = "build image-text shards with python -m pipeline.build laion-ja, cc12m-ja or image-text-ja"
 # A JPEG is decoded, and anything else averaged, to no less than so many times what is needed before the filter decides how it looks.
 GAP = 2.0
 
@@ -41,7 +42,9 @@ def decoded(
         side = share * min(width, height)
         left, top = rng.uniform(0, width - side), rng.uniform(0, height - side)
         box = left, top, min(left + side, width), min(top + side, height)
-    return np.array(picture.resize((size, size), Image.Resampling.BILINEAR, box, reducing_gap=GAP))
+    if (factor := int((box[2] - box[0]) / size / GAP)) > 1:
+        picture, box = picture.reduce(factor), (box[0] / factor, box[1] / factor, box[2] / factor, box[3] / factor)
+    return resized(np.asarray(picture), box, size)
 
 
 def floats(batch: np.ndarray | torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:

@@ -11,7 +11,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -28,7 +28,8 @@ from torch.utils.tensorboard import SummaryWriter
 from pipeline.errors import BuildError, UsageError
 from pipeline.files import write_json
 from trainers.checkpoints import Checkpoints
-from trainers.data import Batch, Deal, Reader
+from trainers.data import Batch, Reader, Shards
+from trainers.deal import Deal
 from trainers.ranks import own_device, own_rank
 from trainers.settings import Train
 
@@ -65,9 +66,7 @@ class Loop:
         used at every step. Ends the process with 143 after SIGTERM. Raises BuildError where the loss is no number.
         """
         from transformers import get_scheduler
-        from transformers.utils.logging import disable_progress_bar
 
-        disable_progress_bar()  # of writing one file
         s = self.settings
         self.shards, self.deal, taken, skipped = reader.shards.fingerprint, Deal(reader.shards.total, self.ranks), 0, 0
         if self.deal.total < self.ranks:
@@ -174,6 +173,17 @@ class Loop:
         self.state = None
         self.deal = known if known.ranks == self.ranks else known.again(taken, self.ranks)
         return taken[self.rank] if known.ranks == self.ranks else 0
+
+    def held_out(self, place: Path, columns: list[str], hint: str, beside: Sequence[Path] = ()) -> Reader | None:
+        """Of the validation split; without one there is a warning, and nothing is evaluated."""
+        try:
+            return Reader(Shards(place, "validation", columns, hint, beside), None)
+        except UsageError as error:
+            self.warn(f"nothing is evaluated: {error}")
+            return None
+
+    def warn(self, text: str) -> None:
+        self.console.print(f"warning: {text}", style="yellow", highlight=False, markup=False)
 
     def there(self, value: Any) -> Any:
         """On the device. From pinned memory, so that what is queued there goes on meanwhile."""

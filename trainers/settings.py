@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -12,6 +14,7 @@ from pydantic import Field, ValidationError
 
 from pipeline.errors import UsageError
 from pipeline.table import Size, Table
+from trainers.data import BUFFER
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -32,7 +35,7 @@ class Train(Table):
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     compile: bool = Field(False, description="torch.compile")
     seed: int = Field(1, ge=0, le=2**31)
-    buffer: Size = Field(256_000_000, description="bytes of row groups among which records are shuffled, per rank")
+    buffer: Size = Field(BUFFER, description="bytes of row groups among which records are shuffled, per rank")
     threads: int = Field(4, ge=1, le=128, description="that decode images and sound, per rank")
     log_every: int = Field(10, ge=1)
     evaluate_every: int = Field(1_000, ge=1)
@@ -99,10 +102,24 @@ def model_config(table: dict[str, Any], where: str, **given: Any) -> Any:
     return AutoConfig.for_model(kind, **options, **given)
 
 
+def quiet() -> None:
+    """No bars for files of a moment, and no remarks on what a trainer decides itself, unless TRANSFORMERS_VERBOSITY asks for them."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    if "TRANSFORMERS_VERBOSITY" not in os.environ:
+        logging.set_verbosity_error()
+
+
 def command(trainer: str, default: str) -> Callable[[Callable[..., None]], click.Command]:
     """A click command with the options of every trainer; functions get `corpus, config, out, resume, changes` and their own."""
 
     def decorate(function: Callable[..., None]) -> click.Command:
+        @wraps(function)
+        def called(**given: Any) -> None:
+            quiet()
+            function(**given)
+
         options = [
             click.argument("corpus", type=click.Path(path_type=Path)),
             click.option(
@@ -113,7 +130,7 @@ def command(trainer: str, default: str) -> Callable[[Callable[..., None]], click
             click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change the configuration; repeatable."),
         ]
         for option in reversed(options):
-            function = option(function)
-        return click.command(context_settings={"help_option_names": ["-h", "--help"]})(function)
+            option(called)
+        return click.command(context_settings={"help_option_names": ["-h", "--help"]})(called)
 
     return decorate

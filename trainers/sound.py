@@ -151,7 +151,7 @@ def preprocessor(normalise: bool) -> Any:
     return Wav2Vec2FeatureExtractor(sampling_rate=RATE, do_normalize=normalise, return_attention_mask=True)
 
 
-def weights_sha256(place: str) -> str:
+def model_sha256(place: str) -> str:
     """Of a model's file of weights; of a model by name, the name."""
     path = Path(place) / "model.safetensors"
     if not path.is_file():

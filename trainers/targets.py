@@ -31,8 +31,8 @@ from pipeline.table import Table
 from trainers import mfcc
 from trainers.data import Reader, Shards, Skip, stream
 from trainers.ranks import own_device, own_rank, wait
-from trainers.settings import load, names
-from trainers.sound import BUILD, Frames, loaded, normalises, samples_of, weights_sha256
+from trainers.settings import load, names, quiet
+from trainers.sound import BUILD, Frames, loaded, model_sha256, normalises, samples_of
 
 VERSION = 1  # of what is computed here
 ENOUGH = 1_000  # recordings, of which a share is not taken
@@ -86,7 +86,7 @@ class Hidden:
             model.encoder.layer_norm = torch.nn.Identity()
         self.model, self.device, self.rate = model.eval().to(device), device, RATE // self.frames.stride
         self.told: dict[str, Any] = {"feature": "hidden", "layer": layer, "convention": "after the residual", "rate": self.rate}
-        self.told |= {"model": weights_sha256(place), "normalise": self.normalise}
+        self.told |= {"model": model_sha256(place), "normalise": self.normalise}
 
     def begin(self, audio: memoryview | None) -> np.ndarray:
         return samples_of(audio, self.normalise)
@@ -228,6 +228,7 @@ def main(corpus: Path, config: str, iteration: int, before: str | None, out: Pat
     """Make the units that an iteration of HuBERT on CORPUS predicts, where they are not there yet."""
     from trainers.hubert import Config
 
+    quiet()
     with reported("making units", "--out"):
         settings = load(Config, "hubert", config, changes)
         clusters = settings.first if iteration == 1 else settings.second

@@ -22,7 +22,9 @@ def vision_tower(settings: dict[str, Any]) -> Any:
     if not isinstance(freeze, bool) or not isinstance(place, str) or bool(place) == bool(table):
         raise UsageError("vision: expected pretrained = PATH|NAME, or model_type and settings, and freeze = true or false")
     if not place:
-        return AutoModel.from_config(model_config(table, "vision"))
+        shape = model_config(table, "vision")
+        image_size(shape)
+        return AutoModel.from_config(shape)
     try:
         config = AutoConfig.from_pretrained(place)
         return AutoModel.from_pretrained(place, config=getattr(config, "vision_config", config), dtype=torch.float32)
@@ -59,8 +61,8 @@ def dual_model(vision: Any, text: Any, projection: int) -> Any:
 def image_size(config: Any) -> int:
     """Of a vision tower, in pixels. Raises UsageError where it is not square."""
     size = getattr(config, "image_size", 224)
-    sides = {size} if isinstance(size, int) else set(size)
-    if len(sides) != 1:
+    sides = set(size) if isinstance(size, list | tuple) else {size}
+    if len(sides) != 1 or not all(isinstance(side, int) and side > 0 for side in sides):
         raise UsageError(f"vision.image_size: expected a square, found {size}")
     return int(sides.pop())
 

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import InputError, UsageError
-from trainers.data import Deal, Reader, Shards, Skip, stream
+from trainers.data import Reader, Shards, Skip, stream
+from trainers.deal import Deal
 
 HINT = "python -m pipeline.build makes them"
 

@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from trainers.data import Skip
 from trainers.images import decoded, floats
+from trainers.resize import resized
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
@@ -46,6 +49,17 @@ def test_without_chance_the_pixels_are_those_of_the_processor_that_is_saved(heig
     assert found.dtype == torch.float32 and found.shape == (1, 3, 48, 48)
     level = 1 / 255 / min(STD)  # boxes with fractions of pixels are rounded in other places
     assert torch.allclose(found, expected, atol=1.01 * level)
+
+
+@settings(deadline=None)  # the first one compiles
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 70), st.data())
+def test_resizing_is_that_of_pillow(height: int, width: int, size: int, data: Any) -> None:
+    side = data.draw(st.floats(0.3, min(height, width)))
+    left, top = data.draw(st.floats(0, width - side)), data.draw(st.floats(0, height - side))
+    box = left, top, min(left + side, width), min(top + side, height)
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    expected = Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR, box)
+    assert np.abs(resized(pixels, box, size).astype(int) - np.asarray(expected).astype(int)).max() <= 2  # it rounds twice
 
 
 def test_a_large_jpeg_that_is_decoded_at_a_fraction_looks_as_if_it_were_not() -> None:
