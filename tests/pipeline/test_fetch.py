@@ -15,6 +15,7 @@ import threading
 import time
 import zlib
 from collections import Counter
+from dataclasses import replace
 
 import polars as pl
 import pyarrow as pa
@@ -266,7 +267,11 @@ REASONS = {
 
 @pytest.fixture(scope="module")
 def reasons(site):
-    return answers([f"{site.url}/{path}" for path in REASONS])
+    """Only what is to take too long has little time: the machine may have other things to do."""
+    paths = {
+        late: [f"{site.url}/{p}" for p, reason in REASONS.items() if (reason == "timeout") == late] for late in (True, False)
+    }
+    return answers(paths[True]) | answers(paths[False], replace(SETTINGS, timeout=30))
 
 
 @pytest.mark.parametrize("path", REASONS)
@@ -622,13 +627,13 @@ def test_shards_are_img2datasets(site, console, tmp_path):
 def test_two_runs_give_the_same_bytes_and_the_second_asks_for_nothing(site, console, tmp_path):
     rows = [
         (f"{site.url}/{path}", f"文 {i}")
-        for i, path in enumerate(p for p in REASONS if p.split("/")[0] not in ("then", "wait"))
+        for i, path in enumerate(p for p, r in REASONS.items() if p.split("/")[0] not in ("then", "wait") and r != "timeout")
     ]
     rows += [(f"{site.url}/image/{i}?same", f"画像 {i}") for i in range(40)]
     source = write_list(tmp_path / "list.tsv", rows)
     for name, connections in (("a", 50), ("b", 7)):
         settings = Settings(
-            allow_private=True, shard_size=20, connections=connections, timeout=1.5, retries=0, max_bytes=LARGEST
+            allow_private=True, shard_size=20, connections=connections, timeout=30, retries=0, max_bytes=LARGEST
         )
         fetch([source], tmp_path / name, settings, console)
     assert digests(tmp_path / "a") == digests(tmp_path / "b")
