@@ -28,7 +28,7 @@ class Checkpoints:
     @property
     def last(self) -> str:
         found = self.all()
-        return found[-1].name if found else "none was saved yet"
+        return found[-1].name if found else "none"
 
     def begin(self, config: dict[str, Any], resume: bool) -> dict[str, Any] | None:
         """The newest checkpoint's state, or None for a run that begins. Raises UsageError where that is not what was asked for."""
@@ -37,6 +37,8 @@ class Checkpoints:
         known = self.all()
         if known and not resume:
             raise UsageError(f"{self.out} holds a run, up to {self.last}: add --resume to go on, or choose another --out")
+        if not known and not resume and any((self.out / name).exists() for name in ("model", "metrics.jsonl")):
+            raise UsageError(f"{self.out} holds what a run left (model, metrics.jsonl): choose another --out, or remove it")
         if resume and not known:
             raise UsageError(
                 f"there is no checkpoint in {self.out} to resume: leave --resume out, or name the --out of the run"
@@ -47,7 +49,7 @@ class Checkpoints:
             state = torch.load(known[-1] / "state.pt", map_location="cpu", weights_only=True)
             old, new = _flat(state["config"]), _flat(config)
         except Exception as error:  # whatever unpickling a damaged file raises
-            raise BuildError(f"{known[-1]} cannot be read ({error}): remove it, and the one before it is resumed") from None
+            raise BuildError(self.damaged(known[-1], error)) from None
         free = {f"train.{name}" for name in FREE}
         changed = [key for key in sorted(old | new) if old.get(key) != new.get(key) and key not in free]
         if changed:
@@ -56,6 +58,11 @@ class Checkpoints:
                 f"{known[-1]} is a checkpoint of another configuration: {was}. Resume with the same, or choose another --out."
             )
         return state
+
+    def damaged(self, path: Path, error: Exception) -> str:
+        others = [p.name for p in self.all() if p != path]
+        then = f"--resume goes on from {others[-1]}" if others else "begin anew: there is no other"
+        return f"{path} cannot be read ({type(error).__name__}: {str(error)[:200]}): remove it; {then}"
 
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write a checkpoint, then remove what is older than the newest ones."""

@@ -18,27 +18,25 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-from pipeline.command import reported
 from pipeline.errors import UsageError
 from pipeline.table import Table
 from trainers.data import Reader, Shards, stream
 from trainers.images import BUILD, decoded, floats
 from trainers.loop import Loop
 from trainers.retrieval import TEMPLATES, Evaluation, ZeroShot, captioned
-from trainers.settings import Train, command, load
+from trainers.settings import Crop, Train, built, command, load
 from trainers.towers import dual_model, image_size, load_tokenizer, text_tower, vision_tower
 
 HIGHEST = math.log(100)  # of the logarithm of CLIP's inverse temperature
 
 
 Positive = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(gt=0, le=1)]
 
 
 class Images(Table):
     mean: tuple[float, float, float]
     std: tuple[Positive, Positive, Positive]
-    crop: tuple[Share, Share] = Field((0.9, 1.0), description="share of the largest square that is seen in training")
+    crop: Crop = Field((0.9, 1.0), description="share of the largest square that is seen in training")
 
 
 class Config(Table):
@@ -158,12 +156,11 @@ def main(
     zero_shot: Path | None, templates: Path,
 ) -> None:  # fmt: skip
     """Train CLIP or CLOOB on CORPUS, a folder of image-text shards with a tokenizer."""
-    with reported("training", "--out", "add --resume to go on from the last checkpoint"):
-        settings = load(Config, "clip", config, changes)
-        shards = Shards(corpus, "train", ["image", "caption"], BUILD)
-        tokenizer = load_tokenizer(place or corpus / "tokenizer", settings.text_length)
-        classes = ZeroShot.find(zero_shot, templates) if zero_shot else None
-        train(settings, shards, corpus, tokenizer, classes, out, resume)
+    settings = load(Config, "clip", config, changes)
+    shards = Shards(corpus, "train", ["image", "caption"], BUILD)
+    tokenizer = load_tokenizer(place or corpus / "tokenizer", settings.text_length)
+    classes = ZeroShot.find(zero_shot, templates) if zero_shot else None
+    train(settings, shards, corpus, tokenizer, classes, out, resume)
 
 
 def train(
@@ -176,7 +173,8 @@ def train(
     if t.batch * run.ranks < 2:
         raise UsageError("train.batch: a pair needs others to be told from: 2 or more")
     vision, text = vision_tower(settings.vision), text_tower(settings.text, settings.text_length, tokenizer)
-    dual = Dual(dual_model(vision, text, settings.projection), settings)
+    with built("projection"):
+        dual = Dual(dual_model(vision, text, settings.projection), settings)
     size = image_size(vision.config)
 
     def tokenized(texts: list[str]) -> dict[str, torch.Tensor]:
@@ -193,7 +191,7 @@ def train(
         return {"pixels": pixels} | tokenized([caption for _, caption in items]), float(len(items))
 
     reader = Reader(shards, t.seed, t.buffer)
-    held_out = run.held_out(corpus, shards.columns, BUILD)
+    held_out = run.held_out(corpus, shards.columns)
 
     def embed_images(pictures: list[np.ndarray]) -> torch.Tensor:
         return dual.embed_images(torch.from_numpy(np.stack(pictures)).to(run.device))

@@ -20,7 +20,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from filters.edits import error_rates
-from pipeline.command import reported
 from pipeline.errors import UsageError
 from pipeline.files import fingerprint, write_json
 from pipeline.table import Table
@@ -155,8 +154,7 @@ def evaluated(
 @click.option("--model", "begin", required=True, metavar="MODEL", help="Folder of a HubertModel, or its name on the Hub.")
 def main(corpus: Path, config: str, out: Path, resume: bool, changes: tuple[str, ...], begin: str) -> None:
     """Make a recogniser of MODEL with the transcripts of CORPUS, a folder of speech that Seimai built."""
-    with reported("training", "--out", "add --resume to go on from the last checkpoint"):
-        train(load(Config, "ctc", config, changes), corpus, begin, out, resume)
+    train(load(Config, "ctc", config, changes), corpus, begin, out, resume)
 
 
 def train(settings: Config, corpus: Path, begin: str, out: Path, resume: bool) -> None:
@@ -174,7 +172,7 @@ def train(settings: Config, corpus: Path, begin: str, out: Path, resume: bool) -
     )
     module, frames, normalise = Recogniser(model), Frames.of(model.config), normalises(begin, model.config)
     reader = Reader(shards, settings.train.seed, settings.train.buffer)
-    held_out = run.held_out(corpus, columns, BUILD)
+    held_out = run.held_out(corpus, columns)
 
     def inputs(items: Any) -> tuple[dict[str, Any], float]:
         found, seconds = collate(items)

@@ -71,7 +71,7 @@ class Shards:
         except FileNotFoundError:
             raise UsageError(f"{path} is missing: {hint}") from None
         except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{path} is no whole Parquet file: {error}. Build the corpus anew.") from None
+            raise InputError(f"{path} is no whole Parquet file ({str(error).rstrip('.')}): {hint}") from None
 
     def read(self, numbers: Sequence[int]) -> Columns:
         """The columns of some row groups, one after the other."""

@@ -16,8 +16,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from pipeline.command import reported
-from pipeline.errors import UsageError
+from pipeline.errors import InputError, UsageError
 from pipeline.files import atomic, fingerprint
 from pipeline.table import Table
 from trainers import latents
@@ -26,7 +25,7 @@ from trainers.images import BUILD, decoded
 from trainers.loop import Loop
 from trainers.parts import Average, Parts, diffusion_model, sampled, text_encoder
 from trainers.retrieval import captioned
-from trainers.settings import Train, command, load
+from trainers.settings import Crop, Train, command, load
 from trainers.towers import load_tokenizer
 
 DRAWS = 8  # timesteps, spread evenly, at which an image is evaluated
@@ -39,7 +38,7 @@ class Config(Table):
     vae: dict[str, Any] = {}  # what differs from AutoencoderKL's defaults
     text: dict[str, Any]  # what differs from CLIPTextModel's defaults
     latents: bool = Field(False, description="encode images once, and keep that beside the shards")
-    crop: tuple[float, float] = Field((0.9, 1.0), description="share of the largest square that is seen, without latents")
+    crop: Crop = Field((0.9, 1.0), description="share of the largest square that is seen, without latents")
     caption_dropout: float = Field(0.1, ge=0, lt=1, description="share of captions that are replaced by the empty one")
     min_snr: float = Field(
         5.0, gt=0, description="gamma: timesteps with more signal to noise weigh less; from 1,200 on none does"
@@ -140,7 +139,9 @@ def evaluated(run: Loop, module: Denoising, reader: Reader, records: Records, tr
             none += float(noise.square().mean((1, 2, 3)).sum())
             number += len(noise)
         skipped += batch.skipped
-    total = max(run.sum(number), 1.0)
+    total = run.sum(number)
+    if not total:
+        raise InputError(f"of the first {train.evaluate_records:,} records of the validation shards no image can be used")
     return {"noise_loss": run.sum(found) / total, "of_predicting_zero": run.sum(none) / total, "skipped": int(run.sum(skipped))}
 
 
@@ -158,13 +159,12 @@ def main(
     place: Path | None, folder: Path | None,
 ) -> None:  # fmt: skip
     """Train a Stable Diffusion on CORPUS, a folder of image-text shards with a tokenizer."""
-    with reported("training", "--out", "add --resume to go on from the last checkpoint"):
-        settings = load(Config, "diffusion", config, changes)
-        if folder and not settings.latents:
-            raise UsageError("--latents says where latents are kept, but none are: add --set latents=true")
-        Shards(corpus, "train", ["image", "caption"], BUILD)
-        tokenizer = load_tokenizer(place or corpus / "tokenizer", settings.text.get("max_position_embeddings", 77))
-        train(settings, corpus, tokenizer, stage, before, folder, out, resume)
+    settings = load(Config, "diffusion", config, changes)
+    if folder and not settings.latents:
+        raise UsageError("--latents says where latents are kept, but none are: add --set latents=true")
+    Shards(corpus, "train", ["image", "caption"], BUILD)
+    tokenizer = load_tokenizer(place or corpus / "tokenizer", settings.text.get("max_position_embeddings", 77))
+    train(settings, corpus, tokenizer, stage, before, folder, out, resume)
 
 
 def train(
@@ -183,7 +183,7 @@ def train(
         run.warn(
             "stage 1 trains a text encoder for a diffusion model that was never trained: name one with --from or pretrained"
         )
-    if stage == 2 and not before and settings.pretrained and not resume:
+    if stage == 2 and not before and not resume:
         run.warn("stage 2 begins with a new text encoder: name the model of stage 1 with --from")
     parts.text = text_encoder(settings.text, tokenizer, before if stage == 2 else "", parts.unet.config.cross_attention_dim)
     for part in (parts.vae, parts.unet, parts.text):
@@ -195,7 +195,7 @@ def train(
         beside = [latents.cache(corpus, parts.vae, settings.size, t.batch, t.threads, run, BUILD, folder)]
         columns = ["latents", "caption"]
     reader = Reader(Shards(corpus, "train", columns, BUILD, beside), t.seed, t.buffer)
-    held_out = run.held_out(corpus, columns, BUILD, beside)
+    held_out = run.held_out(corpus, columns, beside)
 
     def evaluate() -> dict[str, Any]:
         if held_out is None:

@@ -17,15 +17,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pipeline.command import reported
-from pipeline.errors import UsageError
+from pipeline.errors import InputError, UsageError
 from pipeline.table import Table
 from tokenizer.encode import check_tokens
 from tokenizer.model import Tokenizer, proto
 from trainers.attention import implementation
 from trainers.data import Reader, Shards, stream
 from trainers.loop import Loop
-from trainers.settings import Train, command, load, model_config
+from trainers.settings import Train, built, command, load, model_config
 
 BUILD = "make them with python -m tokenizer.train CORPUS and python -m tokenizer.encode CORPUS"
 _PIECE = proto.ModelProto.SentencePiece
@@ -58,10 +57,13 @@ def collate(columns: dict[str, Any], length: int, pad: int) -> tuple[dict[str, t
     The first token of a document is predicted from the end of the one before, which is how generation begins: after EOS.
     """
     rows: Any = columns["input_ids"]  # every row has the same length
-    begins = np.zeros(rows.shape, bool)
+    if not isinstance(rows, np.ndarray) or rows.dtype.kind not in "iu":
+        raise InputError(f"the column input_ids does not hold sequences of ids, all of one length: {BUILD}")
+    begins: Any = np.zeros(rows.shape, bool)
     for row, starts in enumerate(columns["document_starts"]):
         begins[row, starts] = True
-    ids, begins = rows.astype(np.int64).reshape(-1, length), begins.reshape(-1, length)
+    ids: Any = rows.astype(np.int64).reshape(-1, length)
+    begins = begins.reshape(-1, length)
     begins[:, 0] = True
     at = np.arange(length)
     positions = at - np.maximum.accumulate(np.where(begins, at, 0), axis=1)
@@ -119,7 +121,7 @@ def sample(model: Any, tokenizer: Tokenizer, device: torch.device) -> str:
     start = torch.tensor([[tokenizer.id_of("eos")]], device=device)
     length = min(64, model.config.max_position_embeddings - 1)
     ids = model.generate(
-        start, attention_mask=torch.ones_like(start), max_new_tokens=length, do_sample=True, top_p=0.95,
+        start, attention_mask=torch.ones_like(start), max_new_tokens=length, do_sample=True, top_p=0.95, remove_invalid_values=True,
         eos_token_id=tokenizer.id_of("eos"), pad_token_id=tokenizer.id_of("pad"),
     )  # fmt: skip
     return tokenizer.decode(ids[0, 1:].cpu().numpy())
@@ -132,13 +134,12 @@ def main(
     corpus: Path, config: str, out: Path, resume: bool, changes: tuple[str, ...], tokens: Path | None, place: Path | None
 ) -> None:
     """Train a GPT on CORPUS, a folder that Seimai built and tokenised."""
-    with reported("training", "--out", "add --resume to go on from the last checkpoint"):
-        settings = load(Config, "gpt", config, changes)
-        tokens, place = tokens or corpus / "tokens", place or corpus / "tokenizer"
-        shards = Shards(tokens, "train", ["input_ids", "document_starts"], BUILD)
-        tokenizer = Tokenizer.load(place)
-        told = check_tokens(tokens, tokenizer)
-        train(settings, shards, tokens, place, tokenizer, told, out, resume)
+    settings = load(Config, "gpt", config, changes)
+    tokens, place = tokens or corpus / "tokens", place or corpus / "tokenizer"
+    shards = Shards(tokens, "train", ["input_ids", "document_starts"], BUILD)
+    tokenizer = Tokenizer.load(place)
+    told = check_tokens(tokens, tokenizer)
+    train(settings, shards, tokens, place, tokenizer, told, out, resume)
 
 
 def train(
@@ -153,14 +154,20 @@ def train(
     length = sequence_length(told["sequence_length"], shape.max_position_embeddings)
     run = Loop(settings.train, settings.model_dump(), out, resume, "tokens")
     fast = implementation(shape, settings.train.compile, run.device)
-    model = AutoModelForCausalLM.from_config(shape, attn_implementation=fast)
+    with built("model"):
+        model = AutoModelForCausalLM.from_config(shape, attn_implementation=fast)
     packed, per_piece = Packed(model), characters(tokenizer)
 
     def collated(columns: dict[str, Any]) -> tuple[dict[str, torch.Tensor], float]:
-        return collate(columns, length, ids["pad"] or 0)
+        found, amount = collate(columns, length, ids["pad"] or 0)
+        if not 0 <= int(found["input_ids"].min()) <= int(found["input_ids"].max()) < len(tokenizer):
+            raise InputError(
+                f"the token shards in {tokens} hold ids that the tokenizer in {place} has not: {BUILD} --overwrite"
+            )
+        return found, amount
 
     reader = Reader(shards, settings.train.seed, settings.train.buffer)
-    held_out = run.held_out(tokens, shards.columns, BUILD)
+    held_out = run.held_out(tokens, shards.columns)
 
     def evaluate() -> dict[str, Any]:
         found: dict[str, Any] = {}

@@ -20,12 +20,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from filters.sound import RATE
-from pipeline.command import reported
 from pipeline.errors import InputError, UsageError
 from pipeline.table import Table
 from trainers.data import Reader, Shards, Skip, stream
 from trainers.loop import Loop
-from trainers.settings import Train, command, load, model_config
+from trainers.settings import Train, built, command, load, model_config
 from trainers.sound import BUILD, Frames, padded, padding_proof, preprocessor, samples_of, sound_inputs, spans
 from trainers.targets import Clusters, targets
 
@@ -174,11 +173,10 @@ def main(
     place: Path | None,
 ) -> None:
     """Train a HuBERT on CORPUS, a folder of speech that Seimai built."""
-    with reported("training", "--out", "add --resume to go on from the last checkpoint"):
-        settings = load(Config, "hubert", config, changes)
-        clusters = settings.first if iteration == 1 else settings.second
-        place, told = targets(corpus, clusters, before, click.echo, place, settings.train.threads)
-        train(settings, corpus, place, told, iteration, out, resume)
+    settings = load(Config, "hubert", config, changes)
+    clusters = settings.first if iteration == 1 else settings.second
+    place, told = targets(corpus, clusters, before, click.echo, place, settings.train.threads)
+    train(settings, corpus, place, told, iteration, out, resume)
 
 
 def train(settings: Config, corpus: Path, place: Path, told: dict[str, Any], iteration: int, out: Path, resume: bool) -> None:
@@ -193,10 +191,11 @@ def train(settings: Config, corpus: Path, place: Path, told: dict[str, Any], ite
     decoder = Decoder(settings, Frames.of(shape), told["rate"])
     config = settings.model_dump() | {"iteration": iteration, "units": told["centres_sha256"]}
     run = Loop(settings.train, config, out, resume, "audio_seconds")
-    model = HubertModel(shape)
+    with built("model"):
+        model = HubertModel(shape)
     module = MaskedPrediction(model, told["k"], settings)
     reader = Reader(shards, settings.train.seed, settings.train.buffer)
-    held_out = run.held_out(corpus, COLUMNS, BUILD, [place])
+    held_out = run.held_out(corpus, COLUMNS, [place])
 
     def evaluate() -> dict[str, Any]:
         return {} if held_out is None else evaluated(run, module, held_out, decoder, settings.train)

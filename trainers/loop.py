@@ -36,6 +36,14 @@ from trainers.settings import Train
 Streams = Callable[[Iterator[Any], int], Iterator[Batch]]  # (spans, records taken so far) -> batches
 
 
+def step_of(line: str) -> float:
+    """Of a line of metrics; endless where it is none, as of a process that was killed while it wrote."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, LookupError, TypeError):
+        return math.inf
+
+
 class Loop:
     """One run in `out`. `config` is the whole configuration, as JSON: a checkpoint belongs to it."""
 
@@ -90,6 +98,8 @@ class Loop:
         previous = signal.signal(signal.SIGTERM, lambda *_: setattr(self, "stopping", True))
         metrics, losses, amount, began = self._metrics(), list[torch.Tensor](), 0.0, time.perf_counter()
         board = SummaryWriter(self.out / "tensorboard", purge_step=self.step + 1) if self.rank == 0 else None
+        if self.step >= s.steps:
+            self.console.print(f"the run is at step {self.step:,} already, of {s.steps:,}", highlight=False)
         while self.step < s.steps:
             module.train()
             total: dict[str, torch.Tensor] = {}
@@ -128,13 +138,16 @@ class Loop:
                 if self.device.type == "cuda":
                     line["peak_memory_gb"] = torch.cuda.max_memory_allocated() / 1e9
                 self._log(metrics, board, line, "train")
+            if saves:
+                self._check(torch.stack([p.detach().sum().float() for p in trained]).sum()[None], "a weight")
+                self._save(parts, taken)
             if last or (self.step % s.evaluate_every == 0 and not stop):
                 module.eval()
                 with torch.no_grad():
-                    self._log(metrics, board, {"step": self.step} | evaluate(), "validation")
+                    found = evaluate()
+                if found:
+                    self._log(metrics, board, {"step": self.step} | found, "validation")
                 began = time.perf_counter()
-            if saves:
-                self._save(parts, taken)
             if stop or last:
                 break
         signal.signal(signal.SIGTERM, previous)
@@ -164,18 +177,22 @@ class Loop:
     def _restore(self, parts: dict[str, Any]) -> int:
         """Put a checkpoint's state in place; returns how many records this rank has taken of the present deal."""
         assert self.state
-        if self.state["shards"] != self.shards:
-            raise UsageError(f"the shards are not those that the run in {self.out} was begun with: choose another --out")
-        for name, part in parts.items():
-            part.load_state_dict(self.state[name])
-        told, taken = self.state["deal"], self.state["taken"]
-        known = Deal(told["total"], told["ranks"], tuple(map(tuple, told["queue"])), told["epoch"])
+        try:
+            if self.state["shards"] != self.shards:
+                raise UsageError(f"the shards are not those that the run in {self.out} was begun with: choose another --out")
+            for name, part in parts.items():
+                part.load_state_dict(self.state[name])
+            told, taken = self.state["deal"], self.state["taken"]
+            known = Deal(told["total"], told["ranks"], tuple(map(tuple, told["queue"])), told["epoch"])
+        except (LookupError, TypeError, RuntimeError, ValueError) as error:
+            raise BuildError(self.checkpoints.damaged(self.checkpoints.all()[-1], error)) from None
         self.state = None
         self.deal = known if known.ranks == self.ranks else known.again(taken, self.ranks)
         return taken[self.rank] if known.ranks == self.ranks else 0
 
-    def held_out(self, place: Path, columns: list[str], hint: str, beside: Sequence[Path] = ()) -> Reader | None:
+    def held_out(self, place: Path, columns: list[str], beside: Sequence[Path] = ()) -> Reader | None:
         """Of the validation split; without one there is a warning, and nothing is evaluated."""
+        hint = "build the corpus with --set shards.validation=0.05, say, to have some"
         try:
             return Reader(Shards(place, "validation", columns, hint, beside), None)
         except UsageError as error:
@@ -210,13 +227,14 @@ class Loop:
         """Whether any rank says so."""
         return self.sum(float(flag)) > 0
 
-    def _check(self, losses: torch.Tensor) -> None:
-        wrong = (~torch.isfinite(losses)).nonzero()
-        where = self.step - len(losses) + 1 + int(wrong[0]) if len(wrong) else 0
+    def _check(self, values: torch.Tensor, what: str = "the loss") -> None:
+        """Of the last steps, up to this one."""
+        wrong = (~torch.isfinite(values)).nonzero()
+        where = self.step - len(values) + 1 + int(wrong[0]) if len(wrong) else 0
         if self.agreed(bool(len(wrong))):
             raise BuildError(
-                f"the loss is no finite number any more, from step {where or 'that another rank names'} on. The last checkpoint "
-                f"is from before ({self.checkpoints.last}); try a lower train.lr or a longer train.warmup."
+                f"{what} is no finite number any more, from step {where or 'that another rank names'} on. What was saved before: "
+                f"{self.checkpoints.last}. Begin anew in another --out with a lower train.lr or a longer train.warmup."
             )
 
     def _metrics(self) -> Path:
@@ -225,7 +243,7 @@ class Loop:
         if self.rank == 0:
             self.out.mkdir(parents=True, exist_ok=True)
             lines = path.read_text("utf-8").splitlines() if path.is_file() and self.step else []
-            kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= self.step]
+            kept = [line for line in lines if step_of(line) <= self.step]
             path.write_text("".join(f"{line}\n" for line in kept), "utf-8")
             write_json(self.out / "config.json", self.config)
         return path

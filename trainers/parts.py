@@ -16,7 +16,7 @@ from torch import nn
 from pipeline.errors import UsageError
 from trainers import latents
 from trainers.data import Shards
-from trainers.settings import model_config
+from trainers.settings import built, model_config, named
 
 # Stable Diffusion's noise (Rombach et al. 2022).
 NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
@@ -43,6 +43,7 @@ class Parts:
 
 def loaded(kind: Any, place: str, part: str, **more: Any) -> Any:
     """A part of the Stable Diffusion in `place`, in single precision. Raises UsageError."""
+    named(place, "--from, pretrained")
     try:
         found = kind.from_pretrained(place, subfolder=part, **more)
         return found.float() if isinstance(found, nn.Module) else found
@@ -60,8 +61,8 @@ def diffusion_model(source: str, vae: dict[str, Any], unet: dict[str, Any], size
 
     if source:
         parts = Parts(
-            loaded(AutoencoderKL, source, "vae", low_cpu_mem_usage=False),
-            loaded(UNet2DConditionModel, source, "unet", low_cpu_mem_usage=False),
+            loaded(AutoencoderKL, source, "vae", low_cpu_mem_usage=False, use_safetensors=True),
+            loaded(UNet2DConditionModel, source, "unet", low_cpu_mem_usage=False, use_safetensors=True),
             loaded(DDIMScheduler, source, "scheduler", **SAMPLER),
         )
     elif not unet or not vae:
@@ -69,10 +70,8 @@ def diffusion_model(source: str, vae: dict[str, Any], unet: dict[str, Any], size
             "the diffusion model is missing: name one with pretrained or with --from, or fill the tables unet and vae"
         )
     else:
-        try:
+        with built("unet, vae"):
             fresh = AutoencoderKL(**vae, sample_size=size), UNet2DConditionModel(**unet)
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"unet, vae: {error}") from None
         parts = Parts(*fresh, DDIMScheduler(**NOISE, **SAMPLER))
     if parts.scheduler.config.prediction_type != "epsilon" or parts.unet.config.in_channels != parts.vae.config.latent_channels:
         raise UsageError(f"{source or 'unet'}: a Stable Diffusion is needed that predicts noise (epsilon), from latents alone")
@@ -96,7 +95,8 @@ def text_encoder(table: dict[str, Any], tokenizer: Any, source: str, width: int)
     if shape.hidden_size != width:
         raise UsageError(f"text.hidden_size: {shape.hidden_size}, but the UNet attends to {width} (its cross_attention_dim)")
     if not source:
-        return CLIPTextModel(shape)
+        with built("text"):
+            return CLIPTextModel(shape)
     if loaded(AutoTokenizer, source, "tokenizer").get_vocab() != tokenizer.get_vocab():
         raise UsageError(f"the text encoder in {source} has another tokenizer: name it with --tokenizer, or begin with stage 1")
     found = loaded(CLIPTextModel, source, "text_encoder")

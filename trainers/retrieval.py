@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from pipeline.errors import UsageError
+from pipeline.errors import InputError, UsageError
 from trainers.data import Reader, Skip, stream
 from trainers.images import decoded
 from trainers.loop import Loop
@@ -132,7 +132,7 @@ class Evaluation:
     def pairs(self, reader: Reader, limit: int) -> dict[str, float]:
         """Recall among the first `limit` records, and their mean loss in whole blocks of a micro-batch (of what there is, if less).
 
-        Raises UsageError where no image can be decoded.
+        Raises InputError where no image can be decoded.
         """
         mine, train = list[Any](), self.run.settings
         spans = reader.once(self.run.rank, self.run.ranks, limit)
@@ -150,7 +150,7 @@ class Evaluation:
             dist.all_gather_object(everyone, mine)
         parts = [part for rank in everyone for part in rank]
         if not parts:
-            raise UsageError(f"of the first {limit:,} records of the {reader.shards.split} shards no image can be decoded")
+            raise InputError(f"of the first {limit:,} records of the {reader.shards.split} shards no image can be decoded")
         images, captions = (torch.cat([part[i] for part in parts]) for i in (0, 1))
         starts = range(0, max(len(images) - train.batch, 0) + 1, train.batch) if len(images) > 1 else ()
         blocks = [[e[at : at + train.batch].to(self.run.device) for e in (images, captions)] for at in starts]

@@ -4,19 +4,36 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import wraps
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import click
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
-from pipeline.errors import UsageError
+from pipeline.command import reported
+from pipeline.errors import SeimaiError, UsageError
+from pipeline.files import alone
 from pipeline.table import Size, Table
 from trainers.data import BUFFER
+from trainers.ranks import own_rank
 
 CONFIGS = Path(__file__).parent / "configs"
+
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError("the lower share comes first")
+    return pair
+
+
+Crop = Annotated[tuple[Share, Share], AfterValidator(_ordered)]
 
 
 class Train(Table):
@@ -28,7 +45,7 @@ class Train(Table):
     lr: float = Field(gt=0, description="the highest")
     schedule: Literal["linear", "cosine", "constant_with_warmup", "polynomial"] = "linear"
     warmup: int = Field(0, ge=0, description="steps")
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
     eps: float = Field(1e-8, gt=0)
     weight_decay: float = Field(0.0, ge=0, description="of what has two dimensions or more; biases and norms have none")
     clip: float = Field(1.0, gt=0, description="norm of the gradient")
@@ -97,9 +114,35 @@ def model_config(table: dict[str, Any], where: str, **given: Any) -> Any:
         defaults = AutoConfig.for_model(kind)
     except ValueError:
         raise UsageError(f"{where}.model_type: transformers has no {kind!r}") from None
-    if unknown := [key for key in options if not hasattr(defaults, key)]:
+    if unknown := [key for key in options if not hasattr(defaults, key) or callable(getattr(defaults, key))]:
         raise UsageError(f"{where}.{unknown[0]}: {kind} has no such setting")
-    return AutoConfig.for_model(kind, **options, **given)
+    if fixed := [key for key in options if key in given]:
+        raise UsageError(f"{where}.{fixed[0]}: the tokenizer decides it, {given[fixed[0]]}")
+    with built(where):
+        found = AutoConfig.for_model(kind, **options, **given)
+    for key in ("num_hidden_layers", "hidden_size", "num_attention_heads", "max_position_embeddings"):
+        if getattr(found, key, 1) < 1:
+            raise UsageError(f"{where}.{key}: {getattr(found, key)}, but one is the least")
+    return found
+
+
+@contextmanager
+def built(where: str) -> Iterator[None]:
+    """What libraries raise at settings that do not go together becomes a UsageError."""
+    try:
+        yield
+    except SeimaiError:
+        raise
+    except Exception as error:  # their kinds of errors differ from model to model
+        what = " ".join(str(error).split()) or type(error).__name__
+        raise UsageError(f"{where}: no model can be made of these settings: {what[:300]}") from error
+
+
+def named(place: str, what: str) -> str:
+    """`place`, a folder or OWNER/NAME on the Hub. Raises UsageError where it is neither, before the network is asked."""
+    if not Path(place).exists() and (place.count("/") != 1 or place[0] in "./~"):
+        raise UsageError(f"{what}: there is no folder {place}, and it is no name of a model on the Hub (OWNER/NAME)")
+    return place
 
 
 def quiet() -> None:
@@ -117,11 +160,16 @@ def command(trainer: str, default: str) -> Callable[[Callable[..., None]], click
     def decorate(function: Callable[..., None]) -> click.Command:
         @wraps(function)
         def called(**given: Any) -> None:
-            quiet()
-            function(**given)
+            """One run at a time in --out, and no traceback where the user can do something about it."""
+            with reported("training", "--out", "add --resume to go on from the last checkpoint, if one was saved"):
+                if wrong := next((p for p in (given["out"], *given["out"].parents) if p.exists() and not p.is_dir()), None):
+                    raise UsageError(f"--out: {wrong} is a file")
+                quiet()
+                with alone(given["out"]) if own_rank()[0] == 0 else nullcontext():
+                    function(**given)
 
         options = [
-            click.argument("corpus", type=click.Path(path_type=Path)),
+            click.argument("corpus", type=click.Path(path_type=Path, exists=True, file_okay=False)),
             click.option(
                 "--config", default=default, show_default=True, metavar="NAME|PATH", help=f"One of {', '.join(names(trainer))}."
             ),

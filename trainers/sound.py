@@ -20,6 +20,7 @@ from torch import nn
 from filters.sound import RATE, Unreadable, decode
 from pipeline.errors import UsageError
 from trainers.data import Skip
+from trainers.settings import built, named
 
 BUILD = "make them with python -m pipeline.build, such as reazonspeech or speech-ja"
 
@@ -125,12 +126,14 @@ def loaded(kind: Any, place: str, **options: Any) -> Any:
     """A transformers model of a folder, or by its name on the Hub. Raises UsageError where there is no HuBERT."""
     from transformers import AutoConfig
 
+    named(place, "the model that python -m trainers.hubert makes in OUT/model")
     try:
         found = AutoConfig.from_pretrained(place).model_type
-        if found == "hubert":
-            return kind.from_pretrained(place, **options)
     except Exception as error:  # whatever reading a folder that is none, or is damaged, raises
         raise UsageError(f"no HuBERT is in {place} (python -m trainers.hubert makes one in OUT/model): {error}") from None
+    if found == "hubert":
+        with built(place):
+            return kind.from_pretrained(place, **options)
     raise UsageError(f"{place} holds a {found}, not a HuBERT: python -m trainers.hubert makes one in OUT/model")
 
 

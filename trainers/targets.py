@@ -25,7 +25,7 @@ from pydantic import Field
 
 from filters.sound import RATE
 from pipeline.command import reported
-from pipeline.errors import UsageError
+from pipeline.errors import InputError, UsageError
 from pipeline.files import alone, atomic, fingerprint, read_json, write_json
 from pipeline.table import Table
 from trainers import mfcc
@@ -119,7 +119,9 @@ def fitted(shards: Shards, feature: Mfcc | Hidden, clusters: Clusters, threads: 
         seconds += sum(len(part) for part in parts[-len(batch.inputs["items"]) :]) / feature.rate
         if seconds >= 3600 * clusters.hours:
             break
-    frames = np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
+    if not parts:
+        raise InputError(f"no recording of the {shards.split} shards can be decoded")
+    frames = np.concatenate(parts)
     if len(frames) < clusters.k:
         raise UsageError(
             f"{len(frames):,} frames of {len(parts):,} recordings make no {clusters.k:,} units: lower k of the iteration, "

@@ -10,7 +10,7 @@ import torch
 
 from pipeline.errors import UsageError
 from tokenizer.model import Tokenizer
-from trainers.settings import model_config
+from trainers.settings import built, model_config, named
 
 
 def vision_tower(settings: dict[str, Any]) -> Any:
@@ -24,7 +24,9 @@ def vision_tower(settings: dict[str, Any]) -> Any:
     if not place:
         shape = model_config(table, "vision")
         image_size(shape)
-        return AutoModel.from_config(shape)
+        with built("vision"):
+            return AutoModel.from_config(shape)
+    named(place, "vision.pretrained")
     try:
         config = AutoConfig.from_pretrained(place)
         return AutoModel.from_pretrained(place, config=getattr(config, "vision_config", config), dtype=torch.float32)
@@ -45,7 +47,8 @@ def text_tower(settings: dict[str, Any], length: int, tokenizer: Any) -> Any:
     config = model_config({"max_position_embeddings": needed} | settings, "text", vocab_size=len(tokenizer), **ids)
     if config.max_position_embeddings < needed:
         raise UsageError(f"text.max_position_embeddings: captions of {length} tokens need {needed}, or a lower text_length")
-    return AutoModel.from_config(config)
+    with built("text"):
+        return AutoModel.from_config(config)
 
 
 def dual_model(vision: Any, text: Any, projection: int) -> Any:

@@ -205,7 +205,7 @@ def test_what_is_wrong_is_said(corpus: Path, begun: Path, tmp_path: Path) -> Non
         assert result.exit_code == 2
         return " ".join(result.output.split())
 
-    assert "python -m trainers.hubert makes one" in said(model=tmp_path / "nothing")
+    assert "python -m trainers.hubert makes" in said(model=tmp_path / "nothing")
     assert "no column" not in said(sets=("model.depth=3",)) and "model.depth" in said(sets=("model.depth=3",))
     assert "python -m pipeline.build" in said(at=tmp_path)
     assert "no character occurs 1,000,000 times in the column 'reading'" in said(sets=("least=1000000",))

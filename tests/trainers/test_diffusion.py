@@ -308,7 +308,7 @@ def test_bad_input(trained: tuple[Path, list[dict[str, Any]]], corpus: Path, tmp
     assert "text.num_hidden_layers: 3, but the text encoder in" in said(
         "--from", trained[0] / "model", sets=["text.num_hidden_layers=3"]
     )
-    assert "has no vae that can be loaded" in said("--from", tmp_path / "nowhere")
+    assert "there is no folder" in said("--from", tmp_path / "nowhere")
     assert "add --set latents=true" in said("--latents", tmp_path / "latents")
     write(other, "train", pairs(80, 6))
     assert CliRunner().invoke(train_tokenizer, [str(other), "--vocab-size", "378"]).exit_code == 0

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
 
 from pipeline.errors import UsageError
+from pipeline.files import alone
 from tokenizer.model import Tokenizer
 from trainers import gpt
 from trainers.attention import implementation
@@ -222,6 +224,46 @@ def test_configurations_that_are_wrong(tokenised, train, capsys, tmp_path) -> No
     ):  # fmt: skip
         assert word in refused(train, capsys, tokenised, "--out", tmp_path / "run", *SMALL, "--set", change)
     assert "gpt2-small" in refused(train, capsys, tokenised, "--out", tmp_path / "run", "--config", "gpt5")
+
+
+def test_settings_that_do_not_go_together_are_told_without_a_traceback(tokenised, train, capsys, tmp_path) -> None:
+    for change, word in (
+        ("model.n_head=7", "model: no model can be made"), ("model.n_layer=-1", "model.num_hidden_layers"),
+        ("model.n_layer=abc", "model: no model"), ("model.vocab_size=77", "the tokenizer decides it"),
+        ("model.activation_function=foo", "no model can be made"), ("model.to_dict=1", "no such setting"),
+        ("train.betas=[0.9, 1.5]", "train.betas"),
+    ):  # fmt: skip
+        assert word in refused(train, capsys, tokenised, "--out", tmp_path / "run", *SMALL, "--set", change)
+
+
+def test_what_a_run_left_is_neither_overwritten_nor_in_the_way(run, tokenised, train, capsys, tmp_path) -> None:
+    left = tmp_path / "left"
+    shutil.copytree(run, left)
+    with (left / "metrics.jsonl").open("a") as file:
+        file.write('{"x": 1}\n{"bro}\n')
+    with alone(left):
+        assert "another process" in refused(train, capsys, tokenised, "--out", left, *SMALL, "--resume")
+    assert train("gpt", tokenised, "--out", left, *SMALL, "--resume") == 0
+    assert "at step 30 already" in capsys.readouterr().err
+    newest = max((left / "checkpoints").iterdir()) / "state.pt"
+    torch.save({k: v for k, v in torch.load(newest, weights_only=True).items() if k != "deal"}, newest)
+    assert "--resume goes on from step-000000015" in refused(train, capsys, tokenised, "--out", left, *SMALL, "--resume")
+    shutil.rmtree(left / "checkpoints")
+    weights = (left / "model" / "model.safetensors").read_bytes()
+    assert "holds what a run left" in refused(train, capsys, tokenised, "--out", left, *SMALL)
+    assert (left / "model" / "model.safetensors").read_bytes() == weights
+    (tmp_path / "file").touch()
+    assert "is a file" in refused(train, capsys, tokenised, "--out", tmp_path / "file" / "run", *SMALL)
+
+
+def test_ids_that_the_tokenizer_has_not(tokenised, train, capsys, tmp_path) -> None:
+    shutil.copytree(tokenised, tmp_path / "corpus")
+    for path in (tmp_path / "corpus" / "tokens").glob("train-*.parquet"):
+        table = pq.read_table(path)
+        ids = table["input_ids"].combine_chunks()
+        high = pa.ListArray.from_arrays(ids.offsets, pa.array(np.full(len(ids.values), 999_999, np.int32)))
+        pq.write_table(table.set_column(0, "input_ids", high), path)
+    assert "that the tokenizer in" in refused(train, capsys, tmp_path / "corpus", "--out", tmp_path / "run", *SMALL)
 
 
 def test_a_full_disk_leaves_the_last_checkpoint(tokenised, train, capsys, tmp_path) -> None:
