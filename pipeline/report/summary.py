@@ -83,7 +83,7 @@ def _training(plan: Plan) -> str:
     """The command that trains the bundled model, after those that make what it reads and is not there. The sample is for `tiny` models."""
     words, out, sample = modality(plan.manifest).WORDS, plan.out, any(file.is_sample for file in plan.inputs)
     steps = {
-        "tokenizer": f"python -m tokenizer.train {out}" + " --vocab-size 1000" * sample,
+        "tokenizer": f"python -m tokenizer.train {out}" + " --vocab-size 900" * sample,
         "tokens": f"python -m tokenizer.encode {out}" + " --sequence-length 256" * sample,
     }
     before = [steps[name] for name in words.reads if not (out / name).is_dir()]
