@@ -138,11 +138,10 @@ def built(where: str) -> Iterator[None]:
         raise UsageError(f"{where}: no model can be made of these settings: {what[:300]}") from error
 
 
-def named(place: str, what: str) -> str:
-    """`place`, a folder or OWNER/NAME on the Hub. Raises UsageError where it is neither, before the network is asked."""
+def named(place: str, what: str) -> None:
+    """Raises UsageError where `place` is neither a folder nor OWNER/NAME on the Hub, before the network is asked."""
     if not Path(place).exists() and (place.count("/") != 1 or place[0] in "./~"):
         raise UsageError(f"{what}: there is no folder {place}, and it is no name of a model on the Hub (OWNER/NAME)")
-    return place
 
 
 def quiet() -> None:

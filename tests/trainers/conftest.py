@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
+from click.testing import CliRunner
 
 from tokenizer.export import export
 from tokenizer.fitting import fit
 from tokenizer.model import Tokenizer, finished
 from tokenizer.settings import Training
+from tokenizer.train import main as train_tokenizer
 
 HERE = Path(__file__).parent
 _spec = importlib.util.spec_from_file_location("ranks", HERE / "ranks.py")
@@ -31,6 +35,39 @@ _spec.loader.exec_module(ranks)
 def one_thread() -> None:
     """Sums on one thread are those of other processes with OMP_NUM_THREADS=1."""
     torch.set_num_threads(1)
+
+
+Pairs = list[tuple[bytes | None, str | None]]  # image files and captions
+
+
+def write_pairs(folder: Path, split: str, records: Pairs, group: int = 25) -> None:
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    images = pa.array(
+        [{"bytes": b, "path": None} for b, _ in records], pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    )
+    table = pa.table({"image": images, "caption": pa.array([caption for _, caption in records], pa.string())})
+    pq.write_table(table, folder / "data" / f"{split}-00000-of-00001.parquet", row_group_size=group)
+
+
+@pytest.fixture(scope="session")
+def shards() -> Callable[..., None]:
+    return write_pairs
+
+
+@pytest.fixture(scope="session")
+def pairs_corpus(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Callable[[int, int], Pairs], int], Path]:
+    """120 pairs of which two cannot be used, 24 to validate on, and a tokenizer: of `pairs(number, seed)`, and its pieces."""
+
+    def made(pairs: Callable[[int, int], Pairs], pieces: int) -> Path:
+        folder, train = tmp_path_factory.mktemp("corpus"), pairs(120, 1)
+        train[7], train[50] = (b"no image", "壊れた絵"), (train[50][0], None)
+        write_pairs(folder, "train", train)
+        write_pairs(folder, "validation", pairs(24, 2))
+        found = CliRunner().invoke(train_tokenizer, [str(folder), "--vocab-size", str(pieces)])
+        assert found.exit_code == 0, found.output
+        return folder
+
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from pipeline.errors import UsageError
-from tokenizer.train import main as train_tokenizer
 from trainers import clip
 from trainers.retrieval import TEMPLATES, Evaluation, ZeroShot, labels, read_templates, recalls
 from trainers.settings import load, names
@@ -53,15 +52,6 @@ def picture(colour: str, shape: str, rng: np.random.Generator) -> bytes:
     return out.getvalue()
 
 
-def shards(folder: Path, split: str, records: list[tuple[bytes | None, str | None]], group: int = 25) -> None:
-    (folder / "data").mkdir(parents=True, exist_ok=True)
-    images = pa.array(
-        [{"bytes": b, "path": None} for b, _ in records], pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    )
-    table = pa.table({"image": images, "caption": pa.array([caption for _, caption in records], pa.string())})
-    pq.write_table(table, folder / "data" / f"{split}-00000-of-00001.parquet", row_group_size=group)
-
-
 def pairs(number: int, seed: int) -> list[tuple[bytes | None, str | None]]:
     rng = np.random.default_rng(seed)
     found: list[tuple[bytes | None, str | None]] = []
@@ -72,16 +62,8 @@ def pairs(number: int, seed: int) -> list[tuple[bytes | None, str | None]]:
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """120 pairs of which two cannot be used, 24 to validate on, and a tokenizer."""
-    folder = tmp_path_factory.mktemp("corpus")
-    train = pairs(120, 1)
-    train[7], train[50] = (b"no image", "壊れた絵"), (train[50][0], None)
-    shards(folder, "train", train)
-    shards(folder, "validation", pairs(24, 2))
-    found = CliRunner().invoke(train_tokenizer, [str(folder), "--vocab-size", "385"])
-    assert found.exit_code == 0, found.output
-    return folder
+def corpus(pairs_corpus: Any) -> Path:
+    return pairs_corpus(pairs, 385)
 
 
 def run(corpus: Path, out: Path, *more: str, sets: list[str] = SMALL) -> list[dict[str, Any]]:
@@ -384,7 +366,7 @@ def test_cloob_learns_with_a_frozen_pretrained_tower(
         assert torch.equal(one, other), name
 
 
-def test_a_corpus_too_small_for_a_validation_split_trains(corpus: Path, tmp_path: Path) -> None:
+def test_a_corpus_too_small_for_a_validation_split_trains(corpus: Path, tmp_path: Path, shards: Any) -> None:
     shards(tmp_path / "few", "train", pairs(20, 3))
     found = run(
         tmp_path / "few", tmp_path / "run", "--tokenizer", str(corpus / "tokenizer"),

@@ -44,26 +44,9 @@ def pairs(number: int, seed: int) -> list[tuple[bytes | None, str | None]]:
     return found
 
 
-def write(folder: Path, split: str, records: list[tuple[bytes | None, str | None]]) -> None:
-    (folder / "data").mkdir(parents=True, exist_ok=True)
-    images = pa.array(
-        [{"bytes": b, "path": None} for b, _ in records], pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    )
-    table = pa.table({"image": images, "caption": pa.array([caption for _, caption in records], pa.string())})
-    pq.write_table(table, folder / "data" / f"{split}-00000-of-00001.parquet", row_group_size=25)
-
-
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """120 pairs of which two cannot be used, 24 to validate on, and a tokenizer."""
-    folder = tmp_path_factory.mktemp("corpus")
-    train = pairs(120, 1)
-    train[7], train[50] = (b"no image", "壊れた絵"), (train[50][0], None)
-    write(folder, "train", train)
-    write(folder, "validation", pairs(24, 2))
-    found = CliRunner().invoke(train_tokenizer, [str(folder), "--vocab-size", "380"])
-    assert found.exit_code == 0, found.output
-    return folder
+def corpus(pairs_corpus: Any) -> Path:
+    return pairs_corpus(pairs, 380)
 
 
 def invoked(corpus: Path, out: Path, stage: int, *more: object, sets: list[str] | None = None) -> Any:
@@ -257,7 +240,7 @@ def test_the_same_seed_gives_the_same_numbers(trained: tuple[Path, list[dict[str
 # -- stored latents
 
 
-def test_latents_are_those_of_the_middle_and_made_once(corpus: Path, tmp_path: Path) -> None:
+def test_latents_are_those_of_the_middle_and_made_once(corpus: Path, tmp_path: Path, shards: Any) -> None:
     mine = tmp_path / "corpus"
     shutil.copytree(corpus, mine, ignore=shutil.ignore_patterns("latents"))
     sets = ["latents=true", "samples=0", "train.steps=1"]
@@ -282,7 +265,7 @@ def test_latents_are_those_of_the_middle_and_made_once(corpus: Path, tmp_path: P
     direct = run(mine, tmp_path / "c", 2, sets=["samples=0", "train.steps=1"])
     assert validation(lines) == pytest.approx(validation(direct), rel=1e-3)
     # Other shards: made anew, but not in a folder that was named.
-    write(mine, "train", pairs(60, 8))
+    shards(mine, "train", pairs(60, 8))
     found = invoked(mine, tmp_path / "e", 2, "--latents", place, sets=sets)
     assert found.exit_code and "holds no latents of this corpus, VAE and size" in found.output
     run(mine, tmp_path / "f", 2, sets=sets)
@@ -292,7 +275,7 @@ def test_latents_are_those_of_the_middle_and_made_once(corpus: Path, tmp_path: P
 # -- what is wrong is said
 
 
-def test_bad_input(trained: tuple[Path, list[dict[str, Any]]], corpus: Path, tmp_path: Path) -> None:
+def test_bad_input(trained: tuple[Path, list[dict[str, Any]]], corpus: Path, tmp_path: Path, shards: Any) -> None:
     def said(*more: object, sets: list[str] | None = None, stage: int = 2, at: Path = corpus) -> str:
         found = invoked(at, tmp_path / "out", stage, *more, sets=sets)
         assert found.exit_code and not (tmp_path / "out" / "metrics.jsonl").exists(), found.output
@@ -310,7 +293,7 @@ def test_bad_input(trained: tuple[Path, list[dict[str, Any]]], corpus: Path, tmp
     )
     assert "there is no folder" in said("--from", tmp_path / "nowhere")
     assert "add --set latents=true" in said("--latents", tmp_path / "latents")
-    write(other, "train", pairs(80, 6))
+    shards(other, "train", pairs(80, 6))
     assert CliRunner().invoke(train_tokenizer, [str(other), "--vocab-size", "378"]).exit_code == 0
     assert "has another tokenizer" in said("--from", trained[0] / "model", at=other)
     assert "the diffusion model is missing" in said(sets=["unet={}"])
