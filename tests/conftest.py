@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import random
 import re
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -123,16 +126,20 @@ def cluster() -> Iterator[str]:
             yield started.scheduler_address
 
 
+def environment() -> dict[str, str]:
+    """What builds run under: no proxy between them and loopback, and lines that are not cut."""
+    return {k: v for k, v in os.environ.items() if not k.endswith("_proxy")} | {"COLUMNS": "600", "NO_COLOR": "1"}
+
+
 @pytest.fixture(scope="session")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.Popen[str]]:
     """Start `python -m pipeline.build …` from a folder of its own and in a process group of its own."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
-    environment = {k: v for k, v in os.environ.items() if not k.endswith("_proxy")} | {"COLUMNS": "600", "NO_COLOR": "1"}
 
     def start_build(*arguments: object, cwd: Path = elsewhere) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "pipeline.build", *map(str, arguments)],
-            cwd=cwd, env=environment, text=True, encoding="utf-8",
+            cwd=cwd, env=environment(), text=True, encoding="utf-8",
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
 
@@ -140,13 +147,17 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.
 
 
 @pytest.fixture(scope="session")
-def build(start: Callable[..., subprocess.Popen[str]], cluster: str) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run a build to its end: on the workers that are up, or on its own where `--workers` or a scheduler is given."""
+def build(
+    start: Callable[..., subprocess.Popen[str]], cluster: str, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a build to its end: in this process on the workers that are up, which starts fastest, or, where `--workers` or a
+    scheduler is given, as a command of its own."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
 
-    def run_build(*arguments: object, timeout: float = 120, **options: Any) -> subprocess.CompletedProcess[str]:
+    def run_build(*arguments: object, timeout: float = 120, cwd: Path = elsewhere) -> subprocess.CompletedProcess[str]:
         if not {"--workers", "--scheduler"} & set(map(str, arguments)):
-            arguments = (*arguments, "--scheduler", cluster)
-        process = start(*arguments, **options)
+            return run_here([*map(str, arguments), "--scheduler", cluster], cwd)
+        process = start(*arguments, cwd=cwd)
         try:
             out, errors = process.communicate(timeout=timeout)
         except BaseException:
@@ -155,6 +166,27 @@ def build(start: Callable[..., subprocess.Popen[str]], cluster: str) -> Callable
         return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
 
     return run_build
+
+
+def run_here(arguments: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    """`python -m pipeline.build …` with its exit code and what it says, without a new process."""
+    from pipeline.build import main
+
+    out, errors, code = io.StringIO(), io.StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(errors):
+        patch.chdir(cwd)
+        for name, value in environment().items():
+            patch.setenv(name, value)
+        for name in set(os.environ) - set(environment()):
+            patch.delenv(name)
+        try:
+            main(arguments, prog_name="python -m pipeline.build")
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+        except Exception:
+            traceback.print_exc()
+            code = 1
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), errors.getvalue())
 
 
 @pytest.fixture(scope="session")
