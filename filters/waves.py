@@ -9,7 +9,6 @@ the noise, is left out. Bursts below 50 ms are no speech and pauses below 100 ms
 from __future__ import annotations
 
 import numpy as np
-from scipy.fft import rfft
 
 from filters.kernels import above_median, inline, jit
 
@@ -519,6 +518,8 @@ class Describer:
 
         Returns the XXH64 of its samples as 16 bits, and whether the hashes say nothing: silence, a steady tone or noise.
         """
+        from scipy.fft import rfft  # not above: it is slow to import, and text and images do without
+
         exact = levels(pcm, numbers)
         first, last = int(numbers[VOICED_FROM]), int(numbers[VOICED_TO])
         if first >= last:

@@ -7,9 +7,11 @@ import io
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
@@ -187,6 +189,24 @@ def run_here(arguments: list[str], cwd: Path) -> subprocess.CompletedProcess[str
             traceback.print_exc()
             code = 1
     return subprocess.CompletedProcess(arguments, code, out.getvalue(), errors.getvalue())
+
+
+@pytest.fixture(scope="session")
+def kill_at(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., int]:
+    """Start a build that writes to `out` and, once so many of its pieces of work are done, kill it as a machine does that goes down:
+    the command and all its workers at once. Returns how many pieces were done."""
+
+    def start_and_kill(wanted: int, out: Path, *arguments: object, pause: float = 0.0) -> int:
+        process = start(*arguments)
+        deadline = time.monotonic() + 60
+        while len([*out.rglob("*.json")]) < wanted and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(pause)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        return len([*out.rglob("*.json")])
+
+    return start_and_kill
 
 
 @pytest.fixture(scope="session")

@@ -238,6 +238,10 @@ def check_tokens(tokens: Path, tokenizer: Tokenizer) -> dict[str, Any]:
     """What a folder of token shards is made of. Raises UsageError where it is none, or was made with another tokenizer."""
     told = _told(tokens)
     if told is None:
+        if (tokens / TOLD).exists():
+            raise UsageError(
+                f"{tokens / TOLD} is damaged: make the shards anew with python -m tokenizer.encode CORPUS --overwrite"
+            )
         raise UsageError(f"{tokens} has no token shards: make some with python -m tokenizer.encode CORPUS")
     if told["tokenizer"] != tokenizer.fingerprint:
         raise UsageError(

@@ -30,7 +30,7 @@ from pipeline.files import write_json
 from trainers.checkpoints import Checkpoints
 from trainers.data import Batch, Reader, Shards
 from trainers.deal import Deal
-from trainers.ranks import own_device, own_rank
+from trainers.ranks import Stopping, own_device, own_rank
 from trainers.settings import Train
 
 Streams = Callable[[Iterator[Any], int], Iterator[Batch]]  # (spans, records taken so far) -> batches
@@ -59,7 +59,6 @@ class Loop:
         self.checkpoints = Checkpoints(out, settings.keep)
         self.state = self.checkpoints.begin(self.config, resume)
         self.step: int = self.state["step"] if self.state else 0
-        self.stopping = False
         torch.manual_seed(settings.seed)  # of the initial weights: the same on every rank
 
     # -- the run
@@ -71,7 +70,7 @@ class Loop:
         """Train `module`, whose forward takes a batch's inputs and returns (loss, metrics), from where the run stands to its last step.
 
         `after` runs after each step, `parts` are further things with a state (an average of weights). `unused`: not every parameter is
-        used at every step. Ends the process with 143 after SIGTERM. Raises BuildError where the loss is no number.
+        used at every step. Ends the process with 143 after SIGTERM, 130 after Ctrl-C. Raises BuildError where the loss is no number.
         """
         from transformers import get_scheduler
 
@@ -79,6 +78,8 @@ class Loop:
         self.shards, self.deal, taken, skipped = reader.shards.fingerprint, Deal(reader.shards.total, self.ranks), 0, 0
         if self.deal.total < self.ranks:
             raise UsageError(f"{self.ranks} ranks cannot share {self.deal.total} records")
+        if (wanted := s.batch * s.accumulate * self.ranks) > self.deal.total:
+            self.warn(f"a step takes {wanted:,} records, and there are {self.deal.total:,}: some are seen again within it")
         module.to(self.device)
         trained = [p for p in module.parameters() if p.requires_grad]
         groups = [
@@ -95,7 +96,7 @@ class Loop:
         called: Any = torch.compile(wrapped) if s.compile else wrapped
         kind = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[s.precision]
         stream = batches(self.deal.spans(self.rank, taken), taken)
-        previous = signal.signal(signal.SIGTERM, lambda *_: setattr(self, "stopping", True))
+        stopping = Stopping(self.warn)
         metrics, losses, amount, began = self._metrics(), list[torch.Tensor](), 0.0, time.perf_counter()
         board = SummaryWriter(self.out / "tensorboard", purge_step=self.step + 1) if self.rank == 0 else None
         if self.step >= s.steps:
@@ -126,7 +127,7 @@ class Loop:
             self.step += 1
             losses.append(total["loss"])
             last = self.step == s.steps
-            stop = self.agreed(self.stopping)
+            stop = self.agreed(bool(stopping.by))
             saves = stop or last or self.step % s.save_every == 0
             if saves or self.step % s.log_every == 0:
                 self._check(torch.stack(losses))
@@ -150,14 +151,14 @@ class Loop:
                 began = time.perf_counter()
             if stop or last:
                 break
-        signal.signal(signal.SIGTERM, previous)
+        stopping.end()
         if self.rank == 0:
             module.eval()
             self.checkpoints.whole(self.out / "model", export)
             self.console.print(f"{self.out / 'model'}", style="bold", highlight=False, markup=False)
         if self.step < s.steps:
             self.console.print(f"stopped at step {self.step:,} of {s.steps:,}; the same command with --resume goes on")
-            sys.exit(143)
+            sys.exit(128 + (stopping.by or signal.SIGTERM))
 
     def _save(self, parts: dict[str, Any], taken: int) -> None:
         everyone: list[Any] = [taken]

@@ -1,10 +1,13 @@
-"""Which of the processes that `torchrun` started this one is, and what it computes on."""
+"""Which of the processes that `torchrun` started this one is, what it computes on, how it is told to stop and tells why it failed."""
 
 from __future__ import annotations
 
 import os
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -23,3 +26,37 @@ def wait(there: Callable[[], bool]) -> None:
     """Until another process has made it."""
     while not there():
         time.sleep(0.2)
+
+
+class Stopping:
+    """Notes SIGTERM and Ctrl-C, so that a run can end a step and save; a second Ctrl-C interrupts as ever."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.by, self._say = 0, say  # the number of the signal that came
+        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def _note(self, number: int, _: Any) -> None:
+        if number == signal.SIGINT:
+            if self.by == signal.SIGINT:
+                raise KeyboardInterrupt
+            self._say("stopping: this step is ended and saved; once more to stop at once, without")
+        self.by = number
+
+    def end(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def recorded() -> Iterator[None]:
+    """What ends one of several ranks is told to `torchrun`, whose report would else be of its own workings alone."""
+    try:
+        yield
+    except Exception as error:
+        if own_rank()[1] > 1:
+            from torch.distributed.elastic.multiprocessing.errors import get_error_handler
+
+            handler = get_error_handler()
+            handler.initialize()
+            handler.record_exception(error)
+        raise

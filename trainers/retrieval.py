@@ -185,5 +185,7 @@ class Evaluation:
                     right = scores.topk(min(5, len(names))).indices == torch.tensor([[label] for _, label in good])
                     counts += torch.stack([right[:, 0].sum(), right.any(1).sum(), torch.tensor(len(good))])
         first, five, images = self.run.summed(counts).tolist()
+        if images < len(given.images):
+            self.run.warn(f"{len(given.images) - int(images):,} of {len(given.images):,} images to classify cannot be decoded")
         shares = {"zero_shot_top_1": first / max(images, 1), "zero_shot_top_5": five / max(images, 1)}
         return shares | {"zero_shot_images": images}

@@ -18,7 +18,7 @@ from pipeline.errors import SeimaiError, UsageError
 from pipeline.files import alone
 from pipeline.table import Size, Table
 from trainers.data import BUFFER
-from trainers.ranks import own_rank
+from trainers.ranks import own_rank, recorded
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -100,8 +100,22 @@ def load(kind: type[Config], trainer: str, name: str, changes: tuple[str, ...] =
     try:
         return kind(**found)
     except ValidationError as error:
-        lines = [f"{path}: {'.'.join(map(str, e['loc']))}: {e['msg']}, found {e['input']!r}" for e in error.errors()]
-        raise UsageError("\n".join(lines)) from None
+        raise UsageError(
+            "\n".join(_wrong(kind, path, changes, e["loc"], e["msg"], e["input"]) for e in error.errors())
+        ) from None
+
+
+def _wrong(kind: type[Table], path: Path, changes: tuple[str, ...], where: tuple[int | str, ...], what: str, found: Any) -> str:
+    """One line on one setting: whether the file or --set has it, and what there is where it is unknown."""
+    key = ".".join(map(str, where))
+    by = next((f"--set {c}" for c in changes if f"{key}.".startswith(f"{c.partition('=')[0].strip()}.")), f"{path}: {key}")
+    table: Any = kind
+    for name in where[:-1]:
+        table = table.model_fields[name].annotation if name in getattr(table, "model_fields", {}) else None
+    known = getattr(table, "model_fields", {})
+    if known and where[-1] not in known:
+        return f"{by}: there is no such setting, but {', '.join(known)}"
+    return f"{by}: {what}, found {found!r}"
 
 
 def model_config(table: dict[str, Any], where: str, **given: Any) -> Any:
@@ -160,7 +174,7 @@ def command(trainer: str, default: str) -> Callable[[Callable[..., None]], click
         @wraps(function)
         def called(**given: Any) -> None:
             """One run at a time in --out, and no traceback where the user can do something about it."""
-            with reported("training", "--out", "add --resume to go on from the last checkpoint, if one was saved"):
+            with reported("training", "--out", "add --resume to go on from the last checkpoint, if one was saved"), recorded():
                 if wrong := next((p for p in (given["out"], *given["out"].parents) if p.exists() and not p.is_dir()), None):
                     raise UsageError(f"--out: {wrong} is a file")
                 quiet()

@@ -143,10 +143,10 @@ def test_nothing_half_written_is_left(reference, tools):
 # -- the same bytes
 
 
-@pytest.mark.parametrize("workers", [2, 4])
+@pytest.mark.parametrize("workers", [(), ("--workers", 4)], ids=["two that are up", "four"])
 def test_same_bytes_for_any_number_of_workers(build, mixed, reference, tmp_path, tools, workers):
     out = tmp_path / "out"
-    done = build("cc100-ja", "--input", mixed, "--out", out, "--workers", workers, "--set", tools.partition)
+    done = build("cc100-ja", "--input", mixed, "--out", out, *workers, "--set", tools.partition)
     assert done.returncode == 0, done.stderr
     assert tools.outputs(out) == tools.outputs(reference)
 

@@ -8,27 +8,14 @@ import time
 import polars as pl
 
 
-def kill(process):
-    """As a machine that goes down: the command and all its workers at once."""
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-
-
-def test_killed_at_random_moments_the_build_goes_on_and_makes_the_same(start, build, mixed, reference, tmp_path, tools):
+def test_killed_at_random_moments_the_build_goes_on_and_makes_the_same(kill_at, build, mixed, reference, tmp_path, tools):
     out = tmp_path / "out"
     arguments = ("cc100-ja", "--input", mixed, "--out", out, "--set", tools.partition, "--workers", 2)
     drawn = random.Random(20)
     seen = []
     # A whole build writes some 55 such files, a few dozen a second, each at the end of a piece of work.
-    for low, high in ((1, 8), (12, 24), (26, 40), (42, 52)):
-        wanted, pause = drawn.randint(low, high), drawn.uniform(0, 0.05)
-        process = start(*arguments)
-        deadline = time.monotonic() + 60
-        while len([*out.rglob("*.json")]) < wanted and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
-        time.sleep(pause)
-        kill(process)
-        seen.append(len([*out.rglob("*.json")]))
+    for low, high in ((1, 12), (14, 36), (38, 52)):
+        seen.append(kill_at(drawn.randint(low, high), out, *arguments, pause=drawn.uniform(0, 0.05)))
         # What is under a final name is whole.
         for path in (p for p in out.rglob("*.parquet") if not p.name.startswith(".")):
             pl.read_parquet(path)

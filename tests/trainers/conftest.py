@@ -113,17 +113,32 @@ def train() -> Callable[..., int]:
 
 
 @pytest.fixture(scope="session")
-def train_on_ranks() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """The same in processes of their own: several commands one after the other, on so many ranks."""
+def on_ranks() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a script, or a module after "-m", on so many ranks, each a process of its own."""
 
-    def run(count: int, commands: list[dict[str, Any]], timeout: float = 150) -> subprocess.CompletedProcess[str]:
+    def run(count: int, *command: object, timeout: float = 150) -> subprocess.CompletedProcess[str]:
         launch = [sys.executable]
         if count > 1:
             launch += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        return subprocess.run(
-            [*launch, str(HERE / "ranks.py"), json.dumps(commands, default=str)],
-            capture_output=True, text=True, timeout=timeout, env=environment,
+        process = subprocess.Popen(
+            [*launch, *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
         )  # fmt: skip
+        try:
+            said, errors = process.communicate(timeout=timeout)
+        except BaseException:  # ranks that wait for one another would go on for half an hour
+            os.killpg(process.pid, 9)
+            raise
+        return subprocess.CompletedProcess(process.args, process.returncode, said, errors)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def train_on_ranks(on_ranks: Callable[..., Any]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`train`, several commands one after the other, on so many ranks."""
+
+    def run(count: int, commands: list[dict[str, Any]]) -> subprocess.CompletedProcess[str]:
+        return on_ranks(count, HERE / "ranks.py", json.dumps(commands, default=str))
 
     return run

@@ -219,7 +219,8 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(tokenis
 
 def test_configurations_that_are_wrong(tokenised, train, capsys, tmp_path) -> None:
     for change, word in (
-        ("train.stepz=3", "train.stepz"), ("train.steps=many", "train.steps"), ("model.n_heads=3", "model.n_heads"),
+        ("train.stepz=3", "--set train.stepz=3: there is no such setting, but steps, batch"),
+        ("train.steps=many", "--set train.steps=many"), ("model.n_heads=3", "model.n_heads"),
         ("model.model_type=bigram", "bigram"), ("train", "expected KEY=VALUE"), ("train.lr=-1", "train.lr"),
     ):  # fmt: skip
         assert word in refused(train, capsys, tokenised, "--out", tmp_path / "run", *SMALL, "--set", change)
@@ -234,6 +235,16 @@ def test_settings_that_do_not_go_together_are_told_without_a_traceback(tokenised
         ("train.betas=[0.9, 1.5]", "train.betas"),
     ):  # fmt: skip
         assert word in refused(train, capsys, tokenised, "--out", tmp_path / "run", *SMALL, "--set", change)
+
+
+def test_a_step_larger_than_the_corpus_and_a_damaged_account(tokenised, train, capsys, tmp_path) -> None:
+    few = ("--set", "train.accumulate=300", "--set", "model.n_layer=1", "--set", "train.steps=1")
+    assert train("gpt", tokenised, "--out", tmp_path / "run", *SMALL, *few) == 0
+    assert "a step takes 1,200 records, and there are " in " ".join(capsys.readouterr().err.split())
+    shutil.copytree(tokenised / "tokens", tmp_path / "tokens")
+    (tmp_path / "tokens" / "tokens.json").write_text('{"shards": [')
+    said = refused(train, capsys, tokenised, "--tokens", tmp_path / "tokens", "--out", tmp_path / "other", *SMALL)
+    assert "tokens.json is damaged" in said
 
 
 def test_what_a_run_left_is_neither_overwritten_nor_in_the_way(run, tokenised, train, capsys, tmp_path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,10 @@ def whole(tokenised, train, tmp_path_factory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("at", [1, 10, 17])
-def test_a_run_stopped_by_sigterm_goes_on_bit_for_bit(tokenised, train, whole, losses_of, tmp_path, at):
+@pytest.mark.parametrize(("by", "at"), [("SIGTERM", 1), ("SIGINT", 10), ("SIGTERM", 17)])
+def test_a_run_stopped_by_a_signal_goes_on_bit_for_bit(tokenised, train, whole, losses_of, tmp_path, by, at):
     out = tmp_path / "run"
-    assert train("gpt", *command(tokenised, out)["arguments"], signal="SIGTERM", at=at) == 143
+    assert train("gpt", *command(tokenised, out)["arguments"], signal=by, at=at) == 128 + getattr(signal, by)
     assert max(losses_of(out)) == at  # the step under way is finished, and saved
     assert train("gpt", *command(tokenised, out, "--resume")["arguments"]) == 0
     assert losses_of(out) == losses_of(whole)
@@ -48,7 +49,7 @@ def test_a_run_that_was_killed_goes_on_bit_for_bit(tokenised, train, train_on_ra
     assert losses_of(out) == losses_of(whole)
 
 
-def test_two_ranks(tokenised, train, train_on_ranks, losses_of, tmp_path):
+def test_two_ranks(tokenised, train, on_ranks, train_on_ranks, losses_of, tmp_path):
     """Stopped, killed, and begun on one rank: all goes on."""
     shards = Shards(tokenised / "tokens", "train", ["input_ids"], "")
     total, rows = shards.total, shards.read(range(len(shards.files))).take(np.arange(shards.total))["input_ids"]
@@ -64,6 +65,9 @@ def test_two_ranks(tokenised, train, train_on_ranks, losses_of, tmp_path):
         command(tokenised, killed, signal="SIGKILL", at=26, rank=1),
     ])  # fmt: skip
     assert done.returncode != 0, "a rank was killed"
+    refused = on_ranks(2, "-m", "trainers.gpt", *command(tokenised, stopped)["arguments"])
+    assert refused.returncode != 0 and "UsageError" in (told := refused.stderr[refused.stderr.index("Root Cause") :])
+    assert "holds a run, up to step-000000075: add --resume" in " ".join(told.split())
     reference = losses_of(undisturbed)
     assert len(reference) == 75
     assert losses_of(stopped) == reference
