@@ -108,7 +108,9 @@ def load(kind: type[Config], trainer: str, name: str, changes: tuple[str, ...] =
 def _wrong(kind: type[Table], path: Path, changes: tuple[str, ...], where: tuple[int | str, ...], what: str, found: Any) -> str:
     """One line on one setting: whether the file or --set has it, and what there is where it is unknown."""
     key = ".".join(map(str, where))
-    by = next((f"--set {c}" for c in changes if f"{key}.".startswith(f"{c.partition('=')[0].strip()}.")), f"{path}: {key}")
+    by = next(
+        (f"--set {c}" for c in reversed(changes) if f"{key}.".startswith(f"{c.partition('=')[0].strip()}.")), f"{path}: {key}"
+    )
     table: Any = kind
     for name in where[:-1]:
         table = table.model_fields[name].annotation if name in getattr(table, "model_fields", {}) else None

@@ -152,8 +152,8 @@ def as_rank(place: str) -> None:
         loss = module(values[:, rank::2])
         loss.backward()
         found[objective] = loss.detach(), {name: p.grad for name, p in module.module.named_parameters()}
+    # The group is left to the end of the process: torch 2.13 may hang where a module that is wrapped outlives it.
     torch.save(found, f"{place}/rank-{rank}.pt")
-    dist.destroy_process_group()
 
 
 def test_two_ranks_have_the_loss_and_the_gradients_of_one_with_twice_the_batch(tmp_path: Path, on_ranks: Any) -> None:
@@ -234,10 +234,12 @@ def test_images_are_classified_by_the_names_of_classes(tmp_path: Path) -> None:
             counts.append(found)
             return found
 
-        run: Any = SimpleNamespace(settings=SimpleNamespace(batch=4, threads=2), rank=rank, ranks=ranks, summed=summed)
+        settings, warned = SimpleNamespace(batch=4, threads=2), list[str]()
+        run: Any = SimpleNamespace(settings=settings, rank=rank, ranks=ranks, summed=summed, warn=warned.append)
         found = Evaluation(run, embed_images, embed_texts, lambda a, b: a, 24).classes(ZeroShot.find(folder, TEMPLATES))
         if ranks == 1:
             assert found == {"zero_shot_top_1": 12 / 13, "zero_shot_top_5": 1, "zero_shot_images": 13}
+            assert warned == ["1 of 14 images to classify cannot be decoded"]
     assert torch.equal(counts[0], counts[1] + counts[2])
 
 
