@@ -1,32 +1,27 @@
 """What a Stable Diffusion's VAE makes of images: at every step anew, or once for all in files beside the shards.
 
-`CORPUS/latents/<size>-<VAE>/` has a file for every shard, with the same rows in the same row groups (`latents`: binary, the mean and the
-standard deviation of the middle of the image, float16[2 * channels, height, width]; null where it could not be decoded), and
-`latents.json`, which says of which VAE, shards and size they are. Under torchrun the ranks share the shards. What was stopped goes on
-with the next shard.
+`CORPUS/latents/<size>-<VAE>/` has a file for every shard (`trainers.beside`) with the column `latents`: binary, the mean and the standard
+deviation of the middle of the image, float16[2 * channels, height, width]; null where it could not be decoded. `latents.json` says of
+which VAE, shards and size they are.
 """
 
 from __future__ import annotations
 
 import hashlib
-import shutil
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from torch import nn
 
 from pipeline.errors import UsageError
-from pipeline.files import alone, atomic, read_json, remove_temporaries, write_json
+from trainers.beside import all_splits, made, write
 from trainers.data import Reader, Shards, Skip, stream
 from trainers.images import decoded, floats
 from trainers.loop import Loop
-from trainers.ranks import own_device, wait
+from trainers.ranks import own_device
 
 VERSION = 1  # of what is computed here
 FIRST = 64  # images that an untrained VAE is scaled by
@@ -95,54 +90,17 @@ def cache(
 
     With `folder`, that one; raises UsageError where it holds others.
     """
-    below = corpus / "data" if (corpus / "data").is_dir() else corpus
-    splits = sorted({path.name.split("-")[0] for path in below.glob("*-*-of-*.parquet")}) or ["train"]
-    shards = [Shards(corpus, split, ["image"], hint) for split in splits]
+
+    def finish(pictures: list[np.ndarray]) -> list[bytes]:
+        moments = encoded(vae, torch.from_numpy(np.stack(pictures)).to(run.device))
+        return [one.half().cpu().numpy().tobytes() for one in moments]
+
+    def make(path: Path, shards: Shards) -> None:
+        write(path, shards, SCHEMA, lambda record: decoded(record["image"], size), finish, batch, threads)
+
     sha256 = weights_sha256(vae)
     told = {"version": VERSION, "vae_sha256": sha256, "size": size, "crop": "centre", "channels": vae.config.latent_channels}
-    told |= {"shards": {split.split: split.fingerprint for split in shards}}
     place = folder or corpus / "latents" / f"{size}-{sha256[:8]}"
-    known = read_json(place / "latents.json")
-    if run.rank == 0 and folder is not None and folder.exists() and any(folder.iterdir()) and known != told:
-        raise UsageError(
-            f"{folder} holds no latents of this corpus, VAE and size: leave --latents out, or name a new or empty folder"
-        )
-    files = sorted({paths[0].name: split for split in shards for paths, *_ in split.files}.items())
-    with alone(place) if run.rank == 0 else nullcontext():
-        if run.rank == 0 and known != told:
-            shutil.rmtree(place, ignore_errors=True)  # of other shards
-            write_json(place / "latents.json", told)
-        if run.rank == 0 and run.ranks == 1:
-            remove_temporaries(place)
-        wait(lambda: read_json(place / "latents.json") == told)
-        for number, (name, split) in enumerate(files):
-            if number % run.ranks == run.rank and not (place / name).exists():
-                _write(place / name, vae, size, batch, threads, split, run.device)
-                run.console.print(f"latents of shard {number + 1:,} of {len(files):,}", highlight=False)
-        wait(lambda: all((place / name).exists() for name, _ in files))
+    splits = all_splits(corpus, ["image"], hint)
+    made("latents", place, folder is not None, told, splits, dict, make, lambda text: run.console.print(text, highlight=False))
     return place
-
-
-def _write(path: Path, vae: Any, size: int, batch: int, threads: int, shards: Shards, device: torch.device) -> None:
-    """The latents of the shard that has the same name."""
-
-    def begun(image: memoryview | None) -> np.ndarray | None:
-        try:
-            return decoded(image, size)
-        except Skip:
-            return None
-
-    with atomic(path) as temporary, pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
-        with ThreadPoolExecutor(threads) as workers:
-            for number, (paths, _, rows) in enumerate(shards.files):
-                if paths[0].name != path.name:
-                    continue
-                images, blobs = shards.read([number]).take(np.arange(rows))["image"], list[bytes | None]()
-                for first in range(0, rows, batch):
-                    pictures = list(workers.map(begun, images[first : first + batch]))
-                    there = [picture for picture in pictures if picture is not None]
-                    moments: Any = encoded(vae, torch.from_numpy(np.stack(there)).to(device)) if there else []
-                    made = iter(moments)
-                    for picture in pictures:
-                        blobs.append(None if picture is None else next(made).half().cpu().numpy().tobytes())
-                writer.write_table(pa.table([pa.array(blobs, pa.binary())], schema=SCHEMA), row_group_size=max(1, rows))

@@ -1,18 +1,14 @@
 """`python -m trainers.targets CORPUS`: the units that a HuBERT predicts, as a column beside the shards.
 
 Features of recordings (MFCC for the first iteration, hidden states of the first model for the second) are clustered by k-means; a unit is
-the number of the nearest centre. `CORPUS/targets/<name>/` has a file for every shard, with the same rows in the same row groups (`id`,
-`labels`: list<uint16>, null where a recording could not be decoded), `centres.npy` and, once all is there, `targets.json`, which says how
-they were made. Under torchrun the ranks share the shards. What was stopped goes on with the next shard.
+the number of the nearest centre. `CORPUS/targets/<name>/` has a file for every shard (`trainers.beside`) with the columns `id` and
+`labels`: list<uint16>, null where a recording could not be decoded. With them are `centres.npy` and `targets.json`, which says how they
+were made.
 """
 
 from __future__ import annotations
 
 import hashlib
-import shutil
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +22,12 @@ from pydantic import Field
 from filters.sound import RATE
 from pipeline.command import reported
 from pipeline.errors import InputError, UsageError
-from pipeline.files import alone, atomic, fingerprint, read_json, write_json
+from pipeline.files import fingerprint
 from pipeline.table import Table
 from trainers import mfcc
-from trainers.data import Reader, Shards, Skip, stream
-from trainers.ranks import own_device, own_rank, wait
+from trainers.beside import Say, all_splits, made, write
+from trainers.data import Reader, Shards, stream
+from trainers.ranks import own_device
 from trainers.settings import load, names, quiet
 from trainers.sound import BUILD, Frames, loaded, model_sha256, normalises, samples_of
 
@@ -38,7 +35,6 @@ VERSION = 1  # of what is computed here
 ENOUGH = 1_000  # recordings, of which a share is not taken
 CHUNK = 1_500  # frames that a model sees at once: 30 s
 SCHEMA = pa.schema([("id", pa.string()), ("labels", pa.list_(pa.uint16()))])
-Say = Callable[[str], None]
 
 
 class Clusters(Table):
@@ -134,26 +130,6 @@ def fitted(shards: Shards, feature: Mfcc | Hidden, clusters: Clusters, threads: 
     return kmeans.fit(frames).cluster_centers_.astype(np.float32)
 
 
-def labelled(shards: Shards, name: str, feature: Mfcc | Hidden, centres: np.ndarray, path: Path, threads: int) -> None:
-    """Write the units of one shard."""
-
-    def begun(audio: memoryview | None) -> np.ndarray | None:
-        try:
-            return feature.begin(audio)
-        except Skip:
-            return None
-
-    with atomic(path) as temporary, pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
-        with ThreadPoolExecutor(threads) as workers:
-            for number, (paths, _, rows) in enumerate(shards.files):
-                if paths[0].name == name:
-                    columns = shards.read([number]).take(np.arange(rows))
-                    found = workers.map(begun, columns["audio"])
-                    labels = [None if f is None else units(feature.end(f), centres) for f in found]
-                    table = pa.table([pa.array(columns["id"]), pa.array(labels, SCHEMA.field("labels").type)], schema=SCHEMA)
-                    writer.write_table(table, row_group_size=max(1, rows))
-
-
 def targets(
     corpus: Path, clusters: Clusters, before: str | None, say: Say, folder: Path | None = None, threads: int = 4
 ) -> tuple[Path, dict[str, Any]]:
@@ -165,52 +141,33 @@ def targets(
         raise UsageError(
             "hidden states are of a model, MFCC are not: --from MODEL belongs to --iteration 2 (clusters with a layer)"
         )
-    rank, ranks = own_rank()
     feature = Mfcc() if clusters.layer is None else Hidden(str(before), clusters.layer, own_device())
-    below = corpus / "data" if (corpus / "data").is_dir() else corpus
-    splits = sorted({path.name.split("-")[0] for path in below.glob("*-*-of-*.parquet")}) or ["train"]
-    shards = [Shards(corpus, split, ["id", "audio"], BUILD) for split in splits]
+    splits = all_splits(corpus, ["id", "audio"], BUILD)
     how = {"version": VERSION} | feature.told | clusters.model_dump(exclude={"layer"})
-    told = how | {"shards": {s.split: s.fingerprint for s in shards}}
     place = folder or corpus / "targets" / f"{feature.told['feature']}-{clusters.k}-{fingerprint(how)[:8]}"
-    whole, begun = place / "targets.json", place / "begun.json"
-    if not _is(whole, told):
-        if folder is not None and folder.exists() and any(folder.iterdir()) and not _is(begun, told):
-            raise UsageError(
-                f"{folder} holds no units of this corpus and configuration: leave --targets out, or name a new folder"
-            )
-        files = sorted({paths[0].name: s for s in shards for paths, *_ in s.files}.items())
-        with alone(place) if rank == 0 else nullcontext():
-            if rank == 0 and not _is(begun, told):
-                shutil.rmtree(place, ignore_errors=True)  # whatever was there fits other shards
-                say(f"k-means: {clusters.k} units of {feature.told['feature']} features")
-                centres = fitted(next((s for s in shards if s.split == "train"), shards[0]), feature, clusters, threads)
-                place.mkdir(parents=True)
-                np.save(place / "centres.npy", centres)
-                write_json(begun, told)
-            wait(lambda: _is(begun, told))
-            for index, (name, split) in enumerate(files):
-                if index % ranks == rank and not (place / name).exists():
-                    labelled(split, name, feature, np.load(place / "centres.npy"), place / name, threads)
-                    say(f"units of shard {index + 1:,} of {len(files):,}")
-            if rank == 0:
-                wait(lambda: all((place / name).exists() for name, _ in files))
-                sha256 = hashlib.sha256(np.load(place / "centres.npy").tobytes()).hexdigest()
-                undecodable = sum(pq.read_table(place / name)["labels"].null_count for name, _ in files)
-                write_json(whole, told | {"centres_sha256": sha256, "undecodable": undecodable})
-            wait(lambda: _is(whole, told))
-    for split in shards:
+
+    def begin() -> dict[str, Any]:
+        say(f"k-means: {clusters.k} units of {feature.told['feature']} features")
+        centres = fitted(next((s for s in splits if s.split == "train"), splits[0]), feature, clusters, threads)
+        np.save(place / "centres.npy", centres)
+        return {"centres_sha256": hashlib.sha256(centres.tobytes()).hexdigest()}
+
+    def make(path: Path, shards: Shards) -> None:
+        centres = np.load(place / "centres.npy")
+
+        def finish(begun: list[np.ndarray]) -> list[np.ndarray]:
+            return [units(feature.end(one), centres) for one in begun]
+
+        write(path, shards, SCHEMA, lambda record: feature.begin(record["audio"]), finish, 64, threads)
+
+    told = made("targets", place, folder is not None, how, splits, begin, make, say)
+    for split in splits:
         for shard in {paths[0] for paths, *_ in split.files}:
             if not (place / shard.name).is_file() or not _ids(place / shard.name).equals(_ids(shard)):
                 raise UsageError(
                     f"{place / shard.name} does not have the recordings of {shard}: remove {place}, and it is made anew"
                 )
-    return place, read_json(whole)
-
-
-def _is(path: Path, told: dict[str, Any]) -> bool:
-    found = read_json(path)
-    return isinstance(found, dict) and {key: found.get(key) for key in told} == told
+    return place, told
 
 
 def _ids(path: Path) -> pa.ChunkedArray:
@@ -235,7 +192,8 @@ def main(corpus: Path, config: str, iteration: int, before: str | None, out: Pat
         settings = load(Config, "hubert", config, changes)
         clusters = settings.first if iteration == 1 else settings.second
         place, told = targets(corpus, clusters, before, click.echo, out, settings.train.threads)
-        click.echo(f"{place}: {told['k']} units, {told['rate']} a second; {told['undecodable']:,} recordings without")
+        without = sum(pq.read_table(path, columns=["labels"])["labels"].null_count for path in place.glob("*.parquet"))
+        click.echo(f"{place}: {told['k']} units, {told['rate']} a second; {without:,} recordings without")
 
 
 if __name__ == "__main__":

@@ -267,7 +267,7 @@ def test_latents_are_those_of_the_middle_and_made_once(corpus: Path, tmp_path: P
     # Other shards: made anew, but not in a folder that was named.
     shards(mine, "train", pairs(60, 8))
     found = invoked(mine, tmp_path / "e", 2, "--latents", place, sets=sets)
-    assert found.exit_code and "holds no latents of this corpus, VAE and size" in found.output
+    assert found.exit_code and "holds no latents of this corpus and configuration" in found.output
     run(mine, tmp_path / "f", 2, sets=sets)
     assert Shards(mine, "train", ["latents"], "", [place]).total == 60
 

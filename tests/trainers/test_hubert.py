@@ -132,7 +132,7 @@ def test_masks_are_spans_as_many_as_asked_for() -> None:
 def test_units_stand_beside_the_shards_and_are_the_nearest_centres(corpus: Path, first: Path) -> None:
     (place,) = (corpus / "targets").glob("mfcc-12-*")
     told, centres = json.loads((place / "targets.json").read_text()), np.load(place / "centres.npy")
-    assert (told["feature"], told["k"], told["rate"], told["undecodable"]) == ("mfcc", 12, 100, 1) and centres.shape == (12, 39)
+    assert (told["feature"], told["k"], told["rate"]) == ("mfcc", 12, 100) and centres.shape == (12, 39)
     for file in sorted((corpus / "data").iterdir()):
         with pq.ParquetFile(file) as shard, pq.ParquetFile(place / file.name) as beside:
             rows = [[f.metadata.row_group(i).num_rows for i in range(f.num_row_groups)] for f in (shard, beside)]
@@ -171,11 +171,10 @@ def test_units_are_made_once_and_anew_for_other_shards(tmp_path: Path) -> None:
     corpus, said = write_corpus(tmp_path / "corpus", 8, 3), list[str]()
     clusters = Clusters(k=5, share=1.0, inits=1)
     place, told = targets(corpus, clusters, None, said.append)
-    assert [line.split()[0] for line in said] == ["k-means:", "units", "units"]
+    assert [line.split()[0] for line in said] == ["k-means:", "targets", "targets"]
     assert targets(corpus, clusters, None, said.append) == (place, told) and len(said) == 3
     assert targets(corpus, clusters.model_copy(update={"seed": 2}), None, said.append)[0] != place
     # Killed after the first of two shards: the other one is made, with the same centres.
-    (place / "targets.json").unlink()
     (place / "validation-00000-of-00001.parquet").unlink()
     kept = (place / "train-00000-of-00001.parquet").stat().st_mtime_ns
     assert targets(corpus, clusters, None, said.append) == (place, told)
@@ -184,7 +183,7 @@ def test_units_are_made_once_and_anew_for_other_shards(tmp_path: Path) -> None:
     (corpus / "data" / "train-00000-of-00001.parquet").unlink()
     write_corpus(tmp_path / "other", 9, 3)
     (tmp_path / "other/data/train-00000-of-00001.parquet").rename(corpus / "data" / "train-00000-of-00001.parquet")
-    with pytest.raises(UsageError, match="holds no units of this corpus"):
+    with pytest.raises(UsageError, match="holds no targets of this corpus"):
         targets(corpus, clusters, None, said.append, place)
     assert targets(corpus, clusters, None, said.append)[1]["shards"] != told["shards"]
     table = pq.read_table(place / "train-00000-of-00001.parquet")
