@@ -197,6 +197,7 @@ def normalise_spans(data: np.ndarray, starts: np.ndarray, ends: np.ndarray, comp
     size = int((ends - starts).sum())
     capacity = size + 2 * int((ends - starts).max(initial=0)) + 4096
     line_capacity = int(np.count_nonzero(data == 10)) + 2 * len(starts) + 1024
+    starts, ends = _read_only(starts), _read_only(ends)
     while True:
         *result, whole = _normalise(
             data, starts, ends, table.first, table.starts, table.expansions, table.kind, voiced, capacity, line_capacity
@@ -207,6 +208,13 @@ def normalise_spans(data: np.ndarray, starts: np.ndarray, ends: np.ndarray, comp
     out, offsets, lines, first_line, invalid, flags = result
     cleaned = Cleaned(out[: offsets[-1]], offsets, lines, first_line, invalid)
     return _composed(cleaned, np.flatnonzero(flags)) if flags.any() else cleaned
+
+
+def _read_only(values: np.ndarray) -> np.ndarray:
+    """A view: of both kinds numba would compile the same loop twice, for seconds."""
+    found = values.view()
+    found.flags.writeable = False
+    return found
 
 
 def _composed(cleaned: Cleaned, documents: np.ndarray) -> Cleaned:

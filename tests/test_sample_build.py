@@ -29,7 +29,8 @@ def test_it_says_that_this_is_the_sample_and_how_to_get_the_real_thing(build):
     run, out = build
     assert run.returncode == 0, run.stderr
     first = run.stdout.splitlines()[0]
-    assert "sample" in first and "--input" in first and "--download" in first
+    assert "embedded sample" in first and "--input" in first and "--download" in first and "https://" in run.stdout
+    assert run.stdout.count("embedded sample") == 1
     for word in ("polishing ratio", "peak memory", "records in", "top reasons", "scan_parquet", str(out)):
         assert word in run.stdout
     assert "embedded sample" in (out / "README.md").read_text("utf-8")

@@ -135,18 +135,16 @@ def test_an_empty_file(build, out, tmp_path, refused, content):
     assert "there is no record in" in message and "empty" in message
 
 
-def test_a_directory(start, out, tmp_path, refused):
-    process = start("cc100-ja", "--input", tmp_path, "--out", out)
-    said, errors = process.communicate(timeout=60)
-    message = refused(subprocess.CompletedProcess([], process.returncode, said, errors), 2)
+def test_a_directory(build, out, tmp_path, refused):
+    done = build("cc100-ja", "--input", tmp_path, "--out", out)
+    message = refused(done, 2)
     assert f"{tmp_path} is a directory" in message and f"{tmp_path}/*.xz" in message
     assert not out.exists()
 
 
-def test_a_file_that_is_not_there(start, out, tmp_path, refused):
-    process = start("cc100-ja", "--input", tmp_path / "no.xz", "--out", out)
-    said, errors = process.communicate(timeout=60)
-    message = refused(subprocess.CompletedProcess([], process.returncode, said, errors), 2)
+def test_a_file_that_is_not_there(build, out, tmp_path, refused):
+    done = build("cc100-ja", "--input", tmp_path / "no.xz", "--out", out)
+    message = refused(done, 2)
     assert "no.xz: there is no such file" in message and not out.exists()
 
 
@@ -235,21 +233,19 @@ def test_a_document_of_50_mb(start, out, tmp_path, tools):
 # -- folders and disks
 
 
-def test_a_folder_that_is_not_ours(start, out, mixed):
+def test_a_folder_that_is_not_ours(build, out, mixed):
     out.mkdir()
     (out / "thesis.tex").write_text("years of work")
-    process = start("cc100-ja", "--input", mixed, "--out", out)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 2
-    assert "is not empty and was not made by Seimai" in errors and "choose another folder" in errors
+    done = build("cc100-ja", "--input", mixed, "--out", out)
+    assert done.returncode == 2
+    assert "is not empty and was not made by Seimai" in done.stderr and "choose another folder" in done.stderr
     assert [(p.name, p.read_text()) for p in out.iterdir()] == [("thesis.tex", "years of work")]
 
 
-def test_out_is_a_file(start, out, mixed):
+def test_out_is_a_file(build, out, mixed):
     out.write_text("a file")
-    process = start("cc100-ja", "--input", mixed, "--out", out)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 2 and "is a file, not a folder" in errors
+    done = build("cc100-ja", "--input", mixed, "--out", out)
+    assert done.returncode == 2 and "is a file, not a folder" in done.stderr
     assert out.read_text() == "a file"
 
 
@@ -317,21 +313,19 @@ def test_two_builds_into_one_folder(start, build, out, mixed, reference, tools):
 # -- the network
 
 
-def test_no_network_with_download(start, tmp_path, closed_port):
+def test_no_network_with_download(build, tmp_path, closed_port):
     url = f"http://127.0.0.1:{closed_port}/ja.txt.xz"
     began = time.monotonic()
-    process = start("cc100-ja", "--download", "--set", f"source.url={url}", cwd=tmp_path)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert f"{url} cannot be reached" in errors and "Traceback" not in errors
+    done = build("cc100-ja", "--download", "--set", f"source.url={url}", cwd=tmp_path)
+    assert done.returncode == 1
+    assert f"{url} cannot be reached" in done.stderr and "Traceback" not in done.stderr
     assert time.monotonic() - began < 30
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
 
 
-def test_download_of_what_is_not_there(start, tmp_path, server):
-    process = start("cc100-ja", "--download", "--set", f"source.url={server.url}/ja.txt.xz", cwd=tmp_path)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 2 and "ja.txt.xz: there is no such file" in errors
+def test_download_of_what_is_not_there(build, tmp_path, server):
+    done = build("cc100-ja", "--download", "--set", f"source.url={server.url}/ja.txt.xz", cwd=tmp_path)
+    assert done.returncode == 2 and "ja.txt.xz: there is no such file" in done.stderr
 
 
 def test_download_from_a_server_that_drops_the_connection(build, server, tmp_path, mixed, reference, tools):

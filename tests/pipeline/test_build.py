@@ -205,16 +205,15 @@ def test_a_changed_bound_measures_nothing_anew(build, mine, tools):
     assert tools.outputs(out) == old
 
 
-def test_plan_shows_and_writes_nothing(start, mixed, mine, tmp_path):
+def test_plan_shows_and_writes_nothing(build, mixed, mine, tmp_path):
     out = tmp_path / "out"
-    process = start("cc100-ja", "--input", mixed, "--out", out, "--plan", cwd=tmp_path)
-    said, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors) == (0, "")
-    assert str(mixed) in said and said.count("to do") == 4 and "othing was done" in said
+    done = build("cc100-ja", "--input", mixed, "--out", out, "--plan", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert str(mixed) in done.stdout and done.stdout.count("to do") == 4 and "othing was done" in done.stdout
     assert [*tmp_path.iterdir()] == []
     built, options = mine
     before = times(built)
-    said, _ = start("cc100-ja", *options, "--plan").communicate(timeout=60)
+    said = build("cc100-ja", *options, "--plan").stdout
     assert times(built) == before
     assert len(re.findall(r"^ *(measure|decide|deduplicate|write) +done", said, re.M)) == 4 and "up to date" in said
 
@@ -274,27 +273,12 @@ def test_documents_that_all_break_a_rule(build, tools, tmp_path):
     assert all(pq.read_metadata(p).num_rows == 0 for p in (tmp_path / "out" / "data").iterdir())
 
 
-def test_without_input_the_sample_is_built_and_said_so(start, tmp_path):
-    from pipeline.manifest import folder
-
-    if not (folder() / "samples" / "cc100-ja.txt.xz").is_file():
-        pytest.skip("the sample is not there")
-    process = start("cc100-ja", "--workers", "2", cwd=tmp_path)
-    out, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
-    lines = [line for line in out.splitlines() if "embedded sample" in line]
-    assert len(lines) == 1 and "--input" in lines[0] and "--download" in lines[0] and "https://" in lines[0]
-    data = pl.read_parquet(tmp_path / "corpora" / "cc100-ja" / "data" / "*.parquet")
-    assert len(data) > 50 and data["language_score"].is_between(0.5, 1).all()
-
-
-def test_usage(start):
+def test_usage(build):
     for arguments, words in (
         ([], "Missing argument 'MANIFEST'"),
         (["cc100-ja", "--workers", "0"], "--workers"),
         (["cc100-ja", "--download", "--input", "x"], "exclude one another"),
         (["cc100-ja", "--inptu", "x"], "--input"),
     ):
-        process = start(*arguments)
-        out, errors = process.communicate(timeout=60)
-        assert process.returncode == 2 and words in errors and out == ""
+        done = build(*arguments)
+        assert done.returncode == 2 and words in done.stderr and done.stdout == ""

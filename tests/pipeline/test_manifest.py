@@ -188,11 +188,10 @@ def test_set_refuses(assignment, words):
     assert words in str(caught.value)
 
 
-def test_the_command_returns_2(start):
-    process = start("cc100-ja", "--set", "deduplicate.treshold=0.9")
-    out, errors = process.communicate(timeout=60)
-    assert (process.returncode, out) == (2, "")
-    assert "did you mean 'threshold'?" in errors and len(errors.splitlines()) == 1
+def test_the_command_returns_2(build):
+    done = build("cc100-ja", "--set", "deduplicate.treshold=0.9")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "did you mean 'threshold'?" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 # -- the schema for editors

@@ -131,19 +131,18 @@ def test_shards_hold_flac_of_the_corpus_s_rate(reference, recordings):
     assert not speakers["train"] & speakers.get("validation", set())
 
 
-@pytest.mark.parametrize("workers", [(), ("--workers", 4)], ids=["two that are up", "four"])
-def test_same_bytes_on_any_number_of_workers(build, tars, reference, tmp_path, tools, workers):
-    done = build("speech-ja", "--input", f"{tars}/*.tar", "--out", tmp_path / "o", *workers, "--set", PARTITION)
+def test_same_bytes_on_two_workers(build, tars, reference, tmp_path, tools):
+    done = build("speech-ja", "--input", f"{tars}/*.tar", "--out", tmp_path / "o", "--set", PARTITION)
     assert done.returncode == 0, done.stderr
     assert tools.outputs(tmp_path / "o") == tools.outputs(reference)
 
 
-def test_same_bytes_after_kills(kill_at, build, tars, reference, tmp_path, tools):
+def test_same_bytes_after_kills_and_on_four_workers(kill_at, build, tars, reference, tmp_path, tools):
     out = tmp_path / "out"
     arguments = ("speech-ja", "--input", f"{tars}/*.tar", "--out", out, "--set", PARTITION)
     for wanted in (3, 12):
         kill_at(wanted, out, *arguments, "--workers", 1)
-    done = build(*arguments)
+    done = build(*arguments, "--workers", 4)
     assert done.returncode == 0, done.stderr
     assert tools.outputs(out) == tools.outputs(reference) and tools.temporaries(out) == []
 

@@ -256,7 +256,7 @@ def test_damaged_accounts_are_none(
 ) -> None:
     shutil.copytree(reference, tmp_path / "t")
     (tmp_path / "t" / "tokens.json").write_text(json.dumps(told))
-    assert "has no token shards" in said(run(corpus, "--out", tmp_path / "t", "--sequence-length", LENGTH))
+    assert "tokens.json is damaged" in said(run(corpus, "--out", tmp_path / "t", "--sequence-length", LENGTH))
 
 
 def test_intermediates_of_others_are_let_alone(run: Callable[..., Result], corpus: Path, tmp_path: Path) -> None:

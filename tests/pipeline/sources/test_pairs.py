@@ -1176,7 +1176,7 @@ SIZES = st.one_of(st.integers(1, 3000), st.just(1_000_000))
 
 @pytest.mark.parametrize("form", ["tar", "tar.gz", "list", "table"])
 @given(partition=SIZES, many=st.integers(1, 70), batch=st.integers(1, 70), data=st.data())
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_rows_are_the_same_however_they_are_cut(forms, form, partition, many, batch, data):
     with pytest.MonkeyPatch.context() as patch:
         path, images = forms[form]

@@ -841,7 +841,7 @@ FORMS = ["tar", "tar.gz", "webdataset", "folder", "jsonl", "tsv", "table"]
 
 @pytest.mark.parametrize("form", FORMS)
 @given(partition=SIZES, many=st.integers(1, 70), batch=st.integers(1, 70), data=st.data())
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_rows_are_the_same_however_they_are_cut(forms, form, partition, many, batch, data):
     file = forms[form]
     with pytest.MonkeyPatch.context() as patch:
