@@ -120,7 +120,9 @@ def test_the_same_bytes_on_four_workers(reference: Path, run: Callable[..., Resu
     assert sorted(p.name for p in tmp_path.iterdir()) == ["t"]
 
 
-def test_the_same_bytes_after_kills(reference: Path, corpus: Path, tokenizer: Path, cluster: str, tmp_path: Path) -> None:
+def test_the_same_bytes_after_kills(
+    reference: Path, run: Callable[..., Result], corpus: Path, tokenizer: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "t"
     command = [sys.executable, "-m", "tokenizer.encode", str(corpus), "--tokenizer", str(tokenizer), "--out", str(out)]
     command += ["--sequence-length", str(LENGTH), "--tokens-per-shard", "50000", "--workers", "1"]
@@ -135,7 +137,7 @@ def test_the_same_bytes_after_kills(reference: Path, corpus: Path, tokenizer: Pa
             deaths += 1
         process.wait()
     assert deaths
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    assert run(corpus, "--out", out, "--sequence-length", LENGTH, "--tokens-per-shard", 50_000).exit_code == 0
     assert digests(out) == digests(reference)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["t"]
 

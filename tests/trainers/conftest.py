@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -121,13 +122,14 @@ def on_ranks() -> Callable[..., subprocess.CompletedProcess[str]]:
         if count > 1:
             launch += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
         process = subprocess.Popen(
-            [*launch, *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+            [*launch, *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env=os.environ | {"OMP_NUM_THREADS": "1"},
         )  # fmt: skip
         try:
             said, errors = process.communicate(timeout=timeout)
         except BaseException:  # ranks that wait for one another would go on for half an hour
-            os.killpg(process.pid, 9)
+            for each in [*psutil.Process(process.pid).children(recursive=True), process]:
+                each.kill()
             raise
         return subprocess.CompletedProcess(process.args, process.returncode, said, errors)
 

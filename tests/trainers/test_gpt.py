@@ -227,6 +227,15 @@ def test_configurations_that_are_wrong(tokenised, train, capsys, tmp_path) -> No
     assert "gpt2-small" in refused(train, capsys, tokenised, "--out", tmp_path / "run", "--config", "gpt5")
 
 
+def test_a_rank_tells_torchrun_why_it_failed(tokenised, train, capsys, monkeypatch, tmp_path) -> None:
+    """As torchrun starts it; its report ends with what stands in this file."""
+    for name, value in (("RANK", "1"), ("WORLD_SIZE", "2"), ("TORCHELASTIC_ERROR_FILE", tmp_path / "error.json")):
+        monkeypatch.setenv(name, str(value))
+    refused(train, capsys, tokenised, "--out", tmp_path / "run", *SMALL, "--set", "train.stepz=3")
+    told = json.loads((tmp_path / "error.json").read_text())["message"]["message"]
+    assert told.startswith("UsageError: --set train.stepz=3: there is no such setting")
+
+
 def test_settings_that_do_not_go_together_are_told_without_a_traceback(tokenised, train, capsys, tmp_path) -> None:
     for change, word in (
         ("model.n_head=7", "model: no model can be made"), ("model.n_layer=-1", "model.num_hidden_layers"),
