@@ -48,24 +48,31 @@ def made(
         found = read_json(account)
         return isinstance(found, dict) and {key: found.get(key) for key in told} == told
 
+    if rank == 0 and named and place.exists() and not place.is_dir():
+        raise UsageError(f"{place} is a file, not a folder of {what}")
     if rank == 0 and named and place.exists() and any(place.iterdir()) and not fits():
-        raise UsageError(
-            f"{place} holds no {what} of this corpus and configuration: leave --{what} out, or name a new or empty folder"
-        )
+        raise UsageError(f"{place} holds no {what} of this corpus and configuration: name a new or empty folder, or none")
     files = sorted({paths[0].name: split for split in splits for paths, *_ in split.files}.items())
+
+    def whole() -> bool:
+        return fits() and all((place / name).exists() for name, _ in files)
+
+    if whole():  # nothing is written: others may be reading, and the disk may not be ours
+        return read_json(account)
     with alone(place) if rank == 0 else nullcontext():
         if rank == 0 and not fits():
-            shutil.rmtree(place, ignore_errors=True)  # of other shards
-            place.mkdir(parents=True)
+            if not named:
+                shutil.rmtree(place, ignore_errors=True)  # of other shards
+            place.mkdir(parents=True, exist_ok=True)
             write_json(account, told | begin())
-        if ranks == 1:
-            remove_temporaries(place)
         wait(fits)
         for number, (name, split) in enumerate(files):
             if number % ranks == rank and not (place / name).exists():
                 make(place / name, split)
                 say(f"{what} of shard {number + 1:,} of {len(files):,}")
-        wait(lambda: all((place / name).exists() for name, _ in files))
+        wait(whole)
+        if rank == 0:
+            remove_temporaries(place)  # of what was killed; now nobody writes
     found: dict[str, Any] = read_json(account)
     return found
 

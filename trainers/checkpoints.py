@@ -41,7 +41,7 @@ class Checkpoints:
             raise UsageError(f"{self.out} holds what a run left (model, metrics.jsonl): choose another --out, or remove it")
         if resume and not known:
             raise UsageError(
-                f"there is no checkpoint in {self.out} to resume: leave --resume out, or name the --out of the run"
+                f"there is no checkpoint in {self.out} to resume: name the --out of the run, or begin anew in another, without --resume"
             )
         if not known:
             return None

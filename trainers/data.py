@@ -208,9 +208,7 @@ def stream(
             {name: part[name][i] for name in part}
             for parts in reader.batches(spans, size) for part in parts for i in range(len(part["__key__"]))
         )  # fmt: skip
-        chunk = max(
-            1, min(8, size // threads)
-        )  # records of one task: handing one over takes as long as decoding a small part of it
+        chunk = max(1, min(8, size // threads))  # records of one task: to hand one over costs as much as decoding a small image
         waiting: deque[Future[list[Any]]] = deque()
         items, skipped, useless = [], 0, 0
         while True:

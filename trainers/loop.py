@@ -96,7 +96,7 @@ class Loop:
         called: Any = torch.compile(wrapped) if s.compile else wrapped
         kind = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[s.precision]
         stream = batches(self.deal.spans(self.rank, taken), taken)
-        stopping = Stopping(self.warn)
+        stopping = Stopping(self.ranks)
         metrics, losses, amount, began = self._metrics(), list[torch.Tensor](), 0.0, time.perf_counter()
         board = SummaryWriter(self.out / "tensorboard", purge_step=self.step + 1) if self.rank == 0 else None
         if self.step >= s.steps:
@@ -129,6 +129,7 @@ class Loop:
             last = self.step == s.steps
             stop = self.agreed(bool(stopping.by))
             saves = stop or last or self.step % s.save_every == 0
+            line = dict[str, Any]()
             if saves or self.step % s.log_every == 0:
                 self._check(torch.stack(losses))
                 losses = []
@@ -138,10 +139,11 @@ class Loop:
                 amount, skipped = 0.0, 0
                 if self.device.type == "cuda":
                     line["peak_memory_gb"] = torch.cuda.max_memory_allocated() / 1e9
-                self._log(metrics, board, line, "train")
-            if saves:
+            if saves:  # before anything is said: whoever reads it may be gone
                 self._check(torch.stack([p.detach().sum().float() for p in trained]).sum()[None], "a weight")
                 self._save(parts, taken)
+            if line:
+                self._log(metrics, board, line, "train")
             if last or (self.step % s.evaluate_every == 0 and not stop):
                 module.eval()
                 with torch.no_grad():
@@ -149,6 +151,9 @@ class Loop:
                 if found:
                     self._log(metrics, board, {"step": self.step} | found, "validation")
                 began = time.perf_counter()
+                stop = self.agreed(bool(stopping.by))
+                if stop and not saves:
+                    self._save(parts, taken)
             if stop or last:
                 break
         stopping.end()
@@ -166,13 +171,8 @@ class Loop:
             everyone = [None] * self.ranks
             dist.all_gather_object(everyone, taken)
         if self.rank == 0:
-            state = {
-                "step": self.step,
-                "config": self.config,
-                "deal": asdict(self.deal),
-                "taken": everyone,
-                "shards": self.shards,
-            }
+            state = {"step": self.step, "config": self.config, "deal": asdict(self.deal), "taken": everyone}
+            state |= {"shards": self.shards}
             self.checkpoints.save(self.step, state | {name: part.state_dict() for name, part in parts.items()})
 
     def _restore(self, parts: dict[str, Any]) -> int:

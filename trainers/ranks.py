@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -29,18 +29,24 @@ def wait(there: Callable[[], bool]) -> None:
 
 
 class Stopping:
-    """Notes SIGTERM and Ctrl-C, so that a run can end a step and save; a second Ctrl-C interrupts as ever."""
+    """Notes SIGTERM and Ctrl-C, so that a run can end a step and save; a second Ctrl-C interrupts as ever.
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.by, self._say = 0, say  # the number of the signal that came
-        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
+    What is ignored when a run begins, as Ctrl-C by what a script starts in the background, stays so.
+    """
+
+    def __init__(self, ranks: int) -> None:
+        self.by = 0  # the number of the signal that came
+        self._told = "stopping: what is under way is ended and saved" + "; once more to stop at once, without" * (ranks == 1)
+        heeded = [n for n in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(n) is not signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._note) for number in heeded}
 
     def _note(self, number: int, _: Any) -> None:
-        if number == signal.SIGINT:
-            if self.by == signal.SIGINT:
-                raise KeyboardInterrupt
-            self._say("stopping: this step is ended and saved; once more to stop at once, without")
+        if self.by == number == signal.SIGINT:
+            raise KeyboardInterrupt
         self.by = number
+        if number == signal.SIGINT:
+            with suppress(OSError):  # whoever reads it may be gone by the same Ctrl-C
+                os.write(2, f"{self._told}\n".encode())
 
     def end(self) -> None:
         for number, handler in self._before.items():

@@ -85,7 +85,7 @@ def load(kind: type[Config], trainer: str, name: str, changes: tuple[str, ...] =
         raise UsageError(f"{path}: not valid TOML: {error}") from None
     for change in changes:
         key, equals, text = change.partition("=")
-        if not equals:
+        if not equals or not all(part.strip() for part in key.split(".")):
             raise UsageError(f"--set {change}: expected KEY=VALUE, such as train.steps=100")
         *tables, last = key.strip().split(".")
         at = found
@@ -108,16 +108,19 @@ def load(kind: type[Config], trainer: str, name: str, changes: tuple[str, ...] =
 def _wrong(kind: type[Table], path: Path, changes: tuple[str, ...], where: tuple[int | str, ...], what: str, found: Any) -> str:
     """One line on one setting: whether the file or --set has it, and what there is where it is unknown."""
     key = ".".join(map(str, where))
-    by = next(
-        (f"--set {c}" for c in reversed(changes) if f"{key}.".startswith(f"{c.partition('=')[0].strip()}.")), f"{path}: {key}"
-    )
     table: Any = kind
     for name in where[:-1]:
         table = table.model_fields[name].annotation if name in getattr(table, "model_fields", {}) else None
     known = getattr(table, "model_fields", {})
-    if known and where[-1] not in known:
-        return f"{by}: there is no such setting, but {', '.join(known)}"
-    return f"{by}: {what}, found {found!r}"
+    unknown = bool(known) and where[-1] not in known
+    by = f"{path}: {key}"
+    for change in changes:
+        told = change.partition("=")[0].strip()
+        if told == key or (unknown and told.startswith(f"{key}.")):
+            by = f"--set {change}"
+        elif key.startswith(f"{told}."):
+            by = f"--set {change}: {key}"
+    return f"{by}: there is no such setting, but {', '.join(known)}" if unknown else f"{by}: {what}, found {found!r}"
 
 
 def model_config(table: dict[str, Any], where: str, **given: Any) -> Any:

@@ -27,7 +27,7 @@ from pipeline.table import Table
 from trainers import mfcc
 from trainers.beside import Say, all_splits, made, write
 from trainers.data import Reader, Shards, stream
-from trainers.ranks import own_device
+from trainers.ranks import own_device, recorded
 from trainers.settings import load, names, quiet
 from trainers.sound import BUILD, Frames, loaded, model_sha256, normalises, samples_of
 
@@ -188,7 +188,7 @@ def main(corpus: Path, config: str, iteration: int, before: str | None, out: Pat
     from trainers.hubert import Config
 
     quiet()
-    with reported("making units", "--out"):
+    with reported("making units", "--out"), recorded():
         settings = load(Config, "hubert", config, changes)
         clusters = settings.first if iteration == 1 else settings.second
         place, told = targets(corpus, clusters, before, click.echo, out, settings.train.threads)

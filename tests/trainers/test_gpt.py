@@ -220,7 +220,9 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(tokenis
 def test_configurations_that_are_wrong(tokenised, train, capsys, tmp_path) -> None:
     for change, word in (
         ("train.stepz=3", "--set train.stepz=3: there is no such setting, but steps, batch"),
-        ("train.steps=many", "--set train.steps=many"), ("model.n_heads=3", "model.n_heads"),
+        ("trian.steps=3", "--set trian.steps=3: there is no such setting, but model, train"), (".steps=3", "expected KEY=VALUE"),
+        ("train={}", "--set train={}: train.steps: Field required"), ("train.steps=many", "--set train.steps=many"),
+        ("model.n_heads=3", "model.n_heads"),
         ("model.model_type=bigram", "bigram"), ("train", "expected KEY=VALUE"), ("train.lr=-1", "train.lr"),
     ):  # fmt: skip
         assert word in refused(train, capsys, tokenised, "--out", tmp_path / "run", *SMALL, "--set", change)

@@ -16,6 +16,7 @@ from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
 from filters.sound import RATE, decode, reencode
 from pipeline.errors import InputError, UsageError
+from pipeline.files import alone
 from trainers import hubert
 from trainers.data import Skip
 from trainers.mfcc import mfcc, with_deltas
@@ -174,6 +175,9 @@ def test_units_are_made_once_and_anew_for_other_shards(tmp_path: Path) -> None:
     assert [line.split()[0] for line in said] == ["k-means:", "targets", "targets"]
     assert targets(corpus, clusters, None, said.append) == (place, told) and len(said) == 3
     assert targets(corpus, clusters.model_copy(update={"seed": 2}), None, said.append)[0] != place
+    # Where all is there nothing is written, so that others may be at it, and the disk need not be ours.
+    with alone(place):
+        assert targets(corpus, clusters, None, said.append) == (place, told)
     # Killed after the first of two shards: the other one is made, with the same centres.
     (place / "validation-00000-of-00001.parquet").unlink()
     kept = (place / "train-00000-of-00001.parquet").stat().st_mtime_ns

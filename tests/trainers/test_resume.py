@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,20 @@ def test_a_run_that_was_killed_goes_on_bit_for_bit(tokenised, train, train_on_ra
     assert max(losses_of(out)) == 23
     assert train("gpt", *command(tokenised, out, "--resume")["arguments"]) == 0
     assert losses_of(out) == losses_of(whole)
+
+
+def test_ctrl_c_takes_the_reader_of_what_is_said_along_but_not_the_checkpoint(tokenised, tmp_path):
+    """As in `… 2>&1 | tee log`: both get the signal, and the pipe is broken before the run can say anything."""
+    out = tmp_path / "run"
+    arguments = [*command(tokenised, out)["arguments"], "--set", "train.steps=100000", "--set", "train.save_every=100000"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trainers.gpt", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    next(line for line in process.stderr if "step 4/" in line)
+    process.stderr.close()
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=60)
+    assert [*(out / "checkpoints").glob("step-*")]
 
 
 def test_two_ranks(tokenised, train, train_on_ranks, losses_of, tmp_path):
