@@ -174,12 +174,12 @@ def run_here(arguments: list[str], cwd: Path) -> subprocess.CompletedProcess[str
     """`python -m pipeline.build …` with its exit code and what it says, without a new process."""
     from pipeline.build import main
 
-    out, errors, code = io.StringIO(), io.StringIO(), 0
+    out, errors, code, wanted = io.StringIO(), io.StringIO(), 0, environment()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(errors):
         patch.chdir(cwd)
-        for name, value in environment().items():
+        for name, value in wanted.items():
             patch.setenv(name, value)
-        for name in set(os.environ) - set(environment()):
+        for name in set(os.environ) - set(wanted):
             patch.delenv(name)
         try:
             main(arguments, prog_name="python -m pipeline.build")

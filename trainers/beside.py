@@ -73,8 +73,7 @@ def made(
         wait(whole)
         if rank == 0:
             remove_temporaries(place)  # of what was killed; now nobody writes
-    found: dict[str, Any] = read_json(account)
-    return found
+    return read_json(account)
 
 
 def write(
