@@ -28,6 +28,10 @@ LETTERS = (
 )
 PARTITION = "source.partition=20 KB"  # many partitions of little text
 
+# A shell lets what it starts in the background ignore Ctrl-C, and so would every process that tests send it to.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def sentences(seed: Any, count: int = 4, length: int = 40) -> str:
     """Made-up Japanese in `count` lines that the preset ja-web keeps."""
