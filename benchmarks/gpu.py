@@ -67,6 +67,8 @@ CASES = [
     Case("the same with the dropout of its configuration", "gpt", "gpt", ("--config", "gpt2-small"), GPT, "tokens"),
     Case("CLIP ViT-B/16, 256 pairs", "clip", "images", ("--config", "clip-vit-b-16"),
          (*VIT, "train.batch=256", "train.threads=14"), "pairs", 5),
+    Case("CLIP ViT-B/16, 256 pairs, read in the same process", "clip", "images", ("--config", "clip-vit-b-16"),
+         (*VIT, "train.batch=256", "train.threads=14", "train.apart=false"), "pairs", 5),
     Case("CLIP ViT-B/16, 256 pairs, compiled", "clip", "images", ("--config", "clip-vit-b-16"),
          (*VIT, "train.batch=256", "train.threads=14", "train.compile=true"), "pairs", 5),
     Case("Stable Diffusion, stage 2, 256 px, 32 images", "diffusion", "images", ("--config", "stable-diffusion", "--stage", "2"),

@@ -13,6 +13,11 @@ peers decode with Pillow, as `datasets` does itself. Of audio: batches of 8 reco
 soundfile, since `datasets` wants torchcodec for it. Every reader runs alone on one core in a process of its own, goes once through all
 records, and is timed from its creation, imports not counted. All must deliver the same number of records, tokens and samples. Runs take
 turns, figures are medians. Exits with 1 where ours delivers less than twice what `datasets` does.
+
+    python -m benchmarks.readers --images CORPUS --busy 40
+
+The same reader of ours on all cores, two threads, beside a loop that computes in Python for so many milliseconds a batch, as one does that
+starts kernels on a GPU: in the loop's process, and in one of its own (`train.apart`). What the loop waited is told, of its whole time.
 """
 
 from __future__ import annotations
@@ -100,7 +105,7 @@ def batched(records: Iterator[np.ndarray], size: int, kind: str) -> Iterator[Any
 # -- the readers
 
 
-def ours(kind: str, folder: Path) -> Iterator[Any]:
+def ours(kind: str, folder: Path, threads: int = 1) -> Iterator[Any]:
     import torch
 
     from trainers.data import Reader, Shards, stream
@@ -125,7 +130,7 @@ def ours(kind: str, folder: Path) -> Iterator[Any]:
         return {"x": found if kind == "audio" else torch.from_numpy(np.stack(found))}, 0.0
 
     reader = Reader(Shards(folder, "train", [column], ""), seed=1)
-    for batch in stream(reader, reader.once(0, 1, reader.shards.total), size, collate, decode, threads=1):
+    for batch in stream(reader, reader.once(0, 1, reader.shards.total), size, collate, decode, threads=threads):
         yield batch.inputs["x"]
 
 
@@ -184,24 +189,73 @@ def measured(reader: str, kind: str, folder: Path) -> dict[str, float]:
     return {"seconds": time.perf_counter() - began, "records": records, "amount": amount / (16_000 if kind == "audio" else 1)}
 
 
+def waited(where: str, kind: str, folder: Path, busy: float) -> dict[str, float]:
+    """Of a loop that is busy for so many seconds of processor time a batch: all its seconds, those without a batch, and the records."""
+    import torch
+
+    from trainers.apart import apart
+
+    torch.set_num_threads(1)
+    batches = apart(lambda: ours(kind, folder, 2)) if where == "apart" else ours(kind, folder, 2)
+    for _ in range(5):
+        next(batches)
+    began, idle, records = time.perf_counter(), 0.0, 0
+    while True:
+        asked = time.perf_counter()
+        batch = next(batches, None)
+        idle += time.perf_counter() - asked
+        if batch is None:
+            return {"seconds": time.perf_counter() - began, "waited": idle, "records": records}
+        records += len(batch)
+        done = time.thread_time() + busy
+        while time.thread_time() < done:
+            sum(range(100))
+
+
+def run(*arguments: str) -> dict[str, float]:
+    """Of one reader in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.readers", "--one", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stderr[-3000:]}")
+    found = json.loads(done.stdout.splitlines()[-1])
+    print(f"  {' '.join(arguments[:2])}: {found}", file=sys.stderr)
+    return found
+
+
+def beside_a_loop(folders: dict[str, Path], rounds: int, busy: float) -> int:
+    rows = []
+    for kind, folder in folders.items():
+        runs: dict[str, list[dict[str, float]]] = {"in the loop's process": [], "apart": []}
+        for _ in range(rounds):
+            for where, found in runs.items():
+                found.append(run(where, kind, str(folder), str(busy / 1000)))
+        if len({one["records"] for found in runs.values() for one in found}) != 1:
+            raise SystemExit(f"they did not deliver the same: {runs}")
+        for where, found in runs.items():
+            seconds = median([one["seconds"] for one in found])
+            share = median([one["waited"] / one["seconds"] for one in found])
+            rows.append([kind, where, f"{found[0]['records'] / seconds:,.0f} records/s", f"{share:.0%}"])
+    print(table(["", "reader", "beside the loop", "the loop waited"], rows))
+    return 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for kind in KINDS:
         parser.add_argument(f"--{kind}", type=Path, help="folder of shards")
     parser.add_argument("--rounds", type=int, default=3, help="turns (default: %(default)s)")
+    parser.add_argument("--busy", type=float, help="milliseconds a batch: compare reading in the loop's process and apart")
     options = parser.parse_args()
     folders = {kind: path.absolute() for kind in KINDS if (path := getattr(options, kind))}
+    if options.busy is not None:
+        return beside_a_loop(folders, options.rounds, options.busy)
     rows, missed = [], []
     for kind, folder in folders.items():
         runs: dict[str, list[dict[str, float]]] = {reader: [] for reader in READERS}
         for _ in range(options.rounds):
             for reader in READERS:
-                command = [sys.executable, "-m", "benchmarks.readers", "--one", reader, kind, str(folder)]
-                done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-                if done.returncode:
-                    raise SystemExit(f"{reader} of {kind} failed:\n{done.stderr[-3000:]}")
-                runs[reader].append(json.loads(done.stdout.splitlines()[-1]))
-                print(f"  {kind} {reader}: {runs[reader][-1]}", file=sys.stderr)
+                runs[reader].append(run(reader, kind, str(folder)))
         work = {(run["records"], run["amount"]) for of in runs.values() for run in of}
         if len(work) != 1:
             raise SystemExit(f"readers of {kind} did not deliver the same: {work}")
@@ -220,6 +274,7 @@ def main() -> int:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--one"]:
-        print(json.dumps(measured(sys.argv[2], sys.argv[3], Path(sys.argv[4]))))
+        one, kind, folder = sys.argv[2], sys.argv[3], Path(sys.argv[4])
+        print(json.dumps(waited(one, kind, folder, float(sys.argv[5])) if sys.argv[5:] else measured(one, kind, folder)))
     else:
         sys.exit(main())

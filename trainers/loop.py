@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from pipeline.errors import BuildError, UsageError
 from pipeline.files import write_json
+from trainers.apart import apart
 from trainers.checkpoints import Checkpoints
 from trainers.data import Batch, Reader, Shards
 from trainers.deal import Deal
@@ -95,8 +97,8 @@ class Loop:
         wrapped = DistributedDataParallel(module, find_unused_parameters=unused) if self.ranks > 1 else module
         called: Any = torch.compile(wrapped) if s.compile else wrapped
         kind = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[s.precision]
-        stream = batches(self.deal.spans(self.rank, taken), taken)
-        stopping = Stopping(self.ranks)
+        begin = partial(batches, self.deal.spans(self.rank, taken), taken)
+        stream, stopping = apart(begin) if s.apart else begin(), Stopping(self.ranks)
         metrics, losses, amount, began = self._metrics(), list[torch.Tensor](), 0.0, time.perf_counter()
         board = SummaryWriter(self.out / "tensorboard", purge_step=self.step + 1) if self.rank == 0 else None
         if self.step >= s.steps:

@@ -54,6 +54,7 @@ class Train(Table):
     seed: int = Field(1, ge=0, le=2**31)
     buffer: Size = Field(BUFFER, description="bytes of row groups among which records are shuffled, per rank")
     threads: int = Field(4, ge=1, le=128, description="that decode images and sound, per rank")
+    apart: bool = Field(False, description="read and decode in a process of their own, so as not to hold up the loop")
     log_every: int = Field(10, ge=1)
     evaluate_every: int = Field(1_000, ge=1)
     evaluate_records: int = Field(1_000, ge=1, description="of the validation split, at most")
@@ -62,7 +63,7 @@ class Train(Table):
 
 
 # What may change when a run goes on: it says how long and how it is watched, not what is computed at a step.
-FREE = ("steps", "log_every", "evaluate_every", "evaluate_records", "save_every", "keep", "threads")
+FREE = ("steps", "log_every", "evaluate_every", "evaluate_records", "save_every", "keep", "threads", "apart")
 Config = TypeVar("Config", bound=Table)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -63,6 +64,25 @@ def test_ctrl_c_takes_the_reader_of_what_is_said_along_but_not_the_checkpoint(to
     process.send_signal(signal.SIGINT)
     process.wait(timeout=60)
     assert [*(out / "checkpoints").glob("step-*")]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the process that trains reads")
+def test_a_run_whose_batches_are_made_apart_is_the_same_and_saved_where_all_its_processes_are_told(
+    tokenised, train, whole, losses_of, tmp_path
+):
+    """As a scheduler does, which sends SIGTERM to every process of a job."""
+    out = tmp_path / "run"
+    arguments = command(tokenised, out, "--set", "train.apart=true", "--set", "train.threads=2")["arguments"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trainers.gpt", *arguments],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    next(line for line in process.stderr if "step 4/" in line)
+    os.killpg(process.pid, signal.SIGTERM)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 143 and "--resume goes on" in said
+    assert train("gpt", *command(tokenised, out, "--resume")["arguments"]) == 0
+    assert losses_of(out) == losses_of(whole)
 
 
 def test_two_ranks(tokenised, train, train_on_ranks, losses_of, tmp_path):

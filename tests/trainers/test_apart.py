@@ -1,0 +1,104 @@
+"""Batches made in a process of their own: the same ones, and what ends either process is told."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from pipeline.errors import BuildError, InputError
+from trainers.apart import apart
+from trainers.data import Batch, Reader, Shards, Skip, stream
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the process that trains reads")
+
+
+def endless() -> Iterator[int]:
+    yield os.getpid()
+    yield from itertools.count()
+
+
+def test_the_same_batches_in_the_same_order(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"n": list(range(100))}), tmp_path / "train-00000-of-00001.parquet", row_group_size=9)
+
+    def decode(record: dict[str, Any]) -> tuple[np.ndarray, str]:
+        if record["n"] % 10 == 3:
+            raise Skip("three")
+        return np.full(5, record["n"]), f"文{record['n']}"
+
+    def collate(items: list[tuple[np.ndarray, str]]) -> tuple[dict[str, Any], float]:
+        return {"x": torch.from_numpy(np.stack([x for x, _ in items])), "texts": [text for _, text in items]}, float(len(items))
+
+    def batches() -> Iterator[Batch]:
+        reader = Reader(Shards(tmp_path, "train", ["n"], ""), 1, 200)
+        return stream(reader, iter([(0, 5, 100), (1, 0, 100)]), 8, collate, decode, taken=5)
+
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    here, there = list(batches()), list(apart(batches))
+    assert torch.equal(state, torch.get_rng_state())
+    assert len(here) == len(there) == 22
+    for one, other in zip(here, there, strict=True):
+        assert torch.equal(one.inputs.pop("x"), other.inputs.pop("x"))
+        assert one == other
+    assert there[-1].taken == 200 and sum(batch.skipped for batch in there) == 19
+
+
+def test_what_stops_the_reader_is_raised_as_it_is_after_what_came_before() -> None:
+    def damaged() -> Iterator[int]:
+        yield 1
+        raise InputError("row group 3 of train-00000-of-00001.parquet cannot be read")
+
+    batches = apart(damaged)
+    assert next(batches) == 1
+    with pytest.raises(InputError, match="^row group 3 of train-00000-of-00001.parquet cannot be read$"):
+        next(batches)
+
+    def wrong() -> Iterator[int]:
+        yield from [1][5]  # type: ignore[misc]
+
+    with pytest.raises(IndexError, match="in wrong"):
+        next(apart(wrong))
+
+
+def test_a_reader_that_was_killed_is_told_of() -> None:
+    batches = apart(endless)
+    child = next(batches)
+    assert child != os.getpid()
+    os.kill(child, signal.SIGKILL)
+    with pytest.raises(BuildError, match=r"died \(.*exited unexpectedly\).*/dev/shm.*train\.apart=false"):
+        for _ in batches:
+            pass
+
+
+def test_it_ends_with_what_takes_its_batches() -> None:
+    batches = apart(endless)
+    child = next(batches)
+    batches.close()  # type: ignore[attr-defined]
+    assert not psutil.pid_exists(child)
+    code = (
+        "import itertools, os; from trainers.apart import apart\n"
+        "for _ in apart(lambda: itertools.chain([print(os.getpid(), flush=True)], itertools.count())): pass"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        child = int(process.stdout.readline())
+        process.kill()
+    for _ in range(200):
+        if not psutil.pid_exists(child):
+            return
+        time.sleep(0.1)
+    raise AssertionError("it lives on")
