@@ -161,7 +161,8 @@ def trained(scratch: Path, name: str, seed: int, steps: int) -> list[float]:
     out = scratch / "runs" / f"{name}-{seed}-{steps}"
     if not (out / "model").is_dir():
         settings = [f"train.steps={steps}", f"train.seed={seed}", f"train.evaluate_every={steps // 4}", "train.evaluate_records=1500",
-                    f"train.save_every={steps}", "train.log_every=50", f"train.warmup={steps // 10}"]  # fmt: skip
+                    f"train.save_every={steps}", "train.log_every=50", f"train.warmup={steps // 10}",
+                    *(f"model.{kind}_pdrop=0.1" for kind in ("attn", "embd", "resid"))]  # fmt: skip
         command = [
             sys.executable,
             "-m",

@@ -19,6 +19,7 @@ SMALL = [
     "--config", "tiny", "--set", "model.n_embd=16", "--set", "model.n_layer=1", "--set", "model.n_head=2", "--set", "model.n_positions=32",
     "--set", "train.batch=2", "--set", "train.steps=75", "--set", "train.log_every=1", "--set", "train.save_every=10",
     "--set", "train.evaluate_every=40", "--set", "train.evaluate_records=9",
+    "--set", "model.resid_pdrop=0.1", "--set", "model.attn_pdrop=0.1",  # something is drawn at every step
 ]  # fmt: skip
 
 
