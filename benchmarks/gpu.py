@@ -40,7 +40,8 @@ VAE = (
     'up_block_types = ["UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D"]}'
 )
 GPT = ("train.batch=32", "train.accumulate=2", "train.compile=true")
-VIT = ["vision.pretrained=", "vision.model_type=vit"]
+NO_DROPOUT = ("model.resid_pdrop=0.0", "model.embd_pdrop=0.0")
+CLIP = ("vision.pretrained=", "vision.model_type=vit", "train.batch=256", "train.threads=14")
 SD = ["pretrained=", UNET, VAE, "size=256", "train.accumulate=1"]
 
 
@@ -63,16 +64,16 @@ class Case:
 
 CASES = [
     Case("GPT-2 small, 2 × 32 × 1,024 tokens, compiled, no dropout", "gpt", "gpt", ("--config", "gpt2-small"),
-         (*GPT, "model.resid_pdrop=0.0", "model.embd_pdrop=0.0"), "tokens"),
+         (*GPT, *NO_DROPOUT), "tokens"),
     Case("the same with the dropout of its configuration", "gpt", "gpt", ("--config", "gpt2-small"), GPT, "tokens"),
     Case("GPT-2 small, 64 × 1,024 tokens, compiled, no dropout", "gpt", "gpt", ("--config", "gpt2-small"),
-         ("train.batch=64", "train.accumulate=1", "train.compile=true", "model.resid_pdrop=0.0", "model.embd_pdrop=0.0"), "tokens"),
+         (*GPT, *NO_DROPOUT, "train.batch=64", "train.accumulate=1"), "tokens"),
     Case("CLIP ViT-B/16, 256 pairs", "clip", "images", ("--config", "clip-vit-b-16"),
-         (*VIT, "train.batch=256", "train.threads=14"), "pairs", 5),
+         CLIP, "pairs", 5),
     Case("CLIP ViT-B/16, 256 pairs, read in the same process", "clip", "images", ("--config", "clip-vit-b-16"),
-         (*VIT, "train.batch=256", "train.threads=14", "train.apart=false"), "pairs", 5),
+         (*CLIP, "train.apart=false"), "pairs", 5),
     Case("CLIP ViT-B/16, 256 pairs, compiled", "clip", "images", ("--config", "clip-vit-b-16"),
-         (*VIT, "train.batch=256", "train.threads=14", "train.compile=true"), "pairs", 5),
+         (*CLIP, "train.compile=true"), "pairs", 5),
     Case("Stable Diffusion, stage 2, 256 px, 32 images", "diffusion", "images", ("--config", "stable-diffusion", "--stage", "2"),
          (*SD, "train.batch=32", "gradient_checkpointing=false"), "images", 5),
     Case("Stable Diffusion, stage 1, 256 px, 32 images", "diffusion", "images", ("--config", "stable-diffusion", "--stage", "1"),

@@ -212,7 +212,7 @@ def waited(where: str, kind: str, folder: Path, busy: float) -> dict[str, float]
             sum(range(100))
 
 
-def run(*arguments: str) -> dict[str, float]:
+def by_itself(*arguments: str) -> dict[str, float]:
     """Of one reader in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.readers", "--one", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
@@ -229,7 +229,7 @@ def beside_a_loop(folders: dict[str, Path], rounds: int, busy: float) -> int:
         runs: dict[str, list[dict[str, float]]] = {"in the loop's process": [], "apart": []}
         for _ in range(rounds):
             for where, found in runs.items():
-                found.append(run(where, kind, str(folder), str(busy / 1000)))
+                found.append(by_itself(where, kind, str(folder), str(busy / 1000)))
         if len({one["records"] for found in runs.values() for one in found}) != 1:
             raise SystemExit(f"they did not deliver the same: {runs}")
         for where, found in runs.items():
@@ -255,7 +255,7 @@ def main() -> int:
         runs: dict[str, list[dict[str, float]]] = {reader: [] for reader in READERS}
         for _ in range(options.rounds):
             for reader in READERS:
-                runs[reader].append(run(reader, kind, str(folder)))
+                runs[reader].append(by_itself(reader, kind, str(folder)))
         work = {(run["records"], run["amount"]) for of in runs.values() for run in of}
         if len(work) != 1:
             raise SystemExit(f"readers of {kind} did not deliver the same: {work}")

@@ -98,7 +98,8 @@ class Loop:
         called: Any = torch.compile(wrapped) if s.compile else wrapped
         kind = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[s.precision]
         begin = partial(batches, self.deal.spans(self.rank, taken), taken)
-        stream, stopping = apart(begin) if s.apart else begin(), Stopping(self.ranks)
+        stream = apart(begin) if s.apart else begin()
+        stopping = Stopping(self.ranks)
         metrics, losses, amount, began = self._metrics(), list[torch.Tensor](), 0.0, time.perf_counter()
         board = SummaryWriter(self.out / "tensorboard", purge_step=self.step + 1) if self.rank == 0 else None
         if self.step >= s.steps:
@@ -168,13 +169,13 @@ class Loop:
             sys.exit(128 + (stopping.by or signal.SIGTERM))
 
     def _save(self, parts: dict[str, Any], taken: int) -> None:
-        everyone: list[Any] = [taken]
+        everyone: list[Any] = [taken] * self.ranks
         if self.ranks > 1:
-            everyone = [None] * self.ranks
             dist.all_gather_object(everyone, taken)
         if self.rank == 0:
-            state = {"step": self.step, "config": self.config, "deal": asdict(self.deal), "taken": everyone}
-            state |= {"shards": self.shards}
+            state = {
+                "step": self.step, "config": self.config, "deal": asdict(self.deal), "taken": everyone, "shards": self.shards,
+            }  # fmt: skip
             self.checkpoints.save(self.step, state | {name: part.state_dict() for name, part in parts.items()})
 
     def _restore(self, parts: dict[str, Any]) -> int:
