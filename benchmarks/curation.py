@@ -36,7 +36,7 @@ from pathlib import Path
 import polars as pl
 
 from benchmarks.corpus import ROOT, add_data_option, build_command, documents, table, truth
-from filters.text import normalise
+from filters.text.normalisation import normalise
 
 CLEAN = ("aozora", "statutes", "wikipedia")  # prose, statutes, encyclopedia
 SETS = ("raw", "kept", "dropped")

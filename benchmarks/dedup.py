@@ -23,7 +23,8 @@ from pathlib import Path
 import polars as pl
 
 from benchmarks.corpus import add_data_option, built, folder
-from filters import minhash, normalise
+from filters import normalise
+from filters.text import minhash
 
 SPACE = re.compile(r"\s+")
 

@@ -190,8 +190,8 @@ def rows_in(out: Path) -> int:
 def ours(listed: Path, out: Path, options: argparse.Namespace) -> float:
     from rich.console import Console
 
-    from pipeline.fetch import fetch
-    from pipeline.sources.request import Settings
+    from pipeline.fetch.command import fetch
+    from pipeline.fetch.requests import Settings
 
     settings = Settings(
         connections=options.connections, timeout=options.timeout, retries=options.retries, shard_size=options.shard_size,
@@ -295,7 +295,7 @@ def run_side(name: str, listed: Path, out: Path, options: argparse.Namespace) ->
 
 def killed(listed: Path, out: Path, port: int, options: argparse.Namespace) -> tuple[int, int, int]:
     """(URLs on disk at the kill, URLs asked for after it, of these on disk before)."""
-    from pipeline.fetching import Spool
+    from pipeline.fetch.shards import Spool
 
     command = [
         sys.executable, "-m", "pipeline.fetch", str(listed), "--out", str(out), "--allow-private", "--timeout", str(options.timeout),

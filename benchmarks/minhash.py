@@ -3,7 +3,7 @@
     python -m benchmarks.minhash [--megabytes 16] [--rounds 3] [--data ../shared/data/text]
 
 Every tool signs the same documents with the same number of hashes (112) over the same sets: the character 5-grams of the key
-that `filters.minhash.key` makes (NFKC, lower case, letters and digits only). Ours is always timed from raw text: decoding,
+that `filters.text.minhash.key` makes (NFKC, lower case, letters and digits only). Ours is always timed from raw text: decoding,
 folding to the key, shingling, hashing, minima. The peers take Python collections of shingles, so each is timed in three ways:
 "ready", with its shingles in memory; "shingling", from the key that we made; "text", from raw text, with the key made by
 `unicodedata` and `re`. Only the last is the work that ours does. All use one core. Ours is timed before and after every run of
@@ -43,7 +43,7 @@ from xxhash import xxh32_intdigest
 
 from benchmarks.corpus import Documents, add_data_option, documents, in_turns, median, pairs, seconds, speed, table
 from filters.kernels import buffers
-from filters.minhash import SHINGLE, key, signatures
+from filters.text.minhash import SHINGLE, key, signatures
 
 HASHES = 112
 SEED = 1

@@ -228,9 +228,9 @@ def ours(chosen: Any) -> tuple[dict[str, Callable[[], Any]], int]:
 
     from benchmarks.corpus import ROOT
     from filters import compute
-    from filters.boilerplate import boilerplate_lines
-    from filters.minhash import SKETCH_BINS, Signatures, signatures
-    from filters.text import normalise_spans, without_lines
+    from filters.text.boilerplate import boilerplate_lines
+    from filters.text.minhash import SKETCH_BINS, Signatures, signatures
+    from filters.text.normalisation import normalise_spans, without_lines
 
     preset = tomllib.loads((ROOT / "manifests" / "presets" / "ja-web.toml").read_text("utf-8"))
 

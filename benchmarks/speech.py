@@ -101,7 +101,7 @@ def _floor_tar(path: Path, texts: dict[str, str], out: Path) -> tuple[int, float
     import pyarrow.parquet as pq
     import soundfile
 
-    from pipeline.manifest import load
+    from pipeline.manifest.loading import load
     from pipeline.modalities import speech
 
     schema = speech.schema(load("reazonspeech"))  # type: ignore[arg-type]

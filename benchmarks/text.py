@@ -126,11 +126,11 @@ def floor_part(partition, raw: Path, folder: Path, name: str, license_: str) -> 
     import polars as pl
 
     from filters.kernels import to_arrow
-    from pipeline.files import atomic
-    from pipeline.manifest import load
+    from pipeline.core.shards import ShardWriter
+    from pipeline.core.storage import atomic
+    from pipeline.manifest.loading import load
     from pipeline.modalities import text as documents
-    from pipeline.shards import ShardWriter
-    from pipeline.sources import cc100
+    from pipeline.sources.text import cc100
 
     records = cc100.read(partition, raw)
     offsets = np.concatenate([records.starts, [len(records.data)]]).astype(np.int64)
@@ -156,10 +156,10 @@ def floor(source: Path, folder: Path, workers: int) -> tuple[float, int]:
     """Seconds and records of the floor, with the engine, the cutter and the number of workers of a build."""
     from rich.console import Console
 
-    from pipeline.engine import Engine
-    from pipeline.manifest import load
+    from pipeline.core.engine import Engine
+    from pipeline.manifest.loading import load
     from pipeline.sources import CutState, cc100
-    from pipeline.sources.stream import resolve
+    from pipeline.sources.streams import resolve
 
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -194,7 +194,7 @@ def main() -> None:
     options.data = folder(options.data)
     options.scratch.mkdir(parents=True, exist_ok=True)
     # Compiled kernels from the cache, as on any run but the first on a machine.
-    from pipeline.manifest import load
+    from pipeline.manifest.loading import load
     from pipeline.steps.measure import warm
 
     warm(load("cc100-ja"))

@@ -109,8 +109,8 @@ def _hallucinated(hypotheses: pl.Series) -> np.ndarray:
 
 def said_the_same(data: Path) -> dict[str, float]:
     """Prints the table; returns the areas."""
-    from filters.edits import error_rates
-    from filters.readings import readings
+    from filters.transcript.edit_distance import error_rates
+    from filters.transcript.readings import readings
 
     references, hypotheses, same = labelled(data)
     bare = [texts.str.replace_all(r"[^\p{L}\p{N}]", "") for texts in (references, hypotheses)]
@@ -155,8 +155,8 @@ def corrupted(texts: list[str], seed: int) -> tuple[list[str], np.ndarray]:
 def bands(data: Path, seeds: int) -> tuple[float, float]:
     """Prints the table; returns the share of wrong ones found, swaps aside, and of sound ones dropped."""
     from filters import normalise
-    from filters.readings import morae, readings
-    from pipeline.manifest import load
+    from filters.transcript.readings import morae, readings
+    from pipeline.manifest.loading import load
     from pipeline.steps.decide import decide_frame
     from pipeline.steps.fit import band_frame, with_bands
 
@@ -188,7 +188,7 @@ def reading_speed(data: Path, rounds: int) -> float:
     import fugashi
 
     from filters import normalise
-    from filters.readings import readings
+    from filters.transcript.readings import readings
 
     texts = normalise(pl.Series([row["text"] for row in _lines(data / "utterances.jsonl.gz")]))
     lines, tagger = texts.to_list(), fugashi.Tagger()

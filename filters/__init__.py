@@ -6,12 +6,15 @@
 (2, 0.5)
 """
 
-from filters import audio as audio
-from filters import caption as caption
-from filters import image as image
-from filters import japanese as japanese
-from filters import transcript as transcript
+from filters.audio import measures as audio
+from filters.caption import measures as caption
+from filters.image import measures as image
 from filters.registry import MEASURES, Measure, compute, measure, measure_frame
-from filters.text import normalise
+from filters.text import measures as text
+from filters.text.normalisation import normalise
+from filters.transcript import measures as transcript
 
 __all__ = ["MEASURES", "Measure", "compute", "measure", "measure_frame", "normalise"]
+
+# Importing a module registers its measures; their order here is the order of the ledger's columns.
+MEASURE_MODULES = (audio, caption, image, text, transcript)

@@ -20,8 +20,11 @@ from typing import Literal, overload
 import numpy as np
 import polars as pl
 
-from filters import caption_language, caption_tokens, characters, language, loops, phrases, repetition
+from filters.caption import language as caption_language
+from filters.caption import tokens as caption_tokens
 from filters.kernels import buffers, to_arrow
+from filters.text import characters, language, phrases, repetition
+from filters.transcript import repeated_phrases
 
 Counters = dict[str, np.ndarray]
 Kind = Literal["text", "document", "caption", "transcript", "audio", "image"]
@@ -92,8 +95,8 @@ def _counters(data: np.ndarray, offsets: np.ndarray, wanted: set[str]) -> Counte
         found |= caption_language.count(data, offsets)
     if wanted & set(caption_tokens.COUNTERS):
         found |= caption_tokens.count(data, offsets, wanted)
-    if wanted & set(loops.COUNTERS):
-        found |= loops.count(data, offsets)
+    if wanted & set(repeated_phrases.COUNTERS):
+        found |= repeated_phrases.count(data, offsets)
     return found
 
 

@@ -11,15 +11,15 @@ import click
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from pipeline.command import reported
-from pipeline.errors import BuildError, SeimaiError, UsageError
-from pipeline.files import human, read_json, remove_temporaries, write_json
-from pipeline.manifest import Manifest, folder, load
+from pipeline.core.command import reported
+from pipeline.core.errors import BuildError, SeimaiError, UsageError
+from pipeline.core.storage import human, read_json, remove_temporaries, write_json
+from pipeline.manifest.loading import Manifest, folder, load
 from pipeline.plan import Plan
 from pipeline.report.card import write_card, write_lock
-from pipeline.report.summary import next_lines, print_plan, print_summary, print_tokenised
+from pipeline.report.terminal import next_lines, print_plan, print_summary, print_tokenised
 from pipeline.sources import inputs as find_inputs
-from pipeline.sources.stream import InputFile, is_url, resolve
+from pipeline.sources.streams import InputFile, is_url, resolve
 from pipeline.steps.tokenise import Tokenising
 
 _MARK = ".seimai"
@@ -136,7 +136,7 @@ def _raw_path(manifest: Manifest) -> Path | None:
 
 
 def _download(manifest: Manifest, console: Console) -> None:
-    from pipeline.sources.download import download
+    from pipeline.fetch.download import download
 
     target = _raw_path(manifest)
     if target is None or manifest.source.url is None:
@@ -199,7 +199,7 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
                 console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
             next_lines(console, plan)
             return
-        from pipeline.engine import Engine
+        from pipeline.core.engine import Engine
         from pipeline.run import Build, forget_unpublished
 
         write_json(state / "inputs.json", [f.as_dict() for f in plan.inputs])

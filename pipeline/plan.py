@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pipeline.files import fingerprint, read_json
-from pipeline.manifest import Manifest
+from pipeline.core.storage import fingerprint, read_json
+from pipeline.manifest.loading import Manifest
 from pipeline.sources import Partition
-from pipeline.sources.stream import InputFile
+from pipeline.sources.streams import InputFile
 from pipeline.steps import decide, deduplicate, measure, write
 from pipeline.steps.measure import Part
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.engine import Engine, Task
-from pipeline.errors import BuildError, InputError
-from pipeline.files import atomic, read_json, write_json
+from pipeline.core.engine import Engine, Task
+from pipeline.core.errors import BuildError, InputError
+from pipeline.core.storage import atomic, read_json, write_json
 from pipeline.modalities import modality
 from pipeline.plan import DEDUPLICATED, Ids, Plan
 from pipeline.report.card import write_card, write_lock
 from pipeline.sources import CutState, Partition, source
-from pipeline.sources.stream import InputFile, checksum, resolve
+from pipeline.sources.streams import InputFile, checksum, resolve
 from pipeline.steps.decide import decide
 from pipeline.steps.deduplicate import Layout
 from pipeline.steps.fit import LEAST, fit, fitted

@@ -9,9 +9,9 @@ import pytest
 
 import filters
 from filters.registry import MEASURES
-from pipeline.manifest import load
+from pipeline.manifest.loading import load
 from pipeline.sources import CutState
-from pipeline.sources.stream import resolve
+from pipeline.sources.streams import resolve
 
 ROOT = Path(__file__).resolve().parents[1]
 

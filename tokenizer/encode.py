@@ -24,17 +24,17 @@ from rich.console import Console
 from rich.table import Table
 
 from filters.kernels import buffers
-from pipeline.command import reported
-from pipeline.errors import BuildError, InputError, UsageError
-from pipeline.files import alone, atomic, fingerprint, read_json, remains, remove_temporaries, write_json
-from pipeline.shards import shard_name
+from pipeline.core.command import reported
+from pipeline.core.errors import BuildError, InputError, UsageError
+from pipeline.core.shards import shard_name
+from pipeline.core.storage import alone, atomic, fingerprint, read_json, remains, remove_temporaries, write_json
 from tokenizer.model import Tokenizer
 from tokenizer.packing import gathered, keys, pack, reordered
 from tokenizer.settings import Encoding, checked
 from tokenizer.texts import Texts, row_groups, strings
 
 if TYPE_CHECKING:
-    from pipeline.engine import Engine
+    from pipeline.core.engine import Engine
 
 VERSION = 1  # to be raised when token shards change for the same input
 TOLD = "tokens.json"  # what a folder of token shards is made of
@@ -446,7 +446,7 @@ def main(
 
 def run_alone(job: Encode, workers: int | None, scheduler: str | None, console: Console) -> dict[str, Any]:
     """Run on an engine of its own. Raises BuildError where another process is at work on the same folder."""
-    from pipeline.engine import Engine
+    from pipeline.core.engine import Engine
 
     job.folder.mkdir(parents=True, exist_ok=True)
     with alone(job.out), Engine(workers, scheduler, job.folder / "dask", console) as engine:

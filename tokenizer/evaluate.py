@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 from filters.kernels import buffers
-from pipeline.command import reported
-from pipeline.errors import UsageError
-from pipeline.files import atomic
+from pipeline.core.command import reported
+from pipeline.core.errors import UsageError
+from pipeline.core.storage import atomic
 from tokenizer.model import Tokenizer
 from tokenizer.texts import Texts
 

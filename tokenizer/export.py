@@ -13,9 +13,9 @@ from typing import Any
 
 import click
 
-from pipeline.command import reported
-from pipeline.errors import UsageError
-from pipeline.files import atomic
+from pipeline.core.command import reported
+from pipeline.core.errors import UsageError
+from pipeline.core.storage import atomic
 from tokenizer.model import MODEL, Tokenizer, proto
 
 _PIECE = proto.ModelProto.SentencePiece

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from pipeline.errors import BuildError, UsageError
+from pipeline.core.errors import BuildError, UsageError
 from tokenizer.model import WHITESPACE
 from tokenizer.sample import LONGEST
 from tokenizer.settings import BOS, EOS, MASK, PAD, UNK, Training

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 from sentencepiece import sentencepiece_model_pb2
 
 from filters.kernels import to_arrow
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 from tokenizer.unigram import GRID, SPACE, Unigram
 
 MODEL = "tokenizer.model"

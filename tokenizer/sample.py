@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from filters.kernels import jit, mix64
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 from tokenizer.model import RESERVED
 from tokenizer.texts import Texts
 from tokenizer.words import DELIMITER

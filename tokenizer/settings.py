@@ -8,8 +8,8 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from pipeline.errors import UsageError
-from pipeline.table import Size, Table
+from pipeline.core.errors import UsageError
+from pipeline.core.settings import Size, Table
 from tokenizer.words import DELIMITER, Words
 
 # The first ids of every tokenizer that is trained here, in order.

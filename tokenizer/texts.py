@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.errors import InputError, UsageError
+from pipeline.core.errors import InputError, UsageError
 
 COLUMNS = ("text", "caption", "transcript")  # of documents, of image-text pairs, of recordings
 _BATCH = 1024

@@ -16,10 +16,10 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pipeline.command import reported
-from pipeline.errors import UsageError
-from pipeline.files import alone, human, remains, write_json
-from pipeline.table import parse_size
+from pipeline.core.command import reported
+from pipeline.core.errors import UsageError
+from pipeline.core.settings import parse_size
+from pipeline.core.storage import alone, human, remains, write_json
 from tokenizer.evaluate import SentencePieceModel, drawn, evaluated, table_of
 from tokenizer.export import export
 from tokenizer.fitting import affordable, fit

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
-from pipeline.errors import BuildError, SeimaiError
+from pipeline.core.errors import BuildError, SeimaiError
 
 AHEAD = 2  # batches that wait in shared memory
 

@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.errors import UsageError
-from pipeline.files import alone, atomic, read_json, remove_temporaries, write_json
+from pipeline.core.errors import UsageError
+from pipeline.core.storage import alone, atomic, read_json, remove_temporaries, write_json
 from trainers.data import Shards, Skip
 from trainers.ranks import own_rank, wait
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from pipeline.errors import BuildError, UsageError
+from pipeline.core.errors import BuildError, UsageError
 from trainers.settings import FREE
 
 

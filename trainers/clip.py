@@ -18,8 +18,8 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-from pipeline.errors import UsageError
-from pipeline.table import Table
+from pipeline.core.errors import UsageError
+from pipeline.core.settings import Table
 from trainers.data import Reader, Shards, stream
 from trainers.images import BUILD, decoded, floats
 from trainers.loop import Loop

@@ -19,10 +19,10 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-from filters.edits import error_rates
-from pipeline.errors import UsageError
-from pipeline.files import fingerprint, write_json
-from pipeline.table import Table
+from filters.transcript.edit_distance import error_rates
+from pipeline.core.errors import UsageError
+from pipeline.core.settings import Table
+from pipeline.core.storage import fingerprint, write_json
 from trainers.data import Reader, Shards, Skip, stream
 from trainers.loop import Loop
 from trainers.settings import Train, command, load

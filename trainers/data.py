@@ -20,8 +20,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.errors import InputError, UsageError
-from pipeline.files import fingerprint
+from pipeline.core.errors import InputError, UsageError
+from pipeline.core.storage import fingerprint
 from trainers.columns import Columns
 from trainers.deal import Span
 

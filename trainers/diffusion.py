@@ -16,9 +16,9 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from pipeline.errors import InputError, UsageError
-from pipeline.files import atomic, fingerprint
-from pipeline.table import Table
+from pipeline.core.errors import InputError, UsageError
+from pipeline.core.settings import Table
+from pipeline.core.storage import atomic, fingerprint
 from trainers import latents
 from trainers.data import Reader, Shards, stream
 from trainers.images import BUILD, decoded

@@ -17,8 +17,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pipeline.errors import InputError, UsageError
-from pipeline.table import Table
+from pipeline.core.errors import InputError, UsageError
+from pipeline.core.settings import Table
 from tokenizer.encode import check_tokens
 from tokenizer.model import Tokenizer, proto
 from trainers.attention import implementation

@@ -19,9 +19,9 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-from filters.sound import RATE
-from pipeline.errors import InputError, UsageError
-from pipeline.table import Table
+from filters.audio.decoding import RATE
+from pipeline.core.errors import InputError, UsageError
+from pipeline.core.settings import Table
 from trainers.data import Reader, Shards, Skip, stream
 from trainers.loop import Loop
 from trainers.settings import Train, built, command, load, model_config

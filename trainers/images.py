@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from filters.raster import Blob, Unreadable, open_upright
+from filters.image.decoding import Blob, Unreadable, open_upright
 from trainers.data import Skip
 from trainers.resize import resized
 
@@ -25,7 +25,7 @@ def decoded(
     Without `rng` it is the middle, after the shorter side was brought to `size`: the pixels that CLIPImageProcessor makes, give or take
     a few levels. With it the square lies anywhere, and its area is a share of the largest square's, drawn uniformly from `scale`. The image
     is turned upright, and white where it is transparent. Raises Skip where it cannot be decoded, or has more pixels than
-    `filters.raster.MAX_PIXELS`.
+    `filters.image.decoding.MAX_PIXELS`.
     """
     share = 1.0 if rng is None else math.sqrt(rng.uniform(*scale))
     try:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import torch
 from torch import nn
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 from trainers.beside import all_splits, made, write
 from trainers.data import Reader, Shards, Skip, stream
 from trainers.images import decoded, floats

@@ -26,8 +26,8 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.tensorboard import SummaryWriter
 
-from pipeline.errors import BuildError, UsageError
-from pipeline.files import write_json
+from pipeline.core.errors import BuildError, UsageError
+from pipeline.core.storage import write_json
 from trainers.apart import apart
 from trainers.checkpoints import Checkpoints
 from trainers.data import Batch, Reader, Shards

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 from trainers import latents
 from trainers.data import Shards
 from trainers.settings import built, model_config, named

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from pipeline.errors import InputError, UsageError
+from pipeline.core.errors import InputError, UsageError
 from trainers.data import Reader, Skip, stream
 from trainers.images import decoded
 from trainers.loop import Loop

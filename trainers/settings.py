@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal, TypeVar
 import click
 from pydantic import AfterValidator, Field, ValidationError
 
-from pipeline.command import reported
-from pipeline.errors import SeimaiError, UsageError
-from pipeline.files import alone
-from pipeline.table import Size, Table
+from pipeline.core.command import reported
+from pipeline.core.errors import SeimaiError, UsageError
+from pipeline.core.settings import Size, Table
+from pipeline.core.storage import alone
 from trainers.data import BUFFER
 from trainers.ranks import own_rank, recorded
 

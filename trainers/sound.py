@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from filters.sound import RATE, Unreadable, decode
-from pipeline.errors import UsageError
+from filters.audio.decoding import RATE, Unreadable, decode
+from pipeline.core.errors import UsageError
 from trainers.data import Skip
 from trainers.settings import built, named
 

@@ -19,11 +19,11 @@ import pyarrow.parquet as pq
 import torch
 from pydantic import Field
 
-from filters.sound import RATE
-from pipeline.command import reported
-from pipeline.errors import InputError, UsageError
-from pipeline.files import fingerprint
-from pipeline.table import Table
+from filters.audio.decoding import RATE
+from pipeline.core.command import reported
+from pipeline.core.errors import InputError, UsageError
+from pipeline.core.settings import Table
+from pipeline.core.storage import fingerprint
 from trainers import mfcc
 from trainers.beside import Say, all_splits, made, write
 from trainers.data import Reader, Shards, stream

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 from tokenizer.model import Tokenizer
 from trainers.settings import built, model_config, named
 

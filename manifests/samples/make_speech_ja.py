@@ -174,7 +174,7 @@ def encoded(samples: np.ndarray, kind: str = "FLAC", rate: int = RATE) -> bytes:
 
 
 def reading_of(text: str) -> str:
-    from filters.readings import readings
+    from filters.transcript.readings import readings
 
     return "、".join(readings(pl.Series(text.rstrip("。").split("、"))))
 

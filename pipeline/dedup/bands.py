@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from filters.kernels import jit, mix64
-from pipeline.files import atomic
-from pipeline.manifest import Deduplicate
+from pipeline.core.storage import atomic
+from pipeline.manifest.loading import Deduplicate
 
 # Rows of one key range: keys, documents, and sketches of those in candidate groups: at most 6 + 256 MB.
 ROWS_PER_RANGE = 500_000

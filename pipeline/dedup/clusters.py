@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from filters.audio.spectrum import similarity as spectrum_similarity
+from filters.image.pixels import similarity as thumbnail_similarity
 from filters.kernels import jit
-from filters.minhash import sketch_similarity
-from filters.pixels import similarity as thumbnail_similarity
-from filters.waves import similarity as spectrum_similarity
+from filters.text.minhash import sketch_similarity
 
 # Within a group of candidates every document is compared with at most so many that are unlike one another.
 LEADERS = 64

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from filters.kernels import jit
-from pipeline.files import atomic
+from pipeline.core.storage import atomic
 
 BITS = 64
 # The most that one hash may cost in one table: neighbours that are kept, hashes that it is compared with. Hostile data reaches

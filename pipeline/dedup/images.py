@@ -10,12 +10,12 @@ from typing import Any
 
 import polars as pl
 
+from pipeline.core.engine import Task
+from pipeline.core.storage import read_json, write_json
 from pipeline.dedup import perceptual
 from pipeline.dedup.clusters import THUMBNAILS
 from pipeline.dedup.perceptual import late
-from pipeline.engine import Task
-from pipeline.files import read_json, write_json
-from pipeline.manifest import ImageTextManifest
+from pipeline.manifest.loading import ImageTextManifest
 from pipeline.plan import Ids
 from pipeline.steps.deduplicate import Layout
 from pipeline.steps.measure import Part

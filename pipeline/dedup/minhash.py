@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from pipeline.core.engine import Task
+from pipeline.core.storage import atomic, read_json, write_json
 from pipeline.dedup.bands import ROWS_PER_RANGE, BandFile, band_keys, banding, priorities
 from pipeline.dedup.clusters import verified_pairs
-from pipeline.engine import Task
-from pipeline.files import atomic, read_json, write_json
-from pipeline.manifest import TextManifest
+from pipeline.manifest.loading import TextManifest
 from pipeline.plan import Ids
 from pipeline.steps.decide import decided
 from pipeline.steps.deduplicate import FACTS, SKETCHES, Layout, cluster, gather

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from pipeline.core.engine import Task
+from pipeline.core.storage import atomic, read_json, write_json
 from pipeline.dedup.clusters import verified_groups
 from pipeline.dedup.hamming import HammingIndex
-from pipeline.engine import Task
-from pipeline.files import atomic, read_json, write_json
 from pipeline.plan import Ids
 from pipeline.steps.decide import decided
 from pipeline.steps.deduplicate import FACTS, Layout, cluster, gather

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from pipeline.core.engine import Task
+from pipeline.core.storage import read_json, write_json
 from pipeline.dedup import minhash, perceptual
 from pipeline.dedup.clusters import SPECTRA
 from pipeline.dedup.perceptual import Cap, late
-from pipeline.engine import Task
-from pipeline.files import read_json, write_json
-from pipeline.manifest import SpeechManifest
+from pipeline.manifest.loading import SpeechManifest
 from pipeline.plan import Ids
 from pipeline.steps.deduplicate import Layout
 

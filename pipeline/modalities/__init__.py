@@ -14,8 +14,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from pipeline.engine import Task
-from pipeline.manifest import Manifest
+from pipeline.core.engine import Task
+from pipeline.manifest.loading import Manifest
 from pipeline.plan import Ids
 from pipeline.sources import Partition
 from pipeline.steps.deduplicate import Layout

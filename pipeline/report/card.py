@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import tomli_w
 
 from filters import MEASURES
+from pipeline.core.storage import atomic, human
 from pipeline.dedup.bands import banding
-from pipeline.files import atomic, human
-from pipeline.manifest import TextManifest
+from pipeline.manifest.loading import TextManifest
 from pipeline.modalities import modality
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
-from pipeline.errors import UsageError
-from pipeline.sources.stream import InputFile, is_url, resolve
+from pipeline.core.errors import UsageError
+from pipeline.sources.streams import InputFile, is_url, resolve
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Records:
 class Source(Protocol):
     """What a module named in `SOURCES` offers. It may have a function `inputs`, too, where files are not all that it reads.
 
-    What `read` returns is the modality's business: `Records` for text, `a `pipeline.sources.held.Held` where content stays where it is.
+    What `read` returns is the modality's business: `Records` for text, `a `pipeline.sources.content.Held` where content stays where it is.
     """
 
     @staticmethod
@@ -104,9 +104,9 @@ class Format:
 
 # Wire formats that a manifest can name in `source.format`.
 SOURCES = {
-    "cc100": Format("pipeline.sources.cc100"),
+    "cc100": Format("pipeline.sources.text.cc100"),
     "image-text": Format(
-        "pipeline.sources.pairs",
+        "pipeline.sources.image_text",
         "image-text",
         ("images",),
         ("image", "url", "file_name", "caption", "license", "similarity", "punsafe", "pwatermark", "aesthetic", "key"),

@@ -7,7 +7,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.sources.stream import InputFile, all_different
+from pipeline.sources.streams import InputFile, all_different
 
 
 def regular_files(folder: Path) -> list[Path]:

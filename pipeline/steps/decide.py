@@ -8,8 +8,8 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.files import atomic, read_json, write_json
-from pipeline.manifest import Bound, Manifest
+from pipeline.core.storage import atomic, read_json, write_json
+from pipeline.manifest.loading import Bound, Manifest
 from pipeline.steps.fit import bands_file, fitted, with_bands
 from pipeline.steps.measure import Part
 

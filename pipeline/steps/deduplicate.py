@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from pipeline.core.storage import atomic, read_json, write_json
 from pipeline.dedup.clusters import SKETCHES, THUMBNAILS, components, survivors
-from pipeline.files import atomic, read_json, write_json
 from pipeline.steps.measure import Part
 
 __all__ = ["CLUSTER_SCHEMA", "FACTS", "SKETCHES", "THUMBNAILS", "VERSION", "Layout", "cluster", "gather"]

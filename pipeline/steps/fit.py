@@ -13,8 +13,8 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.files import atomic, read_json, write_json
-from pipeline.manifest import Bound, Manifest
+from pipeline.core.storage import atomic, read_json, write_json
+from pipeline.manifest.loading import Bound, Manifest
 from pipeline.steps.measure import Part
 
 NARROWEST = 1.25  # what is within this factor of the quartiles is never out of place: values may be nearly all the same

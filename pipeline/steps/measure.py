@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from filters import MEASURES
-from pipeline.files import atomic, read_json, write_json
-from pipeline.manifest import Manifest
+from pipeline.core.storage import atomic, read_json, write_json
+from pipeline.manifest.loading import Manifest
 from pipeline.sources import Partition
 
 VERSION = 5  # to be raised when the output of this step changes for the same input

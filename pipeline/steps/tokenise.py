@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.engine import Engine
-from pipeline.errors import UsageError
-from pipeline.files import fingerprint, read_json, write_json
+from pipeline.core.engine import Engine
+from pipeline.core.errors import UsageError
+from pipeline.core.storage import fingerprint, read_json, write_json
 from tokenizer import train as training
 from tokenizer.encode import Encode
 from tokenizer.model import Tokenizer

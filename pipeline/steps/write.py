@@ -14,10 +14,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.files import atomic, read_json, write_json
+from pipeline.core.shards import ShardWriter, held_out, shard_name
+from pipeline.core.storage import atomic, read_json, write_json
 from pipeline.ledger import ledger_frame, schema
-from pipeline.manifest import Manifest
-from pipeline.shards import ShardWriter, held_out, shard_name
+from pipeline.manifest.loading import Manifest
 from pipeline.steps.decide import decided
 from pipeline.steps.deduplicate import CLUSTER_SCHEMA, Layout
 from pipeline.steps.measure import Part

@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import filters
-from filters import caption_language, caption_tokens, characters, language, phrases, repetition
+from filters.caption import language as caption_language
+from filters.caption import tokens as caption_tokens
 from filters.kernels import buffers
 from filters.registry import MEASURES, _counters, compute, measure, measure_frame
+from filters.text import characters, language, phrases, repetition
 
 GIVEN = {"n_boilerplate_lines", "n_boilerplate_chars"}
 OF_TEXT = [name for name, found in MEASURES.items() if found.kind == "text"]

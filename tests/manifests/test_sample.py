@@ -12,10 +12,10 @@ import polars as pl
 import pytest
 
 import filters
-from filters import minhash
-from filters.boilerplate import boilerplate_lines
 from filters.kernels import to_arrow
-from filters.text import normalise_spans, without_lines
+from filters.text import minhash
+from filters.text.boilerplate import boilerplate_lines
+from filters.text.normalisation import normalise_spans, without_lines
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 

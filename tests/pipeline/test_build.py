@@ -6,7 +6,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.manifest import load
+from pipeline.manifest.loading import load
 
 HEAD = (
     "id verdict step rule value bound duplicate_of similarity cluster_id cluster_size excerpt"

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 from tokenizer import encode
 from tokenizer.export import export
 from tokenizer.model import Tokenizer

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filters.kernels import buffers
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 from tokenizer.export import export, tokenizer_json
 from tokenizer.model import Tokenizer, proto
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 from tokenizer import evaluate, train
 from tokenizer.fitting import affordable
 from tokenizer.model import Tokenizer
@@ -286,7 +286,7 @@ def test_a_link_stays_a_link(corpus: Path, tmp_path: Path) -> None:
 
 
 def test_one_training_at_a_time(corpus: Path, tmp_path: Path) -> None:
-    from pipeline.files import alone
+    from pipeline.core.storage import alone
 
     with alone(tmp_path / "t"):
         assert "another process is making" in said(run(train.main, corpus, "--out", tmp_path / "t"), 1)

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from pipeline.errors import BuildError, InputError
+from pipeline.core.errors import BuildError, InputError
 from trainers.apart import apart
 from trainers.data import Batch, Reader, Shards, Skip, stream
 

@@ -24,7 +24,7 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 from trainers import clip
 from trainers.retrieval import TEMPLATES, Evaluation, ZeroShot, labels, read_templates, recalls
 from trainers.settings import load, names

@@ -15,8 +15,8 @@ import torch
 from click.testing import CliRunner
 from transformers import AutoModelForCTC, AutoProcessor, HubertConfig, HubertForCTC, HubertModel, Wav2Vec2CTCTokenizer
 
-from filters.edits import error_rates
-from filters.sound import RATE, decode, reencode
+from filters.audio.decoding import RATE, decode, reencode
+from filters.transcript.edit_distance import error_rates
 from trainers import ctc
 from trainers.data import Shards, Skip
 from trainers.settings import load

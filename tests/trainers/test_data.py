@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import InputError, UsageError
+from pipeline.core.errors import InputError, UsageError
 from trainers.data import Reader, Shards, Skip, stream
 from trainers.deal import Deal
 

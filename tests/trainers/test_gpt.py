@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from pipeline.errors import UsageError
-from pipeline.files import alone
+from pipeline.core.errors import UsageError
+from pipeline.core.storage import alone
 from tokenizer.model import Tokenizer
 from trainers import gpt
 from trainers.attention import implementation

@@ -14,9 +14,9 @@ import torch
 from click.testing import CliRunner
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
-from filters.sound import RATE, decode, reencode
-from pipeline.errors import InputError, UsageError
-from pipeline.files import alone
+from filters.audio.decoding import RATE, decode, reencode
+from pipeline.core.errors import InputError, UsageError
+from pipeline.core.storage import alone
 from trainers import hubert
 from trainers.data import Skip
 from trainers.mfcc import mfcc, with_deltas

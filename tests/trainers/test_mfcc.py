@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import manifests
-from filters.sound import decode
+from filters.audio.decoding import decode
 from trainers.mfcc import deltas, mfcc, with_deltas
 
 N = 16_000 * 2

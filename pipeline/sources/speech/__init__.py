@@ -21,16 +21,17 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline.errors import InputError, UsageError
-from pipeline.sources import CutState, Partition, held
-from pipeline.sources.columnar import PROBLEM, is_arrow, is_parquet
+from pipeline.core.errors import InputError, UsageError
+from pipeline.sources import CutState, Partition
+from pipeline.sources import content as held
+from pipeline.sources.content import Held, Kind
 from pipeline.sources.folders import identity, regular_files, told_apart
-from pipeline.sources.held import Held, Kind
+from pipeline.sources.formats.columnar import PROBLEM, is_arrow, is_parquet
+from pipeline.sources.formats.tar import is_tar
 from pipeline.sources.speech import folder, manifests, rows, tables, tars
 from pipeline.sources.speech.lines import beginning, is_list
-from pipeline.sources.speech.places import Places
-from pipeline.sources.stream import InputFile, is_url, resolve
-from pipeline.sources.tar import is_tar
+from pipeline.sources.speech.recording_folder import Places
+from pipeline.sources.streams import InputFile, is_url, resolve
 
 _MANIFESTS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".ndjson", ".jsonl.zst")
 _LISTS = (".tsv", ".tsv.gz", ".tsv.xz", ".tsv.zst")

@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.errors import InputError
+from pipeline.core.errors import InputError
 from pipeline.sources.folders import is_utf8, regular_files
 from pipeline.sources.speech import rows
 from pipeline.sources.speech.lines import NOT_THERE, beginning, lines_of, split

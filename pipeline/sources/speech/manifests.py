@@ -9,11 +9,11 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.errors import InputError
-from pipeline.sources.columnar import PROBLEM
+from pipeline.core.errors import InputError
+from pipeline.sources.formats.columnar import PROBLEM
 from pipeline.sources.speech import rows
 from pipeline.sources.speech.lines import beginning, lines, lines_of
-from pipeline.sources.stream import Stream, resolve
+from pipeline.sources.streams import Stream, resolve
 from pipeline.sources.values import scalars
 
 BATCH = 20_000  # rows at a time

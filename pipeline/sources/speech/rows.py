@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.sources import held
+from pipeline.sources import content as held
 from pipeline.sources.values import all_printable, completed, scalars
 
 # The columns of a row. A recording is `size` bytes at `at` of the file `place`, or else it is `blob`; where `start` or `end` are given,

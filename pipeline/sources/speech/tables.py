@@ -7,9 +7,10 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline.errors import InputError
-from pipeline.sources import columnar, commas
-from pipeline.sources.columnar import PROBLEM, called, distinct_names
+from pipeline.core.errors import InputError
+from pipeline.sources.formats import columnar
+from pipeline.sources.formats import csv as commas
+from pipeline.sources.formats.columnar import PROBLEM, called, distinct_names
 from pipeline.sources.speech import rows
 from pipeline.sources.speech.lines import beginning, is_list, lines_of, split
 from pipeline.sources.values import all_printable, distinct

@@ -18,16 +18,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pipeline.errors import InputError
+from pipeline.core.errors import InputError
 from pipeline.sources import CutState
-from pipeline.sources.columnar import PROBLEM
-from pipeline.sources.held import local, warn
+from pipeline.sources.content import local, warn
+from pipeline.sources.formats.columnar import PROBLEM
+from pipeline.sources.formats.tar import Member, members
+from pipeline.sources.formats.webdataset import from_members, mapped
 from pipeline.sources.speech import rows, tables
 from pipeline.sources.speech.lines import NOT_THERE, Lists, load
-from pipeline.sources.stream import InputFile, is_url, resolve
-from pipeline.sources.tar import Member, members
+from pipeline.sources.streams import InputFile, is_url, resolve
 from pipeline.sources.values import distinct, printable
-from pipeline.sources.webdataset import from_members, mapped
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")
 _SECOND = "no audio: a second transcript for {}"

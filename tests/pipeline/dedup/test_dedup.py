@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filters.kernels import buffers
-from filters.minhash import key, signatures
+from filters.text.minhash import key, signatures
 from pipeline.dedup import minhash
 from pipeline.dedup.bands import BandFile, band_keys, bands_and_rows, priorities, range_of
 from pipeline.dedup.clusters import components
-from pipeline.manifest import load
+from pipeline.manifest.loading import load
 from pipeline.sources import Partition
 from pipeline.steps import deduplicate
 from pipeline.steps.decide import decide

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.manifest import load
+from pipeline.core.shards import held_out
+from pipeline.manifest.loading import load
 from pipeline.modalities import text
 from pipeline.plan import Ids
-from pipeline.shards import held_out
 from pipeline.sources import Partition
 from pipeline.steps.decide import decide
 from pipeline.steps.deduplicate import Layout
@@ -105,7 +105,7 @@ def test_a_failure_half_way_leaves_no_file(prepared, tmp_path):
 
 
 def test_a_document_of_many_bytes_makes_a_row_group_of_its_own(tmp_path, monkeypatch):
-    from pipeline import shards
+    from pipeline.core import shards
 
     monkeypatch.setattr(shards, "_LARGEST_SLICE", 10_000)
     writer = shards.ShardWriter(tmp_path / "x.parquet", text.schema(load("cc100-ja")), 8, None, 3, [])

@@ -1,0 +1,134 @@
+"""Language of a caption: by its script, and where that is Han alone, by which characters and words they are.
+
+lid.176 is no judge of a few Han characters: of Japanese runs that Chinese could write as well it calls a quarter to a third
+Chinese, of Chinese ones 40 % Japanese (docs/measures.md). It is asked only where neither kana nor Han prevail.
+
+Any kana make a caption Japanese, but for a lone の among Chinese characters (鲜の每日) and a few kana in a text of another script.
+Han alone are weighed: characters that only one side's national standard has (JIS X 0208; GB 2312 and Big5) weigh most. Of the
+others, each has its log odds in `lists/han.txt`, and words of `lists/chinese.txt` are Chinese. Where nothing speaks for Chinese the
+answer is Japanese, since the corpus is: 東京大学, 犬 and 山水画 could be either.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from importlib.resources import files
+
+import numpy as np
+import polars as pl
+
+from filters import unicode as u
+from filters.kernels import class_of, decode, jit, to_arrow
+from filters.text.language import UNKNOWN, identify
+from filters.text.phrases import phrases
+
+COUNTERS = ("caption_language", "caption_language_score")
+
+# Printed with their older forms since JIS X 0213 (2000) and the list of 2010, though JIS X 0208 has only the simplified ones.
+_PRINTED_FORMS = "俠俱剝吞啞噓嚙囊塡姸屛屢嵤幷摑攢搔杻桒桺潑焰瘦禱簞繡繫萊蔣蠟蟬軀醬頰顚驒鷗鹼麴麵"
+_JAPANESE, _CHINESE = 1, 2
+_PRIOR = -1.2  # log odds before any character is seen: the intercept of the regression behind lists/han.txt
+_STEP = 0.5  # of log odds; what follows is in such steps
+_CHINESE_AT = 7  # from here on, with the prior 2.3, the answer is Chinese; docs/measures.md has what that costs
+_ONE_SIDED = 10  # a character that only one side's standard has: it weighs much, but not more than all others together
+_FULL_STOP = 8  # a Japanese sentence has kana: Han that end with 。 are rarely one
+_WORD = 8  # a word of lists/chinese.txt
+_MOST = 40
+# By math.exp, once: numpy's gives other last digits for one value than for many.
+_PROBABILITY = np.array([1 / (1 + math.exp(-_PRIOR - _STEP * k)) for k in range(-_MOST, _MOST + 1)], np.float32)
+_KANA_TO_HAN = 0.15  # fewer kana among Chinese characters are a quotation, as in `filters.text.language`
+
+(_KANA, _NO, _HAN, _ONLY_JAPANESE, _ONLY_CHINESE, _WEIGHT, _LATIN, _LATIN_WORDS, _HANGUL, _OTHER, _STOP) = range(11)
+
+
+def _standard(codec: str) -> set[int]:
+    """The Han characters of a national character set: those that its codec writes in two bytes."""
+    every = [0x3005, 0x3006, 0x3007, *range(0x4E00, 0xA000)]
+    return {cp for cp in every if len(chr(cp).encode(codec, "ignore")) == 2}
+
+
+@lru_cache(maxsize=1)
+def _tables() -> tuple[np.ndarray, np.ndarray]:
+    """`(side, weight)`, both int8[TABLE_SIZE]: characters of one side only, and the weights of the others in steps."""
+    japanese, chinese = _standard("euc_jp"), _standard("gb2312") | _standard("big5")
+    side, weight = np.zeros(u.TABLE_SIZE, np.int8), np.zeros(u.TABLE_SIZE, np.int8)
+    side[sorted(japanese - chinese | {ord("々")})] = _JAPANESE
+    side[sorted(chinese - japanese - set(map(ord, _PRINTED_FORMS + "々")))] = _CHINESE
+    for line in (files("filters") / "lists" / "han.txt").read_text("utf-8").splitlines():
+        if not line.startswith("#"):
+            log_odds, characters = line.split()
+            weight[[ord(c) for c in characters]] = round(float(log_odds) / _STEP)
+    return side, weight
+
+
+@jit
+def _count(data, offsets, classes, side, weight):
+    n = len(offsets) - 1
+    out = np.zeros((n, 11), np.int32)
+    for d in range(n):
+        row = out[d]
+        i, end = offsets[d], offsets[d + 1]
+        previous = -1
+        last: int = 0
+        while i < end:
+            cp, i = decode(data, i)
+            k = class_of(classes, cp)
+            if k == u.HIRAGANA or k == u.KATAKANA:
+                row[_KANA] += 1
+                row[_NO] += cp == 0x306E
+            elif k == u.HAN:
+                row[_HAN] += 1
+                if cp < u.TABLE_SIZE:
+                    row[_ONLY_JAPANESE] += side[cp] == _JAPANESE
+                    row[_ONLY_CHINESE] += side[cp] == _CHINESE
+                    row[_WEIGHT] += weight[cp]
+            elif k == u.LATIN:
+                row[_LATIN] += 1
+                row[_LATIN_WORDS] += previous != u.LATIN
+            elif k == u.HANGUL:
+                row[_HANGUL] += 1
+            elif k == u.OTHER:
+                row[_OTHER] += 1
+            if k != u.SPACE and k != u.CLOSING:
+                last = cp
+            previous = k
+        row[_STOP] = last == 0x3002
+    return out
+
+
+def count(data: np.ndarray, offsets: np.ndarray) -> dict[str, np.ndarray]:
+    """`caption_language` (object[n] of str) and `caption_language_score` (float32[n])."""
+    found = _count(data, offsets, u.character_classes(), *_tables()).T
+    kana, han, latin_words, hangul = found[_KANA], found[_HAN], found[_LATIN_WORDS], found[_HANGUL]
+    chinese = found[_ONLY_CHINESE] - found[_ONLY_JAPANESE]
+    quoted = (chinese > 0) & ((kana == found[_NO]) | (kana < _KANA_TO_HAN * (kana + han)))
+    prevail = (kana + han > 0) & (kana + han >= latin_words) & (kana + han >= hangul) & (kana + han >= found[_OTHER])
+    language = np.full(len(offsets) - 1, "ja", dtype=object)
+    score = np.ones(len(offsets) - 1, np.float32)
+
+    only_han = np.flatnonzero(prevail & ((kana == 0) | quoted))
+    steps = _steps(data, offsets, only_han, found)
+    chance = _PROBABILITY[steps + _MOST]
+    language[only_han[steps >= _CHINESE_AT]] = "zh"
+    score[only_han] = np.where(steps >= _CHINESE_AT, chance, 1 - chance)
+
+    letters = kana + han + hangul + found[_LATIN] + found[_OTHER]
+    korean = ~prevail & (hangul > 0) & (hangul >= latin_words)
+    language[korean] = "ko"
+    language[letters == 0], score[letters == 0] = UNKNOWN, 0.0
+    for d in np.flatnonzero(~prevail & ~korean & (letters > 0)):
+        language[d], score[d] = identify(data[offsets[d] : offsets[d + 1]].tobytes().decode())
+        if language[d] == "ja" and kana[d] + han[d] == 0:  # lid.176 may say so of a word in capitals
+            language[d], score[d] = UNKNOWN, 0.0
+    return {"caption_language": language, "caption_language_score": score}
+
+
+def _steps(data: np.ndarray, offsets: np.ndarray, rows: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Log odds, less the prior, that captions of Han alone are Chinese: int[rows] in steps, within ±_MOST."""
+    side = found[_ONLY_CHINESE][rows] - found[_ONLY_JAPANESE][rows]
+    captions = pl.Series("caption", to_arrow(data, offsets)).gather(rows)
+    words = captions.str.contains_any(list(phrases("chinese"))).to_numpy()
+    # One character has no context: 犬 stays with the prior.
+    weight = np.where(found[_HAN][rows] > 1, found[_WEIGHT][rows], 0)
+    return np.clip(weight + _ONE_SIDED * side + _WORD * words + _FULL_STOP * found[_STOP][rows], -_MOST, _MOST)

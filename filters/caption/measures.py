@@ -1,0 +1,78 @@
+"""The measures that only short texts have: captions and alt texts of images. They join those of `filters.text.measures`.
+
+Captions are one line: the source has undone HTML entities and made one space of every run of white space.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from filters.registry import measure
+from filters.text.measures import share
+
+_LETTERS = ("n_hiragana", "n_katakana", "n_han", "n_latin", "n_hangul", "n_other_letter")
+
+
+def _of_visible(name: str) -> pl.Expr:
+    # Where Python and polars follow different versions of Unicode they may disagree on what is visible.
+    return share(pl.min_horizontal(name, "n_visible"), pl.col("n_visible"))
+
+
+@measure(kind="caption", words=True)
+def caption_language() -> pl.Expr:
+    """Language of a short text: ISO 639 code, by script; by which Han characters and words where there are no kana."""
+    return pl.col("caption_language")
+
+
+@measure(kind="caption")
+def caption_language_score() -> pl.Expr:
+    """How sure that is, 0 to 1: 1 where script settles it, else a probability."""
+    return pl.col("caption_language_score")
+
+
+@measure(kind="caption")
+def navigation_share() -> pl.Expr:
+    """Share of letters in parts that are a phrase of the list `navigation` (戻る, 画像1, 「次へ」, No Image): 1 where nothing else is."""
+    return share(pl.col("n_navigation_chars"), pl.sum_horizontal(*_LETTERS))
+
+
+@measure(kind="caption")
+def file_name_share() -> pl.Expr:
+    """Share of characters in file names (DSC_0123.JPG, IMG-2034, スクリーンショット 2020-01-01 10.00.00, long hexadecimal numbers)."""
+    return _of_visible("n_file_name_chars")
+
+
+@measure(kind="caption")
+def hashtag_share() -> pl.Expr:
+    """Share of characters in tags and mentions (#タグ, @name)."""
+    return _of_visible("n_hashtag_chars")
+
+
+@measure(kind="caption")
+def price_share() -> pl.Expr:
+    """Share of characters in prices (¥1,980, 1,980円(税込), $12.99)."""
+    return _of_visible("n_price_chars")
+
+
+@measure(kind="caption")
+def part_number_share() -> pl.Expr:
+    """Share of characters in part and article numbers (ABC-1234-56, B00ABCDEFG, 4901234567894)."""
+    return _of_visible("n_part_number_chars")
+
+
+@measure(kind="caption")
+def repeated_word_share() -> pl.Expr:
+    """Share of words that stood in the caption before. A word is a run of one script; numbers and up to two hiragana are none."""
+    return share(pl.col("n_repeated_words"), pl.col("n_words"))
+
+
+@measure(kind="caption")
+def spaced_words() -> pl.Expr:
+    """Words as spaces divide them: what tools made for English count."""
+    return pl.col("n_spaced_words")
+
+
+@measure(kind="caption")
+def emoji() -> pl.Expr:
+    """Number of emoji; a family, a flag or a skin tone is one."""
+    return pl.col("n_emoji")

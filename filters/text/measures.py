@@ -1,0 +1,239 @@
+"""The measures of a text document: scripts, lines and sentences, repetition, phrases, language, quality.
+
+"Visible" characters are those that are neither space, newline nor control; shares are of visible characters, 0 to 1, unless a
+description says otherwise. A share of nothing is 0.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from filters.registry import measure
+from filters.text.repetition import DUPLICATE_SIZES, TOP_SIZES
+
+
+def share(part: pl.Expr, whole: pl.Expr) -> pl.Expr:
+    return (part / pl.when(whole > 0).then(whole).otherwise(1)).cast(pl.Float32)
+
+
+def _of_visible(*names: str) -> pl.Expr:
+    return share(pl.sum_horizontal(*names), pl.col("n_visible"))
+
+
+@measure
+def chars() -> pl.Expr:
+    """Characters (Unicode code points) of the cleaned text."""
+    return pl.col("n_chars")
+
+
+@measure
+def hiragana_share() -> pl.Expr:
+    """Share of hiragana."""
+    return _of_visible("n_hiragana")
+
+
+@measure
+def katakana_share() -> pl.Expr:
+    """Share of katakana, the prolonged sound mark included."""
+    return _of_visible("n_katakana")
+
+
+@measure
+def kana_share() -> pl.Expr:
+    """Share of hiragana and katakana together."""
+    return _of_visible("n_hiragana", "n_katakana")
+
+
+@measure
+def han_share() -> pl.Expr:
+    """Share of kanji (Han characters)."""
+    return _of_visible("n_han")
+
+
+@measure
+def japanese_share() -> pl.Expr:
+    """Share of hiragana, katakana and kanji."""
+    return _of_visible("n_hiragana", "n_katakana", "n_han")
+
+
+@measure
+def latin_share() -> pl.Expr:
+    """Share of Latin letters."""
+    return _of_visible("n_latin")
+
+
+@measure
+def digit_share() -> pl.Expr:
+    """Share of digits."""
+    return _of_visible("n_digit")
+
+
+@measure
+def symbol_share() -> pl.Expr:
+    """Share of symbols: neither letters, digits nor punctuation (★ ■ = < > and the like)."""
+    return _of_visible("n_symbol")
+
+
+@measure
+def replacement_share() -> pl.Expr:
+    """Share of U+FFFD, which a failed decoding leaves behind."""
+    return _of_visible("n_replacement")
+
+
+@measure
+def url_share() -> pl.Expr:
+    """Share of characters in URLs."""
+    return _of_visible("n_url")
+
+
+@measure
+def longest_run() -> pl.Expr:
+    """Length of the longest run of one character repeated (spaces apart)."""
+    return pl.col("n_longest_run")
+
+
+@measure
+def lines() -> pl.Expr:
+    """Lines with anything visible in them."""
+    return pl.col("n_lines")
+
+
+@measure
+def short_line_share() -> pl.Expr:
+    """Share of lines with at most 10 visible characters."""
+    return share(pl.col("n_short_lines"), pl.col("n_lines"))
+
+
+@measure
+def ended_line_share() -> pl.Expr:
+    """Share of lines that end with a sentence end (。！？ and closing brackets after them)."""
+    return share(pl.col("n_ended_lines"), pl.col("n_lines"))
+
+
+@measure
+def ellipsis_line_share() -> pl.Expr:
+    """Share of lines that end with …, ・・ or ..."""
+    return share(pl.col("n_ellipsis_lines"), pl.col("n_lines"))
+
+
+@measure
+def bullet_line_share() -> pl.Expr:
+    """Share of lines that begin with a bullet (・ ■ ● ◆ ※ - * and the like)."""
+    return share(pl.col("n_bullet_lines"), pl.col("n_lines"))
+
+
+@measure
+def sentences() -> pl.Expr:
+    """Sentences: stretches that end with 。！？!? or, failing that, with the line."""
+    return pl.col("n_sentences")
+
+
+@measure
+def mean_sentence_length() -> pl.Expr:
+    """Mean length of sentences in visible characters."""
+    return share(pl.col("n_visible"), pl.col("n_sentences"))
+
+
+@measure
+def longest_sentence() -> pl.Expr:
+    """Length of the longest sentence in visible characters."""
+    return pl.col("n_longest_sentence")
+
+
+@measure
+def prose_share() -> pl.Expr:
+    """Share of characters in sentences that have an end mark."""
+    return _of_visible("n_prose")
+
+
+@measure
+def duplicate_line_share() -> pl.Expr:
+    """Share of lines that stood in the document before."""
+    return share(pl.col("n_duplicate_lines"), pl.col("n_line_total"))
+
+
+@measure
+def duplicate_line_char_share() -> pl.Expr:
+    """Share of characters in lines that stood in the document before."""
+    return share(pl.col("n_duplicate_line_chars"), pl.col("n_line_chars"))
+
+
+@measure
+def duplicate_paragraph_share() -> pl.Expr:
+    """Share of paragraphs (blocks between empty lines) that stood in the document before."""
+    return share(pl.col("n_duplicate_paragraphs"), pl.col("n_paragraphs"))
+
+
+@measure
+def duplicate_paragraph_char_share() -> pl.Expr:
+    """Share of characters in paragraphs that stood in the document before."""
+    return share(pl.col("n_duplicate_paragraph_chars"), pl.col("n_line_chars"))
+
+
+@measure
+def compression_ratio() -> pl.Expr:
+    """Bytes of a greedy LZ77 parse (matches of five characters or more, three bytes each) over bytes of the visible text."""
+    return share(pl.col("n_lz_bytes"), pl.col("n_window_bytes"))
+
+
+def _top(size: int) -> None:
+    def function() -> pl.Expr:
+        return share(pl.col(f"n_top_{size}gram"), pl.col("n_window"))
+
+    function.__name__ = f"top_{size}gram_share"
+    function.__doc__ = f"Share of characters taken by the most frequent sequence of {size} characters."
+    measure(function)
+
+
+def _duplicate(size: int) -> None:
+    def function() -> pl.Expr:
+        return share(pl.col(f"n_duplicate_{size}gram"), pl.col("n_window"))
+
+    function.__name__ = f"duplicate_{size}gram_share"
+    function.__doc__ = f"Share of characters covered by sequences of {size} characters that stood in the document before."
+    measure(function)
+
+
+for _size in TOP_SIZES:
+    _top(_size)
+for _size in DUPLICATE_SIZES:
+    _duplicate(_size)
+
+
+@measure
+def adult_share() -> pl.Expr:
+    """Share of characters in phrases of the list `adult`."""
+    return share(pl.col("n_adult_phrase_chars"), pl.col("n_visible"))
+
+
+@measure
+def advertising_share() -> pl.Expr:
+    """Share of characters in phrases of the list `advertising`."""
+    return share(pl.col("n_advertising_phrase_chars"), pl.col("n_visible"))
+
+
+@measure(kind="document")
+def boilerplate_share() -> pl.Expr:
+    """Characters of the boilerplate lines that cleaning dropped, as a share of the text before."""
+    return share(pl.col("n_boilerplate_chars"), pl.col("n_boilerplate_chars") + pl.col("n_chars"))
+
+
+@measure(words=True)
+def language() -> pl.Expr:
+    """Language: ISO 639 code of lid.176, or "ja" where kana settle it (filters/language.py)."""
+    return pl.col("language")
+
+
+@measure
+def language_score() -> pl.Expr:
+    """Probability of that language by lid.176; 1 where kana settle it."""
+    return pl.col("language_score")
+
+
+@measure
+def quality() -> pl.Expr:
+    """How much of the text is prose that does not repeat itself, 0 to 1 in steps of 0.05: who survives among duplicates."""
+    fresh = 1 - share(pl.col("n_duplicate_line_chars"), pl.col("n_line_chars"))
+    steps = (_of_visible("n_prose") * fresh * 20).round()
+    # In 64 bits: polars divides one row and multiplies many by the reciprocal, which in 32 bits gives different numbers.
+    return (steps.cast(pl.Float64) / 20).cast(pl.Float32)

@@ -1,0 +1,72 @@
+"""The measures of a transcript: how fast it would have to be spoken, whether it loops, and how far a second one is from it.
+
+The caller gives what does not stand in the text: `speech_seconds` (float, of the recording without silence, NaN where unknown), `n_morae`
+(of the reading), `surface_error` and `reading_error` (error rates against a second transcript, NaN where there is none). A pass over
+the text counts `n_looped`, the characters in the longest loop.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from filters.registry import measure
+from filters.text.measures import share
+
+_OPEN_ENDED = r"[をがはにへとのもや、,](?:[\s」』）)]*)$"
+
+
+def _given(name: str) -> pl.Expr:
+    return pl.col(name).cast(pl.Float32).fill_nan(None)
+
+
+def _per(count: pl.Expr, seconds: pl.Expr) -> pl.Expr:
+    return pl.when(seconds > 0).then(count / seconds).cast(pl.Float32)
+
+
+@measure(kind="transcript")
+def morae() -> pl.Expr:
+    """Morae of the reading: the beats of Japanese, about seven a second."""
+    return pl.col("n_morae")
+
+
+@measure(kind="transcript")
+def morae_per_second() -> pl.Expr:
+    """Morae per second of speech (silence left out); null where the recording has no speech."""
+    return _per(pl.col("n_morae"), _given("speech_seconds"))
+
+
+@measure(kind="transcript")
+def seconds_per_mora() -> pl.Expr:
+    """Seconds of speech per mora: too many where text is missing, too few where there is too much of it. Null without morae."""
+    seconds = _given("speech_seconds")
+    return pl.when(seconds > 0).then(_per(seconds, pl.col("n_morae").cast(pl.Float32)))
+
+
+@measure(kind="transcript")
+def characters_per_second() -> pl.Expr:
+    """Characters of the transcript per second of speech; null where the recording has no speech."""
+    return _per(pl.col("n_chars"), _given("speech_seconds"))
+
+
+@measure(kind="transcript")
+def looped_share() -> pl.Expr:
+    """Share of the characters in the longest loop: one to twenty characters that come four times or more in a row."""
+    return share(pl.col("n_looped"), pl.col("n_chars"))
+
+
+@measure(kind="transcript")
+def ends_open() -> pl.Expr:
+    """1 where the transcript ends with a particle that something must follow (を が に …) or a comma, as where it was cut off."""
+    return pl.col("text").str.contains(_OPEN_ENDED).cast(pl.Int8)
+
+
+@measure(kind="transcript")
+def surface_error_rate() -> pl.Expr:
+    """Character error rate of a second transcript as written, symbols left out; null where there is no second one."""
+    return _given("surface_error")
+
+
+@measure(kind="transcript")
+def reading_error_rate() -> pl.Expr:
+    """Error rate of a second transcript as read aloud: 分かる and わかる are the same. Null where there is no second one."""
+    return _given("reading_error")

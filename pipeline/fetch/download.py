@@ -1,0 +1,48 @@
+"""Fetching a raw corpus to disk, resumable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from pipeline.core.errors import BuildError
+from pipeline.core.storage import read_json, write_json
+from pipeline.sources.streams import CHUNK, ResumingReader, resolve
+
+
+def download(url: str, target: Path, console: Console) -> None:
+    """Fetch `url` to `target`; what an earlier, broken-off run fetched is gone on from.
+
+    The unfinished file is `<target>.part`; the final name appears when it is whole. Raises BuildError where the network or the
+    server is away, after some tries.
+    """
+    part = target.with_name(target.name + ".part")
+    note = target.with_name(target.name + ".json")
+    if target.is_file():
+        if (read_json(note) or {"url": url})["url"] != url:
+            raise BuildError(f"{target} was fetched from another address; move it away to fetch {url}")
+        return
+    file = resolve([url])[0]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # What was fetched of another version of the file is of no use.
+    if (read_json(note) or {}).get("identity") != file.identity:
+        part.unlink(missing_ok=True)
+    write_json(note, file.as_dict())
+    start = part.stat().st_size if part.is_file() else 0
+    if file.size is not None and start > file.size:
+        part.unlink()
+        start = 0
+    columns = (TextColumn("download"), BarColumn(24), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress, open(part, "ab") as out:
+        task = progress.add_task("download", total=file.size, completed=start)
+        if file.size is None or start < file.size:
+            reader = ResumingReader(url, start)
+            while block := reader.read(CHUNK):
+                out.write(block)
+                progress.advance(task, len(block))
+    size = part.stat().st_size
+    if file.size is not None and size != file.size:
+        raise BuildError(f"{url}: {size:,} bytes came of {file.size:,}. Run the same command again to go on.")
+    part.replace(target)

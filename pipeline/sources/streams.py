@@ -1,0 +1,336 @@
+"""Byte streams: local files and anything fsspec opens, compressed or not, read once from the beginning to the end."""
+
+from __future__ import annotations
+
+import bz2
+import glob
+import gzip
+import hashlib
+import io
+import lzma
+import os
+import time
+import zlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+from pipeline.core.errors import BuildError, InputError, UsageError
+
+CHUNK = 4 << 20
+_RETRIES = 6  # with 0.5, 1, 2 … s between: half a minute of a server being away
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"\xfd7zXZ\x00", "xz"),
+    (b"\x1f\x8b", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"BZh", "bzip2"),
+)
+_MAGIC += tuple((bytes([0x50 + i]) + b"\x2a\x4d\x18", "zstd") for i in range(16))  # skippable frames, which pzstd begins with
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """One raw file. `name` is what ids use where there is more than one; `identity` changes when the content does.
+
+    `beside`: files that are read along with it, such as lists of transcripts; `identity` is theirs, too. `note` is what
+    the build's warnings are to say of where it was found.
+    """
+
+    name: str
+    url: str
+    size: int | None
+    identity: str
+    beside: tuple[str, ...] = ()
+    note: str | None = None
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether this is a manifest's embedded sample."""
+        return self.identity.startswith("sample-")
+
+    def as_dict(self) -> dict[str, Any]:
+        left_out = {"note"} if self.beside else {"note", "beside"}
+        found = asdict(self) | {"beside": [*self.beside]}
+        return {name: value for name, value in found.items() if name not in left_out}
+
+
+def is_url(text: str) -> bool:
+    return "://" in text
+
+
+def _filesystem(url: str) -> tuple[Any, str]:
+    import fsspec
+
+    try:
+        # A request that makes no progress for two minutes is given up and taken up again.
+        options = {"client_kwargs": {"timeout": _timeout()}} if url.startswith(("http://", "https://")) else {}
+        return fsspec.core.url_to_fs(url, **options)
+    except (ImportError, ValueError) as error:
+        raise UsageError(f"{url}: {error}") from None
+
+
+def _timeout() -> Any:
+    import aiohttp
+
+    return aiohttp.ClientTimeout(total=None, sock_connect=20, sock_read=120)
+
+
+def _describe(url: str) -> InputFile:
+    if not url:
+        raise UsageError("--input is empty")
+    if not is_url(url):
+        path = Path(url)
+        if not url.isprintable() or any(0xD800 <= ord(c) <= 0xDFFF for c in url):
+            raise UsageError(
+                f"--input {url!r}: ids and reports need a file name of printable characters; rename or link the file"
+            )
+        if path.is_dir():
+            raise UsageError(f"{url} is a directory; name the file in it, or a glob such as '{url.rstrip('/')}/*.xz'")
+        if not path.exists():
+            raise UsageError(f"{url}: there is no such file")
+        if not path.is_file():
+            raise UsageError(f"{url} is not a regular file")
+        if not os.access(path, os.R_OK):
+            raise UsageError(f"{url} cannot be read (permission denied)")
+        status = path.stat()
+        return InputFile(path.name, str(path.resolve()), status.st_size, f"{status.st_size}-{status.st_mtime_ns}")
+    filesystem, path_there = _filesystem(url)
+    try:
+        info = filesystem.info(path_there)
+    except FileNotFoundError as error:
+        # fsspec says so of a server that cannot be reached, too.
+        if error.__cause__ is not None and getattr(error.__cause__, "status", None) not in (404, 410):
+            reason = error.__cause__
+            raise BuildError(f"{url} cannot be reached: {type(reason).__name__}: {reason}") from None
+        raise UsageError(f"{url}: there is no such file") from None
+    except Exception as error:
+        raise BuildError(f"{url} cannot be reached: {type(error).__name__}: {error}") from None
+    stamp = info.get("ETag") or info.get("etag") or info.get("mtime") or info.get("LastModified") or ""
+    return InputFile(url.rstrip("/").rsplit("/", 1)[-1], url, info.get("size"), f"{url}-{info.get('size')}-{stamp}")
+
+
+def resolve(patterns: list[str]) -> list[InputFile]:
+    """The input files that paths, globs and URLs stand for, in the order given (a glob's in order of name).
+
+    Raises UsageError where a pattern matches nothing or two files could not be told apart by id.
+    """
+    found: list[InputFile] = []
+    for pattern in patterns:
+        if is_url(pattern) and any(c in pattern for c in "*[") and not pattern.startswith("http"):
+            filesystem, path_there = _filesystem(pattern)
+            scheme = pattern.split("://", 1)[0]
+            matches = [f"{scheme}://{p}" for p in sorted(filesystem.glob(path_there))]
+        elif not is_url(pattern) and any(c in pattern for c in "*?[") and not Path(pattern).exists():
+            matches = sorted(glob.glob(pattern, recursive=True))
+        else:
+            matches = [pattern]
+        if not matches:
+            raise UsageError(f"--input {pattern}: nothing matches")
+        found.extend(_describe(match) for match in matches)
+    names = [f.name for f in found]
+    all_different(found)
+    if len(set(names)) < len(names):
+        # Same base names: tell them apart by as much of the path as it takes.
+        common = os.path.commonprefix([f.url.rsplit("/", 1)[0] + "/" for f in found])
+        common = common[: common.rfind("/") + 1]
+        found = [InputFile(f.url[len(common) :], f.url, f.size, f.identity) for f in found]
+    return found
+
+
+def all_different(found: list[InputFile]) -> None:
+    """Raises UsageError where an input is given twice."""
+    seen: set[str] = set()
+    for file in found:
+        if file.url in seen:
+            raise UsageError(f"an input is given twice: {file.url}")
+        seen.add(file.url)
+
+
+class ResumingReader(io.RawIOBase):
+    """A remote file read forwards; a connection that breaks is opened again where it broke."""
+
+    def __init__(self, url: str, start: int = 0) -> None:
+        self.url, self.position = url, start
+        self.filesystem, self.path = _filesystem(url)
+        self._file: Any = None
+        self._size: int | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def _open(self) -> Any:
+        file = self.filesystem.open(self.path, "rb", block_size=CHUNK, cache_type="readahead")
+        size = getattr(file, "size", None)
+        if self._size is not None and size is not None and size != self._size:
+            raise InputError(f"{self.url} changed while it was read (from {self._size} to {size} bytes); start again")
+        self._size = size if size is not None else self._size
+        if self.position:
+            try:
+                file.seek(self.position)
+            except (ValueError, OSError):
+                # No ranges on that server: read up to where we were.
+                left = self.position
+                while left:
+                    block = file.read(min(left, CHUNK))
+                    if not block:
+                        raise OSError("the file ended before the position that was reached already") from None
+                    left -= len(block)
+        return file
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer)
+        for attempt in range(_RETRIES + 1):
+            try:
+                if self._file is None:
+                    self._file = self._open()
+                block = self._file.read(len(view))
+                if not block and self._size is not None and self.position < self._size:
+                    raise OSError(f"the connection ended at byte {self.position} of {self._size}")
+                view[: len(block)] = block
+                self.position += len(block)
+                return len(block)
+            except InputError:
+                raise
+            except Exception as error:
+                self._file = None
+                if attempt == _RETRIES:
+                    raise BuildError(
+                        f"{self.url}: reading broke off at byte {self.position:,} and {_RETRIES} more tries failed "
+                        f"({type(error).__name__}: {error}). Run the same command again to go on."
+                    ) from None
+                time.sleep(0.5 * 2**attempt)
+        return 0
+
+
+class _Hashing(io.RawIOBase):
+    """Passes reads through and keeps the SHA-256 of what went by."""
+
+    def __init__(self, inner: IO[bytes]) -> None:
+        self.inner, self.sha256, self.position = inner, hashlib.sha256(), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer)
+        count = cast(Any, self.inner).readinto(view)
+        self.sha256.update(view[:count])
+        self.position += count
+        return count
+
+
+class _Members(io.RawIOBase):
+    """Compressed streams (xz, bzip2) or frames (zstd) one after the other, as the tools that write them concatenate them.
+
+    The standard library's readers take whatever follows the first stream and does not decode for the end of the file; here it is
+    damage. `new` makes a decoder with `decompress`, `eof` and `unused_data`; `bounded` says that it also takes a largest output.
+    """
+
+    def __init__(self, inner: IO[bytes], new: Callable[[], Any], bounded: bool, padding: bool) -> None:
+        self._inner, self._new, self._bounded, self._padding = inner, new, bounded, padding
+        self._decoder, self._fresh = new(), True  # fresh: no byte of the current stream has been read
+        self._ready = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def _block(self) -> bytes:
+        # Where the output has no bound the input is kept small: zstd expands up to 32,000 times.
+        return self._inner.read(1 << 16 if self._bounded else 1 << 12)
+
+    def read1(self, size: int) -> bytes:
+        while not self._ready:
+            if self._decoder.eof:
+                block = self._decoder.unused_data or self._block()
+                self._decoder, self._fresh = self._new(), True
+                while self._padding and block and not block.strip(b"\0"):
+                    block = self._block()
+                block = block.lstrip(b"\0") if self._padding else block
+            elif self._bounded and not self._decoder.needs_input:
+                block = b""
+            else:
+                block = self._block()
+            if not block and (not self._bounded or self._decoder.needs_input):
+                if not self._fresh:
+                    raise EOFError("the last stream is not whole")
+                return b""
+            self._fresh = False
+            out = self._decoder.decompress(block, CHUNK) if self._bounded else self._decoder.decompress(block)
+            self._ready = memoryview(out)
+        taken, self._ready = self._ready[:size], self._ready[size:]
+        return bytes(taken)
+
+
+def compression(head: bytes) -> str | None:
+    """What the first eight bytes of a file say about its compression."""
+    return next((name for magic, name in _MAGIC if head.startswith(magic)), None)
+
+
+class Stream:
+    """The uncompressed bytes of an input file, read once and in order.
+
+    Compression is told by the first bytes, not by the name: xz, gzip, zstd and bzip2, several streams one after the other
+    included. `read` raises InputError at damage or a premature end, saying how far it got.
+    """
+
+    def __init__(self, file: InputFile) -> None:
+        self.file = file
+        inner: Any = ResumingReader(file.url) if is_url(file.url) else open(file.url, "rb", buffering=0)
+        self.raw = _Hashing(inner)
+        buffered = io.BufferedReader(self.raw, 1 << 20)
+        self.compression = compression(buffered.peek(8)[:8])
+        self._body: Any = buffered
+        if self.compression == "xz":
+            self._body = _Members(buffered, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ), bounded=True, padding=True)
+        elif self.compression == "gzip":
+            self._body = gzip.GzipFile(fileobj=buffered)
+        elif self.compression == "bzip2":
+            self._body = _Members(buffered, bz2.BZ2Decompressor, bounded=True, padding=False)
+        elif self.compression == "zstd":
+            import zstandard
+
+            decoder = zstandard.ZstdDecompressor(max_window_size=1 << 31)
+            self._body = _Members(buffered, decoder.decompressobj, bounded=False, padding=False)
+        self._buffered = buffered
+        self.position = 0
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes, b"" at the end."""
+        try:
+            # One block of the decoder at a time: `read` would throw away what it has where the next block is damaged.
+            block = self._body.read1(size)
+        except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            raise self._damaged(error) from None
+        except Exception as error:
+            if type(error).__name__ == "ZstdError":
+                raise self._damaged(error) from None
+            raise
+        self.position += len(block)
+        return block
+
+    def _damaged(self, error: Exception) -> InputError:
+        kind = "ends too early" if isinstance(error, EOFError) else f"is damaged ({error})"
+        return InputError(
+            f"{self.file.url} {kind}: {self.position:,} bytes of text could be read from {self.raw.position:,} bytes of {self.compression}"
+        )
+
+    def checksum(self) -> str:
+        """SHA-256 of the file as stored; reads what the decoder left unread."""
+        while self._buffered.read(CHUNK):
+            pass
+        return self.raw.sha256.hexdigest()
+
+    def close(self) -> None:
+        self._buffered.close()
+
+
+def checksum(file: InputFile) -> str:
+    """SHA-256 of a file as stored."""
+    stream = Stream(file)
+    try:
+        return stream.checksum()
+    finally:
+        stream.close()

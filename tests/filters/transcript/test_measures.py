@@ -1,0 +1,263 @@
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from filters import compute, normalise
+from filters.kernels import buffers
+from filters.transcript.edit_distance import LONGEST, error_rates
+from filters.transcript.numerals import numeral, read_out
+from filters.transcript.readings import katakana, morae, readings
+from filters.transcript.spoken import spoken
+
+DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "speech"
+KANA = st.text(
+    alphabet="アイウエオカキクケコサシスセソタチツテトナニヌネノハヒフヘホマミムメモヤユヨラリルレロワヲンーャュョッヂヅヴ",
+    max_size=40,
+)
+ANYTHING = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+
+
+def one(text, dictionary="unidic"):
+    return readings(pl.Series([text]), dictionary)[0]
+
+
+# -- numbers
+
+
+@pytest.mark.parametrize(
+    ("digits", "expected"),
+    [("0", "ゼロ"), ("7", "七"), ("10", "十"), ("11", "十一"), ("100", "百"), ("1000", "千"), ("1600", "千六百"), ("10000", "一万"),
+     ("20305", "二万三百五"), ("10000000", "一千万"), ("123456789", "一億二千三百四十五万六千七百八十九"), ("100000000", "一億"),
+     ("007", "ゼロゼロ七"),
+     ("1000000000000", "一兆"), ("9007199254740993", "九千七兆千九百九十二億五千四百七十四万九百九十三"), ("1" * 17, "一" * 17)],
+)  # fmt: skip
+def test_numerals(digits, expected):
+    assert numeral(digits) == expected
+
+
+@settings(deadline=None)
+@given(st.integers(1, 10**16 - 1))
+def test_numerals_say_the_number(value):
+    digits = {c: i for i, c in enumerate("〇一二三四五六七八九")}
+    total = section = digit = 0
+    for c in numeral(str(value)):
+        if c in digits:
+            digit = digits[c]
+        elif c in "十百千":
+            section += (digit or 1) * {"十": 10, "百": 100, "千": 1000}[c]
+            digit = 0
+        else:
+            total += (section + digit) * {"万": 10**4, "億": 10**8, "兆": 10**12}[c]
+            section = digit = 0
+    assert total + section + digit == value
+
+
+def test_numbers_in_text():
+    assert read_out("1,600倍の170cm、3.5kgで50%") == "千六百倍の百七十センチ、三点五キロで五十パーセント"
+    assert read_out("一七〇センチと二〇〇〇年と三三五五") == "百七十センチと二千年と三三五五"
+    assert read_out("A4の紙 MP3") == "A四の紙 MP三"
+    assert read_out("3match") == "三match"
+
+
+# -- readings
+
+
+@pytest.mark.parametrize("dictionary", ["unidic", "sudachi"])
+@pytest.mark.parametrize(
+    ("one_way", "another"),
+    [("分かる", "わかる"), ("3台のバス", "三台のバス"), ("私は学校へ行きます。", "わたしは、学校へ行きます"),
+     ("今日は", "きょうは"), ("170cm", "一七〇センチ"),
+     ("1600倍", "千六百倍"), ("経済の綜合", "経済の総合")],
+)  # fmt: skip
+def test_what_sounds_the_same(dictionary, one_way, another):
+    pair = readings(pl.Series([one_way, another]), dictionary)
+    assert error_rates(pair[:1], pair[1:], by_sound=True)[0] == 0, pair.to_list()
+
+
+def test_readings():
+    assert one("昨日、東京へ行った。") == "キノートーキョーエイッタ"
+    assert one("これはＣＤです").endswith("デス") and "シーディー" in one("これはCDです")
+    assert one("えっ!?") == "エッ" and one("……。") == "" and one("") == ""
+    assert readings(pl.Series([None, "猫"], dtype=pl.String)).to_list() == [None, "ネコ"]
+    assert len(readings(pl.Series([], dtype=pl.String))) == 0
+    assert one("犬\0猫\n鳥") == "イヌネコトリ"
+    assert katakana("あいウえ゛1") == "アイウエ゛1"
+
+
+def test_words_that_no_dictionary_has_are_still_read():
+    assert one("ニュムペーとンゴロフ") == "ニュムペートンゴロフ"
+    assert one("囧") in ("囧", one("囧")) and one("𠮷")  # at least the same on both sides
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.one_of(ANYTHING, st.text(alphabet="犬猫が好きです。1,.%〇一A ァー\t\n", max_size=30)), min_size=1, max_size=6)
+)
+def test_readings_do_not_depend_on_what_stands_beside(texts):
+    whole = readings(normalise(pl.Series(texts, dtype=pl.String)))
+    alone = [readings(normalise(pl.Series([text], dtype=pl.String)))[0] for text in texts]
+    assert whole.to_list() == alone
+    assert not whole.str.contains(r"[\s\p{Hiragana}]").any()
+
+
+def test_a_very_long_transcript_is_read():
+    assert len(one("今日は良い天気です。" * 10_000)) > 100_000
+    assert one("今日" * 40_000, "sudachi").startswith("キョウ")
+
+
+def test_morae():
+    read = pl.Series(["キョーワイーテンキダ", "シャッキン", "", "ティー"])
+    assert morae(read).to_list() == [9, 4, 0, 2]
+
+
+# -- error rates
+
+
+def levenshtein(a, b):
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a):
+        diagonal, row[0] = row[0], i + 1
+        for j, y in enumerate(b):
+            diagonal, row[j + 1] = row[j + 1], min(row[j + 1] + 1, row[j] + 1, diagonal + (x != y))
+    return row[-1]
+
+
+@settings(deadline=None)
+@given(ANYTHING, ANYTHING)
+def test_error_rates_are_levenshtein_s(a, b):
+    found = error_rates(pl.Series([a]), pl.Series([b]))[0]
+    assert found == pytest.approx(levenshtein(a, b) / max(1, len(a)))
+
+
+@settings(deadline=None)
+@given(KANA, KANA)
+def test_error_rates_by_sound(a, b):
+    pair = pl.Series([a]), pl.Series([b])
+    by_sound, plain = error_rates(*pair, by_sound=True)[0], error_rates(*pair)[0]
+    assert error_rates(pl.Series([a]), pl.Series([a]), by_sound=True)[0] == 0
+    assert 0 <= by_sound <= max(1, len(b)) and (by_sound == 0 or plain > 0)
+
+
+def test_sounds():
+    same = [
+        ("コウコウ", "コーコー"),
+        ("オオキイ", "オーキー"),
+        ("エイガ", "エーガ"),
+        ("ヂ", "ジ"),
+        ("ヲ", "オ"),
+        ("ツヅク", "ツズク"),
+    ]
+    a, b = (pl.Series(side) for side in zip(*same))
+    assert error_rates(a, b, by_sound=True).to_list() == [0] * len(same)
+    assert error_rates(pl.Series(["ココ"]), pl.Series(["コーコー"]), by_sound=True)[0] == 1
+
+
+def test_error_rates_of_what_is_missing_and_of_what_is_long():
+    a = pl.Series(["", "猫", None, "あ" * 100_000])
+    b = pl.Series(["猫", "", "猫", "い" * 100_000])
+    assert error_rates(a, b).to_list() == [1, 1, None, 1]
+    assert LONGEST == 5_000
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="development data are not here")
+def test_readings_tell_what_was_said_the_same():
+    """The labelled pairs of benchmarks/transcripts.py: the same are closer by reading than the others, and than by writing."""
+    labels = pl.read_csv(
+        Path(__file__).parents[2] / "data" / "transcript_labels.tsv", separator="\t", schema_overrides={"clip": pl.String}
+    )
+    with gzip.open(DATA / "asr_hypotheses.jsonl.gz", "rt", encoding="utf-8") as file:
+        rows = pl.DataFrame([json.loads(line) for line in file])
+    rows = rows.with_columns(
+        clip=pl.col("id").str.strip_prefix("common_voice_ja_").str.strip_suffix(".mp3"),
+        model=pl.col("model").str.strip_prefix("whisper-"),
+    )
+    joined = labels.join(rows, on=["clip", "model"])
+    assert len(joined) == len(labels) >= 400
+    references, hypotheses = normalise(joined["reference"]), normalise(joined["hypothesis"])
+    same = (joined["same"] == 1).to_numpy()
+    by_reading = error_rates(readings(references), readings(hypotheses), by_sound=True).to_numpy()
+    bare = [t.str.replace_all(r"[^\p{L}\p{N}]", "") for t in (references, hypotheses)]
+    by_writing = error_rates(*bare).to_numpy()
+
+    def area(score):
+        return np.mean([(score[same] < v).mean() + (score[same] == v).mean() / 2 for v in score[~same]])
+
+    assert area(by_reading) > 0.97 > area(by_writing)
+
+
+# -- as spoken
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("≫田中：今日は（笑）いい天気ですね。", "今日はいい天気ですね。"), ("[拍手]♪～", "～"),
+     ("司会：始めます。", "始めます。"), ("時刻は10:30です", "時刻は10:30です"),
+     ("こう（旧姓山田さんは、今日も元気に働いている。）", "こう（旧姓山田さんは、今日も元気に働いている。）"),
+     ("はい。A:そう。B：はい", "はい。そう。はい"), ("", ""), ("三田：例：猫", "例：猫"), ("話者1：はい", "はい"),
+     *((kept, kept) for kept in ("第1回：始まり", "第一話：旅立ち", "問1：次の文", "はい。例：猫", "2つ目:これ", "10:30開始", "10：三十分",
+                                 "https://example.com", "参考:http://a.jp", "その2：続き"))],
+)  # fmt: skip
+def test_what_is_not_said_goes(text, expected):
+    assert spoken(pl.Series([text]))[0] == expected
+
+
+def test_tags_and_fillers_may_be_kept_or_marked():
+    text = pl.Series(["えー、（笑）あのー、まあ行きます。あのーらは残る"])
+    assert spoken(text, tags="keep", fillers="keep")[0] == text[0]
+    assert spoken(text, tags="mark", fillers="keep")[0] == "えー、[笑]あのー、まあ行きます。あのーらは残る"
+    assert spoken(text, fillers="mark")[0] == "(F えー)(F あのー)まあ行きます。あのーらは残る"
+    assert spoken(text, fillers="remove")[0] == "まあ行きます。あのーらは残る"
+    assert spoken(pl.Series(["田中：はい"]), speakers="keep")[0] == "田中：はい"
+
+
+@settings(deadline=None)
+@given(st.lists(st.one_of(ANYTHING, st.text(alphabet="（笑）[]♪≫：:えーあの、。田 ", max_size=30)), min_size=1, max_size=5))
+def test_spoken_is_stable_and_null_stays(texts):
+    once = spoken(pl.Series([*texts, None], dtype=pl.String))
+    assert once[-1] is None and once.name == ""
+    assert len(once) == len(texts) + 1 and not once.str.contains(r"^\s|\s$|\s\s").any()
+
+
+# -- measures
+
+
+def measured(texts, names, **given):
+    given = {name: np.array(values) for name, values in given.items()}
+    return compute(*buffers(pl.Series(texts)), names, given)
+
+
+def test_rates():
+    found = measured(
+        ["はい", "いいえ", "うん"], ["morae_per_second", "seconds_per_mora", "characters_per_second"],
+        n_morae=[2, 3, 0], speech_seconds=[0.5, np.nan, 2.0],
+    )  # fmt: skip
+    assert found["morae_per_second"].to_list() == [4, None, 0]
+    assert found["seconds_per_mora"].to_list() == [0.25, None, None]
+    assert found["characters_per_second"].to_list() == [4, None, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [("はははははは", 1), ("ありがとうございました" * 4, 1), ("ありがとうございました" * 3, 0), ("普通の文です。", 0),
+     ("", 0), ("始まりabcabcabcabc終わり", 12 / 18), ("いいい", 0)],
+)  # fmt: skip
+def test_loops(text, share):
+    assert measured([text], ["looped_share"])["looped_share"][0] == pytest.approx(share)
+
+
+def test_what_ends_open():
+    texts = ["これを", "行きます。", "東京に、", "猫が」", "です", ""]
+    assert measured(texts, ["ends_open"])["ends_open"].to_list() == [1, 0, 1, 1, 0, 0]
+
+
+def test_error_rates_are_null_without_a_second_transcript():
+    found = measured(
+        ["a", "b"], ["reading_error_rate", "surface_error_rate"], reading_error=[0.5, np.nan], surface_error=[np.nan, 0.25]
+    )
+    assert found.rows() == [(0.5, None), (None, 0.25)]

@@ -1,0 +1,147 @@
+import hashlib
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.sources import CutState, cc100
+from pipeline.sources.streams import resolve
+
+# Characters that other tools take for line ends, and spaces that are not an empty line.
+LINE = st.text(st.sampled_from("あ漢a \u3000\u2028\x85\v\f\r\0"), min_size=1, max_size=12).map(lambda s: s.encode() + b".")
+INNER = st.one_of(LINE, LINE, st.sampled_from(["\u3000".encode(), b" ", b"\t", b"\r.", b"\xff\xfe"]))
+DOCUMENT = st.lists(INNER, min_size=1, max_size=4)
+ENDS = st.sampled_from([b"\n", b"\r\n"])
+SEPARATOR = st.lists(ENDS, min_size=1, max_size=4).map(b"".join)
+SIZES = st.one_of(st.integers(1, 80), st.just(10_000))
+CHUNKS = st.one_of(st.integers(8, 80), st.just(10_000))
+
+
+@st.composite
+def corpora(draw):
+    raw = draw(st.one_of(st.just(b""), SEPARATOR))
+    documents = draw(st.lists(DOCUMENT, max_size=6))
+    for number, lines in enumerate(documents):
+        end = draw(ENDS)
+        raw += end.join(lines)
+        if number + 1 < len(documents):
+            raw += end + draw(SEPARATOR)
+    return raw + draw(st.sampled_from([b"", b"\n", b"\r\n", b"\n\n", b"\n\r\n\n", b"\r", b"\n\r"]))
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory):
+    """Cut bytes as a file: (partitions, documents by offset, state)."""
+    folder = tmp_path_factory.mktemp("cut")
+
+    def cut_bytes(raw, partition=32_000_000, chunk=cc100.CHUNK, first_index=0, **options):
+        path = folder / "raw"
+        path.write_bytes(raw)
+        file = resolve([str(path)])[0]
+        state = CutState(partition, options.pop("max_document", 64_000_000), **options)
+        partitions, found = [], []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(cc100, "CHUNK", chunk)
+            for made, body in cc100.cut(file, 3, first_index, state):
+                (folder / "body").write_bytes(body)
+                records = cc100.read(made, folder / "body")
+                partitions.append(made)
+                for start, end, offset in zip(records.starts, records.ends, records.offsets):
+                    found.append((int(offset), records.data[start:end].tobytes()))
+        return partitions, found, state
+
+    return cut_bytes
+
+
+@given(raw=corpora(), partition=SIZES, chunk=CHUNKS)
+@settings(max_examples=150, deadline=None)
+def test_documents_and_offsets_are_those_of_the_definition(cut, tools, raw, partition, chunk):
+    partitions, found, state = cut(raw, partition, chunk)
+    assert found == tools.split_documents(raw)
+    assert [p.index for p in partitions] == [*range(len(partitions))]
+    assert all(p.file == 3 and p.flaw is None for p in partitions)
+    assert all(a.end <= b.start for a, b in zip(partitions, partitions[1:]))
+    assert (state.size, state.damage) == (len(raw), None)
+    assert state.checksum == hashlib.sha256(raw).hexdigest()
+
+
+@given(raw=corpora(), partition=SIZES, chunks=st.tuples(CHUNKS, CHUNKS), data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_cutting_goes_on_from_any_partition(cut, raw, partition, chunks, data):
+    partitions, found, state = cut(raw, partition, chunks[0])
+    done = data.draw(st.integers(0, len(partitions)))
+    start = partitions[done - 1].end if done else 0
+    rest, rest_found, rest_state = cut(raw, partition, chunks[1], first_index=done, start=start)
+    assert rest == partitions[done:]
+    assert rest_found == [f for f in found if f[0] >= start]
+    assert (rest_state.size, rest_state.checksum) == (state.size, state.checksum)
+
+
+@given(raw=corpora(), partition=SIZES, limit=st.integers(1, 7))
+@settings(max_examples=150, deadline=None)
+def test_limit(cut, tools, raw, partition, limit):
+    _, found, _ = cut(raw, partition, limit=limit)
+    assert found == tools.split_documents(raw)[:limit]
+
+
+@given(
+    lengths=st.lists(st.integers(1, 400), min_size=1, max_size=5),
+    partition=st.integers(1, 100), chunk=CHUNKS, tail=st.sampled_from([b"", b"\n", b"\n\n"]),
+)  # fmt: skip
+@settings(max_examples=150, deadline=None)
+def test_too_large_documents_become_one_flawed_record(cut, tools, lengths, partition, chunk, tail):
+    largest = 200
+    documents = [b"x" * n for n in lengths]
+    raw = b"\n\n".join(documents) + tail
+    partitions, found, _ = cut(raw, partition, chunk, max_document=largest)
+    assert [offset for offset, _ in found] == [offset for offset, _ in tools.split_documents(raw)]
+    flawed = {p.start: p for p in partitions if p.flaw}
+    for (offset, document), (_, body) in zip(tools.split_documents(raw), found):
+        if offset in flawed:
+            end = flawed[offset].end
+            assert f"document of {end - offset:,} bytes, over source.max_document = 200" == flawed[offset].flaw
+            assert len(document) <= end - offset <= len(document) + 2  # with the empty line after it
+            assert body.rstrip() == document
+        else:
+            assert body == document
+        if len(document) > largest:
+            assert offset in flawed
+        if len(document) <= largest - 2:
+            assert offset not in flawed
+    # The same from any partition on.
+    for done in range(len(partitions)):
+        again, _, _ = cut(raw, partition, 10_000, done, max_document=largest, start=partitions[done - 1].end if done else 0)
+        assert again == partitions[done:]
+
+
+def test_only_the_head_of_a_too_large_document_is_kept(cut):
+    raw = b"a\n\n" + b"y" * 1_000_000 + b"\n\nb\n"
+    partitions, found, state = cut(raw, 100, 4096, max_document=10_000)
+    assert found == [(0, b"a"), (3, b"y" * cc100.HEAD), (1_000_005, b"b")]
+    assert [p.flaw is None for p in partitions] == [True, False, True]
+    assert state.size == len(raw)
+
+
+def test_partitions_are_as_large_as_they_may_be(cut):
+    raw = b"\n\n".join(b"z" * 9 for _ in range(1000))
+    partitions, _, _ = cut(raw, 110)
+    assert {p.end - p.start for p in partitions[:-1]} == {110}
+
+
+@pytest.mark.parametrize("size", [10, 100, 10_000])
+def test_a_damaged_file_gives_what_came_before(cut, tools, size):
+    import gzip
+
+    raw = b"\n\n".join(f"文書{i}の本文。".encode() * 5 for i in range(2000))
+    packed = gzip.compress(raw, 1)
+    packed = packed[: len(packed) // 2]
+    partitions, found, state = cut(packed, size)
+    assert len(found) > 100
+    assert found[:-1] == tools.split_documents(raw)[: len(found) - 1]
+    assert "ends inside this document" in partitions[-1].flaw
+    assert "ends too early" in state.damage and state.checksum is None
+    assert replace(partitions[-1], flaw=None).start == found[-1][0]
+    # Going on from there finds no more, and the damage again.
+    again, _, state_again = cut(packed, size, start=partitions[-1].end, first_index=len(partitions))
+    assert (again, state_again.damage) == ([], state.damage)
