@@ -13,6 +13,7 @@ from pipeline.steps.decide import decide
 from pipeline.steps.deduplicate import Layout
 from pipeline.steps.measure import measure
 from pipeline.steps.write import finish, groups, write
+from tests.support.texts import make_sentences
 
 OVERRIDES = ["shards.row_group=8", "shards.validation=0.3", "deduplicate.enabled=false", "rules.chars.at_least=60"]
 
@@ -38,13 +39,13 @@ def test_held_out_depends_on_the_cluster_alone_and_grows_with_the_share():
 
 
 @pytest.fixture
-def prepared(tmp_path, tools):
+def prepared(tmp_path):
     """Three measured and decided partitions: manifest, layout, ids, documents."""
     manifest = load("cc100-ja", OVERRIDES)
     documents, bases = [], [0]
     (tmp_path / "measured" / "raw").mkdir(parents=True)
     for index in range(3):
-        here = [tools.sentences(f"{index}-{i}") if i % 5 else "短い文。" for i in range(30)]
+        here = [make_sentences(f"{index}-{i}") if i % 5 else "短い文。" for i in range(30)]
         body = "\n\n".join(here).encode()
         (tmp_path / "measured" / "raw" / f"{index:05d}.bin").write_bytes(body)
         measure(manifest, Partition(index, 0, 100_000 * index, 100_000 * index + len(body)), tmp_path / "measured")
