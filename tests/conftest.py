@@ -5,28 +5,42 @@ Corpora, reference builds and the cluster are made once for all worker processes
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support import hypothesis_profiles
 from tests.support.builds import finish_command, run_in_process, start_command
 from tests.support.cluster import start_cluster
+from tests.support.hypothesis_profiles import load_profile, scale_examples
 from tests.support.server import Server, reserve_closed_port, serve
 from tests.support.sharing import SharedFolders
 from tests.support.texts import SMALL_PARTITIONS, make_mixed_documents
 
-hypothesis_profiles.load()
+load_profile()
 
 # A shell lets what it starts in the background ignore Ctrl-C, and so would every process that tests send it to.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# A test is marked by the fixtures that it asks for, directly or not: those that start commands, and those that train.
+MARKS_OF_FIXTURES = {"start_build": "e2e", "kill_at": "e2e", "build_as_user": "e2e", "train": "train", "on_ranks": "train"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for name in set(getattr(item, "fixturenames", ())) & set(MARKS_OF_FIXTURES):
+            item.add_marker(MARKS_OF_FIXTURES[name])
+    scale_examples(items)
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +81,7 @@ def build(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[..
     scheduler is given, as a command of its own."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
 
-    def run_build(*arguments: object, timeout: float = 120, cwd: Path = elsewhere) -> subprocess.CompletedProcess[str]:
+    def run_build(*arguments: object, timeout: float = 240, cwd: Path = elsewhere) -> subprocess.CompletedProcess[str]:
         if {"--workers", "--scheduler"} & set(map(str, arguments)):
             return finish_command(start_command(*arguments, cwd=cwd), timeout)
         return run_in_process([*map(str, arguments), "--scheduler", cluster], cwd)
@@ -103,6 +117,33 @@ def reference(build: Callable[..., Any], mixed: Path, shared_folders: SharedFold
         (folder / "stdout").write_text(done.stdout, "utf-8")
 
     return shared_folders.make("reference", fill) / "out"
+
+
+@dataclass
+class UserBuild:
+    """A build as a new user runs it, its output under `corpora`."""
+
+    returncode: int
+    output: str
+    errors: str
+    out: Path
+
+
+@pytest.fixture(scope="session")
+def build_as_user(shared_folders: SharedFolders) -> Callable[..., UserBuild]:
+    """Run `python -m pipeline.build CORPUS …` on all cores, once for each list of arguments. Nothing may write to what it leaves."""
+
+    def run(corpus: str, *options: object) -> UserBuild:
+        def fill(folder: Path) -> None:
+            done = finish_command(start_command(corpus, *options, cwd=folder))
+            report = {"returncode": done.returncode, "output": done.stdout, "errors": done.stderr}
+            (folder / "report.json").write_text(json.dumps(report), "utf-8")
+
+        name = f"user-{corpus}-{hashlib.sha256(repr(options).encode()).hexdigest()[:8]}"
+        folder = shared_folders.make(name, fill)
+        return UserBuild(**json.loads((folder / "report.json").read_text("utf-8")), out=folder / "corpora" / corpus)
+
+    return run
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def start_command(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def finish_command(process: subprocess.Popen[str], timeout: float = 120) -> subprocess.CompletedProcess[str]:
+def finish_command(process: subprocess.Popen[str], timeout: float = 240) -> subprocess.CompletedProcess[str]:
     """Wait for a command that `start_command` began; kill its whole group when it takes too long."""
     try:
         out, errors = process.communicate(timeout=timeout)
