@@ -35,7 +35,7 @@ from pipeline.sources import CutState
 from pipeline.sources.content import local
 from pipeline.sources.image_text import tables
 from pipeline.sources.image_text.rows import matched, renamed
-from pipeline.sources.streams import is_url, resolve
+from pipeline.sources.inputs import is_url, resolve
 
 _WINDOW = 20_000  # URLs that are unfinished before more of the list is read
 _OPEN_SHARDS = 64
