@@ -17,6 +17,7 @@ from pipeline.plan import Plan
 from pipeline.run import run
 from pipeline.sources import SOURCES
 from pipeline.sources.inputs import resolve
+from tests.support.texts import make_sentences
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -82,8 +83,8 @@ def pages_format(monkeypatch):
     monkeypatch.setitem(SOURCES, "pages", scope["PagesSource"]())
 
 
-def test_add_a_text_format(pages_format, tmp_path, tools):
-    texts = [tools.sentences(f"page {i}") for i in range(60)]
+def test_add_a_text_format(pages_format, tmp_path):
+    texts = [make_sentences(f"page {i}") for i in range(60)]
     lines = [json.dumps({"body": text, "url": f"https://example.com/{i}"}) for i, text in enumerate(texts)]
     lines[7], lines[9] = "not JSON", '{"url": "https://example.com/9"}'
     raw = tmp_path / "pages.jsonl"
