@@ -25,7 +25,7 @@ def similarity(kind, rows, i, j):
 
 
 @jit
-def verified_pairs(starts, members, sketches, priority, exact, key_length, accept):
+def verified_pairs(starts, members, sketches, exact, key_length, accept):
     """Return pairs of group members that are similar enough.
 
     `members[starts[g]:starts[g + 1]]` are rows of the other arrays, best priority first. The first becomes a leader; each further

@@ -133,9 +133,7 @@ def measure_pairs(manifest: ImageTextManifest, pairs: Rows) -> MeasuredRecords:
             "text": captions.to_arrow(),
         }
     )
-    return MeasuredRecords(
-        table, {"sketches": found.descriptors, "hashes": found.hashes}, {"captions_differing": differing}, keeps_raw=True
-    )
+    return MeasuredRecords(table, {"sketches": found.descriptors, "hashes": found.hashes}, {"captions_differing": differing})
 
 
 def _tie_breaker(frame: pl.DataFrame) -> np.ndarray:

@@ -84,7 +84,7 @@ def measure_recordings(manifest: SpeechManifest, recordings: Rows) -> MeasuredRe
         keys = _text_signatures(manifest, text)
         arrays |= {"text_signatures": keys.minima.astype(np.uint16), "text_sketches": keys.sketches}
         columns = {**columns, "text_exact": keys.exact, "text_key_length": keys.lengths}
-    return MeasuredRecords(pa.table(columns), arrays, keeps_raw=True)
+    return MeasuredRecords(pa.table(columns), arrays)
 
 
 # -- recordings
