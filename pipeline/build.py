@@ -19,7 +19,7 @@ from pipeline.plan import Plan
 from pipeline.report.card import write_card, write_lock
 from pipeline.report.terminal import next_lines, print_plan, print_summary, print_tokenised
 from pipeline.sources import inputs as find_inputs
-from pipeline.sources.streams import InputFile, is_url, resolve
+from pipeline.sources.inputs import InputFile, is_url, resolve
 from pipeline.steps.tokenise import Tokenising
 
 _MARK = ".seimai"

@@ -14,7 +14,7 @@ import polars as pl
 from pipeline.core.storage import fingerprint, read_json
 from pipeline.manifest.loading import Manifest
 from pipeline.sources import Partition
-from pipeline.sources.streams import InputFile
+from pipeline.sources.inputs import InputFile
 from pipeline.steps import decide, deduplicate, measure, write
 from pipeline.steps.measure import Part
 

@@ -17,7 +17,8 @@ from pipeline.modalities import modality
 from pipeline.plan import DEDUPLICATED, Ids, Plan
 from pipeline.report.card import write_card, write_lock
 from pipeline.sources import CutState, Partition, source
-from pipeline.sources.streams import InputFile, checksum, resolve
+from pipeline.sources.inputs import InputFile, resolve
+from pipeline.sources.streams import checksum
 from pipeline.steps.decide import decide
 from pipeline.steps.deduplicate import Layout
 from pipeline.steps.fit import LEAST, fit, fitted

@@ -11,7 +11,7 @@ import filters
 from filters.registry import MEASURES
 from pipeline.manifest.loading import load
 from pipeline.sources import CutState
-from pipeline.sources.streams import resolve
+from pipeline.sources.inputs import resolve
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -25,7 +25,7 @@ from pipeline.fetch.lists import expand_lists
 from pipeline.fetch.outcomes import PRIVATE_ADDRESS, is_temporary
 from pipeline.fetch.run import FetchRun, FetchSummary
 from pipeline.fetch.settings import FetchSettings
-from pipeline.sources.streams import is_url
+from pipeline.sources.inputs import is_url
 
 _REASONS_SHOWN = 12
 

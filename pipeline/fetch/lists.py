@@ -15,7 +15,7 @@ from pipeline.sources import CutState
 from pipeline.sources.content import local
 from pipeline.sources.image_text import tables
 from pipeline.sources.image_text.rows import matched, renamed
-from pipeline.sources.streams import resolve
+from pipeline.sources.inputs import resolve
 
 
 def expand_lists(lists: Sequence[str]) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from pipeline.core.errors import UsageError
-from pipeline.sources.streams import InputFile, is_url, resolve
+from pipeline.sources.inputs import InputFile, is_url, resolve
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ import pyarrow as pa
 
 from pipeline.core.errors import InputError
 from pipeline.sources import CutState, Partition
-from pipeline.sources.streams import CHUNK, InputFile, Stream, compression, is_url
+from pipeline.sources.inputs import InputFile, is_url
+from pipeline.sources.streams import CHUNK, Stream, compression
 from pipeline.sources.values import decoded
 
 MANY = 20_000  # rows in a partition at most

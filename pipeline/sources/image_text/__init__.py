@@ -28,7 +28,7 @@ from pipeline.sources.formats.columnar import PROBLEM
 from pipeline.sources.formats.tar import is_tar
 from pipeline.sources.image_text import img2dataset, rows, tables
 from pipeline.sources.image_text.image_folder import Pictures
-from pipeline.sources.streams import InputFile, is_url, resolve
+from pipeline.sources.inputs import InputFile, is_url, resolve
 from pipeline.sources.values import all_printable, completed
 
 

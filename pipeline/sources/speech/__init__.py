@@ -28,10 +28,10 @@ from pipeline.sources.content import Held, Kind
 from pipeline.sources.folders import identity, regular_files, told_apart
 from pipeline.sources.formats.columnar import PROBLEM, is_arrow, is_parquet
 from pipeline.sources.formats.tar import is_tar
+from pipeline.sources.inputs import InputFile, is_url, resolve
 from pipeline.sources.speech import folder, manifests, rows, tables, tars
 from pipeline.sources.speech.lines import beginning, is_list
 from pipeline.sources.speech.recording_folder import Places
-from pipeline.sources.streams import InputFile, is_url, resolve
 
 _MANIFESTS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".ndjson", ".jsonl.zst")
 _LISTS = (".tsv", ".tsv.gz", ".tsv.xz", ".tsv.zst")

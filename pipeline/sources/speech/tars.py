@@ -24,9 +24,9 @@ from pipeline.sources.content import local, warn
 from pipeline.sources.formats.columnar import PROBLEM
 from pipeline.sources.formats.tar import Member, members
 from pipeline.sources.formats.webdataset import from_members, mapped
+from pipeline.sources.inputs import InputFile, is_url, resolve
 from pipeline.sources.speech import rows, tables
 from pipeline.sources.speech.lines import NOT_THERE, Lists, load
-from pipeline.sources.streams import InputFile, is_url, resolve
 from pipeline.sources.values import distinct, printable
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")

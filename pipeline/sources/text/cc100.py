@@ -15,7 +15,8 @@ import numpy as np
 from filters.kernels import jit
 from pipeline.core.errors import InputError
 from pipeline.sources import CutState, Partition, Records
-from pipeline.sources.streams import CHUNK, InputFile, Stream
+from pipeline.sources.inputs import InputFile
+from pipeline.sources.streams import CHUNK, Stream
 
 MANY = 100_000  # documents in a partition at most
 _LONG = 1_000_000  # bytes; one document of that size and nothing else is worth a warning

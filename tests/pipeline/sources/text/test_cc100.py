@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.sources import CutState, cc100
-from pipeline.sources.streams import resolve
+from pipeline.sources.inputs import resolve
 
 # Characters that other tools take for line ends, and spaces that are not an empty line.
 LINE = st.text(st.sampled_from("あ漢a \u3000\u2028\x85\v\f\r\0"), min_size=1, max_size=12).map(lambda s: s.encode() + b".")
