@@ -16,8 +16,10 @@ from pipeline.core.errors import BuildError, SeimaiError, UsageError
 from pipeline.core.storage import human, read_json, remove_temporaries, write_json
 from pipeline.manifest.loading import Manifest, folder, load
 from pipeline.plan import Plan
-from pipeline.report.card import write_card, write_lock
-from pipeline.report.terminal import next_lines, print_plan, print_summary, print_tokenised
+from pipeline.report.card import write_card
+from pipeline.report.facts import gather_facts, gather_plan_facts
+from pipeline.report.lock import write_lock
+from pipeline.report.terminal import print_next_commands, print_plan, print_summary, print_tokenizer, print_up_to_date
 from pipeline.sources import inputs as find_inputs
 from pipeline.sources.inputs import InputFile, is_url, resolve
 from pipeline.steps.tokenise import Tokenising
@@ -90,7 +92,7 @@ def main(
         plan = Plan(resolved, files, out.absolute(), work.absolute(), limit)
         _spare_the_whole(plan)
         if plan_only:
-            print_plan(console, plan)
+            print_plan(console, gather_plan_facts(plan))
             return
         _build(plan, workers, scheduler, keep_going, console)
 
@@ -194,10 +196,9 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
         tokenising = Tokenising(plan) if plan.manifest.tokenizer else None
         tokenised = tokenising.up_to_date() if tokenising and summary else None
         if summary is not None and (tokenising is None or tokenised is not None):
-            console.print(f"{plan.out} is up to date: nothing to do", highlight=False, markup=False)
-            for warning in summary["warnings"]:
-                console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
-            next_lines(console, plan)
+            facts = gather_facts(plan, summary)
+            print_up_to_date(console, facts)
+            print_next_commands(console, facts)
             return
         from pipeline.core.engine import Engine
         from pipeline.run import Build, forget_unpublished
@@ -217,15 +218,16 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
                 except SeimaiError as error:  # the corpus is whole nevertheless
                     failure = error
         shutil.rmtree(scratch, ignore_errors=True)
+        facts = gather_facts(plan, result, tokenised)
         if summary is None:
-            print_summary(console, plan, result)
+            print_summary(console, facts)
         if failure is not None:
             raise failure
         if tokenised is not None:
-            write_card(plan, result, tokenised)
-            write_lock(plan, result)
-            print_tokenised(console, plan, tokenised)
-        next_lines(console, plan)
+            write_card(facts)
+            write_lock(facts)
+            print_tokenizer(console, facts)
+        print_next_commands(console, facts)
     finally:
         for lock in locks:
             lock.release()

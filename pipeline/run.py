@@ -15,7 +15,9 @@ from pipeline.core.errors import BuildError, InputError
 from pipeline.core.storage import atomic, read_json, write_json
 from pipeline.modalities import modality
 from pipeline.plan import DEDUPLICATED, Ids, Plan
-from pipeline.report.card import write_card, write_lock
+from pipeline.report.card import write_card
+from pipeline.report.facts import gather_facts
+from pipeline.report.lock import write_lock
 from pipeline.sources import CutState, Partition, source
 from pipeline.sources.inputs import InputFile, resolve
 from pipeline.sources.streams import checksum
@@ -324,8 +326,9 @@ class Build:
             (plan.staging / name).rename(final)
             shutil.rmtree(old, ignore_errors=True)
         summary["peak_memory"] = self.engine.peak
-        write_card(plan, summary)
-        write_lock(plan, summary)
+        facts = gather_facts(plan, summary)
+        write_card(facts)
+        write_lock(facts)
         write_json(plan.state, summary)
         for step in ("measure", "decide", "deduplicate"):
             for folder in plan.work.glob(f"{step}-*"):

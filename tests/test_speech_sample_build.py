@@ -32,7 +32,7 @@ def test_it_says_that_this_is_the_sample(build):
     for word in ("polishing ratio", "of the raw hours", "hours in", "top reasons", str(out)):
         assert word in run.stdout
     card = (out / "README.md").read_text("utf-8")
-    assert 'license_name: "CC0-1.0"' in card and "- automatic-speech-recognition" in card and "時間" in card
+    assert "license_name: CC0-1.0" in card and "- automatic-speech-recognition" in card and "時間" in card
 
 
 def test_verdicts(rows):
