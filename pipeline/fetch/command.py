@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import click
-from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.core.command import reported
-from pipeline.core.errors import BuildError, UsageError
+from pipeline.core.command import report_errors
+from pipeline.core.errors import UsageError
+from pipeline.core.locks import hold_lock_file
 from pipeline.core.options import add_options, parse_options
-from pipeline.core.storage import human, remove_temporaries
+from pipeline.core.storage import format_size, remove_temporaries
 from pipeline.fetch.lists import expand_lists
 from pipeline.fetch.outcomes import PRIVATE_ADDRESS, is_temporary
 from pipeline.fetch.run import FetchRun, FetchSummary
@@ -40,7 +40,7 @@ def main(lists: tuple[str, ...], out: Path, **options: Any) -> None:
     Killed or interrupted, the same command fetches what is missing. Exit code 0: every URL has its row in a sidecar, fetched or
     failed with a reason; 1: the fetch broke off; 2: wrong usage.
     """
-    with reported("fetching", "--out"):
+    with report_errors("fetching", "--out"):
         fetch(lists, out.expanduser(), parse_options(FetchSettings, options), Console())
 
 
@@ -51,18 +51,14 @@ def fetch(lists: Sequence[str], out: Path, settings: FetchSettings, console: Con
     """
     paths = expand_lists(lists)
     _check_out(out)
-    state = out / ".seimai"
-    state.mkdir(parents=True, exist_ok=True)
     _raise_file_limit(settings.connections)
-    try:
-        with FileLock(state / "lock", timeout=0), _rare_garbage_collection():
-            remove_temporaries(out)
-            run = FetchRun(paths, out, settings, console)
-            with run.progress:
-                asyncio.run(run.fetch_all())
-            summary = run.summarise()
-    except Timeout:
-        raise BuildError(f"another fetch is at work in {out}; wait for it, or choose another --out") from None
+    busy = f"another fetch is at work in {out}; wait for it, or choose another --out"
+    with hold_lock_file(out / ".seimai" / "lock", busy), _rare_garbage_collection():
+        remove_temporaries(out)
+        run = FetchRun(paths, out, settings, console)
+        with run.progress:
+            asyncio.run(run.fetch_all())
+        summary = run.summarise()
     _print_summary(console, summary, lists, out)
     return summary
 
@@ -111,7 +107,7 @@ def _print_summary(console: Console, summary: FetchSummary, lists: Sequence[str]
     seconds = max(summary.seconds, 1e-6)
     console.print(
         f"\n{summary.rows:,} URLs in {summary.shards:,} shards, all accounted for   asked for {summary.requested:,} in "
-        f"{seconds:.1f} s ({summary.requested / seconds:,.0f}/s, {human(summary.bytes / seconds)}/s)\n",
+        f"{seconds:.1f} s ({summary.requested / seconds:,.0f}/s, {format_size(summary.bytes / seconds)}/s)\n",
         highlight=False,
         soft_wrap=True,
     )

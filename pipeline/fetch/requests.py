@@ -16,7 +16,7 @@ import aiohttp
 from PIL import Image
 from yarl import URL
 
-from pipeline.core.storage import human
+from pipeline.core.storage import format_size
 from pipeline.fetch.addresses import NotPublicError, parse_url
 from pipeline.fetch.outcomes import PRIVATE_ADDRESS, FetchError, Outcome
 from pipeline.fetch.settings import FetchSettings
@@ -129,7 +129,7 @@ _SIGNATURE_BYTES = 32
 
 async def _read_body(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     """Read the body, expanded where it is compressed. Stops early where it is too large or no image."""
-    too_large = FetchError(f"larger than {human(max_bytes)}")
+    too_large = FetchError(f"larger than {format_size(max_bytes)}")
     if (response.content_length or 0) > max_bytes:
         raise too_large
     coding = response.headers.get("Content-Encoding", "identity").strip().lower()

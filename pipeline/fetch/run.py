@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pipeline.core.errors import BuildError, UsageError
-from pipeline.core.storage import human
+from pipeline.core.storage import format_size
 from pipeline.fetch.lists import cut_lists
 from pipeline.fetch.outcomes import Outcome
 from pipeline.fetch.scheduler import QueuedUrl, Scheduler
@@ -127,7 +127,7 @@ class FetchRun:
         seconds = max(self._last_shown - self._began, 1e-6)
         state = (
             f"{self._rows_done:,} URLs  {self._images:,} images  {self._images / seconds:,.0f}/s  "
-            f"{human(self._bytes / seconds)}/s"
+            f"{format_size(self._bytes / seconds)}/s"
         )
         self.progress.update(self._progress_task, completed=self._rows_done, state=state)
 

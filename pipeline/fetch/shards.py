@@ -17,7 +17,7 @@ from typing import IO, Any
 import polars as pl
 
 from pipeline.core.errors import UsageError
-from pipeline.core.storage import atomic, write_json
+from pipeline.core.storage import write_atomically, write_json
 from pipeline.fetch.outcomes import Outcome, is_temporary
 from pipeline.fetch.settings import FetchSettings
 from pipeline.fetch.spool import Spool, StoredOutcome
@@ -98,7 +98,7 @@ class FetchedShard:
         results = [self._describe(row, stored[row].outcome) for row in range(self.frame.height)]
         self._write_tar(results, stored)
         sidecar = self.frame.hstack(pl.DataFrame(results, SIDECAR_COLUMNS, orient="row"))
-        with atomic(self.sidecar) as temporary:
+        with write_atomically(self.sidecar) as temporary:
             sidecar.write_parquet(temporary)
         write_json(self.stats, self._summarise(results))
         self._spool.remove()
@@ -116,7 +116,7 @@ class FetchedShard:
         files: dict[Path, IO[bytes]] = {}
         with (
             ExitStack() as stack,
-            atomic(self.tar) as temporary,
+            write_atomically(self.tar) as temporary,
             tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar,
         ):
             for row, (listed, result) in enumerate(zip(self.frame.iter_rows(named=True), results, strict=True)):

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pipeline.core.storage import atomic
+from pipeline.core.storage import write_atomically
 from pipeline.report.facts import BuildFacts
 
 _NO_FOLDING = 1 << 20  # characters in a line of YAML
@@ -16,7 +16,7 @@ _NO_FOLDING = 1 << 20  # characters in a line of YAML
 
 def write_card(facts: BuildFacts) -> None:
     """Write the card of a build beside its shards."""
-    with atomic(facts.out / "README.md") as temporary:
+    with write_atomically(facts.out / "README.md") as temporary:
         temporary.write_text(render_card(facts), "utf-8")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from filters import MEASURES
-from pipeline.core.storage import human, size_of
+from pipeline.core.storage import format_size, sum_file_sizes
 from pipeline.dedup.bands import banding
 from pipeline.manifest.loading import Manifest, TextManifest
 from pipeline.modalities import modality
@@ -236,7 +236,7 @@ def _gather_tokenizer(tokenised: dict[str, Any]) -> TokenizerFacts:
     return TokenizerFacts(
         settings["model"],
         settings["vocab_size"],
-        human(training["sample"]["bytes"]),
+        format_size(training["sample"]["bytes"]),
         training["figures"] or None,
         tokenised.get("tokens"),
     )
@@ -268,7 +268,7 @@ def _gather_lock(plan: Plan, summary: dict[str, Any]) -> LockFacts:
 
 
 def _show_size(size: int | None) -> str:
-    return human(size) if size else "size unknown"
+    return format_size(size) if size else "size unknown"
 
 
 # -- a build that is yet to be done
@@ -300,8 +300,8 @@ def gather_plan_facts(plan: Plan) -> PlanFacts:
     steps = _gather_finished_steps(plan) if is_up_to_date else _gather_step_states(plan)
     if plan.manifest.tokenizer is not None:
         is_tokenised = is_up_to_date and Tokenising(plan).up_to_date() is not None
-        size = size_of(plan.out / "tokenizer") + size_of(plan.out / "tokens")
-        steps.append(StepState("tokenise", "done" if is_tokenised else "to do", human(size)))
+        size = sum_file_sizes(plan.out / "tokenizer") + sum_file_sizes(plan.out / "tokens")
+        steps.append(StepState("tokenise", "done" if is_tokenised else "to do", format_size(size)))
     if not is_up_to_date:
         conclusion = _estimate_sizes(plan)
     elif steps[-1].state == "done":
@@ -314,7 +314,7 @@ def gather_plan_facts(plan: Plan) -> PlanFacts:
 
 def _gather_finished_steps(plan: Plan) -> list[StepState]:
     folders = {step: plan.folder(step) for step in plan.fingerprints} | {"write": plan.out / "data"}
-    return [StepState(step, "done", human(size_of(folder))) for step, folder in folders.items()]
+    return [StepState(step, "done", format_size(sum_file_sizes(folder))) for step, folder in folders.items()]
 
 
 def _gather_step_states(plan: Plan) -> list[StepState]:
@@ -336,19 +336,19 @@ def _gather_step_states(plan: Plan) -> list[StepState]:
             state = "done"
         else:
             state = "begun" if folder.is_dir() and any(folder.iterdir()) else "to do"
-        states.append(StepState(step, state, human(size_of(folder))))
+        states.append(StepState(step, state, format_size(sum_file_sizes(folder))))
     return states
 
 
 def _estimate_sizes(plan: Plan) -> str:
     """Return a sentence about the size of the input and of what a build would write."""
     content = sum((file.size or 0) * _estimate_expansion(plan.manifest, file.url) for file in plan.inputs)
-    intermediates, output = (human(share * content) for share in modality(plan.manifest).WORDS.space)
+    intermediates, output = (format_size(share * content) for share in modality(plan.manifest).WORDS.space)
     disk = next(path for path in (plan.work, *plan.work.parents) if path.exists())
+    total, free = sum(file.size or 0 for file in plan.inputs), shutil.disk_usage(disk).free
     return (
-        f"input of {human(sum(file.size or 0 for file in plan.inputs))} in all, about {human(content)} of content; a build takes "
-        f"about {intermediates} for intermediates and {output} for output ({human(shutil.disk_usage(disk).free)} free). "
-        "Nothing was done."
+        f"input of {format_size(total)} in all, about {format_size(content)} of content; a build takes about {intermediates} for "
+        f"intermediates and {output} for output ({format_size(free)} free). Nothing was done."
     )
 
 

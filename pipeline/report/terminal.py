@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.core.storage import human
+from pipeline.core.storage import format_size
 from pipeline.report.facts import BuildFacts, PlanFacts
 from tokenizer.encode import encoded_table
 from tokenizer.evaluate import table_of
@@ -29,7 +29,7 @@ def print_summary(console: Console, facts: BuildFacts) -> None:
     speed = facts.bytes / 1e6 / max(facts.seconds, 1e-6)
     console.print(
         f"polishing ratio {facts.polishing_ratio:.1%} of the raw {facts.words.ratio_of}   "
-        f"{facts.seconds:.1f} s ({speed:.1f} MB/s)   peak memory {human(facts.peak_memory)}",
+        f"{facts.seconds:.1f} s ({speed:.1f} MB/s)   peak memory {format_size(facts.peak_memory)}",
         highlight=False,
     )
     _print_warnings(console, facts)
