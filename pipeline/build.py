@@ -11,9 +11,9 @@ import click
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from pipeline.core.command import reported
+from pipeline.core.command import report_errors
 from pipeline.core.errors import BuildError, SeimaiError, UsageError
-from pipeline.core.storage import human, read_json, remove_temporaries, write_json
+from pipeline.core.storage import format_size, read_json, remove_temporaries, write_json
 from pipeline.manifest.loading import Manifest, folder, load
 from pipeline.plan import Plan
 from pipeline.report.card import write_card
@@ -65,7 +65,7 @@ def main(
     again to go on); 2: wrong usage or manifest.
     """
     console = Console()
-    with reported("building"):
+    with report_errors("building"):
         if download and inputs:
             raise UsageError("--download and --input exclude one another")
         if scheduler and workers:
@@ -159,8 +159,9 @@ def _inputs(manifest: Manifest, inputs: list[str], download: bool, plan_only: bo
         if not path.is_file():
             raise UsageError(f"source.sample = {manifest.source.sample!r}: there is no such file under manifests/samples/")
         more = f", or --download to fetch {manifest.source.url}" if manifest.source.url else ""
+        size = format_size(path.stat().st_size)
         console.print(
-            f"no raw corpus at hand: {'this would build' if plan_only else 'building'} the embedded sample ({human(path.stat().st_size)}). "
+            f"no raw corpus at hand: {'this would build' if plan_only else 'building'} the embedded sample ({size}). "
             f"For the real thing: --input PATH|URL{more}",
             style="bold", highlight=False, markup=False, soft_wrap=True,
         )  # fmt: skip

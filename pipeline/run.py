@@ -12,7 +12,7 @@ import polars as pl
 
 from pipeline.core.engine import Engine, Task
 from pipeline.core.errors import BuildError, InputError
-from pipeline.core.storage import atomic, read_json, write_json
+from pipeline.core.storage import read_json, write_atomically, write_json
 from pipeline.modalities import modality
 from pipeline.plan import DEDUPLICATED, Ids, Plan
 from pipeline.report.card import write_card
@@ -77,7 +77,9 @@ class Build:
         self._estimate: float | None = None
         todo = self._cut(step)
         # One compiles what is not compiled yet, the others load what they need meanwhile.
-        for _ in self.engine.run("measuring", [(warm, (self.manifest, number == 0)) for number in range(self.engine.count)]):
+        for _ in self.engine.run(
+            "measuring", [(warm, (self.manifest, number == 0)) for number in range(self.engine.worker_count)]
+        ):
             pass
         numbers: dict[int, Partition] = {}
 
@@ -86,7 +88,7 @@ class Build:
                 numbers[number] = partition
                 yield measure, (self.manifest, partition, folder)
 
-        for number, counts in self.engine.run("measuring", tasks(), in_flight=2 * self.engine.count + 2):
+        for number, counts in self.engine.run("measuring", tasks(), in_flight=2 * self.engine.worker_count + 2):
             partition = numbers.pop(number)
             step.advance(partition.end - partition.start, counts["records"], self._estimate)
         self.seconds["measure"] = step.finish()
@@ -177,7 +179,7 @@ class Build:
         )
         for partition, body in source(settings.format).cut(file, number, len(self.partitions), state):
             if plan.measured(partition.index) is None:
-                with atomic(Part(plan.folder("measure"), partition.index).raw) as temporary:
+                with write_atomically(Part(plan.folder("measure"), partition.index).raw) as temporary:
                     temporary.write_bytes(body)
             write_json(plan.cut_file(partition.index), partition.as_dict())
             self.partitions.append(partition)
@@ -325,7 +327,7 @@ class Build:
                 final.rename(old)
             (plan.staging / name).rename(final)
             shutil.rmtree(old, ignore_errors=True)
-        summary["peak_memory"] = self.engine.peak
+        summary["peak_memory"] = self.engine.peak_memory
         facts = gather_facts(plan, summary)
         write_card(facts)
         write_lock(facts)

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from pipeline.core.engine import Task
-from pipeline.core.storage import atomic, read_json, write_json
+from pipeline.core.storage import read_json, write_atomically, write_json
 from pipeline.dedup.bands import ROWS_PER_RANGE, BandFile, band_keys, banding, priorities
 from pipeline.dedup.clusters import verified_pairs
 from pipeline.manifest.loading import TextManifest
@@ -60,7 +60,7 @@ def band(layout: Layout, index: int) -> dict[str, Any]:
     facts = np.empty(len(table), FACTS)
     facts["priority"] = priorities(table[quality].to_numpy(), table["amount"].to_numpy(), layout.bases[index])
     facts["exact"], facts["key_length"] = table[exact].to_numpy(), table[key_length].to_numpy()
-    with atomic(layout.facts(index)) as temporary, open(temporary, "wb") as file:
+    with write_atomically(layout.facts(index)) as temporary, open(temporary, "wb") as file:
         np.save(file, facts)
     rows = np.flatnonzero(kept.to_numpy())
     has_signature = facts["key_length"] >= layout.settings.shingle
@@ -104,7 +104,7 @@ def pair(layout: Layout, number: int) -> dict[str, Any]:
         layout.settings.accept,
     )
     found = np.unique(np.stack([nodes[a], nodes[b]], axis=1), axis=0) if len(a) else np.zeros((0, 2), np.int64)
-    with atomic(layout.pairs(number)) as temporary, open(temporary, "wb") as file:
+    with write_atomically(layout.pairs(number)) as temporary, open(temporary, "wb") as file:
         np.save(file, found)
     counts = {"candidates": int((sizes - 1).sum()), "pairs": len(found)}
     write_json(done, counts)

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from pipeline.core.engine import Task
-from pipeline.core.storage import atomic, read_json, write_json
+from pipeline.core.storage import read_json, write_atomically, write_json
 from pipeline.dedup.clusters import verified_groups
 from pipeline.dedup.hamming import HammingIndex
 from pipeline.plan import Ids
@@ -88,7 +88,7 @@ def facts(layout: Layout, index: int) -> dict[str, Any]:
     keys = table["key"].gather(rows)
     here["key"], here["keyed"] = keys.fill_null(0).to_numpy(), keys.is_not_null().to_numpy()
     for path, values in ((layout.facts(index), found), (_kept(layout, index), here)):
-        with atomic(path) as temporary, open(temporary, "wb") as file:
+        with write_atomically(path) as temporary, open(temporary, "wb") as file:
             np.save(file, values)
     counts = {"kept": len(rows)}
     write_json(done, counts)
@@ -114,7 +114,7 @@ def index(layout: Layout) -> dict[str, Any]:
     first = np.concatenate([[True], ~same])[: len(numbers)]
     leader = numbers[np.maximum.accumulate(np.where(first, np.arange(len(numbers)), 0))] if len(numbers) else numbers
     pairs = np.stack([leader[~first], numbers[~first]], axis=1)
-    with atomic(layout.pairs(0)) as temporary, open(temporary, "wb") as file:
+    with write_atomically(layout.pairs(0)) as temporary, open(temporary, "wb") as file:
         np.save(file, pairs)
     chosen = np.flatnonzero(first & ~kept["flat"])
     # A record is a member of every hash that one of its views has; within a hash, the best records first.
@@ -126,7 +126,7 @@ def index(layout: Layout) -> dict[str, Any]:
     distinct, starts = np.unique(views[alone], return_index=True)
     members = numbers[members[alone]]
     for name, values in (("members", members), ("starts", np.append(starts, len(members)).astype(np.int64))):
-        with atomic(layout.folder / f"index-{name}.npy") as temporary, open(temporary, "wb") as file:
+        with write_atomically(layout.folder / f"index-{name}.npy") as temporary, open(temporary, "wb") as file:
             np.save(file, values)
     HammingIndex.build(distinct, layout.settings.distance).save(layout.folder)
     counts = {"slices": -(-len(distinct) // SLICE), "hashes": len(distinct)}
@@ -156,7 +156,7 @@ def near_pairs(layout: Layout, number: int, kind: int) -> dict[str, Any]:
         np.searchsorted(groups, right), sketches, layout.settings.accept, kind,
     )  # fmt: skip
     pairs = np.unique(np.stack([nodes[a], nodes[b]], axis=1), axis=0)
-    with atomic(target) as temporary, open(temporary, "wb") as file:
+    with write_atomically(target) as temporary, open(temporary, "wb") as file:
         np.save(file, pairs)
     counts = {"candidates": len(left), "pairs": len(pairs)}
     write_json(done, counts)
@@ -215,7 +215,7 @@ def cap(layout: Layout, frame: pl.DataFrame, *caps: Cap) -> dict[str, list[int]]
         sums = broken.select("rule", amount=amounts).group_by("rule").agg(pl.len(), pl.sum("amount"))
         for rule, *new in sums.sort("rule").iter_rows():
             dropped[rule] = [a + b for a, b in zip(dropped.get(rule, [0, 0]), new, strict=True)]
-        with atomic(_late(layout, i)) as temporary:
+        with write_atomically(_late(layout, i)) as temporary:
             piece.select("row", pl.exclude("row", *inner)).write_parquet(temporary)
     return dropped
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.core.storage import atomic, read_json, write_json
+from pipeline.core.storage import read_json, write_atomically, write_json
 from pipeline.manifest.loading import Bound, Manifest
 from pipeline.steps.fit import bands_file, fitted, with_bands
 from pipeline.steps.measure import Part
@@ -94,7 +94,7 @@ def decide(manifest: Manifest, measured: Path, index: int, folder: Path) -> dict
     if bands:
         frame = with_bands(frame, bands, pl.read_parquet(bands_file(folder)))
     verdicts = decide_frame(frame, manifest.rules)
-    with atomic(out) as temporary:
+    with write_atomically(out) as temporary:
         verdicts.write_parquet(temporary, compression="zstd", compression_level=1)
     sized = verdicts.with_columns(frame["amount"], frame["payload"])
     by_rule = sized.filter(verdict="dropped").group_by("rule").agg(pl.len(), pl.sum("amount")).sort("rule")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pipeline.core.storage import atomic, read_json, write_json
+from pipeline.core.storage import read_json, write_atomically, write_json
 from pipeline.dedup.clusters import SKETCHES, THUMBNAILS, components, survivors
 from pipeline.steps.measure import Part
 
@@ -142,7 +142,7 @@ def cluster(layout: Layout, ids: Any, files: int, kind: int) -> dict[str, Any]:
     for index in range(layout.parts):
         piece = frame[int(cuts[index]) : int(cuts[index + 1])]
         piece = piece.with_columns(row=(pl.col("document") - layout.bases[index]).cast(pl.UInt32)).select(*CLUSTER_SCHEMA)
-        with atomic(layout.clusters(index)) as temporary:
+        with write_atomically(layout.clusters(index)) as temporary:
             piece.write_parquet(temporary)
     counts = {
         "pairs": len(edges),

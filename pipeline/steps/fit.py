@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.core.storage import atomic, read_json, write_json
+from pipeline.core.storage import read_json, write_atomically, write_json
 from pipeline.manifest.loading import Bound, Manifest
 from pipeline.steps.measure import Part
 
@@ -37,7 +37,7 @@ def fit(manifest: Manifest, measured: Path, parts: int, folder: Path) -> dict[st
     if (known := read_json(done)) is not None:
         return known
     table = band_frame(pl.scan_parquet([Part(measured, index).table for index in range(parts)]), manifest.rules)
-    with atomic(bands_file(folder)) as temporary:
+    with write_atomically(bands_file(folder)) as temporary:
         table.write_parquet(temporary)
     there = set(table.filter(pl.col("group").is_null())["rule"])
     counts = {"bands": len(table), "without": [name for name in fitted(manifest.rules) if name not in there]}

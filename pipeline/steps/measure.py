@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from filters import MEASURES
-from pipeline.core.storage import atomic, read_json, write_json
+from pipeline.core.storage import read_json, write_atomically, write_json
 from pipeline.manifest.loading import Manifest
 from pipeline.sources import Partition
 
@@ -59,9 +59,9 @@ def measure(manifest: Manifest, partition: Partition, folder: Path) -> dict[str,
     began = time.perf_counter()
     found = modality(manifest).measured(manifest, partition, part)
     for name, values in found.arrays.items():
-        with atomic(part.array(name)) as temporary, open(temporary, "wb") as file:
+        with write_atomically(part.array(name)) as temporary, open(temporary, "wb") as file:
             np.save(file, values)
-    with atomic(part.table) as temporary:
+    with write_atomically(part.table) as temporary:
         pq.write_table(
             found.table,
             temporary,

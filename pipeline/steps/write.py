@@ -14,8 +14,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.core.shards import ShardWriter, held_out, shard_name
-from pipeline.core.storage import atomic, read_json, write_json
+from pipeline.core.shards import ShardWriter, choose_held_out, name_shard
+from pipeline.core.storage import read_json, write_atomically, write_json
 from pipeline.ledger import ledger_frame, schema
 from pipeline.manifest.loading import Manifest
 from pipeline.steps.decide import decided
@@ -89,7 +89,7 @@ def write(manifest: Manifest, layout: Layout, group: Group, count: int, ids: Any
 
         def writer(path: Path, table_schema: pa.Schema, row_group: tuple[int, str | None], repeated: list[str]) -> ShardWriter:
             made = ShardWriter(
-                stack.enter_context(atomic(path)), table_schema, *row_group, settings.compression_level, repeated
+                stack.enter_context(write_atomically(path)), table_schema, *row_group, settings.compression_level, repeated
             )
             stack.callback(made.close)
             return made
@@ -97,7 +97,7 @@ def write(manifest: Manifest, layout: Layout, group: Group, count: int, ids: Any
         def shard(path: Path) -> ShardWriter:
             return writer(path, kind.schema(manifest), kind.row_group(manifest), REPEATED)
 
-        train = shard(folder / "data" / shard_name("train", group.number, count))
+        train = shard(folder / "data" / name_shard("train", group.number, count))
         validation = shard(folder / "validation" / f"{group.number:05d}.parquet")
         ledger = writer(
             folder / "ledger" / f"ledger-{group.number:05d}-of-{count:05d}.parquet",
@@ -138,7 +138,7 @@ def write(manifest: Manifest, layout: Layout, group: Group, count: int, ids: Any
                     verdict_counts[verdict] = [a + int(b) for a, b in zip(total, values, strict=True)]
                 kept = rows["verdict"] == "kept"
                 chosen, wanted = rows.filter(kept), batch.filter(kept)
-                out = held_out(kind.kept_together(wanted, chosen), settings.validation)
+                out = choose_held_out(kind.kept_together(wanted, chosen), settings.validation)
                 for table, of in kind.shard_rows(manifest, part, wanted, chosen):
                     for held, first, last in _runs(out[of]):
                         (validation if held else train).write(table.slice(first, last - first))
@@ -162,7 +162,7 @@ def finish(manifest: Manifest, folder: Path, count: int) -> list[str]:
     ]
     parts = groups(sizes, manifest.shards.size) if sum(sizes) else []
     for part in parts:
-        with atomic(data / shard_name("validation", part.number, len(parts))) as temporary, ExitStack() as stack:
+        with write_atomically(data / name_shard("validation", part.number, len(parts))) as temporary, ExitStack() as stack:
             into = ShardWriter(
                 temporary, kind.schema(manifest), *kind.row_group(manifest), manifest.shards.compression_level, REPEATED
             )

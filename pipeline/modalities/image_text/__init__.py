@@ -19,7 +19,7 @@ from filters.kernels import buffers
 from filters.text.normalisation import normalise
 from filters.unicode import Compatibility
 from pipeline.core.errors import InputError
-from pipeline.core.shards import hashes as hashed
+from pipeline.core.shards import hash_strings
 from pipeline.dedup.images import late, near, rounds
 from pipeline.ledger import EXCERPT
 from pipeline.manifest.loading import ImageTextManifest
@@ -188,7 +188,7 @@ def measured(manifest: ImageTextManifest, partition: Partition, part: Part) -> M
             "flat": found.flat,
             "size": found.counters["image_width"] * found.counters["image_height"],
             "score": _score(frame),
-            "key": hashed(*buffers(captions)),
+            "key": hash_strings(*buffers(captions)),
             "reencode": found.needs_reencoding,
             "url": frame["url"].to_arrow(),
             "license": frame["license"].to_arrow(),

@@ -23,7 +23,7 @@ from filters.transcript.edit_distance import error_rates
 from filters.transcript.readings import morae, readings
 from filters.transcript.spoken import Treatment, spoken
 from pipeline.core.errors import InputError
-from pipeline.core.shards import hashes
+from pipeline.core.shards import hash_strings
 from pipeline.dedup.recordings import late, near, rounds
 from pipeline.ledger import EXCERPT
 from pipeline.manifest.loading import SpeechManifest
@@ -224,7 +224,9 @@ def _compared_as_text(manifest: SpeechManifest, texts: pl.Series) -> Signatures:
 def _sentence_keys(speakers: pl.Series, read: pl.Series) -> pa.Array:
     """Hashes of speaker and reading: null where either is unknown or empty."""
     known = speakers.is_not_null() & (read.fill_null("") != "")
-    keys = hashes(*buffers(pl.select(pl.concat_str(speakers.fill_null(""), read.fill_null(""), separator="\0")).to_series()))
+    keys = hash_strings(
+        *buffers(pl.select(pl.concat_str(speakers.fill_null(""), read.fill_null(""), separator="\0")).to_series())
+    )
     return pl.Series(keys).set(~known, None).to_arrow()
 
 
