@@ -15,26 +15,16 @@ import polars as pl
 from pipeline.core.engine import Task
 from pipeline.core.storage import read_json, write_atomically, write_json
 from pipeline.dedup.bands import ROWS_PER_RANGE, BandFile, band_keys, banding, priorities
-from pipeline.dedup.clusters import verified_pairs
-from pipeline.manifest.loading import TextManifest
-from pipeline.plan import Ids
-from pipeline.steps.decide import decided
-from pipeline.steps.deduplicate import FACTS, SKETCHES, Layout, cluster, gather
-from pipeline.steps.measure import Part
+from pipeline.dedup.clusters import cluster
+from pipeline.dedup.facts import FACTS, gather_facts
+from pipeline.dedup.verification import SKETCHES, verified_pairs
+from pipeline.workspace import Layout, RecordIds
 
 
-def near(manifest: TextManifest) -> tuple[str, str]:
-    """The rule that names a near duplicate in the ledger, and how near duplicates are told."""
-    d = manifest.deduplicate
-    return "minhash", (
-        f"character {d.shingle}-grams, Jaccard similarity {d.threshold:g}, verified at an estimate of {d.accept:g} or more"
-    )
-
-
-def rounds(layout: Layout, ids: Ids) -> Iterator[list[Task]]:
-    """The tasks of the step."""
+def rounds(layout: Layout, ids: RecordIds) -> Iterator[list[Task]]:
+    """Yield the rounds of tasks."""
     count = _ranges(layout)
-    yield [(band, (layout, i)) for i in range(layout.parts)]
+    yield [(band, (layout, i)) for i in range(layout.partitions)]
     yield [(pair, (layout, number)) for number in range(count)]
     yield [(cluster, (layout, ids, count, SKETCHES))]
 
@@ -43,32 +33,35 @@ def _ranges(layout: Layout) -> int:
     return max(1, -(-layout.kept * (banding(layout.settings)[0] + 1) // ROWS_PER_RANGE))
 
 
-def _file(layout: Layout, index: int) -> BandFile:
+def _band_file(layout: Layout, index: int) -> BandFile:
     return BandFile(layout.folder / f"bands-{index:05d}.bin")
 
 
 def band(layout: Layout, index: int) -> dict[str, Any]:
     """Write band keys and facts of one partition."""
     done = layout.folder / f"bands-{index:05d}.json"
-    if (known := read_json(done)) is not None:
-        return known
-    part = Part(layout.measured, index)
-    exact, key_length, quality = f"{layout.of}exact", f"{layout.of}key_length", "score" if layout.of else "m:quality"
+    if (counts := read_json(done)) is not None:
+        return counts
+    part = layout.part(index)
+    exact, key_length, quality = (
+        f"{layout.prefix}exact",
+        f"{layout.prefix}key_length",
+        "score" if layout.prefix else "m:quality",
+    )
     table = pl.read_parquet(part.table, columns=[exact, key_length, quality, "amount"])
-    kept = pl.read_parquet(decided(layout.decided, index), columns=["verdict"])["verdict"] == "kept"
     signatures = np.load(layout.array("signatures", index), mmap_mode="r")
     facts = np.empty(len(table), FACTS)
     facts["priority"] = priorities(table[quality].to_numpy(), table["amount"].to_numpy(), layout.bases[index])
     facts["exact"], facts["key_length"] = table[exact].to_numpy(), table[key_length].to_numpy()
     with write_atomically(layout.facts(index)) as temporary, open(temporary, "wb") as file:
         np.save(file, facts)
-    rows = np.flatnonzero(kept.to_numpy())
+    rows = np.flatnonzero(layout.kept_mask(index))
     has_signature = facts["key_length"] >= layout.settings.shingle
     bands, width = banding(layout.settings)
     keys, documents = band_keys(
         np.ascontiguousarray(signatures), rows, np.ascontiguousarray(facts["exact"]), has_signature, bands, width
     )
-    _file(layout, index).write(keys, documents, _ranges(layout))
+    _band_file(layout, index).write(keys, documents, _ranges(layout))
     counts = {"keys": len(keys)}
     write_json(done, counts)
     return counts
@@ -77,9 +70,9 @@ def band(layout: Layout, index: int) -> dict[str, Any]:
 def pair(layout: Layout, number: int) -> dict[str, Any]:
     """Verified pairs among the candidates of one key range, written as int64[pairs, 2] of document numbers."""
     done = layout.pairs(number).with_suffix(".json")
-    if (known := read_json(done)) is not None:
-        return known
-    slices = [_file(layout, index).read(number, _ranges(layout)) for index in range(layout.parts)]
+    if (counts := read_json(done)) is not None:
+        return counts
+    slices = [_band_file(layout, index).read(number, _ranges(layout)) for index in range(layout.partitions)]
     keys = np.concatenate([k for k, _ in slices])
     documents = np.concatenate([d.astype(np.int64) + layout.bases[i] for i, (_, d) in enumerate(slices)])
     del slices
@@ -91,7 +84,7 @@ def pair(layout: Layout, number: int) -> dict[str, Any]:
     several = np.repeat(sizes > 1, sizes) if len(keys) else np.zeros(0, bool)
     members, sizes = documents[several], sizes[sizes > 1]
     nodes, rows = np.unique(members, return_inverse=True)
-    facts, sketches = gather(layout, nodes)
+    facts, sketches = gather_facts(layout, nodes)
     group = np.repeat(np.arange(len(sizes)), sizes)
     order = np.lexsort((np.iinfo(np.uint64).max - facts["priority"][rows], group))
     a, b = verified_pairs(

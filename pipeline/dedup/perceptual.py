@@ -1,8 +1,8 @@
 """Duplicates by what content looks or sounds like: the same bytes, or perceptual hashes within a Hamming distance, verified.
 
 Rounds that images and recordings share: `facts` per partition; `index` over all of them, which also finds exact duplicates; `near_pairs`
-for a slice of the index at a time; `cluster`, as for text. `late` is what is told of single records afterwards: what is beyond a cap on
-records with one key, such as a caption. What is held in memory by `index` and the last is some tens of bytes per record that the
+for a slice of the index at a time; `cluster`, as for text. `cap_records` bounds how many records may have one key, such as
+a caption, and writes `Layout.late_verdicts`. What is held in memory by `index` and the last is some tens of bytes per record that the
 rules kept.
 """
 
@@ -17,23 +17,22 @@ import polars as pl
 
 from pipeline.core.engine import Task
 from pipeline.core.storage import read_json, write_atomically, write_json
-from pipeline.dedup.clusters import verified_groups
+from pipeline.dedup.clusters import cluster
+from pipeline.dedup.facts import FACTS, gather_facts
 from pipeline.dedup.hamming import HammingIndex
-from pipeline.plan import Ids
-from pipeline.steps.decide import decided
-from pipeline.steps.deduplicate import FACTS, Layout, cluster, gather
-from pipeline.steps.measure import Part
+from pipeline.dedup.verification import verified_groups
+from pipeline.workspace import Layout, RecordIds
 
 SLICE = 100_000  # hashes whose neighbours one task looks for
 
 
-def rounds(layout: Layout, ids: Ids, kind: int) -> Iterator[list[Task]]:
+def rounds(layout: Layout, ids: RecordIds, kind: int) -> Iterator[list[Task]]:
     """The tasks that find clusters; `kind` says what the sketches are.
 
     Tables of the measure step have `size` and `score`, by which `priorities` chooses survivors, `flat` (its hash says nothing) and
     `key` (a hash of what a cap counts by, null: nothing); `hashes` is a matrix of one hash per view of a record.
     """
-    yield [(facts, (layout, i)) for i in range(layout.parts)]
+    yield [(facts, (layout, i)) for i in range(layout.partitions)]
     yield [(index, (layout,))]
     slices = read_json(_index_done(layout))["slices"]
     yield [(near_pairs, (layout, number, kind)) for number in range(slices)]
@@ -46,10 +45,6 @@ def _kept(layout: Layout, index: int) -> Any:
 
 def _index_done(layout: Layout) -> Any:
     return layout.folder / "index.json"
-
-
-def _late(layout: Layout, index: int) -> Any:
-    return layout.folder / f"late-{index:05d}.parquet"
 
 
 def priorities(size: np.ndarray, score: np.ndarray, first: int) -> np.ndarray:
@@ -65,15 +60,14 @@ def priorities(size: np.ndarray, score: np.ndarray, first: int) -> np.ndarray:
 def facts(layout: Layout, index: int) -> dict[str, Any]:
     """Write what one partition contributes."""
     done = layout.folder / f"facts-{index:05d}.json"
-    if (known := read_json(done)) is not None:
-        return known
-    part = Part(layout.measured, index)
+    if (counts := read_json(done)) is not None:
+        return counts
+    part = layout.part(index)
     table = pl.read_parquet(part.table, columns=["exact", "key_length", "flat", "size", "score", "key"])
-    kept = pl.read_parquet(decided(layout.decided, index), columns=["verdict"])["verdict"] == "kept"
     found = np.empty(len(table), FACTS)
     found["priority"] = priorities(table["size"].to_numpy(), table["score"].to_numpy(), layout.bases[index])
     found["exact"], found["key_length"] = table["exact"].to_numpy(), table["key_length"].to_numpy()
-    rows = np.flatnonzero(kept.to_numpy())
+    rows = np.flatnonzero(layout.kept_mask(index))
     views = np.load(part.array("hashes"), mmap_mode="r")
     # What a kept record contributes beyond FACTS.
     kind = [
@@ -95,9 +89,9 @@ def facts(layout: Layout, index: int) -> dict[str, Any]:
     return counts
 
 
-def all_kept(layout: Layout) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def load_kept(layout: Layout) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Numbers, FACTS and what else is known of all records that the rules kept."""
-    kept = [np.load(_kept(layout, i)) for i in range(layout.parts)]
+    kept = [np.load(_kept(layout, i)) for i in range(layout.partitions)]
     numbers = [k["row"].astype(np.int64) + base for k, base in zip(kept, layout.bases[:-1], strict=True)]
     whole = [np.load(layout.facts(i), mmap_mode="r")[k["row"]] for i, k in enumerate(kept)]
     return np.concatenate(numbers), np.concatenate(whole), np.concatenate(kept)
@@ -105,9 +99,9 @@ def all_kept(layout: Layout) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def index(layout: Layout) -> dict[str, Any]:
     """Find exact duplicates, and index the hashes of one record of each."""
-    if (known := read_json(_index_done(layout))) is not None:
-        return known
-    numbers, found, kept = all_kept(layout)
+    if (counts := read_json(_index_done(layout))) is not None:
+        return counts
+    numbers, found, kept = load_kept(layout)
     order = np.lexsort((~found["priority"], found["key_length"], found["exact"]))
     numbers, found, kept = numbers[order], found[order], kept[order]
     same = (found["exact"][1:] == found["exact"][:-1]) & (found["key_length"][1:] == found["key_length"][:-1])
@@ -138,8 +132,8 @@ def near_pairs(layout: Layout, number: int, kind: int) -> dict[str, Any]:
     """Verified pairs among the candidates of one slice of the index, written as int64[pairs, 2] of record numbers."""
     target = layout.pairs(number + 1)
     done = target.with_suffix(".json")
-    if (known := read_json(done)) is not None:
-        return known
+    if (counts := read_json(done)) is not None:
+        return counts
     tables = HammingIndex.load(layout.folder)
     members, starts = (np.load(layout.folder / f"index-{name}.npy", mmap_mode="r") for name in ("members", "starts"))
     first, last = number * SLICE, min((number + 1) * SLICE, len(starts) - 1)
@@ -150,7 +144,7 @@ def near_pairs(layout: Layout, number: int, kind: int) -> dict[str, Any]:
     where = np.concatenate([[0], np.cumsum(sizes)])
     records = members[np.repeat(starts[groups] - where[:-1], sizes) + np.arange(where[-1])]
     nodes, rows = np.unique(records, return_inverse=True)
-    _, sketches = gather(layout, nodes)
+    _, sketches = gather_facts(layout, nodes)
     a, b = verified_groups(
         where, rows, np.searchsorted(groups, np.arange(first, last)), np.searchsorted(groups, left),
         np.searchsorted(groups, right), sketches, layout.settings.accept, kind,
@@ -163,9 +157,9 @@ def near_pairs(layout: Layout, number: int, kind: int) -> dict[str, Any]:
     return counts
 
 
-def left(layout: Layout) -> pl.DataFrame:
+def surviving_records(layout: Layout) -> pl.DataFrame:
     """Records that the rules kept and that are no duplicates, by number: `number`, `key` (a hash, null: none) and `priority`."""
-    numbers, found, kept = all_kept(layout)
+    numbers, found, kept = load_kept(layout)
     stays = ~np.isin(numbers, clusters(layout).filter(pl.col("number") != pl.col("survivor"))["number"].to_numpy())
     key = pl.Series("key", kept["key"][stays]).set(pl.Series(~kept["keyed"][stays]), None)
     return pl.DataFrame({"number": numbers[stays], "key": key, "priority": found["priority"][stays]}).sort("number")
@@ -189,8 +183,8 @@ class Cap:
     key: str = "key"
 
 
-def cap(layout: Layout, frame: pl.DataFrame, *caps: Cap) -> dict[str, list[int]]:
-    """Of the records `left`, those beyond a cap break its rule; writes what `late` reads. Returns records and amounts by rule.
+def cap_records(layout: Layout, frame: pl.DataFrame, *caps: Cap) -> dict[str, list[int]]:
+    """Of the records `left`, those beyond a cap break its rule; writes `Layout.late_verdicts`. Returns records and amounts by rule.
 
     Further columns of `frame` go along. Caps are tried one after the other, each on what the ones before have left.
     """
@@ -211,15 +205,10 @@ def cap(layout: Layout, frame: pl.DataFrame, *caps: Cap) -> dict[str, list[int]]
     for i, base in enumerate(layout.bases[:-1]):
         piece = frame[int(cuts[i]) : int(cuts[i + 1])].with_columns(row=(pl.col("number") - base).cast(pl.UInt32))
         broken = piece.filter(pl.col("rule").is_not_null())
-        amounts = pl.read_parquet(Part(layout.measured, i).table, columns=["amount"]).to_series().gather(broken["row"])
+        amounts = pl.read_parquet(layout.part(i).table, columns=["amount"]).to_series().gather(broken["row"])
         sums = broken.select("rule", amount=amounts).group_by("rule").agg(pl.len(), pl.sum("amount"))
         for rule, *new in sums.sort("rule").iter_rows():
             dropped[rule] = [a + b for a, b in zip(dropped.get(rule, [0, 0]), new, strict=True)]
-        with write_atomically(_late(layout, i)) as temporary:
+        with write_atomically(layout.late_verdicts(i)) as temporary:
             piece.select("row", pl.exclude("row", *inner)).write_parquet(temporary)
     return dropped
-
-
-def late(layout: Layout, index: int) -> pl.DataFrame | None:
-    """What `cap` wrote of the records that are left (and no duplicates)."""
-    return pl.read_parquet(_late(layout, index))

@@ -11,11 +11,11 @@ import polars as pl
 
 from pipeline.core.errors import InputError, UsageError
 from pipeline.fetch.shards import SIDECAR_COLUMNS
-from pipeline.sources import CutState
-from pipeline.sources.content import local
+from pipeline.sources.base import CutState
 from pipeline.sources.image_text import tables
 from pipeline.sources.image_text.rows import matched, renamed
 from pipeline.sources.inputs import resolve
+from pipeline.sources.pointers import open_local
 
 
 def expand_lists(lists: Sequence[str]) -> list[str]:
@@ -55,7 +55,7 @@ def read_list(path: str) -> Iterator[pl.DataFrame]:
     """
     state = CutState(0, 0)
     try:
-        with local(resolve([path])[0], state) as (plain, _):
+        with open_local(resolve([path])[0], state) as (plain, _):
             if tables.is_coco(plain, path.removesuffix(".gz").endswith(".json")):
                 yield _rename_columns(path, tables.coco(plain).drop("problem", "locator"))
                 return

@@ -71,7 +71,7 @@ def _describe_dataset(facts: BuildFacts) -> dict[str, Any]:
         "license_name": facts.license,
         "pretty_name": facts.title,
         "size_categories": [facts.size_category],
-        "task_categories": [facts.words.task],
+        "task_categories": [facts.terms.task],
         "configs": [
             {"config_name": name, "data_files": [{"split": split, "path": path} for split, path in paths.items()]}
             for name, paths in configs.items()

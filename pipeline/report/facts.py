@@ -6,6 +6,7 @@ Only this module knows the build's summary, its plan and the modality's words; t
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,13 @@ from typing import Any
 from filters import MEASURES
 from pipeline.core.storage import format_size, sum_file_sizes
 from pipeline.dedup.bands import banding
-from pipeline.manifest.loading import Manifest, TextManifest
-from pipeline.modalities import modality
-from pipeline.plan import DEDUPLICATED, Plan
+from pipeline.manifest.model import Manifest
+from pipeline.manifest.steps import Step
+from pipeline.modalities import modality_of
+from pipeline.modalities.base import ReportTerms
+from pipeline.modalities.text.manifest import TextManifest
+from pipeline.plan import Plan
+from pipeline.steps.cut import load_partitions
 from pipeline.steps.tokenise import Tokenising
 
 _SPLITS = ("train", "validation")
@@ -33,20 +38,6 @@ _SIZE_CATEGORIES = {
     100_000_000: "10M<n<100M",
 }
 _TEXT_EXPANSION = 4.5  # measured on Japanese text: xz, gzip and zstd shrink it to a quarter or so
-
-
-@dataclass(frozen=True)
-class ReportWords:
-    """What a report calls the records and amounts of a modality, in English and Japanese."""
-
-    records: str
-    records_ja: str
-    amount: str
-    amount_ja: str
-    ratio_of: str  # what the polishing ratio is a share of
-    ratio_of_ja: str
-    task: str  # Hugging Face's task category
-    split_rule: tuple[str, ...]  # how records are split, a sentence in each language
 
 
 @dataclass(frozen=True)
@@ -115,7 +106,7 @@ class LockFacts:
     """What the lock file has beside the versions of packages."""
 
     manifest: dict[str, Any]  # every default and preset bound written out
-    fingerprints: dict[str, str]
+    fingerprints: Mapping[Step, str]
     inputs: list[dict[str, Any]]
     bands_and_rows: tuple[int, int] | None
     limit: int | None
@@ -131,7 +122,8 @@ class BuildFacts:
     license: str
     homepage: str | None
     is_sample: bool
-    words: ReportWords
+    terms: ReportTerms
+    split_rule: tuple[str, ...]  # how records are split, a sentence in each language
     size_category: str
     polishing_ratio: float
     steps: list[StepFacts]
@@ -152,8 +144,8 @@ class BuildFacts:
 
 def gather_facts(plan: Plan, summary: dict[str, Any], tokenised: dict[str, Any] | None = None) -> BuildFacts:
     """Gather what the build of `plan` says, from the summary of its run and of its step tokenise."""
-    manifest, kind = plan.manifest, modality(plan.manifest)
-    show_amount = kind.WORDS.shown
+    manifest, modality = plan.manifest, modality_of(plan.manifest)
+    format_amount = modality.terms.format_amount
     is_sample = any(file.is_sample for file in plan.inputs)
     duplicates = summary["duplicates"]
     return BuildFacts(
@@ -163,18 +155,22 @@ def gather_facts(plan: Plan, summary: dict[str, Any], tokenised: dict[str, Any] 
         license=manifest.license,
         homepage=manifest.homepage,
         is_sample=is_sample,
-        words=_find_words(manifest),
+        terms=modality.terms,
+        split_rule=_explain_split(modality.terms),
         size_category=_find_size_category(summary["verdicts"].get("kept", [0])[0]),
         polishing_ratio=summary["polishing_ratio"],
         steps=_gather_steps(manifest, summary),
-        splits=[SplitFacts(name, records, show_amount(amount)) for name, (records, amount) in summary["splits"].items()],
+        splits=[SplitFacts(name, records, format_amount(amount)) for name, (records, amount) in summary["splits"].items()],
         split_names=[split for split in _SPLITS if any(name.startswith(split) for name in summary["shards"])],
         rules=[
-            RuleFacts(rule, records, show_amount(amount), *_describe_rule(manifest, rule))
+            RuleFacts(rule, records, format_amount(amount), *_describe_rule(manifest, rule))
             for rule, (records, amount) in summary["rules"].items()
         ],
         duplicates=DuplicateFacts(
-            duplicates.get("exact", 0), duplicates.get("near", 0), duplicates.get("clusters", 0), kind.near(manifest)[1]
+            duplicates.get("exact", 0),
+            duplicates.get("near", 0),
+            duplicates.get("clusters", 0),
+            modality.near_duplicate_rule(manifest).explanation,
         ),
         unreadable=summary["total"]["unreadable"],
         inputs=[InputFacts(file["name"], _show_size(file["size"]), file["sha256"]) for file in summary["inputs"]],
@@ -188,11 +184,8 @@ def gather_facts(plan: Plan, summary: dict[str, Any], tokenised: dict[str, Any] 
     )
 
 
-def _find_words(manifest: Manifest) -> ReportWords:
-    words = modality(manifest).WORDS
-    records_ja = words.records[1]
-    split_rule = words.split or tuple(sentence.format(records_ja=records_ja) for sentence in _SPLIT_BY_CLUSTER)
-    return ReportWords(*words.records, *words.amount, *words.ratio, words.task, split_rule)
+def _explain_split(terms: ReportTerms) -> tuple[str, ...]:
+    return terms.split or tuple(sentence.format(records_ja=terms.records.japanese) for sentence in _SPLIT_BY_CLUSTER)
 
 
 def _find_size_category(records: int) -> str:
@@ -210,9 +203,9 @@ def _gather_steps(manifest: Manifest, summary: dict[str, Any]) -> list[StepFacts
         (kept, kept_amount),
         (kept, kept_amount),
     ]
-    show_amount = modality(manifest).WORDS.shown
+    format_amount = modality_of(manifest).terms.format_amount
     return [
-        StepFacts(name, records_in, records_out, show_amount(amount_in), show_amount(amount_out))
+        StepFacts(name, records_in, records_out, format_amount(amount_in), format_amount(amount_out))
         for name, (records_in, amount_in), (records_out, amount_out) in zip(
             ("read, clean", "decide", "deduplicate", "write"), states[:-1], states[1:], strict=True
         )
@@ -244,13 +237,13 @@ def _gather_tokenizer(tokenised: dict[str, Any]) -> TokenizerFacts:
 
 def _suggest_training(plan: Plan, is_sample: bool) -> str:
     """Return the command that trains the bundled model, after those for what it reads and is missing. A sample suits `tiny` models."""
-    words = modality(plan.manifest).WORDS
+    terms = modality_of(plan.manifest).terms
     commands = {
         "tokenizer": f"python -m tokenizer.train {plan.out}" + " --vocab-size 900" * is_sample,
         "tokens": f"python -m tokenizer.encode {plan.out}" + " --sequence-length 256" * is_sample,
     }
-    before = [commands[name] for name in words.reads if not (plan.out / name).is_dir()]
-    return " && ".join([*before, f"python -m {words.trainer} {plan.out}" + " --config tiny" * is_sample])
+    before = [commands[name] for name in terms.reads if not (plan.out / name).is_dir()]
+    return " && ".join([*before, f"python -m {terms.trainer} {plan.out}" + " --config tiny" * is_sample])
 
 
 def _gather_lock(plan: Plan, summary: dict[str, Any]) -> LockFacts:
@@ -313,26 +306,26 @@ def gather_plan_facts(plan: Plan) -> PlanFacts:
 
 
 def _gather_finished_steps(plan: Plan) -> list[StepState]:
-    folders = {step: plan.folder(step) for step in plan.fingerprints} | {"write": plan.out / "data"}
+    folders = {step: plan.workspace.folder(step) for step in plan.fingerprints} | {"write": plan.out / "data"}
     return [StepState(step, "done", format_size(sum_file_sizes(folder))) for step, folder in folders.items()]
 
 
 def _gather_step_states(plan: Plan) -> list[StepState]:
-    partitions = plan.known_partitions()
-    measured = sum(plan.measured(partition.index) is not None for partition in partitions)
+    workspace, partitions = plan.workspace, load_partitions(plan)
+    measured = sum(workspace.part(partition.index).counts.is_file() for partition in partitions)
     is_measured = (
         bool(plan.inputs)
-        and all(plan.file_end(number).is_file() for number in range(len(plan.inputs)))
+        and all(workspace.input_record(number).is_file() for number in range(len(plan.inputs)))
         and measured == len(partitions)
     )
     states = []
     for step in plan.fingerprints:
-        folder = plan.staging if step == "write" else plan.folder(step)
+        folder = workspace.staging if step == "write" else workspace.folder(step)
         if step == "measure":
             state = "done" if is_measured else f"{measured} parts done, the rest to do" if measured else "to do"
         elif step == "decide" and is_measured and len(list(folder.glob("part-*.json"))) == len(partitions):
             state = "done"
-        elif step == "deduplicate" and (folder / DEDUPLICATED).is_file():
+        elif step == "deduplicate" and workspace.duplicates.is_file():
             state = "done"
         else:
             state = "begun" if folder.is_dir() and any(folder.iterdir()) else "to do"
@@ -343,7 +336,7 @@ def _gather_step_states(plan: Plan) -> list[StepState]:
 def _estimate_sizes(plan: Plan) -> str:
     """Return a sentence about the size of the input and of what a build would write."""
     content = sum((file.size or 0) * _estimate_expansion(plan.manifest, file.url) for file in plan.inputs)
-    intermediates, output = (format_size(share * content) for share in modality(plan.manifest).WORDS.space)
+    intermediates, output = (format_size(share * content) for share in modality_of(plan.manifest).terms.space_per_byte)
     disk = next(path for path in (plan.work, *plan.work.parents) if path.exists())
     total, free = sum(file.size or 0 for file in plan.inputs), shutil.disk_usage(disk).free
     return (

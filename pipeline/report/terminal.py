@@ -28,7 +28,7 @@ def print_summary(console: Console, facts: BuildFacts) -> None:
         console.print(f"\ntop reasons   {shown}", highlight=False, soft_wrap=True)
     speed = facts.bytes / 1e6 / max(facts.seconds, 1e-6)
     console.print(
-        f"polishing ratio {facts.polishing_ratio:.1%} of the raw {facts.words.ratio_of}   "
+        f"polishing ratio {facts.polishing_ratio:.1%} of the raw {facts.terms.ratio.english}   "
         f"{facts.seconds:.1f} s ({speed:.1f} MB/s)   peak memory {format_size(facts.peak_memory)}",
         highlight=False,
     )
@@ -79,7 +79,7 @@ def print_plan(console: Console, facts: PlanFacts) -> None:
 
 def _build_steps_table(facts: BuildFacts) -> Table:
     table = Table("step", box=None, pad_edge=False)
-    for name in ("records in", "records out", f"{facts.words.amount} in", f"{facts.words.amount} out"):
+    for name in ("records in", "records out", f"{facts.terms.amount.english} in", f"{facts.terms.amount.english} out"):
         table.add_column(name, justify="right")
     for step in facts.steps:
         table.add_row(step.name, f"{step.records_in:,}", f"{step.records_out:,}", step.amount_in, step.amount_out)

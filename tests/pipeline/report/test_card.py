@@ -12,7 +12,6 @@ from pipeline.report.facts import (
     DuplicateFacts,
     InputFacts,
     LockFacts,
-    ReportWords,
     RuleFacts,
     SplitFacts,
     StepFacts,
@@ -26,9 +25,8 @@ FACTS = BuildFacts(
     license="CC-BY-4.0",
     homepage="https://example.com/",
     is_sample=False,
-    words=ReportWords(
-        "documents", "文書", "characters", "文字数", "characters", "文字数", "text-generation", ("Split.", "分割。")
-    ),
+    terms=TextModality.terms,
+    split_rule=("Split.", "分割。"),
     size_category="1K<n<10K",
     polishing_ratio=0.5,
     steps=[StepFacts("decide", 2000, 1000, "20,000", "10,000")],

@@ -13,26 +13,13 @@ import polars as pl
 from pipeline.core.engine import Task
 from pipeline.core.storage import read_json, write_json
 from pipeline.dedup import perceptual
-from pipeline.dedup.clusters import THUMBNAILS
-from pipeline.dedup.perceptual import late
-from pipeline.manifest.loading import ImageTextManifest
-from pipeline.plan import Ids
-from pipeline.steps.deduplicate import Layout
-from pipeline.steps.measure import Part
-
-__all__ = ["late", "near", "rounds"]
+from pipeline.dedup.perceptual import Cap
+from pipeline.dedup.verification import THUMBNAILS
+from pipeline.workspace import Layout, RecordIds
 
 
-def near(manifest: ImageTextManifest) -> tuple[str, str]:
-    """The rule that names a near duplicate in the ledger, and how near duplicates are told."""
-    d = manifest.deduplicate
-    return "phash", (
-        f"perceptual hashes at most {d.distance} of 64 bits apart, verified by thumbnails at a similarity of {d.accept:g} or more"
-    )
-
-
-def rounds(layout: Layout, ids: Ids) -> Iterator[list[Task]]:
-    """The tasks of the step."""
+def rounds(layout: Layout, ids: RecordIds) -> Iterator[list[Task]]:
+    """Yield the rounds of tasks."""
     yield from perceptual.rounds(layout, ids, THUMBNAILS)
     yield [(captions, (layout,))]
 
@@ -40,13 +27,13 @@ def rounds(layout: Layout, ids: Ids) -> Iterator[list[Task]]:
 def captions(layout: Layout) -> dict[str, Any]:
     """Captions of every image's duplicates, and the images beyond the cap of one caption; a small Parquet file per partition."""
     done = layout.folder / "captions.json"
-    if (known := read_json(done)) is not None:
-        return known
+    if (counts := read_json(done)) is not None:
+        return counts
     clusters = perceptual.clusters(layout)
     texts = []
     for i, base in enumerate(layout.bases[:-1]):
         here = clusters.filter(pl.col("number").is_between(base, layout.bases[i + 1] - 1))["number"] - base
-        texts.append(pl.read_parquet(Part(layout.measured, i).table, columns=["text"]).to_series().gather(here))
+        texts.append(pl.read_parquet(layout.part(i).table, columns=["text"]).to_series().gather(here))
     gathered = (
         clusters.with_columns(text=pl.concat(texts))
         .sort(pl.col("survivor"), pl.col("number") != pl.col("survivor"), "number")
@@ -54,8 +41,8 @@ def captions(layout: Layout) -> dict[str, Any]:
         .agg(captions=pl.col("text").unique(maintain_order=True))
         .rename({"survivor": "number"})
     )
-    frame = perceptual.left(layout).join(gathered, on="number", how="left", maintain_order="left")
-    rules = perceptual.cap(layout, frame, perceptual.Cap("same_caption", layout.settings.same_caption, "caption_images"))
+    frame = perceptual.surviving_records(layout).join(gathered, on="number", how="left", maintain_order="left")
+    rules = perceptual.cap_records(layout, frame, Cap("same_caption", layout.settings.same_caption, "caption_images"))
     counts = {"rules": rules, "gathered": int(gathered["captions"].list.len().sum())}
     write_json(done, counts)
     return counts
