@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.modalities.text.modality import TextModality
 from pipeline.report.card import code_span, escape_markdown, render_card
 from pipeline.report.facts import (
     BuildFacts,
