@@ -40,7 +40,7 @@ ROOMS: dict[str, set[str]] = {
         "pipeline.dedup", "pipeline.modalities", "pipeline.plan",
     },
     "pipeline.report": {
-        "filters", "tokenizer", "pipeline.core", "pipeline.sources", "pipeline.manifest.model", "pipeline.workspace",
+        "filters", "tokenizer", "pipeline.core", "pipeline.sources", "pipeline.manifest.steps", "pipeline.manifest.model", "pipeline.workspace",
         "pipeline.dedup", "pipeline.modalities", "pipeline.plan", "pipeline.steps",
     },
     "pipeline.fetch": {"pipeline.core", "pipeline.sources"},
