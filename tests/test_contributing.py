@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 class InProcessEngine:
     """Runs tasks where they are submitted: a source that only this test knows cannot be sent to a worker."""
 
-    worker_count, peak = 1, 0
+    worker_count, peak_memory = 1, 0
 
     def run(self, what, tasks, in_flight=None):
         for number, (function, arguments) in enumerate(tasks):
