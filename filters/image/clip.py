@@ -1,7 +1,7 @@
 """Similarity of image and caption by a CLIP-type checkpoint on disk (transformers): an optional measure that needs torch.
 
-Any checkpoint that transformers' AutoModel loads as a model of two towers does: CLIP, SigLIP, Chinese-CLIP, AltCLIP and the like.
-Code that comes with a checkpoint is never run, and nothing is fetched.
+Any checkpoint that transformers' AutoModel loads as a model of two towers does: CLIP, SigLIP, Chinese-CLIP, AltCLIP and the
+like. Code that comes with a checkpoint is never run, and nothing is fetched.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from filters.image.decoding import Blob, reencode
+from filters.image.encoding import reencode
+from filters.inspected import Blob
 
 
 @lru_cache(maxsize=1)
@@ -50,8 +51,9 @@ def _features(found: Any) -> Any:
 def similarities(model: str, blobs: Sequence[Blob | None], captions: Sequence[str], batch: int = 64) -> np.ndarray:
     """float32[n]: cosine (-1 to 1) of the embeddings of image i and caption i; NaN where there is no image.
 
-    `model` is a folder; on a GPU where there is one. `batch` pairs are scored at a time. Raises FileNotFoundError, ValueError or
-    ModuleNotFoundError where there is no such checkpoint, it is of another kind, or torch and transformers are not installed.
+    `model` is a folder; on a GPU where there is one. `batch` pairs are scored at a time. Raises FileNotFoundError, ValueError
+    or ModuleNotFoundError where there is no such checkpoint, it is of another kind, or torch and transformers are not
+    installed.
     """
     import torch
     from PIL import Image
