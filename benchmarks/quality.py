@@ -19,8 +19,9 @@ import numpy as np
 import polars as pl
 
 from benchmarks.corpus import add_data_option, built, folder
-from filters import characters, language, normalise
+from filters import normalise
 from filters.kernels import buffers
+from filters.text import characters, language
 
 LANGUAGE_RULES = ("language", "language_score")
 GOOD = ("wikipedia", "statutes", "aozora")

@@ -2,11 +2,12 @@
 
 lid.176 is no judge of a few Han characters: of Japanese runs that Chinese could write as well it calls a quarter to a third
 Chinese, of Chinese ones 40 % Japanese (docs/measures.md). It is asked only where neither kana nor Han prevail.
+lid.176 is no judge of a few Han characters: of Japanese runs that Chinese could write as well it calls a quarter to a third
 
-Any kana make a caption Japanese, but for a lone の among Chinese characters (鲜の每日) and a few kana in a text of another script.
-Han alone are weighed: characters that only one side's national standard has (JIS X 0208; GB 2312 and Big5) weigh most. Of the
-others, each has its log odds in `lists/han.txt`, and words of `lists/chinese.txt` are Chinese. Where nothing speaks for Chinese the
-answer is Japanese, since the corpus is: 東京大学, 犬 and 山水画 could be either.
+Any kana make a caption Japanese, but for a lone の among Chinese characters (鲜の每日) and a few kana in a text of another
+script. Han alone are weighed: characters that only one side's national standard has (JIS X 0208; GB 2312 and Big5) weigh most.
+Of the others, each has its log odds in `lists/han.txt`, and words of `lists/chinese.txt` are Chinese. Where nothing speaks for
+Chinese the answer is Japanese, since the corpus is: 東京大学, 犬 and 山水画 could be either.
 """
 
 from __future__ import annotations

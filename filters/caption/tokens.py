@@ -55,7 +55,8 @@ PATTERNS = {
 WORDS = ("n_words", "n_repeated_words", "n_spaced_words", "n_emoji", "n_navigation_chars")
 COUNTERS = (*PATTERNS, *WORDS)
 
-# Symbols below plane 1 that are shown as emoji by default (Unicode's Emoji_Presentation); others are only with U+FE0F after them.
+# Symbols below plane 1 that are shown as emoji by default (Unicode's Emoji_Presentation); others are only with U+FE0F after
+# them.
 _SMALL_EMOJI = (
     "⌚⌛⏩⏪⏫⏬⏰⏳◽◾☔☕♈♉♊♋♌♍♎♏♐♑♒♓♿⚓⚡⚪⚫⚽⚾⛄⛅⛎⛔⛪⛲⛳⛵⛺⛽✅✊✋✨❌❎❓❔❕❗➕➖➗➰➿⬛⬜⭐⭕"
 )

@@ -1,8 +1,8 @@
 """The key that duplicates are compared by, and its MinHash signature (Broder 1997) over character 5-grams.
 
-The key is the text without spaces, punctuation, symbols and width: NFKC, lower case, letters and digits only. No voicing mark is
-lost and kana are not folded, so か ≠ が and か ≠ カ while ﾊﾞ = バ. A key shorter than one shingle has no signature: it is compared by
-its exact hash only.
+The key is the text without spaces, punctuation, symbols and width: NFKC, lower case, letters and digits only. No voicing mark
+is lost and kana are not folded, so か ≠ が and か ≠ カ while ﾊﾞ = バ. A key shorter than one shingle has no signature: it is
+compared by its exact hash only.
 """
 
 from __future__ import annotations
@@ -175,11 +175,12 @@ def sketch_similarity(sketches, a, b):
 class Signatures(NamedTuple):
     """Signatures of n documents.
 
-    `minima`: uint32[n, count], the minimum of every permutation over the key's character n-grams, all ones where the key is shorter
-    than an n-gram: what candidates are found by. `exact`: uint64[n], a hash of the whole key. `lengths`: int32[n], characters of the
-    key. `sketches`: uint8[n, bins], what candidates are verified by: one-permutation hashing (Li, Owen, Zhang 2012) without
-    densification, the smallest hash of every bin reduced to 1 … 255, 0 for an empty bin. One operation a shingle buys an estimate
-    with the deviation of `bins` independent hashes, or a smaller one where the key has fewer n-grams than bins.
+    `minima`: uint32[n, count], the minimum of every permutation over the key's character n-grams, all ones where the key is
+    shorter than an n-gram: what candidates are found by. `exact`: uint64[n], a hash of the whole key. `lengths`: int32[n],
+    characters of the key. `sketches`: uint8[n, bins], what candidates are verified by: one-permutation hashing (Li, Owen, Zhang
+    2012) without densification, the smallest hash of every bin reduced to 1 … 255, 0 for an empty bin. One operation a shingle
+    buys an estimate with the deviation of `bins` independent hashes, or a smaller one where the key has fewer n-grams than
+    bins.
     """
 
     minima: np.ndarray

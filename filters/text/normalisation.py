@@ -12,16 +12,17 @@ from filters import unicode as u
 from filters.kernels import buffers, decode, encode, first_invalid, inline, jit, to_arrow
 
 _NEED_NFC = 1
-# Combining marks in a row that are kept, the bound of UAX #15's stream-safe text: sorting longer runs takes time in their square.
+# Combining marks in a row that are kept, the bound of UAX #15's stream-safe text: sorting longer runs takes time in their
+# square.
 MARKS = 30
 
 
 class Cleaned(NamedTuple):
     """Cleaned text of n documents, with where its lines begin.
 
-    `data`, `offsets`: uint8 bytes and int64[n + 1]. `line_offsets`: int64[lines + 1] into `data`; a line includes the newline that
-    ends it. `first_line`: int64[n + 1], index of every document's first line. `invalid`: int64[n], the offset of the first byte of
-    a document that is not UTF-8, counted from the document's start, or -1; an invalid document comes out empty.
+    `data`, `offsets`: uint8 bytes and int64[n + 1]. `line_offsets`: int64[lines + 1] into `data`; a line includes the newline
+    that ends it. `first_line`: int64[n + 1], index of every document's first line. `invalid`: int64[n], the offset of the first
+    byte of a document that is not UTF-8, counted from the document's start, or -1; an invalid document comes out empty.
     """
 
     data: np.ndarray
@@ -188,10 +189,10 @@ def _normalise(data, starts, ends, first, expansion_starts, expansions, kind, vo
 def normalise_spans(data: np.ndarray, starts: np.ndarray, ends: np.ndarray, compatibility: u.Compatibility = "keep") -> Cleaned:
     """Normalise the documents `data[starts[i]:ends[i]]`.
 
-    Half-width kana become full-width with their voicing marks composed, full-width ASCII becomes ASCII, the hyphen, wave-dash and
-    horizontal-bar families are unified (a bar between katakana is a mistyped ー), controls and zero-width characters go, spaces of
-    every width become U+0020, spaces at line ends go, runs of empty lines become one. `compatibility` decides about ① ㍻ ㈱ ².
-    The result is in Unicode NFC and cleaning it again changes nothing.
+    Half-width kana become full-width with their voicing marks composed, full-width ASCII becomes ASCII, the hyphen, wave-dash
+    and horizontal-bar families are unified (a bar between katakana is a mistyped ー), controls and zero-width characters go,
+    spaces of every width become U+0020, spaces at line ends go, runs of empty lines become one. `compatibility` decides about ①
+    ㍻ ㈱ ². The result is in Unicode NFC and cleaning it again changes nothing.
     """
     table, voiced = u.normalisation(compatibility), u.voiced_kana()
     size = int((ends - starts).sum())

@@ -2,6 +2,7 @@
 
 Definitions follow Gopher (Rae et al. 2021, arXiv:2112.11446, table A1) with n-grams of *characters*, spaces left out, as
 Swallow uses them for Japanese (arXiv:2404.17733): words would need a segmenter and change with its dictionary.
+Definitions follow Gopher (Rae et al. 2021, arXiv:2112.11446, table A1) with n-grams of *characters*, spaces left out, as
 """
 
 from __future__ import annotations
@@ -201,8 +202,8 @@ def _grams(codes, m, h, positions, slot_of, before, table, tally, exact, wanted,
     """Top and duplicate n-grams for n = 2 … 10.
 
     Every position has its n-gram's hash. For n < 6 positions are tallied by slot of the hash, without a branch; the tallies say
-    which hashes to look at whole: those of the fullest slot for the top n-gram, those of slots hit twice for duplicates. From then
-    on each size looks only at the positions that the size before it left, since an n-gram is repeated only where its
+    which hashes to look at whole: those of the fullest slot for the top n-gram, those of slots hit twice for duplicates. From
+    then on each size looks only at the positions that the size before it left, since an n-gram is repeated only where its
     (n-1)-gram is: a small part of ordinary text.
     """
     for i in range(m):

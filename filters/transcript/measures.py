@@ -1,8 +1,8 @@
 """The measures of a transcript: how fast it would have to be spoken, whether it loops, and how far a second one is from it.
 
-The caller gives what does not stand in the text: `speech_seconds` (float, of the recording without silence, NaN where unknown), `n_morae`
-(of the reading), `surface_error` and `reading_error` (error rates against a second transcript, NaN where there is none). A pass over
-the text counts `n_looped`, the characters in the longest loop.
+The caller gives what does not stand in the text: `speech_seconds` (float, of the recording without silence, NaN where unknown),
+`n_morae` (of the reading), `surface_error` and `reading_error` (error rates against a second transcript, NaN where there is
+none). A pass over the text counts `n_looped`, the characters in the longest loop.
 """
 
 from __future__ import annotations

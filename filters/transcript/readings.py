@@ -1,8 +1,8 @@
 """How a text is read aloud: katakana, as pronounced, by MeCab with UniDic or by Sudachi.
 
-A reading is for comparing what was said: 「分かる」 and 「わかる」 are both ワカル, 「3台」 and 「三台」 both サンダイ. Long vowels are ー
-as UniDic's pronunciation has them, particles are ワ エ オ, punctuation is left out. Words that no dictionary has are read letter by
-letter, Han characters each on its own.
+A reading is for comparing what was said: 「分かる」 and 「わかる」 are both ワカル, 「3台」 and 「三台」 both サンダイ. Long
+vowels are ー as UniDic's pronunciation has them, particles are ワ エ オ, punctuation is left out. Words that no dictionary has
+are read letter by letter, Han characters each on its own.
 """
 
 from __future__ import annotations
@@ -95,6 +95,7 @@ def _unknown(surface: str, parse: Callable[[str], str]) -> str:
 def readings(texts: pl.Series, dictionary: Dictionary = "unidic") -> pl.Series:
     """Katakana readings of a column of (normalised) texts; null stays null, "" is what has nothing to be read.
 
+    `dictionary`: "unidic" (fugashi and unidic-lite) or "sudachi" (SudachiPy and sudachidict-core, which must be installed).
     `dictionary`: "unidic" (fugashi and unidic-lite) or "sudachi" (SudachiPy and sudachidict-core, which must be installed).
     """
     parse = _parser(dictionary)

@@ -7,6 +7,7 @@
 | fillers | えー あのー えっと んー |
 
 Marked, a tag is `[笑]`, and a filler `(F えー)` as in the Corpus of Spontaneous Japanese.
+Marked, a tag is `[笑]`, and a filler `(F えー)` as in the Corpus of Spontaneous Japanese.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ _TAG = f"[{_OPENING}]([^{_OPENING}{_CLOSING}。、]{{1,20}})[{_CLOSING}]"
 _FILLED, _HEADED = "\ue000", "\ue001"  # private characters
 _NESTED = 3  # how deep tags may stand in tags
 _SIGNS = "[♪♫♬≫≪⇒→←☎📱▶◀]+"
-# A name of up to eight characters before a colon, at the beginning of the transcript or of a sentence. 10:30 is a time, https: a URL.
+# A name of up to eight characters before a colon, at the beginning of the transcript or of a sentence. 10:30 is a time, https:
+# a URL.
 _BEGINNING = r"(?:^|(?P<end>[。!?！？\n\])）]))\s*[≫≪>]*\s*"
 _SIGN = r"[\p{Han}\p{Katakana}\p{Hiragana}ーA-Za-z0-9・]"
 _SPEAKER = rf"{_BEGINNING}{_SIGN}{{1,8}}[:：]\s*(?P<next>[^\d\s/／]|$)"
@@ -47,8 +49,8 @@ def spoken(
 ) -> pl.Series:
     """A column of transcripts with `tags`, `speakers` and `fillers` so treated; white space single, null stays null.
 
-    Speakers can be told apart from tags only before a colon or after ≫: a name in brackets goes with the tags. Headings (第1回： 例：)
-    are none.
+    Speakers can be told apart from tags only before a colon or after ≫: a name in brackets goes with the tags. Headings
+    (第1回： 例：) are none.
     """
     name = texts.name
     found = texts
