@@ -68,7 +68,6 @@ def measure(function: Function | None = None, *, kind: Kind = "text", words: boo
     """Register a measure under the function's name; its docstring is the description users see.
 
     With `words` the values are strings, which a rule bounds by `any_of` and `none_of` instead of numbers.
-    With `words` the values are strings, which a rule bounds by `any_of` and `none_of` instead of numbers.
     """
 
     def register(function: Function) -> Function:
@@ -115,7 +114,6 @@ def compute(data: np.ndarray, offsets: np.ndarray, names: Sequence[str], given: 
     """Compute the measures `names` of n documents, one column each. `given` adds counters that the caller already has.
 
     Raises KeyError for a measure that does not exist.
-    Raises KeyError for a measure that does not exist.
     """
     measures = [MEASURES[name] for name in names]
     wanted = {column for m in measures for column in m.columns}
@@ -136,7 +134,6 @@ def compute(data: np.ndarray, offsets: np.ndarray, names: Sequence[str], given: 
 def measure_frame(frame: pl.DataFrame, names: Sequence[str] | None = None, text: str = "text") -> pl.DataFrame:
     """Return `frame` with a column for every measure in `names` (default: all of text), computed from its column `text`.
 
-    The text is measured as it is: normalise it first (`filters.normalise`) for the numbers that a build would give.
     The text is measured as it is: normalise it first (`filters.normalise`) for the numbers that a build would give.
     """
     data, offsets = buffers(frame[text])

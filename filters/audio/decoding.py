@@ -87,7 +87,6 @@ class _ForwardSoundFile(soundfile.SoundFile):
     """A sound file that is read forwards.
 
     SoundFile seeks after every read where it can, which costs time and, in MP3, precision.
-    SoundFile seeks after every read where it can, which costs time and, in MP3, precision.
     """
 
     def seekable(self) -> bool:
@@ -95,7 +94,8 @@ class _ForwardSoundFile(soundfile.SoundFile):
 
     @property
     def short_format(self) -> str:
-        return _SAME_FORMAT.get(self.format, self.format)
+        """One of `FORMATS`, or libsndfile's name of another."""
+        return _SAME_FORMAT.get(str(self.format), str(self.format))
 
 
 @contextmanager
@@ -207,7 +207,7 @@ def _frame_span(frames: int | None, sampling_rate: int, start: float, end: float
 
 
 class _BlockReader:
-    """Reads up to `wanted` frames of a file from where it stands, and counts them."""
+    """Reads up to `wanted` frames of a file from its current position, and counts them."""
 
     def __init__(self, sound_file: _ForwardSoundFile, wanted: int) -> None:
         self.sound_file, self.wanted, self.frames = sound_file, wanted, 0

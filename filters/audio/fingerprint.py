@@ -50,7 +50,6 @@ def _assign_bins_to_bands() -> tuple[np.ndarray, np.ndarray]:
     """`(band, share)` of each bin: it counts for `band` by 1 - share, for the next by share; -1 is before the first, -2 is none.
 
     Triangles, their centres equally far apart in mel (2595 lg(1 + f / 700 Hz), O'Shaughnessy 1987).
-    Triangles, their centres equally far apart in mel (2595 lg(1 + f / 700 Hz), O'Shaughnessy 1987).
     """
     low, high, mel = (2595 * np.log10(1 + f / 700) for f in (LOWEST_HZ, HIGHEST_HZ, np.arange(BINS) * RATE / FFT))
     position = (mel - low) / (high - low) * (BANDS + 1) - 1
@@ -75,7 +74,6 @@ COSINES_IN_TIME, COSINES_ACROSS = _cosines(SEGMENTS), _cosines(BANDS)
 def _fill_frames(pcm, first, step, count, window, out, loud):
     """Fill in `count` rows of float32[m, FFT]: frames from sample `first` on, `step` apart, times the window; zeros beyond the end.
 
-    `loud`: bool[m], of frames that reach full scale, where clipping has spread their spectrum.
     `loud`: bool[m], of frames that reach full scale, where clipping has spread their spectrum.
     """
     for f in range(count):
@@ -155,7 +153,6 @@ def _fill_fingerprint(image, power, duration, cosines_in_time, cosines_across, n
     """Fill in the bandwidth, uint64[VIEWS] and uint8[DESCRIPTOR_BYTES]; return whether the hashes mean anything.
 
     `duration`: of the speech, in samples. The image is changed in place.
-    `duration`: of the speech, in samples. The image is changed in place.
     """
     numbers[BANDWIDTH] = _bandwidth(power[0] if power[0].max() > 0 else power[1])
     total = 0.0
@@ -198,7 +195,6 @@ class Fingerprinter:
         """Fill in a recording's bandwidth, hashes and descriptor, from int16[n] at 16 kHz, n ≥ 1, and its levels in `numbers`.
 
         Returns whether the hashes mean anything. Those of silence, a steady tone or noise do not.
-        Returns whether the hashes mean anything. Those of silence, a steady tone or noise do not.
         """
         from scipy.fft import rfft  # late: it is slow to import, and text and images do without
 
@@ -228,7 +224,6 @@ def _duration(descriptor):
 def similarity(descriptors, i, j):
     """Similarity of recordings i and j, 0 to 1. Copies have `ACCEPT` or more, also where codecs or noise came between.
 
-    It is the correlation of their images, or 0 where the durations of their speech differ by more than edits make them differ.
     It is the correlation of their images, or 0 where the durations of their speech differ by more than edits make them differ.
     """
     a, b = descriptors[i], descriptors[j]

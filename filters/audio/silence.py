@@ -5,7 +5,6 @@ noise and within 35 dB of the loudest. The noise is the frame that one in twenty
 of the noise, is left out. Bursts below 50 ms are not speech, and pauses below 100 ms, as before a plosive, are not silence.
 
 Sums are sums of integers, from samples of 16 bits: they are the same on any machine.
-Sums are sums of integers, from samples of 16 bits: they are the same on any machine.
 """
 
 from __future__ import annotations
@@ -138,7 +137,6 @@ def _silences(pcm):
 def silences(samples: np.ndarray, shortest: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
     """`(starts, ends)`: int64[k], in samples, of the silences of at least `shortest` seconds in float32[n] at 16 kHz.
 
-    A long recording may be cut there. Silences at its edges are among them. Where nobody speaks, all of it is one silence.
     A long recording may be cut there. Silences at its edges are among them. Where nobody speaks, all of it is one silence.
     """
     starts, ends = _silences(to_int16(samples))

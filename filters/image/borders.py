@@ -1,7 +1,6 @@
 """Find the content of a picture: what is left without the borders that letterboxing, a frame or a margin put around it.
 
 Pixels come as Pillow keeps RGB: four bytes each, the last unused.
-Pixels come as Pillow keeps RGB: four bytes each, the last unused.
 """
 
 from __future__ import annotations
@@ -12,8 +11,7 @@ from filters.kernels import jit
 
 # A line is border where its pixels are this close to the border's colour, in levels: on average, and all but one in 32 of them.
 BORDER_MEAN, BORDER_FAR = 6, 32
-# JPEG spreads what is beside an edge over its blocks, at quality 75 by little, at 50 by this much: so many lines, at most,
-# more.
+# JPEG blurs the edge of a border over its blocks, at quality 75 little, at 50 this much: at most so many more lines are border.
 BLURRED_MEAN, BLURRED_LINES = 14, 8
 # Less of the image than one in so many each way is not what remains after a border, but the drawing itself.
 SMALLEST_CONTENT = 16
@@ -53,7 +51,6 @@ def _mean_colour(pixels, start, count, step):
 def _count_border_lines(pixels, lines, length, line_step, step):
     """How many of the first and of the last lines are a border of one colour, the same on both sides; (0, 0) where either side has none.
 
-    `lines` lines of `length` pixels: their first pixels are `line_step` bytes apart, the pixels of a line `step`.
     `lines` lines of `length` pixels: their first pixels are `line_step` bytes apart, the pixels of a line `step`.
     """
     last = (lines - 1) * line_step

@@ -1,7 +1,6 @@
 """Decode an image file, hostile or not, to a picture in RGB: the one place that does.
 
 What is refused is refused from the header, before any pixel is decoded. Nothing here sets anything global in Pillow.
-What is refused is refused from the header, before any pixel is decoded. Nothing here sets anything global in Pillow.
 """
 
 from __future__ import annotations
@@ -65,7 +64,6 @@ def open_small(blob: Blob | None, max_pixels: int = MAX_PIXELS) -> Opened:
 def open_upright(blob: Blob | None, shorter_side: int, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Open the first frame of an image in RGB, turned upright.
 
-    A JPEG may come smaller, decoded at 1/2, 1/4 or 1/8 with no side below `shorter_side`. Raises Unreadable.
     A JPEG may come smaller, decoded at 1/2, 1/4 or 1/8 with no side below `shorter_side`. Raises Unreadable.
     """
     format = detect_format(blob or b"")
@@ -147,7 +145,6 @@ def to_rgb(image: Image.Image, box: tuple[int, int] = (1, 1)) -> Image.Image:
 def _to_8_bits(image: Image.Image) -> Image.Image:
     """Convert to 8 bits of grey.
 
-    16-bit grey loses its low byte, as Pillow does with 16-bit RGB. Other numbers are spread from their least to their largest.
     16-bit grey loses its low byte, as Pillow does with 16-bit RGB. Other numbers are spread from their least to their largest.
     """
     values = np.asarray(image)

@@ -28,7 +28,6 @@ def _low_frequencies() -> np.ndarray:
     """float32[65, 64, 8]: for a line of n pixels, what each adds to the eight lowest frequencies of the line at 32 pixels.
 
     A triangle filter (Pillow's BILINEAR) resizes to 32, then DCT-II: both are linear, so that they make one matrix per n.
-    A triangle filter (Pillow's BILINEAR) resizes to 32, then DCT-II: both are linear, so that they make one matrix per n.
     """
     size, kept = 32, 8
     dct = np.cos(np.pi * np.arange(kept)[:, None] * (2 * np.arange(size) + 1) / (2 * size))

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from filters.expressions import given
 from filters.registry import measure
-
-
-def _given(name: str) -> pl.Expr:
-    return pl.col(name).cast(pl.Float32).fill_nan(None)
 
 
 @measure(kind="image")
@@ -42,8 +39,8 @@ def longer_side() -> pl.Expr:
 @measure(kind="image")
 def original_shorter_side() -> pl.Expr:
     """Shorter side before the downloader resized the image, where the source says it; else that of the image."""
-    original = pl.min_horizontal(_given("original_width"), _given("original_height"))
-    complete = _given("original_width").is_not_null() & _given("original_height").is_not_null()
+    original = pl.min_horizontal(given("original_width"), given("original_height"))
+    complete = given("original_width").is_not_null() & given("original_height").is_not_null()
     return pl.when(complete).then(original).otherwise(pl.min_horizontal("image_width", "image_height")).cast(pl.Int64)
 
 
@@ -57,8 +54,8 @@ def aspect_ratio() -> pl.Expr:
 @measure(kind="image")
 def content_share() -> pl.Expr:
     """Share of the area that is content: not a border of one colour on opposite sides."""
-    whole = (pl.col("image_width") * pl.col("image_height")).clip(1)
-    return (pl.col("content_width") * pl.col("content_height") / whole).cast(pl.Float32)
+    area = (pl.col("image_width") * pl.col("image_height")).clip(1)
+    return (pl.col("content_width") * pl.col("content_height") / area).cast(pl.Float32)
 
 
 @measure(kind="image")
@@ -112,28 +109,28 @@ def phash() -> pl.Expr:
 @measure(kind="image")
 def caption_similarity() -> pl.Expr:
     """Similarity of image and caption as the source gives it (LAION: cosine of CLIP embeddings); null where it gives none."""
-    return _given("similarity")
+    return given("similarity")
 
 
 @measure(kind="image")
 def punsafe() -> pl.Expr:
     """Probability that the image is unsafe, as the source gives it; null where it gives none."""
-    return _given("punsafe")
+    return given("punsafe")
 
 
 @measure(kind="image")
 def pwatermark() -> pl.Expr:
     """Probability of a watermark, as the source gives it; null where it gives none."""
-    return _given("pwatermark")
+    return given("pwatermark")
 
 
 @measure(kind="image")
 def aesthetic() -> pl.Expr:
     """Aesthetic score, 0 to 10, as the source gives it; null where it gives none."""
-    return _given("aesthetic")
+    return given("aesthetic")
 
 
 @measure(kind="image")
 def clip_similarity() -> pl.Expr:
     """Cosine of the embeddings of image and caption by the model that the manifest names; null where none was run."""
-    return _given("clip_similarity")
+    return given("clip_similarity")
