@@ -159,7 +159,7 @@ def floor(source: Path, folder: Path, workers: int) -> tuple[float, int]:
     from pipeline.core.engine import Engine
     from pipeline.manifest.loading import load
     from pipeline.sources import CutState, cc100
-    from pipeline.sources.streams import resolve
+    from pipeline.sources.inputs import resolve
 
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -9,7 +9,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from pipeline.core.errors import BuildError
 from pipeline.core.storage import read_json, write_json
-from pipeline.sources.streams import CHUNK, ResumingReader, resolve
+from pipeline.sources.inputs import resolve
+from pipeline.sources.streams import CHUNK, ResumingReader
 
 
 def download(url: str, target: Path, console: Console) -> None:

@@ -89,7 +89,7 @@ def planted(truth):
 
 
 def test_the_generator_writes_the_same_again(raw, truth):
-    from manifests.samples.make_cc100_ja import build
+    from tests.samples.make_cc100_ja import build
 
     text, lines = build()
     assert text == raw
