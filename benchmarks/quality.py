@@ -71,7 +71,7 @@ def main() -> None:
         )
 
     texts = normalise(pl.Series([raw[o : o + b].decode() for o, b in truth.select("offset", "bytes").iter_rows()]))
-    settled = np.flatnonzero(language.settled_by_script(characters.count(*buffers(texts))))
+    settled = np.flatnonzero(language.is_japanese_by_script(characters.count(*buffers(texts))))
     answers = [language.identify(texts[int(i)])[0] for i in settled]
     agree = sum(a == "ja" for a in answers)
     truly = (truth["lang"].gather(settled) == "ja").sum()

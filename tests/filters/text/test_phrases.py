@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from filters.kernels import buffers
 from filters.text import phrases as module
 from filters.text.boilerplate import LINE_CHARS, boilerplate_lines
-from filters.text.normalisation import normalise, normalise_spans, without_lines
+from filters.text.normalisation import drop_lines, normalise, normalise_spans
 from filters.text.phrases import COUNTERS, LISTS, phrases
 
 
@@ -23,7 +23,7 @@ def cleaned(*texts):
 
 def without_boilerplate(*texts):
     lines = cleaned(*texts)
-    data, offsets, n_lines, n_chars = without_lines(lines, boilerplate_lines(lines))
+    data, offsets, n_lines, n_chars = drop_lines(lines, boilerplate_lines(lines))
     kept = [data[a:b].tobytes().decode() for a, b in zip(offsets, offsets[1:])]
     return kept, n_lines.tolist(), n_chars.tolist()
 
