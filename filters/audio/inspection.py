@@ -66,7 +66,7 @@ def inspect(
             problems[i] = str(problem)
             continue
         written = to_int16(sound.samples)
-        exact[i] = xxh64_intdigest(memoryview(written))
+        exact[i] = xxh64_intdigest(written.data)
         pcm = written if rate == RATE else to_int16(resample(sound.samples, rate, RATE))
         levels.fill_levels(pcm, numbers[i])
         flat[i] = not fingerprinter.fill(pcm, numbers[i], hashes[i], descriptors[i])

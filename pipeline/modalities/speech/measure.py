@@ -23,7 +23,7 @@ from filters.text.normalisation import normalise
 from filters.transcript.edit_distance import error_rates
 from filters.transcript.readings import morae, readings
 from filters.transcript.spoken import Treatment, spoken
-from pipeline.core.shards import hashes as hash_strings
+from pipeline.core.shards import hash_strings
 from pipeline.modalities.base import EXCERPT, MeasuredRecords
 from pipeline.modalities.speech.manifest import SpeechManifest
 from pipeline.sources.rows import BATCH_BYTES, Rows, batches
@@ -104,7 +104,7 @@ def digest_sound(sound: Any) -> int:
         sound = f"{status.st_mtime_ns}-{status.st_size}".encode()
     data = np.frombuffer(sound or b"", np.uint8)
     # XXH64 of what makes whole samples of 16 bits, and an odd byte beside it.
-    return xxh64_intdigest(memoryview(data[: len(data) // 2 * 2])) ^ (int(data[-1]) if len(data) % 2 else 0)
+    return xxh64_intdigest(data[: len(data) // 2 * 2].data) ^ (int(data[-1]) if len(data) % 2 else 0)
 
 
 def _inspect(manifest: SpeechManifest, recordings: Rows) -> tuple[InspectedRecordings, np.ndarray, np.ndarray]:
