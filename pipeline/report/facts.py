@@ -6,7 +6,6 @@ Only this module knows the build's summary, its plan and the modality's words; t
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from filters import MEASURES
 from pipeline.core.storage import format_size, sum_file_sizes
 from pipeline.dedup.bands import banding
 from pipeline.manifest.model import Manifest
-from pipeline.manifest.steps import Step
 from pipeline.modalities import modality_of
 from pipeline.modalities.base import ReportTerms
 from pipeline.modalities.text.manifest import TextManifest
@@ -106,7 +104,7 @@ class LockFacts:
     """What the lock file has beside the versions of packages."""
 
     manifest: dict[str, Any]  # every default and preset bound written out
-    fingerprints: Mapping[Step, str]
+    fingerprints: dict[str, str]
     inputs: list[dict[str, Any]]
     bands_and_rows: tuple[int, int] | None
     limit: int | None
@@ -251,7 +249,7 @@ def _gather_lock(plan: Plan, summary: dict[str, Any]) -> LockFacts:
     keys = ("name", "size", "bytes", "sha256")
     return LockFacts(
         manifest=plan.resolved(),
-        fingerprints=plan.fingerprints,
+        fingerprints=dict(plan.fingerprints.items()),
         inputs=[{key: value for key, value in file.items() if key in keys and value is not None} for file in summary["inputs"]],
         bands_and_rows=(
             banding(manifest.deduplicate) if isinstance(manifest, TextManifest) and manifest.deduplicate.enabled else None
