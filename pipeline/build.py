@@ -199,8 +199,8 @@ def _exclusive(plan: Plan) -> Iterator[None]:
     folders = [plan.workspace.state_folder, *([plan.work] if plan.work.parent != plan.workspace.state_folder else [])]
     with ExitStack() as stack:
         for folder in folders:
-            busy = f"another build is at work in {folder}; wait for it, or choose another --out"
-            stack.enter_context(hold_lock_file(folder / "lock", busy))
+            message = f"another build is at work in {folder}; wait for it, or choose another --out"
+            stack.enter_context(hold_lock_file(folder / "lock", message))
         yield
 
 

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
@@ -41,6 +43,11 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text("utf-8"))
     except (FileNotFoundError, ValueError, RecursionError):
         return None
+
+
+def write_array(path: Path, values: np.ndarray) -> None:
+    with write_atomically(path) as temporary, open(temporary, "wb") as file:  # np.save would add .npy to a path
+        np.save(file, values)
 
 
 def remove_temporaries(folder: Path) -> None:

@@ -7,13 +7,13 @@ the number of records that have a duplicate.
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from filters.kernels import jit
-from pipeline.core.storage import read_json, write_atomically, write_json
+from pipeline.core.storage import write_atomically
+from pipeline.core.tasks import Counts, resumable
 from pipeline.dedup.facts import allocate_sketches, gather_facts
 from pipeline.dedup.verification import similarity
 from pipeline.workspace import Layout, RecordIds
@@ -82,14 +82,12 @@ def survivors(starts, neighbours, sketches, exact, key_length, accept, kind):
     return duplicate_of, similar
 
 
-def cluster(layout: Layout, ids: RecordIds, files: int, kind: int) -> dict[str, Any]:
+@resumable(lambda layout, ids, files, kind: layout.folder / "cluster.json")
+def cluster(layout: Layout, ids: RecordIds, files: int, kind: int) -> Counts:
     """Join the pairs of all `files` to clusters and choose survivors; one small Parquet file per partition.
 
     `ids` turns a partition's index and locators into record ids; `kind` says what the sketches are. Returns counts over the corpus.
     """
-    done = layout.folder / "cluster.json"
-    if (counts := read_json(done)) is not None:
-        return counts
     began = time.perf_counter()
     edges = np.unique(np.concatenate([np.load(layout.pairs(r)) for r in range(files)]), axis=0)
     documents = np.unique(edges)
@@ -139,7 +137,7 @@ def cluster(layout: Layout, ids: RecordIds, files: int, kind: int) -> dict[str, 
         piece = piece.with_columns(row=(pl.col("document") - layout.bases[index]).cast(pl.UInt32)).select(*CLUSTER_SCHEMA)
         with write_atomically(layout.clusters(index)) as temporary:
             piece.write_parquet(temporary)
-    counts = {
+    return {
         "pairs": len(edges),
         "clusters": len(np.unique(head)),
         "in_clusters": len(order),
@@ -147,8 +145,6 @@ def cluster(layout: Layout, ids: RecordIds, files: int, kind: int) -> dict[str, 
         "near": int((frame["duplicate"] & ~frame["exact"].fill_null(True)).sum()),
         "seconds": round(time.perf_counter() - began, 3),
     }
-    write_json(done, counts)
-    return counts
 
 
 def _names(layout: Layout, documents: np.ndarray, ids: RecordIds) -> np.ndarray:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from filters.audio.spectrum import similarity as spectrum_similarity
-from filters.image.pixels import similarity as thumbnail_similarity
+from filters.audio.fingerprint import similarity as spectrum_similarity
+from filters.image.fingerprint import similarity as thumbnail_similarity
 from filters.kernels import jit
 from filters.text.minhash import sketch_similarity
 
@@ -25,7 +25,7 @@ def similarity(kind, rows, i, j):
 
 
 @jit
-def verified_pairs(starts, members, sketches, priority, exact, key_length, accept):
+def verified_pairs(starts, members, sketches, exact, key_length, accept):
     """Return pairs of group members that are similar enough.
 
     `members[starts[g]:starts[g + 1]]` are rows of the other arrays, best priority first. The first becomes a leader; each further

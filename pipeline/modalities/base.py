@@ -67,13 +67,12 @@ class MeasuredRecords:
     `table` has `locator` (what ids end in), `bytes` `amount_in` `amount` `payload` (bytes that a shard would hold), `unreadable`
     (why, or null), `head` (what the ledger shows of an unreadable record), `exact` and `key_length` (equal for exact duplicates), `text`,
     `m:<measure>`, and `keep:<column>` for those of `source.keep`. `arrays` are matrices with a row per record, `sketches` among them.
-    `counts` adds to the part's counts. `keeps_raw`: the step `write` reads the partition's raw file again.
+    `counts` adds to the part's counts.
     """
 
     table: pa.Table
     arrays: dict[str, np.ndarray]
     counts: dict[str, int] = field(default_factory=dict)
-    keeps_raw: bool = False
 
 
 class RowGroup(NamedTuple):
@@ -96,6 +95,7 @@ class Modality(ABC, Generic[AnyManifest]):
     name: ClassVar[str]
     manifest: type[AnyManifest]
     terms: ClassVar[ReportTerms]
+    keeps_raw: ClassVar[bool] = True  # whether the step `write` reads the raw file of a partition again
 
     # -- measure
 

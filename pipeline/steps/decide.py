@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from pipeline.core.engine import Engine, Task
-from pipeline.core.storage import read_json, write_atomically, write_json
+from pipeline.core.storage import write_atomically
+from pipeline.core.tasks import Counts, resumable
 from pipeline.manifest.model import Bound, Manifest
 from pipeline.plan import Plan
 from pipeline.steps.fit import LEAST, bands_file, fit, fitted_rules, with_bands
@@ -76,12 +77,10 @@ def decide_frame(frame: pl.DataFrame, rules: dict[str, Bound]) -> pl.DataFrame:
     return frame.select(verdict.alias("verdict"), "rule", "value", "bound")
 
 
-def decide(manifest: Manifest, measured: Path, index: int, folder: Path) -> dict[str, Any]:
+@resumable(lambda manifest, measured, index, folder: verdicts_file(folder, index).with_suffix(".json"))
+def decide(manifest: Manifest, measured: Path, index: int, folder: Path) -> Counts:
     """Decide about one measured partition; return counts by rule."""
     out = verdicts_file(folder, index)
-    done = out.with_suffix(".json")
-    if (counts := read_json(done)) is not None:
-        return counts
     began = time.perf_counter()
     bands = fitted_rules(manifest.rules)
     groups = {bound.by for bound in bands.values()} - {"corpus"}
@@ -95,15 +94,13 @@ def decide(manifest: Manifest, measured: Path, index: int, folder: Path) -> dict
     sized = verdicts.with_columns(frame["amount"], frame["payload"])
     by_rule = sized.filter(verdict="dropped").group_by("rule").agg(pl.len(), pl.sum("amount")).sort("rule")
     kept = sized.filter(verdict="kept")
-    counts = {
+    return {
         "kept": kept.height,
         "amount": int(kept["amount"].sum()),
         "payload": int(kept["payload"].sum()),
         "rules": {rule: [records, int(amount)] for rule, records, amount in by_rule.iter_rows()},
         "seconds": round(time.perf_counter() - began, 3),
     }
-    write_json(done, counts)
-    return counts
 
 
 # -- on the driver

@@ -13,7 +13,8 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.core.storage import read_json, write_atomically, write_json
+from pipeline.core.storage import write_atomically
+from pipeline.core.tasks import Counts, resumable
 from pipeline.manifest.model import Bound, Manifest
 from pipeline.workspace import Part
 
@@ -31,18 +32,14 @@ def bands_file(folder: Path) -> Path:
     return folder / "bands.parquet"
 
 
-def fit(manifest: Manifest, measured: Path, parts: int, folder: Path) -> dict[str, Any]:
+@resumable(lambda manifest, measured, parts, folder: bands_file(folder).with_suffix(".json"))
+def fit(manifest: Manifest, measured: Path, parts: int, folder: Path) -> Counts:
     """Write the bands of all fitted rules; what is unreadable, null, infinite or not above zero has no part in them."""
-    done = bands_file(folder).with_suffix(".json")
-    if (counts := read_json(done)) is not None:
-        return counts
     table = band_frame(pl.scan_parquet([Part(measured, index).table for index in range(parts)]), manifest.rules)
     with write_atomically(bands_file(folder)) as temporary:
         table.write_parquet(temporary)
     with_band = set(table.filter(pl.col("group").is_null())["rule"])
-    counts = {"bands": len(table), "without": [name for name in fitted_rules(manifest.rules) if name not in with_band]}
-    write_json(done, counts)
-    return counts
+    return {"bands": len(table), "without": [name for name in fitted_rules(manifest.rules) if name not in with_band]}
 
 
 def band_frame(records: pl.LazyFrame, rules: dict[str, Bound]) -> pl.DataFrame:

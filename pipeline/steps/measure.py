@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import polars as pl
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -16,7 +15,8 @@ import pyarrow.parquet as pq
 from filters import MEASURES
 from pipeline.core.engine import Engine, Task
 from pipeline.core.errors import BuildError, InputError
-from pipeline.core.storage import read_json, write_atomically, write_json
+from pipeline.core.storage import read_json, write_array, write_atomically
+from pipeline.core.tasks import Counts, resumable
 from pipeline.manifest.model import Manifest
 from pipeline.modalities import modality_of
 from pipeline.plan import Plan
@@ -28,22 +28,24 @@ ROW_GROUP = 4096
 # Summed over the records of a part; `pipeline.modalities.base.MeasuredRecords` says what they are.
 _SUMS = ("amount_in", "amount", "payload")
 
-Counts = dict[str, Any]
-
-
 # -- on a worker
 
 
 def measure(manifest: Manifest, partition: Partition, folder: Path) -> Counts:
-    """Measure one partition; return the counts that are also written to `Part.counts`."""
+    """Measure one partition; return its counts. Its raw bytes go, once the marker vouches for what was made of them."""
+    counts = _measure(manifest, partition, folder)
+    if not modality_of(manifest).keeps_raw:
+        Part(folder, partition.index).raw.unlink(missing_ok=True)
+    return counts
+
+
+@resumable(lambda manifest, partition, folder: Part(folder, partition.index).counts)
+def _measure(manifest: Manifest, partition: Partition, folder: Path) -> Counts:
     part = Part(folder, partition.index)
-    if (counts := read_json(part.counts)) is not None:
-        return counts
     began = time.perf_counter()
     records = modality_of(manifest).measure(manifest, partition, part)
     for name, values in records.arrays.items():
-        with write_atomically(part.array(name)) as temporary, open(temporary, "wb") as file:
-            np.save(file, values)
+        write_array(part.array(name), values)
     with write_atomically(part.table) as temporary:
         pq.write_table(
             records.table,
@@ -54,7 +56,7 @@ def measure(manifest: Manifest, partition: Partition, folder: Path) -> Counts:
             use_dictionary=["unreadable", *(f"m:{name}" for name in manifest.measures if MEASURES[name].words)],
             write_statistics=False,
         )
-    counts = {
+    return {
         "records": len(records.table),
         "bytes": partition.end - partition.start,
         **{name: pc.sum(records.table[name]).as_py() or 0 for name in _SUMS},
@@ -63,10 +65,6 @@ def measure(manifest: Manifest, partition: Partition, folder: Path) -> Counts:
         "seconds": round(time.perf_counter() - began, 3),
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
-    write_json(part.counts, counts)
-    if not records.keeps_raw:
-        part.raw.unlink(missing_ok=True)
-    return counts
 
 
 def warm(manifest: Manifest, compiling: bool) -> None:

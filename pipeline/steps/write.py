@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 
 from pipeline.core.engine import Engine, Task
 from pipeline.core.shards import ShardWriter, choose_held_out, name_shard
-from pipeline.core.storage import read_json, write_atomically, write_json
+from pipeline.core.storage import write_atomically
+from pipeline.core.tasks import Counts, resumable
 from pipeline.dedup.clusters import CLUSTER_SCHEMA
 from pipeline.manifest.model import Manifest
 from pipeline.modalities import modality_of
@@ -83,11 +84,9 @@ class _Files:
         return writer
 
 
-def write(manifest: Manifest, layout: Layout, group: Group, count: int, ids: RecordIds, folder: Path) -> dict[str, Any]:
+@resumable(lambda manifest, layout, group, count, ids, folder: folder / f"group-{group.number:05d}.json")
+def write(manifest: Manifest, layout: Layout, group: Group, count: int, ids: RecordIds, folder: Path) -> Counts:
     """Write one group's shard, held-out records and ledger file below `folder`; return counts by verdict and split."""
-    done = folder / f"group-{group.number:05d}.json"
-    if (counts := read_json(done)) is not None:
-        return counts
     began = time.perf_counter()
     verdicts: dict[str, list[int]] = {}
     splits = {"train": [0, 0], "validation": [0, 0]}
@@ -98,9 +97,7 @@ def write(manifest: Manifest, layout: Layout, group: Group, count: int, ids: Rec
                 files.ledger.write(rows.select(files.ledger.schema.names).to_arrow().cast(files.ledger.schema))
                 _count_verdicts(verdicts, batch, rows)
                 _write_kept(manifest, layout.part(index), batch, rows, files, splits)
-    counts = {"verdicts": verdicts, "splits": splits, "seconds": round(time.perf_counter() - began, 3)}
-    write_json(done, counts)
-    return counts
+    return {"verdicts": verdicts, "splits": splits, "seconds": round(time.perf_counter() - began, 3)}
 
 
 def _ledger_batches(

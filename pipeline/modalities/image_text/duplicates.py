@@ -6,12 +6,11 @@ After the rounds of `pipeline.dedup.perceptual`, `captions` gathers the captions
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import polars as pl
 
 from pipeline.core.engine import Task
-from pipeline.core.storage import read_json, write_json
+from pipeline.core.tasks import Counts, resumable
 from pipeline.dedup import perceptual
 from pipeline.dedup.perceptual import Cap
 from pipeline.dedup.verification import THUMBNAILS
@@ -21,15 +20,13 @@ from pipeline.workspace import Layout, RecordIds
 def rounds(layout: Layout, ids: RecordIds) -> Iterator[list[Task]]:
     """Yield the rounds of tasks."""
     yield from perceptual.rounds(layout, ids, THUMBNAILS)
-    yield [(captions, (layout,))]
+    yield [(gather_captions, (layout,))]
 
 
-def captions(layout: Layout) -> dict[str, Any]:
+@resumable(lambda layout: layout.folder / "captions.json")
+def gather_captions(layout: Layout) -> Counts:
     """Captions of every image's duplicates, and the images beyond the cap of one caption; a small Parquet file per partition."""
-    done = layout.folder / "captions.json"
-    if (counts := read_json(done)) is not None:
-        return counts
-    clusters = perceptual.clusters(layout)
+    clusters = perceptual.load_clusters(layout)
     texts = []
     for i, base in enumerate(layout.bases[:-1]):
         here = clusters.filter(pl.col("number").is_between(base, layout.bases[i + 1] - 1))["number"] - base
@@ -43,6 +40,4 @@ def captions(layout: Layout) -> dict[str, Any]:
     )
     frame = perceptual.surviving_records(layout).join(gathered, on="number", how="left", maintain_order="left")
     rules = perceptual.cap_records(layout, frame, Cap("same_caption", layout.settings.same_caption, "caption_images"))
-    counts = {"rules": rules, "gathered": int(gathered["captions"].list.len().sum())}
-    write_json(done, counts)
-    return counts
+    return {"rules": rules, "gathered": int(gathered["captions"].list.len().sum())}

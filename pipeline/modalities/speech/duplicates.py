@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 from pipeline.core.engine import Task
-from pipeline.core.storage import read_json, write_json
+from pipeline.core.tasks import Counts, resumable
 from pipeline.dedup import minhash, perceptual
 from pipeline.dedup.perceptual import Cap
 from pipeline.dedup.verification import SPECTRA
@@ -25,7 +24,7 @@ def rounds(layout: Layout, ids: RecordIds) -> Iterator[list[Task]]:
         transcripts.folder.mkdir(parents=True, exist_ok=True)
         yield from minhash.rounds(transcripts, ids)
     yield from perceptual.rounds(layout, ids, SPECTRA)
-    yield [(sentences, (layout,))]
+    yield [(count_sentences, (layout,))]
 
 
 def _transcript_layout(layout: Layout) -> Layout:
@@ -33,18 +32,14 @@ def _transcript_layout(layout: Layout) -> Layout:
     return replace(layout, folder=layout.folder / "transcripts", settings=layout.settings.transcripts, prefix="text_")
 
 
-def sentences(layout: Layout) -> dict[str, Any]:
+@resumable(lambda layout: layout.folder / "sentences.json")
+def count_sentences(layout: Layout) -> Counts:
     """The recordings beyond the cap of one sentence by one speaker; a small Parquet file per partition."""
-    done = layout.folder / "sentences.json"
-    if (counts := read_json(done)) is not None:
-        return counts
     frame, settings = perceptual.surviving_records(layout), layout.settings
     caps = [Cap("same_sentence", settings.same_sentence, "sentence_recordings")]
     if settings.similar_transcripts is not None:
-        similar = perceptual.clusters(_transcript_layout(layout), "cluster_id").rename({"cluster_id": "transcript"})
+        similar = perceptual.load_clusters(_transcript_layout(layout), "cluster_id").rename({"cluster_id": "transcript"})
         frame = frame.join(similar, on="number", how="left", maintain_order="left")
         caps.append(Cap("similar_transcripts", settings.similar_transcripts, "similar_recordings", "transcript"))
     rules = perceptual.cap_records(layout, frame, *caps)
-    counts = {"rules": rules}
-    write_json(done, counts)
-    return counts
+    return {"rules": rules}

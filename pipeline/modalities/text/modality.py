@@ -23,6 +23,7 @@ class TextModality(Modality[TextManifest]):
     """Documents."""
 
     name: ClassVar[str] = "text"
+    keeps_raw: ClassVar[bool] = False  # the measured table has the text
     manifest = TextManifest
     terms: ClassVar[ReportTerms] = ReportTerms(
         records=Bilingual("documents", "文書"),

@@ -11,6 +11,7 @@ from pipeline.steps.decide import decide
 from pipeline.steps.measure import measure
 from pipeline.steps.write import group_partitions, join_validation, write
 from pipeline.workspace import Layout, RecordIds
+from tests.support.texts import make_sentences
 
 OVERRIDES = ["shards.row_group=8", "shards.validation=0.3", "deduplicate.enabled=false", "rules.chars.at_least=60"]
 
@@ -27,13 +28,13 @@ def test_groups_cover_every_partition_once_and_in_order(sizes, size):
 
 
 @pytest.fixture
-def prepared(tmp_path, tools):
+def prepared(tmp_path):
     """Three measured and decided partitions: manifest, layout, ids, documents."""
     manifest = load("cc100-ja", OVERRIDES)
     documents, bases = [], [0]
     (tmp_path / "measured" / "raw").mkdir(parents=True)
     for index in range(3):
-        here = [tools.sentences(f"{index}-{i}") if i % 5 else "短い文。" for i in range(30)]
+        here = [make_sentences(f"{index}-{i}") if i % 5 else "短い文。" for i in range(30)]
         body = "\n\n".join(here).encode()
         (tmp_path / "measured" / "raw" / f"{index:05d}.bin").write_bytes(body)
         measure(manifest, Partition(index, 0, 100_000 * index, 100_000 * index + len(body)), tmp_path / "measured")
