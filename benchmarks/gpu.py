@@ -121,7 +121,7 @@ def gpt_flops(config: str, vocabulary: int) -> float:
     from transformers import AutoModelForCausalLM
 
     from trainers.gpt import Config
-    from trainers.settings import load, model_config
+    from trainers.training.settings import load, model_config
 
     shape = model_config(load(Config, "gpt", config, ()).model, "model", vocab_size=vocabulary)
     with torch.device("meta"):

@@ -108,18 +108,18 @@ def batched(records: Iterator[np.ndarray], size: int, kind: str) -> Iterator[Any
 def ours(kind: str, folder: Path, threads: int = 1) -> Iterator[Any]:
     import torch
 
-    from trainers.data import Reader, Shards, stream
+    from trainers.data.reader import Reader, Shards, stream
 
     column, size, *_ = KINDS[kind]
     decode: Any = None
     if kind == "images":
-        from trainers.images import decoded
+        from trainers.data.images import decoded
 
         def decode(record: dict[str, Any]) -> np.ndarray:
             return decoded(record[column], SIDE, None)
 
     elif kind == "audio":
-        from trainers.sound import samples_of
+        from trainers.data.recordings import samples_of
 
         def decode(record: dict[str, Any]) -> np.ndarray:
             return samples_of(record[column], False)
@@ -174,9 +174,9 @@ def measured(reader: str, kind: str, folder: Path) -> dict[str, float]:
     import torch
     from PIL import Image  # noqa: F401
 
-    import trainers.data
-    import trainers.images
-    import trainers.sound  # noqa: F401
+    import trainers.data.images
+    import trainers.data.reader
+    import trainers.data.recordings  # noqa: F401
 
     torch.set_num_threads(1)
     made = {"ours": ours, "datasets": datasets_streaming, "pyarrow": plain}[reader]
@@ -193,7 +193,7 @@ def waited(where: str, kind: str, folder: Path, busy: float) -> dict[str, float]
     """Of a loop that is busy for so many seconds of processor time a batch: all its seconds, those without a batch, and the records."""
     import torch
 
-    from trainers.apart import apart
+    from trainers.data.worker_process import apart
 
     torch.set_num_threads(1)
     batches = apart(lambda: ours(kind, folder, 2)) if where == "apart" else ours(kind, folder, 2)

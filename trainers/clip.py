@@ -20,12 +20,12 @@ from torch.nn import functional as F
 
 from pipeline.core.errors import UsageError
 from pipeline.core.settings import Table
-from trainers.data import Reader, Shards, stream
-from trainers.images import BUILD, decoded, floats
-from trainers.loop import Loop
-from trainers.retrieval import TEMPLATES, Evaluation, ZeroShot, captioned
-from trainers.settings import Crop, Train, built, command, load
-from trainers.towers import dual_model, image_size, load_tokenizer, text_tower, vision_tower
+from trainers.data.images import BUILD, decoded, floats
+from trainers.data.reader import Reader, Shards, stream
+from trainers.models.retrieval import TEMPLATES, Evaluation, ZeroShot, captioned
+from trainers.models.towers import dual_model, image_size, load_tokenizer, text_tower, vision_tower
+from trainers.training.loop import Loop
+from trainers.training.settings import Crop, Train, built, command, load
 
 HIGHEST = math.log(100)  # of the logarithm of CLIP's inverse temperature
 

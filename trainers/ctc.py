@@ -23,10 +23,8 @@ from filters.transcript.edit_distance import error_rates
 from pipeline.core.errors import UsageError
 from pipeline.core.settings import Table
 from pipeline.core.storage import fingerprint, write_json
-from trainers.data import Reader, Shards, Skip, stream
-from trainers.loop import Loop
-from trainers.settings import Train, command, load
-from trainers.sound import (
+from trainers.data.reader import Reader, Shards, Skip, stream
+from trainers.data.recordings import (
     BUILD,
     Frames,
     loaded,
@@ -39,6 +37,8 @@ from trainers.sound import (
     sound_inputs,
     spans,
 )
+from trainers.training.loop import Loop
+from trainers.training.settings import Train, command, load
 
 PAD, UNKNOWN, SPACE = "[PAD]", "[UNK]", "|"  # the first is CTC's blank
 NONE = -1  # behind the characters of a transcript

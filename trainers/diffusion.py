@@ -19,14 +19,14 @@ from torch import nn
 from pipeline.core.errors import InputError, UsageError
 from pipeline.core.settings import Table
 from pipeline.core.storage import atomic, fingerprint
-from trainers import latents
-from trainers.data import Reader, Shards, stream
-from trainers.images import BUILD, decoded
-from trainers.loop import Loop
-from trainers.parts import Average, Parts, diffusion_model, sampled, text_encoder
-from trainers.retrieval import captioned
-from trainers.settings import Crop, Train, command, load
-from trainers.towers import load_tokenizer
+from trainers.data.images import BUILD, decoded
+from trainers.data.reader import Reader, Shards, stream
+from trainers.models import latents
+from trainers.models.diffusion_model import Average, Parts, diffusion_model, sampled, text_encoder
+from trainers.models.retrieval import captioned
+from trainers.models.towers import load_tokenizer
+from trainers.training.loop import Loop
+from trainers.training.settings import Crop, Train, command, load
 
 DRAWS = 8  # timesteps, spread evenly, at which an image is evaluated
 

@@ -21,10 +21,10 @@ from pipeline.core.errors import InputError, UsageError
 from pipeline.core.settings import Table
 from tokenizer.encode import check_tokens
 from tokenizer.model import Tokenizer, proto
-from trainers.attention import implementation
-from trainers.data import Reader, Shards, stream
-from trainers.loop import Loop
-from trainers.settings import Train, built, command, load, model_config
+from trainers.data.reader import Reader, Shards, stream
+from trainers.models.attention import implementation
+from trainers.training.loop import Loop
+from trainers.training.settings import Train, built, command, load, model_config
 
 BUILD = "make them with python -m tokenizer.train CORPUS and python -m tokenizer.encode CORPUS"
 _PIECE = proto.ModelProto.SentencePiece

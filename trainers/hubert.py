@@ -22,11 +22,11 @@ from torch.nn import functional as F
 from filters.audio.decoding import RATE
 from pipeline.core.errors import InputError, UsageError
 from pipeline.core.settings import Table
-from trainers.data import Reader, Shards, Skip, stream
-from trainers.loop import Loop
-from trainers.settings import Train, built, command, load, model_config
-from trainers.sound import BUILD, Frames, padded, padding_proof, preprocessor, samples_of, sound_inputs, spans
-from trainers.targets import Clusters, targets
+from trainers.data.reader import Reader, Shards, Skip, stream
+from trainers.data.recordings import BUILD, Frames, padded, padding_proof, preprocessor, samples_of, sound_inputs, spans
+from trainers.models.hubert_targets import Clusters, targets
+from trainers.training.loop import Loop
+from trainers.training.settings import Train, built, command, load, model_config
 
 COLUMNS = ["id", "audio", "labels"]
 TOLERANCE = 0.1  # seconds between the length of a recording and that of its labels: fairseq's

@@ -20,8 +20,8 @@ import pytest
 import torch
 
 from pipeline.core.errors import BuildError, InputError
-from trainers.apart import apart
-from trainers.data import Batch, Reader, Shards, Skip, stream
+from trainers.data.reader import Batch, Reader, Shards, Skip, stream
+from trainers.data.worker_process import apart
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the process that trains reads")
 
@@ -90,7 +90,7 @@ def test_it_ends_with_what_takes_its_batches() -> None:
     batches.close()  # type: ignore[attr-defined]
     assert not psutil.pid_exists(child)
     code = (
-        "import itertools, os; from trainers.apart import apart\n"
+        "import itertools, os; from trainers.data.worker_process import apart\n"
         "for _ in apart(lambda: itertools.chain([print(os.getpid(), flush=True)], itertools.count())): pass"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:

@@ -26,9 +26,9 @@ from torch.nn import functional as F
 
 from pipeline.core.errors import UsageError
 from trainers import clip
-from trainers.retrieval import TEMPLATES, Evaluation, ZeroShot, labels, read_templates, recalls
-from trainers.settings import load, names
-from trainers.towers import image_size, load_tokenizer, text_tower, vision_tower
+from trainers.models.retrieval import TEMPLATES, Evaluation, ZeroShot, labels, read_templates, recalls
+from trainers.models.towers import image_size, load_tokenizer, text_tower, vision_tower
+from trainers.training.settings import load, names
 
 COLOURS = {"赤": (220, 20, 20), "青": (20, 20, 220), "緑": (20, 160, 20), "黄色": (230, 220, 20)}
 SHAPES = ("横の縞模様", "縦の縞模様", "四角", "何もない")

@@ -18,9 +18,9 @@ from transformers import AutoModelForCTC, AutoProcessor, HubertConfig, HubertFor
 from filters.audio.decoding import RATE, decode, reencode
 from filters.transcript.edit_distance import error_rates
 from trainers import ctc
-from trainers.data import Shards, Skip
-from trainers.settings import load
-from trainers.sound import Frames
+from trainers.data.reader import Shards, Skip
+from trainers.data.recordings import Frames
+from trainers.training.settings import load
 
 LETTERS = "アイウ"  # each is a tone
 TINY: dict[str, Any] = {

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.errors import InputError, UsageError
-from trainers.data import Reader, Shards, Skip, stream
-from trainers.deal import Deal
+from trainers.data.reader import Reader, Shards, Skip, stream
+from trainers.data.record_assignment import Deal
 
 HINT = "python -m pipeline.build makes them"
 

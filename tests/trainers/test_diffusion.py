@@ -18,11 +18,11 @@ from PIL import Image
 
 from tokenizer.train import main as train_tokenizer
 from trainers import diffusion, latents
-from trainers.data import Shards, Skip
-from trainers.images import decoded
-from trainers.parts import Parts, diffusion_model, text_encoder
-from trainers.settings import load, names
-from trainers.towers import load_tokenizer
+from trainers.data.images import decoded
+from trainers.data.reader import Shards, Skip
+from trainers.models.diffusion_model import Parts, diffusion_model, text_encoder
+from trainers.models.towers import load_tokenizer
+from trainers.training.settings import load, names
 
 SMALL = ["size=16", "unet.block_out_channels=[16,32]", "unet.cross_attention_dim=32", "text.hidden_size=32",
          "text.intermediate_size=64", "text.num_hidden_layers=1", "samples=2", "sample_steps=3", "train.batch=8",

@@ -19,8 +19,8 @@ from pipeline.core.errors import UsageError
 from pipeline.core.storage import alone
 from tokenizer.model import Tokenizer
 from trainers import gpt
-from trainers.attention import implementation
-from trainers.settings import load, model_config, names
+from trainers.models.attention import implementation
+from trainers.training.settings import load, model_config, names
 
 SMALL = [
     "--config", "tiny", "--set", "model.n_embd=32", "--set", "model.n_layer=1", "--set", "model.n_head=2", "--set", "train.steps=30",

@@ -18,12 +18,12 @@ from filters.audio.decoding import RATE, decode, reencode
 from pipeline.core.errors import InputError, UsageError
 from pipeline.core.storage import alone
 from trainers import hubert
-from trainers.data import Skip
-from trainers.mfcc import mfcc, with_deltas
-from trainers.settings import load
-from trainers.sound import Frames, padding_proof, sound_inputs, spans
-from trainers.targets import Clusters, Hidden, targets
-from trainers.targets import main as make_targets
+from trainers.data.reader import Skip
+from trainers.data.recordings import Frames, padding_proof, sound_inputs, spans
+from trainers.models.hubert_targets import Clusters, Hidden, targets
+from trainers.models.hubert_targets import main as make_targets
+from trainers.models.mfcc import mfcc, with_deltas
+from trainers.training.settings import load
 
 TINY: dict[str, Any] = {
     "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64, "conv_dim": [16] * 7,

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from trainers.data import Skip
-from trainers.images import decoded, floats
-from trainers.resize import resized
+from trainers.data.images import decoded, floats
+from trainers.data.reader import Skip
+from trainers.data.resize import resized
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 

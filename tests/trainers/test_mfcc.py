@@ -11,7 +11,7 @@ import pytest
 
 import manifests
 from filters.audio.decoding import decode
-from trainers.mfcc import deltas, mfcc, with_deltas
+from trainers.models.mfcc import deltas, mfcc, with_deltas
 
 N = 16_000 * 2
 T = np.arange(N) / 16_000

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainers.data import Shards
+from trainers.data.reader import Shards
 
 SMALL = [
     "--config", "tiny", "--set", "model.n_embd=16", "--set", "model.n_layer=1", "--set", "model.n_head=2", "--set", "model.n_positions=32",

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from filters.image.decoding import Blob, Unreadable, open_upright
-from trainers.data import Skip
-from trainers.resize import resized
+from trainers.data.reader import Skip
+from trainers.data.resize import resized
 
 BUILD = "build image-text shards with python -m pipeline.build laion-ja, cc12m-ja or image-text-ja"
 # A JPEG is decoded, and anything else averaged, to no less than so many times what is needed before the filter decides how it looks.

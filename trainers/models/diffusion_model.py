@@ -14,9 +14,9 @@ from PIL import Image
 from torch import nn
 
 from pipeline.core.errors import UsageError
-from trainers import latents
-from trainers.data import Shards
-from trainers.settings import built, model_config, named
+from trainers.data.reader import Shards
+from trainers.models import latents
+from trainers.training.settings import built, model_config, named
 
 # Stable Diffusion's noise (Rombach et al. 2022).
 NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from pipeline.core.errors import BuildError, UsageError
-from trainers.settings import FREE
+from trainers.training.settings import FREE
 
 
 class Checkpoints:

@@ -14,10 +14,10 @@ import torch
 import torch.distributed as dist
 
 from pipeline.core.errors import InputError, UsageError
-from trainers.data import Reader, Skip, stream
-from trainers.images import decoded
-from trainers.loop import Loop
-from trainers.settings import CONFIGS
+from trainers.data.images import decoded
+from trainers.data.reader import Reader, Skip, stream
+from trainers.training.loop import Loop
+from trainers.training.settings import CONFIGS
 
 TEMPLATES = CONFIGS / "clip" / "templates.ja.tsv"
 RANKS = (1, 5, 10)

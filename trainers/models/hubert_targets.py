@@ -24,12 +24,12 @@ from pipeline.core.command import reported
 from pipeline.core.errors import InputError, UsageError
 from pipeline.core.settings import Table
 from pipeline.core.storage import fingerprint
-from trainers import mfcc
-from trainers.beside import Say, all_splits, made, write
-from trainers.data import Reader, Shards, stream
-from trainers.ranks import own_device, recorded
-from trainers.settings import load, names, quiet
-from trainers.sound import BUILD, Frames, loaded, model_sha256, normalises, samples_of
+from trainers.data.derived_columns import Say, all_splits, made, write
+from trainers.data.reader import Reader, Shards, stream
+from trainers.data.recordings import BUILD, Frames, loaded, model_sha256, normalises, samples_of
+from trainers.models import mfcc
+from trainers.training.ranks import own_device, recorded
+from trainers.training.settings import load, names, quiet
 
 VERSION = 1  # of what is computed here
 ENOUGH = 1_000  # recordings, of which a share is not taken

@@ -10,7 +10,7 @@ import torch
 
 from pipeline.core.errors import UsageError
 from tokenizer.model import Tokenizer
-from trainers.settings import built, model_config, named
+from trainers.training.settings import built, model_config, named
 
 
 def vision_tower(settings: dict[str, Any]) -> Any:

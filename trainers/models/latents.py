@@ -17,11 +17,11 @@ import torch
 from torch import nn
 
 from pipeline.core.errors import UsageError
-from trainers.beside import all_splits, made, write
-from trainers.data import Reader, Shards, Skip, stream
-from trainers.images import decoded, floats
-from trainers.loop import Loop
-from trainers.ranks import own_device
+from trainers.data.derived_columns import all_splits, made, write
+from trainers.data.images import decoded, floats
+from trainers.data.reader import Reader, Shards, Skip, stream
+from trainers.training.loop import Loop
+from trainers.training.ranks import own_device
 
 VERSION = 1  # of what is computed here
 FIRST = 64  # images that an untrained VAE is scaled by

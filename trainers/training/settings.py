@@ -17,10 +17,10 @@ from pipeline.core.command import reported
 from pipeline.core.errors import SeimaiError, UsageError
 from pipeline.core.settings import Size, Table
 from pipeline.core.storage import alone
-from trainers.data import BUFFER
-from trainers.ranks import own_rank, recorded
+from trainers.data.reader import BUFFER
+from trainers.training.ranks import own_rank, recorded
 
-CONFIGS = Path(__file__).parent / "configs"
+CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 Decay = Annotated[float, Field(ge=0, lt=1)]

@@ -19,8 +19,8 @@ from torch import nn
 
 from filters.audio.decoding import RATE, Unreadable, decode
 from pipeline.core.errors import UsageError
-from trainers.data import Skip
-from trainers.settings import built, named
+from trainers.data.reader import Skip
+from trainers.training.settings import built, named
 
 BUILD = "make them with python -m pipeline.build, such as reazonspeech or speech-ja"
 

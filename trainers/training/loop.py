@@ -28,12 +28,12 @@ from torch.utils.tensorboard import SummaryWriter
 
 from pipeline.core.errors import BuildError, UsageError
 from pipeline.core.storage import write_json
-from trainers.apart import apart
-from trainers.checkpoints import Checkpoints
-from trainers.data import Batch, Reader, Shards
-from trainers.deal import Deal
-from trainers.ranks import Stopping, own_device, own_rank
-from trainers.settings import Train
+from trainers.data.reader import Batch, Reader, Shards
+from trainers.data.record_assignment import Deal
+from trainers.data.worker_process import apart
+from trainers.training.checkpoints import Checkpoints
+from trainers.training.ranks import Stopping, own_device, own_rank
+from trainers.training.settings import Train
 
 Streams = Callable[[Iterator[Any], int], Iterator[Batch]]  # (spans, records taken so far) -> batches
 

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 
 from pipeline.core.errors import UsageError
 from pipeline.core.storage import alone, atomic, read_json, remove_temporaries, write_json
-from trainers.data import Shards, Skip
-from trainers.ranks import own_rank, wait
+from trainers.data.reader import Shards, Skip
+from trainers.training.ranks import own_rank, wait
 
 Say = Callable[[str], None]
 

@@ -22,8 +22,8 @@ import pyarrow.parquet as pq
 
 from pipeline.core.errors import InputError, UsageError
 from pipeline.core.storage import fingerprint
-from trainers.columns import Columns
-from trainers.deal import Span
+from trainers.data.arrow_rows import Columns
+from trainers.data.record_assignment import Span
 
 BUFFER = 256_000_000  # bytes
 
