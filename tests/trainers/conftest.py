@@ -26,10 +26,18 @@ from tokenizer.settings import Training
 from tokenizer.train import main as train_tokenizer
 
 HERE = Path(__file__).parent
-_spec = importlib.util.spec_from_file_location("ranks", HERE / "ranks.py")
-assert _spec and _spec.loader
-ranks = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(ranks)
+
+
+def load_helper(name: str) -> Any:
+    """Import a module of this folder: it is no package."""
+    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+run_commands = load_helper("run_commands")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -48,6 +56,18 @@ def write_pairs(folder: Path, split: str, records: Pairs, group: int = 25) -> No
     )
     table = pa.table({"image": images, "caption": pa.array([caption for _, caption in records], pa.string())})
     pq.write_table(table, folder / "data" / f"{split}-00000-of-00001.parquet", row_group_size=group)
+
+
+@pytest.fixture(scope="session")
+def drawings() -> Any:
+    """The module drawings.py."""
+    return load_helper("drawings")
+
+
+@pytest.fixture(scope="session")
+def melodies() -> Any:
+    """The module melodies.py."""
+    return load_helper("melodies")
 
 
 @pytest.fixture(scope="session")
@@ -108,7 +128,7 @@ def train() -> Callable[..., int]:
     """Run trainers in this process: (trainer, arguments, when to stop or where to note records) -> exit code."""
 
     def run(trainer: str, *arguments: object, **more: Any) -> int:
-        return int(ranks.run({"trainer": trainer, "arguments": [str(a) for a in arguments]} | more))
+        return int(run_commands.run({"trainer": trainer, "arguments": [str(a) for a in arguments]} | more))
 
     return run
 
@@ -141,6 +161,38 @@ def train_on_ranks(on_ranks: Callable[..., Any]) -> Callable[..., subprocess.Com
     """`train`, several commands one after the other, on so many ranks."""
 
     def run(count: int, commands: list[dict[str, Any]]) -> subprocess.CompletedProcess[str]:
-        return on_ranks(count, HERE / "ranks.py", json.dumps(commands, default=str))
+        return on_ranks(count, HERE / "run_commands.py", json.dumps(commands, default=str))
+
+    return run
+
+
+SMALL_GPT = [
+    "--config", "tiny", "--set", "model.n_embd=32", "--set", "model.n_layer=1", "--set", "model.n_head=2", "--set", "train.steps=30",
+    "--set", "train.batch=4", "--set", "train.evaluate_every=15", "--set", "train.save_every=15", "--set", "train.warmup=5",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def small_gpt() -> list[str]:
+    """Options of a GPT that learns something in 30 steps."""
+    return SMALL_GPT
+
+
+@pytest.fixture(scope="session")
+def gpt_run(tokenised: Path, train: Callable[..., int], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a finished run of the small GPT."""
+    out = tmp_path_factory.mktemp("gpt") / "run"
+    assert train("gpt", tokenised, "--out", out, *SMALL_GPT) == 0
+    return out
+
+
+@pytest.fixture
+def refused(train: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run a GPT that must be refused; return what is said."""
+
+    def run(*arguments: object) -> str:
+        capsys.readouterr()
+        assert train("gpt", *arguments) in (1, 2)
+        return capsys.readouterr().err
 
     return run

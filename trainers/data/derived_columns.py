@@ -1,15 +1,17 @@
-"""Columns that are made once and stand beside the shards: a folder with files of the same names, rows and row groups.
+"""Columns computed once from shards, in a folder whose files have the names, rows and row groups of the shards.
 
-Beside them is `<what>.json`, which says how they were made. Under torchrun the ranks share the shards. What was stopped goes on with the
-next shard.
+The folder has a `<name>.json`, which says how the columns were computed. Under torchrun the ranks share the shards. After an
+interruption the next run goes on with the first missing file.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,92 +21,115 @@ import pyarrow.parquet as pq
 
 from pipeline.core.errors import UsageError
 from pipeline.core.storage import alone, atomic, read_json, remove_temporaries, write_json
-from trainers.data.reader import Shards, Skip
-from trainers.training.ranks import own_rank, wait
+from trainers.data.batches import Record, Skip
+from trainers.data.shards import Shards
 
 Say = Callable[[str], None]
 
 
-def all_splits(corpus: Path, columns: Sequence[str], hint: str) -> list[Shards]:
-    """The shards of every split of a corpus; of one without shards, those of `train`, which says what is missing."""
-    below = corpus / "data" if (corpus / "data").is_dir() else corpus
-    splits = sorted({path.name.split("-")[0] for path in below.glob("*-*-of-*.parquet")}) or ["train"]
-    return [Shards(corpus, split, columns, hint) for split in splits]
+@dataclass(frozen=True)
+class DerivedColumns:
+    """A folder of derived columns, complete or not. `settings` are those of the computation; other settings are another folder."""
+
+    name: str  # in messages, and of the JSON file
+    folder: Path
+    user_chose_folder: bool  # what else is in it is refused; in a folder of our own it is removed
+    settings: dict[str, Any]
+    splits: list[Shards]
+    rank: int = 0
+    ranks: int = 1
+
+    def build(self, prepare: Callable[[], dict[str, Any]], write: Callable[[Path, Shards], None], say: Say) -> dict[str, Any]:
+        """Compute what is missing, and return the content of the JSON file: the settings, the shards, and what `prepare` adds.
+
+        The first rank calls `prepare` once, before anything is written; it may put files into the folder. `write(path, shards)`
+        writes the file that belongs to one shard. Raises UsageError if a folder that the user chose holds something else.
+        """
+        if self.rank == 0 and self.user_chose_folder:
+            self._check_users_folder()
+        files = sorted({file.name: split for split in self.splits for file in split.files}.items())
+
+        def is_complete() -> bool:
+            return self._has_these_settings() and all((self.folder / name).exists() for name, _ in files)
+
+        if is_complete():  # nothing is written: others may be reading, and the disk may be read-only
+            return read_json(self._json)
+        with alone(self.folder) if self.rank == 0 else nullcontext():
+            if self.rank == 0 and not self._has_these_settings():
+                self._begin(prepare)
+            _wait_until(self._has_these_settings)
+            for number, (name, split) in enumerate(files):
+                if number % self.ranks == self.rank and not (self.folder / name).exists():
+                    write(self.folder / name, split)
+                    say(f"{self.name} of shard {number + 1:,} of {len(files):,}")
+            _wait_until(is_complete)
+            if self.rank == 0:
+                remove_temporaries(self.folder)  # of killed runs; every rank has finished writing
+        return read_json(self._json)
+
+    @property
+    def _json(self) -> Path:
+        return self.folder / f"{self.name}.json"
+
+    @property
+    def _identity(self) -> dict[str, Any]:
+        return self.settings | {"shards": {split.split: split.fingerprint for split in self.splits}}
+
+    def _has_these_settings(self) -> bool:
+        stored, wanted = read_json(self._json), self._identity
+        return isinstance(stored, dict) and {key: stored.get(key) for key in wanted} == wanted
+
+    def _check_users_folder(self) -> None:
+        if not self.folder.exists():
+            return
+        if not self.folder.is_dir():
+            raise UsageError(f"{self.folder} is a file, not a folder of {self.name}")
+        if any(self.folder.iterdir()) and not self._has_these_settings():
+            raise UsageError(
+                f"{self.folder} holds no {self.name} of this corpus and configuration: name a new or empty folder, or none"
+            )
+
+    def _begin(self, prepare: Callable[[], dict[str, Any]]) -> None:
+        if not self.user_chose_folder:
+            shutil.rmtree(self.folder, ignore_errors=True)  # columns of other shards
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self._json, self._identity | prepare())
 
 
-def made(
-    what: str, place: Path, named: bool, told: dict[str, Any], splits: list[Shards],
-    begin: Callable[[], dict[str, Any]], make: Callable[[Path, Shards], None], say: Say,
-) -> dict[str, Any]:  # fmt: skip
-    """Make what is missing of `what` in `place`; returns what is said of it: `told`, the shards, and what `begin` adds.
-
-    `begin` is called once, by the first rank, before anything is made, and may put files of its own into `place`. `make` writes the file
-    beside one shard. A place that the user named is refused, with UsageError, where it holds something else; another is emptied.
-    """
-    rank, ranks = own_rank()
-    account, told = place / f"{what}.json", told | {"shards": {split.split: split.fingerprint for split in splits}}
-
-    def fits() -> bool:
-        found = read_json(account)
-        return isinstance(found, dict) and {key: found.get(key) for key in told} == told
-
-    if rank == 0 and named and place.exists() and not place.is_dir():
-        raise UsageError(f"{place} is a file, not a folder of {what}")
-    if rank == 0 and named and place.exists() and any(place.iterdir()) and not fits():
-        raise UsageError(f"{place} holds no {what} of this corpus and configuration: name a new or empty folder, or none")
-    files = sorted({paths[0].name: split for split in splits for paths, *_ in split.files}.items())
-
-    def whole() -> bool:
-        return fits() and all((place / name).exists() for name, _ in files)
-
-    if whole():  # nothing is written: others may be reading, and the disk may not be ours
-        return read_json(account)
-    with alone(place) if rank == 0 else nullcontext():
-        if rank == 0 and not fits():
-            if not named:
-                shutil.rmtree(place, ignore_errors=True)  # of other shards
-            place.mkdir(parents=True, exist_ok=True)
-            write_json(account, told | begin())
-        wait(fits)
-        for number, (name, split) in enumerate(files):
-            if number % ranks == rank and not (place / name).exists():
-                make(place / name, split)
-                say(f"{what} of shard {number + 1:,} of {len(files):,}")
-        wait(whole)
-        if rank == 0:
-            remove_temporaries(place)  # of what was killed; now nobody writes
-    return read_json(account)
-
-
-def write(
-    path: Path, shards: Shards, schema: pa.Schema, decode: Callable[[dict[str, Any]], Any], finish: Callable[[list[Any]], list[Any]],
+def write_derived_column(
+    path: Path, shards: Shards, schema: pa.Schema, decode: Callable[[Record], Any], compute: Callable[[list[Any]], list[Any]],
     batch: int, threads: int,
 ) -> None:  # fmt: skip
-    """Write what stands beside the shard of the same name: of `schema`, the last column is made, the others are those of the shard.
+    """Write the file that belongs to the shard of the same name.
 
-    `finish` makes values of what `decode`, in threads, made of `batch` records; where that raises Skip there is None, and none is asked
-    for.
+    The last column of `schema` is computed, the others are copied from the shard. `decode` runs in threads; `compute` turns
+    `batch` decoded records into values. A record for which `decode` raises Skip gets null.
     """
 
-    def decoded(record: dict[str, Any]) -> Any:
+    def decode_or_none(record: Record) -> Any:
         try:
             return decode(record)
         except Skip:
             return None
 
-    *copied, column = schema
+    *copied, derived = schema
     with atomic(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
         with ThreadPoolExecutor(threads) as workers:
-            for number, (paths, _, rows) in enumerate(shards.files):
-                if paths[0].name != path.name:
+            for number, group in enumerate(shards.row_groups):
+                if group.paths[0].name != path.name:
                     continue
-                columns, values = shards.read([number]).take(np.arange(rows)), list[Any]()
-                records = [{name: of[i] for name, of in columns.items()} for i in range(rows)]
-                for first in range(0, rows, batch):
-                    found = list(workers.map(decoded, records[first : first + batch]))
-                    there = iter(finish(some) if (some := [value for value in found if value is not None]) else [])
-                    values += [None if value is None else next(there) for value in found]
+                columns, values = shards.read([number]).take(np.arange(group.rows)), list[Any]()
+                records = [{name: column[i] for name, column in columns.items()} for i in range(group.rows)]
+                for start in range(0, group.rows, batch):
+                    decoded = list(workers.map(decode_or_none, records[start : start + batch]))
+                    usable = [item for item in decoded if item is not None]
+                    computed = iter(compute(usable) if usable else [])
+                    values += [None if item is None else next(computed) for item in decoded]
                 arrays = [pa.array(columns[field.name], field.type) for field in copied]
-                writer.write_table(
-                    pa.table([*arrays, pa.array(values, column.type)], schema=schema), row_group_size=max(1, rows)
-                )
+                table = pa.table([*arrays, pa.array(values, derived.type)], schema=schema)
+                writer.write_table(table, row_group_size=max(1, group.rows))
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        time.sleep(0.2)

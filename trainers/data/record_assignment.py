@@ -1,54 +1,71 @@
-"""Which records of an epoch each rank takes, and what is left for whom when a run goes on with other ranks."""
+"""Which records of an epoch each rank takes, also when a run goes on with another number of ranks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import Any, NamedTuple
 
-Span = tuple[int, int, int]  # epoch, first and last (exclusive) position in its order
+
+class Span(NamedTuple):
+    """A stretch of the order in which an epoch reads its records."""
+
+    epoch: int
+    start: int
+    end: int  # exclusive
 
 
 @dataclass(frozen=True)
-class Deal:
-    """Records shared out among ranks: what is left over (`queue`), then whole epochs from `epoch` on."""
+class Assignment:
+    """Share records among ranks: first those left over from an earlier assignment, then complete epochs."""
 
-    total: int
+    total: int  # records of an epoch
     ranks: int
-    queue: tuple[Span, ...] = ()
-    epoch: int = 0
+    leftover: tuple[Span, ...] = ()
+    first_epoch: int = 0  # the first complete one
 
     def spans(self, rank: int, taken: int = 0) -> Iterator[Span]:
-        """The stretches of a rank, without end, after the first `taken` records."""
-        for epoch, first, last in self._dealt(rank):
-            step = min(taken, last - first)
-            taken -= step
-            if first + step < last:
-                yield epoch, first + step, last
+        """Yield the spans of a rank, without end, after the first `taken` records."""
+        for epoch, start, end in self._all_spans(rank):
+            skipped = min(taken, end - start)
+            taken -= skipped
+            if start + skipped < end:
+                yield Span(epoch, start + skipped, end)
 
-    def _dealt(self, rank: int) -> Iterator[Span]:
-        left = sum(last - first for _, first, last in self.queue)
-        low, high, at = left * rank // self.ranks, left * (rank + 1) // self.ranks, 0
-        for epoch, first, last in self.queue:
-            begin, end = max(first, first + low - at), min(last, first + high - at)
-            if begin < end:
-                yield epoch, begin, end
-            at += last - first
-        for epoch in count(self.epoch):
-            yield epoch, self.total * rank // self.ranks, self.total * (rank + 1) // self.ranks
+    def _all_spans(self, rank: int) -> Iterator[Span]:
+        remaining = sum(end - start for _, start, end in self.leftover)
+        low, high = remaining * rank // self.ranks, remaining * (rank + 1) // self.ranks
+        position = 0
+        for epoch, start, end in self.leftover:
+            own_start, own_end = max(start, start + low - position), min(end, start + high - position)
+            if own_start < own_end:
+                yield Span(epoch, own_start, own_end)
+            position += end - start
+        for epoch in count(self.first_epoch):
+            yield Span(epoch, self.total * rank // self.ranks, self.total * (rank + 1) // self.ranks)
 
-    def again(self, taken: Sequence[int], ranks: int) -> Deal:
-        """What is left after each rank took so many, for another number of ranks."""
-        begun = self.epoch
+    def reassign(self, taken: Sequence[int], ranks: int) -> Assignment:
+        """Share what is left among another number of ranks, after each rank took `taken[rank]` records."""
+        next_epoch = self.first_epoch
         for rank, number in enumerate(taken):
-            for epoch, first, last in self._dealt(rank):
+            for epoch, start, end in self._all_spans(rank):
                 if number <= 0:
                     break
-                begun, number = max(begun, epoch + 1), number - (last - first)
-        left: list[Span] = []
+                next_epoch, number = max(next_epoch, epoch + 1), number - (end - start)
+        leftover: list[Span] = []
         for rank, number in enumerate(taken):
             for span in self.spans(rank, number):
-                if span[0] >= begun:
+                if span.epoch >= next_epoch:
                     break
-                left.append(span)
-        return Deal(self.total, ranks, tuple(sorted(left)), begun)
+                leftover.append(span)
+        return Assignment(self.total, ranks, tuple(sorted(leftover)), next_epoch)
+
+    def to_state(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps: plain numbers, under the names that checkpoints have had from the beginning."""
+        queue = tuple(tuple(span) for span in self.leftover)
+        return {"total": self.total, "ranks": self.ranks, "queue": queue, "epoch": self.first_epoch}
+
+    @staticmethod
+    def from_state(state: dict[str, Any]) -> Assignment:
+        return Assignment(state["total"], state["ranks"], tuple(Span(*span) for span in state["queue"]), state["epoch"])

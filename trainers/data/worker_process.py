@@ -1,5 +1,7 @@
-"""Batches made in a process of their own. Decoding and the training loop hold one another's lock of the interpreter otherwise: threads
-decode outside it, but are started and gathered within, as kernels of a GPU are."""
+"""Batches made in a worker process, so that reading does not hold up the training loop.
+
+Threads decode outside Python's lock, but they are started and gathered inside it, and so are the kernels of a GPU.
+"""
 
 from __future__ import annotations
 
@@ -13,48 +15,48 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from pipeline.core.errors import BuildError, SeimaiError
 
-AHEAD = 2  # batches that wait in shared memory
+PREFETCH = 2  # batches that wait in shared memory
 
 
-class _Made(IterableDataset[Any]):
-    """What `make` yields; what stops it comes last, and is not made a RuntimeError with a traceback in it."""
+class _Batches(IterableDataset[Any]):
+    """Yield what `make_batches` yields. An error of ours comes last as a value, because torch would wrap it with a traceback."""
 
-    def __init__(self, make: Callable[[], Iterator[Any]]) -> None:
-        self.make = make
+    def __init__(self, make_batches: Callable[[], Iterator[Any]]) -> None:
+        self.make_batches = make_batches
 
     def __iter__(self) -> Iterator[Any]:
         try:
-            yield from self.make()
+            yield from self.make_batches()
         except SeimaiError as error:
             yield error
 
 
-def _begun(_: int) -> None:
-    """Signals that go to all processes of a run are for the loop, which ends its step, saves, and lets this one end."""
+def _ignore_signals(_: int) -> None:
+    """Leave signals to the loop, which ends its step, saves, and then lets this process end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
-def _same(value: Any) -> Any:
+def _return_unchanged(value: Any) -> Any:
     return value
 
 
-def apart(make: Callable[[], Iterator[Any]]) -> Iterator[Any]:
-    """What `make()` yields, in the same order, made by a forked process; where systems are not safe to fork, by this one.
+def read_in_worker_process(make_batches: Callable[[], Iterator[Any]]) -> Iterator[Any]:
+    """Yield what `make_batches()` yields, in the same order, from a forked process. Only Linux forks safely; elsewhere this process reads.
 
-    Tensors come through shared memory. Raises what `make` raised, and BuildError where the process died.
+    Tensors come through shared memory. Raises what `make_batches` raised, and BuildError if the process died.
     """
     if sys.platform != "linux":
-        yield from make()
+        yield from make_batches()
         return
     loader: DataLoader[Any] = DataLoader(
-        _Made(make), batch_size=None, collate_fn=_same, num_workers=1, prefetch_factor=AHEAD, worker_init_fn=_begun,
-        multiprocessing_context="fork", generator=torch.Generator(),
+        _Batches(make_batches), batch_size=None, collate_fn=_return_unchanged, num_workers=1, prefetch_factor=PREFETCH,
+        worker_init_fn=_ignore_signals, multiprocessing_context="fork", generator=torch.Generator(),
     )  # fmt: skip
-    before = signal.getsignal(signal.SIGCHLD)
+    handler = signal.getsignal(signal.SIGCHLD)
     batches = iter(loader)
-    if signal.getsignal(signal.SIGCHLD) != before:
-        signal.signal(signal.SIGCHLD, before)  # torch's raises where the loop just is, be it while a checkpoint is written
+    if signal.getsignal(signal.SIGCHLD) != handler:
+        signal.signal(signal.SIGCHLD, handler)  # torch's raises wherever the loop is, even while a checkpoint is written
     while True:
         try:
             batch = next(batches)
@@ -64,8 +66,8 @@ def apart(make: Callable[[], Iterator[Any]]) -> Iterator[Any]:
             if "DataLoader worker" not in str(error):
                 raise
             raise BuildError(
-                f"the process that reads the shards died ({str(error).splitlines()[0].rstrip('. ')}): of too little memory, or of too "
-                "little room in /dev/shm (docker's --shm-size). With --set train.apart=false there is none."
+                f"the process that reads the shards died ({str(error).splitlines()[0].rstrip('. ')}): it had too little memory, or "
+                "too little room in /dev/shm (docker's --shm-size). With --set train.apart=false there is no such process."
             ) from error
         if isinstance(batch, SeimaiError):
             raise batch

@@ -1,4 +1,4 @@
-"""The parts of a Stable Diffusion: taken from a folder or made anew, averaged while they are trained, put together to make images."""
+"""The components of a Stable Diffusion: loaded or new, averaged during training, put together to draw images."""
 
 from __future__ import annotations
 
@@ -14,116 +14,118 @@ from PIL import Image
 from torch import nn
 
 from pipeline.core.errors import UsageError
-from trainers.data.reader import Shards
-from trainers.models import latents
-from trainers.training.settings import built, model_config, named
+from trainers.data.images import BUILD_HINT
+from trainers.data.shards import Shards
+from trainers.models.configuration import check_model_path, explain_model_errors, model_config, special_token_ids
+from trainers.models.latents import pixels_per_latent, scale_untrained_vae
 
-# Stable Diffusion's noise (Rombach et al. 2022).
+# Stable Diffusion's noise (Rombach et al. 2022), and the settings of DDIM that go with it.
 NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
-SAMPLER = {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}  # DDIM, as it goes with that
+SAMPLER = {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}
 
 
 @dataclass
-class Parts:
-    """Of a StableDiffusionPipeline."""
+class DiffusionModel:
+    """The components of a StableDiffusionPipeline."""
 
     vae: Any
     unet: Any
     scheduler: Any  # for sampling
-    text: Any = None
+    text: Any = None  # the text encoder
     tokenizer: Any = None
 
-    def pipeline(self) -> Any:
-        from diffusers import StableDiffusionPipeline
+    def to_pipeline(self) -> Any:
+        from diffusers import StableDiffusionPipeline  # late: heavy
 
         return StableDiffusionPipeline(
             self.vae, self.text, self.tokenizer, self.unet, self.scheduler, None, None, requires_safety_checker=False
         )
 
-
-def loaded(kind: Any, place: str, part: str, **more: Any) -> Any:
-    """A part of the Stable Diffusion in `place`, in single precision. Raises UsageError."""
-    named(place, "--from, pretrained")
-    try:
-        found = kind.from_pretrained(place, subfolder=part, **more)
-        return found.float() if isinstance(found, nn.Module) else found
-    except (OSError, ValueError, RuntimeError) as error:
-        why = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UsageError(
-            f"{place!r} has no {part} that can be loaded as a Stable Diffusion's: {why} Name a folder that has, "
-            "with --from or --set pretrained=FOLDER."
-        ) from None
+    def draw(self, captions: list[str], size: int, steps: int, guidance: float) -> Image.Image:
+        """Draw images for captions, in a grid. The same weights draw the same images."""
+        pipeline = self.to_pipeline()
+        pipeline.set_progress_bar_config(disable=True)
+        generators = [torch.Generator().manual_seed(number) for number in range(len(captions))]
+        images = pipeline(captions, size, size, steps, guidance_scale=guidance, generator=generators).images
+        columns = math.ceil(math.sqrt(len(images)))
+        grid = Image.new("RGB", (columns * size, math.ceil(len(images) / columns) * size), "white")
+        for number, image in enumerate(images):
+            grid.paste(image, (number % columns * size, number // columns * size))
+        return grid
 
 
-def diffusion_model(source: str, vae: dict[str, Any], unet: dict[str, Any], size: int, corpus: Path, hint: str) -> Parts:
-    """VAE, UNet and scheduler, for images of `size`: of the Stable Diffusion in `source`, or anew. Raises UsageError."""
-    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+def build_diffusion_model(
+    source: str, vae: dict[str, Any], unet: dict[str, Any], size: int, corpus: Path
+) -> DiffusionModel:  # fmt: skip
+    """Return VAE, UNet and scheduler for images of `size`: those of the Stable Diffusion in `source`, or new ones. Raises UsageError."""
+    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel  # late: heavy
 
     if source:
-        parts = Parts(
-            loaded(AutoencoderKL, source, "vae", low_cpu_mem_usage=False, use_safetensors=True),
-            loaded(UNet2DConditionModel, source, "unet", low_cpu_mem_usage=False, use_safetensors=True),
-            loaded(DDIMScheduler, source, "scheduler", **SAMPLER),
+        model = DiffusionModel(
+            _load_component(AutoencoderKL, source, "vae", low_cpu_mem_usage=False, use_safetensors=True),
+            _load_component(UNet2DConditionModel, source, "unet", low_cpu_mem_usage=False, use_safetensors=True),
+            _load_component(DDIMScheduler, source, "scheduler", **SAMPLER),
         )
     elif not unet or not vae:
         raise UsageError(
             "the diffusion model is missing: name one with pretrained or with --from, or fill the tables unet and vae"
         )
     else:
-        with built("unet, vae"):
-            fresh = AutoencoderKL(**vae, sample_size=size), UNet2DConditionModel(**unet)
-        parts = Parts(*fresh, DDIMScheduler(**NOISE, **SAMPLER))
-    if parts.scheduler.config.prediction_type != "epsilon" or parts.unet.config.in_channels != parts.vae.config.latent_channels:
+        with explain_model_errors("unet, vae"):
+            new_vae, new_unet = AutoencoderKL(**vae, sample_size=size), UNet2DConditionModel(**unet)
+        model = DiffusionModel(new_vae, new_unet, DDIMScheduler(**NOISE, **SAMPLER))
+    if model.scheduler.config.prediction_type != "epsilon" or model.unet.config.in_channels != model.vae.config.latent_channels:
         raise UsageError(f"{source or 'unet'}: a Stable Diffusion is needed that predicts noise (epsilon), from latents alone")
-    pixels = latents.factor(parts.vae)
+    pixels = pixels_per_latent(model.vae)
     if size % pixels:
         raise UsageError(f"size: {size} is no multiple of {pixels}, the pixels of which the VAE makes one latent")
-    parts.unet.register_to_config(sample_size=size // pixels)
+    model.unet.register_to_config(sample_size=size // pixels)
     if not source:
-        latents.fitted(parts.vae, Shards(corpus, "train", ["image"], hint), size)
-    return parts
+        scale_untrained_vae(model.vae, Shards(corpus, "train", ["image"], BUILD_HINT), size)
+    return model
 
 
-def text_encoder(table: dict[str, Any], tokenizer: Any, source: str, width: int) -> Any:
-    """That of stage 1's folder, or a new one. Raises UsageError where it does not fit the table, the tokenizer or the UNet's width."""
-    from transformers import AutoTokenizer, CLIPTextModel
+def build_text_encoder(table: dict[str, Any], tokenizer: Any, source: str, width: int) -> Any:
+    """Return the text encoder in `source`, or a new one. Raises UsageError unless it fits the table, the tokenizer and the UNet's width."""
+    from transformers import AutoTokenizer, CLIPTextModel  # late: heavy
 
-    ids = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos")}
-    shape = model_config({"model_type": "clip_text_model"} | table, "text", vocab_size=len(tokenizer), **ids)
-    if shape.model_type != "clip_text_model":
-        raise UsageError(f"text.model_type: {shape.model_type}, but Stable Diffusion's is clip_text_model")
-    if shape.hidden_size != width:
-        raise UsageError(f"text.hidden_size: {shape.hidden_size}, but the UNet attends to {width} (its cross_attention_dim)")
+    table_with_type = {"model_type": "clip_text_model"} | table
+    config = model_config(table_with_type, "text", vocab_size=len(tokenizer), **special_token_ids(tokenizer))
+    if config.model_type != "clip_text_model":
+        raise UsageError(f"text.model_type: {config.model_type}, but Stable Diffusion's is clip_text_model")
+    if config.hidden_size != width:
+        raise UsageError(f"text.hidden_size: {config.hidden_size}, but the UNet attends to {width} (its cross_attention_dim)")
     if not source:
-        with built("text"):
-            return CLIPTextModel(shape)
-    if loaded(AutoTokenizer, source, "tokenizer").get_vocab() != tokenizer.get_vocab():
+        with explain_model_errors("text"):
+            return CLIPTextModel(config)
+    if _load_component(AutoTokenizer, source, "tokenizer").get_vocab() != tokenizer.get_vocab():
         raise UsageError(f"the text encoder in {source} has another tokenizer: name it with --tokenizer, or begin with stage 1")
-    found = loaded(CLIPTextModel, source, "text_encoder")
+    encoder = _load_component(CLIPTextModel, source, "text_encoder")
     for key in table:
-        if (has := getattr(found.config, key)) != (asked := getattr(shape, key)):
-            raise UsageError(f"text.{key}: {asked!r}, but the text encoder in {source} has {has!r}")
-    return found
+        if (loaded := getattr(encoder.config, key)) != (wanted := getattr(config, key)):
+            raise UsageError(f"text.{key}: {wanted!r}, but the text encoder in {source} has {loaded!r}")
+    return encoder
 
 
-def sampled(parts: Parts, captions: list[str], size: int, steps: int, guidance: float) -> Image.Image:
-    """Images for captions, in rows; the same for the same weights."""
-    pipeline = parts.pipeline()
-    pipeline.set_progress_bar_config(disable=True)
-    generators = [torch.Generator().manual_seed(number) for number in range(len(captions))]
-    images = pipeline(captions, size, size, steps, guidance_scale=guidance, generator=generators).images
-    columns = math.ceil(math.sqrt(len(images)))
-    grid = Image.new("RGB", (columns * size, math.ceil(len(images) / columns) * size), "white")
-    for number, image in enumerate(images):
-        grid.paste(image, (number % columns * size, number // columns * size))
-    return grid
+def _load_component(component_class: Any, path: str, name: str, **options: Any) -> Any:
+    """Load one component of a Stable Diffusion, in single precision. Raises UsageError."""
+    check_model_path(path, "--from, pretrained")
+    try:
+        component = component_class.from_pretrained(path, subfolder=name, **options)
+        return component.float() if isinstance(component, nn.Module) else component
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UsageError(
+            f"{path!r} has no {name} that can be loaded as a Stable Diffusion's: {reason} Name a folder that has, "
+            "with --from or --set pretrained=FOLDER."
+        ) from None
 
 
-class Average:
-    """The exponential moving average of what is trained of a module."""
+class WeightAverage:
+    """The exponential moving average of a module's trained weights."""
 
     def __init__(self, module: nn.Module, decay: float) -> None:
-        from diffusers.training_utils import EMAModel
+        from diffusers.training_utils import EMAModel  # late: heavy
 
         self.weights = [weight for weight in module.parameters() if weight.requires_grad]
         self.ema = EMAModel(self.weights, decay, foreach=True)
@@ -139,8 +141,8 @@ class Average:
         self.ema.to(self.weights[0].device)
 
     @contextmanager
-    def in_place(self) -> Iterator[None]:
-        """Of the weights, until the block ends."""
+    def swapped_in(self) -> Iterator[None]:
+        """Give the module its average weights until the block ends."""
         self.ema.store(self.weights)
         self.ema.copy_to(self.weights)
         try:

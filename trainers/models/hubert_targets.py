@@ -1,18 +1,18 @@
-"""`python -m trainers.targets CORPUS`: the units that a HuBERT predicts, as a column beside the shards.
+"""The units that a HuBERT predicts, as a derived column of its shards.
 
-Features of recordings (MFCC for the first iteration, hidden states of the first model for the second) are clustered by k-means; a unit is
-the number of the nearest centre. `CORPUS/targets/<name>/` has a file for every shard (`trainers.beside`) with the columns `id` and
-`labels`: list<uint16>, null where a recording could not be decoded. With them are `centres.npy` and `targets.json`, which says how they
-were made.
+Features of recordings are clustered by k-means: MFCC for the first iteration, hidden states of the first model for the second. A
+unit is the number of the nearest centre. `CORPUS/targets/<name>/` has a file for every shard (`trainers.data.derived_columns`) with
+the columns `id` and `labels`: list<uint16>, null for a recording that cannot be decoded. With them are `centres.npy` and
+`targets.json`, which says how they were made.
 """
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import click
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,107 +20,124 @@ import torch
 from pydantic import Field
 
 from filters.audio.decoding import RATE
-from pipeline.core.command import reported
 from pipeline.core.errors import InputError, UsageError
 from pipeline.core.settings import Table
 from pipeline.core.storage import fingerprint
-from trainers.data.derived_columns import Say, all_splits, made, write
-from trainers.data.reader import Reader, Shards, stream
-from trainers.data.recordings import BUILD, Frames, loaded, model_sha256, normalises, samples_of
+from trainers.data.batches import Record, stream
+from trainers.data.derived_columns import DerivedColumns, Say, write_derived_column
+from trainers.data.reader import Reader
+from trainers.data.recordings import BUILD_HINT, Frames, decode_samples
+from trainers.data.shards import Shards, open_all_splits
 from trainers.models import mfcc
-from trainers.training.ranks import own_device, recorded
-from trainers.training.settings import load, names, quiet
+from trainers.models.hubert import expects_normalised_samples, hash_model, load_hubert
+from trainers.training.ranks import own_device, own_rank
 
 VERSION = 1  # of what is computed here
-ENOUGH = 1_000  # recordings, of which a share is not taken
+FEWEST_RECORDINGS = 1_000  # centres are fitted to all of so many, and to a share of more
 CHUNK = 1_500  # frames that a model sees at once: 30 s
+BATCH = 64  # recordings
 SCHEMA = pa.schema([("id", pa.string()), ("labels", pa.list_(pa.uint16()))])
 
 
 class Clusters(Table):
-    """Of one iteration."""
+    """Clusters of one iteration."""
 
     k: int = Field(ge=2, le=65_535, description="units")
-    layer: int | None = Field(None, ge=1, description="of the model before, whose hidden states are clustered; MFCC without")
-    share: float = Field(0.1, gt=0, le=1, description="of the recordings, that centres are fitted to; at least 1,000")
-    hours: float = Field(
-        50.0, gt=0, description="of them, at most: an hour of MFCC takes 0.1 GB of memory, of 768 hidden states 1.1"
+    layer: int | None = Field(
+        None, ge=1, description="layer of the first model, whose hidden states are clustered; without, MFCC are"
     )
-    inits: int = Field(20, ge=1, description="of which the best is gone on with")
+    share: float = Field(0.1, gt=0, le=1, description="share of the recordings that centres are fitted to; at least 1,000")
+    hours: float = Field(
+        50.0, gt=0, description="hours of them, at most: one takes 0.1 GB of memory as MFCC, 1.1 GB as 768 hidden states"
+    )
+    inits: int = Field(20, ge=1, description="initialisations, of which the best is used")
     seed: int = Field(1, ge=0, le=2**31)
 
 
-class Mfcc:
-    """13 coefficients, their deltas and the deltas of these, 100 a second."""
+@dataclass(frozen=True)
+class Targets:
+    """Units of a corpus, complete on disk."""
 
-    rate = mfcc.FRAMES_PER_SECOND
+    folder: Path
+    k: int  # units
+    rate: int  # units per second
+    centres_sha256: str
+
+
+class Feature(Protocol):
+    """Features of recordings. `prepare` runs in threads, `compute` in the main thread."""
+
+    rate: int  # frames per second
+    identity: dict[str, Any]  # in `targets.json`
+
+    def prepare(self, audio: memoryview | None) -> np.ndarray:
+        """Decode a recording. Raises Skip."""
+
+    def compute(self, prepared: np.ndarray) -> np.ndarray:
+        """Return float32[frames, dimensions] of what `prepare` returned."""
+
+
+class Mfcc:
+    """13 coefficients, their deltas and the deltas of those, 100 a second."""
 
     def __init__(self) -> None:
-        self.told: dict[str, Any] = {"feature": "mfcc", "dimensions": "13, deltas, deltas of deltas", "rate": self.rate}
+        self.rate = mfcc.FRAMES_PER_SECOND
+        self.identity = {"feature": "mfcc", "dimensions": "13, deltas, deltas of deltas", "rate": self.rate}
 
-    def begin(self, audio: memoryview | None) -> np.ndarray:
-        """What a thread does with a recording. Raises Skip."""
-        return mfcc.with_deltas(mfcc.mfcc(samples_of(audio, False)))
+    def prepare(self, audio: memoryview | None) -> np.ndarray:
+        return mfcc.append_deltas(mfcc.compute_mfcc(decode_samples(audio, False)))
 
-    def end(self, begun: np.ndarray) -> np.ndarray:
-        """float32[frames, dimensions] of what `begin` made."""
-        return begun
+    def compute(self, prepared: np.ndarray) -> np.ndarray:
+        return prepared
 
 
-class Hidden:
-    """What layer `layer` of a HuBERT hands on: after the residual, that is transformers' `hidden_states[layer]`; 50 a second."""
+class HiddenStates:
+    """The output of one layer of a HuBERT, after the residual: transformers' `hidden_states[layer]`, 50 a second."""
 
-    def __init__(self, place: str, layer: int, device: torch.device) -> None:
-        from transformers import HubertModel
+    def __init__(self, path: str, layer: int, device: torch.device) -> None:
+        from transformers import HubertModel  # late: heavy
 
-        model = loaded(HubertModel, place)
+        model = load_hubert(HubertModel, path)
         if layer > len(model.encoder.layers):
-            raise UsageError(f"the model in {place} has {len(model.encoder.layers)} layers: layer = {layer} is none of them")
-        self.normalise, self.frames = normalises(place, model.config), Frames.of(model.config)
+            raise UsageError(f"the model in {path} has {len(model.encoder.layers)} layers: layer = {layer} is none of them")
+        self.normalise, self.frames = expects_normalised_samples(path, model.config), Frames.from_config(model.config)
         model.encoder.layers = model.encoder.layers[:layer]
         if model.config.do_stable_layer_norm:  # a norm that comes after the last layer
             model.encoder.layer_norm = torch.nn.Identity()
         self.model, self.device, self.rate = model.eval().to(device), device, RATE // self.frames.stride
-        self.told: dict[str, Any] = {"feature": "hidden", "layer": layer, "convention": "after the residual", "rate": self.rate}
-        self.told |= {"model": model_sha256(place), "normalise": self.normalise}
+        self.identity: dict[str, Any] = {
+            "feature": "hidden", "layer": layer, "convention": "after the residual", "rate": self.rate, "model": hash_model(path),
+            "normalise": self.normalise,
+        }  # fmt: skip
 
-    def begin(self, audio: memoryview | None) -> np.ndarray:
-        return samples_of(audio, self.normalise)
+    def prepare(self, audio: memoryview | None) -> np.ndarray:
+        return decode_samples(audio, self.normalise)
 
     @torch.inference_mode()
-    def end(self, begun: np.ndarray) -> np.ndarray:
-        total, parts = self.frames.count(len(begun)), [np.zeros((0, self.model.config.hidden_size), np.float32)]
+    def compute(self, prepared: np.ndarray) -> np.ndarray:
+        total = self.frames.count(len(prepared))
+        chunks = [np.zeros((0, self.model.config.hidden_size), np.float32)]
         for first in range(0, total, CHUNK):
-            piece = begun if total <= CHUNK else begun[self.frames.slice(first, min(CHUNK, total - first))]
-            found = self.model(torch.from_numpy(piece)[None].to(self.device)).last_hidden_state
-            parts.append(found[0].float().cpu().numpy())
-        return np.concatenate(parts)
+            samples = prepared if total <= CHUNK else prepared[self.frames.slice(first, min(CHUNK, total - first))]
+            states = self.model(torch.from_numpy(samples)[None].to(self.device)).last_hidden_state
+            chunks.append(states[0].float().cpu().numpy())
+        return np.concatenate(chunks)
 
 
-def units(features: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """uint16[frames]: the number of the nearest centre."""
+def nearest_centres(features: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Return uint16[frames]: the number of the nearest centre."""
     return (features @ centres.T - (centres**2).sum(1) / 2).argmax(1).astype(np.uint16)
 
 
-def fitted(shards: Shards, feature: Mfcc | Hidden, clusters: Clusters, threads: int) -> np.ndarray:
-    """float32[k, dimensions]: k-means with the settings of HuBERT's recipe, of a seeded share of the recordings."""
-    from sklearn.cluster import MiniBatchKMeans
+def fit_centres(shards: Shards, feature: Feature, clusters: Clusters, threads: int) -> np.ndarray:
+    """Return float32[k, dimensions]: k-means with the settings of HuBERT's recipe, on a seeded share of the recordings."""
+    from sklearn.cluster import MiniBatchKMeans  # late: heavy
 
-    reader, parts, seconds = Reader(shards, clusters.seed), list[np.ndarray](), 0.0
-    chosen = reader.once(0, 1, max(ENOUGH, round(clusters.share * shards.total)))
-    for batch in stream(
-        reader, chosen, 16, lambda items: ({"items": items}, 0.0), lambda r: feature.begin(r["audio"]), 0, threads
-    ):
-        parts += map(feature.end, batch.inputs["items"])
-        seconds += sum(len(part) for part in parts[-len(batch.inputs["items"]) :]) / feature.rate
-        if seconds >= 3600 * clusters.hours:
-            break
-    if not parts:
-        raise InputError(f"no recording of the {shards.split} shards can be decoded")
-    frames = np.concatenate(parts)
+    features = _collect_features(shards, feature, clusters, threads)
+    frames = np.concatenate(features)
     if len(frames) < clusters.k:
         raise UsageError(
-            f"{len(frames):,} frames of {len(parts):,} recordings make no {clusters.k:,} units: lower k of the iteration, "
+            f"{len(frames):,} frames of {len(features):,} recordings make no {clusters.k:,} units: lower k of the iteration, "
             "or raise its share and hours"
         )
     kmeans = MiniBatchKMeans(
@@ -130,71 +147,70 @@ def fitted(shards: Shards, feature: Mfcc | Hidden, clusters: Clusters, threads: 
     return kmeans.fit(frames).cluster_centers_.astype(np.float32)
 
 
-def targets(
-    corpus: Path, clusters: Clusters, before: str | None, say: Say, folder: Path | None = None, threads: int = 4
-) -> tuple[Path, dict[str, Any]]:
-    """The folder of units that fit the corpus and `clusters`, and what its `targets.json` says; they are made where there are none.
+def _collect_features(shards: Shards, feature: Feature, clusters: Clusters, threads: int) -> list[np.ndarray]:
+    """Return the features of each recording that centres are fitted to. Raises InputError if there are none."""
+    reader, features, seconds = Reader(shards, clusters.seed), list[np.ndarray](), 0.0
+    spans = reader.one_pass(0, 1, max(FEWEST_RECORDINGS, round(clusters.share * shards.total)))
 
-    `before` is the model whose hidden states are clustered. With `folder`, that one; raises UsageError where it holds others.
+    def prepare(record: Record) -> np.ndarray:
+        return feature.prepare(record["audio"])
+
+    for batch in stream(reader, spans, 16, lambda items: ({"recordings": items}, 0.0), prepare, threads=threads):
+        computed = [feature.compute(prepared) for prepared in batch.inputs["recordings"]]
+        features += computed
+        seconds += sum(map(len, computed)) / feature.rate
+        if seconds >= 3600 * clusters.hours:
+            break
+    if not features:
+        raise InputError(f"no recording of the {shards.split} shards can be decoded")
+    return features
+
+
+def build_targets(
+    corpus: Path, clusters: Clusters, model: str | None, say: Say, folder: Path | None = None, threads: int = 4
+) -> Targets:  # fmt: skip
+    """Return the units of the corpus, after making what is missing.
+
+    `model` is the one whose hidden states are clustered. `folder` is where the user wants them; raises UsageError if it holds others.
     """
-    if (clusters.layer is None) != (before is None):
+    if (clusters.layer is None) != (model is None):
         raise UsageError(
             "hidden states are of a model, MFCC are not: --from MODEL belongs to --iteration 2 (clusters with a layer)"
         )
-    feature = Mfcc() if clusters.layer is None else Hidden(str(before), clusters.layer, own_device())
-    splits = all_splits(corpus, ["id", "audio"], BUILD)
-    how = {"version": VERSION} | feature.told | clusters.model_dump(exclude={"layer"})
-    place = folder or corpus / "targets" / f"{feature.told['feature']}-{clusters.k}-{fingerprint(how)[:8]}"
+    feature: Feature = Mfcc() if clusters.layer is None else HiddenStates(str(model), clusters.layer, own_device())
+    splits = open_all_splits(corpus, ["id", "audio"], BUILD_HINT)
+    settings = {"version": VERSION} | feature.identity | clusters.model_dump(exclude={"layer"})
+    name = feature.identity["feature"]
+    target_folder = folder or corpus / "targets" / f"{name}-{clusters.k}-{fingerprint(settings)[:8]}"
 
-    def begin() -> dict[str, Any]:
-        say(f"k-means: {clusters.k} units of {feature.told['feature']} features")
-        centres = fitted(next((s for s in splits if s.split == "train"), splits[0]), feature, clusters, threads)
-        np.save(place / "centres.npy", centres)
+    def prepare() -> dict[str, Any]:
+        say(f"k-means: {clusters.k} units of {name} features")
+        train = next((split for split in splits if split.split == "train"), splits[0])
+        centres = fit_centres(train, feature, clusters, threads)
+        np.save(target_folder / "centres.npy", centres)
         return {"centres_sha256": hashlib.sha256(centres.tobytes()).hexdigest()}
 
-    def make(path: Path, shards: Shards) -> None:
-        centres = np.load(place / "centres.npy")
+    def write(path: Path, shards: Shards) -> None:
+        centres = np.load(target_folder / "centres.npy")
 
-        def finish(begun: list[np.ndarray]) -> list[np.ndarray]:
-            return [units(feature.end(one), centres) for one in begun]
+        def assign(recordings: list[np.ndarray]) -> list[np.ndarray]:
+            return [nearest_centres(feature.compute(prepared), centres) for prepared in recordings]
 
-        write(path, shards, SCHEMA, lambda record: feature.begin(record["audio"]), finish, 64, threads)
+        write_derived_column(path, shards, SCHEMA, lambda record: feature.prepare(record["audio"]), assign, BATCH, threads)
 
-    told = made("targets", place, folder is not None, how, splits, begin, make, say)
+    columns = DerivedColumns("targets", target_folder, folder is not None, settings, splits, *own_rank())
+    stored = columns.build(prepare, write, say)
     for split in splits:
-        for shard in {paths[0] for paths, *_ in split.files}:
-            if not (place / shard.name).is_file() or not _ids(place / shard.name).equals(_ids(shard)):
-                raise UsageError(
-                    f"{place / shard.name} does not have the recordings of {shard}: remove {place}, and it is made anew"
-                )
-    return place, told
+        for shard in split.files:
+            _check_same_recordings(target_folder / shard.name, shard)
+    return Targets(target_folder, stored["k"], stored["rate"], stored["centres_sha256"])
 
 
-def _ids(path: Path) -> pa.ChunkedArray:
-    return pq.read_table(path, columns=["id"], partitioning=None)["id"].cast(pa.string())
+def _check_same_recordings(targets: Path, shard: Path) -> None:
+    """Raise UsageError unless both files have the same ids in the same order."""
 
+    def read_ids(path: Path) -> pa.ChunkedArray:
+        return pq.read_table(path, columns=["id"], partitioning=None)["id"].cast(pa.string())
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("corpus", type=click.Path(path_type=Path))
-@click.option(
-    "--config", default="hubert-base", show_default=True, metavar="NAME|PATH", help=f"One of {', '.join(names('hubert'))}."
-)
-@click.option("--iteration", type=click.IntRange(1, 2), default=1, show_default=True)
-@click.option("--from", "before", metavar="MODEL", help="Iteration 2: the model of the first one.")
-@click.option("--out", type=click.Path(path_type=Path), help="[default: CORPUS/targets/<name>]")
-@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change the configuration; repeatable.")
-def main(corpus: Path, config: str, iteration: int, before: str | None, out: Path | None, changes: tuple[str, ...]) -> None:
-    """Make the units that an iteration of HuBERT on CORPUS predicts, where they are not there yet."""
-    from trainers.hubert import Config
-
-    quiet()
-    with reported("making units", "--out"), recorded():
-        settings = load(Config, "hubert", config, changes)
-        clusters = settings.first if iteration == 1 else settings.second
-        place, told = targets(corpus, clusters, before, click.echo, out, settings.train.threads)
-        without = sum(pq.read_table(path, columns=["labels"])["labels"].null_count for path in place.glob("*.parquet"))
-        click.echo(f"{place}: {told['k']} units, {told['rate']} a second; {without:,} recordings without")
-
-
-if __name__ == "__main__":
-    main()
+    if not targets.is_file() or not read_ids(targets).equals(read_ids(shard)):
+        raise UsageError(f"{targets} does not have the recordings of {shard}: remove {targets.parent}, and it is made anew")

@@ -1,8 +1,8 @@
-"""What a Stable Diffusion's VAE makes of images: at every step anew, or once for all in files beside the shards.
+"""Latents of images by a Stable Diffusion's VAE: encoded at every step, or once for all as a derived column.
 
-`CORPUS/latents/<size>-<VAE>/` has a file for every shard (`trainers.beside`) with the column `latents`: binary, the mean and the standard
-deviation of the middle of the image, float16[2 * channels, height, width]; null where it could not be decoded. `latents.json` says of
-which VAE, shards and size they are.
+`CORPUS/latents/<size>-<VAE>/` has a file for every shard (`trainers.data.derived_columns`) with the column `latents`: binary, the
+mean and the standard deviation of the centre of the image, float16[2 * channels, height, width]; null if the image cannot be
+decoded. `latents.json` names the VAE, the shards and the size.
 """
 
 from __future__ import annotations
@@ -17,28 +17,30 @@ import torch
 from torch import nn
 
 from pipeline.core.errors import UsageError
-from trainers.data.derived_columns import all_splits, made, write
-from trainers.data.images import decoded, floats
-from trainers.data.reader import Reader, Shards, Skip, stream
+from trainers.data.batches import Record, Skip, stream
+from trainers.data.derived_columns import DerivedColumns, write_derived_column
+from trainers.data.images import BUILD_HINT, decode_square, normalise_pixels
+from trainers.data.reader import Reader
+from trainers.data.shards import Shards, open_all_splits
 from trainers.training.loop import Loop
 from trainers.training.ranks import own_device
 
 VERSION = 1  # of what is computed here
-FIRST = 64  # images that an untrained VAE is scaled by
-SILENT = -20.0  # logarithm of a variance that adds nothing to float16
+FIRST_IMAGES = 64  # by which an untrained VAE is scaled
+NO_NOISE = -20.0  # logarithm of a variance that adds nothing to float16
 SCHEMA = pa.schema([("latents", pa.binary())])
 HALF = (0.5, 0.5, 0.5)  # a VAE sees values from -1 to 1
 
 
-def encoded(vae: Any, images: torch.Tensor) -> torch.Tensor:
-    """[n, 2 * channels, h, w]: mean and standard deviation of the latents of uint8[n, size, size, 3]."""
+def encode_images(vae: Any, images: torch.Tensor) -> torch.Tensor:
+    """Return [n, 2 * channels, h, w]: mean and standard deviation of the latents of uint8[n, size, size, 3]."""
     with torch.no_grad():
-        found = vae.encode(floats(images, HALF, HALF)).latent_dist
-        return torch.cat([found.mean, found.std], 1).contiguous()  # so that noise is drawn in one order
+        distribution = vae.encode(normalise_pixels(images, HALF, HALF)).latent_dist
+        return torch.cat([distribution.mean, distribution.std], 1).contiguous()  # so that noise is drawn in one order
 
 
-def read(blob: memoryview | None, channels: int) -> np.ndarray:
-    """float16[2 * channels, h, w] of a stored record. Raises Skip where the image could not be decoded."""
+def read_latents(blob: memoryview | None, channels: int) -> np.ndarray:
+    """Return float16[2 * channels, h, w] of a stored record. Raises Skip if the image could not be decoded."""
     if blob is None:
         raise Skip("its image could not be decoded")
     values = np.frombuffer(blob, np.float16)
@@ -46,61 +48,69 @@ def read(blob: memoryview | None, channels: int) -> np.ndarray:
     return values.reshape(2 * channels, side, side)
 
 
-def factor(vae: Any) -> int:
-    """Pixels to a latent, along one side."""
+def pixels_per_latent(vae: Any) -> int:
+    """Return how many pixels make one latent, along one side."""
     return int(2 ** (len(vae.config.block_out_channels) - 1))
 
 
-def weights_sha256(*modules: nn.Module) -> str:
-    """Of the names and values of all their weights."""
-    found = hashlib.sha256()
+def hash_weights(*modules: nn.Module) -> str:
+    """Return the SHA-256 of the names and values of all weights."""
+    digest = hashlib.sha256()
     for module in modules:
         for name, value in module.state_dict().items():
-            found.update(name.encode())
-            found.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return found.hexdigest()
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
-def fitted(vae: Any, shards: Shards, size: int) -> Any:
-    """An untrained VAE whose latents, without noise, have unit variance over the first images of `shards`.
+def scale_untrained_vae(vae: Any, shards: Shards, size: int) -> None:
+    """Give the latents of an untrained VAE unit variance over the first images of `shards`, and no noise.
 
-    As it comes its latents are noise all but for a little, and there would be nothing to learn.
+    Otherwise they would be almost all noise, and there would be nothing to learn.
     """
-    last, channels = vae.quant_conv if vae.quant_conv is not None else vae.encoder.conv_out, vae.config.latent_channels
+    last_layer = vae.quant_conv if vae.quant_conv is not None else vae.encoder.conv_out
+    channels = vae.config.latent_channels
     with torch.no_grad():
-        last.weight[channels:] = 0
-        last.bias[channels:] = SILENT
+        last_layer.weight[channels:] = 0
+        last_layer.bias[channels:] = NO_NOISE
+
+    def decode(record: Record) -> np.ndarray:
+        return decode_square(record["image"], size)
+
+    def collate(pictures: list[np.ndarray]) -> tuple[dict[str, Any], float]:
+        return {"images": torch.from_numpy(np.stack(pictures))}, float(len(pictures))
+
     reader = Reader(shards, None)
-    batches = stream(
-        reader, reader.once(0, 1, FIRST), 16, lambda items: ({"images": torch.from_numpy(np.stack(items))}, 0.0),
-        lambda record: decoded(record["image"], size),
-    )  # fmt: skip
     vae.to(device := own_device())
-    means = [encoded(vae, batch.inputs["images"].to(device))[:, :channels] for batch in batches]
+    batches = stream(reader, reader.one_pass(0, 1, FIRST_IMAGES), 16, collate, decode)
+    means = [encode_images(vae, batch.inputs["images"].to(device))[:, :channels] for batch in batches]
     if not means:
-        raise UsageError(f"none of the first {FIRST} images of the {shards.split} shards can be decoded: build the corpus anew")
+        raise UsageError(
+            f"none of the first {FIRST_IMAGES} images of the {shards.split} shards can be decoded: build the corpus anew"
+        )
     vae.register_to_config(scaling_factor=1 / float(torch.cat(means).std()))
-    return vae
 
 
-def cache(
-    corpus: Path, vae: Any, size: int, batch: int, threads: int, run: Loop, hint: str, folder: Path | None = None
-) -> Path:
-    """The folder of latents that fit the corpus, the VAE (on the run's device) and the size; what is missing is made.
+def build_latents(corpus: Path, vae: Any, size: int, loop: Loop, folder: Path | None = None) -> Path:
+    """Return the folder with the latents of the corpus, after making what is missing. The VAE is on the loop's device.
 
-    With `folder`, that one; raises UsageError where it holds others.
+    `folder` is where the user wants them; raises UsageError if it holds others.
     """
 
-    def finish(pictures: list[np.ndarray]) -> list[bytes]:
-        moments = encoded(vae, torch.from_numpy(np.stack(pictures)).to(run.device))
+    def decode(record: Record) -> np.ndarray:
+        return decode_square(record["image"], size)
+
+    def encode(pictures: list[np.ndarray]) -> list[bytes]:
+        moments = encode_images(vae, torch.from_numpy(np.stack(pictures)).to(loop.device))
         return [one.half().cpu().numpy().tobytes() for one in moments]
 
-    def make(path: Path, shards: Shards) -> None:
-        write(path, shards, SCHEMA, lambda record: decoded(record["image"], size), finish, batch, threads)
+    def write(path: Path, shards: Shards) -> None:
+        write_derived_column(path, shards, SCHEMA, decode, encode, loop.settings.batch, loop.settings.threads)
 
-    sha256 = weights_sha256(vae)
-    told = {"version": VERSION, "vae_sha256": sha256, "size": size, "crop": "centre", "channels": vae.config.latent_channels}
-    place = folder or corpus / "latents" / f"{size}-{sha256[:8]}"
-    splits = all_splits(corpus, ["image"], hint)
-    made("latents", place, folder is not None, told, splits, dict, make, lambda text: run.console.print(text, highlight=False))
-    return place
+    sha256, channels = hash_weights(vae), vae.config.latent_channels
+    settings = {"version": VERSION, "vae_sha256": sha256, "size": size, "crop": "centre", "channels": channels}
+    latents_folder = folder or corpus / "latents" / f"{size}-{sha256[:8]}"
+    splits = open_all_splits(corpus, ["image"], BUILD_HINT)
+    columns = DerivedColumns("latents", latents_folder, folder is not None, settings, splits, loop.rank, loop.ranks)
+    columns.build(dict, write, lambda text: loop.console.print(text, highlight=False))
+    return latents_folder

@@ -1,4 +1,4 @@
-"""How well images and texts find one another: recall on pairs, and classification by the names of classes alone."""
+"""How well images and texts retrieve one another: recall on pairs, and zero-shot classification by the names of classes."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.distributed as dist
+from torch.nn import functional as F
 
 from pipeline.core.errors import InputError, UsageError
-from trainers.data.images import decoded
-from trainers.data.reader import Reader, Skip, stream
+from trainers.data.batches import Record, Skip
+from trainers.data.images import decode_square, read_caption
+from trainers.data.reader import Reader
 from trainers.training.loop import Loop
 from trainers.training.settings import CONFIGS
 
@@ -24,51 +26,108 @@ RANKS = (1, 5, 10)
 BLOCK = 1024  # queries at a time
 
 
-def _batches(values: list[Any], size: int) -> Iterator[list[Any]]:
-    return (values[at : at + size] for at in range(0, len(values), size))
+class Pair(NamedTuple):
+    picture: np.ndarray  # uint8[size, size, 3]
+    caption: str
 
 
-def _columns(items: list[tuple[np.ndarray, str]]) -> tuple[dict[str, Any], float]:
-    return {"pictures": [picture for picture, _ in items], "captions": [caption for _, caption in items]}, float(len(items))
+def collate_pairs(pairs: list[Pair]) -> tuple[dict[str, Any], float]:
+    """Return the pictures and the captions of a batch, and how many pairs they are."""
+    return {"pictures": [pair.picture for pair in pairs], "captions": [pair.caption for pair in pairs]}, float(len(pairs))
 
 
-def captioned(record: dict[str, Any]) -> str:
-    """The caption of a record. Raises Skip where there is none."""
-    if not record["caption"]:
-        raise Skip("no caption")
-    return record["caption"]
+# -- recall on pairs
 
 
-def labels(values: Sequence[object]) -> torch.Tensor:
-    """int64[n]: the same number for the same value."""
-    known: dict[object, int] = {}
-    return torch.tensor([known.setdefault(value, len(known)) for value in values], dtype=torch.int64)
+class EmbeddedPairs(NamedTuple):
+    images: torch.Tensor  # float32[n, d], on the CPU
+    texts: torch.Tensor
+    picture_hashes: list[bytes]
+    captions: list[str]
 
 
-def recalls(images: torch.Tensor, texts: torch.Tensor, pictures: torch.Tensor, captions: torch.Tensor) -> dict[str, float]:
-    """Recall at 1, 5 and 10 in both directions, their mean, and what guessing has at 1. `images` and `texts` are float[n, d], pair by pair.
+def number_distinct(values: Sequence[object]) -> torch.Tensor:
+    """Return int64[n] with the same number for equal values."""
+    numbers: dict[object, int] = {}
+    return torch.tensor([numbers.setdefault(value, len(numbers)) for value in values], dtype=torch.int64)
 
-    A caption that several images have says nothing of which it is from, nor does an image that occurs twice. So whatever has the same
-    caption or the same image (equal numbers in int64[n] `pictures`, `captions`) is a right answer, and for guessing, too.
+
+def compute_recall(
+    images: torch.Tensor, texts: torch.Tensor, pictures: torch.Tensor, captions: torch.Tensor
+) -> dict[str, float]:
+    """Return recall at 1, 5 and 10 in both directions, their means, and what guessing gets at 1.
+
+    `images` and `texts` are embeddings float[n, d], pair by pair. If several images have one caption, nothing in it says which of
+    them it belongs to; the same is true of an image that occurs twice. So every answer with the same caption or the same picture
+    (equal numbers in int64[n] `captions` and `pictures`) counts as right, for guessing, too.
     """
-    n, found, right = len(images), dict[str, float](), 0
+    n, recall, right_by_chance = len(images), dict[str, float](), 0
     for name, queries, answers in (("image_to_text", images, texts), ("text_to_image", texts, images)):
         hits = torch.zeros(len(RANKS), dtype=torch.int64)
-        for at in range(0, n, BLOCK):
-            here = slice(at, at + BLOCK)
-            same = (captions[here, None] == captions) | (pictures[here, None] == pictures)
-            nearest = (queries[here] @ answers.T).topk(min(max(RANKS), n)).indices
-            correct = same.gather(1, nearest)
-            hits += torch.stack([correct[:, :k].any(1).sum() for k in RANKS])
-            right += int(same.sum())
-        found |= {f"{name}_recall_at_{k}": int(hit) / n for k, hit in zip(RANKS, hits, strict=True)}
+        for start in range(0, n, BLOCK):
+            block = slice(start, start + BLOCK)
+            is_right = (captions[block, None] == captions) | (pictures[block, None] == pictures)
+            nearest = (queries[block] @ answers.T).topk(min(max(RANKS), n)).indices
+            found = is_right.gather(1, nearest)
+            hits += torch.stack([found[:, :k].any(1).sum() for k in RANKS])
+            right_by_chance += int(is_right.sum())
+        recall |= {f"{name}_recall_at_{k}": int(hit) / n for k, hit in zip(RANKS, hits, strict=True)}
     for k in RANKS:
-        found[f"recall_at_{k}"] = (found[f"image_to_text_recall_at_{k}"] + found[f"text_to_image_recall_at_{k}"]) / 2
-    return found | {"recall_by_chance": right / 2 / n**2, "pairs": n}
+        recall[f"recall_at_{k}"] = (recall[f"image_to_text_recall_at_{k}"] + recall[f"text_to_image_recall_at_{k}"]) / 2
+    return recall | {"recall_by_chance": right_by_chance / 2 / n**2, "pairs": n}
 
 
-def _lines(path: Path, expected: str) -> Iterator[tuple[int, list[str]]]:
-    """Number and fields of the lines of a TSV file that are neither empty nor comments."""
+# -- classes
+
+
+class LabelledImage(NamedTuple):
+    path: Path
+    label: int  # number of the class
+
+
+@dataclass(frozen=True)
+class ZeroShotClasses:
+    """Names of classes, and images in a folder for each."""
+
+    names: list[str]
+    images: list[LabelledImage]
+    templates: list[str]
+
+    @staticmethod
+    def load(folder: Path, templates: Path) -> ZeroShotClasses:
+        """Load `folder/classes.tsv` (label TAB Japanese name), and list the images in `folder/<label>`. Raises UsageError."""
+        file = folder / "classes.tsv"
+        names, images, labels = list[str](), list[LabelledImage](), set[str]()
+        for number, fields in _read_tsv(file, "label TAB Japanese name"):
+            if len(fields) < 2 or not all(fields[:2]) or fields[0] in labels:
+                expected = "a label that was not there before" if fields[0] in labels else "label TAB Japanese name"
+                raise UsageError(f"{file}, line {number}: expected {expected}, found {' TAB '.join(fields)!r}")
+            label, name = fields[:2]
+            paths = sorted(path for path in (folder / label).glob("*") if path.is_file() and not path.name.startswith("."))
+            if not paths:
+                raise UsageError(f"{file}, line {number}: there are no images in {folder / label}")
+            images += [LabelledImage(path, len(names)) for path in paths]
+            labels.add(label)
+            names.append(name)
+        if len(names) < 2:
+            raise UsageError(f"{file} names {len(names)} classes: expected two or more")
+        return ZeroShotClasses(names, images, read_templates(templates))
+
+
+def read_templates(path: Path) -> list[str]:
+    """Return the first field of every line, in which `{}` stands for the name of a class. Raises UsageError."""
+    templates = []
+    for number, (template, *_) in _read_tsv(path, "a template"):
+        if "{}" not in template:
+            raise UsageError(f"{path}, line {number}: {template!r} has no {{}}, where the name of a class goes")
+        templates.append(template)
+    if not templates:
+        raise UsageError(f"{path} has no template")
+    return templates
+
+
+def _read_tsv(path: Path, expected: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number and the fields of each line that is neither empty nor a comment."""
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -78,114 +137,95 @@ def _lines(path: Path, expected: str) -> Iterator[tuple[int, list[str]]]:
             yield number, [field.strip() for field in line.split("\t")]
 
 
-def read_templates(path: Path) -> list[str]:
-    """The first field of every line, with `{}` where the name of a class goes. Raises UsageError."""
-    found = []
-    for number, (template, *_) in _lines(path, "a template"):
-        if "{}" not in template:
-            raise UsageError(f"{path}, line {number}: {template!r} has no {{}}, where the name of a class goes")
-        found.append(template)
-    if not found:
-        raise UsageError(f"{path} has no template")
-    return found
-
-
-@dataclass(frozen=True)
-class ZeroShot:
-    """Images in a folder for each class, and what the classes are called."""
-
-    names: list[str]
-    images: list[tuple[Path, int]]  # and its class
-    templates: list[str]
-
-    @staticmethod
-    def find(folder: Path, templates: Path) -> ZeroShot:
-        """From `folder/classes.tsv` (label TAB Japanese name) and the images in `folder/<label>`. Raises UsageError."""
-        file = folder / "classes.tsv"
-        names, images, seen = list[str](), list[tuple[Path, int]](), set[str]()
-        for number, fields in _lines(file, "label TAB Japanese name"):
-            if len(fields) < 2 or not all(fields[:2]) or fields[0] in seen:
-                what = "a label that was not there before" if fields[0] in seen else "label TAB Japanese name"
-                raise UsageError(f"{file}, line {number}: expected {what}, found {' TAB '.join(fields)!r}")
-            place = folder / fields[0]
-            here = sorted(path for path in place.glob("*") if path.is_file() and not path.name.startswith("."))
-            if not here:
-                raise UsageError(f"{file}, line {number}: there are no images in {place}")
-            images += [(path, len(names)) for path in here]
-            seen.add(fields[0])
-            names.append(fields[1])
-        if len(names) < 2:
-            raise UsageError(f"{file} names {len(names)} classes: expected two or more")
-        return ZeroShot(names, images, read_templates(templates))
+# -- the evaluation
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is embedded to be judged, shared out among ranks. Embeddings have length 1."""
+    """Evaluate two towers, each rank its share. Embeddings have length 1."""
 
-    run: Loop
+    loop: Loop
     embed_images: Callable[[list[np.ndarray]], torch.Tensor]  # uint8[size, size, 3] each -> float32[n, d]
     embed_texts: Callable[[list[str]], torch.Tensor]  # -> float32[n, d]
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # of the embeddings of images and their texts
-    size: int  # of images, in pixels
+    image_size: int  # pixels
 
-    def pairs(self, reader: Reader, limit: int) -> dict[str, float]:
-        """Recall among the first `limit` records, and their mean loss in whole blocks of a micro-batch (of what there is, if less).
+    def evaluate_pairs(self, reader: Reader, limit: int) -> dict[str, float]:
+        """Return recall among the first `limit` records, and the mean loss of blocks as large as a batch (or of all, if there are fewer).
 
-        Raises InputError where no image can be decoded.
+        Raises InputError if no image can be decoded.
         """
-        mine, train = list[Any](), self.run.settings
-        spans = reader.once(self.run.rank, self.run.ranks, limit)
-
-        def decode(record: dict[str, Any]) -> tuple[np.ndarray, str]:
-            return decoded(record["image"], self.size), captioned(record)
-
-        for batch in stream(reader, spans, train.batch, _columns, decode, threads=train.threads):
-            pictures, texts = batch.inputs["pictures"], batch.inputs["captions"]
-            embeddings = self.embed_images(pictures), self.embed_texts(texts)
-            mine.append((*(e.cpu() for e in embeddings), [hashlib.sha256(p).digest() for p in pictures], texts))
-        everyone = [mine]
-        if self.run.ranks > 1:
-            everyone = [[] for _ in range(self.run.ranks)]
-            dist.all_gather_object(everyone, mine)
-        parts = [part for rank in everyone for part in rank]
+        parts = self._embed_pairs(reader, limit)
         if not parts:
             raise InputError(f"of the first {limit:,} records of the {reader.shards.split} shards no image can be decoded")
-        images, captions = (torch.cat([part[i] for part in parts]) for i in (0, 1))
-        starts = range(0, max(len(images) - train.batch, 0) + 1, train.batch) if len(images) > 1 else ()
-        blocks = [[e[at : at + train.batch].to(self.run.device) for e in (images, captions)] for at in starts]
-        found = {"loss": sum(float(self.loss(*block)) for block in blocks) / len(blocks)} if blocks else {}
-        same = [labels([value for part in parts for value in part[i]]) for i in (2, 3)]
-        return found | recalls(images, captions, *same)
+        images, texts = torch.cat([part.images for part in parts]), torch.cat([part.texts for part in parts])
+        pictures = number_distinct([value for part in parts for value in part.picture_hashes])
+        captions = number_distinct([value for part in parts for value in part.captions])
+        return self._mean_loss(images, texts) | compute_recall(images, texts, pictures, captions)
 
-    def classes(self, given: ZeroShot) -> dict[str, float]:
-        """Share of images whose class is the likeliest, or among the five that are. What cannot be decoded is left out.
+    def _embed_pairs(self, reader: Reader, limit: int) -> list[EmbeddedPairs]:
+        """Return the embeddings of all ranks."""
+
+        def decode(record: Record) -> Pair:
+            return Pair(decode_square(record["image"], self.image_size), read_caption(record))
+
+        own = list[EmbeddedPairs]()
+        for batch in self.loop.evaluation_batches(reader, limit, collate_pairs, decode):
+            pictures, captions = batch.inputs["pictures"], batch.inputs["captions"]
+            images, texts = self.embed_images(pictures).cpu(), self.embed_texts(captions).cpu()
+            own.append(EmbeddedPairs(images, texts, [hashlib.sha256(p).digest() for p in pictures], captions))
+        if self.loop.ranks == 1:
+            return own
+        of_ranks: list[list[EmbeddedPairs]] = [[] for _ in range(self.loop.ranks)]
+        dist.all_gather_object(of_ranks, own)
+        return [part for parts in of_ranks for part in parts]
+
+    def _mean_loss(self, images: torch.Tensor, texts: torch.Tensor) -> dict[str, float]:
+        if len(images) < 2:
+            return {}
+        size = self.loop.settings.batch
+        losses = []
+        for start in range(0, max(len(images) - size, 0) + 1, size):
+            block = [embeddings[start : start + size].to(self.loop.device) for embeddings in (images, texts)]
+            losses.append(float(self.loss(*block)))
+        return {"loss": sum(losses) / len(losses)}
+
+    def classify(self, classes: ZeroShotClasses) -> dict[str, float]:
+        """Return the share of images whose class is the likeliest, or among the likeliest five. Undecodable images are left out.
 
         A class is the mean of the embeddings of all templates with its name (Radford et al. 2021, section 3.1.4).
         """
-        train, weights = self.run.settings, list[torch.Tensor]()
-        for name in given.names:
-            texts = [template.replace("{}", name) for template in given.templates]
-            weights.append(torch.cat([self.embed_texts(some) for some in _batches(texts, train.batch)]).mean(0))
-        names = torch.nn.functional.normalize(torch.stack(weights), dim=1)
+        names = torch.stack([self._embed_class(name, classes.templates) for name in classes.names])
+        names = F.normalize(names, dim=1)
 
-        def decode(path: Path) -> np.ndarray | None:
+        def decode(image: LabelledImage) -> np.ndarray | None:
             try:
-                return decoded(path.read_bytes(), self.size)
+                return decode_square(image.path.read_bytes(), self.image_size)
             except (Skip, OSError):
                 return None
 
-        counts = torch.zeros(3, dtype=torch.int64)  # right at once, right among five, images
-        with ThreadPoolExecutor(train.threads) as workers:
-            for some in _batches(given.images[self.run.rank :: self.run.ranks], train.batch):
-                pictures = list(workers.map(decode, [path for path, _ in some]))
-                good = [(picture, label) for picture, (_, label) in zip(pictures, some, strict=True) if picture is not None]
-                if good:
-                    scores = (self.embed_images([picture for picture, _ in good]) @ names.T).cpu()
-                    right = scores.topk(min(5, len(names))).indices == torch.tensor([[label] for _, label in good])
-                    counts += torch.stack([right[:, 0].sum(), right.any(1).sum(), torch.tensor(len(good))])
-        first, five, images = self.run.summed(counts).tolist()
-        if images < len(given.images):
-            self.run.warn(f"{len(given.images) - int(images):,} of {len(given.images):,} images to classify cannot be decoded")
-        shares = {"zero_shot_top_1": first / max(images, 1), "zero_shot_top_5": five / max(images, 1)}
-        return shares | {"zero_shot_images": images}
+        counts = torch.zeros(3, dtype=torch.int64)  # right at 1, right at 5, images
+        own = classes.images[self.loop.rank :: self.loop.ranks]
+        with ThreadPoolExecutor(self.loop.settings.threads) as workers:
+            for images in _split(own, self.loop.settings.batch):
+                decoded = zip(workers.map(decode, images), images, strict=True)
+                usable = [(picture, image.label) for picture, image in decoded if picture is not None]
+                if usable:
+                    scores = (self.embed_images([picture for picture, _ in usable]) @ names.T).cpu()
+                    likeliest = scores.topk(min(5, len(names))).indices
+                    is_right = likeliest == torch.tensor([[label] for _, label in usable])
+                    counts += torch.stack([is_right[:, 0].sum(), is_right.any(1).sum(), torch.tensor(len(usable))])
+        right_at_1, right_at_5, number = self.loop.sum_tensor(counts).tolist()
+        total = len(classes.images)
+        if number < total:
+            self.loop.warn(f"{total - int(number):,} of {total:,} images to classify cannot be decoded")
+        shares = {"zero_shot_top_1": right_at_1 / max(number, 1), "zero_shot_top_5": right_at_5 / max(number, 1)}
+        return shares | {"zero_shot_images": number}
+
+    def _embed_class(self, name: str, templates: list[str]) -> torch.Tensor:
+        texts = [template.replace("{}", name) for template in templates]
+        return torch.cat([self.embed_texts(batch) for batch in _split(texts, self.loop.settings.batch)]).mean(0)
+
+
+def _split(values: list[Any], size: int) -> Iterator[list[Any]]:
+    return (values[start : start + size] for start in range(0, len(values), size))

@@ -10,59 +10,59 @@ import torch
 
 from pipeline.core.errors import UsageError
 from tokenizer.model import Tokenizer
-from trainers.training.settings import built, model_config, named
+from trainers.models.configuration import check_model_path, explain_model_errors, model_config, special_token_ids
 
 
-def vision_tower(settings: dict[str, Any]) -> Any:
-    """From a checkpoint's weights, the vision half where it has two, or anew. Raises UsageError."""
-    from transformers import AutoConfig, AutoModel
+def build_vision_tower(settings: dict[str, Any]) -> Any:
+    """Load the vision tower of a checkpoint, or make a new one. Raises UsageError."""
+    from transformers import AutoConfig, AutoModel  # late: heavy
 
     table = dict(settings)
-    place, freeze = table.pop("pretrained", ""), table.pop("freeze", False)
-    if not isinstance(freeze, bool) or not isinstance(place, str) or bool(place) == bool(table):
+    path, freeze = table.pop("pretrained", ""), table.pop("freeze", False)
+    if not isinstance(freeze, bool) or not isinstance(path, str) or bool(path) == bool(table):
         raise UsageError("vision: expected pretrained = PATH|NAME, or model_type and settings, and freeze = true or false")
-    if not place:
-        shape = model_config(table, "vision")
-        image_size(shape)
-        with built("vision"):
-            return AutoModel.from_config(shape)
-    named(place, "vision.pretrained")
+    if not path:
+        config = model_config(table, "vision")
+        image_size(config)
+        with explain_model_errors("vision"):
+            return AutoModel.from_config(config)
+    check_model_path(path, "vision.pretrained")
     try:
-        config = AutoConfig.from_pretrained(place)
-        return AutoModel.from_pretrained(place, config=getattr(config, "vision_config", config), dtype=torch.float32)
+        config = AutoConfig.from_pretrained(path)
+        return AutoModel.from_pretrained(path, config=getattr(config, "vision_config", config), dtype=torch.float32)
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"vision.pretrained: {place!r} cannot be loaded: {str(error).splitlines()[0]} "
+            f"vision.pretrained: {path!r} cannot be loaded: {str(error).splitlines()[0]} "
             'Name a local folder, or begin anew with --set vision.pretrained="" --set vision.model_type=vit'
         ) from None
 
 
-def text_tower(settings: dict[str, Any], length: int, tokenizer: Any) -> Any:
-    """A new one, with positions for captions of `length` tokens. Raises UsageError."""
-    from transformers import AutoModel
+def build_text_tower(settings: dict[str, Any], length: int, tokenizer: Any) -> Any:
+    """Make a new text tower with positions for captions of `length` tokens. Raises UsageError."""
+    from transformers import AutoModel  # late: heavy
 
-    ids = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos")}
     # RoBERTa and its like count positions from pad + 1.
     needed = length + (0 if settings.get("model_type") == "bert" else tokenizer.pad_token_id + 1)
-    config = model_config({"max_position_embeddings": needed} | settings, "text", vocab_size=len(tokenizer), **ids)
+    table = {"max_position_embeddings": needed} | settings
+    config = model_config(table, "text", vocab_size=len(tokenizer), **special_token_ids(tokenizer))
     if config.max_position_embeddings < needed:
         raise UsageError(f"text.max_position_embeddings: captions of {length} tokens need {needed}, or a lower text_length")
-    with built("text"):
+    with explain_model_errors("text"):
         return AutoModel.from_config(config)
 
 
-def dual_model(vision: Any, text: Any, projection: int) -> Any:
-    """Both, with projections of so many dimensions and CLIP's first inverse temperature."""
-    from transformers import VisionTextDualEncoderConfig, VisionTextDualEncoderModel
+def join_towers(vision: Any, text: Any, projection: int) -> Any:
+    """Join both towers by projections of so many dimensions, with CLIP's initial inverse temperature."""
+    from transformers import VisionTextDualEncoderConfig, VisionTextDualEncoderModel  # late: heavy
 
-    shape = VisionTextDualEncoderConfig.from_vision_text_configs(
+    config = VisionTextDualEncoderConfig.from_vision_text_configs(
         vision.config, text.config, projection_dim=projection, logit_scale_init_value=math.log(1 / 0.07)
     )
-    return VisionTextDualEncoderModel(shape, vision, text)
+    return VisionTextDualEncoderModel(config, vision, text)
 
 
 def image_size(config: Any) -> int:
-    """Of a vision tower, in pixels. Raises UsageError where it is not square."""
+    """Return the side, in pixels, of the images that a vision tower sees. Raises UsageError if they are not square."""
     size = getattr(config, "image_size", 224)
     sides = set(size) if isinstance(size, list | tuple) else {size}
     if len(sides) != 1 or not all(isinstance(side, int) and side > 0 for side in sides):
@@ -70,19 +70,19 @@ def image_size(config: Any) -> int:
     return int(sides.pop())
 
 
-def load_tokenizer(place: Path, length: int) -> Any:
-    """The corpus's, which from now on puts BOS and EOS around captions, and cuts them to `length`. Raises UsageError."""
+def load_tokenizer(folder: Path, length: int) -> Any:
+    """Load a tokenizer that puts BOS and EOS around captions and cuts them to `length` tokens. Raises UsageError."""
     from tokenizers.processors import TemplateProcessing
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer  # late: heavy
 
-    if not (place / "tokenizer.json").is_file():
-        Tokenizer.load(place)  # says what is missing, and the command that makes it
-        raise UsageError(f"{place} has no tokenizer.json: train a tokenizer with python -m tokenizer.train CORPUS")
-    found = AutoTokenizer.from_pretrained(place, model_max_length=length)
-    if None in (found.bos_token, found.eos_token, found.pad_token):
-        raise UsageError(f"the tokenizer in {place} has no BOS, EOS or padding: python -m tokenizer.train makes one that has")
-    both = [(token, found.convert_tokens_to_ids(token)) for token in (found.bos_token, found.eos_token)]
-    found.backend_tokenizer.post_processor = TemplateProcessing(
-        single=f"{found.bos_token} $A {found.eos_token}", special_tokens=both
+    if not (folder / "tokenizer.json").is_file():
+        Tokenizer.load(folder)  # says what is missing, and the command that makes it
+        raise UsageError(f"{folder} has no tokenizer.json: train a tokenizer with python -m tokenizer.train CORPUS")
+    tokenizer = AutoTokenizer.from_pretrained(folder, model_max_length=length)
+    if None in (tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token):
+        raise UsageError(f"the tokenizer in {folder} has no BOS, EOS or padding: python -m tokenizer.train makes one that has")
+    bos_and_eos = [(token, tokenizer.convert_tokens_to_ids(token)) for token in (tokenizer.bos_token, tokenizer.eos_token)]
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{tokenizer.bos_token} $A {tokenizer.eos_token}", special_tokens=bos_and_eos
     )
-    return found
+    return tokenizer

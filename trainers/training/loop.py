@@ -1,56 +1,51 @@
 """The loop that all trainers share: steps, evaluation, metrics, checkpoints. Plain torch; `torchrun` makes it several ranks.
 
-A run is exact: whatever is drawn at a step (dropout, masks, noise) is seeded by (seed, step, micro-batch, rank), and where every rank
-stands in the shards is part of a checkpoint, so that what was stopped goes on as if it had not been.
+A run is exact. Whatever is drawn at a step (dropout, masks, noise) is seeded by (seed, step, micro-batch, rank), and a checkpoint
+holds the position of every rank in the shards. So a run that was stopped continues as if it had not been.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
-from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from rich.console import Console
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
-from torch.utils.tensorboard import SummaryWriter
 
 from pipeline.core.errors import BuildError, UsageError
 from pipeline.core.storage import write_json
-from trainers.data.reader import Batch, Reader, Shards
-from trainers.data.record_assignment import Deal
-from trainers.data.worker_process import apart
+from trainers.data.batches import Batch, Collate, Record, stream
+from trainers.data.reader import Reader
+from trainers.data.record_assignment import Assignment
+from trainers.data.shards import Shards
+from trainers.data.worker_process import read_in_worker_process
 from trainers.training.checkpoints import Checkpoints
-from trainers.training.ranks import Stopping, own_device, own_rank
+from trainers.training.command import RunOptions
+from trainers.training.metrics import MetricsLog
+from trainers.training.optimization import Optimization, StepResult
+from trainers.training.ranks import StopSignals, own_device, own_rank
 from trainers.training.settings import Train
 
-Streams = Callable[[Iterator[Any], int], Iterator[Batch]]  # (spans, records taken so far) -> batches
-
-
-def step_of(line: str) -> float:
-    """Of a line of metrics; endless where it is none, as of a process that was killed while it wrote."""
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, LookupError, TypeError):
-        return math.inf
+Decode = Callable[[Record], Any]
 
 
 class Loop:
-    """One run in `out`. `config` is the whole configuration, as JSON: a checkpoint belongs to it."""
+    """One run in `options.out`. `unit` is what its speed is counted in.
 
-    def __init__(self, settings: Train, config: dict[str, Any], out: Path, resume: bool, unit: str) -> None:
-        self.settings, self.config, self.out, self.unit = settings, json.loads(json.dumps(config)), out, unit
+    A checkpoint belongs to the configuration and to `identity`, further values that a run must not change when it is resumed.
+    """
+
+    def __init__(self, options: RunOptions[Any], unit: str, identity: dict[str, Any] | None = None) -> None:
+        self.settings: Train = options.config.train
+        self.out, self.unit = options.out, unit
+        self.config = json.loads(json.dumps(options.config.model_dump() | (identity or {})))
         self.rank, self.ranks = own_rank()
         self.device = own_device()
         if self.device.type == "cuda":
@@ -58,210 +53,191 @@ class Loop:
         if self.ranks > 1 and not dist.is_initialized():
             dist.init_process_group("cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo")
         self.console = Console(stderr=True, quiet=self.rank > 0)
-        self.checkpoints = Checkpoints(out, settings.keep)
-        self.state = self.checkpoints.begin(self.config, resume)
+        self.checkpoints = Checkpoints(self.out, self.settings.keep)
+        self.state = self.checkpoints.load_newest(self.config, options.resume)
         self.step: int = self.state["step"] if self.state else 0
-        torch.manual_seed(settings.seed)  # of the initial weights: the same on every rank
+        torch.manual_seed(self.settings.seed)  # of the initial weights: the same on every rank
 
     # -- the run
 
     def fit(
-        self, module: nn.Module, reader: Reader, batches: Streams, evaluate: Callable[[], dict[str, Any]],
-        export: Callable[[Path], None], after: Callable[[], None] = lambda: None, parts: dict[str, Any] | None = None, unused: bool = False,
+        self, module: nn.Module, reader: Reader, collate: Collate, evaluate: Callable[[], dict[str, Any]],
+        export: Callable[[Path], Any], *, decode: Decode | None = None, after_step: Callable[[], None] = lambda: None,
+        stateful: dict[str, Any] | None = None, unused_parameters: bool = False,
     ) -> None:  # fmt: skip
-        """Train `module`, whose forward takes a batch's inputs and returns (loss, metrics), from where the run stands to its last step.
+        """Train `module`, whose forward takes the inputs of a batch and returns (loss, metrics), up to the last step.
 
-        `after` runs after each step, `parts` are further things with a state (an average of weights). `unused`: not every parameter is
-        used at every step. Ends the process with 143 after SIGTERM, 130 after Ctrl-C. Raises BuildError where the loss is no number.
+        `collate` and `decode` are those of `stream`. `evaluate` returns metrics; `export` writes the model to a folder. `stateful`
+        are further things whose state a checkpoint holds, such as an average of weights. Ends the process with 143 after SIGTERM
+        and 130 after Ctrl-C. Raises BuildError if the loss is no finite number any more.
         """
-        from transformers import get_scheduler
-
-        s = self.settings
-        self.shards, self.deal, taken, skipped = reader.shards.fingerprint, Deal(reader.shards.total, self.ranks), 0, 0
-        if self.deal.total < self.ranks:
-            raise UsageError(f"{self.ranks} ranks cannot share {self.deal.total} records")
-        if (wanted := s.batch * s.accumulate * self.ranks) > self.deal.total:
-            self.warn(f"a step takes {wanted:,} records, and there are {self.deal.total:,}: some are seen again within it")
-        module.to(self.device)
-        trained = [p for p in module.parameters() if p.requires_grad]
-        groups = [
-            {"params": [p for p in trained if p.ndim >= 2], "weight_decay": s.weight_decay},
-            {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.AdamW(groups, s.lr, s.betas, s.eps, fused=self.device.type == "cuda")
-        scaler = torch.amp.GradScaler(self.device.type, enabled=s.precision == "fp16")
-        schedule = get_scheduler(s.schedule, optimizer, s.warmup, s.steps)
-        parts = {"model": module, "optimizer": optimizer, "scaler": scaler, "schedule": schedule} | (parts or {})
-        if self.state:
-            taken = self._restore(parts)
-        wrapped = DistributedDataParallel(module, find_unused_parameters=unused) if self.ranks > 1 else module
-        called: Any = torch.compile(wrapped) if s.compile else wrapped
-        kind = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[s.precision]
-        begin = partial(batches, self.deal.spans(self.rank, taken), taken)
-        stream = apart(begin) if s.apart else begin()
-        stopping = Stopping(self.ranks)
-        metrics, losses, amount, began = self._metrics(), list[torch.Tensor](), 0.0, time.perf_counter()
-        board = SummaryWriter(self.out / "tensorboard", purge_step=self.step + 1) if self.rank == 0 else None
-        if self.step >= s.steps:
-            self.console.print(f"the run is at step {self.step:,} already, of {s.steps:,}", highlight=False)
-        while self.step < s.steps:
+        settings = self.settings
+        self._assign_records(reader)
+        optimization = Optimization(module, settings, self.device, self.ranks, unused_parameters)
+        parts = optimization.stateful_parts() | (stateful or {})
+        self.taken = self._restore(parts) if self.state else 0
+        optimization.wrap()
+        batches = self._read(reader, collate, decode)
+        signals = StopSignals(self.ranks)
+        log = self._open_log()
+        if self.step >= settings.steps:
+            self.console.print(f"the run is at step {self.step:,} already, of {settings.steps:,}", highlight=False)
+        results, started = list[StepResult](), time.perf_counter()
+        while self.step < settings.steps:
             module.train()
-            total: dict[str, torch.Tensor] = {}
-            for micro in range(s.accumulate):
-                batch = next(stream)
-                taken, skipped, amount = batch.taken, skipped + batch.skipped, amount + batch.amount
-                torch.manual_seed(int(np.random.SeedSequence([s.seed, self.step, micro, self.rank]).generate_state(1)[0]))
-                inputs = {name: self.there(value) for name, value in batch.inputs.items()}
-                held = self.ranks > 1 and micro < s.accumulate - 1
-                cast = torch.autocast(self.device.type, kind) if kind else nullcontext()
-                with wrapped.no_sync() if held else nullcontext(), cast:  # type: ignore[operator]
-                    loss, told = called(**inputs)
-                scaler.scale(loss / s.accumulate).backward()
-                for name, value in (told | {"loss": loss}).items():
-                    total[name] = total.get(name, 0) + torch.as_tensor(value).detach().float() / s.accumulate
-            scaler.unscale_(optimizer)
-            norm = nn.utils.clip_grad_norm_(trained, s.clip)
-            scaler.step(optimizer)
-            scaler.update()
-            optimizer.zero_grad(set_to_none=True)
-            lr = schedule.get_last_lr()[0]
-            schedule.step()
-            after()
+            results.append(optimization.step(batches, self.step, self.rank))
+            self.taken = results[-1].taken
+            after_step()
             self.step += 1
-            losses.append(total["loss"])
-            last = self.step == s.steps
-            stop = self.agreed(bool(stopping.by))
-            saves = stop or last or self.step % s.save_every == 0
+            is_last = self.step == settings.steps
+            stop = self.any_rank(bool(signals.received))
+            save = stop or is_last or self.step % settings.save_every == 0
             line = dict[str, Any]()
-            if saves or self.step % s.log_every == 0:
-                self._check(torch.stack(losses))
-                losses = []
-                seconds, began = time.perf_counter() - began, time.perf_counter()
-                line = {"step": self.step, "lr": lr, "gradient_norm": float(norm)} | {k: self.mean(v) for k, v in total.items()}
-                line |= {f"{self.unit}_per_second": self.sum(amount) / seconds, "skipped": int(self.sum(skipped))}
-                amount, skipped = 0.0, 0
-                if self.device.type == "cuda":
-                    line["peak_memory_gb"] = torch.cuda.max_memory_allocated() / 1e9
-            if saves:  # before anything is said: whoever reads it may be gone
-                self._check(torch.stack([p.detach().sum().float() for p in trained]).sum()[None], "a weight")
-                self._save(parts, taken)
-            if line:
-                self._log(metrics, board, line, "train")
-            if last or (self.step % s.evaluate_every == 0 and not stop):
+            if save or self.step % settings.log_every == 0:
+                self._check_finite(torch.stack([result.metrics["loss"] for result in results]))
+                line = self._summarise(results, time.perf_counter() - started)
+                results, started = [], time.perf_counter()
+            if save:  # before anything is printed: whoever reads stderr may be gone
+                sums = [parameter.detach().sum().float() for parameter in optimization.parameters]
+                self._check_finite(torch.stack(sums).sum()[None], "a weight")
+                self._save(parts)
+            if line and log:
+                log.write("train", line)
+            if is_last or (self.step % settings.evaluate_every == 0 and not stop):
                 module.eval()
                 with torch.no_grad():
-                    found = evaluate()
-                if found:
-                    self._log(metrics, board, {"step": self.step} | found, "validation")
-                began = time.perf_counter()
-                stop = self.agreed(bool(stopping.by))
-                if stop and not saves:
-                    self._save(parts, taken)
-            if stop or last:
+                    metrics = evaluate()
+                if metrics and log:
+                    log.write("validation", {"step": self.step} | metrics)
+                started = time.perf_counter()
+                stop = self.any_rank(bool(signals.received))
+                if stop and not save:
+                    self._save(parts)
+            if stop:
                 break
-        stopping.end()
+        signals.restore_handlers()
         if self.rank == 0:
             module.eval()
-            self.checkpoints.whole(self.out / "model", export)
+            self.checkpoints.replace_folder(self.out / "model", export)
             self.console.print(f"{self.out / 'model'}", style="bold", highlight=False, markup=False)
-        if self.step < s.steps:
-            self.console.print(f"stopped at step {self.step:,} of {s.steps:,}; the same command with --resume goes on")
-            sys.exit(128 + (stopping.by or signal.SIGTERM))
+        if self.step < settings.steps:
+            self.console.print(f"stopped at step {self.step:,} of {settings.steps:,}; the same command with --resume goes on")
+            sys.exit(128 + (signals.received or signal.SIGTERM))
 
-    def _save(self, parts: dict[str, Any], taken: int) -> None:
-        everyone: list[Any] = [taken] * self.ranks
+    def _assign_records(self, reader: Reader) -> None:
+        self.shards_fingerprint = reader.shards.fingerprint
+        self.assignment = Assignment(reader.shards.total, self.ranks)
+        if self.assignment.total < self.ranks:
+            raise UsageError(f"{self.ranks} ranks cannot share {self.assignment.total} records")
+        records = self.settings.batch * self.settings.accumulate * self.ranks
+        if records > self.assignment.total:
+            self.warn(
+                f"a step takes {records:,} records, and there are {self.assignment.total:,}: some are seen again within it"
+            )
+
+    def _read(self, reader: Reader, collate: Collate, decode: Decode | None) -> Iterator[Batch]:
+        """Yield batches from where the rank stands, without end."""
+        taken, settings = self.taken, self.settings
+
+        def make_batches() -> Iterator[Batch]:
+            spans = self.assignment.spans(self.rank, taken)
+            return stream(reader, spans, settings.batch, collate, decode, taken, settings.threads)
+
+        return read_in_worker_process(make_batches) if settings.apart else make_batches()
+
+    def _open_log(self) -> MetricsLog | None:
+        """Open the metrics and write the configuration; only on the first rank."""
+        if self.rank > 0:
+            return None
+        log = MetricsLog(self.out, self.step, self.settings.steps, self.console)
+        write_json(self.out / "config.json", self.config)
+        return log
+
+    def _summarise(self, results: list[StepResult], seconds: float) -> dict[str, Any]:
+        """Return the metrics of the last step, and the speed since the last line."""
+        last = results[-1]
+        line = {"step": self.step, "lr": last.lr, "gradient_norm": float(last.gradient_norm)}
+        line |= {name: self.mean(value) for name, value in last.metrics.items()}
+        line[f"{self.unit}_per_second"] = self.sum(sum(result.amount for result in results)) / seconds
+        line["skipped"] = int(self.sum(sum(result.skipped for result in results)))
+        if self.device.type == "cuda":
+            line["peak_memory_gb"] = torch.cuda.max_memory_allocated() / 1e9
+        return line
+
+    def _save(self, parts: dict[str, Any]) -> None:
+        """Write a checkpoint. The names in it stay as they are, so that runs of earlier versions can be resumed."""
+        taken: list[Any] = [self.taken] * self.ranks
         if self.ranks > 1:
-            dist.all_gather_object(everyone, taken)
+            dist.all_gather_object(taken, self.taken)
         if self.rank == 0:
-            state = {
-                "step": self.step, "config": self.config, "deal": asdict(self.deal), "taken": everyone, "shards": self.shards,
-            }  # fmt: skip
+            state = {"step": self.step, "config": self.config, "deal": self.assignment.to_state(), "taken": taken}
+            state["shards"] = self.shards_fingerprint
             self.checkpoints.save(self.step, state | {name: part.state_dict() for name, part in parts.items()})
 
     def _restore(self, parts: dict[str, Any]) -> int:
-        """Put a checkpoint's state in place; returns how many records this rank has taken of the present deal."""
-        assert self.state
+        """Load the state of a checkpoint into `parts`; return how many records this rank has taken of its assignment."""
+        state, self.state = self.state, None
+        assert state
         try:
-            if self.state["shards"] != self.shards:
+            if state["shards"] != self.shards_fingerprint:
                 raise UsageError(f"the shards are not those that the run in {self.out} was begun with: choose another --out")
             for name, part in parts.items():
-                part.load_state_dict(self.state[name])
-            told, taken = self.state["deal"], self.state["taken"]
-            known = Deal(told["total"], told["ranks"], tuple(map(tuple, told["queue"])), told["epoch"])
+                part.load_state_dict(state[name])
+            stored, taken = Assignment.from_state(state["deal"]), state["taken"]
         except (LookupError, TypeError, RuntimeError, ValueError) as error:
-            raise BuildError(self.checkpoints.damaged(self.checkpoints.all()[-1], error)) from None
-        self.state = None
-        self.deal = known if known.ranks == self.ranks else known.again(taken, self.ranks)
-        return taken[self.rank] if known.ranks == self.ranks else 0
+            raise BuildError(self.checkpoints.describe_damage(self.checkpoints.folders()[-1], error)) from None
+        if stored.ranks == self.ranks:
+            self.assignment = stored
+            return taken[self.rank]
+        self.assignment = stored.reassign(taken, self.ranks)
+        return 0
 
-    def held_out(self, place: Path, columns: list[str], beside: Sequence[Path] = ()) -> Reader | None:
-        """Of the validation split; without one there is a warning, and nothing is evaluated."""
+    # -- evaluation
+
+    def open_validation(self, folder: Path, columns: list[str], derived: Sequence[Path] = ()) -> Reader | None:
+        """Open the validation split. Without one, warn that nothing is evaluated and return None."""
         hint = "build the corpus with --set shards.validation=0.05, say, to have some"
         try:
-            return Reader(Shards(place, "validation", columns, hint, beside), None)
+            return Reader(Shards(folder, "validation", columns, hint, derived), None)
         except UsageError as error:
             self.warn(f"nothing is evaluated: {error}")
             return None
 
+    def evaluation_batches(
+        self, reader: Reader, limit: int, collate: Collate, decode: Decode | None = None, size: int | None = None
+    ) -> Iterator[Batch]:  # fmt: skip
+        """Yield this rank's share of the first `limit` records. A batch is as large as in training, unless `size` is given."""
+        spans = reader.one_pass(self.rank, self.ranks, limit)
+        return stream(reader, spans, size or self.settings.batch, collate, decode, threads=self.settings.threads)
+
     def warn(self, text: str) -> None:
         self.console.print(f"warning: {text}", style="yellow", highlight=False, markup=False)
 
-    def there(self, value: Any) -> Any:
-        """On the device. From pinned memory, so that what is queued there goes on meanwhile."""
-        if not torch.is_tensor(value):
-            return value
-        return (value.pin_memory() if self.device.type == "cuda" else value).to(self.device, non_blocking=True)
+    # -- what ranks agree on
 
-    # -- metrics, and what ranks agree on
-
-    def summed(self, value: Any) -> torch.Tensor:
-        """The sum over ranks: float64, on the processor."""
+    def sum_tensor(self, value: Any) -> torch.Tensor:
+        """Return the sum over ranks as float64 on the CPU."""
         tensor = torch.as_tensor(value, dtype=torch.float64, device="cpu").clone()
         if self.ranks > 1:
             dist.all_reduce(tensor)
         return tensor
 
     def sum(self, value: float | torch.Tensor) -> float:
-        return float(self.summed(value))
+        return float(self.sum_tensor(value))
 
     def mean(self, value: float | torch.Tensor) -> float:
         return self.sum(value) / self.ranks
 
-    def agreed(self, flag: bool) -> bool:
-        """Whether any rank says so."""
+    def any_rank(self, flag: bool) -> bool:
+        """Return whether the flag is set on any rank."""
         return self.sum(float(flag)) > 0
 
-    def _check(self, values: torch.Tensor, what: str = "the loss") -> None:
-        """Of the last steps, up to this one."""
+    def _check_finite(self, values: torch.Tensor, name: str = "the loss") -> None:
+        """Check the values of the last steps, up to this one. Raises BuildError on every rank if one of them is not finite."""
         wrong = (~torch.isfinite(values)).nonzero()
-        where = self.step - len(values) + 1 + int(wrong[0]) if len(wrong) else 0
-        if self.agreed(bool(len(wrong))):
+        step = self.step - len(values) + 1 + int(wrong[0]) if len(wrong) else "that another rank names"
+        if self.any_rank(bool(len(wrong))):
             raise BuildError(
-                f"{what} is no finite number any more, from step {where or 'that another rank names'} on. What was saved before: "
-                f"{self.checkpoints.last}. Begin anew in another --out with a lower train.lr or a longer train.warmup."
+                f"{name} is no finite number any more, from step {step} on. What was saved before: "
+                f"{self.checkpoints.newest_name}. Begin anew in another --out with a lower train.lr or a longer train.warmup."
             )
-
-    def _metrics(self) -> Path:
-        """`metrics.jsonl` without what a run that was killed wrote after its last checkpoint."""
-        path = self.out / "metrics.jsonl"
-        if self.rank == 0:
-            self.out.mkdir(parents=True, exist_ok=True)
-            lines = path.read_text("utf-8").splitlines() if path.is_file() and self.step else []
-            kept = [line for line in lines if step_of(line) <= self.step]
-            path.write_text("".join(f"{line}\n" for line in kept), "utf-8")
-            write_json(self.out / "config.json", self.config)
-        return path
-
-    def _log(self, path: Path, board: SummaryWriter | None, line: dict[str, Any], split: str) -> None:
-        if board is None:
-            return
-        with open(path, "a", encoding="utf-8") as file:
-            file.write(json.dumps({"split": split} | line, ensure_ascii=False) + "\n")
-        numbers = {k: v for k, v in line.items() if isinstance(v, int | float) and k != "step"}
-        for name, value in numbers.items():
-            if math.isfinite(value):
-                board.add_scalar(f"{split}/{name}", value, line["step"])
-        shown = "  ".join(f"{k} {v:,.4g}" for k, v in numbers.items() if k != "skipped" or v)
-        self.console.print(
-            f"{split:10} step {line['step']:,}/{self.settings.steps:,}  {shown}", highlight=False, soft_wrap=True
-        )

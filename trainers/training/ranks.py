@@ -1,11 +1,10 @@
-"""Which of the processes that `torchrun` started this one is, what it computes on, how it is told to stop and tells why it failed."""
+"""The process as one of the ranks that `torchrun` started: its number, its device, how it stops, how it reports an error."""
 
 from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -13,54 +12,48 @@ import torch
 
 
 def own_rank() -> tuple[int, int]:
-    """The number of this process, and how many there are: 0 and 1 without torchrun."""
+    """Return the number of this process and the number of ranks: 0 and 1 without torchrun."""
     return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
 
 
 def own_device() -> torch.device:
-    """Its GPU where there are any."""
+    """Return the GPU of this rank, or the CPU if there is no GPU."""
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if torch.cuda.is_available() else torch.device("cpu")
 
 
-def wait(there: Callable[[], bool]) -> None:
-    """Until another process has made it."""
-    while not there():
-        time.sleep(0.2)
+class StopSignals:
+    """Note SIGTERM and Ctrl-C, so that a run can end its step and save. A second Ctrl-C interrupts at once.
 
-
-class Stopping:
-    """Notes SIGTERM and Ctrl-C, so that a run can end a step and save; a second Ctrl-C interrupts as ever.
-
-    What is ignored when a run begins, as Ctrl-C by what a script starts in the background, stays so.
+    A signal that was ignored when the run began stays ignored: a shell lets its background jobs ignore Ctrl-C.
     """
 
     def __init__(self, ranks: int) -> None:
-        self.by = 0  # the number of the signal that came
-        self._told = "stopping: what is under way is ended and saved" + "; once more to stop at once, without" * (ranks == 1)
-        heeded = [n for n in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(n) is not signal.SIG_IGN]
-        self._before = {number: signal.signal(number, self._note) for number in heeded}
+        self.received = 0  # number of the signal
+        self._message = "stopping: what is under way is ended and saved" + "; once more to stop at once, without" * (ranks == 1)
+        heeded = [number for number in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(number) is not signal.SIG_IGN]
+        self._handlers = {number: signal.signal(number, self._note) for number in heeded}
 
     def _note(self, number: int, _: Any) -> None:
-        if self.by == number == signal.SIGINT:
+        if self.received == number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.by = number
+        self.received = number
         if number == signal.SIGINT:
-            with suppress(OSError):  # whoever reads it may be gone by the same Ctrl-C
-                os.write(2, f"{self._told}\n".encode())
+            with suppress(OSError):  # the same Ctrl-C may have ended whoever reads stderr
+                os.write(2, f"{self._message}\n".encode())
 
-    def end(self) -> None:
-        for number, handler in self._before.items():
+    def restore_handlers(self) -> None:
+        for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
 
 @contextmanager
-def recorded() -> Iterator[None]:
-    """What ends one of several ranks is told to `torchrun`, whose report would else be of its own workings alone."""
+def report_to_torchrun() -> Iterator[None]:
+    """Record what ends one of several ranks, because torchrun's own report would only show its inner workings."""
     try:
         yield
     except Exception as error:
         if own_rank()[1] > 1:
-            from torch.distributed.elastic.multiprocessing.errors import get_error_handler
+            from torch.distributed.elastic.multiprocessing.errors import get_error_handler  # late: only under torchrun
 
             handler = get_error_handler()
             handler.initialize()

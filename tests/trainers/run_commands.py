@@ -1,4 +1,4 @@
-"""Run trainers as commands, and be interrupted at a step that is known: `python ranks.py JSON`, also under torchrun.
+"""Run trainers as commands, and be interrupted at a step that is known: `python run_commands.py JSON`, also under torchrun.
 
 A command is {"trainer", "arguments", "signal"?, "at"?, "rank"?, "record"?}: the signal is sent to the process itself as it collates
 the batch `at` (counted from 1), on that rank; the ids of every row that is read are appended to `record`.

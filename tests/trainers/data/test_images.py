@@ -10,13 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
-from trainers.data.images import decoded, floats
-from trainers.data.reader import Skip
-from trainers.data.resize import resized
+from trainers.data.batches import Skip
+from trainers.data.images import decode_square, normalise_pixels
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
@@ -45,21 +42,10 @@ def test_without_chance_the_pixels_are_those_of_the_processor_that_is_saved(heig
     )
     pixels = noise(height, width)
     expected = torch.as_tensor(processor(Image.fromarray(pixels), return_tensors="pt")["pixel_values"])
-    found = floats(decoded(encoded(pixels), 48)[None], MEAN, STD)
+    found = normalise_pixels(decode_square(encoded(pixels), 48)[None], MEAN, STD)
     assert found.dtype == torch.float32 and found.shape == (1, 3, 48, 48)
     level = 1 / 255 / min(STD)  # boxes with fractions of pixels are rounded in other places
     assert torch.allclose(found, expected, atol=1.01 * level)
-
-
-@settings(deadline=None)  # the first one compiles
-@given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 70), st.data())
-def test_resizing_is_that_of_pillow(height: int, width: int, size: int, data: Any) -> None:
-    side = data.draw(st.floats(0.3, min(height, width)))
-    left, top = data.draw(st.floats(0, width - side)), data.draw(st.floats(0, height - side))
-    box = left, top, min(left + side, width), min(top + side, height)
-    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-    expected = Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR, box)
-    assert np.abs(resized(pixels, box, size).astype(int) - np.asarray(expected).astype(int)).max() <= 2  # it rounds twice
 
 
 def test_a_large_jpeg_that_is_decoded_at_a_fraction_looks_as_if_it_were_not() -> None:
@@ -67,7 +53,7 @@ def test_a_large_jpeg_that_is_decoded_at_a_fraction_looks_as_if_it_were_not() ->
     whole = np.asarray(Image.open(io.BytesIO(encoded(pixels, "JPEG", quality=95))).resize((112 * 1400 // 900, 112), 2)).astype(
         int
     )
-    found = decoded(encoded(pixels, "JPEG", quality=95), 112).astype(int)
+    found = decode_square(encoded(pixels, "JPEG", quality=95), 112).astype(int)
     left = (whole.shape[1] - 112) // 2
     assert np.abs(found - whole[:, left : left + 112]).mean() < 1.0
 
@@ -80,34 +66,34 @@ def test_a_random_square_lies_anywhere_and_has_the_area_that_was_asked_for() -> 
     blob = encoded(np.concatenate([ramp, ramp[:, :, :1]], 2))
     spans, lefts = [], []
     for seed in range(200):
-        found = decoded(blob, 32, np.random.default_rng(seed), (0.25, 0.64)).astype(float)
+        found = decode_square(blob, 32, np.random.default_rng(seed), (0.25, 0.64)).astype(float)
         across, down = (found[16, 24, 0] - found[16, 8, 0]) * 2, (found[24, 16, 1] - found[8, 16, 1]) * 2
         assert abs(across - down) <= 4
         spans.append(across)
         lefts.append(found[16, 0, 0])
-        assert (decoded(blob, 32, np.random.default_rng(seed), (0.25, 0.64)) == found).all()
+        assert (decode_square(blob, 32, np.random.default_rng(seed), (0.25, 0.64)) == found).all()
     shares = (np.array(spans) / height) ** 2
     assert 0.2 < shares.min() < 0.32 and 0.57 < shares.max() < 0.72 and abs(shares.mean() - 0.445) < 0.03
     assert min(lefts) < 6 and max(lefts) > 50
-    whole = [decoded(blob, 60, np.random.default_rng(seed)) for seed in range(3)]
+    whole = [decode_square(blob, 60, np.random.default_rng(seed)) for seed in range(3)]
     assert all((w[:, 0, 1] == np.arange(60)).all() for w in whole)  # by default all of the shorter side
 
 
 def test_what_files_may_be_like() -> None:
     pixels = np.zeros((40, 60, 3), np.uint8)
     pixels[:, :30] = (250, 0, 0)
-    upright = decoded(encoded(pixels), 40)
+    upright = decode_square(encoded(pixels), 40)
     exif = Image.Exif()
     exif[0x0112] = 6
     turned = encoded(np.ascontiguousarray(np.rot90(pixels)), "JPEG", quality=100, subsampling=0, exif=exif)
-    assert np.abs(decoded(turned, 40).astype(int) - upright).max() < 12
+    assert np.abs(decode_square(turned, 40).astype(int) - upright).max() < 12
     clear = np.zeros((20, 20, 4), np.uint8)
     clear[:10] = (0, 0, 255, 255)
-    found = decoded(encoded(clear), 20)
+    found = decode_square(encoded(clear), 20)
     assert (found[:10] == (0, 0, 255)).all() and (found[10:] == 255).all()
-    assert (decoded(encoded(np.full((9, 7), 77, np.uint8)), 16) == 77).all()
-    assert decoded(encoded(Image.new("CMYK", (30, 30)), "JPEG"), 8).min() > 250
-    assert (decoded(memoryview(encoded(pixels)), 40) == upright).all()
+    assert (decode_square(encoded(np.full((9, 7), 77, np.uint8)), 16) == 77).all()
+    assert decode_square(encoded(Image.new("CMYK", (30, 30)), "JPEG"), 8).min() > 250
+    assert (decode_square(memoryview(encoded(pixels)), 40) == upright).all()
 
 
 def test_what_cannot_be_decoded_is_skipped() -> None:
@@ -116,13 +102,13 @@ def test_what_cannot_be_decoded_is_skipped() -> None:
     bomb = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + head + struct.pack(">I", zlib.crc32(b"IHDR" + head))
     for blob in (None, b"", b"text", whole[: len(whole) // 2], encoded(noise(99, 99))[:2000], bomb + encoded(noise(9, 9))[33:]):
         with pytest.raises(Skip):
-            decoded(blob, 32)
+            decode_square(blob, 32)
     with pytest.raises(Skip, match="400,000,000 pixels"):
-        decoded(bomb + encoded(noise(9, 9))[33:], 32)
+        decode_square(bomb + encoded(noise(9, 9))[33:], 32)
 
 
 def test_floats_are_the_same_from_arrays_and_tensors() -> None:
     pixels = noise(8, 8)[None].repeat(2, 0)
-    one, other = floats(pixels, MEAN, STD), floats(torch.from_numpy(pixels), MEAN, STD)
+    one, other = normalise_pixels(pixels, MEAN, STD), normalise_pixels(torch.from_numpy(pixels), MEAN, STD)
     assert torch.equal(one, other) and one.is_contiguous()
     assert one[1, 2, 3, 4].item() == pytest.approx((pixels[1, 3, 4, 2] / 255 - MEAN[2]) / STD[2], abs=1e-6)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainers.data.reader import Shards
+from trainers.data.shards import Shards
 
 SMALL = [
     "--config", "tiny", "--set", "model.n_embd=16", "--set", "model.n_layer=1", "--set", "model.n_head=2", "--set", "model.n_positions=32",
@@ -89,7 +89,7 @@ def test_a_run_whose_batches_are_made_apart_is_the_same_and_saved_where_all_its_
 def test_two_ranks(tokenised, train, train_on_ranks, losses_of, tmp_path):
     """Stopped, killed, and begun on one rank: all goes on."""
     shards = Shards(tokenised / "tokens", "train", ["input_ids"], "")
-    total, rows = shards.total, shards.read(range(len(shards.files))).take(np.arange(shards.total))["input_ids"]
+    total, rows = shards.total, shards.read(range(len(shards.row_groups))).take(np.arange(shards.total))["input_ids"]
     one, seen = tmp_path / "one", tmp_path / "seen"
     assert train("gpt", *command(tokenised, one)["arguments"], signal="SIGTERM", at=15, record=seen) == 143
     steps = 15 + (total - 2 * 15) // 4  # to the end of the epoch, with four records a step

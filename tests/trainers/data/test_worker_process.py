@@ -20,8 +20,11 @@ import pytest
 import torch
 
 from pipeline.core.errors import BuildError, InputError
-from trainers.data.reader import Batch, Reader, Shards, Skip, stream
-from trainers.data.worker_process import apart
+from trainers.data.batches import Batch, Skip, stream
+from trainers.data.reader import Reader
+from trainers.data.record_assignment import Span
+from trainers.data.shards import Shards
+from trainers.data.worker_process import read_in_worker_process
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the process that trains reads")
 
@@ -44,17 +47,17 @@ def test_the_same_batches_in_the_same_order(tmp_path: Path) -> None:
 
     def batches() -> Iterator[Batch]:
         reader = Reader(Shards(tmp_path, "train", ["n"], ""), 1, 200)
-        return stream(reader, iter([(0, 5, 100), (1, 0, 100)]), 8, collate, decode, taken=5)
+        return stream(reader, iter([Span(0, 5, 100), Span(1, 0, 100)]), 8, collate, decode, taken=5)
 
     torch.manual_seed(1)
     state = torch.get_rng_state()
-    here, there = list(batches()), list(apart(batches))
+    direct, from_worker = list(batches()), list(read_in_worker_process(batches))
     assert torch.equal(state, torch.get_rng_state())
-    assert len(here) == len(there) == 22
-    for one, other in zip(here, there, strict=True):
+    assert len(direct) == len(from_worker) == 22
+    for one, other in zip(direct, from_worker, strict=True):
         assert torch.equal(one.inputs.pop("x"), other.inputs.pop("x"))
         assert one == other
-    assert there[-1].taken == 200 and sum(batch.skipped for batch in there) == 19
+    assert from_worker[-1].taken == 200 and sum(batch.skipped for batch in from_worker) == 19
 
 
 def test_what_stops_the_reader_is_raised_as_it_is_after_what_came_before() -> None:
@@ -62,7 +65,7 @@ def test_what_stops_the_reader_is_raised_as_it_is_after_what_came_before() -> No
         yield 1
         raise InputError("row group 3 of train-00000-of-00001.parquet cannot be read")
 
-    batches = apart(damaged)
+    batches = read_in_worker_process(damaged)
     assert next(batches) == 1
     with pytest.raises(InputError, match="^row group 3 of train-00000-of-00001.parquet cannot be read$"):
         next(batches)
@@ -71,11 +74,11 @@ def test_what_stops_the_reader_is_raised_as_it_is_after_what_came_before() -> No
         yield from [1][5]  # type: ignore[misc]
 
     with pytest.raises(IndexError, match="in wrong"):
-        next(apart(wrong))
+        next(read_in_worker_process(wrong))
 
 
 def test_a_reader_that_was_killed_is_told_of() -> None:
-    batches = apart(endless)
+    batches = read_in_worker_process(endless)
     child = next(batches)
     assert child != os.getpid()
     os.kill(child, signal.SIGKILL)
@@ -85,13 +88,13 @@ def test_a_reader_that_was_killed_is_told_of() -> None:
 
 
 def test_it_ends_with_what_takes_its_batches() -> None:
-    batches = apart(endless)
+    batches = read_in_worker_process(endless)
     child = next(batches)
     batches.close()  # type: ignore[attr-defined]
     assert not psutil.pid_exists(child)
     code = (
-        "import itertools, os; from trainers.data.worker_process import apart\n"
-        "for _ in apart(lambda: itertools.chain([print(os.getpid(), flush=True)], itertools.count())): pass"
+        "import itertools, os; from trainers.data.worker_process import read_in_worker_process\n"
+        "for _ in read_in_worker_process(lambda: itertools.chain([print(os.getpid(), flush=True)], itertools.count())): pass"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
