@@ -18,7 +18,7 @@ from torch import nn
 
 from pipeline.core.errors import InputError, UsageError
 from pipeline.core.settings import Table
-from pipeline.core.storage import atomic, fingerprint
+from pipeline.core.storage import fingerprint, write_atomically
 from trainers.data.batches import Record
 from trainers.data.images import BUILD_HINT, decode_square, read_caption
 from trainers.data.reader import Reader
@@ -204,7 +204,7 @@ def train(options: RunOptions[Config], tokenizer: Any, stage: int, start_model: 
         rows = np.arange(min(config.samples, shards.rows[0]))
         captions = [caption or "" for caption in shards.read([0]).take(rows)["caption"]]
         name = f"samples/step-{loop.step:09d}.png"
-        with atomic(options.out / name) as temporary:
+        with write_atomically(options.out / name) as temporary:
             diffusion.draw(captions, config.size, config.sample_steps, config.guidance).save(temporary, "PNG")
         return {"samples": name, "captions": captions}
 

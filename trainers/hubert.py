@@ -20,7 +20,7 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-from filters.audio.decoding import RATE
+from filters.audio.samples import RATE
 from pipeline.core.errors import InputError, UsageError
 from pipeline.core.settings import Table
 from trainers.data.batches import Record, Skip

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pyarrow.parquet as pq
 
-from pipeline.core.command import reported
+from pipeline.core.command import report_errors
 from trainers.hubert import Config
 from trainers.models.hubert_targets import build_targets
 from trainers.training.command import HELP, config_options, silence_libraries
@@ -26,7 +26,7 @@ def main(
 ) -> None:  # fmt: skip
     """Make the units that an iteration of HuBERT on CORPUS predicts, as far as they are missing."""
     silence_libraries()
-    with reported("making units", "--out"), report_to_torchrun():
+    with report_errors("making units", "--out"), report_to_torchrun():
         settings = load_config(Config, "hubert", config, changes)
         clusters, threads = settings.clusters(iteration), settings.train.threads
         targets = build_targets(corpus, clusters, start_model, click.echo, out, threads)

@@ -7,7 +7,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.sources.streams import InputFile, all_different
+from pipeline.sources.inputs import InputFile, refuse_repeated
 
 
 def regular_files(folder: Path) -> list[Path]:
@@ -35,7 +35,7 @@ def identity(files: list[Path], folder: Path) -> str:
 
 def told_apart(found: list[InputFile]) -> list[InputFile]:
     """`found` with names that differ: where some do not, as much of every path as it takes. Raises UsageError where one is twice."""
-    all_different(found)
+    refuse_repeated(found)
     if len({f.name for f in found}) == len(found):
         return found
     common = os.path.commonprefix([f.url.rsplit("/", 1)[0] + "/" for f in found])

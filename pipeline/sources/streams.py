@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import bz2
-import glob
 import gzip
 import hashlib
 import io
 import lzma
-import os
 import time
 import zlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import IO, Any, cast
 
-from pipeline.core.errors import BuildError, InputError, UsageError
+from pipeline.core.errors import BuildError, InputError
+from pipeline.sources.inputs import InputFile, is_url, open_filesystem
 
 CHUNK = 4 << 20
 _RETRIES = 6  # with 0.5, 1, 2 … s between: half a minute of a server being away
@@ -29,130 +26,12 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
 _MAGIC += tuple((bytes([0x50 + i]) + b"\x2a\x4d\x18", "zstd") for i in range(16))  # skippable frames, which pzstd begins with
 
 
-@dataclass(frozen=True)
-class InputFile:
-    """One raw file. `name` is what ids use where there is more than one; `identity` changes when the content does.
-
-    `beside`: files that are read along with it, such as lists of transcripts; `identity` is theirs, too. `note` is what
-    the build's warnings are to say of where it was found.
-    """
-
-    name: str
-    url: str
-    size: int | None
-    identity: str
-    beside: tuple[str, ...] = ()
-    note: str | None = None
-
-    @property
-    def is_sample(self) -> bool:
-        """Whether this is a manifest's embedded sample."""
-        return self.identity.startswith("sample-")
-
-    def as_dict(self) -> dict[str, Any]:
-        left_out = {"note"} if self.beside else {"note", "beside"}
-        found = asdict(self) | {"beside": [*self.beside]}
-        return {name: value for name, value in found.items() if name not in left_out}
-
-
-def is_url(text: str) -> bool:
-    return "://" in text
-
-
-def _filesystem(url: str) -> tuple[Any, str]:
-    import fsspec
-
-    try:
-        # A request that makes no progress for two minutes is given up and taken up again.
-        options = {"client_kwargs": {"timeout": _timeout()}} if url.startswith(("http://", "https://")) else {}
-        return fsspec.core.url_to_fs(url, **options)
-    except (ImportError, ValueError) as error:
-        raise UsageError(f"{url}: {error}") from None
-
-
-def _timeout() -> Any:
-    import aiohttp
-
-    return aiohttp.ClientTimeout(total=None, sock_connect=20, sock_read=120)
-
-
-def _describe(url: str) -> InputFile:
-    if not url:
-        raise UsageError("--input is empty")
-    if not is_url(url):
-        path = Path(url)
-        if not url.isprintable() or any(0xD800 <= ord(c) <= 0xDFFF for c in url):
-            raise UsageError(
-                f"--input {url!r}: ids and reports need a file name of printable characters; rename or link the file"
-            )
-        if path.is_dir():
-            raise UsageError(f"{url} is a directory; name the file in it, or a glob such as '{url.rstrip('/')}/*.xz'")
-        if not path.exists():
-            raise UsageError(f"{url}: there is no such file")
-        if not path.is_file():
-            raise UsageError(f"{url} is not a regular file")
-        if not os.access(path, os.R_OK):
-            raise UsageError(f"{url} cannot be read (permission denied)")
-        status = path.stat()
-        return InputFile(path.name, str(path.resolve()), status.st_size, f"{status.st_size}-{status.st_mtime_ns}")
-    filesystem, path_there = _filesystem(url)
-    try:
-        info = filesystem.info(path_there)
-    except FileNotFoundError as error:
-        # fsspec says so of a server that cannot be reached, too.
-        if error.__cause__ is not None and getattr(error.__cause__, "status", None) not in (404, 410):
-            reason = error.__cause__
-            raise BuildError(f"{url} cannot be reached: {type(reason).__name__}: {reason}") from None
-        raise UsageError(f"{url}: there is no such file") from None
-    except Exception as error:
-        raise BuildError(f"{url} cannot be reached: {type(error).__name__}: {error}") from None
-    stamp = info.get("ETag") or info.get("etag") or info.get("mtime") or info.get("LastModified") or ""
-    return InputFile(url.rstrip("/").rsplit("/", 1)[-1], url, info.get("size"), f"{url}-{info.get('size')}-{stamp}")
-
-
-def resolve(patterns: list[str]) -> list[InputFile]:
-    """The input files that paths, globs and URLs stand for, in the order given (a glob's in order of name).
-
-    Raises UsageError where a pattern matches nothing or two files could not be told apart by id.
-    """
-    found: list[InputFile] = []
-    for pattern in patterns:
-        if is_url(pattern) and any(c in pattern for c in "*[") and not pattern.startswith("http"):
-            filesystem, path_there = _filesystem(pattern)
-            scheme = pattern.split("://", 1)[0]
-            matches = [f"{scheme}://{p}" for p in sorted(filesystem.glob(path_there))]
-        elif not is_url(pattern) and any(c in pattern for c in "*?[") and not Path(pattern).exists():
-            matches = sorted(glob.glob(pattern, recursive=True))
-        else:
-            matches = [pattern]
-        if not matches:
-            raise UsageError(f"--input {pattern}: nothing matches")
-        found.extend(_describe(match) for match in matches)
-    names = [f.name for f in found]
-    all_different(found)
-    if len(set(names)) < len(names):
-        # Same base names: tell them apart by as much of the path as it takes.
-        common = os.path.commonprefix([f.url.rsplit("/", 1)[0] + "/" for f in found])
-        common = common[: common.rfind("/") + 1]
-        found = [InputFile(f.url[len(common) :], f.url, f.size, f.identity) for f in found]
-    return found
-
-
-def all_different(found: list[InputFile]) -> None:
-    """Raises UsageError where an input is given twice."""
-    seen: set[str] = set()
-    for file in found:
-        if file.url in seen:
-            raise UsageError(f"an input is given twice: {file.url}")
-        seen.add(file.url)
-
-
 class ResumingReader(io.RawIOBase):
     """A remote file read forwards; a connection that breaks is opened again where it broke."""
 
     def __init__(self, url: str, start: int = 0) -> None:
         self.url, self.position = url, start
-        self.filesystem, self.path = _filesystem(url)
+        self.filesystem, self.path = open_filesystem(url)
         self._file: Any = None
         self._size: int | None = None
 

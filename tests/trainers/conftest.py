@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -19,25 +18,13 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from tests.support import run_trainers
+from tests.support.texts import make_sentences
 from tokenizer.export import export
 from tokenizer.fitting import fit
 from tokenizer.model import Tokenizer, finished
 from tokenizer.settings import Training
 from tokenizer.train import main as train_tokenizer
-
-HERE = Path(__file__).parent
-
-
-def load_helper(name: str) -> Any:
-    """Import a module of this folder: it is no package."""
-    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-run_commands = load_helper("run_commands")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -56,18 +43,6 @@ def write_pairs(folder: Path, split: str, records: Pairs, group: int = 25) -> No
     )
     table = pa.table({"image": images, "caption": pa.array([caption for _, caption in records], pa.string())})
     pq.write_table(table, folder / "data" / f"{split}-00000-of-00001.parquet", row_group_size=group)
-
-
-@pytest.fixture(scope="session")
-def drawings() -> Any:
-    """The module drawings.py."""
-    return load_helper("drawings")
-
-
-@pytest.fixture(scope="session")
-def melodies() -> Any:
-    """The module melodies.py."""
-    return load_helper("melodies")
 
 
 @pytest.fixture(scope="session")
@@ -92,11 +67,11 @@ def pairs_corpus(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Callable
 
 
 @pytest.fixture(scope="session")
-def tokenised(tmp_path_factory: pytest.TempPathFactory, tools: Any) -> Path:
+def tokenised(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A corpus of made sentences with `tokenizer` and `tokens`: sequences of 32."""
     folder = tmp_path_factory.mktemp("tokenised") / "corpus"
     (folder / "data").mkdir(parents=True)
-    texts = [tools.sentences(i, 2 + i % 3, 12 + i % 17) for i in range(300)]
+    texts = [make_sentences(i, 2 + i % 3, 12 + i % 17) for i in range(300)]
     for split, rows in (("train", texts[:260]), ("validation", texts[260:])):
         pl.DataFrame({"text": rows}).write_parquet(folder / "data" / f"{split}-00000-of-00001.parquet", row_group_size=64)
     lines = folder / "lines"
@@ -128,7 +103,7 @@ def train() -> Callable[..., int]:
     """Run trainers in this process: (trainer, arguments, when to stop or where to note records) -> exit code."""
 
     def run(trainer: str, *arguments: object, **more: Any) -> int:
-        return int(run_commands.run({"trainer": trainer, "arguments": [str(a) for a in arguments]} | more))
+        return int(run_trainers.run({"trainer": trainer, "arguments": [str(a) for a in arguments]} | more))
 
     return run
 
@@ -161,7 +136,7 @@ def train_on_ranks(on_ranks: Callable[..., Any]) -> Callable[..., subprocess.Com
     """`train`, several commands one after the other, on so many ranks."""
 
     def run(count: int, commands: list[dict[str, Any]]) -> subprocess.CompletedProcess[str]:
-        return on_ranks(count, HERE / "run_commands.py", json.dumps(commands, default=str))
+        return on_ranks(count, run_trainers.__file__, json.dumps(commands, default=str))
 
     return run
 

@@ -21,6 +21,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from pipeline.core.errors import UsageError
+from tests.support import drawings
 from trainers import clip
 from trainers.data.images import decode_square, normalise_pixels
 from trainers.models.retrieval import compute_recall, number_distinct
@@ -38,7 +39,7 @@ class Trained(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def corpus(drawings: Any, pairs_corpus: Any) -> Path:
+def corpus(pairs_corpus: Any) -> Path:
     return pairs_corpus(drawings.draw_pairs, 385)
 
 
@@ -60,7 +61,7 @@ def without_time(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def trained(drawings: Any, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def trained(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """60 steps of CLIP, with zero-shot classification."""
     folder = tmp_path_factory.mktemp("trained")
     classes = drawings.write_zero_shot(folder / "classes")
@@ -79,7 +80,7 @@ def test_it_learns_and_says_so(trained: Trained) -> None:
     assert any(line.get("skipped") for line in found)  # the image that is none, the caption that is missing
 
 
-def test_the_folder_loads_elsewhere_with_the_same_outputs(drawings: Any, trained: Trained, corpus: Path) -> None:
+def test_the_folder_loads_elsewhere_with_the_same_outputs(trained: Trained, corpus: Path) -> None:
     from transformers import AutoTokenizer, VisionTextDualEncoderModel, VisionTextDualEncoderProcessor
 
     folder = trained.out / "model"
@@ -115,7 +116,7 @@ def test_the_folder_loads_elsewhere_with_the_same_outputs(drawings: Any, trained
 
 
 def test_the_same_seed_gives_the_same_numbers_and_stopping_changes_none(
-    drawings: Any, trained: Trained, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Trained, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sets = [*SMALL, "train.evaluate_every=60", "train.save_every=20"]
     after, steps = clip.Contrastive.clamp_logit_scale, list[int]()
@@ -159,7 +160,7 @@ def test_cloob_learns_with_a_frozen_pretrained_tower(trained: Trained, corpus: P
         assert torch.equal(one, other), name
 
 
-def test_a_corpus_too_small_for_a_validation_split_trains(drawings: Any, corpus: Path, tmp_path: Path, shards: Any) -> None:
+def test_a_corpus_too_small_for_a_validation_split_trains(corpus: Path, tmp_path: Path, shards: Any) -> None:
     shards(tmp_path / "few", "train", drawings.draw_pairs(20, 3))
     found = run(
         tmp_path / "few", tmp_path / "run", "--tokenizer", str(corpus / "tokenizer"),

@@ -14,8 +14,11 @@ import torch
 from click.testing import CliRunner
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
-from filters.audio.decoding import RATE, decode, reencode
+from filters.audio.decoding import decode
+from filters.audio.encoding import encode_flac
+from filters.audio.samples import RATE
 from pipeline.core.errors import InputError, UsageError
+from tests.support import melodies
 from trainers import hubert
 from trainers.data.batches import Skip
 from trainers.data.recordings import Frames
@@ -32,7 +35,7 @@ SMALL = [
 
 
 @pytest.fixture(scope="module")
-def corpus(melodies: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return melodies.write_corpus(tmp_path_factory.mktemp("hubert") / "corpus")
 
 
@@ -80,7 +83,7 @@ def ramp(samples: int = 32_000) -> dict[str, Any]:
     """A recording whose samples say where they stand, and labels that do."""
     sound = (np.arange(samples) / 32_768).astype(np.float32)
     labels = np.arange((samples - 400) // 160 + 1, dtype=np.uint16)
-    return {"id": "made/ramp", "audio": memoryview(reencode(sound)), "labels": labels, "__key__": (0, 0, 7)}
+    return {"id": "made/ramp", "audio": memoryview(encode_flac(sound)), "labels": labels, "__key__": (0, 0, 7)}
 
 
 def test_labels_are_cut_in_step_with_samples() -> None:
@@ -142,7 +145,7 @@ def test_it_learns_what_hides_behind_a_mask_and_says_what_was_skipped(first: Pat
     assert np.isfinite([line["penalty"] for line in metrics(first, "train")]).all()
 
 
-def test_what_is_saved_is_a_hubert_with_the_same_outputs(melodies: Any, first: Path) -> None:
+def test_what_is_saved_is_a_hubert_with_the_same_outputs(first: Path) -> None:
     state = torch.load(first / "checkpoints" / "step-000000060" / "state.pt", weights_only=True)["model"]
     model = HubertModel.from_pretrained(first / "model").eval()
     trained = hubert.MaskedPrediction(HubertModel(model.config), 12, load_config(hubert.Config, "hubert", "tiny")).eval()
@@ -158,7 +161,7 @@ def test_what_is_saved_is_a_hubert_with_the_same_outputs(melodies: Any, first: P
     assert logits.abs().max() <= 10 + 1e-4  # cosines over 0.1
 
 
-def test_the_convolutions_get_their_share_of_the_gradient(melodies: Any) -> None:
+def test_the_convolutions_get_their_share_of_the_gradient() -> None:
     gradients = []
     for share in ("0.1", "1.0"):
         torch.manual_seed(3)

@@ -20,7 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.core.errors import UsageError
-from pipeline.core.storage import alone, atomic, read_json, remove_temporaries, write_json
+from pipeline.core.locks import hold_lock
+from pipeline.core.storage import read_json, remove_temporaries, write_atomically, write_json
 from trainers.data.batches import Record, Skip
 from trainers.data.shards import Shards
 
@@ -54,7 +55,7 @@ class DerivedColumns:
 
         if is_complete():  # nothing is written: others may be reading, and the disk may be read-only
             return read_json(self._json)
-        with alone(self.folder) if self.rank == 0 else nullcontext():
+        with hold_lock(self.folder) if self.rank == 0 else nullcontext():
             if self.rank == 0 and not self._has_these_settings():
                 self._begin(prepare)
             _wait_until(self._has_these_settings)
@@ -113,7 +114,7 @@ def write_derived_column(
             return None
 
     *copied, derived = schema
-    with atomic(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+    with write_atomically(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
         with ThreadPoolExecutor(threads) as workers:
             for number, group in enumerate(shards.row_groups):
                 if group.paths[0].name != path.name:

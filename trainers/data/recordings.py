@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from filters.audio.decoding import RATE, Unreadable, decode
+from filters.audio.decoding import Unreadable, decode
+from filters.audio.samples import RATE
 from trainers.data.batches import Skip
 
 BUILD_HINT = "make them with python -m pipeline.build, such as reazonspeech or speech-ja"

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from filters.audio.decoding import RATE
+from filters.audio.samples import RATE
 from pipeline.core.errors import UsageError
 from trainers.models.configuration import check_model_path, explain_model_errors
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import torch
 from pydantic import Field
 
-from filters.audio.decoding import RATE
+from filters.audio.samples import RATE
 from pipeline.core.errors import InputError, UsageError
 from pipeline.core.settings import Table
 from pipeline.core.storage import fingerprint

@@ -9,7 +9,7 @@ from __future__ import annotations
 import kaldi_native_fbank
 import numpy as np
 
-from filters.audio.decoding import RATE
+from filters.audio.samples import RATE
 
 WINDOW, SHIFT = 400, 160  # samples: 25 ms and 10 ms, Kaldi's defaults
 CEPSTRA = 13

@@ -12,9 +12,9 @@ from typing import Any, Generic
 
 import click
 
-from pipeline.core.command import reported
+from pipeline.core.command import report_errors
 from pipeline.core.errors import UsageError
-from pipeline.core.storage import alone
+from pipeline.core.locks import hold_lock
 from trainers.training.ranks import own_rank, report_to_torchrun
 from trainers.training.settings import Config, list_configs, load_config
 
@@ -59,11 +59,11 @@ def command(trainer: str, default: str, config_class: type[Config]) -> Callable[
             corpus: Path, config: str, out: Path, resume: bool, changes: tuple[str, ...], **own_options: Any
         ) -> None:  # fmt: skip
             again = "add --resume to go on from the last checkpoint, if one was saved"
-            with reported("training", "--out", again), report_to_torchrun():
+            with report_errors("training", "--out", again), report_to_torchrun():
                 if file := next((path for path in (out, *out.parents) if path.exists() and not path.is_dir()), None):
                     raise UsageError(f"--out: {file} is a file")
                 silence_libraries()
-                with alone(out) if own_rank()[0] == 0 else nullcontext():
+                with hold_lock(out) if own_rank()[0] == 0 else nullcontext():
                     settings = load_config(config_class, trainer, config, changes)
                     function(RunOptions(corpus, settings, out, resume), **own_options)
 

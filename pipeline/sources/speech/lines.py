@@ -10,8 +10,9 @@ from pathlib import Path
 import polars as pl
 
 from pipeline.core.errors import InputError
+from pipeline.sources.inputs import InputFile
 from pipeline.sources.speech.rows import is_audio_name, matched
-from pipeline.sources.streams import InputFile, Stream
+from pipeline.sources.streams import Stream
 from pipeline.sources.values import UNFINISHED, all_printable, decoded
 
 _BLOCK = 16 << 20  # bytes of lines at a time

@@ -11,9 +11,10 @@ import polars as pl
 
 from pipeline.core.errors import InputError
 from pipeline.sources.formats.columnar import PROBLEM
+from pipeline.sources.inputs import resolve
 from pipeline.sources.speech import rows
 from pipeline.sources.speech.lines import beginning, lines, lines_of
-from pipeline.sources.streams import Stream, resolve
+from pipeline.sources.streams import Stream
 from pipeline.sources.values import scalars
 
 BATCH = 20_000  # rows at a time

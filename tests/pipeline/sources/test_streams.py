@@ -11,7 +11,8 @@ from rich.console import Console
 from pipeline.core.errors import BuildError, InputError, UsageError
 from pipeline.fetch.download import download
 from pipeline.sources import streams as stream
-from pipeline.sources.streams import Stream, resolve
+from pipeline.sources.inputs import resolve
+from pipeline.sources.streams import Stream
 
 TEXT = "".join(f"{i} 行目の文である。\n" for i in range(60_000)).encode()
 COMPRESSED = {

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from transformers import HubertConfig, HubertModel
 
+from tests.support import melodies
 from trainers.data.recordings import Frames, draw_mask
 from trainers.models.mfcc import compute_mfcc
 
 
-def test_frames_are_those_of_the_convolutions(melodies: Any) -> None:
+def test_frames_are_those_of_the_convolutions() -> None:
     config = HubertConfig()
     frames = Frames.from_config(config)
     assert (frames.stride, frames.window) == (320, 400)

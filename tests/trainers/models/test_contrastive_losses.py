@@ -95,13 +95,13 @@ def test_two_ranks_have_the_loss_and_the_gradients_of_one_with_twice_the_batch(t
     done = on_ranks(2, __file__, tmp_path)
     assert done.returncode == 0, done.stderr
     for objective in ("clip", "cloob"):
-        alone = Towers(objective)
-        loss = alone(values)
+        one_rank = Towers(objective)
+        loss = one_rank(values)
         loss.backward()
         for rank in range(2):
             found, gradients = torch.load(tmp_path / f"rank-{rank}.pt")[objective]
             assert torch.allclose(found, loss, atol=1e-12)
-            for name, weight in alone.named_parameters():
+            for name, weight in one_rank.named_parameters():
                 assert torch.allclose(gradients[name], weight.grad, atol=1e-12), (objective, name)
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
 from transformers import HubertConfig, HubertModel
 
+from tests.support import melodies
 from trainers.data.recordings import Frames, collate_audio
 from trainers.models.hubert import ignore_padding
 
 
 @pytest.mark.parametrize("kind", ["base", "large"])
-def test_padding_changes_nothing(melodies: Any, kind: str) -> None:
+def test_padding_changes_nothing(kind: str) -> None:
     torch.manual_seed(0)
     model = HubertModel(HubertConfig(**melodies.KINDS[kind])).eval()
     for parameter in model.feature_extractor.parameters():  # not the ones and zeros that norms begin with

@@ -13,18 +13,21 @@ import pytest
 import torch
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
-from filters.audio.decoding import RATE, decode, reencode
+from filters.audio.decoding import decode
+from filters.audio.encoding import encode_flac
+from filters.audio.samples import RATE
 from pipeline.core.errors import UsageError
-from pipeline.core.storage import alone
+from pipeline.core.locks import hold_lock
+from tests.support import melodies
 from trainers.models.hubert_targets import Clusters, HiddenStates, Targets, build_targets
 
 
 @pytest.mark.parametrize("kind", ["base", "large"])
-def test_hidden_states_are_those_that_transformers_gives(melodies: Any, kind: str, tmp_path: Path) -> None:
+def test_hidden_states_are_those_that_transformers_gives(kind: str, tmp_path: Path) -> None:
     torch.manual_seed(1)
     HubertModel(HubertConfig(**melodies.KINDS[kind])).save_pretrained(tmp_path)
     Wav2Vec2FeatureExtractor(do_normalize=kind == "large").save_pretrained(tmp_path)
-    recording = reencode(melodies.melody(4))
+    recording = encode_flac(melodies.melody(4))
     sound, model = decode(recording).samples, HubertModel.from_pretrained(tmp_path).eval()
     ready = Wav2Vec2FeatureExtractor.from_pretrained(tmp_path)(sound, sampling_rate=RATE, return_tensors="pt").input_values
     with torch.no_grad():
@@ -39,7 +42,7 @@ def test_hidden_states_are_those_that_transformers_gives(melodies: Any, kind: st
         HiddenStates(str(tmp_path), 3, torch.device("cpu"))
 
 
-def test_units_are_made_once_and_anew_for_other_shards(melodies: Any, tmp_path: Path) -> None:
+def test_units_are_made_once_and_anew_for_other_shards(tmp_path: Path) -> None:
     corpus, said = melodies.write_corpus(tmp_path / "corpus", 8, 3), list[str]()
     clusters = Clusters(k=5, share=1.0, inits=1)
 
@@ -53,7 +56,7 @@ def test_units_are_made_once_and_anew_for_other_shards(melodies: Any, tmp_path: 
     assert build_targets(corpus, clusters, None, said.append) == first and len(said) == 3
     assert build_targets(corpus, clusters.model_copy(update={"seed": 2}), None, said.append).folder != first.folder
     # If nothing is missing nothing is written: others may be reading, and the disk may be read-only.
-    with alone(first.folder):
+    with hold_lock(first.folder):
         assert build_targets(corpus, clusters, None, said.append) == first
     # Killed after the first of two shards: the other one is made, with the same centres.
     validation.unlink()

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import manifests
-from filters.audio.decoding import RATE, decode
+from filters.audio.decoding import decode
+from filters.audio.samples import RATE
 from trainers.models.mfcc import append_deltas, compute_deltas, compute_mfcc
 
 N = RATE * 2

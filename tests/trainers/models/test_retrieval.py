@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional as F
 
 from pipeline.core.errors import UsageError
+from tests.support import drawings
 from trainers.models.retrieval import TEMPLATES, Evaluation, ZeroShotClasses, compute_recall, number_distinct, read_templates
 
 
@@ -36,7 +37,7 @@ def test_recall_at_ranks_by_counting() -> None:
         assert found[f"image_to_text_recall_at_{k}"] == pytest.approx((position < k).double().mean().item())
 
 
-def test_images_are_classified_by_the_names_of_classes(drawings: Any, tmp_path: Path) -> None:
+def test_images_are_classified_by_the_names_of_classes(tmp_path: Path) -> None:
     """With towers that see and name colours, on one rank and on two; a fifth class is called wrongly."""
     folder = drawings.write_zero_shot(tmp_path)
     (folder / "n4").mkdir()
@@ -77,7 +78,7 @@ def test_the_templates_that_are_shipped_are_many_and_have_a_place_for_the_name()
     assert 20 <= len(found) == len(set(found)) and all(template.count("{}") == 1 for template in found)
 
 
-def test_what_is_wrong_with_a_folder_of_classes_is_said(drawings: Any, tmp_path: Path) -> None:
+def test_what_is_wrong_with_a_folder_of_classes_is_said(tmp_path: Path) -> None:
     good = drawings.write_zero_shot(tmp_path / "good")
     assert len(ZeroShotClasses.load(good, TEMPLATES).images) == 13
     with pytest.raises(UsageError, match="classes.tsv cannot be read"):

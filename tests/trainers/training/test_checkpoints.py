@@ -8,7 +8,7 @@ import subprocess
 import pytest
 import torch
 
-from pipeline.core.storage import alone
+from pipeline.core.locks import hold_lock
 
 
 def test_runs_that_do_not_go_on(gpt_run, tokenised, train, tmp_path, small_gpt, refused) -> None:
@@ -32,7 +32,7 @@ def test_what_a_run_left_is_neither_overwritten_nor_in_the_way(
     shutil.copytree(gpt_run, left)
     with (left / "metrics.jsonl").open("a") as file:
         file.write('{"x": 1}\n{"bro}\n')
-    with alone(left):
+    with hold_lock(left):
         assert "another process" in refused(tokenised, "--out", left, *small_gpt, "--resume")
     assert train("gpt", tokenised, "--out", left, *small_gpt, "--resume") == 0
     assert "at step 30 already" in capsys.readouterr().err

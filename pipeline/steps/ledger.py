@@ -1,0 +1,97 @@
+"""The ledger: one row per input record, in input order, with its verdict, the reasons and every measure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+import pyarrow as pa
+
+from pipeline.modalities.base import EXCERPT
+
+HEAD = (
+    pa.field("id", pa.string()),
+    pa.field("verdict", pa.string()),
+    pa.field("step", pa.string()),
+    pa.field("rule", pa.string()),
+    pa.field("value", pa.string()),
+    pa.field("bound", pa.string()),
+    pa.field("duplicate_of", pa.string()),
+    pa.field("similarity", pa.float32()),
+    pa.field("cluster_id", pa.string()),
+    pa.field("cluster_size", pa.uint32()),
+    pa.field("excerpt", pa.string()),
+)
+
+
+def ledger_frame(
+    measured: pl.DataFrame,
+    verdicts: pl.DataFrame,
+    clusters: pl.DataFrame,
+    late: pl.DataFrame | None,
+    ids: pl.Series,
+    near: str,
+    accept: float,
+    further: Sequence[str] = (),
+) -> pl.DataFrame:
+    """Return ledger rows of consecutive records.
+
+    `measured` and `verdicts` hold the same records row for row; `clusters` and `late` (records that the step deduplicate dropped,
+    with `rule` `value` `bound`) have a column `row` that counts from the first of them. `near` is the rule of a near duplicate.
+    `bound` is always what a record would have had to keep to: a duplicate has a similarity that is not below `accept`. `further` names
+    columns of `measured` or `late` to be shown beside the measures.
+    """
+    frame = pl.concat([measured, verdicts], how="horizontal").with_columns(id=ids).with_row_index("row")
+    frame = frame.join(clusters, on="row", how="left", maintain_order="left")
+    if late is not None:
+        frame = frame.join(late, on="row", how="left", maintain_order="left", suffix="_late")
+    else:
+        frame = frame.with_columns(pl.lit(None, pl.String).alias(f"{name}_late") for name in ("rule", "value", "bound"))
+    duplicate = pl.col("duplicate_of").is_not_null()
+    unreadable = pl.col("verdict") == "unreadable"
+    dropped_late = pl.col("rule_late").is_not_null()
+    dropped = pl.col("verdict") == "dropped"
+    frame = frame.with_columns(
+        verdict=pl.when(duplicate).then(pl.lit("duplicate")).when(dropped_late).then(pl.lit("dropped")).otherwise("verdict"),
+        step=pl.when(duplicate | dropped_late)
+        .then(pl.lit("deduplicate"))
+        .when(dropped)
+        .then(pl.lit("decide"))
+        .when(unreadable)
+        .then(pl.lit("read")),
+        rule=pl.when(duplicate)
+        .then(pl.when("exact").then(pl.lit("exact")).otherwise(pl.lit(near)))
+        .when(unreadable)
+        .then(pl.lit("unreadable"))
+        .otherwise(pl.coalesce("rule_late", "rule")),
+        value=pl.when(duplicate)
+        .then(pl.col("similarity").round(4).cast(pl.String))
+        .when(unreadable)
+        .then("unreadable")
+        .otherwise(pl.coalesce("value_late", "value")),
+        bound=pl.when(duplicate).then(pl.lit(f"< {accept:g}")).otherwise(pl.coalesce("bound_late", "bound")),
+        excerpt=pl.when(unreadable).then("head").otherwise(pl.col("text").str.head(EXCERPT)),
+        # A record without duplicates is a cluster of its own, so that splits and weights need no special case.
+        cluster_id=pl.when(pl.col("verdict") == "kept").then(pl.coalesce("cluster_id", "id")),
+        cluster_size=pl.when(pl.col("verdict") == "kept").then(pl.coalesce("cluster_size", pl.lit(1, pl.UInt32))),
+    )
+    measures = [name for name in measured.columns if name.startswith("m:")]
+    return frame.select(
+        *(field.name for field in HEAD),
+        *(pl.when(pl.col("verdict") != "unreadable").then(name).alias(name[2:]) for name in measures),
+        *further,
+    )
+
+
+def ledger_schema(measures: pl.Schema, further: Sequence[pa.Field] = ()) -> pa.Schema:
+    """Return the Arrow schema of ledger files, given the schema of the measure columns (`m:<name>`) and further fields."""
+    kinds = {
+        pl.String: pa.string(),
+        pl.Float32: pa.float32(),
+        pl.Int32: pa.int32(),
+        pl.Float64: pa.float64(),
+        pl.Int64: pa.int64(),
+        pl.Int8: pa.int8(),
+    }
+    fields = [pa.field(name[2:], kinds[kind.base_type()]) for name, kind in measures.items() if name.startswith("m:")]
+    return pa.schema([*HEAD, *fields, *further])

@@ -1,0 +1,71 @@
+"""What the build does to real pairs, against labels by hand; skipped where the development data is absent."""
+
+import io
+import tarfile
+from pathlib import Path
+
+import polars as pl
+import pytest
+from PIL import Image
+
+from tests.support.builds import read_keyed_ledger, read_shards
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "image-text" / "img2dataset"
+# 300 of the 5,000 pairs, drawn at random (numpy's default_rng(20261123)) and labelled by eye, without a look at the rules.
+LABELS = Path(__file__).parent / "data" / "image_text_labels.tsv"
+
+pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="needs the development data")
+
+
+@pytest.fixture(scope="module")
+def out(build_as_user):
+    built = build_as_user("laion-ja", "--input", DATA / "*.tar")
+    assert built.returncode == 0, built.errors
+    return built.out
+
+
+@pytest.fixture(scope="module")
+def ledger(out):
+    return read_keyed_ledger(out)
+
+
+def test_every_row_of_the_sidecars_is_in_the_ledger_once(ledger):
+    listed = pl.concat(pl.read_parquet(path, columns=["key"]) for path in sorted(DATA.glob("*.parquet")))
+    assert ledger["key"].to_list() == sorted(listed["key"]) and len(ledger) == 5000
+
+
+def test_truncated_images_are_unreadable_and_no_others(ledger):
+    broken = set()
+    for path in DATA.glob("*.tar"):
+        with tarfile.open(path) as tar:
+            for member in tar:
+                if member.name.endswith(".jpg"):
+                    try:
+                        Image.open(io.BytesIO(tar.extractfile(member).read())).load()
+                    except OSError:
+                        broken.add(member.name.removesuffix(".jpg"))
+    unreadable = ledger.filter(verdict="unreadable")
+    assert set(unreadable["key"]) == broken and len(broken) > 20
+    assert unreadable["value"].str.contains("truncated|damaged").all()
+
+
+def test_precision_and_recall_on_the_labels(ledger):
+    labels = pl.read_csv(LABELS, separator="\t", schema_overrides={"key": pl.String})
+    rows = labels.join(ledger, on="key")
+    assert len(rows) == 300
+    passed = rows.filter(pl.col("verdict").is_in(["kept", "duplicate"]))
+    right = passed["keep"].sum()
+    assert right / len(passed) >= 0.95 and right / rows["keep"].sum() >= 0.90
+    assert passed["japanese"].min() == 1 and passed["icon"].max() == 0 and passed["readable"].min() == 1
+
+
+def test_no_icon_and_no_caption_without_japanese_is_kept(ledger):
+    kept = ledger.filter(verdict="kept")
+    assert kept["shorter_side"].min() >= 32 and kept["japanese_share"].min() > 0 and len(kept) > 1000
+
+
+def test_shards_hold_what_the_ledger_kept(out, ledger):
+    shards = read_shards(out)
+    kept = ledger.filter(verdict="kept")
+    assert sorted(shards["id"]) == sorted(kept["id"])
+    assert shards.select(pl.col("captions").list.len().min()).item() >= 1
