@@ -120,7 +120,7 @@ def train(options: RunOptions[Config], shards: Shards, tokenizer: Any, classes: 
     config, settings = options.config, options.config.train
     loop = Loop(options, "pairs")
     if settings.batch * loop.ranks < 2:
-        raise UsageError("train.batch: a pair needs others to be told from: 2 or more")
+        raise UsageError("train.batch: the loss compares a pair with others: 2 or more")
     vision, text = build_vision_tower(config.vision), build_text_tower(config.text, config.text_length, tokenizer)
     with explain_model_errors("projection"):
         module = Contrastive(join_towers(vision, text, config.projection), config)

@@ -163,7 +163,7 @@ def evaluate_denoising(loop: Loop, module: Denoising, reader: Reader, records: R
 )
 def main(
     options: RunOptions[Config], stage: int, start_model: str, tokenizer_dir: Path | None, latents_dir: Path | None
-) -> None:  # fmt: skip
+) -> None:
     """Train a Stable Diffusion on CORPUS, a folder of image-text shards with a tokenizer."""
     config = options.config
     if latents_dir and not config.latents:

@@ -83,7 +83,7 @@ class MaskedPrediction(nn.Module):
 
     def forward(
         self, labels: torch.Tensor, frame_mask: torch.Tensor, **audio: torch.Tensor
-    ) -> tuple[torch.Tensor, dict[str, Any]]:  # fmt: skip
+    ) -> tuple[torch.Tensor, dict[str, Any]]:
         """Return the loss and its metrics.
 
         `labels` are int64[batch, frames], IGNORED where nothing is predicted; `frame_mask` is bool[batch, frames], false in padding.

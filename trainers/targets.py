@@ -23,7 +23,7 @@ from trainers.training.settings import load_config
 @click.option("--out", type=click.Path(path_type=Path), help="[default: CORPUS/targets/<name>]")
 def main(
     corpus: Path, config: str, changes: tuple[str, ...], iteration: int, start_model: str | None, out: Path | None
-) -> None:  # fmt: skip
+) -> None:
     """Make the units that an iteration of HuBERT on CORPUS predicts, as far as they are missing."""
     silence_libraries()
     with report_errors("making units", "--out"), report_to_torchrun():

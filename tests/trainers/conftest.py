@@ -54,7 +54,7 @@ def shards() -> Callable[..., None]:
 def pairs_corpus(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Callable[[int, int], Pairs], int], Path]:
     """120 pairs of which two cannot be used, 24 to validate on, and a tokenizer: of `pairs(number, seed)`, and its pieces."""
 
-    def made(pairs: Callable[[int, int], Pairs], pieces: int) -> Path:
+    def make_corpus(pairs: Callable[[int, int], Pairs], pieces: int) -> Path:
         folder, train = tmp_path_factory.mktemp("corpus"), pairs(120, 1)
         train[7], train[50] = (b"no image", "壊れた絵"), (train[50][0], None)
         write_pairs(folder, "train", train)
@@ -63,7 +63,7 @@ def pairs_corpus(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Callable
         assert found.exit_code == 0, found.output
         return folder
 
-    return made
+    return make_corpus
 
 
 @pytest.fixture(scope="session")

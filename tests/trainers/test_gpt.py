@@ -121,8 +121,8 @@ def test_what_is_saved_loads_elsewhere_with_the_same_outputs(gpt_run, tokenised:
     inputs, _ = gpt.collate({"input_ids": np.array(row, np.int32), "document_starts": starts}, 32, 3)
     with torch.no_grad():
         loss = float(gpt.PackedLanguageModel(model)(**inputs)[0])
-    told = json.loads((gpt_run / "metrics.jsonl").read_text("utf-8").splitlines()[-1])
-    assert loss == pytest.approx(told["loss"], rel=1e-5)
+    last = json.loads((gpt_run / "metrics.jsonl").read_text("utf-8").splitlines()[-1])
+    assert loss == pytest.approx(last["loss"], rel=1e-5)
     assert model.config.eos_token_id == 2 and model.config.pad_token_id == 3
 
 

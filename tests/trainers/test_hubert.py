@@ -1,4 +1,4 @@
-"""HuBERT: units beside the shards, in step with the samples; masked prediction that learns, resumes exactly and loads elsewhere."""
+"""HuBERT: units in step with the samples; masked prediction that learns, resumes exactly and loads elsewhere."""
 
 from __future__ import annotations
 
@@ -58,15 +58,15 @@ def first(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_units_stand_beside_the_shards_and_are_the_nearest_centres(corpus: Path, first: Path) -> None:
+def test_units_have_the_rows_of_the_shards_and_are_the_nearest_centres(corpus: Path, first: Path) -> None:
     (place,) = (corpus / "targets").glob("mfcc-12-*")
-    told, centres = json.loads((place / "targets.json").read_text()), np.load(place / "centres.npy")
-    assert (told["feature"], told["k"], told["rate"]) == ("mfcc", 12, 100) and centres.shape == (12, 39)
+    stored, centres = json.loads((place / "targets.json").read_text()), np.load(place / "centres.npy")
+    assert (stored["feature"], stored["k"], stored["rate"]) == ("mfcc", 12, 100) and centres.shape == (12, 39)
     for file in sorted((corpus / "data").iterdir()):
-        with pq.ParquetFile(file) as shard, pq.ParquetFile(place / file.name) as beside:
-            rows = [[f.metadata.row_group(i).num_rows for i in range(f.num_row_groups)] for f in (shard, beside)]
-            assert rows[0] == rows[1] and beside.schema_arrow.field("labels").type == pa.list_(pa.uint16())
-            recordings, labels = shard.read().to_pylist(), beside.read().to_pylist()
+        with pq.ParquetFile(file) as shard, pq.ParquetFile(place / file.name) as derived:
+            rows = [[f.metadata.row_group(i).num_rows for i in range(f.num_row_groups)] for f in (shard, derived)]
+            assert rows[0] == rows[1] and derived.schema_arrow.field("labels").type == pa.list_(pa.uint16())
+            recordings, labels = shard.read().to_pylist(), derived.read().to_pylist()
         assert [r["id"] for r in recordings] == [r["id"] for r in labels]
         assert [r["id"] for r in labels if r["labels"] is None] == ([] if "validation" in file.name else ["made/train/1"])
         for recording, row in list(zip(recordings, labels))[2:5]:
@@ -170,8 +170,8 @@ def test_the_convolutions_get_their_share_of_the_gradient() -> None:
             HubertModel(HubertConfig(**melodies.TINY, hidden_dropout=0.0, layerdrop=0.0)), 400, config
         ).eval()
         inputs = hubert.collate([hubert.Decoder(config, Frames(320, 400), 100)(ramp())])[0]
-        loss, told = module(**inputs)
-        torch.testing.assert_close(loss, told["masked_loss"] + 10 * told["penalty"])
+        loss, metrics = module(**inputs)
+        torch.testing.assert_close(loss, metrics["masked_loss"] + 10 * metrics["penalty"])
         loss.backward()
         gradients.append([module.hubert.feature_extractor.conv_layers[3].conv.weight.grad, module.project.weight.grad])
     torch.testing.assert_close(gradients[0][0], 0.1 * gradients[1][0], atol=1e-7, rtol=1e-3)
@@ -198,8 +198,8 @@ def test_the_second_iteration_predicts_units_of_the_first_model(corpus: Path, fi
     result = run(corpus, tmp_path / "second", "--iteration", "2", "--from", model, sets=("train.steps=4",))
     assert result.exit_code == 0, result.output
     (place,) = (corpus / "targets").glob("hidden-10-*")
-    told = json.loads((place / "targets.json").read_text())
-    assert (told["layer"], told["convention"], told["rate"]) == (1, "after the residual", 50)
+    stored = json.loads((place / "targets.json").read_text())
+    assert (stored["layer"], stored["convention"], stored["rate"]) == (1, "after the residual", 50)
     assert np.isfinite(metrics(tmp_path / "second", "validation")[-1]["masked_loss"])
     changes = [argument for change in SMALL for argument in ("--set", change)]
     command = [str(corpus), "--config", "tiny", "--iteration", "2", "--from", model, *changes]

@@ -85,9 +85,7 @@ def _records(batches: Iterator[list[Columns]]) -> Iterator[Record]:
                 yield {name: values[i] for name, values in piece.items()}
 
 
-def _decode_in_threads(
-    records: Iterator[Record], decode: Callable[[Record], Any], size: int, threads: int
-) -> Iterator[Any]:  # fmt: skip
+def _decode_in_threads(records: Iterator[Record], decode: Callable[[Record], Any], size: int, threads: int) -> Iterator[Any]:
     """Yield what `decode` returned for each record, or the Skip that it raised, in order. At most two batches wait."""
 
     def decode_all(chunk: list[Record]) -> list[Any]:

@@ -30,9 +30,7 @@ class Shards:
     which ends with `hint`, if there are no shards, or one lacks a column.
     """
 
-    def __init__(
-        self, folder: Path, split: str, columns: Sequence[str], hint: str, derived: Sequence[Path] = ()
-    ) -> None:  # fmt: skip
+    def __init__(self, folder: Path, split: str, columns: Sequence[str], hint: str, derived: Sequence[Path] = ()) -> None:
         files = sorted(data_folder(folder).glob(f"{split}-*.parquet"))
         if not files:
             raise UsageError(f"there are no {split} shards in {folder}: {hint}")

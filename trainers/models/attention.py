@@ -30,8 +30,14 @@ def choose_attention(config: Any, compiled: bool, device: torch.device) -> str:
 
 
 def _attend(
-    module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: BlockMask, scaling: float | None = None, **_: Any
-) -> tuple[torch.Tensor, None]:  # fmt: skip
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: BlockMask,
+    scaling: float | None = None,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
     """Return float[batch, length, heads, d] of float[batch, heads, length, d], by the interface of transformers."""
     output: Any = flex_attention(query, key, value, block_mask=mask, scale=scaling)
     return output.transpose(1, 2).contiguous(), None

@@ -54,9 +54,7 @@ class DiffusionModel:
         return grid
 
 
-def build_diffusion_model(
-    source: str, vae: dict[str, Any], unet: dict[str, Any], size: int, corpus: Path
-) -> DiffusionModel:  # fmt: skip
+def build_diffusion_model(source: str, vae: dict[str, Any], unet: dict[str, Any], size: int, corpus: Path) -> DiffusionModel:
     """Return VAE, UNet and scheduler for images of `size`: those of the Stable Diffusion in `source`, or new ones. Raises UsageError."""
     from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel  # late: heavy
 

@@ -168,7 +168,7 @@ def _collect_features(shards: Shards, feature: Feature, clusters: Clusters, thre
 
 def build_targets(
     corpus: Path, clusters: Clusters, model: str | None, say: Say, folder: Path | None = None, threads: int = 4
-) -> Targets:  # fmt: skip
+) -> Targets:
     """Return the units of the corpus, after making what is missing.
 
     `model` is the one whose hidden states are clustered. `folder` is where the user wants them; raises UsageError if it holds others.

@@ -55,9 +55,7 @@ def command(trainer: str, default: str, config_class: type[Config]) -> Callable[
         @click.option("--out", type=click.Path(path_type=Path), default=Path("runs") / trainer, show_default=True)
         @click.argument("corpus", type=click.Path(path_type=Path, exists=True, file_okay=False))
         @wraps(function)
-        def run(
-            corpus: Path, config: str, out: Path, resume: bool, changes: tuple[str, ...], **own_options: Any
-        ) -> None:  # fmt: skip
+        def run(corpus: Path, config: str, out: Path, resume: bool, changes: tuple[str, ...], **own_options: Any) -> None:
             again = "add --resume to go on from the last checkpoint, if one was saved"
             with report_errors("training", "--out", again), report_to_torchrun():
                 if file := next((path for path in (out, *out.parents) if path.exists() and not path.is_dir()), None):

@@ -205,7 +205,7 @@ class Loop:
 
     def evaluation_batches(
         self, reader: Reader, limit: int, collate: Collate, decode: Decode | None = None, size: int | None = None
-    ) -> Iterator[Batch]:  # fmt: skip
+    ) -> Iterator[Batch]:
         """Yield this rank's share of the first `limit` records. A batch is as large as in training, unless `size` is given."""
         spans = reader.one_pass(self.rank, self.ranks, limit)
         return stream(reader, spans, size or self.settings.batch, collate, decode, threads=self.settings.threads)

@@ -34,9 +34,7 @@ class Optimization:
     `unused_parameters`: a step may leave parameters out, as layer dropout does.
     """
 
-    def __init__(
-        self, module: nn.Module, settings: Train, device: torch.device, ranks: int, unused_parameters: bool
-    ) -> None:  # fmt: skip
+    def __init__(self, module: nn.Module, settings: Train, device: torch.device, ranks: int, unused_parameters: bool) -> None:
         from transformers import get_scheduler  # late: heavy
 
         self.module, self.settings, self.device, self.ranks = module.to(device), settings, device, ranks

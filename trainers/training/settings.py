@@ -104,7 +104,7 @@ def _apply(change: str, settings: dict[str, Any]) -> None:
 
 def _describe(
     config: type[Table], path: Path, changes: Sequence[str], location: tuple[int | str, ...], problem: str, value: Any
-) -> str:  # fmt: skip
+) -> str:
     """Return one line about one setting: whether the file or --set has it, and which settings exist if it is unknown."""
     key = ".".join(map(str, location))
     table: Any = config

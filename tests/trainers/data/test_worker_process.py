@@ -1,4 +1,4 @@
-"""Batches made in a process of their own: the same ones, and what ends either process is told."""
+"""Batches from a worker process: the same ones, and an error ends both processes with its reason."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from trainers.data.record_assignment import Span
 from trainers.data.shards import Shards
 from trainers.data.worker_process import read_in_worker_process
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the process that trains reads")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a worker process")
 
 
 def endless() -> Iterator[int]:
@@ -77,7 +77,7 @@ def test_what_stops_the_reader_is_raised_as_it_is_after_what_came_before() -> No
         next(read_in_worker_process(wrong))
 
 
-def test_a_reader_that_was_killed_is_told_of() -> None:
+def test_a_killed_worker_is_reported() -> None:
     batches = read_in_worker_process(endless)
     child = next(batches)
     assert child != os.getpid()
@@ -87,7 +87,7 @@ def test_a_reader_that_was_killed_is_told_of() -> None:
             pass
 
 
-def test_it_ends_with_what_takes_its_batches() -> None:
+def test_the_worker_ends_with_the_process_that_takes_its_batches() -> None:
     batches = read_in_worker_process(endless)
     child = next(batches)
     batches.close()  # type: ignore[attr-defined]

@@ -29,8 +29,8 @@ def test_a_rank_tells_torchrun_why_it_failed(tokenised, train, monkeypatch, tmp_
     for name, value in (("RANK", "1"), ("WORLD_SIZE", "2"), ("TORCHELASTIC_ERROR_FILE", tmp_path / "error.json")):
         monkeypatch.setenv(name, str(value))
     refused(tokenised, "--out", tmp_path / "run", *small_gpt, "--set", "train.stepz=3")
-    told = json.loads((tmp_path / "error.json").read_text())["message"]["message"]
-    assert told.startswith("UsageError: --set train.stepz=3: there is no such setting")
+    message = json.loads((tmp_path / "error.json").read_text())["message"]["message"]
+    assert message.startswith("UsageError: --set train.stepz=3: there is no such setting")
 
 
 def test_a_step_larger_than_the_corpus_and_a_damaged_account(tokenised, train, capsys, tmp_path, small_gpt, refused) -> None:

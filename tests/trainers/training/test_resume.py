@@ -28,33 +28,33 @@ def command(corpus: Path, out: Path, *more: str, **how: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def whole(tokenised, train, tmp_path_factory) -> Path:
+def undisturbed_run(tokenised, train, tmp_path_factory) -> Path:
     """A run on one rank that nothing disturbs."""
-    out = tmp_path_factory.mktemp("whole") / "run"
+    out = tmp_path_factory.mktemp("undisturbed") / "run"
     assert train("gpt", *command(tokenised, out)["arguments"]) == 0
     return out
 
 
 @pytest.mark.parametrize(("by", "at"), [("SIGTERM", 1), ("SIGINT", 10), ("SIGTERM", 17)])
-def test_a_run_stopped_by_a_signal_goes_on_bit_for_bit(tokenised, train, whole, losses_of, tmp_path, by, at):
+def test_a_run_stopped_by_a_signal_goes_on_bit_for_bit(tokenised, train, undisturbed_run, losses_of, tmp_path, by, at):
     out = tmp_path / "run"
     assert train("gpt", *command(tokenised, out)["arguments"], signal=by, at=at) == 128 + getattr(signal, by)
     assert max(losses_of(out)) == at  # the step under way is finished, and saved
     assert train("gpt", *command(tokenised, out, "--resume")["arguments"]) == 0
-    assert losses_of(out) == losses_of(whole)
+    assert losses_of(out) == losses_of(undisturbed_run)
 
 
-def test_a_run_that_was_killed_goes_on_bit_for_bit(tokenised, train, train_on_ranks, whole, losses_of, tmp_path):
+def test_a_run_that_was_killed_goes_on_bit_for_bit(tokenised, train, train_on_ranks, undisturbed_run, losses_of, tmp_path):
     out = tmp_path / "run"
     done = train_on_ranks(1, [command(tokenised, out, signal="SIGKILL", at=24)])
     assert done.returncode == -9
     assert max(losses_of(out)) == 23
     assert train("gpt", *command(tokenised, out, "--resume")["arguments"]) == 0
-    assert losses_of(out) == losses_of(whole)
+    assert losses_of(out) == losses_of(undisturbed_run)
 
 
 def test_ctrl_c_takes_the_reader_of_what_is_said_along_but_not_the_checkpoint(tokenised, tmp_path):
-    """As in `… 2>&1 | tee log`: both get the signal, and the pipe is broken before the run can say anything."""
+    """In `… 2>&1 | tee log` both get the signal, and the pipe is broken before the run can print anything."""
     out = tmp_path / "run"
     arguments = [*command(tokenised, out)["arguments"], "--set", "train.steps=100000", "--set", "train.save_every=100000"]
     process = subprocess.Popen(
@@ -67,11 +67,11 @@ def test_ctrl_c_takes_the_reader_of_what_is_said_along_but_not_the_checkpoint(to
     assert [*(out / "checkpoints").glob("step-*")]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the process that trains reads")
-def test_a_run_whose_batches_are_made_apart_is_the_same_and_saved_where_all_its_processes_are_told(
-    tokenised, train, whole, losses_of, tmp_path
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a worker process")
+def test_a_run_with_a_worker_process_is_the_same_and_saved_when_all_its_processes_get_the_signal(
+    tokenised, train, undisturbed_run, losses_of, tmp_path
 ):
-    """As a scheduler does, which sends SIGTERM to every process of a job."""
+    """A scheduler sends SIGTERM to every process of a job."""
     out = tmp_path / "run"
     arguments = command(tokenised, out, "--set", "train.apart=true", "--set", "train.threads=2")["arguments"]
     process = subprocess.Popen(
@@ -83,7 +83,7 @@ def test_a_run_whose_batches_are_made_apart_is_the_same_and_saved_where_all_its_
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 143 and "--resume goes on" in said
     assert train("gpt", *command(tokenised, out, "--resume")["arguments"]) == 0
-    assert losses_of(out) == losses_of(whole)
+    assert losses_of(out) == losses_of(undisturbed_run)
 
 
 def test_two_ranks(tokenised, train, train_on_ranks, losses_of, tmp_path):

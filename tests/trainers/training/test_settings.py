@@ -15,7 +15,9 @@ def test_configurations_that_are_wrong(tokenised, train, tmp_path, small_gpt, re
     assert "gpt2-small" in refused(tokenised, "--out", tmp_path / "run", "--config", "gpt5")
 
 
-def test_settings_that_do_not_go_together_are_told_without_a_traceback(tokenised, train, tmp_path, small_gpt, refused) -> None:
+def test_settings_that_do_not_go_together_are_reported_without_a_traceback(
+    tokenised, train, tmp_path, small_gpt, refused
+) -> None:
     for change, word in (
         ("model.n_head=7", "model: no model can be made"), ("model.n_layer=-1", "model.num_hidden_layers"),
         ("model.n_layer=abc", "model: no model"), ("model.vocab_size=77", "the tokenizer decides it"),
