@@ -121,9 +121,10 @@ def gpt_flops(config: str, vocabulary: int) -> float:
     from transformers import AutoModelForCausalLM
 
     from trainers.gpt import Config
-    from trainers.settings import load, model_config
+    from trainers.models.configuration import model_config
+    from trainers.training.settings import load_config
 
-    shape = model_config(load(Config, "gpt", config, ()).model, "model", vocab_size=vocabulary)
+    shape = model_config(load_config(Config, "gpt", config).model, "model", vocab_size=vocabulary)
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(shape)
     weights = sum(p.numel() for name, p in model.named_parameters() if "wpe" not in name)

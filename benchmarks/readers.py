@@ -108,21 +108,23 @@ def batched(records: Iterator[np.ndarray], size: int, kind: str) -> Iterator[Any
 def ours(kind: str, folder: Path, threads: int = 1) -> Iterator[Any]:
     import torch
 
-    from trainers.data import Reader, Shards, stream
+    from trainers.data.batches import stream
+    from trainers.data.reader import Reader
+    from trainers.data.shards import Shards
 
     column, size, *_ = KINDS[kind]
     decode: Any = None
     if kind == "images":
-        from trainers.images import decoded
+        from trainers.data.images import decode_square
 
         def decode(record: dict[str, Any]) -> np.ndarray:
-            return decoded(record[column], SIDE, None)
+            return decode_square(record[column], SIDE)
 
     elif kind == "audio":
-        from trainers.sound import samples_of
+        from trainers.data.recordings import decode_samples
 
         def decode(record: dict[str, Any]) -> np.ndarray:
-            return samples_of(record[column], False)
+            return decode_samples(record[column], False)
 
     def collate(found: Any) -> Any:
         if kind == "tokens":
@@ -130,7 +132,7 @@ def ours(kind: str, folder: Path, threads: int = 1) -> Iterator[Any]:
         return {"x": found if kind == "audio" else torch.from_numpy(np.stack(found))}, 0.0
 
     reader = Reader(Shards(folder, "train", [column], ""), seed=1)
-    for batch in stream(reader, reader.once(0, 1, reader.shards.total), size, collate, decode, threads=threads):
+    for batch in stream(reader, reader.one_pass(0, 1, reader.shards.total), size, collate, decode, threads=threads):
         yield batch.inputs["x"]
 
 
@@ -174,9 +176,9 @@ def measured(reader: str, kind: str, folder: Path) -> dict[str, float]:
     import torch
     from PIL import Image  # noqa: F401
 
-    import trainers.data
-    import trainers.images
-    import trainers.sound  # noqa: F401
+    import trainers.data.images  # noqa: F401
+    import trainers.data.reader  # noqa: F401
+    import trainers.data.recordings  # noqa: F401
 
     torch.set_num_threads(1)
     made = {"ours": ours, "datasets": datasets_streaming, "pyarrow": plain}[reader]
@@ -193,10 +195,10 @@ def waited(where: str, kind: str, folder: Path, busy: float) -> dict[str, float]
     """Of a loop that is busy for so many seconds of processor time a batch: all its seconds, those without a batch, and the records."""
     import torch
 
-    from trainers.apart import apart
+    from trainers.data.worker_process import read_in_worker_process
 
     torch.set_num_threads(1)
-    batches = apart(lambda: ours(kind, folder, 2)) if where == "apart" else ours(kind, folder, 2)
+    batches = read_in_worker_process(lambda: ours(kind, folder, 2)) if where == "apart" else ours(kind, folder, 2)
     for _ in range(5):
         next(batches)
     began, idle, records = time.perf_counter(), 0.0, 0
