@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from importlib.resources import as_file
 from pathlib import Path
 from typing import Any
@@ -12,25 +16,37 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from pipeline.core.command import reported
+from pipeline.core.engine import Engine
 from pipeline.core.errors import BuildError, SeimaiError, UsageError
 from pipeline.core.storage import human, read_json, remove_temporaries, write_json
-from pipeline.manifest.loading import Manifest, folder, load
+from pipeline.fetch.download import download as download_file
+from pipeline.manifest.loading import load, manifest_folder
+from pipeline.manifest.model import Manifest, source_options
 from pipeline.plan import Plan
+from pipeline.publish import PUBLISHED_FOLDERS, undo_publication
 from pipeline.report.card import write_card, write_lock
 from pipeline.report.terminal import next_lines, print_plan, print_summary, print_tokenised
-from pipeline.sources import inputs as find_inputs
-from pipeline.sources.inputs import InputFile, is_url, resolve
+from pipeline.run import run
+from pipeline.sources import SOURCES
+from pipeline.sources.inputs import InputFile, describe_file, is_url
 from pipeline.steps.tokenise import Tokenising
+from pipeline.workspace import STATE_FOLDER
 
-_MARK = ".seimai"
-_LISTED = {"images": "images", "audio": "recordings"}
+Command = Callable[..., None]
+
+
+def _folder_options(command: Command) -> Command:
+    """Add the options that name a folder of content, such as --images."""
+    for name, option in reversed(source_options().items()):
+        if option.flag is not None:
+            command = click.option(option.flag, name, metavar="DIR", help=option.help)(command)
+    return command
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("manifest", metavar="MANIFEST")
 @click.option("--input", "inputs", multiple=True, metavar="PATH|URL", help="Raw input: a path, glob or URL; may be repeated.")
-@click.option("--images", metavar="DIR", help="Folder of the images that the input, a list, names by URL or file name.")
-@click.option("--audio", metavar="DIR", help="Folder of the recordings that the input, a list, names by path.")
+@_folder_options
 @click.option("--download", is_flag=True, help="Fetch the manifest's raw corpus first (resumable) and build from it.")
 @click.option("--out", type=click.Path(path_type=Path), help="Output folder.  [default: corpora/<name>]")
 @click.option("--work", type=click.Path(path_type=Path), help="Folder for intermediates.  [default: <out>/.seimai/work]")
@@ -45,8 +61,6 @@ _LISTED = {"images": "images", "audio": "recordings"}
 def main(
     manifest: str,
     inputs: tuple[str, ...],
-    images: str | None,
-    audio: str | None,
     download: bool,
     out: Path | None,
     work: Path | None,
@@ -56,6 +70,7 @@ def main(
     plan_only: bool,
     overrides: tuple[str, ...],
     keep_going: bool,
+    **folders: str | None,
 ) -> None:
     """Build the corpus of MANIFEST, the name of one under manifests/ or a path to a TOML file.
 
@@ -68,57 +83,63 @@ def main(
             raise UsageError("--download and --input exclude one another")
         if scheduler and workers:
             raise UsageError("--workers is for the local cluster; a scheduler has the workers that were started for it")
-        folders = {"images": images, "audio": audio}
-        named = [f"source.{key}={Path(value).absolute()}" for key, value in folders.items() if value]
-        resolved = load(manifest, [*overrides, *named])
+        settings = [f"source.{key}={Path(value).absolute()}" for key, value in folders.items() if value]
+        loaded = load(manifest, [*overrides, *settings])
         for key, value in folders.items():
             if value and not inputs:
-                raise UsageError(f"--{key} is for an input that lists {_LISTED[key]}: name it with --input")
-        out = (out or Path("corpora") / resolved.name).expanduser()
-        for option, path in (("--out", out), ("--work", work)):
-            if path is not None and is_url(str(path).replace(":/", "://")):
-                raise UsageError(f"{option} {path}: output goes to a folder (shared by all workers of a cluster), not to a URL")
-        work = work.expanduser() / resolved.name if work else out / _MARK / "work"
-        _check_out(out, work)
+                raise UsageError(f"--{key} is for an input that lists {source_options()[key].content}: name it with --input")
+        out, work = _choose_folders(loaded, out, work)
         if download and not plan_only:
-            _download(resolved, console)
-        files = tuple(_inputs(resolved, list(inputs), download, plan_only, console))
+            _download(loaded, console)
+        files = tuple(_choose_inputs(loaded, list(inputs), download, plan_only, console))
         if any(f.is_sample for f in files):
             # Written for Seimai, so not under the terms of the corpus that it stands in for.
-            resolved = resolved.model_copy(update={"title": f"{resolved.title} (embedded sample)", "license": "CC0-1.0"})
-            _spare_the_real_thing(out)
-        plan = Plan(resolved, files, out.absolute(), work.absolute(), limit)
-        _spare_the_whole(plan)
+            loaded = loaded.model_copy(update={"title": f"{loaded.title} (embedded sample)", "license": "CC0-1.0"})
+        plan = Plan(loaded, files, out.absolute(), work.absolute(), limit)
+        _refuse_sample_over_corpus(plan)
+        _refuse_part_over_corpus(plan)
         if plan_only:
             print_plan(console, plan)
             return
         _build(plan, workers, scheduler, keep_going, console)
 
 
-def _check_out(out: Path, work: Path) -> None:
-    for name in ("data", "ledger"):
+# -- what is built, and where
+
+
+def _choose_folders(manifest: Manifest, out: Path | None, work: Path | None) -> tuple[Path, Path]:
+    """Return output folder and folder for intermediates. Raises UsageError where a build must not write."""
+    out = (out or Path("corpora") / manifest.name).expanduser()
+    for option, path in (("--out", out), ("--work", work)):
+        if path is not None and is_url(str(path).replace(":/", "://")):
+            raise UsageError(f"{option} {path}: output goes to a folder (shared by all workers of a cluster), not to a URL")
+    work = work.expanduser() / manifest.name if work else out / STATE_FOLDER / "work"
+    for name in PUBLISHED_FOLDERS:
         if (out / name).absolute() in (work.absolute(), *work.absolute().parents):
             raise UsageError(f"--work {work.parent} lies in the output's {name} folder, which a build replaces")
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file, not a folder")
-    if out.is_dir() and any(out.iterdir()) and not (out / _MARK).is_dir():
+    if out.is_dir() and any(out.iterdir()) and not (out / STATE_FOLDER).is_dir():
         raise UsageError(f"--out {out} is not empty and was not made by Seimai; choose another folder or empty it yourself")
+    return out, work
 
 
-def _spare_the_real_thing(out: Path) -> None:
+def _refuse_sample_over_corpus(plan: Plan) -> None:
     """Refuse to build the sample over a corpus from real input, finished or not."""
-    real = [f["url"] for f in read_json(out / _MARK / "inputs.json") or [] if not InputFile(**f).is_sample]
+    if not any(file.is_sample for file in plan.inputs):
+        return
+    real = [f["url"] for f in read_json(plan.workspace.inputs) or [] if not InputFile(**f).is_sample]
     if real:
         raise UsageError(
-            f"{out} holds a build of {real[0]}; the embedded sample would replace it. "
+            f"{plan.out} holds a build of {real[0]}; the embedded sample would replace it. "
             f"Name the input again with --input {real[0]}, or build the sample elsewhere with --out"
         )
 
 
-def _spare_the_whole(plan: Plan) -> None:
+def _refuse_part_over_corpus(plan: Plan) -> None:
     """Refuse to build a part of a corpus, by --limit, over the whole of it."""
-    there = read_json(plan.state)
-    if plan.limit is not None and isinstance(there, dict) and there.get("limit", 0) is None:
+    state = read_json(plan.workspace.state)
+    if plan.limit is not None and isinstance(state, dict) and state.get("limit", 0) is None:
         raise UsageError(
             f"{plan.out} holds the corpus without --limit; this build would replace it and what it was built from. "
             "Name another folder with --out"
@@ -126,7 +147,7 @@ def _spare_the_whole(plan: Plan) -> None:
 
 
 def _raw_path(manifest: Manifest) -> Path | None:
-    """Where --download puts the raw corpus, and where a later build looks for it."""
+    """Return where --download puts the raw corpus, and where a later build looks for it."""
     if not manifest.source.url:
         return None
     name = manifest.source.url.rsplit("/", 1)[-1]
@@ -136,58 +157,57 @@ def _raw_path(manifest: Manifest) -> Path | None:
 
 
 def _download(manifest: Manifest, console: Console) -> None:
-    from pipeline.fetch.download import download
-
     target = _raw_path(manifest)
     if target is None or manifest.source.url is None:
         raise UsageError(f"manifest {manifest.name} has no source.url to download from")
-    download(manifest.source.url, target, console)
+    download_file(manifest.source.url, target, console)
 
 
-def _inputs(manifest: Manifest, inputs: list[str], download: bool, plan_only: bool, console: Console) -> list[InputFile]:
+def _choose_inputs(manifest: Manifest, inputs: list[str], download: bool, plan_only: bool, console: Console) -> list[InputFile]:
+    """Return the inputs of the command line, else the raw corpus where it was downloaded, else the embedded sample."""
     if inputs:
-        return find_inputs(manifest.source.format, inputs, manifest.source.options)
+        return SOURCES[manifest.source.format].find_inputs(inputs, **manifest.source.options)
     raw = _raw_path(manifest)
     if raw is not None and (raw.is_file() or download):
-        return resolve([str(raw)]) if raw.is_file() else resolve([manifest.source.url or ""])
+        return [describe_file(str(raw) if raw.is_file() else manifest.source.url or "")]
+    more = f", or --download to fetch {manifest.source.url}" if manifest.source.url else ""
     if manifest.source.sample is None:
         more = ", or fetch it with --download" if manifest.source.url else ""
         raise UsageError(f"manifest {manifest.name} has no embedded sample: name the raw corpus with --input{more}")
-    with as_file(folder() / "samples" / manifest.source.sample) as path:
+    with as_file(manifest_folder() / "samples" / manifest.source.sample) as path:
         if not path.is_file():
             raise UsageError(f"source.sample = {manifest.source.sample!r}: there is no such file under manifests/samples/")
-        more = f", or --download to fetch {manifest.source.url}" if manifest.source.url else ""
+        verb = "this would build" if plan_only else "building"
         console.print(
-            f"no raw corpus at hand: {'this would build' if plan_only else 'building'} the embedded sample ({human(path.stat().st_size)}). "
+            f"no raw corpus at hand: {verb} the embedded sample ({human(path.stat().st_size)}). "
             f"For the real thing: --input PATH|URL{more}",
             style="bold", highlight=False, markup=False, soft_wrap=True,
         )  # fmt: skip
         # The sample's content is its version's; its time of installation says nothing.
-        file = resolve([str(path)])[0]
-        return [InputFile(file.name, file.url, file.size, f"sample-{_digest(path)}")]
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        return [replace(describe_file(str(path)), identity=f"sample-{digest}")]
 
 
-def _digest(path: Path) -> str:
-    import hashlib
+# -- building
 
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+@contextmanager
+def _exclusive(plan: Plan) -> Iterator[None]:
+    """Hold the locks of the output folder and of the folder for intermediates."""
+    folders = [plan.workspace.state_folder, *([plan.work] if plan.work.parent != plan.workspace.state_folder else [])]
+    with ExitStack() as stack:
+        for folder in folders:
+            try:
+                stack.enter_context(FileLock(folder / "lock", timeout=0))
+            except Timeout:
+                raise BuildError(f"another build is at work in {folder}; wait for it, or choose another --out") from None
+        yield
 
 
 def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: bool, console: Console) -> None:
-    state = plan.out / _MARK
-    state.mkdir(parents=True, exist_ok=True)
-    plan.work.mkdir(parents=True, exist_ok=True)
-    locks = [FileLock(plan.out / _MARK / "lock", timeout=0)]
-    if plan.work.parent != state:
-        locks.append(FileLock(plan.work / "lock", timeout=0))
-    try:
-        for lock in locks:
-            lock.acquire()
-    except Timeout as error:
-        raise BuildError(
-            f"another build is at work in {Path(error.lock_file).parent}; wait for it, or choose another --out"
-        ) from None
-    try:
+    for folder in (plan.workspace.state_folder, plan.work):
+        folder.mkdir(parents=True, exist_ok=True)
+    with _exclusive(plan):
         summary = plan.up_to_date()
         if summary is not None and summary["damaged"] and not keep_going:
             summary = None
@@ -199,22 +219,19 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
                 console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
             next_lines(console, plan)
             return
-        from pipeline.core.engine import Engine
-        from pipeline.run import Build, forget_unpublished
-
-        write_json(state / "inputs.json", [f.as_dict() for f in plan.inputs])
-        for place in (plan.work, state):
-            remove_temporaries(place)
+        write_json(plan.workspace.inputs, [f.as_dict() for f in plan.inputs])
+        for folder in (plan.work, plan.workspace.state_folder):
+            remove_temporaries(folder)
         scratch = plan.work / "dask"
         failure: SeimaiError | None = None
         with Engine(workers, scheduler, scratch, console) as engine:
             if summary is None:
-                forget_unpublished(plan)
-            result: dict[str, Any] = summary or Build(plan, engine, keep_going).run()
+                undo_publication(plan)
+            result: dict[str, Any] = summary or run(plan, engine, keep_going)
             if tokenising is not None:
                 try:
                     tokenised = tokenising.run(engine)
-                except SeimaiError as error:  # the corpus is whole nevertheless
+                except SeimaiError as error:  # the corpus is complete nevertheless
                     failure = error
         shutil.rmtree(scratch, ignore_errors=True)
         if summary is None:
@@ -226,9 +243,6 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
             write_lock(plan, result)
             print_tokenised(console, plan, tokenised)
         next_lines(console, plan)
-    finally:
-        for lock in locks:
-            lock.release()
 
 
 if __name__ == "__main__":

@@ -1,19 +1,37 @@
 """The recipes of CONTRIBUTING.md and the README's snippets, run as they stand."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
 
 import polars as pl
 import pytest
+from rich.progress import Progress
 
 import filters
 from filters.registry import MEASURES
+from pipeline.core.engine import Step
 from pipeline.manifest.loading import load
-from pipeline.sources import CutState
+from pipeline.plan import Plan
+from pipeline.run import run
+from pipeline.sources import SOURCES
 from pipeline.sources.inputs import resolve
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+class InProcessEngine:
+    """Runs tasks where they are submitted: a source that only this test knows cannot be sent to a worker."""
+
+    count, peak = 1, 0
+
+    def run(self, what, tasks, in_flight=None):
+        for number, (function, arguments) in enumerate(tasks):
+            yield number, function(*arguments)
+
+    def step(self, name, total=None):
+        return Step(Progress(disable=True), name, total)
 
 
 def block(document: str, heading: str, language: str) -> str:
@@ -56,23 +74,32 @@ def test_the_manifest_of_pairs_in_the_readme_is_valid(tmp_path):
     assert (manifest.shards.shorter_side, manifest.shards.format) == (256, "jpeg")
 
 
-@pytest.mark.parametrize("text", ["一行目\n二行目\n三", "一行目\n二行目\n三\n", "甲\n" * 200_000])
-def test_add_a_source(tmp_path, text):
+@pytest.fixture
+def pages_format(monkeypatch):
+    """The source of the recipe, listed as it says."""
     scope: dict = {}
-    exec(block("CONTRIBUTING.md", "Add a source", "python"), scope)
-    path = tmp_path / "lines.txt"
-    path.write_text(text, "utf-8")
-    state = CutState(32_000_000, 64_000_000)
-    found, raw = [], text.encode()
-    for partition, body in scope["cut"](resolve([str(path)])[0], 0, 0, state):
-        part = tmp_path / "part"
-        part.write_bytes(body)
-        records = scope["read"](partition, part)
-        for start, end, offset in zip(records.starts, records.ends, records.offsets):
-            found.append(records.data[start:end].tobytes().decode())
-            assert raw[offset : offset + end - start].decode() == found[-1]
-    assert found == text.splitlines()
-    assert state.size == len(raw) and state.checksum
+    exec(block("CONTRIBUTING.md", "Add a text format", "python"), scope)
+    monkeypatch.setitem(SOURCES, "pages", scope["PagesSource"]())
+
+
+def test_add_a_text_format(pages_format, tmp_path, tools):
+    texts = [tools.sentences(f"page {i}") for i in range(60)]
+    lines = [json.dumps({"body": text, "url": f"https://example.com/{i}"}) for i, text in enumerate(texts)]
+    lines[7], lines[9] = "not JSON", '{"url": "https://example.com/9"}'
+    raw = tmp_path / "pages.jsonl"
+    raw.write_text("\n".join(lines), "utf-8")
+    settings = {"source.format": "pages", "source.keep": ["url"], "source.partition": "2 KB", "deduplicate.enabled": False}
+    manifest = load("cc100-ja", [f"{key}={json.dumps(value)}" for key, value in settings.items()])
+    plan = Plan(manifest, tuple(resolve([str(raw)])), tmp_path / "out", tmp_path / "work")
+    summary = run(plan, InProcessEngine(), keep_going=False)
+    assert summary["verdicts"]["unreadable"][0] == 2 and len(summary["inputs"]) == 1
+    shards = pl.read_parquet(tmp_path / "out" / "data" / "*.parquet")
+    number = shards["url"].str.extract(r"(\d+)$").cast(pl.Int64)
+    assert len(shards) == 58 and shards["text"].to_list() == [texts[i] for i in number]
+    ledger = pl.read_parquet(tmp_path / "out" / "ledger" / "*.parquet").filter(verdict="unreadable")
+    offsets = [sum(len(line.encode()) + 1 for line in lines[:n]) for n in (7, 9)]
+    assert ledger["id"].to_list() == [f"cc100-ja/{offset:010d}" for offset in offsets]
+    assert ledger["value"].str.contains("not a document of the format pages").all()
 
 
 def test_measures_alone_as_in_the_readme():

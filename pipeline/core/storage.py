@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from pipeline.core.errors import BuildError
@@ -41,6 +42,11 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text("utf-8"))
     except (FileNotFoundError, ValueError, RecursionError):
         return None
+
+
+def write_array(path: Path, values: np.ndarray) -> None:
+    with atomic(path) as temporary, open(temporary, "wb") as file:  # np.save would add .npy to a path
+        np.save(file, values)
 
 
 def remove_temporaries(folder: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from filters.kernels import jit, mix64
 from pipeline.core.storage import atomic
-from pipeline.manifest.loading import Deduplicate
+from pipeline.dedup.settings import MinHashTable
 
 # Rows of one key range: keys, documents, and sketches of those in candidate groups: at most 6 + 256 MB.
 ROWS_PER_RANGE = 500_000
@@ -17,27 +17,36 @@ ROWS_PER_RANGE = 500_000
 
 @lru_cache(maxsize=8)
 def bands_and_rows(threshold: float, permutations: int) -> tuple[int, int]:
-    """Bands and rows that datasketch finds best for a threshold, misses weighing nine times what false candidates do.
+    """Return the bands and rows that are best for a Jaccard threshold: those that datasketch's MinHashLSH finds for the same weights.
 
-    A false candidate costs one comparison, since every pair is verified; a missed pair stays in the corpus.
+    A pair of similarity s is a candidate with probability 1 - (1 - s^rows)^bands. Least is the sum of 0.1 times the integral of that
+    below the threshold (false candidates) and 0.9 times the integral of its complement above (misses). A false candidate costs one
+    comparison, since every pair is verified; a missed pair stays in the corpus. The integrands are polynomials of a degree of at most
+    `permutations`, so that Gauss-Legendre quadrature with half as many nodes is exact.
     """
-    from datasketch import MinHashLSH
+    nodes, weights = np.polynomial.legendre.leggauss(permutations // 2 + 1)
+    below, above = (nodes + 1) / 2 * threshold, threshold + (nodes + 1) / 2 * (1 - threshold)
+    best, least = (0, 0), float("inf")
+    for bands in range(1, permutations + 1):
+        for rows in range(1, permutations // bands + 1):
+            false_candidates = float(threshold / 2 * weights @ (1 - (1 - below**rows) ** bands))
+            misses = float((1 - threshold) / 2 * weights @ (1 - above**rows) ** bands)
+            if (error := 0.1 * false_candidates + 0.9 * misses) < least:
+                best, least = (bands, rows), error
+    return best
 
-    lsh = MinHashLSH(threshold=threshold, num_perm=permutations, weights=(0.1, 0.9))
-    return lsh.b, lsh.r
 
-
-def banding(settings: Deduplicate) -> tuple[int, int]:
-    """Bands and rows in use: those of the manifest or, where it names none, those found for its threshold."""
+def banding(settings: MinHashTable) -> tuple[int, int]:
+    """Return bands and rows in use: those of the manifest or, where it names none, those found for its threshold."""
     if settings.bands and settings.rows:
         return settings.bands, settings.rows
     return bands_and_rows(settings.threshold, settings.permutations)
 
 
 def priorities(quality: np.ndarray, chars: np.ndarray, first: int) -> np.ndarray:
-    """uint64[n]: the larger, the better a survivor: by quality, then length, then the earlier in the input.
+    """Return uint64[n], by which survivors are chosen, largest first: by quality, then length, then the earlier in the input.
 
-    `quality` 0 to 1, `chars` in characters, `first` the number of the first document. No two documents have the same.
+    `quality` 0 to 1, `chars` in characters, `first` the number of the first document. No two documents have the same priority.
     """
     order = np.uint64(0xFFFFFFFF) - np.arange(first, first + len(chars), dtype=np.uint64)
     quality_steps = np.round(np.nan_to_num(quality) * 20).astype(np.uint64)
@@ -46,7 +55,7 @@ def priorities(quality: np.ndarray, chars: np.ndarray, first: int) -> np.ndarray
 
 @jit
 def _band_keys(signatures, rows, exact, has_signature, bands, width):
-    """Keys of every document in `rows`: one for the whole (exact), and one per band where it has a signature."""
+    """Return keys of every document in `rows`: one for all of it (exact), and one per band where it has a signature."""
     keys = np.empty(len(rows) * (bands + 1), np.uint64)
     documents = np.empty(len(rows) * (bands + 1), np.uint32)
     m = 0
@@ -74,17 +83,17 @@ class BandFile:
         self.path = path
 
     def write(self, keys: np.ndarray, documents: np.ndarray, ranges: int) -> None:
-        belongs = range_of(keys, ranges)
-        order = np.argsort(belongs, kind="stable")
+        range_numbers = range_of(keys, ranges)
+        order = np.argsort(range_numbers, kind="stable")
         starts = np.zeros(ranges + 1, np.int64)
-        np.cumsum(np.bincount(belongs, minlength=ranges), out=starts[1:])
+        np.cumsum(np.bincount(range_numbers, minlength=ranges), out=starts[1:])
         with atomic(self.path) as temporary, open(temporary, "wb") as file:
             starts.tofile(file)
             keys[order].tofile(file)
             documents[order].tofile(file)
 
     def read(self, number: int, ranges: int) -> tuple[np.ndarray, np.ndarray]:
-        """Keys (uint64) and documents (uint32) of key range `number`."""
+        """Return keys (uint64) and documents (uint32) of key range `number`."""
         with open(self.path, "rb") as file:
             starts = np.fromfile(file, np.int64, ranges + 1)
             first, count = int(starts[number]), int(starts[number + 1] - starts[number])
@@ -96,13 +105,13 @@ class BandFile:
 
 
 def range_of(keys: np.ndarray, ranges: int) -> np.ndarray:
-    """The key range, 0 to `ranges` - 1, that every key falls in."""
+    """Return the key range, 0 to `ranges` - 1, that every key falls in."""
     return ((keys >> np.uint64(32)) * np.uint64(ranges) >> np.uint64(32)).astype(np.int64)
 
 
 def band_keys(
     signatures: np.ndarray, rows: np.ndarray, exact: np.ndarray, has_signature: np.ndarray, bands: int, width: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`(keys, documents)`: uint64 and uint32; documents are numbered as in the partition."""
+    """Return `(keys, documents)`, uint64 and uint32; documents are numbered as in the partition."""
     keys, positions = _band_keys(signatures, rows, exact, has_signature, bands, width)
     return keys, rows[positions].astype(np.uint32)

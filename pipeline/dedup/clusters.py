@@ -1,113 +1,32 @@
-"""From candidate groups to verified pairs, and from pairs to clusters with survivors.
+"""From verified pairs to clusters with survivors: `cluster`, the last task of every search for duplicates.
 
-Both halves give the same answer whatever the order of their input: candidates are compared in order of priority, and survivors are
-chosen in that order over the whole graph of verified pairs.
+The answer does not depend on the order of the pairs: survivors are chosen in order of priority over the whole graph. Memory is bounded by
+the number of records that have a duplicate.
 """
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
+import polars as pl
 
-from filters.audio.spectrum import similarity as spectrum_similarity
-from filters.image.pixels import similarity as thumbnail_similarity
 from filters.kernels import jit
-from filters.text.minhash import sketch_similarity
+from pipeline.core.storage import atomic
+from pipeline.core.tasks import Counts, resumable
+from pipeline.dedup.facts import allocate_sketches, gather_facts
+from pipeline.dedup.verification import similarity
+from pipeline.workspace import Layout, RecordIds
 
-# Within a group of candidates every document is compared with at most so many that are unlike one another.
-LEADERS = 64
-ACROSS = 8  # images of one hash that are compared with those of a hash nearby
-# What rows of uint8 stand for: MinHash sketches of text, thumbnails of images, spectra of recordings.
-SKETCHES, THUMBNAILS, SPECTRA = 0, 1, 2
-
-
-@jit
-def similarity(kind, rows, i, j):
-    """Of records i and j, 0 to 1, by their rows of the kind `SKETCHES`, `THUMBNAILS` or `SPECTRA`."""
-    if kind == SKETCHES:
-        return sketch_similarity(rows, i, j)
-    return thumbnail_similarity(rows, i, j) if kind == THUMBNAILS else spectrum_similarity(rows, i, j)
-
-
-@jit
-def verified_pairs(starts, members, sketches, priority, exact, key_length, accept):
-    """Pairs of group members that are similar enough.
-
-    `members[starts[g]:starts[g + 1]]` are rows of the other arrays, best priority first. The first becomes a leader; each further
-    member is compared with the leaders so far and, where it is like none, becomes one. Returns rows `a`, `b` (a the leader).
-    """
-    capacity = 1024
-    first = np.empty(capacity, np.int64)
-    second = np.empty(capacity, np.int64)
-    count = 0
-    leaders = np.empty(LEADERS, np.int64)
-    for g in range(len(starts) - 1):
-        leading = 0
-        for m in range(starts[g], starts[g + 1]):
-            d = members[m]
-            alone = True
-            for k in range(leading):
-                leader = leaders[k]
-                if leader == d:
-                    alone = False
-                    break
-                same = exact[leader] == exact[d] and key_length[leader] == key_length[d]
-                if same or sketch_similarity(sketches, leader, d) >= accept:
-                    alone = False
-                    if count == capacity:
-                        capacity *= 2
-                        first = np.concatenate((first, first))
-                        second = np.concatenate((second, second))
-                    first[count] = leader
-                    second[count] = d
-                    count += 1
-                    if same:
-                        break
-            if alone and leading < LEADERS:
-                leaders[leading] = d
-                leading += 1
-    return first[:count], second[:count]
-
-
-@jit
-def verified_groups(starts, members, alone, left, right, sketches, accept, kind):
-    """Pairs of alike records within the groups `alone`, and between groups `left[k]` and `right[k]`.
-
-    Records of group g are `members[starts[g]:starts[g + 1]]`, rows of `sketches` (of that `kind`), best priority first. Within a
-    group every record is compared with at most `LEADERS` that are unlike one another; between groups the first `ACROSS` of each are.
-    """
-    capacity = 1024
-    first, second = np.empty(capacity, np.int64), np.empty(capacity, np.int64)
-    count = 0
-    leaders = np.empty(LEADERS, np.int64)
-    for g in alone:
-        leading = 0
-        for m in range(starts[g], starts[g + 1]):
-            d = members[m]
-            unlike = True
-            for k in range(leading):
-                if similarity(kind, sketches, leaders[k], d) >= accept:
-                    if count == capacity:
-                        capacity *= 2
-                        first, second = np.concatenate((first, first)), np.concatenate((second, second))
-                    first[count], second[count] = leaders[k], d
-                    count += 1
-                    unlike = False
-                    break
-            if unlike and leading < LEADERS:
-                leaders[leading] = d
-                leading += 1
-    for k in range(len(left)):
-        for m in range(starts[left[k]], min(starts[left[k] + 1], starts[left[k]] + ACROSS)):
-            for n in range(starts[right[k]], min(starts[right[k] + 1], starts[right[k]] + ACROSS)):
-                if members[m] == members[n]:
-                    continue
-                if similarity(kind, sketches, members[m], members[n]) >= accept:
-                    if count == capacity:
-                        capacity *= 2
-                        first, second = np.concatenate((first, first)), np.concatenate((second, second))
-                    first[count], second[count] = members[m], members[n]
-                    count += 1
-    return first[:count], second[:count]
+CLUSTER_SCHEMA = {
+    "row": pl.UInt32,
+    "duplicate_of": pl.String,
+    "similarity": pl.Float32,
+    "exact": pl.Boolean,
+    "cluster_id": pl.String,
+    "cluster_size": pl.UInt32,
+    "survivor": pl.Int64,  # its number in the corpus
+}
 
 
 @jit
@@ -120,7 +39,7 @@ def _root(parent, i):
 
 @jit
 def components(count, a, b):
-    """int64[count]: for every node of the graph with edges (a[k], b[k]), the smallest node of its component (union-find)."""
+    """Return int64[count]: the smallest node of each node's component in the graph with edges (a[k], b[k]), by union-find."""
     parent = np.arange(count)
     for k in range(len(a)):
         x, y = _root(parent, a[k]), _root(parent, b[k])
@@ -135,7 +54,7 @@ def components(count, a, b):
 
 @jit
 def survivors(starts, neighbours, sketches, exact, key_length, accept, kind):
-    """Who survives, for nodes in order of priority (node 0 is best).
+    """Choose survivors, for nodes in order of priority (node 0 is best).
 
     `neighbours[starts[i]:starts[i + 1]]` are the *better* nodes that node i was found similar to. A node is a duplicate of a
     survivor that it is verified to be similar to: a better neighbour, or the survivor that such a neighbour is a duplicate of.
@@ -143,7 +62,7 @@ def survivors(starts, neighbours, sketches, exact, key_length, accept, kind):
     """
     n = len(starts) - 1
     duplicate_of = np.full(n, -1, np.int64)
-    found = np.zeros(n, np.float64)
+    similar = np.zeros(n, np.float64)
     for i in range(n):
         best, best_similarity = np.int64(-1), -1.0
         for k in range(starts[i], starts[i + 1]):
@@ -159,5 +78,84 @@ def survivors(starts, neighbours, sketches, exact, key_length, accept, kind):
             if value > best_similarity or value == best_similarity and other < best:
                 best, best_similarity = other, value
         if best >= 0:
-            duplicate_of[i], found[i] = best, best_similarity
-    return duplicate_of, found
+            duplicate_of[i], similar[i] = best, best_similarity
+    return duplicate_of, similar
+
+
+@resumable(lambda layout, ids, files, kind: layout.folder / "cluster.json")
+def cluster(layout: Layout, ids: RecordIds, files: int, kind: int) -> Counts:
+    """Join the pairs of all `files` to clusters and choose survivors; one small Parquet file per partition.
+
+    `ids` turns a partition's index and locators into record ids; `kind` says what the sketches are. Returns counts over the corpus.
+    """
+    began = time.perf_counter()
+    edges = np.unique(np.concatenate([np.load(layout.pairs(r)) for r in range(files)]), axis=0)
+    documents = np.unique(edges)
+    facts, sketches = gather_facts(layout, documents)
+    # Nodes from here on are in order of priority, best first.
+    order = np.argsort(facts["priority"])[::-1]
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    documents_by_rank, facts, by_rank = (
+        documents[order],
+        facts[order],
+        allocate_sketches(layout.folder, len(order), sketches.shape[1]),
+    )
+    for at in range(0, len(order), 4096):
+        by_rank[at : at + 4096] = sketches[order[at : at + 4096]]
+    ends = rank[np.searchsorted(documents, edges)] if len(edges) else np.zeros((0, 2), np.int64)
+    better, worse = ends.min(axis=1), ends.max(axis=1)
+    by_worse = np.argsort(worse, kind="stable")
+    starts = np.zeros(len(order) + 1, np.int64)
+    np.cumsum(np.bincount(worse, minlength=len(order)), out=starts[1:])
+    exact, key_length = np.ascontiguousarray(facts["exact"]), np.ascontiguousarray(facts["key_length"])
+    duplicate_of, similar = survivors(starts, better[by_worse], by_rank, exact, key_length, layout.settings.accept, kind)
+    # The smallest rank of a component is its best document, which names the cluster.
+    head = components(len(order), better, worse)
+    sizes = np.bincount(head, minlength=len(order))
+    names = pl.Series(_names(layout, documents_by_rank, ids).tolist(), dtype=pl.String)
+    survivor = np.where(duplicate_of >= 0, duplicate_of, np.arange(len(order)))
+    frame = pl.DataFrame(
+        {
+            "document": documents_by_rank,
+            "duplicate_of": names.gather(survivor),
+            "similarity": similar.astype(np.float32),
+            "exact": (exact == exact[survivor]) & (key_length == key_length[survivor]),
+            "cluster_id": names.gather(head),
+            "cluster_size": sizes[head].astype(np.uint32),
+            "survivor": documents_by_rank[survivor],
+            "duplicate": duplicate_of >= 0,
+        }
+    ).sort("document")
+    null = pl.when("duplicate").then
+    frame = frame.with_columns(
+        null("duplicate_of").alias("duplicate_of"), null("similarity").alias("similarity"), null("exact").alias("exact")
+    )
+    cuts = np.searchsorted(frame["document"].to_numpy(), layout.bases)
+    for index in range(layout.partitions):
+        piece = frame[int(cuts[index]) : int(cuts[index + 1])]
+        piece = piece.with_columns(row=(pl.col("document") - layout.bases[index]).cast(pl.UInt32)).select(*CLUSTER_SCHEMA)
+        with atomic(layout.clusters(index)) as temporary:
+            piece.write_parquet(temporary)
+    return {
+        "pairs": len(edges),
+        "clusters": len(np.unique(head)),
+        "in_clusters": len(order),
+        "exact": int((frame["duplicate"] & frame["exact"].fill_null(False)).sum()),
+        "near": int((frame["duplicate"] & ~frame["exact"].fill_null(True)).sum()),
+        "seconds": round(time.perf_counter() - began, 3),
+    }
+
+
+def _names(layout: Layout, documents: np.ndarray, ids: RecordIds) -> np.ndarray:
+    """Record ids of documents given by number, in any order."""
+    order = np.argsort(documents)
+    ascending = documents[order]
+    cuts = np.searchsorted(ascending, layout.bases)
+    names = np.empty(len(documents), dtype=object)
+    for index in range(layout.partitions):
+        here = slice(cuts[index], cuts[index + 1])
+        if here.stop > here.start:
+            locators = pl.read_parquet(layout.part(index).table, columns=["locator"])["locator"]
+            names[order[here]] = ids(index, locators.gather(ascending[here] - layout.bases[index]))
+    return names

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from filters.kernels import jit
-from pipeline.core.storage import atomic
+from pipeline.core.storage import write_array
 
 BITS = 64
 # The most that one hash may cost in one table: neighbours that are kept, hashes that it is compared with. Hostile data reaches
@@ -189,8 +189,7 @@ class HammingIndex:
 
     def save(self, folder: Path) -> None:
         for name in self.__dataclass_fields__:
-            with atomic(folder / f"hamming-{name}.npy") as temporary, open(temporary, "wb") as file:
-                np.save(file, getattr(self, name))
+            write_array(folder / f"hamming-{name}.npy", getattr(self, name))
 
     @classmethod
     def load(cls, folder: Path) -> HammingIndex:

@@ -1,111 +1,97 @@
 """Near duplicates of text: candidates by banded MinHash signatures, verified by sketches.
 
-`band` writes every partition's keys grouped by key range; `pair` merges one key range of all partitions and verifies its candidates.
-Memory is bounded by a range's size.
+`write_bands` writes every partition's keys grouped by key range; `find_pairs` merges one key range of all partitions and verifies its
+candidates. Memory is bounded by a range's size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from pipeline.core.engine import Task
-from pipeline.core.storage import atomic, read_json, write_json
+from pipeline.core.storage import write_array
+from pipeline.core.tasks import Counts, resumable
 from pipeline.dedup.bands import ROWS_PER_RANGE, BandFile, band_keys, banding, priorities
-from pipeline.dedup.clusters import verified_pairs
-from pipeline.manifest.loading import TextManifest
-from pipeline.plan import Ids
-from pipeline.steps.decide import decided
-from pipeline.steps.deduplicate import FACTS, SKETCHES, Layout, cluster, gather
-from pipeline.steps.measure import Part
+from pipeline.dedup.clusters import cluster
+from pipeline.dedup.facts import FACTS, gather_facts
+from pipeline.dedup.verification import SKETCHES, verified_pairs
+from pipeline.workspace import Layout, RecordIds
 
 
-def near(manifest: TextManifest) -> tuple[str, str]:
-    """The rule that names a near duplicate in the ledger, and how near duplicates are told."""
-    d = manifest.deduplicate
-    return "minhash", (
-        f"character {d.shingle}-grams, Jaccard similarity {d.threshold:g}, verified at an estimate of {d.accept:g} or more"
-    )
+def rounds(layout: Layout, ids: RecordIds) -> Iterator[list[Task]]:
+    """Yield the rounds of tasks."""
+    ranges = _count_ranges(layout)
+    yield [(write_bands, (layout, index)) for index in range(layout.partitions)]
+    yield [(find_pairs, (layout, number)) for number in range(ranges)]
+    yield [(cluster, (layout, ids, ranges, SKETCHES))]
 
 
-def rounds(layout: Layout, ids: Ids) -> Iterator[list[Task]]:
-    """The tasks of the step."""
-    count = _ranges(layout)
-    yield [(band, (layout, i)) for i in range(layout.parts)]
-    yield [(pair, (layout, number)) for number in range(count)]
-    yield [(cluster, (layout, ids, count, SKETCHES))]
+def _count_ranges(layout: Layout) -> int:
+    bands, _ = banding(layout.settings)
+    return max(1, -(-layout.kept * (bands + 1) // ROWS_PER_RANGE))
 
 
-def _ranges(layout: Layout) -> int:
-    return max(1, -(-layout.kept * (banding(layout.settings)[0] + 1) // ROWS_PER_RANGE))
-
-
-def _file(layout: Layout, index: int) -> BandFile:
+def _band_file(layout: Layout, index: int) -> BandFile:
     return BandFile(layout.folder / f"bands-{index:05d}.bin")
 
 
-def band(layout: Layout, index: int) -> dict[str, Any]:
+@resumable(lambda layout, index: layout.folder / f"bands-{index:05d}.json")
+def write_bands(layout: Layout, index: int) -> Counts:
     """Write band keys and facts of one partition."""
-    done = layout.folder / f"bands-{index:05d}.json"
-    if (known := read_json(done)) is not None:
-        return known
-    part = Part(layout.measured, index)
-    exact, key_length, quality = f"{layout.of}exact", f"{layout.of}key_length", "score" if layout.of else "m:quality"
-    table = pl.read_parquet(part.table, columns=[exact, key_length, quality, "amount"])
-    kept = pl.read_parquet(decided(layout.decided, index), columns=["verdict"])["verdict"] == "kept"
-    signatures = np.load(layout.array("signatures", index), mmap_mode="r")
+    exact, key_length = f"{layout.prefix}exact", f"{layout.prefix}key_length"
+    quality = "score" if layout.prefix else "m:quality"
+    table = pl.read_parquet(layout.part(index).table, columns=[exact, key_length, quality, "amount"])
     facts = np.empty(len(table), FACTS)
     facts["priority"] = priorities(table[quality].to_numpy(), table["amount"].to_numpy(), layout.bases[index])
     facts["exact"], facts["key_length"] = table[exact].to_numpy(), table[key_length].to_numpy()
-    with atomic(layout.facts(index)) as temporary, open(temporary, "wb") as file:
-        np.save(file, facts)
-    rows = np.flatnonzero(kept.to_numpy())
-    has_signature = facts["key_length"] >= layout.settings.shingle
-    bands, width = banding(layout.settings)
+    write_array(layout.facts(index), facts)
+    bands, rows_per_band = banding(layout.settings)
     keys, documents = band_keys(
-        np.ascontiguousarray(signatures), rows, np.ascontiguousarray(facts["exact"]), has_signature, bands, width
+        np.ascontiguousarray(np.load(layout.array("signatures", index), mmap_mode="r")),
+        np.flatnonzero(layout.kept_mask(index)),
+        np.ascontiguousarray(facts["exact"]),
+        facts["key_length"] >= layout.settings.shingle,
+        bands,
+        rows_per_band,
     )
-    _file(layout, index).write(keys, documents, _ranges(layout))
-    counts = {"keys": len(keys)}
-    write_json(done, counts)
-    return counts
+    _band_file(layout, index).write(keys, documents, _count_ranges(layout))
+    return {"keys": len(keys)}
 
 
-def pair(layout: Layout, number: int) -> dict[str, Any]:
-    """Verified pairs among the candidates of one key range, written as int64[pairs, 2] of document numbers."""
-    done = layout.pairs(number).with_suffix(".json")
-    if (known := read_json(done)) is not None:
-        return known
-    slices = [_file(layout, index).read(number, _ranges(layout)) for index in range(layout.parts)]
-    keys = np.concatenate([k for k, _ in slices])
-    documents = np.concatenate([d.astype(np.int64) + layout.bases[i] for i, (_, d) in enumerate(slices)])
-    del slices
-    order = np.argsort(keys, kind="stable")
-    keys, documents = keys[order], documents[order]
-    edges = np.flatnonzero(np.diff(keys)) + 1
-    starts = np.concatenate([[0], edges]).astype(np.int64)
-    sizes = np.diff(np.append(starts, len(keys)))
-    several = np.repeat(sizes > 1, sizes) if len(keys) else np.zeros(0, bool)
-    members, sizes = documents[several], sizes[sizes > 1]
+@resumable(lambda layout, number: layout.pairs(number).with_suffix(".json"))
+def find_pairs(layout: Layout, number: int) -> Counts:
+    """Write verified pairs among the candidates of one key range, as int64[pairs, 2] of document numbers."""
+    members, sizes = _candidates(layout, number)
     nodes, rows = np.unique(members, return_inverse=True)
-    facts, sketches = gather(layout, nodes)
+    facts, sketches = gather_facts(layout, nodes)
     group = np.repeat(np.arange(len(sizes)), sizes)
-    order = np.lexsort((np.iinfo(np.uint64).max - facts["priority"][rows], group))
+    best_first = np.lexsort((~facts["priority"][rows], group))
     a, b = verified_pairs(
         np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-        rows[order].astype(np.int64),
+        rows[best_first].astype(np.int64),
         sketches,
-        np.ascontiguousarray(facts["priority"]),
         np.ascontiguousarray(facts["exact"]),
         np.ascontiguousarray(facts["key_length"]),
         layout.settings.accept,
     )
-    found = np.unique(np.stack([nodes[a], nodes[b]], axis=1), axis=0) if len(a) else np.zeros((0, 2), np.int64)
-    with atomic(layout.pairs(number)) as temporary, open(temporary, "wb") as file:
-        np.save(file, found)
-    counts = {"candidates": int((sizes - 1).sum()), "pairs": len(found)}
-    write_json(done, counts)
-    return counts
+    pairs = np.unique(np.stack([nodes[a], nodes[b]], axis=1), axis=0) if len(a) else np.zeros((0, 2), np.int64)
+    write_array(layout.pairs(number), pairs)
+    return {"candidates": int((sizes - 1).sum()), "pairs": len(pairs)}
+
+
+def _candidates(layout: Layout, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the documents of every key of a range that several have, group after group, and the groups' sizes."""
+    ranges = _count_ranges(layout)
+    slices = [_band_file(layout, index).read(number, ranges) for index in range(layout.partitions)]
+    keys = np.concatenate([keys for keys, _ in slices])
+    documents = np.concatenate([d.astype(np.int64) + base for (_, d), base in zip(slices, layout.bases[:-1], strict=True)])
+    del slices
+    order = np.argsort(keys, kind="stable")
+    keys, documents = keys[order], documents[order]
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(keys)) + 1]).astype(np.int64)
+    sizes = np.diff(np.append(starts, len(keys)))
+    shared = np.repeat(sizes > 1, sizes) if len(keys) else np.zeros(0, bool)
+    return documents[shared], sizes[sizes > 1]

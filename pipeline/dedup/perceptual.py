@@ -1,145 +1,133 @@
 """Duplicates by what content looks or sounds like: the same bytes, or perceptual hashes within a Hamming distance, verified.
 
-Rounds that images and recordings share: `facts` per partition; `index` over all of them, which also finds exact duplicates; `near_pairs`
-for a slice of the index at a time; `cluster`, as for text. `late` is what is told of single records afterwards: what is beyond a cap on
-records with one key, such as a caption. What is held in memory by `index` and the last is some tens of bytes per record that the
-rules kept.
+Images and recordings share these rounds: `collect` per partition; `index_hashes` over all partitions, which also finds exact duplicates;
+`find_near_pairs` for a slice of the index at a time; `cluster`, as for text. Afterwards `cap_records` bounds how many records may have
+one key, such as a caption, and writes `Layout.late_verdicts`. `index_hashes` and `cap_records` hold in memory some tens of bytes per
+record that the rules kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
 from pipeline.core.engine import Task
-from pipeline.core.storage import atomic, read_json, write_json
-from pipeline.dedup.clusters import verified_groups
+from pipeline.core.storage import atomic, read_json, write_array
+from pipeline.core.tasks import Counts, resumable
+from pipeline.dedup.clusters import cluster
+from pipeline.dedup.facts import FACTS, gather_facts
 from pipeline.dedup.hamming import HammingIndex
-from pipeline.plan import Ids
-from pipeline.steps.decide import decided
-from pipeline.steps.deduplicate import FACTS, Layout, cluster, gather
-from pipeline.steps.measure import Part
+from pipeline.dedup.verification import verified_groups
+from pipeline.workspace import Layout, RecordIds
 
 SLICE = 100_000  # hashes whose neighbours one task looks for
 
 
-def rounds(layout: Layout, ids: Ids, kind: int) -> Iterator[list[Task]]:
-    """The tasks that find clusters; `kind` says what the sketches are.
+def rounds(layout: Layout, ids: RecordIds, kind: int) -> Iterator[list[Task]]:
+    """Yield the rounds of tasks that find clusters; `kind` says what the sketches are.
 
     Tables of the measure step have `size` and `score`, by which `priorities` chooses survivors, `flat` (its hash says nothing) and
     `key` (a hash of what a cap counts by, null: nothing); `hashes` is a matrix of one hash per view of a record.
     """
-    yield [(facts, (layout, i)) for i in range(layout.parts)]
-    yield [(index, (layout,))]
-    slices = read_json(_index_done(layout))["slices"]
-    yield [(near_pairs, (layout, number, kind)) for number in range(slices)]
+    yield [(collect, (layout, index)) for index in range(layout.partitions)]
+    yield [(index_hashes, (layout,))]
+    slices = read_json(_index_marker(layout))["slices"]
+    yield [(find_near_pairs, (layout, number, kind)) for number in range(slices)]
     yield [(cluster, (layout, ids, slices + 1, kind))]
 
 
-def _kept(layout: Layout, index: int) -> Any:
+def _kept_file(layout: Layout, index: int) -> Path:
     return layout.folder / f"facts-kept-{index:05d}.npy"
 
 
-def _index_done(layout: Layout) -> Any:
+def _index_marker(layout: Layout) -> Path:
     return layout.folder / "index.json"
 
 
-def _late(layout: Layout, index: int) -> Any:
-    return layout.folder / f"late-{index:05d}.parquet"
-
-
 def priorities(size: np.ndarray, score: np.ndarray, first: int) -> np.ndarray:
-    """uint64[n]: the larger, the better a survivor: by size (in steps of 16), then score, then the earlier in the input.
+    """Return uint64[n], by which survivors are chosen, largest first: by size (in steps of 16), score, then the earlier in the input.
 
-    `score` 0 to 1, `first` the number of the first record. No two records have the same.
+    `score` 0 to 1, `first` the number of the first record. No two records have the same priority.
     """
     order = np.uint64(0xFFFFFFFF) - np.arange(first, first + len(size), dtype=np.uint64)
     steps = np.minimum(size // 16, (1 << 26) - 1).astype(np.uint64)
     return (steps << np.uint64(38)) | (np.round(np.clip(score, 0, 1) * 63).astype(np.uint64) << np.uint64(32)) | order
 
 
-def facts(layout: Layout, index: int) -> dict[str, Any]:
-    """Write what one partition contributes."""
-    done = layout.folder / f"facts-{index:05d}.json"
-    if (known := read_json(done)) is not None:
-        return known
-    part = Part(layout.measured, index)
+@resumable(lambda layout, index: layout.folder / f"facts-{index:05d}.json")
+def collect(layout: Layout, index: int) -> Counts:
+    """Write the facts of one partition and, of the records that the rules kept, hashes and keys."""
+    part = layout.part(index)
     table = pl.read_parquet(part.table, columns=["exact", "key_length", "flat", "size", "score", "key"])
-    kept = pl.read_parquet(decided(layout.decided, index), columns=["verdict"])["verdict"] == "kept"
-    found = np.empty(len(table), FACTS)
-    found["priority"] = priorities(table["size"].to_numpy(), table["score"].to_numpy(), layout.bases[index])
-    found["exact"], found["key_length"] = table["exact"].to_numpy(), table["key_length"].to_numpy()
-    rows = np.flatnonzero(kept.to_numpy())
+    facts = np.empty(len(table), FACTS)
+    facts["priority"] = priorities(table["size"].to_numpy(), table["score"].to_numpy(), layout.bases[index])
+    facts["exact"], facts["key_length"] = table["exact"].to_numpy(), table["key_length"].to_numpy()
+    rows = np.flatnonzero(layout.kept_mask(index))
     views = np.load(part.array("hashes"), mmap_mode="r")
-    # What a kept record contributes beyond FACTS.
-    kind = [
-        ("row", np.uint32),
-        ("hashes", np.uint64, (views.shape[1],)),
-        ("flat", np.bool_),
-        ("key", np.uint64),
-        ("keyed", np.bool_),
-    ]
-    here = np.empty(len(rows), np.dtype(kind))
-    here["row"], here["hashes"], here["flat"] = rows, views[rows], table["flat"].to_numpy()[rows]
+    fields = [
+        ("row", np.uint32), ("hashes", np.uint64, (views.shape[1],)), ("flat", np.bool_), ("key", np.uint64), ("has_key", np.bool_)
+    ]  # fmt: skip
+    kept = np.empty(len(rows), np.dtype(fields))
+    kept["row"], kept["hashes"], kept["flat"] = rows, views[rows], table["flat"].to_numpy()[rows]
     keys = table["key"].gather(rows)
-    here["key"], here["keyed"] = keys.fill_null(0).to_numpy(), keys.is_not_null().to_numpy()
-    for path, values in ((layout.facts(index), found), (_kept(layout, index), here)):
-        with atomic(path) as temporary, open(temporary, "wb") as file:
-            np.save(file, values)
-    counts = {"kept": len(rows)}
-    write_json(done, counts)
-    return counts
+    kept["key"], kept["has_key"] = keys.fill_null(0).to_numpy(), keys.is_not_null().to_numpy()
+    write_array(layout.facts(index), facts)
+    write_array(_kept_file(layout, index), kept)
+    return {"kept": len(rows)}
 
 
-def all_kept(layout: Layout) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Numbers, FACTS and what else is known of all records that the rules kept."""
-    kept = [np.load(_kept(layout, i)) for i in range(layout.parts)]
-    numbers = [k["row"].astype(np.int64) + base for k, base in zip(kept, layout.bases[:-1], strict=True)]
-    whole = [np.load(layout.facts(i), mmap_mode="r")[k["row"]] for i, k in enumerate(kept)]
-    return np.concatenate(numbers), np.concatenate(whole), np.concatenate(kept)
+class KeptRecords(NamedTuple):
+    """All records that the rules kept: their numbers, `FACTS`, and hashes and keys as `collect` wrote them."""
+
+    numbers: np.ndarray
+    facts: np.ndarray
+    kept: np.ndarray
+
+    def take(self, positions: np.ndarray) -> KeptRecords:
+        return KeptRecords(*(values[positions] for values in self))
 
 
-def index(layout: Layout) -> dict[str, Any]:
+def load_kept(layout: Layout) -> KeptRecords:
+    kept = [np.load(_kept_file(layout, index)) for index in range(layout.partitions)]
+    numbers = [part["row"].astype(np.int64) + base for part, base in zip(kept, layout.bases[:-1], strict=True)]
+    facts = [np.load(layout.facts(index), mmap_mode="r")[part["row"]] for index, part in enumerate(kept)]
+    return KeptRecords(np.concatenate(numbers), np.concatenate(facts), np.concatenate(kept))
+
+
+@resumable(_index_marker)
+def index_hashes(layout: Layout) -> Counts:
     """Find exact duplicates, and index the hashes of one record of each."""
-    if (known := read_json(_index_done(layout))) is not None:
-        return known
-    numbers, found, kept = all_kept(layout)
-    order = np.lexsort((~found["priority"], found["key_length"], found["exact"]))
-    numbers, found, kept = numbers[order], found[order], kept[order]
-    same = (found["exact"][1:] == found["exact"][:-1]) & (found["key_length"][1:] == found["key_length"][:-1])
-    first = np.concatenate([[True], ~same])[: len(numbers)]
-    leader = numbers[np.maximum.accumulate(np.where(first, np.arange(len(numbers)), 0))] if len(numbers) else numbers
-    pairs = np.stack([leader[~first], numbers[~first]], axis=1)
-    with atomic(layout.pairs(0)) as temporary, open(temporary, "wb") as file:
-        np.save(file, pairs)
-    chosen = np.flatnonzero(first & ~kept["flat"])
+    records = load_kept(layout)
+    facts = records.facts
+    records = records.take(np.lexsort((~facts["priority"], facts["key_length"], facts["exact"])))
+    numbers, facts, kept = records
+    repeats = (facts["exact"][1:] == facts["exact"][:-1]) & (facts["key_length"][1:] == facts["key_length"][:-1])
+    is_first = np.concatenate([[True], ~repeats])[: len(numbers)]
+    firsts = np.maximum.accumulate(np.where(is_first, np.arange(len(numbers)), 0)) if len(numbers) else np.zeros(0, np.int64)
+    write_array(layout.pairs(0), np.stack([numbers[firsts][~is_first], numbers[~is_first]], axis=1))
+    indexed = np.flatnonzero(is_first & ~kept["flat"])
     # A record is a member of every hash that one of its views has; within a hash, the best records first.
-    views, members = kept["hashes"][chosen].ravel(), np.repeat(chosen, kept["hashes"].shape[1])
-    order = np.lexsort((~found["priority"][members], views))
-    views, members = views[order], members[order]
-    again = (views[1:] == views[:-1]) & (members[1:] == members[:-1])
-    alone = np.concatenate([[True], ~again])[: len(members)]
-    distinct, starts = np.unique(views[alone], return_index=True)
-    members = numbers[members[alone]]
-    for name, values in (("members", members), ("starts", np.append(starts, len(members)).astype(np.int64))):
-        with atomic(layout.folder / f"index-{name}.npy") as temporary, open(temporary, "wb") as file:
-            np.save(file, values)
+    hashes, members = kept["hashes"][indexed].ravel(), np.repeat(indexed, kept["hashes"].shape[1])
+    order = np.lexsort((~facts["priority"][members], hashes))
+    hashes, members = hashes[order], members[order]
+    repeats = (hashes[1:] == hashes[:-1]) & (members[1:] == members[:-1])
+    once = np.concatenate([[True], ~repeats])[: len(members)]
+    distinct, starts = np.unique(hashes[once], return_index=True)
+    members = numbers[members[once]]
+    write_array(layout.folder / "index-members.npy", members)
+    write_array(layout.folder / "index-starts.npy", np.append(starts, len(members)).astype(np.int64))
     HammingIndex.build(distinct, layout.settings.distance).save(layout.folder)
-    counts = {"slices": -(-len(distinct) // SLICE), "hashes": len(distinct)}
-    write_json(_index_done(layout), counts)
-    return counts
+    return {"slices": -(-len(distinct) // SLICE), "hashes": len(distinct)}
 
 
-def near_pairs(layout: Layout, number: int, kind: int) -> dict[str, Any]:
-    """Verified pairs among the candidates of one slice of the index, written as int64[pairs, 2] of record numbers."""
-    target = layout.pairs(number + 1)
-    done = target.with_suffix(".json")
-    if (known := read_json(done)) is not None:
-        return known
+@resumable(lambda layout, number, kind: layout.pairs(number + 1).with_suffix(".json"))
+def find_near_pairs(layout: Layout, number: int, kind: int) -> Counts:
+    """Write verified pairs among the candidates of one slice of the index, as int64[pairs, 2] of record numbers."""
     tables = HammingIndex.load(layout.folder)
     members, starts = (np.load(layout.folder / f"index-{name}.npy", mmap_mode="r") for name in ("members", "starts"))
     first, last = number * SLICE, min((number + 1) * SLICE, len(starts) - 1)
@@ -147,79 +135,82 @@ def near_pairs(layout: Layout, number: int, kind: int) -> dict[str, Any]:
     # Candidates are groups of records with one hash, and pairs of such groups.
     groups = np.unique(np.concatenate([np.arange(first, last), left, right]))
     sizes = starts[groups + 1] - starts[groups]
-    where = np.concatenate([[0], np.cumsum(sizes)])
-    records = members[np.repeat(starts[groups] - where[:-1], sizes) + np.arange(where[-1])]
+    group_starts = np.concatenate([[0], np.cumsum(sizes)])
+    records = members[np.repeat(starts[groups] - group_starts[:-1], sizes) + np.arange(group_starts[-1])]
     nodes, rows = np.unique(records, return_inverse=True)
-    _, sketches = gather(layout, nodes)
+    _, sketches = gather_facts(layout, nodes)
     a, b = verified_groups(
-        where, rows, np.searchsorted(groups, np.arange(first, last)), np.searchsorted(groups, left),
+        group_starts, rows, np.searchsorted(groups, np.arange(first, last)), np.searchsorted(groups, left),
         np.searchsorted(groups, right), sketches, layout.settings.accept, kind,
     )  # fmt: skip
     pairs = np.unique(np.stack([nodes[a], nodes[b]], axis=1), axis=0)
-    with atomic(target) as temporary, open(temporary, "wb") as file:
-        np.save(file, pairs)
-    counts = {"candidates": len(left), "pairs": len(pairs)}
-    write_json(done, counts)
-    return counts
+    write_array(layout.pairs(number + 1), pairs)
+    return {"candidates": len(left), "pairs": len(pairs)}
 
 
-def left(layout: Layout) -> pl.DataFrame:
-    """Records that the rules kept and that are no duplicates, by number: `number`, `key` (a hash, null: none) and `priority`."""
-    numbers, found, kept = all_kept(layout)
-    stays = ~np.isin(numbers, clusters(layout).filter(pl.col("number") != pl.col("survivor"))["number"].to_numpy())
-    key = pl.Series("key", kept["key"][stays]).set(pl.Series(~kept["keyed"][stays]), None)
-    return pl.DataFrame({"number": numbers[stays], "key": key, "priority": found["priority"][stays]}).sort("number")
+# -- caps
 
 
-def clusters(layout: Layout, column: str = "survivor") -> pl.DataFrame:
-    """`number` and `survivor` (or another column) of every record in a cluster, in order of number."""
+def load_clusters(layout: Layout, column: str = "survivor") -> pl.DataFrame:
+    """Return `number` and `survivor` (or another column) of every record in a cluster, in order of number."""
     return pl.concat(
         pl.read_parquet(layout.clusters(i), columns=["row", column]).select(column, number=pl.col("row").cast(pl.Int64) + base)
         for i, base in enumerate(layout.bases[:-1])
     )
 
 
+def surviving_records(layout: Layout) -> pl.DataFrame:
+    """Return the records that the rules kept and that are no duplicates, in order of number.
+
+    The columns are `number`, `key` (a hash, null: none) and `priority`.
+    """
+    records = load_kept(layout)
+    duplicates = load_clusters(layout).filter(pl.col("number") != pl.col("survivor"))["number"]
+    numbers, facts, kept = records.take(~np.isin(records.numbers, duplicates.to_numpy()))
+    key = pl.Series("key", kept["key"]).set(pl.Series(~kept["has_key"]), None)
+    return pl.DataFrame({"number": numbers, "key": key, "priority": facts["priority"]}).sort("number")
+
+
 @dataclass(frozen=True)
 class Cap:
-    """At most so many records with one `key` (a column; null: none); others break `rule`. `counted`: a column for how many have it."""
+    """At most `most` records with one `key` (a column; null: none); others break `rule`. `count_column` is to hold how many have it."""
 
     rule: str
     most: int | None
-    counted: str
+    count_column: str
     key: str = "key"
 
 
-def cap(layout: Layout, frame: pl.DataFrame, *caps: Cap) -> dict[str, list[int]]:
-    """Of the records `left`, those beyond a cap break its rule; writes what `late` reads. Returns records and amounts by rule.
+def cap_records(layout: Layout, frame: pl.DataFrame, *caps: Cap) -> dict[str, list[int]]:
+    """Apply caps to `surviving_records` and write `Layout.late_verdicts`; return records and amounts by rule.
 
-    Further columns of `frame` go along. Caps are tried one after the other, each on what the ones before have left.
+    Caps are tried one after the other, each on what the ones before have left. Further columns of `frame` go to the verdicts.
     """
-    inner = {"number", "priority", *(one.key for one in caps)}
+    internal = {"number", "priority", *(cap.key for cap in caps)}
     frame = frame.with_columns(pl.lit(None, pl.String).alias(name) for name in ("rule", "value", "bound"))
-    for one in caps:
-        counts = pl.col(one.key).is_not_null() & pl.col("rule").is_null()
-        frame = frame.with_columns(counts=counts).with_columns(
-            pl.when("counts").then(pl.col("counts").sum().over(one.key)).cast(pl.UInt32).alias(one.counted),
-            rank=pl.col("priority").rank("ordinal", descending=True).over(one.key, "counts"),
-        )
-        surplus = pl.col("counts") & (pl.col("rank") > one.most) if one.most is not None else pl.lit(False)
-        told = {"rule": pl.lit(one.rule), "value": pl.col(one.counted).cast(pl.String), "bound": pl.lit(f"<= {one.most}")}
-        frame = frame.with_columns(pl.when(surplus).then(value).otherwise(name).alias(name) for name, value in told.items())
-        frame = frame.drop("rank", "counts")
+    for cap in caps:
+        frame = _apply_cap(frame, cap)
     dropped: dict[str, list[int]] = {}
     cuts = np.searchsorted(frame["number"].to_numpy(), layout.bases)
-    for i, base in enumerate(layout.bases[:-1]):
-        piece = frame[int(cuts[i]) : int(cuts[i + 1])].with_columns(row=(pl.col("number") - base).cast(pl.UInt32))
-        broken = piece.filter(pl.col("rule").is_not_null())
-        amounts = pl.read_parquet(Part(layout.measured, i).table, columns=["amount"]).to_series().gather(broken["row"])
+    for index, base in enumerate(layout.bases[:-1]):
+        verdicts = frame[int(cuts[index]) : int(cuts[index + 1])].with_columns(row=(pl.col("number") - base).cast(pl.UInt32))
+        broken = verdicts.filter(pl.col("rule").is_not_null())
+        amounts = pl.read_parquet(layout.part(index).table, columns=["amount"]).to_series().gather(broken["row"])
         sums = broken.select("rule", amount=amounts).group_by("rule").agg(pl.len(), pl.sum("amount"))
-        for rule, *new in sums.sort("rule").iter_rows():
-            dropped[rule] = [a + b for a, b in zip(dropped.get(rule, [0, 0]), new, strict=True)]
-        with atomic(_late(layout, i)) as temporary:
-            piece.select("row", pl.exclude("row", *inner)).write_parquet(temporary)
+        for rule, *counts in sums.sort("rule").iter_rows():
+            dropped[rule] = [a + b for a, b in zip(dropped.get(rule, [0, 0]), counts, strict=True)]
+        with atomic(layout.late_verdicts(index)) as temporary:
+            verdicts.select("row", pl.exclude("row", *internal)).write_parquet(temporary)
     return dropped
 
 
-def late(layout: Layout, index: int) -> pl.DataFrame | None:
-    """What `cap` wrote of the records that are left (and no duplicates)."""
-    return pl.read_parquet(_late(layout, index))
+def _apply_cap(frame: pl.DataFrame, cap: Cap) -> pl.DataFrame:
+    counted = pl.col(cap.key).is_not_null() & pl.col("rule").is_null()
+    frame = frame.with_columns(counted=counted).with_columns(
+        pl.when("counted").then(pl.col("counted").sum().over(cap.key)).cast(pl.UInt32).alias(cap.count_column),
+        rank=pl.col("priority").rank("ordinal", descending=True).over(cap.key, "counted"),
+    )
+    surplus = pl.col("counted") & (pl.col("rank") > cap.most) if cap.most is not None else pl.lit(False)
+    reason = {"rule": pl.lit(cap.rule), "value": pl.col(cap.count_column).cast(pl.String), "bound": pl.lit(f"<= {cap.most}")}
+    frame = frame.with_columns(pl.when(surplus).then(value).otherwise(name).alias(name) for name, value in reason.items())
+    return frame.drop("rank", "counted")

@@ -31,11 +31,11 @@ from pipeline.core.storage import human, remove_temporaries
 from pipeline.fetch.requests import DISALLOWED, Answer, Settings, may_pass
 from pipeline.fetch.scheduler import Fetcher, Job
 from pipeline.fetch.shards import OUTCOME, Shard
-from pipeline.sources import CutState
-from pipeline.sources.content import local
+from pipeline.sources.base import CutState
 from pipeline.sources.image_text import tables
 from pipeline.sources.image_text.rows import matched, renamed
 from pipeline.sources.inputs import is_url, resolve
+from pipeline.sources.pointers import open_local
 
 _WINDOW = 20_000  # URLs that are unfinished before more of the list is read
 _OPEN_SHARDS = 64
@@ -302,7 +302,7 @@ def read_list(path: str) -> Iterator[pl.DataFrame]:
     """
     state = CutState(0, 0)
     try:
-        with local(resolve([path])[0], state) as (plain, _):
+        with open_local(resolve([path])[0], state) as (plain, _):
             if tables.is_coco(plain, path.removesuffix(".gz").endswith(".json")):
                 yield _named(path, tables.coco(plain).drop("problem", "locator"))
                 return

@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tomli_w
 
 from filters import MEASURES
 from pipeline.core.storage import atomic, human
 from pipeline.dedup.bands import banding
-from pipeline.manifest.loading import TextManifest
-from pipeline.modalities import modality
-
-if TYPE_CHECKING:
-    from pipeline.plan import Plan
+from pipeline.modalities import modality_of
+from pipeline.modalities.text.manifest import TextManifest
+from pipeline.plan import Plan
 
 _PACKAGES = (
     "seimai",
@@ -66,8 +64,8 @@ def write_card(plan: Plan, summary: dict[str, Any], tokenised: dict[str, Any] | 
 
     `tokenised`: what step 5 told, where there was one.
     """
-    manifest, kind = plan.manifest, modality(plan.manifest)
-    words = kind.WORDS
+    manifest, kind = plan.manifest, modality_of(plan.manifest)
+    words = kind.terms
     (record, record_ja), (amount, amount_ja) = words.records, words.amount
     splits = [split for split in ("train", "validation") if any(name.startswith(split) for name in summary["shards"])]
     kept = summary["verdicts"].get("kept", [0, 0, 0])[0]
@@ -107,13 +105,16 @@ def write_card(plan: Plan, summary: dict[str, Any], tokenised: dict[str, Any] | 
         "",
         f"| step / 工程 | records in / 入力件数 | out / 出力件数 | {amount} in / 入力{amount_ja} | out / 出力{amount_ja} |",
         "|---|---:|---:|---:|---:|",
-        *(f"| {name} | {a:,} | {b:,} | {words.shown(c)} | {words.shown(d)} |" for name, a, b, c, d in steps_table(summary)),
+        *(
+            f"| {name} | {a:,} | {b:,} | {words.format_amount(c)} | {words.format_amount(d)} |"
+            for name, a, b, c, d in steps_table(summary)
+        ),
         "",
         "## Splits / 分割",
         "",
         f"| split | records | {amount} |",
         "|---|---:|---:|",
-        *(f"| {name} | {records:,} | {words.shown(size)} |" for name, (records, size) in summary["splits"].items()),
+        *(f"| {name} | {records:,} | {words.format_amount(size)} |" for name, (records, size) in summary["splits"].items()),
         "",
         *(
             words.split
@@ -130,11 +131,11 @@ def write_card(plan: Plan, summary: dict[str, Any], tokenised: dict[str, Any] | 
     ]
     for rule, (records, size) in summary["rules"].items():
         bound, description = _rule(manifest, rule)
-        lines.append(f"| `{rule}` | {records:,} | {words.shown(size)} | {bound} | {description} |")
+        lines.append(f"| `{rule}` | {records:,} | {words.format_amount(size)} | {bound} | {description} |")
     d = summary["duplicates"]
     lines += [
         "",
-        f"Duplicates / 重複: {d.get('exact', 0):,} exact, {d.get('near', 0):,} near ({kind.near(manifest)[1]}), "
+        f"Duplicates / 重複: {d.get('exact', 0):,} exact, {d.get('near', 0):,} near ({kind.near_duplicate_rule(manifest).explanation}), "
         f"in {d.get('clusters', 0):,} clusters. "
         f"Unreadable / 読み取り不能: {summary['total']['unreadable']:,}.",
         "",

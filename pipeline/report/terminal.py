@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from pipeline.core.storage import human, size_of
-from pipeline.modalities import modality
-from pipeline.plan import DEDUPLICATED
+from pipeline.modalities import modality_of
+from pipeline.plan import Plan
 from pipeline.report.card import steps_table
+from pipeline.steps.cut import load_partitions
 from pipeline.steps.tokenise import Tokenising
 from tokenizer.encode import encoded_table
 from tokenizer.evaluate import table_of
-
-if TYPE_CHECKING:
-    from pipeline.plan import Plan
 
 _TOP = 8
 
@@ -26,12 +24,12 @@ def print_summary(console: Console, plan: Plan, summary: dict[str, Any]) -> None
     """Records and amounts by step, top reasons, polishing ratio, memory, path, and two lines to paste."""
     table = Table(box=None, pad_edge=False)
     table.add_column("step")
-    words = modality(plan.manifest).WORDS
+    words = modality_of(plan.manifest).terms
     amount = words.amount[0]
     for name in ("records in", "records out", f"{amount} in", f"{amount} out"):
         table.add_column(name, justify="right")
     for name, *numbers in steps_table(summary):
-        table.add_row(name, *(f"{n:,}" for n in numbers[:2]), *map(words.shown, numbers[2:]))
+        table.add_row(name, *(f"{n:,}" for n in numbers[:2]), *map(words.format_amount, numbers[2:]))
     console.print()
     console.print(table)
     reasons: list[tuple[str, int]] = [(rule, records) for rule, (records, _) in summary["rules"].items()]
@@ -81,7 +79,7 @@ def next_lines(console: Console, plan: Plan) -> None:
 
 def _training(plan: Plan) -> str:
     """The command that trains the bundled model, after those that make what it reads and is not there. The sample is for `tiny` models."""
-    words, out, sample = modality(plan.manifest).WORDS, plan.out, any(file.is_sample for file in plan.inputs)
+    words, out, sample = modality_of(plan.manifest).terms, plan.out, any(file.is_sample for file in plan.inputs)
     steps = {
         "tokenizer": f"python -m tokenizer.train {out}" + " --vocab-size 900" * sample,
         "tokens": f"python -m tokenizer.encode {out}" + " --sequence-length 256" * sample,
@@ -103,22 +101,24 @@ def print_plan(console: Console, plan: Plan) -> None:
         table.add_column(name, justify="right" if name == "on disk" else "left")
     if plan.up_to_date():
         for step in plan.fingerprints:
-            table.add_row(step, "done", human(size_of(plan.folder(step) if step != "write" else plan.out / "data")))
+            table.add_row(step, "done", human(size_of(plan.workspace.folder(step) if step != "write" else plan.out / "data")))
         tokenised = plan.manifest.tokenizer is None or Tokenising(plan).up_to_date() is not None
         _tokenise_row(table, plan, "done" if tokenised else "to do")
         console.print(table)
         console.print("\nup to date: a build would do nothing" if tokenised else "\na build would do step 5 alone")
         return
-    known = plan.known_partitions()
-    measured = [p for p in known if plan.measured(p.index) is not None]
+    known = load_partitions(plan)
+    measured = [p for p in known if plan.workspace.part(p.index).counts.is_file()]
     complete = (
-        bool(plan.inputs) and all(plan.file_end(n).is_file() for n in range(len(plan.inputs))) and len(measured) == len(known)
+        bool(plan.inputs)
+        and all(plan.workspace.input_record(n).is_file() for n in range(len(plan.inputs)))
+        and len(measured) == len(known)
     )
     for step in plan.fingerprints:
-        folder = plan.staging if step == "write" else plan.folder(step)
+        folder = plan.workspace.staging if step == "write" else plan.workspace.folder(step)
         if step == "measure":
             state = "done" if complete else f"{len(measured)} parts done, the rest to do" if measured else "to do"
-        elif step == "deduplicate" and (folder / DEDUPLICATED).is_file():
+        elif step == "deduplicate" and plan.workspace.duplicates.is_file():
             state = "done"
         elif step == "decide" and complete and len(list(folder.glob("part-*.json"))) == len(known):
             state = "done"
@@ -128,10 +128,10 @@ def print_plan(console: Console, plan: Plan) -> None:
     _tokenise_row(table, plan, "to do")
     console.print(table)
     # Measured on Japanese text: xz, gzip and zstd shrink it to a quarter or so. Images are as large as their archives.
-    words = modality(plan.manifest).WORDS
+    words = modality_of(plan.manifest).terms
     packed = plan.manifest.modality == "text"
     content = sum((f.size or 0) * (4.5 if packed and not f.url.endswith((".txt", ".jsonl")) else 1) for f in plan.inputs)
-    intermediates, output = (human(share * content) for share in words.space)
+    intermediates, output = (human(share * content) for share in words.space_per_byte)
     free = shutil.disk_usage(next(p for p in (plan.work, *plan.work.parents) if p.exists())).free
     console.print(
         f"\ninput of {human(total)} in all, about {human(content)} of content; a build takes about {intermediates} for intermediates "

@@ -1,24 +1,26 @@
-"""Step 2, decide: the manifest's bounds over the stored measures. Never reads text."""
+"""Step 2, decide: the manifest's bounds over the stored measures. Never reads content."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
-from pipeline.core.storage import atomic, read_json, write_json
-from pipeline.manifest.loading import Bound, Manifest
-from pipeline.steps.fit import bands_file, fitted, with_bands
-from pipeline.steps.measure import Part
+from pipeline.core.engine import Engine, Task
+from pipeline.core.storage import atomic
+from pipeline.core.tasks import Counts, resumable
+from pipeline.manifest.model import Bound, Manifest
+from pipeline.plan import Plan
+from pipeline.steps.fit import LEAST, bands_file, fit, fitted_rules, with_bands
+from pipeline.workspace import Part, verdicts_file
 
-VERSION = 2
 
+def broken_bound(name: str, bound: Bound) -> tuple[pl.Expr, pl.Expr]:
+    """Return, for one rule, whether a record breaks it, and as text the bound that it breaks.
 
-def broken(name: str, bound: Bound) -> tuple[pl.Expr, pl.Expr]:
-    """For one rule: whether a record breaks it, and the bound it breaks as text. A missing value (NaN, null) breaks it, unless
-    `bound.missing` is "keep".
+    A missing value (NaN, null) breaks a rule, unless `bound.missing` is "keep".
     """
     value = pl.col(f"m:{name}")
     missing = value.cast(pl.Float64, strict=False).is_nan()  # NaN is above every bound to polars
@@ -48,13 +50,13 @@ def broken(name: str, bound: Bound) -> tuple[pl.Expr, pl.Expr]:
 
 
 def decide_frame(frame: pl.DataFrame, rules: dict[str, Bound]) -> pl.DataFrame:
-    """`verdict` `rule` `value` `bound` for measured records (columns `m:<measure>` and `unreadable`).
+    """Return `verdict` `rule` `value` `bound` of measured records (columns `m:<measure>` and `unreadable`).
 
     Rules are tried in the manifest's order and the first that is broken is named. An unreadable record breaks none.
     """
     rule, value, bound = (pl.lit(None, pl.String) for _ in range(3))
     for name, bounds in reversed(rules.items()):
-        wrong, words = broken(name, bounds)
+        wrong, words = broken_bound(name, bounds)
         shown = pl.col(f"m:{name}")
         shown = shown.round_sig_figs(6) if frame.schema[f"m:{name}"].is_float() else shown
         rule = pl.when(wrong).then(pl.lit(name)).otherwise(rule)
@@ -75,19 +77,12 @@ def decide_frame(frame: pl.DataFrame, rules: dict[str, Bound]) -> pl.DataFrame:
     return frame.select(verdict.alias("verdict"), "rule", "value", "bound")
 
 
-def decided(folder: Path, index: int) -> Path:
-    """Parquet of the verdicts on one measured partition, row for row."""
-    return folder / f"part-{index:05d}.parquet"
-
-
-def decide(manifest: Manifest, measured: Path, index: int, folder: Path) -> dict[str, Any]:
-    """Decide about one measured partition; returns counts by rule."""
-    out = decided(folder, index)
-    done = out.with_suffix(".json")
-    if (known := read_json(done)) is not None:
-        return known
+@resumable(lambda manifest, measured, index, folder: verdicts_file(folder, index).with_suffix(".json"))
+def decide(manifest: Manifest, measured: Path, index: int, folder: Path) -> Counts:
+    """Decide about one measured partition; return counts by rule."""
+    out = verdicts_file(folder, index)
     began = time.perf_counter()
-    bands = fitted(manifest.rules)
+    bands = fitted_rules(manifest.rules)
     groups = {bound.by for bound in bands.values()} - {"corpus"}
     columns = ["unreadable", "amount", "payload", *sorted(groups), *(f"m:{name}" for name in manifest.rules)]
     frame = pl.read_parquet(Part(measured, index).table, columns=columns)
@@ -99,12 +94,45 @@ def decide(manifest: Manifest, measured: Path, index: int, folder: Path) -> dict
     sized = verdicts.with_columns(frame["amount"], frame["payload"])
     by_rule = sized.filter(verdict="dropped").group_by("rule").agg(pl.len(), pl.sum("amount")).sort("rule")
     kept = sized.filter(verdict="kept")
-    counts = {
+    return {
         "kept": kept.height,
         "amount": int(kept["amount"].sum()),
         "payload": int(kept["payload"].sum()),
         "rules": {rule: [records, int(amount)] for rule, records, amount in by_rule.iter_rows()},
         "seconds": round(time.perf_counter() - began, 3),
     }
-    write_json(done, counts)
-    return counts
+
+
+# -- on the driver
+
+
+class Decided(NamedTuple):
+    """What the step did: counts by partition, what the build has to say, seconds."""
+
+    parts: list[dict[str, Any]]
+    warnings: list[str]
+    seconds: float
+
+    @property
+    def kept(self) -> int:
+        return sum(part["kept"] for part in self.parts)
+
+
+def run(plan: Plan, engine: Engine, parts: int, records: int) -> Decided:
+    """Fit what has to be fitted, and decide about every part."""
+    measured, folder = plan.workspace.folder("measure"), plan.workspace.folder("decide")
+    progress = engine.step("decide", total=max(parts, 1))
+    warnings: list[str] = []
+    if fitted_rules(plan.manifest.rules):
+        folder.mkdir(parents=True, exist_ok=True)
+        for _, counts in engine.run("fitting", [(fit, (plan.manifest, measured, parts, folder))]):
+            warnings += [
+                f"rules.{name}: no band was fitted, since fewer than {LEAST} records have a value above zero; it judges nothing"
+                for name in counts["without"]
+            ]
+    tasks: list[Task] = [(decide, (plan.manifest, measured, index, folder)) for index in range(parts)]
+    decisions: list[Any] = [None] * parts
+    for number, counts in engine.run("deciding", tasks):
+        decisions[number] = counts
+    progress.records = records
+    return Decided(decisions, warnings, progress.finish())

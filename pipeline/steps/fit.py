@@ -13,48 +13,45 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.core.storage import atomic, read_json, write_json
-from pipeline.manifest.loading import Bound, Manifest
-from pipeline.steps.measure import Part
+from pipeline.core.storage import atomic
+from pipeline.core.tasks import Counts, resumable
+from pipeline.manifest.model import Bound, Manifest
+from pipeline.workspace import Part
 
 NARROWEST = 1.25  # what is within this factor of the quartiles is never out of place: values may be nearly all the same
 LEAST = 30  # records with a value that a band needs; a programme or speaker with fewer has the corpus's
 
 
-def fitted(rules: dict[str, Bound]) -> dict[str, Bound]:
-    """The rules whose bounds are fitted."""
+def fitted_rules(rules: dict[str, Bound]) -> dict[str, Bound]:
+    """Return the rules whose bounds are fitted."""
     return {name: bound for name, bound in rules.items() if bound.iqr is not None}
 
 
 def bands_file(folder: Path) -> Path:
-    """Parquet under the decisions' folder: `rule`, `group` (null: the corpus), `low`, `high`, `records`."""
+    """Return the Parquet file in the folder of the step decide: `rule`, `group` (null: the corpus), `low`, `high`, `records`."""
     return folder / "bands.parquet"
 
 
-def fit(manifest: Manifest, measured: Path, parts: int, folder: Path) -> dict[str, Any]:
+@resumable(lambda manifest, measured, parts, folder: bands_file(folder).with_suffix(".json"))
+def fit(manifest: Manifest, measured: Path, parts: int, folder: Path) -> Counts:
     """Write the bands of all fitted rules; what is unreadable, null, infinite or not above zero has no part in them."""
-    done = bands_file(folder).with_suffix(".json")
-    if (known := read_json(done)) is not None:
-        return known
     table = band_frame(pl.scan_parquet([Part(measured, index).table for index in range(parts)]), manifest.rules)
     with atomic(bands_file(folder)) as temporary:
         table.write_parquet(temporary)
-    there = set(table.filter(pl.col("group").is_null())["rule"])
-    counts = {"bands": len(table), "without": [name for name in fitted(manifest.rules) if name not in there]}
-    write_json(done, counts)
-    return counts
+    with_band = set(table.filter(pl.col("group").is_null())["rule"])
+    return {"bands": len(table), "without": [name for name in fitted_rules(manifest.rules) if name not in with_band]}
 
 
 def band_frame(records: pl.LazyFrame, rules: dict[str, Bound]) -> pl.DataFrame:
-    """The bands of measured records (columns `m:<measure>`, `unreadable`, and `programme` or `speaker` where a rule has them)."""
-    found = []
-    for name, bound in fitted(rules).items():
+    """Return the bands of measured records (columns `m:<measure>`, `unreadable`, and `programme` or `speaker` where a rule has them)."""
+    bands = []
+    for name, bound in fitted_rules(rules).items():
         value = pl.col(f"m:{name}")
         rows = records.filter(pl.col("unreadable").is_null() & (value > 0) & value.is_finite())
         for group in ("corpus",) if bound.by == "corpus" else ("corpus", bound.by):
             of = pl.lit(None, pl.String) if group == "corpus" else pl.col(group)
-            found.append(_bands(rows.select(group=of, value=value.cast(pl.Float64).log()), name, bound, group != "corpus"))
-    return pl.concat(found).sort("rule", "group", nulls_last=True)
+            bands.append(_bands(rows.select(group=of, value=value.cast(pl.Float64).log()), name, bound, group != "corpus"))
+    return pl.concat(bands).sort("rule", "group", nulls_last=True)
 
 
 def _bands(rows: pl.LazyFrame, name: str, bound: Bound, grouped: bool) -> pl.DataFrame:
@@ -72,17 +69,17 @@ def _bands(rows: pl.LazyFrame, name: str, bound: Bound, grouped: bool) -> pl.Dat
 
 
 def with_bands(frame: pl.DataFrame, rules: dict[str, Bound], bands: pl.DataFrame) -> pl.DataFrame:
-    """`frame` with `low:<rule>` and `high:<rule>` for every fitted rule; its columns `programme` and `speaker` say which band."""
-    for name, bound in fitted(rules).items():
+    """Return `frame` with `low:<rule>` and `high:<rule>` for every fitted rule; its columns `programme` and `speaker` say which band."""
+    for name, bound in fitted_rules(rules).items():
         of_rule = bands.filter(pl.col("rule") == name)
-        whole = of_rule.filter(pl.col("group").is_null())
-        low, high = (whole[side][0] if len(whole) else None for side in ("low", "high"))
+        of_corpus = of_rule.filter(pl.col("group").is_null())
+        low, high = (of_corpus[side][0] if len(of_corpus) else None for side in ("low", "high"))
         columns: list[Any] = [pl.lit(low, pl.Float64).alias(f"low:{name}"), pl.lit(high, pl.Float64).alias(f"high:{name}")]
         if bound.by != "corpus":
             own = of_rule.filter(pl.col("group").is_not_null()).select("group", "low", "high")
-            near = frame.select(group=bound.by).join(own, on="group", how="left", maintain_order="left")
+            of_group = frame.select(group=bound.by).join(own, on="group", how="left", maintain_order="left")
             columns = [
-                pl.Series(f"{side}:{name}", near[side].fill_null(value) if value is not None else near[side])
+                pl.Series(f"{side}:{name}", of_group[side].fill_null(value) if value is not None else of_group[side])
                 for side, value in (("low", low), ("high", high))
             ]
         frame = frame.with_columns(columns)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.core.engine import Engine
 from pipeline.core.errors import UsageError
 from pipeline.core.storage import fingerprint, read_json, write_json
+from pipeline.plan import Plan
 from tokenizer import train as training
 from tokenizer.encode import Encode
 from tokenizer.model import Tokenizer
 from tokenizer.settings import Training
-
-if TYPE_CHECKING:
-    from pipeline.plan import Plan
 
 
 class Tokenising:
@@ -30,7 +28,7 @@ class Tokenising:
 
     @property
     def _state(self) -> Path:
-        return self.plan.out / ".seimai" / "tokenizer.json"
+        return self.plan.workspace.state_folder / "tokenizer.json"
 
     def _known(self) -> dict[str, Any] | None:
         """What training told, where the tokenizer in place is the one."""

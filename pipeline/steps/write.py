@@ -7,25 +7,31 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.core.engine import Engine, Task
 from pipeline.core.shards import ShardWriter, held_out, shard_name
-from pipeline.core.storage import atomic, read_json, write_json
-from pipeline.ledger import ledger_frame, schema
-from pipeline.manifest.loading import Manifest
-from pipeline.steps.decide import decided
-from pipeline.steps.deduplicate import CLUSTER_SCHEMA, Layout
-from pipeline.steps.measure import Part
+from pipeline.core.storage import atomic
+from pipeline.core.tasks import Counts, resumable
+from pipeline.dedup.clusters import CLUSTER_SCHEMA
+from pipeline.manifest.model import Manifest
+from pipeline.modalities import modality_of
+from pipeline.modalities.base import RowGroup
+from pipeline.plan import Plan
+from pipeline.steps.decide import Decided
+from pipeline.steps.ledger import ledger_frame, ledger_schema
+from pipeline.steps.measure import Measured
+from pipeline.workspace import Layout, Part, RecordIds, verdicts_file
 
-VERSION = 3
 _BATCH = 4096  # records in memory at a time
 _LEDGER_ROW_GROUP = 16384
-REPEATED = ["source", "license", "language"]  # columns of shards worth a dictionary
+_DICTIONARY_COLUMNS = ["source", "license", "language"]  # of shards: their values repeat
+_LATE_RULE = ("row", "rule", "value", "bound")
 
 
 @dataclass(frozen=True)
@@ -37,18 +43,92 @@ class Group:
     last: int  # exclusive
 
 
-def groups(payloads: list[int], size: int) -> list[Group]:
-    """Cut partitions with so many bytes each into groups of about `size` bytes: the same on any machine."""
-    found, first, total = list[Group](), 0, 0
+def group_partitions(payloads: list[int], size: int) -> list[Group]:
+    """Group partitions with so many bytes each into groups of about `size` bytes: the same on any machine."""
+    groups, first, total = list[Group](), 0, 0
     for index, count in enumerate(payloads):
         total += count
         if total >= size or index == len(payloads) - 1:
-            found.append(Group(len(found), first, index + 1))
+            groups.append(Group(len(groups), first, index + 1))
             first, total = index + 1, 0
-    return found
+    return groups
 
 
-def _batches(path: Path) -> Iterator[pl.DataFrame]:
+# -- on a worker
+
+
+class _Files:
+    """The files that one group becomes: a training shard, its held-out records and its ledger."""
+
+    def __init__(self, stack: ExitStack, manifest: Manifest, layout: Layout, group: Group, count: int, folder: Path) -> None:
+        self._stack, self._level = stack, manifest.shards.compression_level
+        modality = modality_of(manifest)
+        measured = pl.read_parquet_schema(layout.part(group.first).table)
+        words = [name[2:] for name, kind in measured.items() if name.startswith("m:") and kind == pl.String]
+        shard = modality.shard_schema(manifest), modality.row_group(manifest), _DICTIONARY_COLUMNS
+        ledger = folder / "ledger" / f"ledger-{group.number:05d}-of-{count:05d}.parquet"
+        self.train = self._open(folder / "data" / shard_name("train", group.number, count), *shard)
+        self.validation = self._open(folder / "validation" / f"{group.number:05d}.parquet", *shard)
+        self.ledger = self._open(
+            ledger,
+            ledger_schema(pl.Schema(measured), modality.ledger_fields(manifest)),
+            RowGroup(_LEDGER_ROW_GROUP),
+            ["verdict", "step", "rule", "bound", *(name for name in words if name != "phash")],
+        )
+
+    def _open(self, path: Path, schema: pa.Schema, row_group: RowGroup, dictionary: list[str]) -> ShardWriter:
+        writer = ShardWriter(
+            self._stack.enter_context(atomic(path)), schema, row_group.size, row_group.column, self._level, dictionary
+        )
+        self._stack.callback(writer.close)
+        return writer
+
+
+@resumable(lambda manifest, layout, group, count, ids, folder: folder / f"group-{group.number:05d}.json")
+def write(manifest: Manifest, layout: Layout, group: Group, count: int, ids: RecordIds, folder: Path) -> Counts:
+    """Write one group's shard, held-out records and ledger file below `folder`; return counts by verdict and split."""
+    began = time.perf_counter()
+    verdicts: dict[str, list[int]] = {}
+    splits = {"train": [0, 0], "validation": [0, 0]}
+    with ExitStack() as stack:
+        files = _Files(stack, manifest, layout, group, count, folder)
+        for index in range(group.first, group.last):
+            for batch, rows in _ledger_batches(manifest, layout, ids, index):
+                files.ledger.write(rows.select(files.ledger.schema.names).to_arrow().cast(files.ledger.schema))
+                _count_verdicts(verdicts, batch, rows)
+                _write_kept(manifest, layout.part(index), batch, rows, files, splits)
+    return {"verdicts": verdicts, "splits": splits, "seconds": round(time.perf_counter() - began, 3)}
+
+
+def _ledger_batches(
+    manifest: Manifest, layout: Layout, ids: RecordIds, index: int
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Yield records of a partition as measured, and their rows of the ledger."""
+    modality = modality_of(manifest)
+    verdicts = pl.read_parquet(verdicts_file(layout.decided, index))
+    if manifest.deduplicate.enabled:
+        clusters, late = pl.read_parquet(layout.clusters(index)), modality.late_verdicts(layout, index)
+    else:
+        clusters, late = pl.DataFrame(schema=CLUSTER_SCHEMA), None
+    # What deduplication found out goes to shards, too; of what was measured they have the batch.
+    from_late = [] if late is None else [name for name in late.columns if name not in _LATE_RULE]
+    further = list(dict.fromkeys([*from_late, *(field.name for field in modality.ledger_fields(manifest))]))
+    for batch in _read_batches(layout.part(index).table):
+        at, length = int(batch["row"][0]), len(batch)
+        rows = ledger_frame(
+            batch.drop("row", "exact", "key_length"),
+            verdicts.slice(at, length),
+            _slice_rows(clusters, at, length),
+            None if late is None else _slice_rows(late, at, length),
+            pl.Series("names", ids(index, batch["locator"]), pl.String),
+            modality.near_duplicate_rule(manifest).name,
+            getattr(manifest.deduplicate, "accept", 1.0),
+            further,
+        )
+        yield batch, rows
+
+
+def _read_batches(path: Path) -> Iterator[pl.DataFrame]:
     file = pq.ParquetFile(path)
     at = 0
     for batch in file.iter_batches(_BATCH):
@@ -57,118 +137,92 @@ def _batches(path: Path) -> Iterator[pl.DataFrame]:
         at += len(frame)
 
 
-def _rebased(frame: pl.DataFrame, at: int, count: int) -> pl.DataFrame:
-    """The rows `at` to `at + count` - 1 of a frame with a column `row`, counted from `at`."""
-    return frame.filter(pl.col("row").is_between(at, at + count - 1)).with_columns(row=pl.col("row") - at)
+def _slice_rows(frame: pl.DataFrame, at: int, length: int) -> pl.DataFrame:
+    """Return the records `at` to `at + length` - 1 of a frame with a column `row`, counted from `at`."""
+    return frame.filter(pl.col("row").is_between(at, at + length - 1)).with_columns(row=pl.col("row") - at)
+
+
+def _count_verdicts(verdicts: dict[str, list[int]], batch: pl.DataFrame, rows: pl.DataFrame) -> None:
+    """Add records, amounts in and amounts by verdict."""
+    sums = (
+        pl.DataFrame([rows["verdict"], batch["amount_in"], batch["amount"]])
+        .group_by("verdict")
+        .agg(pl.len(), pl.sum("amount_in"), pl.sum("amount"))
+    )
+    for verdict, *values in sums.iter_rows():
+        verdicts[verdict] = [a + int(b) for a, b in zip(verdicts.get(verdict, [0, 0, 0]), values, strict=True)]
+
+
+def _write_kept(
+    manifest: Manifest, part: Part, batch: pl.DataFrame, rows: pl.DataFrame, files: _Files, splits: dict[str, list[int]]
+) -> None:
+    """Write the kept records of a batch to their splits, and count records and amounts by split."""
+    modality = modality_of(manifest)
+    kept = rows["verdict"] == "kept"
+    batch, rows = batch.filter(kept), rows.filter(kept)
+    validation = held_out(modality.split_keys(batch, rows), manifest.shards.validation)
+    for table, records in modality.shard_rows(manifest, part, batch, rows):
+        for is_held_out, first, last in _runs(validation[records]):
+            (files.validation if is_held_out else files.train).write(table.slice(first, last - first))
+    amounts = batch["amount"].to_numpy()
+    for split, mask in (("train", ~validation), ("validation", validation)):
+        splits[split][0] += int(mask.sum())
+        splits[split][1] += int(amounts[mask].sum())
 
 
 def _runs(mask: np.ndarray) -> Iterator[tuple[bool, int, int]]:
-    """`(value, first, last)` of every run of equal values: slices, unlike filters, copy nothing."""
+    """Yield `(value, first, last)` of every run of equal values: slices, unlike filters, copy nothing."""
     edges = [0, *(np.flatnonzero(np.diff(mask)) + 1).tolist(), len(mask)]
     for first, last in zip(edges, edges[1:], strict=False):
         if first < last:
             yield bool(mask[first]), first, last
 
 
-def write(manifest: Manifest, layout: Layout, group: Group, count: int, ids: Any, folder: Path) -> dict[str, Any]:
-    """Write one group's shard, held-out records and ledger file below `folder`; returns counts by verdict."""
-    from pipeline.modalities import modality
-
-    done = folder / f"group-{group.number:05d}.json"
-    if (known := read_json(done)) is not None:
-        return known
-    began = time.perf_counter()
-    settings, kind = manifest.shards, modality(manifest)
-    measures = pl.read_parquet_schema(Part(layout.measured, group.first).table)
-    words = [name[2:] for name, kind_of in measures.items() if name.startswith("m:") and kind_of == pl.String]
-    more = kind.ledger_fields(manifest)
-    near = kind.near(manifest)[0]
-    verdict_counts: dict[str, list[int]] = {}
-    split_counts = {"train": [0, 0], "validation": [0, 0]}
-    with ExitStack() as stack:
-
-        def writer(path: Path, table_schema: pa.Schema, row_group: tuple[int, str | None], repeated: list[str]) -> ShardWriter:
-            made = ShardWriter(
-                stack.enter_context(atomic(path)), table_schema, *row_group, settings.compression_level, repeated
-            )
-            stack.callback(made.close)
-            return made
-
-        def shard(path: Path) -> ShardWriter:
-            return writer(path, kind.schema(manifest), kind.row_group(manifest), REPEATED)
-
-        train = shard(folder / "data" / shard_name("train", group.number, count))
-        validation = shard(folder / "validation" / f"{group.number:05d}.parquet")
-        ledger = writer(
-            folder / "ledger" / f"ledger-{group.number:05d}-of-{count:05d}.parquet",
-            schema(pl.Schema(measures), more),
-            (_LEDGER_ROW_GROUP, None),
-            ["verdict", "step", "rule", "bound", *(name for name in words if name != "phash")],
-        )
-        for index in range(group.first, group.last):
-            part = Part(layout.measured, index)
-            verdicts = pl.read_parquet(decided(layout.decided, index))
-            if manifest.deduplicate.enabled:
-                clusters, late = pl.read_parquet(layout.clusters(index)), kind.late(layout, index)
-            else:
-                clusters, late = pl.DataFrame(schema=CLUSTER_SCHEMA), None
-            # What the step deduplicate found out goes to shards, too; of what was measured they have the batch.
-            found = [] if late is None else [n for n in late.columns if n not in ("row", "rule", "value", "bound")]
-            shown = list(dict.fromkeys([*found, *(field.name for field in more)]))
-            for batch in _batches(part.table):
-                at, here = int(batch["row"][0]), len(batch)
-                rows = ledger_frame(
-                    batch.drop("row", "exact", "key_length"),
-                    verdicts.slice(at, here),
-                    _rebased(clusters, at, here),
-                    None if late is None else _rebased(late, at, here),
-                    pl.Series("names", ids(index, batch["locator"]), pl.String),
-                    near,
-                    getattr(manifest.deduplicate, "accept", 1.0),
-                    shown,
-                )
-                ledger.write(rows.select(ledger.schema.names).to_arrow().cast(ledger.schema))
-                sums = (
-                    pl.DataFrame([rows["verdict"], batch["amount_in"], batch["amount"]])
-                    .group_by("verdict")
-                    .agg(pl.len(), pl.sum("amount_in"), pl.sum("amount"))
-                )
-                for verdict, *values in sums.iter_rows():
-                    total = verdict_counts.setdefault(verdict, [0, 0, 0])
-                    verdict_counts[verdict] = [a + int(b) for a, b in zip(total, values, strict=True)]
-                kept = rows["verdict"] == "kept"
-                chosen, wanted = rows.filter(kept), batch.filter(kept)
-                out = held_out(kind.kept_together(wanted, chosen), settings.validation)
-                for table, of in kind.shard_rows(manifest, part, wanted, chosen):
-                    for held, first, last in _runs(out[of]):
-                        (validation if held else train).write(table.slice(first, last - first))
-                amounts = wanted["amount"].to_numpy()
-                for split, which in (("train", ~out), ("validation", out)):
-                    split_counts[split][0] += int(which.sum())
-                    split_counts[split][1] += int(amounts[which].sum())
-    counts = {"verdicts": verdict_counts, "splits": split_counts, "seconds": round(time.perf_counter() - began, 3)}
-    write_json(done, counts)
-    return counts
-
-
-def finish(manifest: Manifest, folder: Path, count: int) -> list[str]:
-    """Join the held-out records of all groups to validation shards; returns the names of all shards."""
-    from pipeline.modalities import modality
-
-    data, kind = folder / "data", modality(manifest)
+def join_validation(manifest: Manifest, folder: Path, count: int) -> list[str]:
+    """Join the held-out records of all groups to validation shards; return the names of all shards."""
+    modality = modality_of(manifest)
+    data = folder / "data"
     pieces = [folder / "validation" / f"{number:05d}.parquet" for number in range(count)]
-    sizes = [
-        sum(m.row_group(i).total_byte_size for i in range(m.num_row_groups)) for m in (pq.read_metadata(p) for p in pieces)
-    ]
-    parts = groups(sizes, manifest.shards.size) if sum(sizes) else []
-    for part in parts:
-        with atomic(data / shard_name("validation", part.number, len(parts))) as temporary, ExitStack() as stack:
-            into = ShardWriter(
-                temporary, kind.schema(manifest), *kind.row_group(manifest), manifest.shards.compression_level, REPEATED
+    metadata = [pq.read_metadata(path) for path in pieces]
+    sizes = [sum(m.row_group(i).total_byte_size for i in range(m.num_row_groups)) for m in metadata]
+    shards = group_partitions(sizes, manifest.shards.size) if sum(sizes) else []
+    row_group, level = modality.row_group(manifest), manifest.shards.compression_level
+    for shard in shards:
+        with atomic(data / shard_name("validation", shard.number, len(shards))) as temporary, ExitStack() as stack:
+            writer = ShardWriter(
+                temporary, modality.shard_schema(manifest), row_group.size, row_group.column, level, _DICTIONARY_COLUMNS
             )
-            stack.callback(into.close)
-            for number in range(part.first, part.last):
+            stack.callback(writer.close)
+            for number in range(shard.first, shard.last):
                 file = pq.ParquetFile(pieces[number])
                 for index in range(file.num_row_groups):
-                    into.write(file.read_row_group(index))
+                    writer.write(file.read_row_group(index))
     return sorted(path.name for path in data.glob("*.parquet"))
+
+
+# -- on the driver
+
+
+class Written(NamedTuple):
+    """What the step did: counts by group, names of shards and ledger files, seconds."""
+
+    groups: list[dict[str, Any]]
+    shards: list[str]
+    ledgers: list[str]
+    seconds: float
+
+
+def run(plan: Plan, engine: Engine, layout: Layout, ids: RecordIds, measured: Measured, decided: Decided) -> Written:
+    """Write what is not written yet to the staging folder."""
+    staging = plan.workspace.staging
+    groups = group_partitions([part["payload"] for part in decided.parts], plan.manifest.shards.size)
+    progress = engine.step("write", total=float(sum(part["bytes"] for part in measured.parts)))
+    tasks: list[Task] = [(write, (plan.manifest, layout, group, len(groups), ids, staging)) for group in groups]
+    written: list[Any] = [None] * len(groups)
+    for number, counts in engine.run("writing", tasks):
+        written[number] = counts
+        parts = measured.parts[groups[number].first : groups[number].last]
+        progress.advance(sum(part["bytes"] for part in parts), sum(part["records"] for part in parts))
+    ((_, shards),) = engine.run("writing", [(join_validation, (plan.manifest, staging, len(groups)))])
+    ledgers = sorted(path.name for path in (staging / "ledger").glob("*.parquet"))
+    return Written(written, shards, ledgers, progress.finish())

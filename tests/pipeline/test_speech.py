@@ -365,10 +365,10 @@ def test_without_speech_there_are_zero_seconds_of_it_and_few_recordings_make_no_
 
 @pytest.mark.parametrize("seconds", [4.0001, 6.5, 30.02])
 def test_no_piece_is_a_sliver(seconds):
-    from pipeline.modalities.speech import _pieces
+    from pipeline.modalities.speech.shards import cut_at_silences
 
     samples = np.zeros(int(seconds * RATE) + 1, np.float32)
     for quiet in (samples, voice(1, seconds)[: len(samples)].astype(np.float32)):
-        pieces = _pieces(quiet, RATE, 2.0)
+        pieces = cut_at_silences(quiet, RATE, 2.0)
         assert [a for a, _ in pieces[1:]] == [b for _, b in pieces[:-1]] and pieces[-1][1] == len(quiet)
         assert all(RATE // 4 <= b - a <= 2 * RATE for a, b in pieces)

@@ -16,27 +16,20 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import ClassVar
 
 import polars as pl
 
 from pipeline.core.errors import InputError, UsageError
-from pipeline.sources import CutState, Partition
-from pipeline.sources import content as held
-from pipeline.sources.content import Held, Kind, warn
+from pipeline.sources.base import CutState
 from pipeline.sources.folders import identity, regular_files, told_apart
 from pipeline.sources.formats.columnar import PROBLEM
 from pipeline.sources.formats.tar import is_tar
 from pipeline.sources.image_text import img2dataset, rows, tables
 from pipeline.sources.image_text.image_folder import Pictures
 from pipeline.sources.inputs import InputFile, is_url, resolve
+from pipeline.sources.pointers import PointerSource, RowKind, add_warnings
 from pipeline.sources.values import all_printable, completed
-
-
-class Pairs(Held):
-    """The rows of a partition (`pipeline.sources.image_text.rows.SCHEMA`) and access to their images. Close after use."""
-
-    image = Held.content
-    images = Held.contents
 
 
 def inputs(patterns: list[str], images: str | None = None) -> list[InputFile]:
@@ -124,7 +117,7 @@ def _pictures(folder: str, _identity: str) -> Pictures:
 def _frames(file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFrame]:
     """The rows of an input file, in frames of `rows.SCHEMA`."""
     if file.note:
-        warn(state, [file.note])
+        add_warnings(state, [file.note])
     if path.is_dir():
         yield tables.captions_beside(path, [p for p in regular_files(path) if rows.is_image_name(p.name)])
         return
@@ -136,7 +129,7 @@ def _frames(file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFra
         sidecar = None if is_url(file.url) else img2dataset.sidecar_of(Path(file.url))
         frame, damage, warnings = img2dataset.read(path, sidecar)
         state.damage = state.damage or (f"{file.url} {damage}: {len(frame):,} rows were read" if damage else None)
-        warn(state, [f"{file.url} has {warning}" for warning in warnings])
+        add_warnings(state, [f"{file.url} has {warning}" for warning in warnings])
         yield frame
         return
     claims: dict[str, str] = {}
@@ -157,7 +150,7 @@ def _frames(file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFra
             )
         if not count and "caption" not in frame.columns:
             columns = ", ".join(map(repr, [name for name in table.columns if name != PROBLEM][:20]))
-            warn(
+            add_warnings(
                 state,
                 [
                     f"{file.url} has no column of captions: none with texts is named caption, text or alt among {columns}. "
@@ -187,7 +180,9 @@ def _located(frame: pl.DataFrame, file: InputFile, state: CutState, claims: dict
         pictures = _pictures(state.content, file.identity.rpartition(_IMAGES)[2])
         if not claims:
             claims[""] = ""  # the name of no file: this list has had its warnings
-            warn(state, pictures.warnings if len(pictures) else [*pictures.warnings, f"there is no image in {state.content}"])
+            add_warnings(
+                state, pictures.warnings if len(pictures) else [*pictures.warnings, f"there is no image in {state.content}"]
+            )
         found = pictures.locate(frame.drop("problem"), claims)
         frame = found.with_columns(
             *(pl.when(~held).then(name).alias(name) for name in ("place", "at", "size")),
@@ -197,15 +192,19 @@ def _located(frame: pl.DataFrame, file: InputFile, state: CutState, claims: dict
     return frame.with_columns(all_printable(frame["name"]))
 
 
-def cut(file: InputFile, number: int, first_index: int, state: CutState) -> Iterator[tuple[Partition, bytes | memoryview]]:
-    """Cut the rows of an input file into partitions of about `state.partition` bytes of images, beginning at `state.start`."""
-    return held.cut(file, number, first_index, state, _frames, Kind("image", "caption", rows.LONGEST_CAPTION))
+class ImageTextSource(PointerSource):
+    """Image-text pairs, in whatever form they come."""
 
+    name: ClassVar[str] = "image-text"
+    modality: ClassVar[str] = "image_text"
+    options: ClassVar[tuple[str, ...]] = ("images",)
+    columns: ClassVar[tuple[str, ...]] = (
+        "image", "url", "file_name", "caption", "license", "similarity", "punsafe", "pwatermark", "aesthetic", "key",
+    )  # fmt: skip
+    row_kind: ClassVar[RowKind] = RowKind("image", "caption", rows.LONGEST_CAPTION)
 
-def read(partition: Partition, path: Path) -> Pairs:
-    """The rows of a partition."""
-    return Pairs(pl.read_ipc(path))
+    def find_inputs(self, patterns: list[str], **options: str) -> list[InputFile]:
+        return inputs(patterns, **options)
 
-
-def warm() -> None:
-    """Compile the kernels of this source: the driver uses them, workers do not."""
+    def frames(self, file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFrame]:
+        return _frames(file, path, state)

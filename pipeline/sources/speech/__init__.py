@@ -18,17 +18,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import ClassVar
 
 import polars as pl
 
 from pipeline.core.errors import InputError, UsageError
-from pipeline.sources import CutState, Partition
-from pipeline.sources import content as held
-from pipeline.sources.content import Held, Kind
+from pipeline.sources.base import CutState
 from pipeline.sources.folders import identity, regular_files, told_apart
 from pipeline.sources.formats.columnar import PROBLEM, is_arrow, is_parquet
 from pipeline.sources.formats.tar import is_tar
 from pipeline.sources.inputs import InputFile, is_url, resolve
+from pipeline.sources.pointers import PointerSource, RowKind
 from pipeline.sources.speech import folder, manifests, rows, tables, tars
 from pipeline.sources.speech.lines import beginning, is_list
 from pipeline.sources.speech.recording_folder import Places
@@ -292,18 +292,19 @@ def _placed(frame: pl.DataFrame, places: Places, file: InputFile, state: CutStat
     return rows.finished(frame.with_columns(name=own, problem=pl.coalesce(problem, pl.when(~inside).then("lacking"))))
 
 
-def cut(file: InputFile, number: int, first_index: int, state: CutState) -> Iterator[tuple[Partition, bytes | memoryview]]:
-    """Cut the rows of an input file into partitions of about `state.partition` bytes of audio, beginning at `state.start`."""
-    return held.cut(file, number, first_index, state, _frames, Kind("audio", "transcript", rows.LONGEST, shared=True))
+class SpeechSource(PointerSource):
+    """Recordings with transcripts, in whatever form they come."""
 
+    name: ClassVar[str] = "speech"
+    modality: ClassVar[str] = "speech"
+    options: ClassVar[tuple[str, ...]] = ("audio", "transcripts")
+    columns: ClassVar[tuple[str, ...]] = (
+        "audio", "id", "path", "transcript", "second", "speaker", "programme", "start", "end", "duration", "license",
+    )  # fmt: skip
+    row_kind: ClassVar[RowKind] = RowKind("audio", "transcript", rows.LONGEST, shared=True)
 
-def read(partition: Partition, path: Path) -> Held:
-    """The rows of a partition, with their transcripts read."""
-    found = Held(pl.read_ipc(path))
-    found.frame, _ = found.texts("transcript")
-    found.frame = found.frame.with_columns(text_at=pl.lit(None, pl.Int64), text_size=pl.lit(None, pl.Int64))
-    return found
+    def find_inputs(self, patterns: list[str], **options: str) -> list[InputFile]:
+        return inputs(patterns, **options)
 
-
-def warm() -> None:
-    """Nothing of this is compiled on workers."""
+    def frames(self, file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFrame]:
+        return _frames(file, path, state)

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.sources import content as held
+from pipeline.sources.pointers import LONGEST_TEXT
 from pipeline.sources.values import all_printable, completed, scalars
 
 # The columns of a row. A recording is `size` bytes at `at` of the file `place`, or else it is `blob`; where `start` or `end` are given,
@@ -35,7 +35,7 @@ SCHEMA = pl.Schema(
         "blob": pl.Binary,
     }
 )
-LONGEST = held.LONGEST  # bytes of a transcript; a longer one is not read
+LONGEST = LONGEST_TEXT  # bytes of a transcript; a longer one is not read
 
 # Names in the wild beside the standard one, best first, case aside: Common Voice, NeMo, WeNet, Emilia, `datasets`, and Seimai's own shards.
 SYNONYMS = {

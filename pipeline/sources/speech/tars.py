@@ -19,12 +19,12 @@ import numpy as np
 import polars as pl
 
 from pipeline.core.errors import InputError
-from pipeline.sources import CutState
-from pipeline.sources.content import local, warn
+from pipeline.sources.base import CutState
 from pipeline.sources.formats.columnar import PROBLEM
 from pipeline.sources.formats.tar import Member, members
 from pipeline.sources.formats.webdataset import from_members, mapped
 from pipeline.sources.inputs import InputFile, is_url, resolve
+from pipeline.sources.pointers import add_warnings, open_local
 from pipeline.sources.speech import rows, tables
 from pipeline.sources.speech.lines import NOT_THERE, Lists, load
 from pipeline.sources.values import distinct, printable
@@ -60,13 +60,13 @@ def read(file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFrame]
         state.damage = state.damage or lists.damage
         frame, missed = _joined(frame, lists, stem(file.url))
         if missed:
-            warn(state, [f"{file.url} has no recording that its lists of transcripts name"])
+            add_warnings(state, [f"{file.url} has no recording that its lists of transcripts name"])
     else:
         frame = frame.with_columns(locator="key").sort("key", "nth")
     state.damage = state.damage or (f"{file.url} {damage}: {len(frame):,} rows were read" if damage else None)
     yield _distinct(frame, seen)
     if tars := [place for place in file.beside if is_tar_name(place)]:
-        warn(state, lists.warnings)
+        add_warnings(state, lists.warnings)
         left = _left(lists, tars, {printable(m.name.removeprefix("./")) for m in found}, file.url)
         yield _distinct(_without_audio(left), seen)
 
@@ -195,5 +195,5 @@ def _left(lists: Lists, tars: list[str], here: set[str], url: str) -> pl.DataFra
 
 def _names(place: str) -> list[str]:
     state = CutState(0, 0, limit=0)
-    with local(InputFile(place, place, None, "") if not is_url(place) else resolve([place])[0], state) as (path, _):
+    with open_local(InputFile(place, place, None, "") if not is_url(place) else resolve([place])[0], state) as (path, _):
         return [printable(member.name.removeprefix("./")) for member in members(mapped(path))[0]]

@@ -14,10 +14,10 @@ from pipeline.dedup import minhash
 from pipeline.dedup.bands import BandFile, band_keys, bands_and_rows, priorities, range_of
 from pipeline.dedup.clusters import components
 from pipeline.manifest.loading import load
-from pipeline.sources import Partition
-from pipeline.steps import deduplicate
+from pipeline.sources.base import Partition
 from pipeline.steps.decide import decide
-from pipeline.steps.measure import Part, measure
+from pipeline.steps.measure import measure
+from pipeline.workspace import Layout, Part
 
 LETTERS = "あいうえおかがきぎくけこさしすせそただちってとなにのはひほまみむもやゆよらりるれろ吾輩猫名前無所見当東京大阪電車会社昨日今明"
 RULELESS = load("cc100-ja", ["rules={}", "clean.boilerplate=false"])
@@ -48,7 +48,7 @@ def deduplicated(tmp_path_factory):
             decide(RULELESS, folder / "m", index, folder / "d")
             texts += documents
             bases.append(len(texts))
-        layout = deduplicate.Layout(folder / "m", folder / "d", folder / "c", tuple(bases), len(texts), RULELESS.deduplicate)
+        layout = Layout(folder / "m", folder / "d", folder / "c", tuple(bases), len(texts), RULELESS.deduplicate)
         layout.folder.mkdir()
         number_of = [pl.read_parquet(Part(folder / "m", i).table)["locator"].to_list() for i in range(len(partitions))]
 
@@ -62,10 +62,10 @@ def deduplicated(tmp_path_factory):
                     counts = function(*arguments)
         pieces = [
             pl.read_parquet(layout.clusters(i)).with_columns(document=pl.col("row").cast(pl.Int64) + bases[i])
-            for i in range(layout.parts)
+            for i in range(layout.partitions)
         ]
         measures = pl.concat(
-            pl.read_parquet(Part(folder / "m", i).table, columns=["m:quality", "m:chars"]) for i in range(layout.parts)
+            pl.read_parquet(Part(folder / "m", i).table, columns=["m:quality", "m:chars"]) for i in range(layout.partitions)
         )
         frame = pl.DataFrame({"document": np.arange(len(texts)), "text": texts}).hstack(measures)
         return frame.join(pl.concat(pieces), on="document", how="left", maintain_order="left"), counts, layout

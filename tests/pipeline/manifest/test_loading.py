@@ -6,7 +6,10 @@ import jsonschema
 import pytest
 
 from pipeline.core.errors import UsageError
-from pipeline.manifest.loading import MANIFESTS, ON_REQUEST, load, presets, schema
+from pipeline.manifest.json_schema import schema
+from pipeline.manifest.loading import list_presets, load
+from pipeline.modalities import MODALITIES
+from pipeline.modalities.text.manifest import ON_REQUEST
 from pipeline.sources import SOURCES
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -116,7 +119,7 @@ def test_what_a_manifest_can_say_depends_on_the_records_of_its_source(refused):
 
 def test_a_manifest_of_pairs():
     manifest = load("laion-ja", ["rules.preset=waon"])
-    assert manifest.modality == "image-text" and manifest.rules["punsafe"].missing == "keep"
+    assert manifest.modality == "image_text" and manifest.rules["punsafe"].missing == "keep"
     assert {"chars", "caption_language", "phash"} <= set(manifest.measures)
     assert not {"prose_share", "quality"} & set(manifest.measures)
 
@@ -199,7 +202,7 @@ def test_the_command_returns_2(build):
 
 def test_the_schema_file_is_current():
     written = (ROOT / "manifests" / "schema.json").read_text("utf-8")
-    assert json.loads(written) == schema(), "python -m pipeline.manifest > manifests/schema.json"
+    assert json.loads(written) == schema(), "python -m pipeline.manifest.json_schema > manifests/schema.json"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "manifests").glob("*.toml")), ids=lambda p: p.name)
@@ -210,7 +213,7 @@ def test_shipped_manifests_validate(path):
 @pytest.mark.parametrize("path", sorted((ROOT / "manifests" / "presets").glob("*.toml")), ids=lambda p: p.name)
 def test_shipped_presets_validate(path):
     rules = tomllib.loads(path.read_text("utf-8"))
-    wire = next(name for name, found in SOURCES.items() if path.stem in presets(MANIFESTS[found.modality]))
+    wire = next(name for name, source in SOURCES.items() if path.stem in list_presets(MODALITIES[source.modality].manifest))
     table = tomllib.loads(MINIMAL.replace("cc100", wire)) | {"rules": rules}
     jsonschema.validate(table, schema())
 

@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from pipeline.manifest.loading import Bound
+from pipeline.manifest.model import Bound
 from pipeline.steps.decide import decide_frame
 
 

@@ -6,20 +6,19 @@ from hypothesis import strategies as st
 
 from pipeline.core.shards import held_out
 from pipeline.manifest.loading import load
-from pipeline.modalities import text
-from pipeline.plan import Ids
-from pipeline.sources import Partition
+from pipeline.modalities import MODALITIES
+from pipeline.sources.base import Partition
 from pipeline.steps.decide import decide
-from pipeline.steps.deduplicate import Layout
 from pipeline.steps.measure import measure
-from pipeline.steps.write import finish, groups, write
+from pipeline.steps.write import group_partitions, join_validation, write
+from pipeline.workspace import Layout, RecordIds
 
 OVERRIDES = ["shards.row_group=8", "shards.validation=0.3", "deduplicate.enabled=false", "rules.chars.at_least=60"]
 
 
 @given(st.lists(st.integers(0, 50), max_size=30), st.integers(1, 100))
 def test_groups_cover_every_partition_once_and_in_order(sizes, size):
-    found = groups(sizes, size)
+    found = group_partitions(sizes, size)
     assert [i for g in found for i in range(g.first, g.last)] == [*range(len(sizes))]
     assert [g.number for g in found] == [*range(len(found))]
     for group in found:
@@ -52,14 +51,14 @@ def prepared(tmp_path, tools):
         documents += here
         bases.append(len(documents))
     layout = Layout(tmp_path / "measured", tmp_path / "decided", tmp_path / "none", tuple(bases), 72, manifest.deduplicate)
-    return manifest, layout, Ids("x", ("f",), (0, 0, 0)), documents
+    return manifest, layout, RecordIds("x", ("f",), (0, 0, 0)), documents
 
 
 def test_shards_and_ledger(prepared, tmp_path):
     manifest, layout, ids, documents = prepared
-    cuts = groups([10, 10, 10], 20)
+    cuts = group_partitions([10, 10, 10], 20)
     counts = [write(manifest, layout, group, len(cuts), ids, tmp_path / "out") for group in cuts]
-    names = finish(manifest, tmp_path / "out", len(cuts))
+    names = join_validation(manifest, tmp_path / "out", len(cuts))
     assert names == ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet", "validation-00000-of-00001.parquet"]
     ledger = pl.read_parquet(tmp_path / "out" / "ledger" / "*.parquet")
     assert ledger["excerpt"].to_list() == [d[:200] for d in documents]
@@ -83,7 +82,7 @@ def test_shards_and_ledger(prepared, tmp_path):
 
 def test_a_finished_group_is_not_written_again(prepared, tmp_path):
     manifest, layout, ids, _ = prepared
-    [group] = groups([1, 1, 1], 3)
+    [group] = group_partitions([1, 1, 1], 3)
     first = write(manifest, layout, group, 1, ids, tmp_path / "out")
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*")}
     assert write(manifest, layout, group, 1, ids, tmp_path / "out") == first
@@ -98,7 +97,7 @@ def test_a_failure_half_way_leaves_no_file(prepared, tmp_path):
             raise OSError(28, "No space left on device")
         return ids(index, offsets)
 
-    [group] = groups([1, 1, 1], 3)
+    [group] = group_partitions([1, 1, 1], 3)
     with pytest.raises(OSError, match="No space left"):
         write(manifest, layout, group, 1, failing, tmp_path / "out")
     assert not [p for p in (tmp_path / "out").rglob("*") if p.is_file()]
@@ -108,7 +107,7 @@ def test_a_document_of_many_bytes_makes_a_row_group_of_its_own(tmp_path, monkeyp
     from pipeline.core import shards
 
     monkeypatch.setattr(shards, "_LARGEST_SLICE", 10_000)
-    writer = shards.ShardWriter(tmp_path / "x.parquet", text.schema(load("cc100-ja")), 8, None, 3, [])
+    writer = shards.ShardWriter(tmp_path / "x.parquet", MODALITIES["text"].shard_schema(load("cc100-ja")), 8, None, 3, [])
     frame = pl.DataFrame({"id": [str(i) for i in range(20)], "text": ["あ" * 1500] * 20}).with_columns(
         source=pl.lit("s"), license=pl.lit("l"), language=pl.lit("ja"), language_score=pl.lit(1, pl.Float32),
         chars=pl.lit(1500, pl.Int32), cluster_size=pl.lit(1, pl.UInt32),

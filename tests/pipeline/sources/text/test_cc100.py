@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.sources import CutState, cc100
+from pipeline.sources.base import CutState
 from pipeline.sources.inputs import resolve
+from pipeline.sources.text import base
+from pipeline.sources.text.cc100 import CC100Source
 
 # Characters that other tools take for line ends, and spaces that are not an empty line.
 LINE = st.text(st.sampled_from("あ漢a \u3000\u2028\x85\v\f\r\0"), min_size=1, max_size=12).map(lambda s: s.encode() + b".")
@@ -35,20 +37,20 @@ def cut(tmp_path_factory):
     """Cut bytes as a file: (partitions, documents by offset, state)."""
     folder = tmp_path_factory.mktemp("cut")
 
-    def cut_bytes(raw, partition=32_000_000, chunk=cc100.CHUNK, first_index=0, **options):
+    def cut_bytes(raw, partition=32_000_000, chunk=base.CHUNK, first_index=0, **options):
         path = folder / "raw"
         path.write_bytes(raw)
         file = resolve([str(path)])[0]
         state = CutState(partition, options.pop("max_document", 64_000_000), **options)
         partitions, found = [], []
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(cc100, "CHUNK", chunk)
-            for made, body in cc100.cut(file, 3, first_index, state):
+            patch.setattr(base, "CHUNK", chunk)
+            for made, body in CC100Source().cut(file, 3, first_index, state):
                 (folder / "body").write_bytes(body)
-                records = cc100.read(made, folder / "body")
+                rows = CC100Source().read(made, folder / "body")
                 partitions.append(made)
-                for start, end, offset in zip(records.starts, records.ends, records.offsets):
-                    found.append((int(offset), records.data[start:end].tobytes()))
+                for start, end, offset in zip(rows.text.starts, rows.text.ends, rows.frame["locator"]):
+                    found.append((int(offset), rows.text.data[start:end].tobytes()))
         return partitions, found, state
 
     return cut_bytes
@@ -60,7 +62,7 @@ def test_documents_and_offsets_are_those_of_the_definition(cut, tools, raw, part
     partitions, found, state = cut(raw, partition, chunk)
     assert found == tools.split_documents(raw)
     assert [p.index for p in partitions] == [*range(len(partitions))]
-    assert all(p.file == 3 and p.flaw is None for p in partitions)
+    assert all(p.file == 3 and p.problem is None for p in partitions)
     assert all(a.end <= b.start for a, b in zip(partitions, partitions[1:]))
     assert (state.size, state.damage) == (len(raw), None)
     assert state.checksum == hashlib.sha256(raw).hexdigest()
@@ -96,11 +98,11 @@ def test_too_large_documents_become_one_flawed_record(cut, tools, lengths, parti
     raw = b"\n\n".join(documents) + tail
     partitions, found, _ = cut(raw, partition, chunk, max_document=largest)
     assert [offset for offset, _ in found] == [offset for offset, _ in tools.split_documents(raw)]
-    flawed = {p.start: p for p in partitions if p.flaw}
+    flawed = {p.start: p for p in partitions if p.problem}
     for (offset, document), (_, body) in zip(tools.split_documents(raw), found):
         if offset in flawed:
             end = flawed[offset].end
-            assert f"document of {end - offset:,} bytes, over source.max_document = 200" == flawed[offset].flaw
+            assert f"document of {end - offset:,} bytes, over source.max_document = 200" == flawed[offset].problem
             assert len(document) <= end - offset <= len(document) + 2  # with the empty line after it
             assert body.rstrip() == document
         else:
@@ -118,8 +120,8 @@ def test_too_large_documents_become_one_flawed_record(cut, tools, lengths, parti
 def test_only_the_head_of_a_too_large_document_is_kept(cut):
     raw = b"a\n\n" + b"y" * 1_000_000 + b"\n\nb\n"
     partitions, found, state = cut(raw, 100, 4096, max_document=10_000)
-    assert found == [(0, b"a"), (3, b"y" * cc100.HEAD), (1_000_005, b"b")]
-    assert [p.flaw is None for p in partitions] == [True, False, True]
+    assert found == [(0, b"a"), (3, b"y" * base.EXCERPT_BYTES), (1_000_005, b"b")]
+    assert [p.problem is None for p in partitions] == [True, False, True]
     assert state.size == len(raw)
 
 
@@ -139,9 +141,9 @@ def test_a_damaged_file_gives_what_came_before(cut, tools, size):
     partitions, found, state = cut(packed, size)
     assert len(found) > 100
     assert found[:-1] == tools.split_documents(raw)[: len(found) - 1]
-    assert "ends inside this document" in partitions[-1].flaw
+    assert "ends inside this document" in partitions[-1].problem
     assert "ends too early" in state.damage and state.checksum is None
-    assert replace(partitions[-1], flaw=None).start == found[-1][0]
+    assert replace(partitions[-1], problem=None).start == found[-1][0]
     # Going on from there finds no more, and the damage again.
     again, _, state_again = cut(packed, size, start=partitions[-1].end, first_index=len(partitions))
     assert (again, state_again.damage) == ([], state.damage)

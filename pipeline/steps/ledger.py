@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import polars as pl
 import pyarrow as pa
 
-EXCERPT = 200  # characters
+from pipeline.modalities.base import EXCERPT
+
 HEAD = (
     pa.field("id", pa.string()),
     pa.field("verdict", pa.string()),
@@ -31,14 +32,14 @@ def ledger_frame(
     ids: pl.Series,
     near: str,
     accept: float,
-    more: Sequence[str] = (),
+    further: Sequence[str] = (),
 ) -> pl.DataFrame:
-    """Ledger rows of consecutive records.
+    """Return ledger rows of consecutive records.
 
     `measured` and `verdicts` hold the same records row for row; `clusters` and `late` (records that the step deduplicate dropped,
     with `rule` `value` `bound`) have a column `row` that counts from the first of them. `near` is the rule of a near duplicate.
-    `bound` is always what a record would have had to keep to: a duplicate has a similarity that is not below `accept`. `more` names
-    further columns of `measured` or `late` to be shown.
+    `bound` is always what a record would have had to keep to: a duplicate has a similarity that is not below `accept`. `further` names
+    columns of `measured` or `late` to be shown beside the measures.
     """
     frame = pl.concat([measured, verdicts], how="horizontal").with_columns(id=ids).with_row_index("row")
     frame = frame.join(clusters, on="row", how="left", maintain_order="left")
@@ -48,11 +49,11 @@ def ledger_frame(
         frame = frame.with_columns(pl.lit(None, pl.String).alias(f"{name}_late") for name in ("rule", "value", "bound"))
     duplicate = pl.col("duplicate_of").is_not_null()
     unreadable = pl.col("verdict") == "unreadable"
-    surplus = pl.col("rule_late").is_not_null()
+    dropped_late = pl.col("rule_late").is_not_null()
     dropped = pl.col("verdict") == "dropped"
     frame = frame.with_columns(
-        verdict=pl.when(duplicate).then(pl.lit("duplicate")).when(surplus).then(pl.lit("dropped")).otherwise("verdict"),
-        step=pl.when(duplicate | surplus)
+        verdict=pl.when(duplicate).then(pl.lit("duplicate")).when(dropped_late).then(pl.lit("dropped")).otherwise("verdict"),
+        step=pl.when(duplicate | dropped_late)
         .then(pl.lit("deduplicate"))
         .when(dropped)
         .then(pl.lit("decide"))
@@ -78,12 +79,12 @@ def ledger_frame(
     return frame.select(
         *(field.name for field in HEAD),
         *(pl.when(pl.col("verdict") != "unreadable").then(name).alias(name[2:]) for name in measures),
-        *more,
+        *further,
     )
 
 
-def schema(measures: pl.Schema, more: Sequence[pa.Field] = ()) -> pa.Schema:
-    """Arrow schema of ledger files, given the schema of the measure columns (`m:<name>`) and further fields."""
+def ledger_schema(measures: pl.Schema, further: Sequence[pa.Field] = ()) -> pa.Schema:
+    """Return the Arrow schema of ledger files, given the schema of the measure columns (`m:<name>`) and further fields."""
     kinds = {
         pl.String: pa.string(),
         pl.Float32: pa.float32(),
@@ -93,4 +94,4 @@ def schema(measures: pl.Schema, more: Sequence[pa.Field] = ()) -> pa.Schema:
         pl.Int8: pa.int8(),
     }
     fields = [pa.field(name[2:], kinds[kind.base_type()]) for name, kind in measures.items() if name.startswith("m:")]
-    return pa.schema([*HEAD, *fields, *more])
+    return pa.schema([*HEAD, *fields, *further])

@@ -1,0 +1,43 @@
+"""JSON Schema of a manifest file, for editors: `python -m pipeline.manifest.json_schema > manifests/schema.json`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from filters import MEASURES
+from pipeline.manifest.loading import list_presets
+from pipeline.modalities import MODALITIES
+from pipeline.sources import SOURCES
+
+
+def schema() -> dict[str, Any]:
+    """Return the schema. By the source's format an editor tells which kind of manifest it has before it."""
+    bound = {"$ref": "#/$defs/Bound"}
+    definitions: dict[str, Any] = {}
+    kinds = []
+    for modality in MODALITIES.values():
+        manifest = modality.manifest
+        one = manifest.model_json_schema()
+        definitions |= one.pop("$defs")
+        formats = [name for name, source in SOURCES.items() if source.modality == modality.name]
+        measures = {name: m for name, m in MEASURES.items() if m.kind in manifest.kinds}
+        rules = {
+            "type": "object",
+            "properties": {
+                "preset": {"type": "string", "enum": list_presets(manifest)},
+                "skip": {"type": "array", "items": {"enum": [*measures]}},
+            }
+            | {name: bound | {"description": m.description} for name, m in measures.items()},
+            "additionalProperties": False,
+        }
+        one["properties"] |= {
+            "source": {"allOf": [{"$ref": "#/$defs/SourceTable"}, {"properties": {"format": {"enum": formats}}}]},
+            "rules": rules,
+        }
+        kinds.append(one)
+    return {"title": "Manifest", "anyOf": kinds, "$defs": definitions}
+
+
+if __name__ == "__main__":
+    print(json.dumps(schema(), ensure_ascii=False, indent=1))

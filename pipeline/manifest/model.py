@@ -1,0 +1,231 @@
+"""What a manifest can say, whatever the modality: typed tables, validated before any work is done.
+
+Every field declares the step that it belongs to (`pipeline.manifest.steps`). The tables of a modality are in its own room.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from filters import MEASURES
+from filters.registry import Kind
+from pipeline.core.settings import Size
+from pipeline.manifest.steps import BelongsTo, ManifestTable, Step
+from pipeline.sources import SOURCES
+from tokenizer.settings import Tokenise
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """Return '; did you mean …?' for the nearest of `words`, or a full stop."""
+    matches = difflib.get_close_matches(word, list(words), 1, 0.6)
+    return f"; did you mean {matches[0]!r}?" if matches else "."
+
+
+@dataclass(frozen=True)
+class SourceOption:
+    """Marks a field of the table `source` that only some formats take (`Source.options` of the format).
+
+    `purpose` is what messages say it is for. Where the command has an option for it, `flag` and `help` are that option's, and `content`
+    is what the folder that it names holds.
+    """
+
+    purpose: str
+    flag: str | None = None
+    help: str = ""
+    content: str = ""
+
+
+class SourceTable(ManifestTable):
+    """Where the raw material is and how it is read."""
+
+    default_step: ClassVar[Step | None] = "measure"
+
+    format: str = Field(description="wire format: a key of pipeline.sources.SOURCES", json_schema_extra={"enum": [*SOURCES]})
+    url: Annotated[str | None, BelongsTo("inputs")] = Field(None, description="what --download fetches")
+    sample: Annotated[str | None, BelongsTo("inputs")] = Field(
+        None, description="embedded sample under manifests/samples/, built where there is no raw corpus"
+    )
+    partition: Size = Field(32_000_000, description="raw bytes per task")
+    max_document: Size = Field(
+        64_000_000, description="a longer document (or image) is not read; the ledger has it as unreadable"
+    )
+    images: Annotated[
+        str | None,
+        BelongsTo("inputs"),
+        SourceOption(
+            "lists of images", "--images", "Folder of the images that the input, a list, names by URL or file name.", "images"
+        ),
+    ] = Field(None, description="folder of the images that a list names by URL or path; what --images sets")
+    audio: Annotated[
+        str | None,
+        BelongsTo("inputs"),
+        SourceOption(
+            "lists of recordings", "--audio", "Folder of the recordings that the input, a list, names by path.", "recordings"
+        ),
+    ] = Field(None, description="folder of the recordings that a list names by path; what --audio sets")
+    transcripts: Annotated[str | None, BelongsTo("inputs"), SourceOption("recordings")] = Field(
+        None,
+        description="which lists of transcripts are read: names in the input folder or paths, as a glob such as train.tsv or v2-tsv/*.tsv",
+    )
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description='what a table calls its columns, where Seimai does not know the names: caption = "alt_ja"',
+    )
+    keep: list[str] = Field(
+        default_factory=list, description="metadata columns of the source that go to the shards: url, title, date …"
+    )
+
+    @field_validator("columns")
+    @classmethod
+    def _check_columns(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        source = SOURCES.get(info.data.get("format", ""))
+        if source is None or not value:  # of the format there is a message already
+            return value
+        if not source.columns:
+            raise ValueError(f"source.format = {info.data['format']!r} has no columns to be named")
+        for name in value:
+            if name not in source.columns:
+                raise ValueError(
+                    f"{name}: Seimai has no such column{did_you_mean(name, source.columns)} Known: {', '.join(source.columns)}"
+                )
+        return value
+
+    @field_validator("keep")
+    @classmethod
+    def _check_kept_columns(cls, value: list[str], info: ValidationInfo) -> list[str]:
+        source = SOURCES.get(info.data.get("format", ""))
+        if source is None or not value:
+            return value
+        if not source.metadata:
+            raise ValueError(f"source.format = {info.data['format']!r} has no metadata columns to be kept")
+        for name in value:
+            if name not in source.metadata:
+                words = did_you_mean(name, source.metadata)
+                raise ValueError(f"{name}: the format has no such column{words} Known: {', '.join(source.metadata)}")
+        return value
+
+    @property
+    def options(self) -> dict[str, str]:
+        """Return the fields that only some formats take, where they are set."""
+        return {name: value for name in source_options() if (value := getattr(self, name)) is not None}
+
+    @property
+    def content(self) -> str | None:
+        """Return the folder of the images or recordings that a list names."""
+        return self.images or self.audio
+
+    @field_validator("format")
+    @classmethod
+    def _check_format(cls, value: str) -> str:
+        if value not in SOURCES:
+            raise ValueError(f"there is no such wire format{did_you_mean(value, SOURCES)} Known: {', '.join(SOURCES)}")
+        return value
+
+
+def source_options() -> dict[str, SourceOption]:
+    """Return the fields of the table `source` that only some formats take."""
+    return {
+        name: marker
+        for name, field in SourceTable.model_fields.items()
+        for marker in field.metadata
+        if isinstance(marker, SourceOption)
+    }
+
+
+class Clean(ManifestTable):
+    """How text is normalised."""
+
+    default_step: ClassVar[Step | None] = "measure"
+
+    compatibility: Literal["keep", "expand"] = Field("keep", description="① ㍻ ㈱ ²: keep, or expand as NFKC does")
+
+
+class MeasureTable(ManifestTable):
+    """What is measured beyond what the rules need."""
+
+    default_step: ClassVar[Step | None] = "measure"
+
+    also: list[str] = Field(default_factory=list)
+
+
+class Bound(ManifestTable):
+    """The bounds of one rule. A record is dropped where its value lies outside."""
+
+    default_step: ClassVar[Step | None] = "decide"
+
+    at_least: float | None = None
+    at_most: float | None = None
+    any_of: list[str] | None = None
+    none_of: list[str] | None = None
+    iqr: float | None = Field(
+        None,
+        gt=0,
+        description="bounds fitted to the corpus: quartiles of the values' logarithms, and so many interquartile ranges beyond",
+    )
+    by: Literal["corpus", "programme", "speaker"] = Field(
+        "corpus", description="what the bounds of iqr are fitted to, each on its own"
+    )
+    missing: Literal["drop", "keep"] = Field("drop", description="what becomes of a record without a value, as of a score")
+    source: Annotated[str | None, BelongsTo("report")] = Field(None, description="where the bound comes from")
+    reason: Annotated[str | None, BelongsTo("report")] = Field(None, description="what it is for")
+
+    @model_validator(mode="after")
+    def _check_bounds(self) -> Bound:
+        if all(x is None for x in (self.at_least, self.at_most, self.any_of, self.none_of, self.iqr)):
+            raise ValueError("a rule needs a bound: at_least, at_most, any_of, none_of or iqr")
+        if self.any_of == []:
+            raise ValueError("any_of = []: nothing could be kept")
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise ValueError(f"at_least = {self.at_least} is above at_most = {self.at_most}: nothing could be kept")
+        return self
+
+
+class Shards(ManifestTable):
+    """The Parquet files that trainers read."""
+
+    default_step: ClassVar[Step | None] = "write"
+
+    size: Size = Field(128_000_000, description="bytes of text per shard, before compression")
+    validation: float = Field(0.01, ge=0, lt=1, description="share of clusters held out")
+    compression_level: int = Field(3, ge=1, le=22, description="zstd")
+
+
+class Manifest(ManifestTable):
+    """A corpus. What a manifest can say beyond this depends on the modality of its source."""
+
+    modality: ClassVar[str]  # a key of pipeline.modalities.MODALITIES
+    kinds: ClassVar[tuple[Kind, ...]]  # of measures that its rules may name
+
+    name: Annotated[str, BelongsTo("deduplicate")] = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")  # ids begin with it
+    title: Annotated[str, BelongsTo("report")] = Field(min_length=1)
+    description: Annotated[str, BelongsTo("report")] = ""
+    license: Annotated[str, BelongsTo("write")]
+    homepage: Annotated[str | None, BelongsTo("report")] = None
+    source: SourceTable
+    clean: Clean = Clean()
+    measure: MeasureTable = MeasureTable()
+    rules: dict[str, Bound] = Field(default_factory=dict)
+    deduplicate: Any
+    shards: Any
+    tokenizer: Annotated[Tokenise | None, BelongsTo("tokenise")] = Field(
+        None, description="step 5: train a tokenizer on what was kept; of documents, make token shards"
+    )
+
+    @property
+    def measures(self) -> list[str]:
+        """Return the measures that a build of this manifest computes, in registry order."""
+        wanted = set(self.rules) | set(self.measure.also)
+        return [name for name in MEASURES if name in wanted or self.measures_by_default(name)]
+
+    @classmethod
+    def measures_by_default(cls, name: str) -> bool:
+        """Return whether a measure is computed without a rule that needs it."""
+        raise NotImplementedError
+
+    def check(self, where: str) -> None:
+        """Raise UsageError for what only this modality can tell is amiss; `where` names the manifest."""

@@ -1,0 +1,162 @@
+"""What a modality is: all that the steps of a build have to know about its kind of record.
+
+The steps are the same for all modalities. A modality says how a partition is measured, how duplicates are found and what the row of a
+shard is. Its instance stands in `pipeline.modalities.MODALITIES`.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from pipeline.core.engine import Task
+from pipeline.manifest.model import Manifest
+from pipeline.sources import SOURCES
+from pipeline.sources.base import Partition
+from pipeline.sources.rows import Rows
+from pipeline.workspace import Layout, Part, RecordIds
+
+EXCERPT = 200  # characters of a record that the ledger shows
+
+AnyManifest = TypeVar("AnyManifest", bound=Manifest)
+
+
+class Bilingual(NamedTuple):
+    """A term as reports print it."""
+
+    english: str
+    japanese: str
+
+
+@dataclass(frozen=True)
+class ReportTerms:
+    """What reports call the records and the amounts of a modality.
+
+    `ratio`: what the polishing ratio is a share of. `task`: Hugging Face's task category. `trainer`: the bundled trainer's module, and
+    `reads` what it reads beside shards: folders that steps after `write` make. `space_per_byte`: of intermediates and of shards, for
+    every byte of raw content. `unit`: how many of what is counted make one of `amount`, None where amounts are counts themselves.
+    `split`: a sentence on how records are split, where it is not by clusters of duplicates.
+    """
+
+    records: Bilingual
+    amount: Bilingual
+    ratio: Bilingual
+    task: str
+    trainer: str
+    reads: tuple[str, ...]
+    space_per_byte: tuple[float, float]
+    unit: int | None = None
+    split: Bilingual | None = None
+
+    def format_amount(self, amount: int) -> str:
+        """Return an amount as reports print it."""
+        return f"{amount:,}" if self.unit is None else f"{amount / self.unit:,.{2 if amount > 100 * self.unit else 3}f}"
+
+
+@dataclass(frozen=True)
+class MeasuredRecords:
+    """What was found out about the records of a partition, row for row.
+
+    `table` has `locator` (what ids end in), `bytes` `amount_in` `amount` `payload` (bytes that a shard would hold), `unreadable`
+    (why, or null), `head` (what the ledger shows of an unreadable record), `exact` and `key_length` (equal for exact duplicates), `text`,
+    `m:<measure>`, and `keep:<column>` for those of `source.keep`. `arrays` are matrices with a row per record, `sketches` among them.
+    `counts` adds to the part's counts.
+    """
+
+    table: pa.Table
+    arrays: dict[str, np.ndarray]
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+class RowGroup(NamedTuple):
+    """How large a shard's row groups are: in records or, where `column` names one of binary values, in that column's bytes."""
+
+    size: int
+    column: str | None = None
+
+
+class NearDuplicateRule(NamedTuple):
+    """The rule that names a near duplicate in the ledger, and how reports explain it."""
+
+    name: str
+    explanation: str
+
+
+class Modality(ABC, Generic[AnyManifest]):
+    """A kind of record, and what the steps of a build do with it."""
+
+    name: ClassVar[str]
+    manifest: type[AnyManifest]
+    terms: ClassVar[ReportTerms]
+    keeps_raw: ClassVar[bool] = True  # whether the step `write` reads the raw file of a partition again
+
+    # -- measure
+
+    def read(self, manifest: AnyManifest, partition: Partition, part: Part) -> Rows:
+        """Return the rows of a partition."""
+        return SOURCES[manifest.source.format].read(partition, part.raw)
+
+    @abstractmethod
+    def measure(self, manifest: AnyManifest, partition: Partition, part: Part) -> MeasuredRecords:
+        """Clean the records of a partition and compute every measure and signature."""
+
+    @abstractmethod
+    def warm(self, manifest: AnyManifest) -> None:
+        """Compile (or load from numba's cache) every kernel, so that no partition waits for it."""
+
+    def warnings(self, totals: dict[str, int]) -> list[str]:
+        """Return what a build has to say about the counts of its parts, summed."""
+        return []
+
+    # -- deduplicate
+
+    @abstractmethod
+    def near_duplicate_rule(self, manifest: AnyManifest) -> NearDuplicateRule: ...
+
+    @abstractmethod
+    def duplicate_rounds(self, layout: Layout, ids: RecordIds) -> Iterator[list[Task]]:
+        """Yield rounds of tasks that find duplicates. What the only task of a round returns is joined to the counts of the step."""
+
+    def late_verdicts(self, layout: Layout, index: int) -> pl.DataFrame | None:
+        """Return what deduplication found out about single records of a partition.
+
+        The columns are `row`, `rule` `value` `bound` (null: kept), and further ones for the ledger.
+        """
+        return None
+
+    # -- write
+
+    def ledger_fields(self, manifest: AnyManifest) -> list[pa.Field]:
+        """Return columns of `late_verdicts`, and of the measured table, that the ledger shows beside the measures."""
+        return []
+
+    @abstractmethod
+    def shard_schema(self, manifest: AnyManifest) -> pa.Schema: ...
+
+    @abstractmethod
+    def row_group(self, manifest: AnyManifest) -> RowGroup: ...
+
+    @abstractmethod
+    def shard_rows(
+        self, manifest: AnyManifest, part: Part, batch: pl.DataFrame, ledger_rows: pl.DataFrame
+    ) -> Iterator[tuple[pa.Table, np.ndarray]]:
+        """Yield shard rows of kept records, in order, and which record (ascending) each is of: several rows may be of one.
+
+        `batch` as measured (with `row`, the record's number in the part), `ledger_rows` row for row.
+        """
+
+    def split_keys(self, batch: pl.DataFrame, ledger_rows: pl.DataFrame) -> pl.Series:
+        """Return a string per record: records with the same are all held out, or none is. By default those of one cluster."""
+        return ledger_rows["cluster_id"]
+
+
+def huggingface_schema(fields: list[pa.Field], features: dict[str, Any]) -> pa.Schema:
+    """Return a schema with what `datasets` takes for the type of every column in its metadata."""
+    return pa.schema(fields).with_metadata({"huggingface": json.dumps({"info": {"features": features}})})

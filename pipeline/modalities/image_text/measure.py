@@ -1,0 +1,172 @@
+"""Images with captions: from rows to cleaned captions, measures and perceptual hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from html import unescape
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from PIL import Image
+
+from filters import MEASURES, compute
+from filters.image.measures import Inspected, concatenated, inspect
+from filters.kernels import buffers
+from filters.text.normalisation import normalise
+from filters.unicode import Compatibility
+from pipeline.core.shards import hashes as hash_strings
+from pipeline.modalities.base import EXCERPT, MeasuredRecords
+from pipeline.modalities.image_text.manifest import ImageTextManifest
+from pipeline.sources.image_text.rows import SCORES, renamed
+from pipeline.sources.rows import Rows, batches
+from pipeline.sources.values import scalars
+
+
+def read_captions(pairs: Rows) -> tuple[pl.DataFrame, int]:
+    """The rows with what the archive itself says of them, and how many of its captions differ from the list's.
+
+    An archive's own caption and metadata come before those of a sidecar.
+    """
+    frame, differing = pairs.texts("caption")
+    places, metas = frame["place"], frame["meta_at"]
+    inlined = frame["meta"] if "meta" in frame.columns else pl.Series([None] * len(frame), dtype=pl.Binary)
+    wanted = (metas.is_not_null() | inlined.is_not_null()) & frame["url"].is_null()
+    if not wanted.any():
+        return frame, differing
+    found: list[dict[str, Any]] = [{} for _ in range(len(frame))]
+    for i in np.flatnonzero(wanted.to_numpy()).tolist():
+        raw = inlined[i] if inlined[i] is not None else pairs.read_at(places[i], metas[i], frame["meta_size"][i])
+        try:
+            found[i] = scalars(json.loads(raw))
+        except (ValueError, RecursionError):
+            continue
+    names = list(dict.fromkeys(name for row in found for name in row))
+    table = renamed(pl.DataFrame({n: [None if (v := row.get(n)) is None else str(v) for row in found] for n in names}))
+    return (
+        frame.with_columns(
+            pl.coalesce(frame[name], table[name].cast(frame.schema[name])).alias(name)
+            for name in table.columns
+            if name in frame.columns and name != "key"
+        ),
+        differing,
+    )
+
+
+def clean_captions(captions: pl.Series, compatibility: Compatibility) -> pl.Series:
+    """Captions with HTML entities undone (twice: &amp;quot; is common), white space single, and normalised; null becomes ""."""
+    text = captions.fill_null("")
+    coded = text.str.contains("&", literal=True)
+    if coded.any():
+        undone = pl.Series([unescape(unescape(t)) for t in text.filter(coded)], dtype=pl.String)
+        text = text.scatter(coded.arg_true(), undone)
+    single = text.str.replace_all(r"\s+", " ").str.strip_chars()
+    return normalise(single, compatibility)
+
+
+def _inspect_images(pairs: Rows, max_pixels: int) -> tuple[Inspected, np.ndarray, np.ndarray]:
+    """What `inspect` says of every row, with hashes (64 bits) and sizes of the encoded images. Rows of one image are decoded once."""
+    frame = pairs.frame
+    readable = frame["problem"].is_null().to_numpy()
+    first = np.arange(len(frame))
+    same = frame.select(
+        pl.when(pl.col("blob").is_null()).then(pl.struct("place", "at")).is_first_distinct()
+        | pl.col("blob").is_not_null() | pl.col("at").is_null()
+    ).to_series()  # fmt: skip
+    if not same.all():
+        first = frame.with_row_index("row").select(pl.col("row").first().over("place", "at")).to_series().to_numpy()
+        first = np.where(same.to_numpy(), np.arange(len(frame)), first)
+    chosen = np.flatnonzero(readable & (first == np.arange(len(frame))))
+    hashes, sizes = np.zeros(len(frame), np.uint64), np.zeros(len(frame), np.int64)
+    pieces = []
+    for rows, blobs in batches(chosen, pairs.content):
+        pieces.append(inspect(blobs, max_pixels=max_pixels))
+        sizes[rows] = [len(blob or b"") for blob in blobs]
+        hashes[rows] = [hash_image(blob or b"") for blob in blobs]
+    position = np.full(len(frame), -1)
+    position[chosen] = np.arange(len(chosen))
+    # The last row stands for what has no image.
+    joined = concatenated([*pieces, inspect([None])], position[first])
+    return joined, hashes[first], sizes[first]
+
+
+def measure_pairs(manifest: ImageTextManifest, pairs: Rows) -> MeasuredRecords:
+    """Clean captions, decode every image once, compute every measure."""
+    try:
+        frame, differing = read_captions(pairs)
+        pairs.frame = frame
+        captions = clean_captions(frame["caption"], manifest.clean.compatibility)
+        found, hashes, sizes = _inspect_images(pairs, manifest.images.max_pixels)
+        reasons = [a or b for a, b in zip(frame["problem"], found.problems, strict=True)]
+        given: dict[str, np.ndarray] = dict(found.counters)
+        for name in (*SCORES, "original_width", "original_height"):
+            given[name] = frame[name].fill_null(float("nan")).to_numpy()
+        given["clip_similarity"] = _score_by_model(manifest, pairs, captions, reasons)
+    finally:
+        pairs.close()
+    measures = compute(*buffers(captions), manifest.measures, given)
+    unreadable = pl.Series(reasons, dtype=pl.String)
+    heads = frame["caption"].fill_null("").str.head(EXCERPT)
+    table = pa.table(
+        {
+            "locator": frame["locator"].to_arrow(),
+            "bytes": sizes,
+            "amount_in": sizes,
+            "amount": np.where(unreadable.is_null().to_numpy(), sizes, 0),
+            "payload": np.where(unreadable.is_null().to_numpy(), sizes, 0),
+            "unreadable": unreadable.to_arrow(),
+            "head": pl.select(pl.when(unreadable.is_not_null()).then(heads)).to_series().to_arrow(),
+            "exact": hashes,
+            "key_length": sizes.astype(np.int32),
+            "flat": found.flat,
+            "size": found.counters["image_width"] * found.counters["image_height"],
+            "score": _tie_breaker(frame),
+            "key": hash_strings(*buffers(captions)),
+            "reencode": found.needs_reencoding,
+            "url": frame["url"].to_arrow(),
+            "license": frame["license"].to_arrow(),
+            "name": frame["name"].to_arrow(),
+            **{f"m:{name}": measures[name].to_arrow() for name in measures.columns},
+            "text": captions.to_arrow(),
+        }
+    )
+    return MeasuredRecords(table, {"sketches": found.descriptors, "hashes": found.hashes}, {"captions_differing": differing})
+
+
+def _tie_breaker(frame: pl.DataFrame) -> np.ndarray:
+    """float32[n], 0 to 1: which of two images of one size is better, by the source's similarity, then aesthetic score."""
+    value = pl.col("similarity").fill_null(0).clip(0, 1) * 0.9 + pl.col("aesthetic").fill_null(0).clip(0, 10) * 0.01
+    return frame.select(value.cast(pl.Float32)).to_series().to_numpy()
+
+
+def _score_by_model(manifest: ImageTextManifest, pairs: Rows, captions: pl.Series, reasons: list[str | None]) -> np.ndarray:
+    scores = np.full(len(captions), np.nan, np.float32)
+    if manifest.images.model is None:
+        return scores
+    from filters.image.clip import similarities
+
+    wanted = np.array([r is None for r in reasons], bool) & (captions.str.len_bytes() > 0).to_numpy()
+    for rows, blobs in batches(np.flatnonzero(wanted), pairs.content):
+        texts = captions.gather(rows).to_list()
+        scores[rows] = similarities(manifest.images.model, blobs, texts, manifest.images.batch)
+    return scores
+
+
+def hash_image(content: Any) -> int:
+    """Return 64 bits of SHA-256: processors have instructions for it, so that it is twice as fast as BLAKE2."""
+    return int.from_bytes(hashlib.sha256(content).digest()[:8], "little")
+
+
+def warm_kernels(manifest: ImageTextManifest) -> None:
+    """Compile (or load from numba's cache) every kernel."""
+    out = BytesIO()
+    Image.effect_mandelbrot((96, 64), (-2, -1, 1, 1), 20).convert("RGB").save(out, "JPEG")
+    found = inspect([out.getvalue()])
+    given: dict[str, np.ndarray] = dict(found.counters)
+    for name in (*SCORES, "original_width", "original_height", "clip_similarity"):
+        given[name] = np.full(1, np.nan)
+    named = [name for name in manifest.measures if MEASURES[name].kind in manifest.kinds]
+    compute(*buffers(clean_captions(pl.Series(["犬の写真 &amp; 猫、ﾈｺ。 DSC_0001.JPG ¥1,980 #空 abc"]), "keep")), named, given)

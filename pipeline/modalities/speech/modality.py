@@ -1,0 +1,85 @@
+"""Recordings with transcripts: both measured, what is said compared with what is written, deduplicated by sound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from pipeline.core.engine import Task
+from pipeline.modalities.base import Bilingual, MeasuredRecords, Modality, NearDuplicateRule, ReportTerms, RowGroup
+from pipeline.modalities.speech import duplicates
+from pipeline.modalities.speech.manifest import SpeechManifest
+from pipeline.modalities.speech.measure import measure_recordings, warm_kernels
+from pipeline.modalities.speech.shards import shard_schema, shard_tables
+from pipeline.sources import SOURCES
+from pipeline.sources.base import Partition
+from pipeline.workspace import Layout, Part, RecordIds
+
+MILLISECONDS_PER_HOUR = 3_600_000
+
+
+class SpeechModality(Modality[SpeechManifest]):
+    """Recordings, with or without transcripts. Amounts are counted in milliseconds."""
+
+    name: ClassVar[str] = "speech"
+    manifest = SpeechManifest
+    terms: ClassVar[ReportTerms] = ReportTerms(
+        records=Bilingual("recordings", "録音"),
+        amount=Bilingual("hours", "時間"),
+        ratio=Bilingual("hours", "時間"),
+        task="automatic-speech-recognition",
+        trainer="trainers.hubert",
+        reads=(),
+        space_per_byte=(0.1, 1.0),
+        unit=MILLISECONDS_PER_HOUR,
+        split=Bilingual(
+            "Split by a hash of the speaker, else of the programme, else of the duplicate cluster: none of them stands on both sides.",
+            "話者、なければ番組、なければ重複クラスタのハッシュで分割しているため、同じものが両側に分かれることはありません。",
+        ),
+    )
+
+    def measure(self, manifest: SpeechManifest, partition: Partition, part: Part) -> MeasuredRecords:
+        return measure_recordings(manifest, self.read(manifest, partition, part))
+
+    def warm(self, manifest: SpeechManifest) -> None:
+        warm_kernels(manifest)
+        SOURCES[manifest.source.format].warm()
+
+    def near_duplicate_rule(self, manifest: SpeechManifest) -> NearDuplicateRule:
+        d = manifest.deduplicate
+        return NearDuplicateRule(
+            "acoustic",
+            f"acoustic hashes at most {d.distance} of 64 bits apart, verified by spectra at a similarity of {d.accept:g} or more",
+        )
+
+    def duplicate_rounds(self, layout: Layout, ids: RecordIds) -> Iterator[list[Task]]:
+        return duplicates.rounds(layout, ids)
+
+    def late_verdicts(self, layout: Layout, index: int) -> pl.DataFrame:
+        return pl.read_parquet(layout.late_verdicts(index))
+
+    def ledger_fields(self, manifest: SpeechManifest) -> list[pa.Field]:
+        """Return who speaks, and where; how many recordings of a sentence a speaker has, of those left after deduplication."""
+        d = manifest.deduplicate
+        names = ["sentence_recordings", *(["similar_recordings"] if d.similar_transcripts is not None else [])]
+        counts = [pa.field(name, pa.uint32()) for name in names] if d.enabled else []
+        return [*(pa.field(name, pa.string()) for name in ("speaker", "programme", "second_excerpt")), *counts]
+
+    def shard_schema(self, manifest: SpeechManifest) -> pa.Schema:
+        return shard_schema(manifest)
+
+    def row_group(self, manifest: SpeechManifest) -> RowGroup:
+        return RowGroup(manifest.shards.row_group, "audio.bytes")
+
+    def shard_rows(
+        self, manifest: SpeechManifest, part: Part, batch: pl.DataFrame, ledger_rows: pl.DataFrame
+    ) -> Iterator[tuple[pa.Table, np.ndarray]]:
+        return shard_tables(manifest, part, batch, ledger_rows)
+
+    def split_keys(self, batch: pl.DataFrame, ledger_rows: pl.DataFrame) -> pl.Series:
+        """Keep a speaker's recordings together, else a programme's, else a cluster's: a model must not be tried on voices it knows."""
+        return pl.select(pl.coalesce(batch["speaker"], batch["programme"], ledger_rows["cluster_id"])).to_series()

@@ -1,0 +1,42 @@
+"""What a manifest of documents can say."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from filters import MEASURES
+from filters.registry import Kind
+from pipeline.dedup.settings import MinHashTable
+from pipeline.manifest.model import Clean, Manifest, Shards
+
+# Measured only where a rule or `measure.also` asks for them: they cost a tenth of the measure step and no shipped preset uses them.
+ON_REQUEST = tuple(f"duplicate_{n}gram_share" for n in (6, 7, 8, 9))
+
+
+class CleanText(Clean):
+    """How documents are cleaned."""
+
+    boilerplate: bool = Field(True, description="drop short lines that hold a phrase of the list boilerplate")
+    boilerplate_line_chars: int = Field(60, ge=1, description="longest line, in characters, taken for boilerplate")
+
+
+class TextShards(Shards):
+    """Shards of documents."""
+
+    row_group: int = Field(1024, ge=1, description="documents per row group")
+
+
+class TextManifest(Manifest):
+    """A corpus of documents."""
+
+    modality: ClassVar[str] = "text"
+    kinds: ClassVar[tuple[Kind, ...]] = ("text", "document")
+    clean: CleanText = CleanText()
+    deduplicate: MinHashTable = MinHashTable()
+    shards: TextShards = TextShards()
+
+    @classmethod
+    def measures_by_default(cls, name: str) -> bool:
+        return MEASURES[name].kind in cls.kinds and name not in ON_REQUEST

@@ -1,0 +1,102 @@
+"""Documents: from raw bytes to cleaned text, measures and signatures."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from filters import MEASURES, compute
+from filters.kernels import jit, to_arrow
+from filters.text.boilerplate import boilerplate_lines
+from filters.text.minhash import SKETCH_BINS, signatures
+from filters.text.normalisation import normalise_spans, without_lines
+from pipeline.modalities.base import EXCERPT, MeasuredRecords
+from pipeline.modalities.text.manifest import TextManifest
+from pipeline.sources.rows import Rows, Spans
+
+
+@jit
+def _count_characters(data, starts, ends):
+    out = np.zeros(len(starts), np.int64)
+    for d in range(len(starts)):
+        count = 0
+        for i in range(starts[d], ends[d]):
+            count += (data[i] & 0xC0) != 0x80
+        out[d] = count
+    return out
+
+
+def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
+    """Clean documents and compute every measure and the signature."""
+    raw = rows.text
+    assert raw is not None, "sources of text yield spans of text"
+    readable = rows.frame["problem"].is_null().to_numpy()
+    # An empty span stands for a document that cannot be read.
+    cleaned = normalise_spans(
+        raw.data, np.where(readable, raw.starts, 0), np.where(readable, raw.ends, 0), manifest.clean.compatibility
+    )
+    if manifest.clean.boilerplate:
+        dropped = boilerplate_lines(cleaned, manifest.clean.boilerplate_line_chars)
+    else:
+        dropped = np.zeros(len(cleaned.line_offsets) - 1, bool)
+    data, offsets, dropped_lines, dropped_chars = without_lines(cleaned, dropped)
+    problems = _problems(rows.frame["problem"], raw, cleaned.invalid)
+    measures = compute(
+        data, offsets, manifest.measures, {"n_boilerplate_lines": dropped_lines, "n_boilerplate_chars": dropped_chars}
+    )
+    settings = manifest.deduplicate
+    keys = signatures(data, offsets, settings.permutations, settings.seed, settings.shingle, SKETCH_BINS)
+    table = pa.table(
+        {
+            "locator": rows.frame["locator"].to_arrow(),
+            "bytes": raw.ends - raw.starts,
+            "amount_in": _count_characters(*raw),
+            "amount": measures["chars"].cast(pl.Int64).to_arrow(),
+            "payload": np.diff(offsets).astype(np.int64),
+            "unreadable": pa.array(problems, pa.string()),
+            "head": _excerpts(raw, problems),
+            "exact": keys.exact,
+            "key_length": keys.lengths,
+            **{f"m:{name}": measures[name].to_arrow() for name in measures.columns},
+            **{f"keep:{name}": rows.frame[name].to_arrow() for name in manifest.source.keep},
+            "text": to_arrow(data, offsets),
+        }
+    )
+    arrays = {"signatures": keys.minima.astype(np.uint16), "sketches": keys.sketches}
+    return MeasuredRecords(table, arrays, {"boilerplate_lines": int(dropped_lines.sum())})
+
+
+def _problems(problems: pl.Series, raw: Spans, invalid: np.ndarray) -> list[str | None]:
+    """Return why each document cannot be read, or None; `invalid` is the place of its first byte that is not UTF-8, or -1."""
+    reasons: list[str | None] = problems.to_list()
+    for d in np.flatnonzero(invalid >= 0):
+        byte = raw.data[raw.starts[d] + invalid[d]]
+        reasons[d] = reasons[d] or f"invalid UTF-8: byte 0x{byte:02X} at {invalid[d]} of {raw.ends[d] - raw.starts[d]}"
+    return reasons
+
+
+def _excerpts(raw: Spans, problems: list[str | None]) -> pa.Array:
+    """Return the beginnings of the documents that could not be read, for the ledger; null for the others."""
+    excerpts: list[str | None] = [None] * len(problems)
+    for d, problem in enumerate(problems):
+        if problem is not None:
+            start = raw.starts[d]
+            head = raw.data[start : min(raw.ends[d], start + 4 * EXCERPT)].tobytes()
+            excerpts[d] = head.decode("utf-8", "replace")[:EXCERPT]
+    return pa.array(excerpts, pa.string())
+
+
+def warm_kernels(manifest: TextManifest) -> None:
+    """Compile (or load from numba's cache) every kernel."""
+    text = np.frombuffer(
+        "ﾊﾞナナは①e\u0301黄色い。\n\nJavaScriptを有効にしてください\nabc\u00e9 http://a.b/ 12。".encode(), np.uint8
+    )
+    starts, ends = np.zeros(1, np.int64), np.array([len(text)], np.int64)
+    cleaned = normalise_spans(text, starts, ends)
+    data, offsets, _, dropped = without_lines(cleaned, boilerplate_lines(cleaned))
+    given = {"n_boilerplate_lines": dropped, "n_boilerplate_chars": dropped}
+    names = [name for name, m in MEASURES.items() if m.kind in manifest.kinds and not name.startswith("language")]
+    compute(data, offsets, names, given)
+    signatures(data, offsets, bins=SKETCH_BINS)
+    _count_characters(text, starts, ends)

@@ -1,0 +1,100 @@
+"""Documents: cleaned, measured, deduplicated by MinHash."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from pipeline.core.engine import Task
+from pipeline.dedup import minhash
+from pipeline.modalities.base import Bilingual, MeasuredRecords, Modality, NearDuplicateRule, ReportTerms, RowGroup
+from pipeline.modalities.text.manifest import TextManifest
+from pipeline.modalities.text.measure import measure_documents, warm_kernels
+from pipeline.sources import SOURCES
+from pipeline.sources.base import Partition
+from pipeline.workspace import Layout, Part, RecordIds
+
+
+class TextModality(Modality[TextManifest]):
+    """Documents."""
+
+    name: ClassVar[str] = "text"
+    keeps_raw: ClassVar[bool] = False  # the measured table has the text
+    manifest = TextManifest
+    terms: ClassVar[ReportTerms] = ReportTerms(
+        records=Bilingual("documents", "文書"),
+        amount=Bilingual("characters", "文字数"),
+        ratio=Bilingual("characters", "文字数"),
+        task="text-generation",
+        trainer="trainers.gpt",
+        reads=("tokenizer", "tokens"),
+        space_per_byte=(0.7, 0.25),
+    )
+
+    def measure(self, manifest: TextManifest, partition: Partition, part: Part) -> MeasuredRecords:
+        return measure_documents(manifest, self.read(manifest, partition, part))
+
+    def warm(self, manifest: TextManifest) -> None:
+        warm_kernels(manifest)
+        SOURCES[manifest.source.format].warm()
+
+    def near_duplicate_rule(self, manifest: TextManifest) -> NearDuplicateRule:
+        d = manifest.deduplicate
+        return NearDuplicateRule(
+            "minhash",
+            f"character {d.shingle}-grams, Jaccard similarity {d.threshold:g}, verified at an estimate of {d.accept:g} or more",
+        )
+
+    def duplicate_rounds(self, layout: Layout, ids: RecordIds) -> Iterator[list[Task]]:
+        return minhash.rounds(layout, ids)
+
+    def shard_schema(self, manifest: TextManifest) -> pa.Schema:
+        metadata = SOURCES[manifest.source.format].metadata
+        kept = pl.Schema({name: metadata[name] for name in manifest.source.keep}).to_frame().to_arrow().schema
+        return pa.schema(
+            [
+                pa.field("id", pa.string(), nullable=False),
+                pa.field("text", pa.string(), nullable=False),
+                pa.field("source", pa.string()),
+                *(pa.field(f.name, pa.string() if f.type == pa.large_string() else f.type) for f in kept),
+                pa.field("license", pa.string()),
+                pa.field("language", pa.string()),
+                pa.field("language_score", pa.float32()),
+                pa.field("chars", pa.int32()),
+                pa.field("cluster_size", pa.uint32()),
+            ]
+        )
+
+    def row_group(self, manifest: TextManifest) -> RowGroup:
+        return RowGroup(manifest.shards.row_group)
+
+    def shard_rows(
+        self, manifest: TextManifest, part: Part, batch: pl.DataFrame, ledger_rows: pl.DataFrame
+    ) -> Iterator[tuple[pa.Table, np.ndarray]]:
+        """Yield one table for the whole batch."""
+
+        def measured(name: str, kind: pl.DataType) -> pl.Series:
+            unknown = pl.Series(name, [None], kind).new_from_index(0, len(ledger_rows))
+            return ledger_rows[name] if name in ledger_rows.columns else unknown
+
+        def repeated(name: str, value: str) -> pl.Series:
+            return pl.Series(name, [value]).new_from_index(0, len(ledger_rows))
+
+        table = pl.DataFrame(
+            [
+                ledger_rows["id"],
+                batch["text"],
+                repeated("source", manifest.name),
+                *(batch[f"keep:{name}"].alias(name) for name in manifest.source.keep),
+                repeated("license", manifest.license),
+                measured("language", pl.String()),
+                measured("language_score", pl.Float32()),
+                ledger_rows["chars"],
+                ledger_rows["cluster_size"],
+            ]
+        )
+        yield table.to_arrow(), np.arange(len(table))

@@ -1,0 +1,50 @@
+"""From staging to the final place: shards and ledger are moved by renames, and a move that was cut short is undone."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+from pipeline.core.storage import write_json
+from pipeline.manifest.steps import Step
+from pipeline.plan import Plan
+from pipeline.report.card import write_card, write_lock
+
+PUBLISHED_FOLDERS = ("data", "ledger")
+
+
+def publish(plan: Plan, summary: dict[str, Any]) -> None:
+    """Move shards and ledger to their final place, write the card and the lock, and remove what other builds left."""
+    workspace = plan.workspace
+    workspace.state.unlink(missing_ok=True)
+    for name in PUBLISHED_FOLDERS:
+        final, old = plan.out / name, workspace.state_folder / f"old-{name}"
+        shutil.rmtree(old, ignore_errors=True)
+        if final.exists():
+            final.rename(old)
+        (workspace.staging / name).rename(final)
+        shutil.rmtree(old, ignore_errors=True)
+    write_card(plan, summary)
+    write_lock(plan, summary)
+    write_json(workspace.state, summary)
+    steps: tuple[Step, ...] = ("measure", "decide", "deduplicate")
+    for step in steps:
+        for folder in plan.work.glob(f"{step}-*"):
+            if folder != workspace.folder(step):
+                shutil.rmtree(folder, ignore_errors=True)
+    for folder in workspace.state_folder.glob("write-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def undo_publication(plan: Plan) -> None:
+    """Undo a publication that was cut short between its folders."""
+    workspace = plan.workspace
+    for name in PUBLISHED_FOLDERS:
+        old = workspace.state_folder / f"old-{name}"
+        if old.is_dir() and not (plan.out / name).exists():
+            old.rename(plan.out / name)
+        shutil.rmtree(old, ignore_errors=True)
+    staging = workspace.staging
+    if staging.is_dir() and not all((staging / name).is_dir() for name in PUBLISHED_FOLDERS):
+        # One of the two was published already: the markers in here no longer tell the truth.
+        shutil.rmtree(staging, ignore_errors=True)

@@ -1,0 +1,234 @@
+"""Records whose content (an image, a recording) stays where it is: rows point to it, and workers read the bytes.
+
+A source yields frames of rows, and `PointerSource` cuts them into partitions, which can be taken up again after any. Content travels
+with its row only where it is not in a local file as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tempfile
+import threading
+from abc import abstractmethod
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import polars as pl
+
+from pipeline.core.errors import InputError
+from pipeline.sources.base import CutState, Partition, Source
+from pipeline.sources.inputs import InputFile, is_url
+from pipeline.sources.rows import Rows
+from pipeline.sources.streams import CHUNK, Stream, compression
+
+MOST_ROWS = 20_000  # in a partition
+LONGEST_TEXT = 10_000_000  # bytes of a caption, a transcript or metadata; a longer one is not read
+
+_POINTERS = ("place", "at", "size", "text_at", "text_size", "meta_at", "meta_size")
+
+
+@dataclass(frozen=True)
+class RowKind:
+    """What the rows of a source hold.
+
+    `content` and `text` are what messages call them; `text` is the column of texts, too. `shared`: consecutive rows with the same content
+    are stretches of it, and its bytes count once.
+    """
+
+    content: str
+    text: str
+    longest_text: int = LONGEST_TEXT
+    shared: bool = False
+
+
+class PointerSource(Source):
+    """A source whose rows point to their content. A subclass yields frames of rows."""
+
+    row_kind: ClassVar[RowKind]
+
+    @abstractmethod
+    def frames(self, file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFrame]:
+        """Yield the rows of an input file, whose uncompressed bytes (or whose folder) are at `path`, in its order.
+
+        The columns are `locator`, `problem`, the pointers that `Rows` lists, and those of the source. Raises InputError at damage.
+        """
+
+    def read(self, partition: Partition, path: Path) -> Rows:
+        return Rows(pl.read_ipc(path))
+
+    def cut(
+        self, file: InputFile, number: int, first_index: int, state: CutState
+    ) -> Iterator[tuple[Partition, bytes | memoryview]]:
+        """Cut the rows of an input file into partitions of about `state.partition` bytes of content, beginning at `state.start`.
+
+        `start` and `end` of a partition count the bytes of all content before, plus one for every row. Rows travel as Arrow IPC.
+        """
+        reached, index = 0, first_index
+        pending: list[pl.DataFrame] = []
+        weights = np.zeros(0, np.int64)
+        previous: tuple[str, int] | None = None
+        with _open_input(file, state) as (path, stays):
+            frames = self.frames(file, path, state)
+            ended = False
+            while not ended:
+                try:
+                    frame = next(frames, None)
+                except InputError as error:
+                    frame, state.damage = None, state.damage or f"{file.url} {error}"
+                ended = frame is None
+                if frame is not None and len(frame):
+                    frame = _refuse_oversized(frame, state, self.row_kind)
+                    weight = _weights(frame, previous, self.row_kind)
+                    previous = frame.select("place", "at").row(-1)
+                    ends = reached + np.cumsum(weight)
+                    reached = int(ends[-1])
+                    last = len(ends)
+                    first = int(np.searchsorted(ends, state.start, side="right"))
+                    if state.limit is not None:
+                        last = min(last, first + state.limit - len(weights))
+                        ended = first + state.limit - len(weights) <= len(ends)
+                    if first < last:
+                        pending.append(frame[first:last])
+                        weights = np.concatenate([weights, weight[first:last]])
+                while len(weights):
+                    totals = np.cumsum(weights)
+                    count = min(int(np.searchsorted(totals, state.partition)) + 1, MOST_ROWS)
+                    if count > len(weights) and not ended:
+                        break
+                    count = min(count, len(weights))
+                    table, size = pl.concat(pending), int(totals[count - 1])
+                    part = table[:count]
+                    if not stays and (part["place"] == str(path)).any():
+                        part = _inline_content(part, self.row_kind)
+                    yield _partition(part, index, number, state, size)
+                    state.start += size
+                    index += 1
+                    pending, weights = [table[count:]], weights[count:]
+                    if state.limit is not None:
+                        state.limit -= count
+            state.size = reached
+
+
+@contextmanager
+def open_local(file: InputFile, state: CutState) -> Iterator[tuple[Path, bool]]:
+    """The uncompressed bytes of an input as a file, and whether they stay there. Sets the checksum, or the damage, in `state`."""
+    if not is_url(file.url):
+        with open(file.url, "rb") as opened:
+            plain = compression(opened.read(8)) is None
+        if plain:
+            with _hash_in_background(Path(file.url), state):
+                yield Path(file.url), True
+            return
+    stream = Stream(file)
+    with tempfile.TemporaryDirectory(prefix="seimai-") as folder:
+        path = Path(folder) / "input"
+        try:
+            with open(path, "wb") as out:
+                while block := stream.read(CHUNK):
+                    out.write(block)
+            state.checksum = stream.checksum()
+        except InputError as error:
+            state.damage = str(error)
+        finally:
+            stream.close()
+        yield path, False
+
+
+@contextmanager
+def _hash_in_background(path: Path, state: CutState) -> Iterator[None]:
+    """Sets the checksum of a file at the end, unless only some records were wanted. It is computed while the file is cut."""
+    stop = threading.Event()
+
+    def digest() -> str:
+        sha256, buffer = hashlib.sha256(), memoryview(bytearray(1 << 20))
+        with open(path, "rb", buffering=0) as file:
+            while (size := file.readinto(buffer)) and not stop.is_set():
+                sha256.update(buffer[:size])
+        return sha256.hexdigest()
+
+    with ThreadPoolExecutor(1) as beside:
+        found = beside.submit(digest)
+        try:
+            yield
+            if state.limit is None:
+                state.checksum = found.result()
+        finally:
+            stop.set()
+
+
+@contextmanager
+def _open_input(file: InputFile, state: CutState) -> Iterator[tuple[Path, bool]]:
+    if not is_url(file.url) and Path(file.url).is_dir():
+        state.checksum = None
+        yield Path(file.url), True
+        return
+    with open_local(file, state) as found:
+        yield found
+
+
+def add_warnings(state: CutState, warnings: list[str]) -> None:
+    """Add to what is said of the file."""
+    state.warning = "; ".join([*([state.warning] if state.warning else []), *warnings]) or None
+
+
+def _refuse_oversized(frame: pl.DataFrame, state: CutState, kind: RowKind) -> pl.DataFrame:
+    """`frame` without what is too large to be read."""
+    size = pl.coalesce(pl.col("size"), pl.col("blob").bin.size().cast(pl.Int64))
+    large = size > state.max_document
+    words = pl.format(f"{kind.content} of {{}} bytes, over source.max_document = {state.max_document}", size)
+    length = pl.coalesce("text_size", pl.col(kind.text).str.len_bytes().cast(pl.Int64))
+    long = (length > kind.longest_text).fill_null(False)
+    text = pl.format(f"{kind.text} of {{}} bytes, over {kind.longest_text}", length)
+    problem = pl.coalesce("problem", pl.when(large).then(words), pl.when(long).then(text))
+    # Texts and metadata are read even where there is no content.
+    meta = (
+        [pl.when(pl.col("meta_size") <= kind.longest_text).then("meta_at").alias("meta_at")]
+        if "meta_at" in frame.columns
+        else []
+    )
+    return frame.with_columns(
+        *(pl.when(problem.is_null()).then(name).alias(name) for name in ("at", "size", "blob")),
+        *(pl.when(~long).then(name).alias(name) for name in ("text_at", kind.text)),
+        *meta,
+        problem=problem,
+    )
+
+
+def _inline_content(frame: pl.DataFrame, kind: RowKind) -> pl.DataFrame:
+    """`frame` with its content, texts and metadata (in a column `meta`) in it, for a place that will not stay."""
+    rows = Rows(frame)
+    try:
+        whole, _ = rows.texts(kind.text)
+        more = [pl.Series("blob", [rows.content(i) for i in range(len(frame))], pl.Binary)]
+        if "meta_at" in frame.columns:
+            places = frame.select("place", "meta_at", "meta_size").iter_rows()
+            metas = [None if at is None else rows.read_at(place, at, size) for place, at, size in places]
+            more.append(pl.Series("meta", metas, pl.Binary))
+    finally:
+        rows.close()
+    gone = [pl.lit(None, dtype).alias(name) for name, dtype in frame.schema.items() if name in _POINTERS]
+    return whole.with_columns(*gone, *more)
+
+
+def _weights(frame: pl.DataFrame, before: tuple[str, int] | None, kind: RowKind) -> np.ndarray:
+    """Bytes of content of every row, and one for the row itself. `before` is where the content of the row before is."""
+    size = pl.coalesce("size", pl.col("blob").bin.size().cast(pl.Int64)).fill_null(0)
+    if kind.shared:
+        place, at = before or (None, None)
+        same = (pl.col("place") == pl.col("place").shift(1, fill_value=pl.lit(place, pl.String))) & (
+            pl.col("at") == pl.col("at").shift(1, fill_value=pl.lit(at, pl.Int64))
+        )
+        size = pl.when(same.fill_null(False)).then(0).otherwise(size)
+    return frame.select(size + 1).to_series().to_numpy()
+
+
+def _partition(frame: pl.DataFrame, index: int, number: int, state: CutState, size: int) -> tuple[Partition, memoryview]:
+    out = io.BytesIO()
+    frame.write_ipc(out, compression="uncompressed")
+    return Partition(index, number, state.start, state.start + size, None, None, len(frame)), out.getbuffer()

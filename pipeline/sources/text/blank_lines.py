@@ -1,0 +1,89 @@
+"""Documents with an empty line between them.
+
+Lines end with b"\\n" alone (a "\\r" before it belongs to the line end); U+2028, U+0085 and the like end nothing. A line is empty when
+there is no byte in it: one that holds only U+3000 is part of its document. Several empty lines separate as one does. The last document
+needs no empty line after it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from filters.kernels import jit
+
+
+@jit
+def first_boundary(data, start, end):
+    """Return the index after the first empty line that begins in `data[start:end]` and is not at the very beginning, or -1."""
+    i = start
+    while i < end:
+        if data[i] == 10:
+            if i + 1 < end and data[i + 1] == 10:
+                return i + 2
+            if i + 2 < end and data[i + 1] == 13 and data[i + 2] == 10:
+                return i + 3
+        i += 1
+    return np.int64(-1)
+
+
+@jit
+def last_boundary(data, end):
+    """Return the index after the last empty line that ends in `data[:end]`, or -1."""
+    i = end - 1
+    while i > 0:
+        if data[i] == 10 and (data[i - 1] == 10 or data[i - 1] == 13 and i > 1 and data[i - 2] == 10):
+            return i + 1
+        i -= 1
+    return np.int64(-1)
+
+
+@jit
+def leading(data, end):
+    """Return how many bytes of empty lines `data[:end]` begins with."""
+    i = 0
+    while i < end:
+        if data[i] == 10:
+            i += 1
+        elif data[i] == 13 and i + 1 < end and data[i + 1] == 10:
+            i += 2
+        else:
+            break
+    return i
+
+
+@jit
+def documents(data, starts, ends, limit):
+    """Fill `starts` and `ends` (where they have room) with the documents of `data`; return how many there are, at most `limit`."""
+    n = len(data)
+    count = 0
+    i = 0
+    start = -1  # first byte of the current document
+    last = 0  # end of its last line, without line end
+    while i < n and count < limit:
+        j = i
+        while j < n and data[j] != 10:
+            j += 1
+        end = j
+        if end > i and data[end - 1] == 13:
+            end -= 1
+        if end == i:
+            if start >= 0:
+                if count < len(starts):
+                    starts[count], ends[count] = start, last
+                count += 1
+                start = -1
+        else:
+            if start < 0:
+                start = i
+            last = end
+        i = j + 1
+    if start >= 0 and count < limit:
+        if count < len(starts):
+            starts[count], ends[count] = start, last
+        count += 1
+    return count
+
+
+def count_at_most(body: bytes) -> int:
+    """Return an upper bound on the number of documents."""
+    return body.count(b"\n\n") + body.count(b"\n\r\n") + 1
