@@ -109,7 +109,7 @@ def mix_in_junk(data: Path) -> Iterator[RawDocument]:
 # -- the three sets
 
 
-def build_raw(data: Path, scratch: Path, settings: Sequence[str]) -> pl.DataFrame:
+def build_raw(data: Path, scratch: Path, options: Sequence[str]) -> pl.DataFrame:
     """Build the raw text into `<scratch>/corpus`; returns its ledger with the kind and the raw and written text of each record."""
     offsets, documents, at = [], [], 0
     with open(scratch / "raw.txt", "wb") as file:
@@ -118,7 +118,7 @@ def build_raw(data: Path, scratch: Path, settings: Sequence[str]) -> pl.DataFram
             documents.append(document)
             at += file.write(document.text.strip("\n").encode() + b"\n\n")
     out = scratch / "corpus"
-    run_command(build_command("cc100-ja", scratch / "raw.txt", out, *(word for s in settings for word in ("--set", s))))
+    run_command(build_command("cc100-ja", scratch / "raw.txt", out, *options))
     ledger = pl.read_parquet(out / "ledger" / "*.parquet", columns=["id", "verdict", "cluster_id"])
     written = pl.read_parquet(out / "data" / "*.parquet", columns=["id", "text"])
     raw = pl.DataFrame(
@@ -131,7 +131,7 @@ def build_raw(data: Path, scratch: Path, settings: Sequence[str]) -> pl.DataFram
     return frame.with_columns(raw=normalise(frame["raw"]))
 
 
-def write_set(scratch: Path, name: str, train: pl.Series, held_out: pl.Series, length: int) -> None:
+def write_set(scratch: Path, name: str, train: pl.Series, held_out: pl.Series, length: int, workers: Sequence[str]) -> None:
     """Write `<scratch>/<name>` as a corpus with token shards."""
     (scratch / name / "data").mkdir(parents=True, exist_ok=True)
     for split, texts in (("train", train), ("validation", held_out)):
@@ -139,14 +139,16 @@ def write_set(scratch: Path, name: str, train: pl.Series, held_out: pl.Series, l
         pl.DataFrame({"text": texts}).write_parquet(path, row_group_size=1024)
     tokenizer = str(scratch / "corpus" / "tokenizer")
     command = [sys.executable, "-m", "tokenizer.encode", str(scratch / name), "--tokenizer", tokenizer]
-    run_command([*command, "--sequence-length", str(length), "--overwrite"])
+    run_command([*command, "--sequence-length", str(length), "--overwrite", *workers])
 
 
 def count_texts(texts: pl.Series) -> dict[str, int]:
     return {"documents": len(texts), "characters": int(texts.str.len_chars().sum())}
 
 
-def prepare_sets(data: Path, scratch: Path, names: Sequence[str], vocabulary: int, length: int) -> dict[str, dict[str, int]]:
+def prepare_sets(
+    data: Path, scratch: Path, names: Sequence[str], vocabulary: int, length: int, workers: Sequence[str]
+) -> dict[str, dict[str, int]]:
     """Build, and write the sets, unless they are there; returns counts."""
     note = scratch / "counts.json"
     if note.is_file():
@@ -154,7 +156,7 @@ def prepare_sets(data: Path, scratch: Path, names: Sequence[str], vocabulary: in
         return known
     scratch.mkdir(exist_ok=True)
     settings = [f"tokenizer.vocab_size={vocabulary}", "tokenizer.model=bpe", f"tokenizer.sequence_length={length}"]
-    frame = build_raw(data, scratch, settings)
+    frame = build_raw(data, scratch, [*(word for setting in settings for word in ("--set", setting)), *workers])
     chosen = pl.Series([hashlib.sha256(record.encode()).digest()[0] < HELD_OUT for record in frame["id"]])
     held_out = frame.filter(chosen & pl.col("kind").is_in(CLEAN))
     cluster = pl.coalesce("cluster_id", "id")
@@ -165,7 +167,7 @@ def prepare_sets(data: Path, scratch: Path, names: Sequence[str], vocabulary: in
         "dropped": rest.filter(pl.col("verdict") != "kept")["raw"],
     }
     for name in names:
-        write_set(scratch, name, sets[name], held_out["raw"], length)
+        write_set(scratch, name, sets[name], held_out["raw"], length, workers)
     counts = {name: count_texts(texts) for name, texts in sets.items()} | {"held out": count_texts(held_out["raw"])}
     by_kind = frame.group_by(pl.col("kind") == "junk", pl.col("verdict") == "kept").agg(pl.len()).rows()
     counts["junk"] = {("kept" if kept else "not kept"): n for junk, kept, n in by_kind if junk}
@@ -199,8 +201,9 @@ def main() -> int:
     options = parse_options(parser, "curation", {"steps": 4, "seeds": [1], "sets": ["kept"]})
     vocabulary, length = (2500, 64) if options.smoke else (8000, LENGTH)
     changes = ["model.n_layer=1", "model.n_embd=32", "model.n_head=2", "train.batch=2"] if options.smoke else []
+    workers = ["--workers", "1"] if options.smoke else []
     scratch = options.scratch / "curation"
-    counts = prepare_sets(options.data, scratch, options.sets, vocabulary, length)
+    counts = prepare_sets(options.data, scratch, options.sets, vocabulary, length, workers)
     rows = []
     for name in options.sets:
         runs = [train(scratch, name, seed, options.steps, changes) for seed in options.seeds]

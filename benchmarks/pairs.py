@@ -278,13 +278,13 @@ def check_same_columns(out: Path) -> None:
         raise SystemExit(f"the floor writes other columns than the shards have: {schema}")
 
 
-def measure(name: str, pattern: str, scratch: Path, workers: int, rounds: int) -> dict[str, float]:
+def measure(name: str, pattern: str, scratch: Path, workers: int, rounds: int, rule_sets: list[str]) -> dict[str, float]:
     """Print the table of one set; returns our shares of the floor's speed."""
     runs: dict[str, list[Run]] = defaultdict(list)
     for _ in range(rounds):
-        for rules, options in RULES.items():
+        for rules in rule_sets:
             floor = run_worker("floor", sys.executable, pattern, scratch / "out", workers)
-            ours = run_build(pattern, scratch / "out", workers, options)
+            ours = run_build(pattern, scratch / "out", workers, RULES[rules])
             runs["floor"].append(floor)
             runs[f"ours, {rules}"].append(ours)
             check_same_work(floor, ours, rules == "no rules")
@@ -295,11 +295,11 @@ def measure(name: str, pattern: str, scratch: Path, workers: int, rounds: int) -
     folder, files = os.path.split(pattern)
     megabytes = sum(path.stat().st_size for path in Path(folder).glob(files)) / 1e6
     print(f"\n{name}: {count:,} pairs, {megabytes:,.0f} MB of tar; {floor.unreadable} unreadable")
-    for rules in RULES:
+    for rules in rule_sets:
         print(f"ours, {rules}: {', '.join(f'{n:,} {verdict}' for verdict, n in runs[f'ours, {rules}'][-1].verdicts.items())}")
     header = ["run", "seconds", "pairs/s", "of the floor", "written", "memory, sum", "largest process"]
     print("\n" + format_table(header, format_rows(count, runs, "floor")))
-    return {rules: median_seconds(runs["floor"]) / median_seconds(runs[f"ours, {rules}"]) for rules in RULES}
+    return {rules: median_seconds(runs["floor"]) / median_seconds(runs[f"ours, {rules}"]) for rules in rule_sets}
 
 
 def compare_peers(pattern: str, python: str, scratch: Path, workers: int, rounds: int) -> None:
@@ -339,10 +339,11 @@ def main() -> int:
     parser.add_argument("--large", type=int, default=4_000, help="of 1024 px; 0: none (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="processes on either side (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="turns (default: %(default)s)")
+    parser.add_argument("--rules", nargs="+", choices=list(RULES), default=list(RULES), help="of ours (default: both)")
     parser.add_argument("--only-made", action="store_true", help="leave the set as fetched out")
     parser.add_argument("--peers-python", help="interpreter that has benchmarks/requirements-images.txt")
     parser.add_argument("--peers-tars", type=int, default=2, help="of the set, for the peers (default: %(default)s)")
-    smoke = {"pairs": 12, "large": 0, "workers": 1, "rounds": 1, "only_made": True}
+    smoke = {"pairs": 12, "large": 0, "workers": 1, "rounds": 1, "only_made": True, "rules": ["no rules"]}
     options = parse_options(parser, "pairs", smoke)
     shards, scratch, workers = options.data / "image-text" / "img2dataset", options.scratch, options.workers
 
@@ -355,7 +356,7 @@ def main() -> int:
     if not options.smoke:
         # Compiled kernels from the cache, as on any run but the first on a machine.
         run_build(f"{shards}/00000.tar", scratch / "out", workers, ("--limit", "100"))
-    shares = {name: measure(name, pattern, scratch, workers, options.rounds) for name, pattern in sets.items()}
+    shares = {name: measure(name, pattern, scratch, workers, options.rounds, options.rules) for name, pattern in sets.items()}
     if options.peers_python:
         # Not resolved: a virtual environment's interpreter is a link.
         python = str(Path(options.peers_python).absolute())
