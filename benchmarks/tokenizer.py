@@ -40,11 +40,11 @@ from benchmarks.harness import (
     watch,
 )
 from filters.kernels import buffers
-from tokenizer.evaluate import evaluated, opened
+from tokenizer.evaluate import evaluate, open_tokenizer
 from tokenizer.export import export
 from tokenizer.fitting import fit
-from tokenizer.model import Tokenizer, finished
-from tokenizer.sample import Source, draw
+from tokenizer.model import Tokenizer, finish_model
+from tokenizer.sample import WeightedCorpus, draw_sample
 from tokenizer.settings import Training
 from tokenizer.texts import Texts
 from tokenizer.words import DELIMITER
@@ -110,11 +110,11 @@ def train(work: Work, name: str) -> TrainedModel:
     if not note.is_file():
         print_progress(f"training {name}")
         settings, text = Training(**work.settings[name]), models / f"{name}.text"
-        draw([Source("ja", Texts.find(work.corpus, "train"))], MEGABYTES * 1_000_000, settings.seed, text)
+        draw_sample([WeightedCorpus("ja", Texts.find(work.corpus, "train"))], MEGABYTES * 1_000_000, settings.seed, text)
         began = time.perf_counter()
         fitted = fit(settings, text)
         seconds = time.perf_counter() - began
-        model.write_bytes(finished(fitted.content, DELIMITER if settings.words != "none" else ""))
+        model.write_bytes(finish_model(fitted.content, DELIMITER if settings.words != "none" else ""))
         text.unlink()
         note.write_text(json.dumps({"seconds": seconds, "peak": fitted.peak_memory}))
     known = json.loads(note.read_text())
@@ -132,8 +132,8 @@ def measure_density(work: Work) -> list[Bar]:
     paths = {name: model.path for name, model in trained.items()}
     paths |= {path.stem: path for path in sorted((work.data / "tokenizers").glob("*.model"))}
     for name, path in paths.items():
-        model = opened(path)
-        news, crawl = (evaluated(model, texts[kind]) for kind in ("news", "crawl"))
+        model = open_tokenizer(path)
+        news, crawl = (evaluate(model, texts[kind]) for kind in ("news", "crawl"))
         cost = [f"{trained[name].seconds:.0f} s", f"{trained[name].peak_memory / 1e9:.1f} GB"] if name in trained else ["", ""]
         rows.append([
             name, f"{news['vocab_size']:,}", *(f"{r['characters_per_token']:.3f}" for r in (news, crawl)),

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from tokenizer.fitting import fit
-from tokenizer.model import Tokenizer, finished
+from tokenizer.model import Tokenizer, finish_model
 from tokenizer.settings import Training
 from tokenizer.words import DELIMITER
 
@@ -38,7 +38,7 @@ def trained(lines: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[.
             settings = Training(vocab_size=3000, model=model, words=words, symbols=SYMBOLS, special=SPECIAL)
             text = tmp_path_factory.mktemp("model") / "text"
             text.write_bytes(lines.read_bytes())
-            known[model, words] = Tokenizer(finished(fit(settings, text).content, DELIMITER if words != "none" else ""))
+            known[model, words] = Tokenizer(finish_model(fit(settings, text).content, DELIMITER if words != "none" else ""))
         return known[model, words]
 
     return get

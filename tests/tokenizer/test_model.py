@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from filters.kernels import buffers
 from pipeline.core.errors import UsageError
-from tokenizer.export import export, tokenizer_json
+from tokenizer.export import export, make_tokenizer_json
 from tokenizer.model import Tokenizer, proto
 
 KINDS = [("unigram", "none"), ("bpe", "none"), ("unigram", "mecab"), ("bpe", "mecab"), ("unigram", "sudachi")]
@@ -123,7 +123,7 @@ def test_models_of_others_are_encoded_by_sentencepiece_and_not_exported(
     tokenizer = Tokenizer(model.SerializeToString())
     assert ids_of(tokenizer, HARD + texts[:50]) == tokenizer.processor.encode(HARD + texts[:50])
     with pytest.raises(UsageError, match="cannot be exported with the same ids"):
-        tokenizer_json(tokenizer)
+        make_tokenizer_json(tokenizer)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x0a\xff not a model", b"{}", b"PAR1" * 100])

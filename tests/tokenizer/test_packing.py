@@ -7,14 +7,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tokenizer.packing import Packed, keys, pack
+from tokenizer.packing import PackedSequences, order_keys, pack
 
 PAD = 99_999
 LENGTHS = st.lists(st.integers(1, 70), max_size=60)
 MODES = ["concatenate", "best-fit"]
 
 
-def packed(lengths: list[int], length: int, mode: str, seed: int = 1) -> tuple[np.ndarray, Packed]:
+def packed(lengths: list[int], length: int, mode: str, seed: int = 1) -> tuple[np.ndarray, PackedSequences]:
     """Every token has an id of its own, so that all can be told apart."""
     ids = np.arange(sum(lengths), dtype=np.int32)
     return ids, pack(ids, np.array(lengths, np.int64), length, mode, PAD, seed)  # type: ignore[arg-type]
@@ -94,6 +94,6 @@ def test_seeds_order_sequences_and_documents() -> None:
     one, two, again = (packed([5, 9, 3, 16, 12, 4] * 5, 16, "best-fit", seed)[1].input_ids for seed in (1, 2, 1))
     assert np.array_equal(one, again) and not np.array_equal(one, two)
     assert np.array_equal(np.sort(one.ravel()), np.sort(two.ravel()))
-    assert len(np.unique(keys(0, 10_000, 1))) == 10_000
-    assert np.array_equal(keys(0, 100, 7)[40:], keys(40, 60, 7))
-    assert not np.array_equal(keys(0, 100, 7), keys(0, 100, 8))
+    assert len(np.unique(order_keys(0, 10_000, 1))) == 10_000
+    assert np.array_equal(order_keys(0, 100, 7)[40:], order_keys(40, 60, 7))
+    assert not np.array_equal(order_keys(0, 100, 7), order_keys(0, 100, 8))

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from pipeline.core.errors import UsageError
 from tokenizer import evaluate, train
-from tokenizer.fitting import affordable
+from tokenizer.fitting import compute_text_budget
 from tokenizer.model import Tokenizer
-from tokenizer.sample import LONGEST, Source, budgets, draw, lines_of
+from tokenizer.sample import LONGEST, WeightedCorpus, divide_budget, draw_sample, split_lines
 from tokenizer.settings import Training
 from tokenizer.texts import Texts
-from tokenizer.words import DELIMITER, splitter
+from tokenizer.words import DELIMITER, make_splitter
 
 
 def run(command: Any, *arguments: object) -> Result:
@@ -40,12 +40,12 @@ def run(command: Any, *arguments: object) -> Result:
 )
 def test_lines_are_the_text_without_what_is_reserved(texts: list[str]) -> None:
     kept = "".join(texts).translate(dict.fromkeys(map(ord, "\0\u2581\u2585\ue000\n\t")))
-    assert "".join(lines_of(pl.DataFrame({"text": texts}, {"text": pl.String}))["text"]) == kept
+    assert "".join(split_lines(pl.DataFrame({"text": texts}, {"text": pl.String}))["text"]) == kept
 
 
 @pytest.mark.parametrize("body", ["あ" * 5000, "文。" * 3000, "😀" * 4000, "x" * 9999 + "。", "行。\n" + "長" * 1201])
 def test_long_lines_are_cut_and_nothing_is_lost(body: str) -> None:
-    lines = lines_of(pl.DataFrame({"text": [body]}))["text"]
+    lines = split_lines(pl.DataFrame({"text": [body]}))["text"]
     longest = lines.str.len_bytes().max()
     assert isinstance(longest, int) and longest <= LONGEST
     assert "".join(lines) == body.replace("\n", "")
@@ -60,7 +60,7 @@ def test_a_sample_is_the_same_by_any_row_groups_and_spread_over_the_corpus(tmp_p
         frame.write_parquet(tmp_path / name / "x.parquet", row_group_size=size)
     found = []
     for name in ("a", "b"):
-        drawn = draw([Source(name, Texts.find(tmp_path / name))], 150_000, 1, tmp_path / "text")
+        drawn = draw_sample([WeightedCorpus(name, Texts.find(tmp_path / name))], 150_000, 1, tmp_path / "text")
         found.append((tmp_path / "text").read_bytes())
         assert 0.85 < drawn.bytes / 150_000 < 1.15
         assert drawn.lines == found[-1].count(b"\n") and drawn.characters == len(found[-1].decode()) - drawn.lines
@@ -68,7 +68,7 @@ def test_a_sample_is_the_same_by_any_row_groups_and_spread_over_the_corpus(tmp_p
     tenths = [sum(at <= p < at + 2000 for p in places) for at in range(0, 20_000, 2000)]
     assert min(tenths) > 0.6 * max(tenths)
     assert len(set(found[0].splitlines()) ^ set(found[1].splitlines())) < 0.1 * len(places)  # shares differ by the footers
-    draw([Source("a", Texts.find(tmp_path / "a"))], 150_000, 2, tmp_path / "text")
+    draw_sample([WeightedCorpus("a", Texts.find(tmp_path / "a"))], 150_000, 2, tmp_path / "text")
     assert (tmp_path / "text").read_bytes() != found[0]
 
 
@@ -76,16 +76,16 @@ def test_weights_say_how_much_of_each_is_drawn(tmp_path: Path) -> None:
     for name, count in (("large", 4000), ("small", 500)):
         (tmp_path / f"{name}.txt").write_text(f"{name}の文章の一行。\n" * count, "utf-8")
     large, small = (Texts.find(tmp_path / f"{name}.txt") for name in ("large", "small"))
-    by_size = budgets([Source("l", large), Source("s", small)], 20_000)
+    by_size = divide_budget([WeightedCorpus("l", large), WeightedCorpus("s", small)], 20_000)
     assert by_size[0] / by_size[1] == pytest.approx(large.bytes / small.bytes, rel=0.01)
-    assert budgets([Source("l", large, 1), Source("s", small, 1)], 20_000) == [10_000, 10_000]
+    assert divide_budget([WeightedCorpus("l", large, 1), WeightedCorpus("s", small, 1)], 20_000) == [10_000, 10_000]
     # What the small one cannot fill goes to the large one.
-    given_ = budgets([Source("l", large, 1), Source("s", small, 9)], 60_000)
+    given_ = divide_budget([WeightedCorpus("l", large, 1), WeightedCorpus("s", small, 9)], 60_000)
     assert given_ == [60_000 - small.bytes, small.bytes]
-    drawn = draw([Source("l", large, 1), Source("s", small, 1)], 20_000, 1, tmp_path / "out")
+    drawn = draw_sample([WeightedCorpus("l", large, 1), WeightedCorpus("s", small, 1)], 20_000, 1, tmp_path / "out")
     text = (tmp_path / "out").read_text("utf-8")
     assert 0.7 < text.count("large") / text.count("small") < 1.4
-    assert [c["name"] for c in drawn.corpora] == ["l", "s"] and sum(c["drawn"] for c in drawn.corpora) == drawn.bytes
+    assert [c.name for c in drawn.corpora] == ["l", "s"] and sum(c.drawn for c in drawn.corpora) == drawn.bytes
 
 
 @pytest.mark.parametrize("words", ["mecab", "sudachi"])
@@ -100,7 +100,7 @@ def test_words_lose_nothing_of_a_line(words: Any, texts: list[str]) -> None:
         *"\n".join(texts[:40]).split("\n"),
     ]
     lines = [line for line in lines if line]
-    split = list(splitter(words)(lines))
+    split = list(make_splitter(words)(lines))
     assert [line.replace(DELIMITER, "") for line in split] == lines
     assert split[0].replace(DELIMITER, "|").strip("| ").startswith("今日|は|")
 
@@ -158,7 +158,7 @@ def test_an_evaluation_has_the_same_figures_for_both_formats(
     # 😀 鱻 ▁ and so on have no pieces in so small a model; Arabic digits are spelled by bytes.
     assert on_hard["fallback"]["digits"] == 1 and on_hard["fallback"]["hiragana"] == 0 and on_hard["fallback_share"] > 0.1
     assert 0 < on_corpus["renyi_efficiency"] < 1 and 0.2 < on_corpus["joyo_share"] < 1 and on_corpus["unused_share"] < 0.9
-    assert len(evaluate.joyo()) == len(set(evaluate.joyo())) == 2136
+    assert len(evaluate.list_joyo_kanji()) == len(set(evaluate.list_joyo_kanji())) == 2136
 
 
 # -- what is said where it cannot be
@@ -238,11 +238,11 @@ def test_models_that_are_none(corpus: Path, tmp_path: Path) -> None:
 
 
 def test_memory_decides_how_much_is_drawn() -> None:
-    amounts = [affordable(Training(memory=m)) for m in (1_000_000_000, 2_000_000_000, 4_000_000_000)]
+    amounts = [compute_text_budget(Training(memory=m)) for m in (1_000_000_000, 2_000_000_000, 4_000_000_000)]
     assert amounts == sorted(amounts) and amounts[0] > 10_000_000
-    assert affordable(Training(memory=4_000_000_000, words="mecab")) < amounts[2]
+    assert compute_text_budget(Training(memory=4_000_000_000, words="mecab")) < amounts[2]
     with pytest.raises(UsageError, match="not enough"):
-        affordable(Training(memory=500_000_000))
+        compute_text_budget(Training(memory=500_000_000))
 
 
 def hostile(folder: Path) -> dict[str, tuple[Path, str, int]]:
