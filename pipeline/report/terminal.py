@@ -14,8 +14,8 @@ from pipeline.plan import Plan
 from pipeline.report.card import steps_table
 from pipeline.steps.cut import load_partitions
 from pipeline.steps.tokenise import Tokenising
-from tokenizer.encode import encoded_table
-from tokenizer.evaluate import table_of
+from tokenizer.encode import make_counts_table
+from tokenizer.evaluate import make_figures_table
 
 _TOP = 8
 
@@ -63,10 +63,10 @@ def print_tokenised(console: Console, plan: Plan, told: dict[str, Any]) -> None:
         f"\ntokenizer     {settings['model']}, {settings['vocab_size']:,} pieces, from {size} of text", highlight=False
     )
     if trained["figures"]:
-        console.print(table_of([trained["figures"] | {"tokenizer": "held-out"}]))
+        console.print(make_figures_table([trained["figures"] | {"tokenizer": "held-out"}]))
     if tokens:
         console.print()
-        console.print(encoded_table(tokens))
+        console.print(make_counts_table(tokens))
 
 
 def next_lines(console: Console, plan: Plan) -> None:
