@@ -169,7 +169,7 @@ def open_tokenizer(path: Path) -> EvaluatedTokenizer:
 
 def list_joyo_kanji() -> list[str]:
     """List the 2,136 characters of 常用漢字表."""
-    lines = (files("tokenizer") / "list_joyo_kanji.txt").read_text("utf-8").splitlines()
+    lines = (files("tokenizer") / "joyo.txt").read_text("utf-8").splitlines()
     return list("".join(line for line in lines if not line.startswith("#")))
 
 
