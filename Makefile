@@ -1,16 +1,21 @@
 PYTHON ?= python3
 VENV = .venv
 BIN = $(VENV)/bin
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
-.PHONY: build test lint types check clean
+.PHONY: build test check lint types kernels clean
 
 # One command from a fresh clone to a corpus: set-up, then the embedded sample.
 build: $(VENV)/.installed
 	$(BIN)/python -m pipeline.build cc100-ja
 
 # Lint, types and the whole test-suite.
-test: $(VENV)/.installed lint types
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+test: lint types kernels
+	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-ci} $(PYTEST)
+
+# Lint, types and the tests that are quick: what one runs again and again while working.
+check: lint types kernels
+	$(PYTEST) -m "not e2e and not train and not fuzz"
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -19,9 +24,20 @@ lint: $(VENV)/.installed
 types: $(VENV)/.installed
 	$(BIN)/mypy
 
+# Kernels are compiled before tests start: processes that start at once would each compile all of them.
+KERNELS = $(shell grep -rlE "^@(jit|inline)" --include=*.py filters pipeline tokenizer trainers)
+kernels: $(VENV)/.kernels
+$(VENV)/.kernels: $(KERNELS) tests/support/kernels.py $(VENV)/.installed
+	$(BIN)/python -m tests.support.kernels
+	touch $@
+
+# An environment whose installation was interrupted is made afresh.
 $(VENV)/.installed: pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@if test -e $(VENV)/.installing; then rm -rf $(VENV); fi
+	@mkdir -p $(VENV) && touch $(VENV)/.installing
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --root-user-action=ignore -e '.[dev]'
+	@rm $(VENV)/.installing
 	touch $@
 
 clean:

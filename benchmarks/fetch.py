@@ -51,8 +51,8 @@ from rich.console import Console
 from benchmarks.harness import Bar, finish, format_table, make_parser, median, parse_options, print_progress, take_turns
 from benchmarks.workers.fetch_server import HTML, make_huge_image, make_images
 from pipeline.fetch.command import fetch
-from pipeline.fetch.requests import Settings
-from pipeline.fetch.shards import Spool
+from pipeline.fetch.settings import FetchSettings
+from pipeline.fetch.spool import Spool
 
 BAR = 0.8
 LARGEST = 20_000_000
@@ -134,7 +134,7 @@ class Limits:
 
 
 def fetch_with_ours(listed: Path, out: Path, limits: Limits) -> float:
-    settings = Settings(
+    settings = FetchSettings(
         connections=limits.connections, timeout=limits.timeout, retries=limits.retries, shard_size=limits.shard_size,
         max_bytes=LARGEST, allow_private=True,
     )  # fmt: skip

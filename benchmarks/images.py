@@ -54,8 +54,8 @@ from benchmarks.harness import (
 from benchmarks.pairs import make_pairs
 from benchmarks.workers.image_hashes import DISTANCE
 from benchmarks.workers.pairs import read_tar
-from filters.image.measures import inspect
-from filters.image.pixels import ACCEPT, similarities
+from filters.image.fingerprint import ACCEPT, similarities
+from filters.image.inspection import inspect
 from pipeline.dedup.hamming import HammingIndex
 
 RECALL, FALSE, SECONDS = 0.95, 0.005, 60.0

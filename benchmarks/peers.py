@@ -54,7 +54,7 @@ from benchmarks.workers.text_peers import BUCKETS, HASHES_PER_BUCKET, PEERS
 from filters import compute
 from filters.text.boilerplate import boilerplate_lines
 from filters.text.minhash import SKETCH_BINS, Signatures, signatures
-from filters.text.normalisation import normalise_spans, without_lines
+from filters.text.normalisation import drop_lines, normalise_spans
 
 BAR = 10.0
 OURS = ("ours: measures", "ours: clean and measure", "ours: clean, measure, sign")
@@ -97,7 +97,7 @@ def prepare_ours(documents: Documents) -> OurRuns:
 
     def clean() -> Cleaned:
         cleaned = normalise_spans(documents.data, documents.starts, documents.ends)
-        return without_lines(cleaned, boilerplate_lines(cleaned))
+        return drop_lines(cleaned, boilerplate_lines(cleaned))
 
     def measure(cleaned: Cleaned) -> pl.DataFrame:
         data, offsets, lines, characters = cleaned

@@ -11,12 +11,13 @@ from rich.progress import Progress
 
 import filters
 from filters.registry import MEASURES
-from pipeline.core.engine import Step
+from pipeline.core.engine import StepProgress
 from pipeline.manifest.loading import load
 from pipeline.plan import Plan
 from pipeline.run import run
 from pipeline.sources import SOURCES
 from pipeline.sources.inputs import resolve
+from tests.support.texts import make_sentences
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -24,14 +25,14 @@ ROOT = Path(__file__).resolve().parents[1]
 class InProcessEngine:
     """Runs tasks where they are submitted: a source that only this test knows cannot be sent to a worker."""
 
-    count, peak = 1, 0
+    worker_count, peak_memory = 1, 0
 
     def run(self, what, tasks, in_flight=None):
         for number, (function, arguments) in enumerate(tasks):
             yield number, function(*arguments)
 
     def step(self, name, total=None):
-        return Step(Progress(disable=True), name, total)
+        return StepProgress(Progress(disable=True), name, total)
 
 
 def block(document: str, heading: str, language: str) -> str:
@@ -82,8 +83,8 @@ def pages_format(monkeypatch):
     monkeypatch.setitem(SOURCES, "pages", scope["PagesSource"]())
 
 
-def test_add_a_text_format(pages_format, tmp_path, tools):
-    texts = [tools.sentences(f"page {i}") for i in range(60)]
+def test_add_a_text_format(pages_format, tmp_path):
+    texts = [make_sentences(f"page {i}") for i in range(60)]
     lines = [json.dumps({"body": text, "url": f"https://example.com/{i}"}) for i, text in enumerate(texts)]
     lines[7], lines[9] = "not JSON", '{"url": "https://example.com/9"}'
     raw = tmp_path / "pages.jsonl"

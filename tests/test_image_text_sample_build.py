@@ -1,38 +1,35 @@
 """The embedded sample of pairs, built as a new user builds it: every verdict is that of the sample's truth."""
 
 import json
-import subprocess
-import sys
 from importlib.resources import files
 
 import polars as pl
 import pytest
 
-
-@pytest.fixture(scope="module")
-def build(tmp_path_factory):
-    cwd = tmp_path_factory.mktemp("elsewhere")
-    run = subprocess.run([sys.executable, "-m", "pipeline.build", "image-text-ja"], cwd=cwd, capture_output=True, text=True)
-    return run, cwd / "corpora" / "image-text-ja"
+from tests.support.builds import read_keyed_ledger, read_shards
 
 
 @pytest.fixture(scope="module")
-def rows(build):
+def sample(build_as_user):
+    return build_as_user("image-text-ja")
+
+
+@pytest.fixture(scope="module")
+def rows(sample):
     lines = (files("manifests") / "samples" / "image-text-ja.truth.jsonl").read_text("utf-8").splitlines()
     truth = pl.DataFrame([json.loads(line) for line in lines], infer_schema_length=None).rename({"verdict": "expected"})
-    ledger = pl.read_parquet(build[1] / "ledger").with_columns(key=pl.col("id").str.split("/").list.last())
+    ledger = read_keyed_ledger(sample.out)
     assert ledger["key"].to_list() == truth["key"].to_list()
     return ledger.join(truth, on="key", maintain_order="left")
 
 
-def test_it_says_that_this_is_the_sample(build):
-    run, out = build
-    assert run.returncode == 0, run.stderr
-    assert "sample" in run.stdout.splitlines()[0] and "--input" in run.stdout.splitlines()[0]
-    for word in ("polishing ratio", "image bytes in", "top reasons", str(out)):
-        assert word in run.stdout
-    card = (out / "README.md").read_text("utf-8")
-    assert "embedded sample" in card and 'license_name: "CC0-1.0"' in card and "of the raw pairs are left" in card
+def test_it_says_that_this_is_the_sample(sample):
+    assert sample.returncode == 0, sample.errors
+    assert "sample" in sample.output.splitlines()[0] and "--input" in sample.output.splitlines()[0]
+    for word in ("polishing ratio", "image bytes in", "top reasons", str(sample.out)):
+        assert word in sample.output
+    card = (sample.out / "README.md").read_text("utf-8")
+    assert "embedded sample" in card and "license_name: CC0-1.0" in card and "of the raw pairs are left" in card
 
 
 def test_verdicts(rows):
@@ -60,8 +57,8 @@ def test_dropped_for_the_reason_that_was_planted(rows):
         assert why not in rules or rule in rules[why], why
 
 
-def test_shards(build, rows):
-    shards = pl.read_parquet(build[1] / "data" / "*.parquet")
+def test_shards(sample, rows):
+    shards = read_shards(sample.out)
     assert sorted(shards["id"]) == sorted(rows.filter(verdict="kept")["id"])
     gathered = shards.filter(pl.col("captions").list.len() > 1)
     assert len(gathered) > 5 and (gathered["caption"] == gathered["captions"].list.first()).all()

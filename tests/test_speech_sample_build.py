@@ -1,38 +1,35 @@
 """The embedded sample of speech, built as a new user builds it: every verdict is that of the sample's truth."""
 
 import json
-import subprocess
-import sys
 from importlib.resources import files
 
 import polars as pl
 import pytest
 
-
-@pytest.fixture(scope="module")
-def build(tmp_path_factory):
-    cwd = tmp_path_factory.mktemp("elsewhere")
-    run = subprocess.run([sys.executable, "-m", "pipeline.build", "speech-ja"], cwd=cwd, capture_output=True, text=True)
-    return run, cwd / "corpora" / "speech-ja"
+from tests.support.builds import read_keyed_ledger, read_shards
 
 
 @pytest.fixture(scope="module")
-def rows(build):
+def sample(build_as_user):
+    return build_as_user("speech-ja")
+
+
+@pytest.fixture(scope="module")
+def rows(sample):
     lines = (files("manifests") / "samples" / "speech-ja.truth.jsonl").read_text("utf-8").splitlines()
     truth = pl.DataFrame([json.loads(line) for line in lines], infer_schema_length=None).rename({"verdict": "expected"})
-    ledger = pl.read_parquet(build[1] / "ledger").with_columns(key=pl.col("id").str.split("/").list.last())
+    ledger = read_keyed_ledger(sample.out)
     assert sorted(ledger["key"]) == sorted(truth["key"])
     return ledger.join(truth, on="key", maintain_order="left")
 
 
-def test_it_says_that_this_is_the_sample(build):
-    run, out = build
-    assert run.returncode == 0, run.stderr
-    assert "sample" in run.stdout.splitlines()[0] and "--input" in run.stdout.splitlines()[0]
-    for word in ("polishing ratio", "of the raw hours", "hours in", "top reasons", str(out)):
-        assert word in run.stdout
-    card = (out / "README.md").read_text("utf-8")
-    assert 'license_name: "CC0-1.0"' in card and "- automatic-speech-recognition" in card and "時間" in card
+def test_it_says_that_this_is_the_sample(sample):
+    assert sample.returncode == 0, sample.errors
+    assert "sample" in sample.output.splitlines()[0] and "--input" in sample.output.splitlines()[0]
+    for word in ("polishing ratio", "of the raw hours", "hours in", "top reasons", str(sample.out)):
+        assert word in sample.output
+    card = (sample.out / "README.md").read_text("utf-8")
+    assert "license_name: CC0-1.0" in card and "- automatic-speech-recognition" in card and "時間" in card
 
 
 def test_verdicts(rows):
@@ -53,8 +50,8 @@ def test_one_of_every_group_is_left(rows):
         assert here.filter(pl.col("verdict") != "kept")["rule"].to_list() == [why]
 
 
-def test_shards(build, rows):
-    shards = pl.read_parquet(build[1] / "data" / "*.parquet")
+def test_shards(sample, rows):
+    shards = read_shards(sample.out)
     assert sorted(shards["id"]) == sorted(rows.filter(verdict="kept")["id"])
     by_key = {row["id"].split("/")[-1]: row for row in shards.iter_rows(named=True)}
     assert by_key["tags"]["transcript"] == "弟は庭の柿の木に登って、実をひとつ取りました。"

@@ -24,10 +24,11 @@ from rich.console import Console
 from rich.table import Table
 
 from filters.kernels import buffers
-from pipeline.core.command import reported
+from pipeline.core.command import report_errors
 from pipeline.core.errors import BuildError, InputError, UsageError
-from pipeline.core.shards import shard_name
-from pipeline.core.storage import alone, atomic, fingerprint, read_json, remains, remove_temporaries, write_json
+from pipeline.core.locks import hold_lock
+from pipeline.core.shards import name_shard
+from pipeline.core.storage import find_leftovers, fingerprint, read_json, remove_temporaries, write_atomically, write_json
 from tokenizer.model import Tokenizer
 from tokenizer.packing import join_documents, order_keys, pack, reorder_documents
 from tokenizer.settings import Encoding, parse_options
@@ -148,7 +149,7 @@ def encode_range(context: EncodingContext, part: RowGroupRange) -> EncodedCounts
     index["key"] = document_keys[order]
     index["length"] = join_documents(ids, ends, order, context.bos if context.settings.bos else -1, context.eos, out)
     for path, values in ((part.tokens_path(context.folder), out), (part.index_path(context.folder), index)):
-        with atomic(path) as temporary, open(temporary, "wb") as file:
+        with write_atomically(path) as temporary, open(temporary, "wb") as file:
             np.save(file, values)
     counts = EncodedCounts(
         documents=len(texts),
@@ -195,7 +196,7 @@ def pack_shard(context: EncodingContext, split: str, parts: list[RowGroupRange],
     packed = pack(shuffled, lengths[order], settings.sequence_length, settings.packing, context.pad, settings.shuffle)
     if len(packed.input_ids):
         _write_shard(
-            context, context.shards / shard_name(split, shard, count), packed.input_ids, packed.starts, packed.start_offsets
+            context, context.shards / name_shard(split, shard, count), packed.input_ids, packed.starts, packed.start_offsets
         )
     counts = PackedCounts(len(packed.input_ids), packed.tokens, packed.left_out, packed.padding)
     write_json(marker, asdict(counts))
@@ -214,7 +215,7 @@ def _write_shard(
     schema = pa.schema(columns, {SCHEMA_KEY: json.dumps(metadata).encode()})
     rows = max(1, _ROW_GROUP_TOKENS // length)
     with (
-        atomic(path) as temporary,
+        write_atomically(path) as temporary,
         pq.ParquetWriter(
             temporary, schema, compression="zstd", compression_level=1, use_dictionary=False, write_statistics=False
         ) as writer,
@@ -408,7 +409,7 @@ class TokenShardBuild:
         if self.out.exists():
             self.out.rename(old)
         self.context.shards.rename(self.out)
-        for leftover in remains(self.out, "[0-9a-f]{16}"):
+        for leftover in find_leftovers(self.out, "[0-9a-f]{16}"):
             shutil.rmtree(leftover, ignore_errors=True)
 
 
@@ -459,7 +460,7 @@ def main(
     Killed, the same command goes on from there. The same input gives the same bytes on any number of workers.
     """
     console = Console()
-    with reported("encoding", "--out"):
+    with report_errors("encoding", "--out"):
         if scheduler and workers:
             raise UsageError("--workers is for the local cluster; a scheduler has the workers that were started for it")
         settings = parse_options(Encoding, options)
@@ -482,7 +483,7 @@ def run_with_engine(build: TokenShardBuild, workers: int | None, scheduler: str 
     from pipeline.core.engine import Engine  # late, as Dask is slow to import
 
     build.folder.mkdir(parents=True, exist_ok=True)
-    with alone(build.out), Engine(workers, scheduler, build.folder / "dask", console) as engine:
+    with hold_lock(build.out), Engine(workers, scheduler, build.folder / "dask", console) as engine:
         return build.run(engine)
 
 

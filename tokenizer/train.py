@@ -16,10 +16,11 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pipeline.core.command import reported
+from pipeline.core.command import report_errors
 from pipeline.core.errors import UsageError
+from pipeline.core.locks import hold_lock
 from pipeline.core.settings import parse_size
-from pipeline.core.storage import alone, human, remains, write_json
+from pipeline.core.storage import find_leftovers, format_size, write_json
 from tokenizer.evaluate import SentencePieceTokenizer, draw_texts, evaluate, make_figures_table
 from tokenizer.export import export
 from tokenizer.fitting import compute_text_budget, fit
@@ -132,7 +133,7 @@ def find_held_out(corpora: Sequence[str]) -> Texts | None:
 
 def remove_leftovers(out: Path) -> None:
     """Remove what killed trainings left beside the output."""
-    for leftover in remains(out, "[a-z0-9_]{8}"):
+    for leftover in find_leftovers(out, "[a-z0-9_]{8}"):
         shutil.rmtree(leftover, ignore_errors=True)
 
 
@@ -162,14 +163,14 @@ def remove_leftovers(out: Path) -> None:
 def main(corpora: tuple[str, ...], column: str | None, out: Path | None, memory: str, **options: Any) -> None:
     """Train a tokenizer on CORPUS (folders that Seimai built; or Parquet, .jsonl or .txt files), weighted where weights are given."""
     console = Console()
-    with reported("training", "--out", "nothing was changed"):
+    with report_errors("training", "--out", "nothing was changed"):
         options = {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
         settings = parse_options(Training, options | {"memory": parse_size(memory)})
         found = parse_corpora(corpora, column)
         first = _parse_corpus(corpora[0]).path
         out = (out or (first if first.is_dir() else first.parent) / "tokenizer").resolve()
         check_output_folder(out)
-        with alone(out):
+        with hold_lock(out):
             remove_leftovers(out)
             result = show_progress(console, lambda report: train(found, settings, out, find_held_out(corpora), report))
         print_summary(console, out, result)
@@ -199,8 +200,8 @@ def show_progress(console: Console, work: Callable[[ReportProgress], dict[str, A
 def print_summary(console: Console, out: Path, result: dict[str, Any]) -> None:
     sample = result["sample"]
     console.print(
-        f"\n{human(sample['bytes'])} of text in {sample['lines']:,} lines   {result['seconds']:.1f} s   "
-        f"peak memory {human(result['peak_memory'])}",
+        f"\n{format_size(sample['bytes'])} of text in {sample['lines']:,} lines   {result['seconds']:.1f} s   "
+        f"peak memory {format_size(result['peak_memory'])}",
         highlight=False,
     )
     if result["figures"]:

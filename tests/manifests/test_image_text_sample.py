@@ -65,7 +65,7 @@ def hashes(files, truth):
 
 
 def test_the_generator_writes_the_same_again(files, sidecar, truth, tmp_path):
-    from manifests.samples.make_image_text_ja import build
+    from tests.samples.make_image_text_ja import build
 
     build(tmp_path)
     again = members(tmp_path / f"{NAME}.tar")

@@ -13,12 +13,15 @@ import polars as pl
 import psutil
 import pytest
 
+from tests.support.builds import find_temporaries, hash_outputs
+from tests.support.texts import SMALL_PARTITIONS, make_sentences, split_documents
+
 
 @pytest.fixture(scope="module", autouse=True)
-def unreachable(start, mixed, tmp_path_factory):
+def unreachable(start_build, mixed, tmp_path_factory):
     """A build with a scheduler that is not there, begun early: it takes a while to give up."""
     out = tmp_path_factory.mktemp("unreachable") / "out"
-    process = start("cc100-ja", "--input", mixed, "--out", out, "--scheduler", "tcp://127.0.0.1:9")
+    process = start_build("cc100-ja", "--input", mixed, "--out", out, "--scheduler", "tcp://127.0.0.1:9")
     yield process, out
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
@@ -30,7 +33,7 @@ def out(tmp_path):
 
 
 @pytest.fixture
-def refused(out, tools):
+def refused(out):
     """Check that a first build failed as it should; returns its message."""
 
     def check(done, code):
@@ -39,7 +42,7 @@ def refused(out, tools):
         message = done.stderr.strip()
         assert message.startswith("error: ")
         assert not (out / "data").exists() and not (out / "ledger").exists() and not (out / "README.md").exists()
-        assert tools.temporaries(out) == []
+        assert find_temporaries(out) == []
         return message
 
     return check
@@ -57,10 +60,10 @@ def write(path, content):
 # -- damaged files
 
 
-def test_truncated_xz(build, mixed, out, refused, tools, tmp_path):
+def test_truncated_xz(build, mixed, out, refused, tmp_path):
     packed = lzma.compress(mixed.read_bytes())
     path = write(tmp_path / "cut.xz", packed[: len(packed) // 2])
-    options = ("cc100-ja", "--input", path, "--out", out, "--set", tools.partition)
+    options = ("cc100-ja", "--input", path, "--out", out, "--set", SMALL_PARTITIONS)
     message = refused(build(*options), 1)
     assert "cut.xz ends too early" in message and "bytes of text could be read" in message and "--keep-going" in message
     measured = {p: p.stat().st_mtime_ns for p in out.rglob("part-*.parquet")}
@@ -71,7 +74,7 @@ def test_truncated_xz(build, mixed, out, refused, tools, tmp_path):
     assert "warning: " in done.stdout and "ends too early" in done.stdout
     ledger = ledger_of(out)
     assert {p: p.stat().st_mtime_ns for p in measured} == measured
-    whole = tools.split_documents(mixed.read_bytes())
+    whole = split_documents(mixed.read_bytes())
     assert 100 < len(ledger) < len(whole)
     assert ledger["id"].to_list() == [f"cc100-ja/{offset:010d}" for offset, _ in whole[: len(ledger)]]
     last = ledger.row(-1, named=True)
@@ -98,8 +101,8 @@ def test_nul_bytes(reference):
     assert not shards["text"].str.contains("\0", literal=True).any()
 
 
-def test_nothing_but_nul_bytes(build, out, tmp_path, tools):
-    path = write(tmp_path / "nul.txt", bytes(100_000) + b"\n\n" + tools.sentences(1).encode())
+def test_nothing_but_nul_bytes(build, out, tmp_path):
+    path = write(tmp_path / "nul.txt", bytes(100_000) + b"\n\n" + make_sentences(1).encode())
     done = build("cc100-ja", "--input", path, "--out", out)
     assert done.returncode == 0, done.stderr
     assert ledger_of(out)["verdict"].to_list() == ["dropped", "kept"]
@@ -148,8 +151,8 @@ def test_a_file_that_is_not_there(build, out, tmp_path, refused):
     assert "no.xz: there is no such file" in message and not out.exists()
 
 
-def test_a_file_without_blank_lines(build, out, tmp_path, tools):
-    path = write(tmp_path / "lines.txt", "\n".join(tools.sentences(i, 1) for i in range(10_000)).encode())
+def test_a_file_without_blank_lines(build, out, tmp_path):
+    path = write(tmp_path / "lines.txt", "\n".join(make_sentences(i, 1) for i in range(10_000)).encode())
     done = build("cc100-ja", "--input", path, "--out", out)
     assert done.returncode == 0, done.stderr
     assert "warning: " in done.stdout and "has no empty line in 1," in done.stdout and "separates documents" in done.stdout
@@ -178,16 +181,16 @@ def process_tree_peak(process, seconds):
     return peak
 
 
-def test_a_single_line_of_200_mb(start, out, tmp_path, tools):
+def test_a_single_line_of_200_mb(start_build, out, tmp_path):
     path, packer = tmp_path / "line.gz", zlib.compressobj(1, wbits=31)
-    before = tools.sentences("before").encode()
+    before = make_sentences("before").encode()
     block = ("あいうえお" * 200_000).encode()
     with open(path, "wb") as file:
         file.write(packer.compress(before + b"\n\n"))
         for _ in range(67):
             file.write(packer.compress(block))
-        file.write(packer.compress(b"\n\n" + tools.sentences("after").encode()) + packer.flush())
-    process = start("cc100-ja", "--input", path, "--out", out, "--workers", 1)
+        file.write(packer.compress(b"\n\n" + make_sentences("after").encode()) + packer.flush())
+    process = start_build("cc100-ja", "--input", path, "--out", out, "--workers", 1)
     peak = process_tree_peak(process, 100)
     _, errors = process.communicate(timeout=10)
     assert process.returncode == 0, errors
@@ -200,9 +203,9 @@ def test_a_single_line_of_200_mb(start, out, tmp_path, tools):
     assert ledger["excerpt"][1] == "あいうえお" * 40
 
 
-def test_documents_larger_than_a_partition(build, out, tmp_path, tools):
-    large = [tools.sentences(f"large{i}", 300) for i in range(3)]
-    small = [tools.sentences(i) for i in range(6)]
+def test_documents_larger_than_a_partition(build, out, tmp_path):
+    large = [make_sentences(f"large{i}", 300) for i in range(3)]
+    small = [make_sentences(i) for i in range(6)]
     documents = [small[0], large[0], large[1], *small[1:5], large[2], small[5]]
     path = write(tmp_path / "in.txt", "\n\n".join(documents).encode())
     sets = ("--set", "source.partition=2 KB", "--set", "source.max_document=1 MB")
@@ -214,13 +217,11 @@ def test_documents_larger_than_a_partition(build, out, tmp_path, tools):
     assert sorted(texts) == sorted(documents)
 
 
-def test_a_document_of_50_mb(start, out, tmp_path, tools):
-    line = "".join(tools.sentences(f"page{i}", 1) for i in range(4000)) + "\n"
+def test_a_document_of_50_mb(start_build, out, tmp_path):
+    line = "".join(make_sentences(f"page{i}", 1) for i in range(4000)) + "\n"
     document = (line * (50_000_000 // len(line.encode()) + 1)).encode()
-    path = write(
-        tmp_path / "in.txt", tools.sentences("a").encode() + b"\n\n" + document + b"\n" + tools.sentences("b").encode()
-    )
-    process = start("cc100-ja", "--input", path, "--out", out, "--workers", 1)
+    path = write(tmp_path / "in.txt", make_sentences("a").encode() + b"\n\n" + document + b"\n" + make_sentences("b").encode())
+    process = start_build("cc100-ja", "--input", path, "--out", out, "--workers", 1)
     peak = process_tree_peak(process, 200)
     _, errors = process.communicate(timeout=10)
     assert process.returncode == 0, errors
@@ -265,10 +266,10 @@ def small_disk(tmp_path, request):
 
 
 @pytest.mark.parametrize("which, small_disk", [("--out", "100k"), ("--work", "300k")], indirect=["small_disk"])
-def test_a_full_disk(build, small_disk, mixed, tmp_path, reference, tools, which):
+def test_a_full_disk(build, small_disk, mixed, tmp_path, reference, which):
     disk, enlarge = small_disk
     places = {"--out": tmp_path / "elsewhere", "--work": tmp_path / "work"} | {which: disk / "x"}
-    options = ("cc100-ja", "--input", mixed, "--set", tools.partition, *(x for pair in places.items() for x in pair))
+    options = ("cc100-ja", "--input", mixed, "--set", SMALL_PARTITIONS, *(x for pair in places.items() for x in pair))
     done = build(*options)
     assert done.returncode == 1, done.stdout
     assert "no space left on the disk" in done.stderr and "run the same command again" in done.stderr
@@ -276,29 +277,29 @@ def test_a_full_disk(build, small_disk, mixed, tmp_path, reference, tools, which
     out = places["--out"]
     assert not (out / "data").exists() and not (out / "ledger").exists()
     for _ in range(20):  # workers may be finishing what they were at
-        if not (left := tools.temporaries(*places.values())):
+        if not (left := find_temporaries(*places.values())):
             break
         time.sleep(0.1)
     assert left == []
     assert enlarge()
     done = build(*options)
     assert done.returncode == 0, done.stderr
-    assert tools.outputs(out) == tools.outputs(reference)
+    assert hash_outputs(out) == hash_outputs(reference)
 
 
-def test_a_failed_rebuild_leaves_the_corpus_as_it_was(build, out, tmp_path, tools, mixed):
-    options = ("--out", out, "--set", tools.partition)
+def test_a_failed_rebuild_leaves_the_corpus_as_it_was(build, out, tmp_path, mixed):
+    options = ("--out", out, "--set", SMALL_PARTITIONS)
     assert build("cc100-ja", "--input", mixed, *options).returncode == 0
-    before = tools.outputs(out)
+    before = hash_outputs(out)
     packed = gzip.compress(mixed.read_bytes())
     path = write(tmp_path / "cut.gz", packed[: len(packed) // 2])
     assert build("cc100-ja", "--input", path, *options).returncode == 1
-    assert tools.outputs(out) == before and len(before) > 1
+    assert hash_outputs(out) == before and len(before) > 1
 
 
-def test_two_builds_into_one_folder(start, build, out, mixed, reference, tools):
-    options = ("cc100-ja", "--input", mixed, "--out", out, "--set", tools.partition)
-    first = start(*options, "--workers", "1")
+def test_two_builds_into_one_folder(start_build, build, out, mixed, reference):
+    options = ("cc100-ja", "--input", mixed, "--out", out, "--set", SMALL_PARTITIONS)
+    first = start_build(*options, "--workers", "1")
     deadline = time.monotonic() + 60
     while not (out / ".seimai" / "work" / "dask").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -307,7 +308,7 @@ def test_two_builds_into_one_folder(start, build, out, mixed, reference, tools):
     assert "another build is at work in" in second.stderr and "choose another --out" in second.stderr
     _, errors = first.communicate(timeout=120)
     assert first.returncode == 0, errors
-    assert tools.outputs(out) == tools.outputs(reference)
+    assert hash_outputs(out) == hash_outputs(reference)
 
 
 # -- the network
@@ -328,11 +329,11 @@ def test_download_of_what_is_not_there(build, tmp_path, server):
     assert done.returncode == 2 and "ja.txt.xz: there is no such file" in done.stderr
 
 
-def test_download_from_a_server_that_drops_the_connection(build, server, tmp_path, mixed, reference, tools):
+def test_download_from_a_server_that_drops_the_connection(build, server, tmp_path, mixed, reference):
     packed = lzma.compress(mixed.read_bytes())
     server.files["ja.txt.xz"] = packed
     server.drops = [len(packed) // 2]
-    options = ("cc100-ja", "--set", f"source.url={server.url}/ja.txt.xz", "--set", tools.partition)
+    options = ("cc100-ja", "--set", f"source.url={server.url}/ja.txt.xz", "--set", SMALL_PARTITIONS)
     done = build(*options, "--download", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "raw" / "cc100-ja" / "ja.txt.xz").read_bytes() == packed
@@ -345,25 +346,25 @@ def test_download_from_a_server_that_drops_the_connection(build, server, tmp_pat
     assert done.returncode == 0 and "up to date" in done.stdout and len(server.requests) == requests
 
 
-def test_input_from_a_server_that_drops_the_connection(build, server, out, mixed, reference, tools):
+def test_input_from_a_server_that_drops_the_connection(build, server, out, mixed, reference):
     packed = lzma.compress(mixed.read_bytes())
     server.files["ja.txt.xz"] = packed
     server.drops = [len(packed) // 3, len(packed) // 2]
-    done = build("cc100-ja", "--input", f"{server.url}/ja.txt.xz", "--out", out, "--set", tools.partition)
+    done = build("cc100-ja", "--input", f"{server.url}/ja.txt.xz", "--out", out, "--set", SMALL_PARTITIONS)
     assert done.returncode == 0, done.stderr
     assert server.drops == []
-    assert tools.outputs(out) == tools.outputs(reference)
+    assert hash_outputs(out) == hash_outputs(reference)
 
 
-def test_an_unreachable_scheduler(unreachable, tools):
+def test_an_unreachable_scheduler(unreachable):
     process, out = unreachable
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "the scheduler tcp://127.0.0.1:9 cannot be reached" in errors and "Traceback" not in errors
-    assert not (out / "data").exists() and tools.temporaries(out) == []
+    assert not (out / "data").exists() and find_temporaries(out) == []
 
 
-def test_an_address_that_is_none(start, mixed, out):
-    process = start("cc100-ja", "--input", mixed, "--out", out, "--scheduler", "localhost")
+def test_an_address_that_is_none(start_build, mixed, out):
+    process = start_build("cc100-ja", "--input", mixed, "--out", out, "--scheduler", "localhost")
     _, errors = process.communicate(timeout=60)
     assert process.returncode in (1, 2) and "scheduler localhost" in errors and "Traceback" not in errors

@@ -1,12 +1,16 @@
 import json
 import re
 import tomllib
+from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline.manifest.loading import load
+from tests.support.builds import find_temporaries, hash_outputs, list_times, read_ledger, read_shards
+from tests.support.texts import SMALL_PARTITIONS, make_sentences, split_documents
 
 HEAD = (
     "id verdict step rule value bound duplicate_of similarity cluster_id cluster_size excerpt"
@@ -15,12 +19,12 @@ HEAD = (
 
 @pytest.fixture(scope="module")
 def ledger(reference):
-    return pl.read_parquet(reference / "ledger" / "*.parquet")
+    return read_ledger(reference)
 
 
 @pytest.fixture(scope="module")
 def shards(reference):
-    return pl.read_parquet(reference / "data" / "*.parquet")
+    return read_shards(reference)
 
 
 def row(ledger, beginning):
@@ -32,8 +36,8 @@ def row(ledger, beginning):
 # -- what one build leaves behind
 
 
-def test_every_record_is_in_the_ledger_once_and_in_order(ledger, mixed, tools):
-    documents = tools.split_documents(mixed.read_bytes())
+def test_every_record_is_in_the_ledger_once_and_in_order(ledger, mixed):
+    documents = split_documents(mixed.read_bytes())
     assert ledger["id"].to_list() == [f"cc100-ja/{offset:010d}" for offset, _ in documents]
     assert set(ledger["verdict"].unique()) == {"kept", "dropped", "duplicate", "unreadable"}
 
@@ -55,7 +59,7 @@ def test_ledger_columns(ledger):
     assert ledger["excerpt"].str.len_chars().max() == 200
 
 
-def test_shards_hold_what_the_ledger_says_was_kept(ledger, shards, mixed, tools):
+def test_shards_hold_what_the_ledger_says_was_kept(ledger, shards, mixed):
     kept = ledger.filter(verdict="kept")
     assert sorted(shards["id"]) == sorted(kept["id"])
     assert shards.columns == "id text source license language language_score chars cluster_size".split()
@@ -64,7 +68,7 @@ def test_shards_hold_what_the_ledger_says_was_kept(ledger, shards, mixed, tools)
     joined = shards.join(kept, on="id", suffix="_ledger", validate="1:1")
     for column in ("language", "chars", "cluster_size"):
         assert (joined[column] == joined[f"{column}_ledger"]).all()
-    raw = dict(tools.split_documents(mixed.read_bytes()))
+    raw = dict(split_documents(mixed.read_bytes()))
     plain = joined.filter(~pl.col("text").str.contains("^(空白行|零|改行)"))
     assert len(plain) > 250
     for id_, text in plain.select("id", "text").iter_rows():
@@ -84,15 +88,15 @@ def test_duplicates(ledger):
     assert (sizes["len"] == sizes["cluster_size"]).all()
 
 
-def test_validation_is_split_by_cluster(build, mixed, tmp_path, tools):
+def test_validation_is_split_by_cluster(build, mixed, tmp_path):
     out = tmp_path / "out"
-    sets = ("--set", tools.partition, "--set", "shards.validation=0.3", "--set", "deduplicate.threshold=0.99")
+    sets = ("--set", SMALL_PARTITIONS, "--set", "shards.validation=0.3", "--set", "deduplicate.threshold=0.99")
     done = build("cc100-ja", "--input", mixed, "--out", out, *sets, "--set", "shards.size=50 KB")
     assert done.returncode == 0, done.stderr
     names = [p.name for p in sorted((out / "data").iterdir())]
     trains = [n for n in names if n.startswith("train")]
     assert trains == [f"train-{i:05d}-of-{len(trains):05d}.parquet" for i in range(len(trains))] and len(trains) > 2
-    ledger = pl.read_parquet(out / "ledger" / "*.parquet").filter(verdict="kept")
+    ledger = read_ledger(out).filter(verdict="kept")
     held = pl.read_parquet(out / "data" / "validation-*.parquet").with_columns(split=pl.lit("validation"))
     train = pl.read_parquet(out / "data" / "train-*.parquet").with_columns(split=pl.lit("train"))
     both = pl.concat([held, train]).join(ledger.select("id", "cluster_id"), on="id")
@@ -108,7 +112,7 @@ def test_counts_add_up_in_summary_card_and_output(reference, ledger):
     verdicts = dict(ledger["verdict"].value_counts().iter_rows())
     assert {v: n for v, (n, _, _) in state["verdicts"].items()} == verdicts
     assert sum(verdicts.values()) == state["total"]["records"] == len(ledger)
-    said = (reference / "stdout").read_text()
+    said = (reference.parent / "stdout").read_text()
     assert re.search(rf"read, clean +{len(ledger)} +{len(ledger) - verdicts['unreadable']} ", said)
     assert "polishing ratio" in said and "peak memory" in said and f"exact duplicate {20}" in said
     assert f"pl.scan_parquet('{reference}/data/*.parquet')" in said
@@ -132,9 +136,9 @@ def test_the_lock_file_is_a_manifest(reference, tmp_path, mixed):
     assert load(str(reference / "manifest.lock.toml")) == load("cc100-ja", ["source.partition=20 KB"])
 
 
-def test_nothing_half_written_is_left(reference, tools):
-    assert tools.temporaries(reference) == []
-    assert sorted(p.name for p in reference.iterdir() if p.name != "stdout") == [
+def test_nothing_half_written_is_left(reference):
+    assert find_temporaries(reference) == []
+    assert sorted(p.name for p in reference.iterdir()) == [
         ".seimai", "README.md", "data", "ledger", "manifest.lock.toml"
     ]  # fmt: skip
     assert not [*(reference / ".seimai" / "work").rglob("*.bin")]
@@ -144,132 +148,136 @@ def test_nothing_half_written_is_left(reference, tools):
 
 
 @pytest.mark.parametrize("workers", [(), ("--workers", 4)], ids=["two that are up", "four"])
-def test_same_bytes_for_any_number_of_workers(build, mixed, reference, tmp_path, tools, workers):
+def test_same_bytes_for_any_number_of_workers(build, mixed, reference, tmp_path, workers):
     out = tmp_path / "out"
-    done = build("cc100-ja", "--input", mixed, "--out", out, *workers, "--set", tools.partition)
+    done = build("cc100-ja", "--input", mixed, "--out", out, *workers, "--set", SMALL_PARTITIONS)
     assert done.returncode == 0, done.stderr
-    assert tools.outputs(out) == tools.outputs(reference)
+    assert hash_outputs(out) == hash_outputs(reference)
 
 
-def test_the_partition_size_changes_no_record(build, mixed, reference, tmp_path, tools, ledger):
+def test_the_partition_size_changes_no_record(build, mixed, reference, tmp_path, ledger):
     out = tmp_path / "out"
     done = build("cc100-ja", "--input", mixed, "--out", out)
     assert done.returncode == 0, done.stderr
-    assert pl.read_parquet(out / "ledger" / "*.parquet").equals(ledger)
-    assert tools.outputs(out) == tools.outputs(reference)
+    assert read_ledger(out).equals(ledger)
+    assert hash_outputs(out) == hash_outputs(reference)
 
 
 # -- rebuilding
 
 
+@dataclass
+class Corpus:
+    out: Path
+    options: tuple[object, ...]  # that it was built with
+
+
 @pytest.fixture(scope="module")
-def mine(build, mixed, tmp_path_factory, tools):
-    """A built corpus of this module's own, and the options that it was built with."""
-    out = tmp_path_factory.mktemp("mine") / "out"
-    options = ("--input", mixed, "--out", out, "--set", tools.partition)
+def own_corpus(build, mixed, tmp_path_factory):
+    """A built corpus that tests of this module may change."""
+    out = tmp_path_factory.mktemp("own") / "out"
+    options = ("--input", mixed, "--out", out, "--set", SMALL_PARTITIONS)
     done = build("cc100-ja", *options)
     assert done.returncode == 0, done.stderr
-    return out, options
+    return Corpus(out, options)
 
 
-def times(folder):
-    return {p: p.stat().st_mtime_ns for p in sorted(folder.rglob("*")) if p.is_file() and p.name != "lock"}
-
-
-def test_unchanged_does_nothing(build, mine):
-    out, options = mine
-    before = times(out)
+def test_unchanged_does_nothing(build, own_corpus):
+    out, options = own_corpus.out, own_corpus.options
+    before = list_times(out)
     done = build("cc100-ja", *options)
     assert done.returncode == 0
     assert "is up to date: nothing to do" in done.stdout and "pl.scan_parquet" in done.stdout
-    assert times(out) == before
+    assert list_times(out) == before
 
 
-def test_a_changed_bound_measures_nothing_anew(build, mine, tools):
-    out, options = mine
-    before = times(out / ".seimai" / "work")
-    old = tools.outputs(out)
+def test_a_changed_bound_measures_nothing_anew(build, own_corpus):
+    out, options = own_corpus.out, own_corpus.options
+    before = list_times(out / ".seimai" / "work")
+    old = hash_outputs(out)
     done = build("cc100-ja", *options, "--set", "rules.chars.at_least=200")
     assert done.returncode == 0, done.stderr
-    after = times(out / ".seimai" / "work")
+    after = list_times(out / ".seimai" / "work")
     measured = {p: t for p, t in after.items() if "/measure-" in str(p)}
     assert measured and measured.items() <= before.items()
     assert not [p for p in after if "/decide-" in str(p) and p in before]
-    ledger = pl.read_parquet(out / "ledger" / "*.parquet")
+    ledger = read_ledger(out)
     short = ledger.filter(rule="chars")
     assert len(short) > 30 and set(short["bound"]) == {">= 200"} and (short["chars"] < 200).all()
-    assert tools.outputs(out) != old
+    assert hash_outputs(out) != old
     # And back again.
     done = build("cc100-ja", *options)
     assert done.returncode == 0, done.stderr
-    assert tools.outputs(out) == old
+    assert hash_outputs(out) == old
 
 
-def test_plan_shows_and_writes_nothing(build, mixed, mine, tmp_path):
+def test_plan_shows_and_writes_nothing(build, mixed, own_corpus, tmp_path):
     out = tmp_path / "out"
     done = build("cc100-ja", "--input", mixed, "--out", out, "--plan", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert str(mixed) in done.stdout and done.stdout.count("to do") == 4 and "othing was done" in done.stdout
     assert [*tmp_path.iterdir()] == []
-    built, options = mine
-    before = times(built)
+    built, options = own_corpus.out, own_corpus.options
+    before = list_times(built)
     said = build("cc100-ja", *options, "--plan").stdout
-    assert times(built) == before
+    assert list_times(built) == before
     assert len(re.findall(r"^ *(measure|decide|deduplicate|write) +done", said, re.M)) == 4 and "up to date" in said
 
 
 # -- inputs
 
 
-def test_several_inputs(build, tools, tmp_path):
+def test_several_inputs(build, tmp_path):
     for name in ("b/2.txt", "b/1.txt", "a/1.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("\n\n".join(tools.sentences(f"{name}{i}") for i in range(30)), "utf-8")
+        (tmp_path / name).write_text("\n\n".join(make_sentences(f"{name}{i}") for i in range(30)), "utf-8")
     out = tmp_path / "out"
-    done = build("cc100-ja", "--input", "a/1.txt", "--input", "b/*.txt", "--out", "out", "--set", tools.partition, cwd=tmp_path)
+    done = build(
+        "cc100-ja", "--input", "a/1.txt", "--input", "b/*.txt", "--out", "out", "--set", SMALL_PARTITIONS, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     expected = [
         f"cc100-ja/{name}/{offset:010d}"
         for name in ("a/1.txt", "b/1.txt", "b/2.txt")
-        for offset, _ in tools.split_documents((tmp_path / name).read_bytes())
+        for offset, _ in split_documents((tmp_path / name).read_bytes())
     ]
-    assert pl.read_parquet(out / "ledger" / "*.parquet")["id"].to_list() == expected
-    assert (pl.read_parquet(out / "ledger" / "*.parquet")["verdict"] == "kept").all()  # without a single duplicate
+    assert read_ledger(out)["id"].to_list() == expected
+    assert (read_ledger(out)["verdict"] == "kept").all()  # without a single duplicate
 
 
-def test_limit(build, mixed, tmp_path, tools, ledger):
+def test_limit(build, mixed, tmp_path, ledger):
     out = tmp_path / "out"
-    done = build("cc100-ja", "--input", mixed, "--out", out, "--limit", 45, "--set", tools.partition)
+    done = build("cc100-ja", "--input", mixed, "--out", out, "--limit", 45, "--set", SMALL_PARTITIONS)
     assert done.returncode == 0, done.stderr
-    found = pl.read_parquet(out / "ledger" / "*.parquet")
+    found = read_ledger(out)
     assert found["id"].to_list() == ledger["id"].to_list()[:45]
     assert set(found["verdict"]) == {"kept", "dropped", "duplicate", "unreadable"}
 
 
-def test_a_manifest_of_ones_own_from_any_folder(build, tools, tmp_path):
+def test_a_manifest_of_ones_own_from_any_folder(build, tmp_path):
     (tmp_path / "my.toml").write_text(
         'name = "my-corpus"\ntitle = "My"\nlicense = "CC0-1.0"\n[source]\nformat = "cc100"\n'
         "[rules]\nchars = { at_least = 100 }\n[deduplicate]\nenabled = false\n[shards]\nvalidation = 0\n", "utf-8"
     )  # fmt: skip
-    text = "\n\n".join([*(tools.sentences(i) for i in range(20)), *(tools.sentences(i) for i in range(5)), "短い。", "Hello."])
+    text = "\n\n".join([*(make_sentences(i) for i in range(20)), *(make_sentences(i) for i in range(5)), "短い。", "Hello."])
     (tmp_path / "in.txt").write_text(text, "utf-8")
     done = build("./my.toml", "--input", "in.txt", "--work", "intermediates", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     out = tmp_path / "corpora" / "my-corpus"
     assert [p.name for p in (out / "data").iterdir()] == ["train-00000-of-00001.parquet"]
-    ledger = pl.read_parquet(out / "ledger" / "*.parquet")
+    ledger = read_ledger(out)
     assert ledger["verdict"].to_list() == ["kept"] * 25 + ["dropped"] * 2
     assert ledger["rule"].to_list()[25:] == ["chars", "chars"]
     assert ledger["bound"].to_list()[25:] == [">= 100"] * 2
-    assert pl.read_parquet(out / "data" / "*.parquet")["id"][0] == "my-corpus/0000000000"
+    assert read_shards(out)["id"][0] == "my-corpus/0000000000"
     assert any((tmp_path / "intermediates").rglob("part-*.parquet")) and not any((out / ".seimai").rglob("part-*"))
 
 
-def test_documents_that_all_break_a_rule(build, tools, tmp_path):
+def test_documents_that_all_break_a_rule(build, tmp_path):
     (tmp_path / "in.txt").write_text("短い。\n\nHello.\n", "utf-8")
     done = build("cc100-ja", "--input", tmp_path / "in.txt", "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    assert pl.read_parquet(tmp_path / "out" / "ledger" / "*.parquet")["verdict"].to_list() == ["dropped"] * 2
+    assert read_ledger(tmp_path / "out")["verdict"].to_list() == ["dropped"] * 2
     assert all(pq.read_metadata(p).num_rows == 0 for p in (tmp_path / "out" / "data").iterdir())
 
 

@@ -8,6 +8,9 @@ import time
 
 import pytest
 
+from tests.support.builds import find_temporaries, hash_outputs
+from tests.support.texts import SMALL_PARTITIONS
+
 
 @pytest.fixture
 def by_hand(tmp_path):
@@ -33,14 +36,14 @@ def by_hand(tmp_path):
             process.wait()
 
 
-def test_same_bytes_with_one_worker_killed_half_way(start, by_hand, mixed, reference, tmp_path, tools):
+def test_same_bytes_with_one_worker_killed_half_way(start_build, by_hand, mixed, reference, tmp_path):
     from distributed import Client
 
     address, workers = by_hand
     with Client(address, timeout=30) as client:
         client.wait_for_workers(2, timeout=60)
     out = tmp_path / "out"
-    process = start("cc100-ja", "--input", mixed, "--out", out, "--set", tools.partition, "--scheduler", address)
+    process = start_build("cc100-ja", "--input", mixed, "--out", out, "--set", SMALL_PARTITIONS, "--scheduler", address)
     deadline = time.monotonic() + 60
     while len([*out.rglob("part-*.json")]) < 3 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -49,11 +52,11 @@ def test_same_bytes_with_one_worker_killed_half_way(start, by_hand, mixed, refer
     said, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert workers[1].poll() is None
-    assert tools.outputs(out) == tools.outputs(reference)
-    assert tools.temporaries(out / "data", out / "ledger") == []
+    assert hash_outputs(out) == hash_outputs(reference)
+    assert find_temporaries(out / "data", out / "ledger") == []
 
 
-def test_scheduler_and_workers_exclude_one_another(start):
-    process = start("cc100-ja", "--scheduler", "tcp://127.0.0.1:1", "--workers", "2")
+def test_scheduler_and_workers_exclude_one_another(start_build):
+    process = start_build("cc100-ja", "--scheduler", "tcp://127.0.0.1:1", "--workers", "2")
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 2 and "--workers is for the local cluster" in errors

@@ -7,10 +7,13 @@ import time
 
 import polars as pl
 
+from tests.support.builds import find_temporaries, hash_outputs
+from tests.support.texts import SMALL_PARTITIONS
 
-def test_killed_at_random_moments_the_build_goes_on_and_makes_the_same(kill_at, build, mixed, reference, tmp_path, tools):
+
+def test_killed_at_random_moments_the_build_goes_on_and_makes_the_same(kill_at, build, mixed, reference, tmp_path):
     out = tmp_path / "out"
-    arguments = ("cc100-ja", "--input", mixed, "--out", out, "--set", tools.partition)
+    arguments = ("cc100-ja", "--input", mixed, "--out", out, "--set", SMALL_PARTITIONS)
     drawn = random.Random(20)
     seen = []
     # A whole build writes some 55 such files, a few dozen a second, each at the end of a piece of work.
@@ -21,29 +24,29 @@ def test_killed_at_random_moments_the_build_goes_on_and_makes_the_same(kill_at, 
             pl.read_parquet(path)
     done = build(*arguments)
     assert done.returncode == 0, done.stderr
-    assert tools.outputs(out) == tools.outputs(reference)
-    assert tools.temporaries(out) == []
+    assert hash_outputs(out) == hash_outputs(reference)
+    assert find_temporaries(out) == []
     assert len(set(seen)) > 1, "every kill met the same state"
 
 
-def test_a_publication_that_was_cut_short_is_undone(build, mixed, reference, tmp_path, tools):
+def test_a_publication_that_was_cut_short_is_undone(build, mixed, reference, tmp_path):
     """The last moment: the ledger is moved in, the old data moved out, the new data not yet moved in."""
     out = tmp_path / "out"
-    arguments = ("cc100-ja", "--input", mixed, "--out", out, "--set", tools.partition)
+    arguments = ("cc100-ja", "--input", mixed, "--out", out, "--set", SMALL_PARTITIONS)
     assert build(*arguments).returncode == 0
-    first = tools.outputs(out)
+    first = hash_outputs(out)
     state = out / ".seimai"
     (out / "data").rename(state / "old-data")
     (state / "state.json").unlink()
     done = build(*arguments)
     assert done.returncode == 0, done.stderr
-    assert tools.outputs(out) == first == tools.outputs(reference)
+    assert hash_outputs(out) == first == hash_outputs(reference)
     assert not (state / "old-data").exists()
 
 
-def test_an_interrupt_says_how_to_go_on(start, mixed, tmp_path, tools):
+def test_an_interrupt_says_how_to_go_on(start_build, mixed, tmp_path):
     out = tmp_path / "out"
-    process = start("cc100-ja", "--input", mixed, "--out", out, "--set", tools.partition, "--workers", 1)
+    process = start_build("cc100-ja", "--input", mixed, "--out", out, "--set", SMALL_PARTITIONS, "--workers", 1)
     deadline = time.monotonic() + 60
     while not [*out.rglob("cut/*.json")] and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import tarfile
 
 import datasets
 import numpy as np
@@ -12,94 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-PARTITION = "source.partition=200 KB"
-RATE = 16_000
-SENTENCES = [
-    f"{place}で{thing}を見ました。"
-    for place in "公園 駅前 庭先 川辺 港町 市場".split()
-    for thing in "猫 犬 鳥 虫 魚 花".split()
-]
+from tests.support.builds import find_temporaries, get_key, hash_outputs, read_keyed_ledger, read_ledger_rows, read_shards
+from tests.support.recordings import RATE, SENTENCES, SMALL_PARTITIONS, Recording, encode_audio, make_voice, write_recordings
 
 
-def voice(seed, seconds=2.0, rate=RATE, quiet=0.2):
-    """Something like speech: bursts of harmonics at about seven a second, with silence around them; another for every seed."""
-    random = np.random.default_rng(seed)
-    count = int(seconds * 7)
-    out = [np.zeros(int(quiet * rate))]
-    for _ in range(count):
-        n = int(rate * (seconds - 2 * quiet) / count)
-        at = np.arange(n) / rate
-        pitch, colour = random.uniform(100, 250), random.uniform(300, 2500)
-        harmonics = np.arange(1, int(3500 / pitch))
-        gains = np.exp(-(((harmonics * pitch - colour) / 400) ** 2)) + 0.02
-        out.append((np.sin(2 * np.pi * pitch * np.outer(at, harmonics)) @ gains) * np.hanning(n))
-    out.append(np.zeros(int(quiet * rate)))
-    samples = np.concatenate(out)
-    samples = 0.3 * samples / np.abs(samples).max() + 0.001 * random.standard_normal(len(samples))
-    return np.rint(samples * 2**15) / 2**15  # of 16 bits: libsndfile rounds otherwise for FLAC than for WAV
-
-
-def encoded(samples, kind="FLAC", rate=RATE, subtype=None):
-    out = io.BytesIO()
-    soundfile.write(out, samples, rate, format=kind, subtype=subtype or ("PCM_16" if kind in ("FLAC", "WAV") else None))
-    return out.getvalue()
-
-
-def add(tar, name, content):
-    member = tarfile.TarInfo(name)
-    member.size = len(content)
-    tar.addfile(member, io.BytesIO(content))
-
-
-def ledger_of(out):
-    return pl.read_parquet(out / "ledger" / "*.parquet").with_columns(key=pl.col("id").str.split("/").list.last())
-
-
-def verdicts(out):
-    return {row["key"]: row for row in ledger_of(out).iter_rows(named=True)}
-
-
-@pytest.fixture(scope="module")
-def recordings():
-    """Key: (suffix, bytes, JSON)."""
-    found = {}
-    for i, text in enumerate(SENTENCES):
-        found[f"good{i:02}"] = ("flac", encoded(voice(i)), {"text": text, "speaker": f"s{i % 3}"})
-    found["same-samples"] = ("wav", encoded(voice(0), "WAV"), {"text": SENTENCES[0], "speaker": "s9"})
-    found["quieter"] = ("ogg", encoded(0.4 * voice(1), "OGG"), {"text": SENTENCES[1], "speaker": "s9"})
-    found["again"] = ("flac", encoded(voice(500)), {"text": SENTENCES[5], "speaker": "s2"})
-    found["no-text"] = ("flac", encoded(voice(501)), {"speaker": "s1"})
-    found["cut-off"] = ("flac", encoded(voice(502))[:9000], {"text": "途中で終わります。", "speaker": "s1"})
-    return found
-
-
-def archive(path, recordings):
-    with tarfile.open(path, "w") as tar:
-        for key, (suffix, audio, fields) in recordings.items():
-            add(tar, f"{key}.{suffix}", audio)
-            add(tar, f"{key}.json", json.dumps(fields, ensure_ascii=False).encode())
-    return path
-
-
-@pytest.fixture(scope="module")
-def tars(recordings, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("speech")
-    keys = sorted(recordings)
-    for number in range(3):
-        archive(folder / f"{number}.tar", {key: recordings[key] for key in keys[number::3]})
-    return folder
-
-
-@pytest.fixture(scope="module")
-def reference(build, tars, tmp_path_factory):
-    out = tmp_path_factory.mktemp("reference") / "out"
-    done = build("speech-ja", "--input", f"{tars}/*.tar", "--out", out, "--workers", 1, "--set", PARTITION)
-    assert done.returncode == 0, done.stderr
-    return out
-
-
-def test_every_recording_has_its_verdict(reference, recordings):
-    found = verdicts(reference)
+def test_every_recording_has_its_verdict(speech_corpus, recordings):
+    found = read_ledger_rows(speech_corpus)
     assert sorted(found) == sorted(recordings)
     assert (found["no-text"]["verdict"], found["no-text"]["rule"]) == ("dropped", "chars")
     assert found["cut-off"]["verdict"] == "unreadable" and "truncated FLAC" in found["cut-off"]["value"]
@@ -115,48 +32,48 @@ def test_every_recording_has_its_verdict(reference, recordings):
     assert found["good01"]["speaker"] == "s1" and found["cut-off"]["speaker"] == "s1" and found["good01"]["programme"] is None
 
 
-def test_shards_hold_flac_of_the_corpus_s_rate(reference, recordings):
-    corpus = datasets.load_dataset(str(reference), cache_dir=str(reference / "cache"))
+def test_shards_hold_flac_of_the_corpus_s_rate(speech_corpus, recordings, tmp_path):
+    corpus = datasets.load_dataset(str(speech_corpus), cache_dir=str(tmp_path))
     assert all(isinstance(split.features["audio"], datasets.Audio) for split in corpus.values())
     speakers = {}
-    for path in sorted((reference / "data").glob("*.parquet")):
+    for path in sorted((speech_corpus / "data").glob("*.parquet")):
         for row in pq.read_table(path).to_pylist():
             samples, rate = soundfile.read(io.BytesIO(row["audio"]["bytes"]), dtype="int16")
-            key = row["id"].rsplit("/")[-1]
+            key = get_key(row["id"])
             assert rate == row["sampling_rate"] == RATE and row["duration"] == pytest.approx(len(samples) / rate, abs=1e-3)
-            if recordings[key][0] == "flac":
-                assert row["audio"]["bytes"] == recordings[key][1]
-            assert row["transcript"] == recordings[key][2]["text"] and "ミマシタ" in row["reading"]
+            if recordings[key].suffix == "flac":
+                assert row["audio"]["bytes"] == recordings[key].audio
+            assert row["transcript"] == recordings[key].fields["text"] and "ミマシタ" in row["reading"]
             speakers.setdefault(path.name.split("-")[0], set()).add(row["speaker"])
     assert not speakers["train"] & speakers.get("validation", set())
 
 
-def test_same_bytes_on_two_workers(build, tars, reference, tmp_path, tools):
-    done = build("speech-ja", "--input", f"{tars}/*.tar", "--out", tmp_path / "o", "--set", PARTITION)
+def test_same_bytes_on_two_workers(build, recording_tars, speech_corpus, tmp_path):
+    done = build("speech-ja", "--input", f"{recording_tars}/*.tar", "--out", tmp_path / "o", "--set", SMALL_PARTITIONS)
     assert done.returncode == 0, done.stderr
-    assert tools.outputs(tmp_path / "o") == tools.outputs(reference)
+    assert hash_outputs(tmp_path / "o") == hash_outputs(speech_corpus)
 
 
-def test_same_bytes_after_kills_and_on_four_workers(kill_at, build, tars, reference, tmp_path, tools):
+def test_same_bytes_after_kills_and_on_four_workers(kill_at, build, recording_tars, speech_corpus, tmp_path):
     out = tmp_path / "out"
-    arguments = ("speech-ja", "--input", f"{tars}/*.tar", "--out", out, "--set", PARTITION)
+    arguments = ("speech-ja", "--input", f"{recording_tars}/*.tar", "--out", out, "--set", SMALL_PARTITIONS)
     for wanted in (3, 12):
         kill_at(wanted, out, *arguments, "--workers", 1)
     done = build(*arguments, "--workers", 4)
     assert done.returncode == 0, done.stderr
-    assert tools.outputs(out) == tools.outputs(reference) and tools.temporaries(out) == []
+    assert hash_outputs(out) == hash_outputs(speech_corpus) and find_temporaries(out) == []
 
 
-def test_the_partition_size_changes_no_verdict(build, tars, reference, tmp_path):
-    done = build("speech-ja", "--input", f"{tars}/*.tar", "--out", tmp_path / "o")
+def test_the_partition_size_changes_no_verdict(build, recording_tars, speech_corpus, tmp_path):
+    done = build("speech-ja", "--input", f"{recording_tars}/*.tar", "--out", tmp_path / "o")
     assert done.returncode == 0, done.stderr
-    assert ledger_of(tmp_path / "o").equals(ledger_of(reference))
+    assert read_keyed_ledger(tmp_path / "o").equals(read_keyed_ledger(speech_corpus))
 
 
-def test_audio_alone(build, tars, tmp_path):
-    done = build("speech-ja", "--input", f"{tars}/*.tar", "--out", tmp_path / "o", "--set", "rules.preset=audio")
+def test_audio_alone(build, recording_tars, tmp_path):
+    done = build("speech-ja", "--input", f"{recording_tars}/*.tar", "--out", tmp_path / "o", "--set", "rules.preset=audio")
     assert done.returncode == 0, done.stderr
-    kept = pl.read_parquet(tmp_path / "o" / "data" / "*.parquet")
+    kept = read_shards(tmp_path / "o")
     row = kept.filter(pl.col("id").str.ends_with("/no-text")).row(0, named=True)
     assert row["transcript"] is None and row["reading"] is None
 
@@ -164,7 +81,7 @@ def test_audio_alone(build, tars, tmp_path):
 def test_long_recordings_are_cut_at_silences(build, tmp_path):
     folder = tmp_path / "long"
     folder.mkdir()
-    parts = [voice(900 + i, 1.5, quiet=0.25) for i in range(8)]
+    parts = [make_voice(900 + i, 1.5, quiet=0.25) for i in range(8)]
     soundfile.write(folder / "lecture.wav", np.concatenate(parts), RATE, subtype="PCM_16")
     (folder / "lecture.txt").write_text("八つの文を続けて読みました。", "utf-8")
     soundfile.write(folder / "short.wav", parts[0], RATE, subtype="PCM_16")
@@ -173,8 +90,8 @@ def test_long_recordings_are_cut_at_silences(build, tmp_path):
         "speech-ja", "--input", folder, "--out", tmp_path / "o", "--set", "rules.preset=audio", "--set", "recordings.cut=4",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert len(ledger_of(tmp_path / "o")) == 2
-    rows = pl.read_parquet(tmp_path / "o" / "data" / "*.parquet").sort("id")
+    assert len(read_keyed_ledger(tmp_path / "o")) == 2
+    rows = read_shards(tmp_path / "o").sort("id")
     pieces = rows.filter(pl.col("id").str.contains("lecture"))
     assert [i.rsplit("/")[-1] for i in pieces["id"]] == [f"lecture.wav-{n:04}" for n in range(1, len(pieces) + 1)]
     assert pieces["transcript"].null_count() == len(pieces) >= 3 and pieces["duration"].max() <= 4
@@ -187,7 +104,7 @@ def test_long_recordings_are_cut_at_silences(build, tmp_path):
 
 def test_second_transcripts_must_be_read_the_same(build, tmp_path):
     recordings = {
-        f"{i}": ("flac", encoded(voice(700 + i)), {"text": text, "pred_text": other, "speaker": "a"})
+        f"{i}": Recording(encode_audio(make_voice(700 + i)), {"text": text, "pred_text": other, "speaker": "a"})
         for i, (text, other) in enumerate(
             [
                 ("明日は三時に始まります。", "あしたは3時にはじまります"),
@@ -196,10 +113,10 @@ def test_second_transcripts_must_be_read_the_same(build, tmp_path):
             ]
         )
     }
-    archive(tmp_path / "a.tar", recordings)
+    write_recordings(tmp_path / "a.tar", recordings)
     done = build("speech-ja", "--input", tmp_path / "a.tar", "--out", tmp_path / "o", "--set", "deduplicate.enabled=false")
     assert done.returncode == 0, done.stderr
-    found = verdicts(tmp_path / "o")
+    found = read_ledger_rows(tmp_path / "o")
     assert found["0"]["verdict"] == "kept" and found["0"]["reading_error_rate"] == 0 < found["0"]["surface_error_rate"]
     assert (found["1"]["verdict"], found["1"]["rule"]) == ("dropped", "reading_error_rate")
     assert found["2"]["verdict"] == "kept" and found["2"]["reading_error_rate"] is None
@@ -210,18 +127,19 @@ def test_nearly_the_same_transcripts_up_to_the_cap(build, tmp_path):
     base = "今日の午後は南の風がやや強く吹き、海岸では波が高くなる見込みですので十分ご注意ください"
     texts = [base + end for end in ("。", "ね。", "よ。", "！", "とのこと。")] + SENTENCES[:6]
     recordings = {
-        f"{i:02}": ("flac", encoded(voice(3000 + i, 6.0)), {"text": text, "speaker": f"s{i}"}) for i, text in enumerate(texts)
+        f"{i:02}": Recording(encode_audio(make_voice(3000 + i, 6.0)), {"text": text, "speaker": f"s{i}"})
+        for i, text in enumerate(texts)
     }
-    archive(tmp_path / "a.tar", recordings)
+    write_recordings(tmp_path / "a.tar", recordings)
     command = ("speech-ja", "--input", tmp_path / "a.tar", "--set", "rules={}", "--set", "deduplicate.similar_transcripts=2")
     done = build(*command, "--out", tmp_path / "o")
     assert done.returncode == 0, done.stderr
-    found = verdicts(tmp_path / "o")
+    found = read_ledger_rows(tmp_path / "o")
     assert [found[f"{i:02}"]["rule"] for i in range(11)].count("similar_transcripts") == 3
     assert {found[f"{i:02}"]["similar_recordings"] for i in range(5)} == {5}
     assert {found[f"{i:02}"]["verdict"] for i in range(5, 11)} == {"kept"}
-    done = build(*command[:-1], "deduplicate.similar_transcripts=2", "--set", PARTITION, "--out", tmp_path / "p")
-    assert done.returncode == 0 and ledger_of(tmp_path / "p").equals(ledger_of(tmp_path / "o"))
+    done = build(*command[:-1], "deduplicate.similar_transcripts=2", "--set", SMALL_PARTITIONS, "--out", tmp_path / "p")
+    assert done.returncode == 0 and read_keyed_ledger(tmp_path / "p").equals(read_keyed_ledger(tmp_path / "o"))
 
 
 def test_bands_are_fitted_to_every_speaker(build, tmp_path):
@@ -231,18 +149,16 @@ def test_bands_are_fitted_to_every_speaker(build, tmp_path):
         for i in range(40):
             length = {38: 4.5 - seconds, 39: 4.5 - seconds}.get(i, seconds * (1 + 0.01 * (i % 5)))
             text = f"{SENTENCES[i % 36][:-1]}{'と' * (i // 36)}。"
-            recordings[f"{speaker}{i:02}"] = (
-                "flac",
-                encoded(voice(2000 + i + 100 * (speaker == "fast"), length)),
-                {"text": text, "speaker": speaker},
+            recordings[f"{speaker}{i:02}"] = Recording(
+                encode_audio(make_voice(2000 + i + 100 * (speaker == "fast"), length)), {"text": text, "speaker": speaker}
             )
-    archive(tmp_path / "a.tar", recordings)
+    write_recordings(tmp_path / "a.tar", recordings)
     done = build(
         "speech-ja", "--input", tmp_path / "a.tar", "--out", tmp_path / "o", "--set", "deduplicate.enabled=false",
         "--set", "rules.seconds_per_mora.by=speaker",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    found = verdicts(tmp_path / "o")
+    found = read_ledger_rows(tmp_path / "o")
     wrong = {key for key, row in found.items() if row["rule"] == "seconds_per_mora"}
     assert wrong == {f"{speaker}{i}" for speaker in ("slow", "fast") for i in (38, 39)}
     assert found["slow38"]["bound"].startswith(">= ") and found["fast38"]["bound"].startswith("<= ")
@@ -251,26 +167,28 @@ def test_bands_are_fitted_to_every_speaker(build, tmp_path):
 
 
 def test_hostile_recordings(build, tmp_path):
-    good = encoded(voice(1))
-    header = bytearray(encoded(voice(2), "WAV"))
+    good = encode_audio(make_voice(1))
+    header = bytearray(encode_audio(make_voice(2), "WAV"))
     header[40:44] = (10**9).to_bytes(4, "little")
-    nan = voice(3).astype(np.float32)
+    nan = make_voice(3).astype(np.float32)
     nan[100] = np.nan
     recordings = {
-        "good": ("flac", good, {"text": SENTENCES[0]}),
-        "empty": ("flac", b"", {"text": SENTENCES[1]}),
-        "no-samples": ("wav", encoded(np.zeros(0), "WAV"), {"text": SENTENCES[2]}),
-        "liar": ("wav", bytes(header), {"text": SENTENCES[3]}),
-        "many": ("wav", encoded(np.tile(voice(4, rate=96_000)[:, None], 8), "WAV", 96_000, "FLOAT"), {"text": SENTENCES[4]}),
-        "nan": ("wav", encoded(nan, "WAV", subtype="FLOAT"), {"text": SENTENCES[5]}),
-        "named-wav": ("wav", encoded(voice(6), "MP3"), {"text": SENTENCES[6]}),
-        "text": ("flac", "これは音声ではありません".encode() * 50, {"text": SENTENCES[7]}),
-        "long-text": ("flac", encoded(voice(8)), {"text": "長い文です。" * 20_000}),
+        "good": Recording(good, {"text": SENTENCES[0]}),
+        "empty": Recording(b"", {"text": SENTENCES[1]}),
+        "no-samples": Recording(encode_audio(np.zeros(0), "WAV"), {"text": SENTENCES[2]}, "wav"),
+        "liar": Recording(bytes(header), {"text": SENTENCES[3]}, "wav"),
+        "many": Recording(
+            encode_audio(np.tile(make_voice(4, rate=96_000)[:, None], 8), "WAV", 96_000, "FLOAT"), {"text": SENTENCES[4]}, "wav"
+        ),
+        "nan": Recording(encode_audio(nan, "WAV", subtype="FLOAT"), {"text": SENTENCES[5]}, "wav"),
+        "named-wav": Recording(encode_audio(make_voice(6), "MP3"), {"text": SENTENCES[6]}, "wav"),
+        "text": Recording("これは音声ではありません".encode() * 50, {"text": SENTENCES[7]}),
+        "long-text": Recording(encode_audio(make_voice(8)), {"text": "長い文です。" * 20_000}),
     }
-    archive(tmp_path / "a.tar", recordings)
+    write_recordings(tmp_path / "a.tar", recordings)
     done = build("speech-ja", "--input", tmp_path / "a.tar", "--out", tmp_path / "o", "--workers", 1)
     assert done.returncode == 0, done.stderr
-    found = verdicts(tmp_path / "o")
+    found = read_ledger_rows(tmp_path / "o")
     reasons = {key: row["value"] for key, row in found.items() if row["verdict"] == "unreadable"}
     assert set(reasons) == {"empty", "no-samples", "liar", "nan", "text"}
     assert "no samples" in reasons["no-samples"] and "truncated WAV" in reasons["liar"] and "NaN" in reasons["nan"]
@@ -288,7 +206,7 @@ def test_a_recording_that_is_replaced_after_it_was_measured_is_noticed(build, tm
     folder = tmp_path / "recordings"
     folder.mkdir()
     for i in range(4):
-        (folder / f"{i}.{kind}").write_bytes(encoded(voice(4000 + i), kind.upper()))
+        (folder / f"{i}.{kind}").write_bytes(encode_audio(make_voice(4000 + i), kind.upper()))
     arguments = ("speech-ja", "--input", folder, "--out", tmp_path / "o", "--set", "rules.preset=audio")
     done = build(*arguments)
     assert done.returncode == 0, done.stderr
@@ -303,7 +221,7 @@ def test_a_recording_that_is_replaced_after_it_was_measured_is_noticed(build, tm
 def test_lists_say_what_is_wrong_with_their_stretches(build, tmp_path):
     """An empty name is no speaker; a time that is none, or beyond the end, must not become another stretch."""
     for i in range(4):
-        (tmp_path / f"{i}.flac").write_bytes(encoded(voice(5000 + i, 4.0)))
+        (tmp_path / f"{i}.flac").write_bytes(encode_audio(make_voice(5000 + i, 4.0)))
     lines = [{"audio_filepath": f"{i}.flac", "text": "これは同じ文です", "speaker": "", "book": " "} for i in range(4)]
     lines += [
         {"audio_filepath": "0.flac", "offset": 0.5, "duration": 2, "text": "一つ目です"},
@@ -315,11 +233,11 @@ def test_lists_say_what_is_wrong_with_their_stretches(build, tmp_path):
     path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), "utf-8")
     done = build("speech-ja", "--input", path, "--out", tmp_path / "o", "--set", "rules.preset=audio")
     assert done.returncode == 0, done.stderr
-    rows = ledger_of(tmp_path / "o")
+    rows = read_keyed_ledger(tmp_path / "o")
     assert [row[0] for row in rows.select("verdict").rows()] == ["kept"] * 5 + ["unreadable"] * 3
     assert rows["value"].str.contains("no part of a recording").sum() == 2
     assert "the recording ends before the stretch from 3 to 6 s" in rows["value"][7]
-    kept = pl.read_parquet(tmp_path / "o" / "data" / "*.parquet")
+    kept = read_shards(tmp_path / "o")
     assert kept["speaker"].null_count() == 5 and sorted(kept["duration"])[0] == pytest.approx(2, abs=1e-3)
     path.write_text('{"id":"a","text":"あ"}\n{"id":"b","text":"い"}\n', "utf-8")
     done = build("speech-ja", "--input", path, "--out", tmp_path / "p")
@@ -331,29 +249,29 @@ def test_marks_are_not_read_aloud(build, tmp_path):
         ("えー、今日はとても暑いです。", "えー今日はとても暑いです"),
         ("今日は（笑）とても寒いです。", "今日はとても寒いです"),
     ]
-    archive(
+    write_recordings(
         tmp_path / "a.tar",
-        {f"{i}": ("flac", encoded(voice(6000 + i)), {"text": a, "pred_text": b}) for i, (a, b) in enumerate(texts)},
+        {f"{i}": Recording(encode_audio(make_voice(6000 + i)), {"text": a, "pred_text": b}) for i, (a, b) in enumerate(texts)},
     )
     for treatment in ("keep", "remove", "mark"):
         out = tmp_path / treatment
         options = [f"clean.tags={treatment}", f"clean.fillers={treatment}", "deduplicate.enabled=false"]
         done = build("speech-ja", "--input", tmp_path / "a.tar", "--out", out, *(x for o in options for x in ("--set", o)))
         assert done.returncode == 0, done.stderr
-        rows = ledger_of(out)
+        rows = read_keyed_ledger(out)
         assert rows["verdict"].to_list() == ["kept", "kept"] and rows["reading_error_rate"].to_list() == [0, 0]
-        read = pl.read_parquet(out / "data" / "*.parquet").sort("id")["reading"].to_list()
+        read = read_shards(out).sort("id")["reading"].to_list()
         assert not any(word in "".join(read) for word in ("エフ", "ワライ"))
         assert read[0].startswith("エー") == (treatment != "remove")
 
 
 def test_without_speech_there_are_zero_seconds_of_it_and_few_recordings_make_no_band(build, tmp_path):
-    recordings = {f"{i}": ("flac", encoded(voice(7000 + i, 1.0 + i)), {"text": "短い文です。"}) for i in range(5)}
-    recordings["silence"] = ("flac", encoded(np.zeros(RATE)), {"text": "何も聞こえません。"})
-    archive(tmp_path / "a.tar", recordings)
+    recordings = {f"{i}": Recording(encode_audio(make_voice(7000 + i, 1.0 + i)), {"text": "短い文です。"}) for i in range(5)}
+    recordings["silence"] = Recording(encode_audio(np.zeros(RATE)), {"text": "何も聞こえません。"})
+    write_recordings(tmp_path / "a.tar", recordings)
     done = build("speech-ja", "--input", tmp_path / "a.tar", "--out", tmp_path / "o", "--set", "deduplicate.enabled=false")
     assert done.returncode == 0 and "rules.seconds_per_mora: no band was fitted" in done.stdout
-    found = verdicts(tmp_path / "o")
+    found = read_ledger_rows(tmp_path / "o")
     assert (found["silence"]["rule"], found["silence"]["value"], found["silence"]["speech_duration"]) == (
         "speech_duration",
         "0.0",
@@ -368,7 +286,7 @@ def test_no_piece_is_a_sliver(seconds):
     from pipeline.modalities.speech.shards import cut_at_silences
 
     samples = np.zeros(int(seconds * RATE) + 1, np.float32)
-    for quiet in (samples, voice(1, seconds)[: len(samples)].astype(np.float32)):
+    for quiet in (samples, make_voice(1, seconds)[: len(samples)].astype(np.float32)):
         pieces = cut_at_silences(quiet, RATE, 2.0)
         assert [a for a, _ in pieces[1:]] == [b for _, b in pieces[:-1]] and pieces[-1][1] == len(quiet)
         assert all(RATE // 4 <= b - a <= 2 * RATE for a, b in pieces)

@@ -9,24 +9,27 @@ from typing import Any
 
 import pytest
 
+from tests.support.builds import hash_outputs
+from tests.support.texts import SMALL_PARTITIONS
+
 SETTINGS = ("--set", "tokenizer.vocab_size=700", "--set", "tokenizer.sequence_length=64")
 
 
 @pytest.fixture(scope="module")
-def made(build: Callable[..., Any], mixed: Path, tools: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(build: Callable[..., Any], mixed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("tokenised") / "out"
-    done = build("cc100-ja", "--input", mixed, "--out", out, "--set", tools.partition, *SETTINGS)
+    done = build("cc100-ja", "--input", mixed, "--out", out, "--set", SMALL_PARTITIONS, *SETTINGS)
     assert done.returncode == 0, done.stderr
     assert "tokenizer     unigram, 700 pieces" in done.stdout and "left out" in done.stdout
     return out
 
 
-def test_one_command_makes_everything(made: Path, reference: Path, tools: Any) -> None:
+def test_one_command_makes_everything(made: Path, reference: Path) -> None:
     import datasets
     from transformers import AutoTokenizer
 
-    assert {n: d for n, d in tools.outputs(made).items() if n.startswith("data")} == {
-        n: d for n, d in tools.outputs(reference).items() if n.startswith("data")
+    assert {n: d for n, d in hash_outputs(made).items() if n.startswith("data")} == {
+        n: d for n, d in hash_outputs(reference).items() if n.startswith("data")
     }
     told = json.loads((made / "tokens" / "tokens.json").read_text())
     assert told["splits"]["train"]["sequences"] > 100 and told["sequence_length"] == 64
@@ -38,9 +41,9 @@ def test_one_command_makes_everything(made: Path, reference: Path, tools: Any) -
     assert "vocab_size = 700" in (made / "manifest.lock.toml").read_text("utf-8")
 
 
-def test_only_what_changed_is_done_again(made: Path, build: Callable[..., Any], mixed: Path, tools: Any) -> None:
+def test_only_what_changed_is_done_again(made: Path, build: Callable[..., Any], mixed: Path) -> None:
     def again(*settings: str) -> Any:
-        done = build("cc100-ja", "--input", mixed, "--out", made, "--set", tools.partition, *settings)
+        done = build("cc100-ja", "--input", mixed, "--out", made, "--set", SMALL_PARTITIONS, *settings)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -54,7 +57,7 @@ def test_only_what_changed_is_done_again(made: Path, build: Callable[..., Any], 
     assert json.loads((made / "tokens" / "tokens.json").read_text())["packing"] == "best-fit"
     assert times("tokenizer") == tokenizer and times("data", "ledger") == before
     plan = build(
-        "cc100-ja", "--input", mixed, "--out", made, "--set", tools.partition, "--set", "tokenizer.vocab_size=710", "--plan"
+        "cc100-ja", "--input", mixed, "--out", made, "--set", SMALL_PARTITIONS, "--set", "tokenizer.vocab_size=710", "--plan"
     )
     assert "a build would do step 5 alone" in plan.stdout
     again("--set", "tokenizer.vocab_size=710", "--set", "tokenizer.sequence_length=64")
@@ -64,13 +67,11 @@ def test_only_what_changed_is_done_again(made: Path, build: Callable[..., Any], 
     again("--set", "tokenizer.vocab_size=710", "--set", "tokenizer.sequence_length=64")
     state = made / ".seimai" / "tokenizer.json"
     state.unlink()  # as if somebody had trained it by hand
-    done = build("cc100-ja", "--input", mixed, "--out", made, "--set", tools.partition, *SETTINGS)
+    done = build("cc100-ja", "--input", mixed, "--out", made, "--set", SMALL_PARTITIONS, *SETTINGS)
     assert done.returncode == 2 and "was not trained by a build" in done.stderr
 
 
-def test_a_vocabulary_that_cannot_be_leaves_the_corpus_whole(
-    build: Callable[..., Any], mixed: Path, tools: Any, tmp_path: Path
-) -> None:
+def test_a_vocabulary_that_cannot_be_leaves_the_corpus_whole(build: Callable[..., Any], mixed: Path, tmp_path: Path) -> None:
     done = build("cc100-ja", "--input", mixed, "--out", tmp_path / "out", "--set", "tokenizer.vocab_size=90000")
     assert done.returncode == 2 and "the largest possible is" in done.stderr
     assert "polishing ratio" in done.stdout and list((tmp_path / "out" / "data").glob("train-*"))

@@ -19,6 +19,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from tests.support.texts import make_sentences
 from tokenizer.export import export
 from tokenizer.fitting import fit
 from tokenizer.model import Tokenizer, finish_model
@@ -72,11 +73,11 @@ def pairs_corpus(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Callable
 
 
 @pytest.fixture(scope="session")
-def tokenised(tmp_path_factory: pytest.TempPathFactory, tools: Any) -> Path:
+def tokenised(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A corpus of made sentences with `tokenizer` and `tokens`: sequences of 32."""
     folder = tmp_path_factory.mktemp("tokenised") / "corpus"
     (folder / "data").mkdir(parents=True)
-    texts = [tools.sentences(i, 2 + i % 3, 12 + i % 17) for i in range(300)]
+    texts = [make_sentences(i, 2 + i % 3, 12 + i % 17) for i in range(300)]
     for split, rows in (("train", texts[:260]), ("validation", texts[260:])):
         pl.DataFrame({"text": rows}).write_parquet(folder / "data" / f"{split}-00000-of-00001.parquet", row_group_size=64)
     lines = folder / "lines"

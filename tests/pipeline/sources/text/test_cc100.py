@@ -9,6 +9,7 @@ from pipeline.sources.base import CutState
 from pipeline.sources.inputs import resolve
 from pipeline.sources.text import base
 from pipeline.sources.text.cc100 import CC100Source
+from tests.support.texts import split_documents
 
 # Characters that other tools take for line ends, and spaces that are not an empty line.
 LINE = st.text(st.sampled_from("あ漢a \u3000\u2028\x85\v\f\r\0"), min_size=1, max_size=12).map(lambda s: s.encode() + b".")
@@ -58,9 +59,9 @@ def cut(tmp_path_factory):
 
 @given(raw=corpora(), partition=SIZES, chunk=CHUNKS)
 @settings(max_examples=150, deadline=None)
-def test_documents_and_offsets_are_those_of_the_definition(cut, tools, raw, partition, chunk):
+def test_documents_and_offsets_are_those_of_the_definition(cut, raw, partition, chunk):
     partitions, found, state = cut(raw, partition, chunk)
-    assert found == tools.split_documents(raw)
+    assert found == split_documents(raw)
     assert [p.index for p in partitions] == [*range(len(partitions))]
     assert all(p.file == 3 and p.problem is None for p in partitions)
     assert all(a.end <= b.start for a, b in zip(partitions, partitions[1:]))
@@ -82,9 +83,9 @@ def test_cutting_goes_on_from_any_partition(cut, raw, partition, chunks, data):
 
 @given(raw=corpora(), partition=SIZES, limit=st.integers(1, 7))
 @settings(max_examples=150, deadline=None)
-def test_limit(cut, tools, raw, partition, limit):
+def test_limit(cut, raw, partition, limit):
     _, found, _ = cut(raw, partition, limit=limit)
-    assert found == tools.split_documents(raw)[:limit]
+    assert found == split_documents(raw)[:limit]
 
 
 @given(
@@ -92,14 +93,14 @@ def test_limit(cut, tools, raw, partition, limit):
     partition=st.integers(1, 100), chunk=CHUNKS, tail=st.sampled_from([b"", b"\n", b"\n\n"]),
 )  # fmt: skip
 @settings(max_examples=150, deadline=None)
-def test_too_large_documents_become_one_flawed_record(cut, tools, lengths, partition, chunk, tail):
+def test_too_large_documents_become_one_flawed_record(cut, lengths, partition, chunk, tail):
     largest = 200
     documents = [b"x" * n for n in lengths]
     raw = b"\n\n".join(documents) + tail
     partitions, found, _ = cut(raw, partition, chunk, max_document=largest)
-    assert [offset for offset, _ in found] == [offset for offset, _ in tools.split_documents(raw)]
+    assert [offset for offset, _ in found] == [offset for offset, _ in split_documents(raw)]
     flawed = {p.start: p for p in partitions if p.problem}
-    for (offset, document), (_, body) in zip(tools.split_documents(raw), found):
+    for (offset, document), (_, body) in zip(split_documents(raw), found):
         if offset in flawed:
             end = flawed[offset].end
             assert f"document of {end - offset:,} bytes, over source.max_document = 200" == flawed[offset].problem
@@ -132,7 +133,7 @@ def test_partitions_are_as_large_as_they_may_be(cut):
 
 
 @pytest.mark.parametrize("size", [10, 100, 10_000])
-def test_a_damaged_file_gives_what_came_before(cut, tools, size):
+def test_a_damaged_file_gives_what_came_before(cut, size):
     import gzip
 
     raw = b"\n\n".join(f"文書{i}の本文。".encode() * 5 for i in range(2000))
@@ -140,7 +141,7 @@ def test_a_damaged_file_gives_what_came_before(cut, tools, size):
     packed = packed[: len(packed) // 2]
     partitions, found, state = cut(packed, size)
     assert len(found) > 100
-    assert found[:-1] == tools.split_documents(raw)[: len(found) - 1]
+    assert found[:-1] == split_documents(raw)[: len(found) - 1]
     assert "ends inside this document" in partitions[-1].problem
     assert "ends too early" in state.damage and state.checksum is None
     assert replace(partitions[-1], problem=None).start == found[-1][0]

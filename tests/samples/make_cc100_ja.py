@@ -1,7 +1,7 @@
 # ruff: noqa: E501  (the stock of sentences is data, one sentence a line)
-"""Writes the sample of the manifest `cc100-ja`: `cc100-ja.txt.xz` and `cc100-ja.truth.jsonl`, beside this file.
+"""Write the sample of the manifest `cc100-ja` to manifests/samples: `cc100-ja.txt.xz` and `cc100-ja.truth.jsonl`.
 
-    python manifests/samples/make_cc100_ja.py
+    python tests/samples/make_cc100_ja.py
 
 Every sentence was written for this project; names of places, people, shops and species are put together at random and mean
 nobody. A page is drawn from a register's stock of sentences: `[a|b]` stands for one of its alternatives, `{slot}` for a word that
@@ -22,7 +22,7 @@ from itertools import pairwise
 from pathlib import Path
 
 SEED = 20240607
-HERE = Path(__file__).parent
+SAMPLES = Path(__file__).parents[2] / "manifests" / "samples"
 
 # -- slots ---------------------------------------------------------------------------------------------------------------------
 
@@ -1247,8 +1247,8 @@ def build() -> tuple[bytes, str]:
 
 def main() -> None:
     text, truth = build()
-    (HERE / "cc100-ja.txt.xz").write_bytes(lzma.compress(text, preset=6))
-    (HERE / "cc100-ja.truth.jsonl").write_text(truth, encoding="utf-8")
+    (SAMPLES / "cc100-ja.txt.xz").write_bytes(lzma.compress(text, preset=6))
+    (SAMPLES / "cc100-ja.truth.jsonl").write_text(truth, encoding="utf-8")
 
 
 if __name__ == "__main__":

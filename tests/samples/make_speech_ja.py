@@ -1,6 +1,6 @@
-"""Writes the sample of the manifest `speech-ja`: `speech-ja.tar` and `speech-ja.truth.jsonl`, beside this file.
+"""Write the sample of the manifest `speech-ja` to manifests/samples: `speech-ja.tar` and `speech-ja.truth.jsonl`.
 
-    python manifests/samples/make_speech_ja.py
+    python tests/samples/make_speech_ja.py
 
 Nobody speaks in it: every mora of a sentence's reading becomes a vowel, harmonics under three formants, a consonant a dip or a hiss, at
 the rate at which Japanese is spoken. So durations, silences and loudness are those of speech, and nothing is anyone's voice.
@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 import soundfile
 
-HERE = Path(__file__).parent
+SAMPLES = Path(__file__).parents[2] / "manifests" / "samples"
 NAME = "speech-ja"
 RATE = 16_000
 SEED = 20261124
@@ -323,4 +323,4 @@ def _as_wav(flac: bytes) -> bytes:
 
 
 if __name__ == "__main__":
-    build(HERE)
+    build(SAMPLES)

@@ -1,39 +1,36 @@
 """The embedded sample, built as a new user builds it: every planted defect comes out as the sample's truth says."""
 
 import json
-import subprocess
-import sys
 from importlib.resources import files
 
 import polars as pl
 import pytest
 
-
-@pytest.fixture(scope="module")
-def build(tmp_path_factory):
-    cwd = tmp_path_factory.mktemp("elsewhere")
-    run = subprocess.run([sys.executable, "-m", "pipeline.build", "cc100-ja"], cwd=cwd, capture_output=True, text=True)
-    return run, cwd / "corpora" / "cc100-ja"
+from tests.support.builds import read_ledger, read_shards
 
 
 @pytest.fixture(scope="module")
-def rows(build):
+def sample(build_as_user):
+    return build_as_user("cc100-ja")
+
+
+@pytest.fixture(scope="module")
+def rows(sample):
     lines = (files("manifests") / "samples" / "cc100-ja.truth.jsonl").read_text("utf-8").splitlines()
     truth = pl.DataFrame([json.loads(line) for line in lines], infer_schema_length=None).rename({"rule": "expected_rule"})
-    ledger = pl.read_parquet(build[1] / "ledger").with_columns(offset=pl.col("id").str.split("/").list.last().cast(pl.Int64))
+    ledger = read_ledger(sample.out).with_columns(offset=pl.col("id").str.split("/").list.last().cast(pl.Int64))
     assert ledger["offset"].to_list() == truth["offset"].to_list()
     return ledger.join(truth, on="offset", maintain_order="left")
 
 
-def test_it_says_that_this_is_the_sample_and_how_to_get_the_real_thing(build):
-    run, out = build
-    assert run.returncode == 0, run.stderr
-    first = run.stdout.splitlines()[0]
-    assert "embedded sample" in first and "--input" in first and "--download" in first and "https://" in run.stdout
-    assert run.stdout.count("embedded sample") == 1
-    for word in ("polishing ratio", "peak memory", "records in", "top reasons", "scan_parquet", str(out)):
-        assert word in run.stdout
-    assert "embedded sample" in (out / "README.md").read_text("utf-8")
+def test_it_says_that_this_is_the_sample_and_how_to_get_the_real_thing(sample):
+    assert sample.returncode == 0, sample.errors
+    first = sample.output.splitlines()[0]
+    assert "embedded sample" in first and "--input" in first and "--download" in first and "https://" in sample.output
+    assert sample.output.count("embedded sample") == 1
+    for word in ("polishing ratio", "peak memory", "records in", "top reasons", "scan_parquet", str(sample.out)):
+        assert word in sample.output
+    assert "embedded sample" in (sample.out / "README.md").read_text("utf-8")
 
 
 def test_verdicts(rows):
@@ -63,8 +60,8 @@ def test_values_and_bounds_say_why(rows):
     assert unreadable["value"].str.contains("invalid UTF-8").all() and unreadable.height == 4
 
 
-def test_traps_leave_no_trace_in_the_text(build):
-    text = "\n".join(pl.read_parquet(build[1] / "data" / "*.parquet")["text"])
+def test_traps_leave_no_trace_in_the_text(sample):
+    text = "\n".join(read_shards(sample.out)["text"])
     assert not set(text) & {chr(c) for c in range(32) if chr(c) not in "\n\t"}
     assert not set(text) & set("\u2028\u0085\u200b\ufeff\u3000\r")
     # A short line with a phrase of the list is boilerplate; a long one that mentions it is prose, and stays.

@@ -2,8 +2,6 @@
 
 import hashlib
 import io
-import subprocess
-import sys
 import tarfile
 import tomllib
 from pathlib import Path
@@ -15,31 +13,25 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
+from tests.support.builds import read_ledger
+
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "speech" / "reazonspeech"
 
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="needs the development data")
 
 
 @pytest.fixture(scope="module")
-def build(tmp_path_factory):
-    def run(name, *options):
-        out = tmp_path_factory.mktemp(name) / "out"
-        command = [sys.executable, "-m", "pipeline.build", "reazonspeech", "--input", str(DATA), "--out", str(out), *options]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=out.parent)
-        assert done.returncode == 0, done.stderr
-        return out
-
-    return run
+def recognition(build_as_user):
+    built = build_as_user("reazonspeech", "--input", DATA)
+    assert built.returncode == 0, built.errors
+    return built.out
 
 
 @pytest.fixture(scope="module")
-def recognition(build):
-    return build("recognition")
-
-
-@pytest.fixture(scope="module")
-def audio(build):
-    return build("audio", "--set", "rules.preset=audio")
+def audio(build_as_user):
+    built = build_as_user("reazonspeech", "--input", DATA, "--set", "rules.preset=audio")
+    assert built.returncode == 0, built.errors
+    return built.out
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +41,7 @@ def members():
 
 
 def test_every_recording_is_in_the_ledger_once(recognition, members):
-    ledger = pl.read_parquet(recognition / "ledger")
+    ledger = read_ledger(recognition)
     assert sorted(i.removeprefix("reazonspeech/") for i in ledger["id"]) == sorted(members) and len(ledger) == 320
 
 
@@ -62,10 +54,10 @@ def test_lists_of_transcripts_are_among_the_inputs(recognition):
 
 def test_recordings_without_transcript_are_for_audio_alone(recognition, audio):
     listed = {line.split("\t")[0] for line in (DATA / "v2-tsv" / "tiny.tsv").read_text("utf-8").splitlines()}
-    rows = pl.read_parquet(recognition / "ledger").with_columns(name=pl.col("id").str.strip_prefix("reazonspeech/"))
+    rows = read_ledger(recognition).with_columns(name=pl.col("id").str.strip_prefix("reazonspeech/"))
     without = rows.filter(~pl.col("name").is_in(list(listed)))
     assert len(without) == 8 and set(without["verdict"]) == {"dropped"} and set(without["rule"]) == {"chars"}
-    others = pl.read_parquet(audio / "ledger").filter(pl.col("id").is_in(without["id"].to_list()))
+    others = read_ledger(audio).filter(pl.col("id").is_in(without["id"].to_list()))
     assert set(others["verdict"]) == {"kept"} and len(others) == 8
     # Of sound utterances hardly any is dropped.
     assert (rows.filter(pl.col("name").is_in(list(listed)))["verdict"] == "kept").mean() > 0.97
@@ -83,8 +75,8 @@ def test_samples_come_through_as_they_were(recognition, audio, members):
                 assert np.array_equal(there, source) and row["duration"] == pytest.approx(len(source) / rate, abs=1e-3)
 
 
-def test_shards_load_as_a_data_set(recognition):
-    corpus = datasets.load_dataset(str(recognition), cache_dir=str(recognition / "cache"))
+def test_shards_load_as_a_data_set(recognition, tmp_path):
+    corpus = datasets.load_dataset(str(recognition), cache_dir=str(tmp_path))
     assert isinstance(corpus["train"].features["audio"], datasets.Audio)
     row = corpus["train"].cast_column("audio", datasets.Audio(decode=False))[0]
     assert soundfile.info(io.BytesIO(row["audio"]["bytes"])).samplerate == 16000 and row["transcript"] and row["reading"]

@@ -1,14 +1,14 @@
 """What the build does to real pairs, against labels by hand; skipped where the development data is absent."""
 
 import io
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
 import polars as pl
 import pytest
 from PIL import Image
+
+from tests.support.builds import read_keyed_ledger, read_shards
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "image-text" / "img2dataset"
 # 300 of the 5,000 pairs, drawn at random (numpy's default_rng(20261123)) and labelled by eye, without a look at the rules.
@@ -18,16 +18,15 @@ pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="needs the development
 
 
 @pytest.fixture(scope="module")
-def out(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("real") / "laion-ja"
-    command = [sys.executable, "-m", "pipeline.build", "laion-ja", "--input", str(DATA / "*.tar"), "--out", str(folder)]
-    subprocess.run(command, check=True, cwd=folder.parent, stdout=subprocess.DEVNULL)
-    return folder
+def out(build_as_user):
+    built = build_as_user("laion-ja", "--input", DATA / "*.tar")
+    assert built.returncode == 0, built.errors
+    return built.out
 
 
 @pytest.fixture(scope="module")
 def ledger(out):
-    return pl.read_parquet(out / "ledger").with_columns(key=pl.col("id").str.split("/").list.last())
+    return read_keyed_ledger(out)
 
 
 def test_every_row_of_the_sidecars_is_in_the_ledger_once(ledger):
@@ -66,7 +65,7 @@ def test_no_icon_and_no_caption_without_japanese_is_kept(ledger):
 
 
 def test_shards_hold_what_the_ledger_kept(out, ledger):
-    shards = pl.read_parquet(out / "data" / "*.parquet")
+    shards = read_shards(out)
     kept = ledger.filter(verdict="kept")
     assert sorted(shards["id"]) == sorted(kept["id"])
     assert shards.select(pl.col("captions").list.len().min()).item() >= 1

@@ -1,7 +1,7 @@
-"""Writes the sample of the manifest `image-text-ja`: `image-text-ja.tar`, `.parquet` and `.truth.jsonl`, beside this file.
+"""Write the sample of the manifest `image-text-ja` to manifests/samples: `image-text-ja.tar`, `.parquet` and `.truth.jsonl`.
 
-    python manifests/samples/make_image_text_ja.py            # the same files again
-    python manifests/samples/make_image_text_ja.py --seeds    # after a change of a scene: prints SEEDS anew
+    python tests/samples/make_image_text_ja.py            # the same files again
+    python tests/samples/make_image_text_ja.py --seeds    # after a change of a scene: prints SEEDS anew
 
 A scene draws a picture and says in Japanese what it drew, out of the same throws of the dice, so that caption and picture agree.
 No font, photograph or clip art is used. What a caption or picture can have wrong with it is planted and labelled in the truth
@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 from PIL import Image, ImageChops, ImageColor, ImageDraw, ImageEnhance, ImageOps
 
 SEED = 20250412
-HERE = Path(__file__).parent
+SAMPLES = Path(__file__).parents[2] / "manifests" / "samples"
 NAME = "image-text-ja"
 FINE = 3  # pictures are drawn three times as large and scaled down: smooth edges
 
@@ -3014,7 +3014,7 @@ def main() -> None:
     if "--seeds" in sys.argv:
         print(seeds())
     else:
-        build(HERE)
+        build(SAMPLES)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,12 @@
 
 import gzip
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
+
+from tests.support.builds import read_ledger, read_shards
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "text"
 LANGUAGE_RULES = ["language", "language_score"]
@@ -16,17 +16,15 @@ pytestmark = pytest.mark.skipif(not (DATA / "ja.txt.xz").is_file(), reason="need
 
 
 @pytest.fixture(scope="module")
-def out(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("real") / "cc100-ja"
-    command = [sys.executable, "-m", "pipeline.build", "cc100-ja", "--input", str(DATA / "ja.txt.xz"), "--out", str(folder)]
-    subprocess.run(command, check=True, cwd=folder.parent, stdout=subprocess.DEVNULL)
-    return folder
+def out(build_as_user):
+    built = build_as_user("cc100-ja", "--input", DATA / "ja.txt.xz")
+    assert built.returncode == 0, built.errors
+    return built.out
 
 
 @pytest.fixture(scope="module")
 def ledger(out):
-    rows = pl.read_parquet(out / "ledger")
-    return rows.with_columns(offset=pl.col("id").str.split("/").list.last().cast(pl.Int64))
+    return read_ledger(out).with_columns(offset=pl.col("id").str.split("/").list.last().cast(pl.Int64))
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +38,7 @@ def test_every_record_is_in_the_ledger_once_and_in_order(ledger, truth):
 
 
 def test_kept_records_are_the_shards(out, ledger):
-    shards = pl.read_parquet(out / "data" / "*.parquet")
+    shards = read_shards(out)
     assert sorted(shards["id"]) == sorted(ledger.filter(verdict="kept")["id"])
     assert shards["text"].str.len_chars().to_list() == shards["chars"].to_list()
 

@@ -1,0 +1,1 @@
+"""What several test files need: corpora that are made up, builds, a server that misbehaves. Imported as `tests.support.…`."""

@@ -1,0 +1,36 @@
+"""How many examples hypothesis tries: HYPOTHESIS_PROFILE is `dev` (a fifth), `ci` (as each test says) or `nightly` (tenfold).
+
+Without that variable it is `ci` where CI is set, else `dev`. Tests state their counts for `ci`, in plain `@settings(max_examples=…)`.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import settings
+
+SCALES = {"dev": 0.2, "ci": 1.0, "nightly": 10.0}
+_FEWEST = 5
+_SETTINGS = "_hypothesis_internal_use_settings"  # where hypothesis and its plugin of pytest keep a test's settings
+
+
+def _get_name() -> str:
+    return os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")
+
+
+def load_profile() -> None:
+    """Register the profiles and load the one that is asked for. No example has a deadline: the first of a kernel compiles it."""
+    for name in SCALES:
+        settings.register_profile(name, deadline=None)
+    settings.load_profile(_get_name())
+
+
+def scale_examples(items: list[pytest.Item]) -> None:
+    """Multiply the number of examples of every hypothesis test by the profile's scale."""
+    scale = SCALES[_get_name()]
+    functions = {item.function for item in items if isinstance(item, pytest.Function) and hasattr(item.function, _SETTINGS)}
+    for function in functions:
+        count = getattr(function, _SETTINGS).max_examples
+        scaled = settings(getattr(function, _SETTINGS), max_examples=max(min(count, _FEWEST), round(count * scale)))
+        setattr(function, _SETTINGS, scaled)
