@@ -7,8 +7,8 @@ from rich.table import Table
 
 from pipeline.core.storage import format_size
 from pipeline.report.facts import BuildFacts, PlanFacts
-from tokenizer.encode import encoded_table
-from tokenizer.evaluate import table_of
+from tokenizer.encode import make_counts_table
+from tokenizer.evaluate import make_figures_table
 
 _REASONS_SHOWN = 8
 
@@ -49,10 +49,10 @@ def print_tokenizer(console: Console, facts: BuildFacts) -> None:
         f"\ntokenizer     {settings['model']}, {settings['vocab_size']:,} pieces, from {size} of text", highlight=False
     )
     if facts.training["figures"]:
-        console.print(table_of([facts.training["figures"] | {"tokenizer": "held-out"}]))
+        console.print(make_figures_table([facts.training["figures"] | {"tokenizer": "held-out"}]))
     if facts.tokens:
         console.print()
-        console.print(encoded_table(facts.tokens))
+        console.print(make_counts_table(facts.tokens))
 
 
 def print_next_commands(console: Console, facts: BuildFacts) -> None:

@@ -22,7 +22,7 @@ from tests.support import run_trainers
 from tests.support.texts import make_sentences
 from tokenizer.export import export
 from tokenizer.fitting import fit
-from tokenizer.model import Tokenizer, finished
+from tokenizer.model import Tokenizer, finish_model
 from tokenizer.settings import Training
 from tokenizer.train import main as train_tokenizer
 
@@ -76,7 +76,7 @@ def tokenised(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pl.DataFrame({"text": rows}).write_parquet(folder / "data" / f"{split}-00000-of-00001.parquet", row_group_size=64)
     lines = folder / "lines"
     lines.write_text("".join(f"{text}\n" for text in texts), "utf-8")
-    export(Tokenizer(finished(fit(Training(vocab_size=480, model="bpe"), lines).content)), folder / "tokenizer")
+    export(Tokenizer(finish_model(fit(Training(vocab_size=480, model="bpe"), lines).content)), folder / "tokenizer")
     done = subprocess.run(
         [sys.executable, "-m", "tokenizer.encode", str(folder), "--sequence-length", "32", "--workers", "1"],
         capture_output=True, text=True,
