@@ -31,6 +31,7 @@ _WORKER_ENVIRONMENT = {
 }
 RETRIES = 2
 _PATIENCE = 6  # times ten seconds without a single worker
+CONNECT_SECONDS = 15  # for the scheduler to answer
 Task = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
@@ -103,7 +104,7 @@ class Engine:
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         if self.scheduler:
             try:
-                self._client = Client(self.scheduler, timeout=15)
+                self._client = Client(self.scheduler, timeout=CONNECT_SECONDS)
             except (OSError, ValueError, TimeoutError) as error:
                 raise BuildError(
                     f"the scheduler {self.scheduler} cannot be reached ({error or type(error).__name__})"

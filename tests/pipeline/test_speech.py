@@ -166,6 +166,7 @@ def test_bands_are_fitted_to_every_speaker(build, tmp_path):
     assert "fitted per speaker, interquartile ranges 2" in card
 
 
+@pytest.mark.e2e
 def test_hostile_recordings(build, tmp_path):
     good = encode_audio(make_voice(1))
     header = bytearray(encode_audio(make_voice(2), "WAV"))
