@@ -191,9 +191,9 @@ def ours(listed: Path, out: Path, options: argparse.Namespace) -> float:
     from rich.console import Console
 
     from pipeline.fetch.command import fetch
-    from pipeline.fetch.requests import Settings
+    from pipeline.fetch.settings import FetchSettings
 
-    settings = Settings(
+    settings = FetchSettings(
         connections=options.connections, timeout=options.timeout, retries=options.retries, shard_size=options.shard_size,
         max_bytes=LARGEST, allow_private=True,
     )  # fmt: skip
@@ -295,7 +295,7 @@ def run_side(name: str, listed: Path, out: Path, options: argparse.Namespace) ->
 
 def killed(listed: Path, out: Path, port: int, options: argparse.Namespace) -> tuple[int, int, int]:
     """(URLs on disk at the kill, URLs asked for after it, of these on disk before)."""
-    from pipeline.fetch.shards import Spool
+    from pipeline.fetch.spool import Spool
 
     command = [
         sys.executable, "-m", "pipeline.fetch", str(listed), "--out", str(out), "--allow-private", "--timeout", str(options.timeout),

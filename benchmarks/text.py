@@ -127,7 +127,7 @@ def floor_part(partition, raw: Path, folder: Path, name: str, license_: str) -> 
 
     from filters.kernels import to_arrow
     from pipeline.core.shards import ShardWriter
-    from pipeline.core.storage import atomic
+    from pipeline.core.storage import write_atomically
     from pipeline.manifest.loading import load
     from pipeline.modalities import text as documents
     from pipeline.sources.text import cc100
@@ -144,7 +144,7 @@ def floor_part(partition, raw: Path, folder: Path, name: str, license_: str) -> 
         chars=pl.col("text").str.len_chars().cast(pl.Int32),
         cluster_size=pl.lit(1, pl.UInt32),
     )
-    with atomic(folder / f"floor-{partition.index:05d}.parquet") as temporary:
+    with write_atomically(folder / f"floor-{partition.index:05d}.parquet") as temporary:
         writer = ShardWriter(temporary, documents.schema(load("cc100-ja")), 1024, None, 3, ["source", "license", "language"])
         writer.write(frame.to_arrow())
         writer.close()

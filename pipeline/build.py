@@ -12,20 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import click
-from filelock import FileLock, Timeout
 from rich.console import Console
 
-from pipeline.core.command import reported
+from pipeline.core.command import report_errors
 from pipeline.core.engine import Engine
-from pipeline.core.errors import BuildError, SeimaiError, UsageError
-from pipeline.core.storage import human, read_json, remove_temporaries, write_json
+from pipeline.core.errors import SeimaiError, UsageError
+from pipeline.core.locks import hold_lock_file
+from pipeline.core.storage import format_size, read_json, remove_temporaries, write_json
 from pipeline.fetch.download import download as download_file
 from pipeline.manifest.loading import load, manifest_folder
 from pipeline.manifest.model import Manifest, source_options
 from pipeline.plan import Plan
 from pipeline.publish import PUBLISHED_FOLDERS, undo_publication
-from pipeline.report.card import write_card, write_lock
-from pipeline.report.terminal import next_lines, print_plan, print_summary, print_tokenised
+from pipeline.report.card import write_card
+from pipeline.report.facts import gather_facts, gather_plan_facts
+from pipeline.report.lock import write_lock
+from pipeline.report.terminal import print_next_commands, print_plan, print_summary, print_tokenizer, print_up_to_date
 from pipeline.run import run
 from pipeline.sources import SOURCES
 from pipeline.sources.inputs import InputFile, describe_file, is_url
@@ -78,7 +80,7 @@ def main(
     again to go on); 2: wrong usage or manifest.
     """
     console = Console()
-    with reported("building"):
+    with report_errors("building"):
         if download and inputs:
             raise UsageError("--download and --input exclude one another")
         if scheduler and workers:
@@ -99,7 +101,7 @@ def main(
         _refuse_sample_over_corpus(plan)
         _refuse_part_over_corpus(plan)
         if plan_only:
-            print_plan(console, plan)
+            print_plan(console, gather_plan_facts(plan))
             return
         _build(plan, workers, scheduler, keep_going, console)
 
@@ -179,7 +181,7 @@ def _choose_inputs(manifest: Manifest, inputs: list[str], download: bool, plan_o
             raise UsageError(f"source.sample = {manifest.source.sample!r}: there is no such file under manifests/samples/")
         verb = "this would build" if plan_only else "building"
         console.print(
-            f"no raw corpus at hand: {verb} the embedded sample ({human(path.stat().st_size)}). "
+            f"no raw corpus at hand: {verb} the embedded sample ({format_size(path.stat().st_size)}). "
             f"For the real thing: --input PATH|URL{more}",
             style="bold", highlight=False, markup=False, soft_wrap=True,
         )  # fmt: skip
@@ -197,10 +199,8 @@ def _exclusive(plan: Plan) -> Iterator[None]:
     folders = [plan.workspace.state_folder, *([plan.work] if plan.work.parent != plan.workspace.state_folder else [])]
     with ExitStack() as stack:
         for folder in folders:
-            try:
-                stack.enter_context(FileLock(folder / "lock", timeout=0))
-            except Timeout:
-                raise BuildError(f"another build is at work in {folder}; wait for it, or choose another --out") from None
+            message = f"another build is at work in {folder}; wait for it, or choose another --out"
+            stack.enter_context(hold_lock_file(folder / "lock", message))
         yield
 
 
@@ -214,10 +214,9 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
         tokenising = Tokenising(plan) if plan.manifest.tokenizer else None
         tokenised = tokenising.up_to_date() if tokenising and summary else None
         if summary is not None and (tokenising is None or tokenised is not None):
-            console.print(f"{plan.out} is up to date: nothing to do", highlight=False, markup=False)
-            for warning in summary["warnings"]:
-                console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
-            next_lines(console, plan)
+            facts = gather_facts(plan, summary)
+            print_up_to_date(console, facts)
+            print_next_commands(console, facts)
             return
         write_json(plan.workspace.inputs, [f.as_dict() for f in plan.inputs])
         for folder in (plan.work, plan.workspace.state_folder):
@@ -234,15 +233,16 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
                 except SeimaiError as error:  # the corpus is complete nevertheless
                     failure = error
         shutil.rmtree(scratch, ignore_errors=True)
+        facts = gather_facts(plan, result, tokenised)
         if summary is None:
-            print_summary(console, plan, result)
+            print_summary(console, facts)
         if failure is not None:
             raise failure
         if tokenised is not None:
-            write_card(plan, result, tokenised)
-            write_lock(plan, result)
-            print_tokenised(console, plan, tokenised)
-        next_lines(console, plan)
+            write_card(facts)
+            write_lock(facts)
+            print_tokenizer(console, facts)
+        print_next_commands(console, facts)
 
 
 if __name__ == "__main__":

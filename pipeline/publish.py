@@ -8,7 +8,9 @@ from typing import Any
 from pipeline.core.storage import write_json
 from pipeline.manifest.steps import Step
 from pipeline.plan import Plan
-from pipeline.report.card import write_card, write_lock
+from pipeline.report.card import write_card
+from pipeline.report.facts import gather_facts
+from pipeline.report.lock import write_lock
 
 PUBLISHED_FOLDERS = ("data", "ledger")
 
@@ -24,8 +26,9 @@ def publish(plan: Plan, summary: dict[str, Any]) -> None:
             final.rename(old)
         (workspace.staging / name).rename(final)
         shutil.rmtree(old, ignore_errors=True)
-    write_card(plan, summary)
-    write_lock(plan, summary)
+    facts = gather_facts(plan, summary)
+    write_card(facts)
+    write_lock(facts)
     write_json(workspace.state, summary)
     steps: tuple[Step, ...] = ("measure", "decide", "deduplicate")
     for step in steps:

@@ -53,7 +53,7 @@ def run(plan: Plan, engine: Engine, keep_going: bool) -> dict[str, Any]:
         summary["warnings"].append(
             f"not one of the {records_kept} was kept: look at the rules in the ledger before training on this"
         )
-    summary["peak_memory"] = engine.peak
+    summary["peak_memory"] = engine.peak_memory
     publish(plan, summary)
     return summary
 

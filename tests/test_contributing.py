@@ -11,7 +11,7 @@ from rich.progress import Progress
 
 import filters
 from filters.registry import MEASURES
-from pipeline.core.engine import Step
+from pipeline.core.engine import StepProgress
 from pipeline.manifest.loading import load
 from pipeline.plan import Plan
 from pipeline.run import run
@@ -25,14 +25,14 @@ ROOT = Path(__file__).resolve().parents[1]
 class InProcessEngine:
     """Runs tasks where they are submitted: a source that only this test knows cannot be sent to a worker."""
 
-    count, peak = 1, 0
+    worker_count, peak_memory = 1, 0
 
     def run(self, what, tasks, in_flight=None):
         for number, (function, arguments) in enumerate(tasks):
             yield number, function(*arguments)
 
     def step(self, name, total=None):
-        return Step(Progress(disable=True), name, total)
+        return StepProgress(Progress(disable=True), name, total)
 
 
 def block(document: str, heading: str, language: str) -> str:

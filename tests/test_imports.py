@@ -40,8 +40,8 @@ ROOMS: dict[str, set[str]] = {
         "pipeline.dedup", "pipeline.modalities", "pipeline.plan",
     },
     "pipeline.report": {
-        "filters", "tokenizer", "pipeline.core", "pipeline.sources", "pipeline.manifest.model", "pipeline.workspace",
-        "pipeline.dedup", "pipeline.modalities", "pipeline.plan", "pipeline.steps",
+        "filters", "tokenizer", "pipeline.core", "pipeline.sources", "pipeline.manifest.steps", "pipeline.manifest.model",
+        "pipeline.workspace", "pipeline.dedup", "pipeline.modalities", "pipeline.plan", "pipeline.steps",
     },
     "pipeline.fetch": {"pipeline.core", "pipeline.sources"},
     "pipeline.publish": {"pipeline.core", "pipeline.manifest.steps", "pipeline.plan", "pipeline.report"},

@@ -24,10 +24,11 @@ from rich.console import Console
 from rich.table import Table
 
 from filters.kernels import buffers
-from pipeline.core.command import reported
+from pipeline.core.command import report_errors
 from pipeline.core.errors import BuildError, InputError, UsageError
-from pipeline.core.shards import shard_name
-from pipeline.core.storage import alone, atomic, fingerprint, read_json, remains, remove_temporaries, write_json
+from pipeline.core.locks import hold_lock
+from pipeline.core.shards import name_shard
+from pipeline.core.storage import find_leftovers, fingerprint, read_json, remove_temporaries, write_atomically, write_json
 from tokenizer.model import Tokenizer
 from tokenizer.packing import gathered, keys, pack, reordered
 from tokenizer.settings import Encoding, checked
@@ -122,7 +123,7 @@ def encode_part(job: Job, part: Part) -> dict[str, Any]:
     index["key"] = order_keys[order]
     index["length"] = gathered(ids, ends, order, job.bos if job.settings.bos else -1, job.eos, out)
     for path, values in ((part.tokens(job.folder), out), (part.index(job.folder), index)):
-        with atomic(path) as temporary, open(temporary, "wb") as into:
+        with write_atomically(path) as temporary, open(temporary, "wb") as into:
             np.save(into, values)
     counts = {
         "documents": len(texts),
@@ -166,7 +167,7 @@ def pack_shard(job: Job, split: str, parts: list[Part], shard: int, count: int) 
     settings = job.settings
     packed = pack(shuffled, lengths[order], settings.sequence_length, settings.packing, job.pad, settings.shuffle)
     if len(packed.input_ids):
-        _write(job, job.data / shard_name(split, shard, count), packed.input_ids, packed.starts, packed.start_offsets)
+        _write(job, job.data / name_shard(split, shard, count), packed.input_ids, packed.starts, packed.start_offsets)
     counts = {
         "sequences": len(packed.input_ids), "tokens": packed.tokens, "left_out": packed.left_out, "padding": packed.padding,
     }  # fmt: skip
@@ -184,7 +185,7 @@ def _write(job: Job, path: Path, input_ids: np.ndarray, starts: np.ndarray, star
     schema = pa.schema(fields, {METADATA: json.dumps(metadata).encode()})
     rows = max(1, _ROW_GROUP // length)
     with (
-        atomic(path) as temporary,
+        write_atomically(path) as temporary,
         pq.ParquetWriter(
             temporary, schema, compression="zstd", compression_level=1, use_dictionary=False, write_statistics=False
         ) as writer,
@@ -375,7 +376,7 @@ class Encode:
         if self.out.exists():
             self.out.rename(old)
         self.job.data.rename(self.out)
-        for left in remains(self.out, "[0-9a-f]{16}"):
+        for left in find_leftovers(self.out, "[0-9a-f]{16}"):
             shutil.rmtree(left, ignore_errors=True)
 
 
@@ -426,7 +427,7 @@ def main(
     Killed, the same command goes on from there. The same input gives the same bytes on any number of workers.
     """
     console = Console()
-    with reported("encoding", "--out"):
+    with report_errors("encoding", "--out"):
         if scheduler and workers:
             raise UsageError("--workers is for the local cluster; a scheduler has the workers that were started for it")
         settings = checked(Encoding, options)
@@ -449,7 +450,7 @@ def run_alone(job: Encode, workers: int | None, scheduler: str | None, console: 
     from pipeline.core.engine import Engine
 
     job.folder.mkdir(parents=True, exist_ok=True)
-    with alone(job.out), Engine(workers, scheduler, job.folder / "dask", console) as engine:
+    with hold_lock(job.out), Engine(workers, scheduler, job.folder / "dask", console) as engine:
         return job.run(engine)
 
 

@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 from filters.kernels import buffers
-from pipeline.core.command import reported
+from pipeline.core.command import report_errors
 from pipeline.core.errors import UsageError
-from pipeline.core.storage import atomic
+from pipeline.core.storage import write_atomically
 from tokenizer.model import Tokenizer
 from tokenizer.texts import Texts
 
@@ -262,7 +262,7 @@ def main(
 ) -> None:
     """Compare tokenizers (folders, SentencePiece .model files, Hugging Face tokenizer.json) on the same text."""
     console = Console()
-    with reported("evaluating", "--out"):
+    with report_errors("evaluating", "--out"):
         named = [opened(path) for path in models]
         results: list[dict[str, Any]] = []
         for path in on:
@@ -277,7 +277,7 @@ def main(
             _print_fallback(console, here)
             results += here
         out = out or Path("evaluation.json")
-        with atomic(out) as temporary:
+        with write_atomically(out) as temporary:
             temporary.write_text(json.dumps(results, ensure_ascii=False, indent=1), "utf-8")
         console.print(f"\n{out}", style="bold", highlight=False, markup=False)
 

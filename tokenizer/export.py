@@ -13,9 +13,9 @@ from typing import Any
 
 import click
 
-from pipeline.core.command import reported
+from pipeline.core.command import report_errors
 from pipeline.core.errors import UsageError
-from pipeline.core.storage import atomic
+from pipeline.core.storage import write_atomically
 from tokenizer.model import MODEL, Tokenizer, proto
 
 _PIECE = proto.ModelProto.SentencePiece
@@ -116,7 +116,7 @@ def export(tokenizer: Tokenizer, folder: Path) -> None:
         "tokenizer_config.json": json.dumps(config, ensure_ascii=False, indent=1).encode(),
     }
     for name, content in files.items():
-        with atomic(folder / name) as temporary:
+        with write_atomically(folder / name) as temporary:
             temporary.write_bytes(content)
 
 
@@ -125,7 +125,7 @@ def export(tokenizer: Tokenizer, folder: Path) -> None:
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
 def main(model: Path, out: Path) -> None:
     """Write the tokenizer MODEL (a .model file that Seimai trained, or its folder) for Hugging Face's AutoTokenizer."""
-    with reported("exporting", "--out"):
+    with report_errors("exporting", "--out"):
         export(Tokenizer.load(model), out)
         click.echo(out)
 

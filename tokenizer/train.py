@@ -16,10 +16,11 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pipeline.core.command import reported
+from pipeline.core.command import report_errors
 from pipeline.core.errors import UsageError
+from pipeline.core.locks import hold_lock
 from pipeline.core.settings import parse_size
-from pipeline.core.storage import alone, human, remains, write_json
+from pipeline.core.storage import find_leftovers, format_size, write_json
 from tokenizer.evaluate import SentencePieceModel, drawn, evaluated, table_of
 from tokenizer.export import export
 from tokenizer.fitting import affordable, fit
@@ -121,7 +122,7 @@ def held_out_of(corpora: Sequence[str]) -> Texts | None:
 
 def remove_remains(out: Path) -> None:
     """Remove what killed trainings left beside the output."""
-    for left in remains(out, "[a-z0-9_]{8}"):
+    for left in find_leftovers(out, "[a-z0-9_]{8}"):
         shutil.rmtree(left, ignore_errors=True)
 
 
@@ -151,14 +152,14 @@ def remove_remains(out: Path) -> None:
 def main(corpora: tuple[str, ...], column: str | None, out: Path | None, memory: str, **options: Any) -> None:
     """Train a tokenizer on CORPUS (folders that Seimai built; or Parquet, .jsonl or .txt files), weighted where weights are given."""
     console = Console()
-    with reported("training", "--out", "nothing was changed"):
+    with report_errors("training", "--out", "nothing was changed"):
         options = {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
         settings = checked(Training, options | {"memory": parse_size(memory)})
         found = sources(corpora, column)
         first = _split(corpora[0])[0]
         out = (out or (first if first.is_dir() else first.parent) / "tokenizer").resolve()
         check_out(out)
-        with alone(out):
+        with hold_lock(out):
             remove_remains(out)
             result = with_progress(console, lambda told: train(found, settings, out, held_out_of(corpora), told))
         print_trained(console, out, result)
@@ -188,8 +189,8 @@ def with_progress(console: Console, work: Callable[[Told], dict[str, Any]]) -> d
 def print_trained(console: Console, out: Path, result: dict[str, Any]) -> None:
     sample = result["sample"]
     console.print(
-        f"\n{human(sample['bytes'])} of text in {sample['lines']:,} lines   {result['seconds']:.1f} s   "
-        f"peak memory {human(result['peak_memory'])}",
+        f"\n{format_size(sample['bytes'])} of text in {sample['lines']:,} lines   {result['seconds']:.1f} s   "
+        f"peak memory {format_size(result['peak_memory'])}",
         highlight=False,
     )
     if result["figures"]:

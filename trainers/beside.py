@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.core.errors import UsageError
-from pipeline.core.storage import alone, atomic, read_json, remove_temporaries, write_json
+from pipeline.core.locks import hold_lock
+from pipeline.core.storage import read_json, remove_temporaries, write_atomically, write_json
 from trainers.data import Shards, Skip
 from trainers.ranks import own_rank, wait
 
@@ -59,7 +60,7 @@ def made(
 
     if whole():  # nothing is written: others may be reading, and the disk may not be ours
         return read_json(account)
-    with alone(place) if rank == 0 else nullcontext():
+    with hold_lock(place) if rank == 0 else nullcontext():
         if rank == 0 and not fits():
             if not named:
                 shutil.rmtree(place, ignore_errors=True)  # of other shards
@@ -93,7 +94,7 @@ def write(
             return None
 
     *copied, column = schema
-    with atomic(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+    with write_atomically(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
         with ThreadPoolExecutor(threads) as workers:
             for number, (paths, _, rows) in enumerate(shards.files):
                 if paths[0].name != path.name:

@@ -18,7 +18,7 @@ from torch import nn
 
 from pipeline.core.errors import InputError, UsageError
 from pipeline.core.settings import Table
-from pipeline.core.storage import atomic, fingerprint
+from pipeline.core.storage import fingerprint, write_atomically
 from trainers import latents
 from trainers.data import Reader, Shards, stream
 from trainers.images import BUILD, decoded
@@ -206,7 +206,7 @@ def train(
                 there = np.arange(min(settings.samples, held_out.shards.rows[0]))
                 captions = [text or "" for text in held_out.shards.read([0]).take(there)["caption"]]
                 name = f"samples/step-{run.step:09d}.png"
-                with atomic(out / name) as temporary:
+                with write_atomically(out / name) as temporary:
                     sampled(parts, captions, settings.size, settings.sample_steps, settings.guidance).save(temporary, "PNG")
                 found |= {"samples": name, "captions": captions}
         return found

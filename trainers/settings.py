@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal, TypeVar
 import click
 from pydantic import AfterValidator, Field, ValidationError
 
-from pipeline.core.command import reported
+from pipeline.core.command import report_errors
 from pipeline.core.errors import SeimaiError, UsageError
+from pipeline.core.locks import hold_lock
 from pipeline.core.settings import Size, Table
-from pipeline.core.storage import alone
 from trainers.data import BUFFER
 from trainers.ranks import own_rank, recorded
 
@@ -180,11 +180,14 @@ def command(trainer: str, default: str) -> Callable[[Callable[..., None]], click
         @wraps(function)
         def called(**given: Any) -> None:
             """One run at a time in --out, and no traceback where the user can do something about it."""
-            with reported("training", "--out", "add --resume to go on from the last checkpoint, if one was saved"), recorded():
+            with (
+                report_errors("training", "--out", "add --resume to go on from the last checkpoint, if one was saved"),
+                recorded(),
+            ):
                 if wrong := next((p for p in (given["out"], *given["out"].parents) if p.exists() and not p.is_dir()), None):
                     raise UsageError(f"--out: {wrong} is a file")
                 quiet()
-                with alone(given["out"]) if own_rank()[0] == 0 else nullcontext():
+                with hold_lock(given["out"]) if own_rank()[0] == 0 else nullcontext():
                     function(**given)
 
         options = [

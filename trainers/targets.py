@@ -20,7 +20,7 @@ import torch
 from pydantic import Field
 
 from filters.audio.decoding import RATE
-from pipeline.core.command import reported
+from pipeline.core.command import report_errors
 from pipeline.core.errors import InputError, UsageError
 from pipeline.core.settings import Table
 from pipeline.core.storage import fingerprint
@@ -188,7 +188,7 @@ def main(corpus: Path, config: str, iteration: int, before: str | None, out: Pat
     from trainers.hubert import Config
 
     quiet()
-    with reported("making units", "--out"), recorded():
+    with report_errors("making units", "--out"), recorded():
         settings = load(Config, "hubert", config, changes)
         clusters = settings.first if iteration == 1 else settings.second
         place, told = targets(corpus, clusters, before, click.echo, out, settings.train.threads)

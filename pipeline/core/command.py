@@ -1,4 +1,4 @@
-"""What commands have in common: how they tell the user that something went wrong."""
+"""How commands tell the user that something went wrong."""
 
 from __future__ import annotations
 
@@ -13,33 +13,32 @@ from pipeline.core.errors import SeimaiError, explain_os_error
 
 
 @contextmanager
-def reported(
-    doing: str, elsewhere: str = "--out or --work", again: str = "run the same command again to go on"
+def report_errors(
+    activity: str, out_options: str = "--out or --work", advice: str = "run the same command again to go on"
 ) -> Iterator[None]:
-    """End the process with a sentence and the exit code of what went wrong inside, without a traceback.
+    """End the process with a message and an exit code, instead of a traceback, when the block fails.
 
-    `doing` and `elsewhere` are for `explain_os_error`; `again` is said after Ctrl-C.
+    `activity` and `out_options` are for `explain_os_error`; `advice` is printed after Ctrl-C. With SEIMAI_TRACEBACK in the
+    environment, errors that have a cause keep their traceback.
     """
-    errors = Console(stderr=True)
+    console = Console(stderr=True)
     try:
         yield
     except SeimaiError as error:
-        _say(errors, error)
+        _print_error(console, error)
         if os.environ.get("SEIMAI_TRACEBACK") and error.__cause__:
             raise
         sys.exit(error.exit_code)
     except OSError as error:
-        _say(errors, explain_os_error(error, doing, elsewhere))
+        _print_error(console, explain_os_error(error, activity, out_options))
         sys.exit(1)
     except KeyboardInterrupt:
-        errors.print(f"interrupted; {again}", highlight=False)
+        console.print(f"interrupted; {advice}", highlight=False)
         sys.exit(130)
 
 
-def _say(errors: Console, error: Exception) -> None:
-    errors.print(_printable(f"error: {error}"), style="red", highlight=False, markup=False, soft_wrap=True)
-
-
-def _printable(text: str) -> str:
-    """Without what a terminal would obey: names and text from outside may hold escape sequences."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+def _print_error(console: Console, error: Exception) -> None:
+    text = "".join(  # names and text from outside may hold escape sequences, which a terminal would obey
+        c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in f"error: {error}"
+    )
+    console.print(text, style="red", highlight=False, markup=False, soft_wrap=True)

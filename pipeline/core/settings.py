@@ -1,4 +1,4 @@
-"""What tables of settings have in common: manifests', and those of commands that manifests name."""
+"""Tables of settings: of manifests, of commands that manifests name, and of trainers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 def parse_size(value: Any) -> Any:
-    """Bytes of text such as "32 MB" or "4GB"; anything else as it is, for validation to judge."""
+    """Return the bytes that text such as "32 MB" or "4GB" denotes. Anything else is returned as it is, for validation to judge."""
     if isinstance(value, str) and (match := re.fullmatch(r"\s*([\d.]+)\s*([KMGT]?B)\s*", value)):
         try:
             return int(float(match[1]) * _UNITS[match[2]])
@@ -25,6 +25,6 @@ Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0), WithJsonSchema({
 
 
 class Table(BaseModel):
-    """A table of TOML: unknown keys are refused, values do not change."""
+    """A table of TOML. Unknown keys are refused, and values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

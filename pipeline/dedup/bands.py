@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from filters.kernels import jit, mix64
-from pipeline.core.storage import atomic
+from pipeline.core.storage import write_atomically
 from pipeline.dedup.settings import MinHashTable
 
 # Rows of one key range: keys, documents, and sketches of those in candidate groups: at most 6 + 256 MB.
@@ -87,7 +87,7 @@ class BandFile:
         order = np.argsort(range_numbers, kind="stable")
         starts = np.zeros(ranges + 1, np.int64)
         np.cumsum(np.bincount(range_numbers, minlength=ranges), out=starts[1:])
-        with atomic(self.path) as temporary, open(temporary, "wb") as file:
+        with write_atomically(self.path) as temporary, open(temporary, "wb") as file:
             starts.tofile(file)
             keys[order].tofile(file)
             documents[order].tofile(file)

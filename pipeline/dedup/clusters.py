@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from filters.kernels import jit
-from pipeline.core.storage import atomic
+from pipeline.core.storage import write_atomically
 from pipeline.core.tasks import Counts, resumable
 from pipeline.dedup.facts import allocate_sketches, gather_facts
 from pipeline.dedup.verification import similarity
@@ -135,7 +135,7 @@ def cluster(layout: Layout, ids: RecordIds, files: int, kind: int) -> Counts:
     for index in range(layout.partitions):
         piece = frame[int(cuts[index]) : int(cuts[index + 1])]
         piece = piece.with_columns(row=(pl.col("document") - layout.bases[index]).cast(pl.UInt32)).select(*CLUSTER_SCHEMA)
-        with atomic(layout.clusters(index)) as temporary:
+        with write_atomically(layout.clusters(index)) as temporary:
             piece.write_parquet(temporary)
     return {
         "pairs": len(edges),

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from pipeline.core.engine import Task
-from pipeline.core.storage import atomic, read_json, write_array
+from pipeline.core.storage import read_json, write_array, write_atomically
 from pipeline.core.tasks import Counts, resumable
 from pipeline.dedup.clusters import cluster
 from pipeline.dedup.facts import FACTS, gather_facts
@@ -199,7 +199,7 @@ def cap_records(layout: Layout, frame: pl.DataFrame, *caps: Cap) -> dict[str, li
         sums = broken.select("rule", amount=amounts).group_by("rule").agg(pl.len(), pl.sum("amount"))
         for rule, *counts in sums.sort("rule").iter_rows():
             dropped[rule] = [a + b for a, b in zip(dropped.get(rule, [0, 0]), counts, strict=True)]
-        with atomic(layout.late_verdicts(index)) as temporary:
+        with write_atomically(layout.late_verdicts(index)) as temporary:
             verdicts.select("row", pl.exclude("row", *internal)).write_parquet(temporary)
     return dropped
 

@@ -1,3 +1,5 @@
+"""`python -m pipeline.fetch`."""
+
 from pipeline.fetch.command import main
 
 main()

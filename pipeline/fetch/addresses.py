@@ -1,4 +1,8 @@
-"""Which URLs and addresses an image may be fetched from: http and https on the open internet."""
+"""Which URLs and addresses an image may be fetched from: http and https on the open internet.
+
+This guard against server-side request forgery is ours because the check must sit in aiohttp's resolver, so that the address that was
+checked is the one that is connected to, and it must see through every notation of an address. We found no maintained library for that.
+"""
 
 from __future__ import annotations
 
@@ -13,23 +17,17 @@ from typing import Any
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
+from pipeline.fetch.outcomes import PRIVATE_ADDRESS, FetchError
+
 _LOOKUP_THREADS = 64
-_MISSING_FOR = 300.0  # seconds for which a name that does not resolve is not asked for again
-
-
-class Failure(Exception):
-    """One try came to nothing; the message is the reason. `wait`: seconds for which the host wants to be left alone."""
-
-    def __init__(self, reason: str, wait: float = 0.0, status: str = "failed_to_download") -> None:
-        super().__init__(reason)
-        self.reason, self.wait, self.status = reason, wait, status
-
+_NEGATIVE_CACHE_SECONDS = 300.0  # a name that does not resolve is not looked up again for so long
+_NEGATIVE_CACHE_SIZE = 10_000
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-# Beside what Python calls not global, the list of which grew over its versions. 168.63.129.16: Azure's metadata.
-_CLOSED = [
-    ipaddress.ip_network(n)
-    for n in (
+# Python's own list of what is not global grew over its versions. 168.63.129.16 is Azure's metadata service.
+_RESERVED_NETWORKS = [
+    ipaddress.ip_network(network)
+    for network in (
         "0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 168.63.129.16/32 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 "
         "192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/3 "
         "2001::/23 2001:db8::/32 3fff::/20"
@@ -41,7 +39,7 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def is_public(address: _Address) -> bool:
-    """Whether `address` is one of the open internet, which also holds for the IPv4 address that an IPv6 one embeds."""
+    """Return whether `address` is on the open internet. An IPv4 address that an IPv6 address embeds must be so, too."""
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is not None:
             return is_public(address.ipv4_mapped)
@@ -51,15 +49,18 @@ def is_public(address: _Address) -> bool:
             return False
         if address not in _GLOBAL_UNICAST or address.scope_id is not None:
             return False
-        if int(address) >> 32 & 0xFDFFFFFF == 0x5EFE and not is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)):
-            return False  # ISATAP
-    return address.is_global and not any(address in network for network in _CLOSED if network.version == address.version)
+        is_isatap = int(address) >> 32 & 0xFDFFFFFF == 0x5EFE
+        if is_isatap and not is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)):
+            return False
+    return address.is_global and not any(
+        address in network for network in _RESERVED_NETWORKS if network.version == address.version
+    )
 
 
-def literal(host: str) -> _Address | None:
-    """The address that `host` is a notation of, in any that a socket takes (2130706433, 0x7f.1, 0177.0.0.1); None for a name.
+def parse_address(host: str) -> _Address | None:
+    """Return the address that `host` denotes in any notation that a socket takes (2130706433, 0x7f.1, 0177.0.0.1); None for a name.
 
-    Raises Failure for what looks like an address and is none.
+    Raises FetchError where it looks like an address and is none.
     """
     host = host.rstrip(".")
     try:
@@ -71,7 +72,7 @@ def literal(host: str) -> _Address | None:
     except (OSError, UnicodeEncodeError):
         pass
     if ":" in host or host.replace(".", "").isdigit():
-        raise Failure("bad URL: not an address")
+        raise FetchError("bad URL: not an address")
     return None
 
 
@@ -79,35 +80,45 @@ class NotPublicError(OSError):
     """A name whose addresses are all on private networks."""
 
 
-class Resolver(AbstractResolver):
-    """Names to addresses of the open internet only. aiohttp connects to what is returned here, so what was checked is what is asked."""
+class PublicResolver(AbstractResolver):
+    """Resolve names to addresses of the open internet only, or to all addresses with `allow_private`.
+
+    aiohttp connects to the addresses returned here, so no second look-up can give another answer.
+    """
 
     def __init__(self, allow_private: bool) -> None:
         self._allow_private = allow_private
         self._threads = ThreadPoolExecutor(_LOOKUP_THREADS, "resolve")
-        self._missing: dict[str, tuple[float, OSError]] = {}
+        self._failed: dict[str, tuple[float, OSError]] = {}  # by name: until when, and the error
 
     async def resolve(self, host: str, port: int = 0, family: int = socket.AF_UNSPEC) -> Any:
-        when, error = self._missing.get(host, (0.0, None))
-        if error is not None and time.monotonic() < when:
-            raise type(error)(*error.args)
+        expires, earlier = self._failed.get(host, (0.0, None))
+        if earlier is not None and time.monotonic() < expires:
+            raise type(earlier)(*earlier.args)
         loop = asyncio.get_running_loop()
         try:
-            found = await loop.run_in_executor(self._threads, socket.getaddrinfo, host, port, family, socket.SOCK_STREAM)
+            infos = await loop.run_in_executor(self._threads, socket.getaddrinfo, host, port, family, socket.SOCK_STREAM)
             usable = [
-                {"hostname": host, "host": str(a[0]), "port": port, "family": f, "proto": p, "flags": socket.AI_NUMERICHOST}
-                for f, _, p, _, a in found
-                if self._allow_private or is_public(ipaddress.ip_address(str(a[0])))
+                {
+                    "hostname": host,
+                    "host": str(address[0]),
+                    "port": port,
+                    "family": family,
+                    "proto": protocol,
+                    "flags": socket.AI_NUMERICHOST,
+                }
+                for family, _, protocol, _, address in infos
+                if self._allow_private or is_public(ipaddress.ip_address(str(address[0])))
             ]
             if not usable:
                 raise NotPublicError(f"{host} is on a private network")
         except UnicodeError:
             raise OSError(f"{host!r} is not a name") from None
         except OSError as error:
-            if len(self._missing) > 10_000:
-                self._missing.clear()
+            if len(self._failed) > _NEGATIVE_CACHE_SIZE:
+                self._failed.clear()
             if not isinstance(error, socket.gaierror) or error.errno != socket.EAI_AGAIN:
-                self._missing[host] = time.monotonic() + _MISSING_FOR, error
+                self._failed[host] = time.monotonic() + _NEGATIVE_CACHE_SECONDS, error
             raise
         return usable
 
@@ -115,32 +126,32 @@ class Resolver(AbstractResolver):
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-_PLAIN = re.compile(r"https?://[a-z0-9._-]+(:\d+)?/[^\s\"<>\\^`{|}#\x00-\x1f\x7f]*", re.ASCII)
-_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?", re.ASCII | re.IGNORECASE)
+_NEEDS_NO_QUOTING = re.compile(r"https?://[a-z0-9._-]+(:\d+)?/[^\s\"<>\\^`{|}#\x00-\x1f\x7f]*", re.ASCII)
+_HOST_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?", re.ASCII | re.IGNORECASE)
 
 
-def parse(text: str, allow_private: bool, base: URL | None = None) -> URL:
-    """The URL to ask for: http or https, without credentials and fragment, on a public address where it names one.
+def parse_url(text: str, allow_private: bool, base: URL | None = None) -> URL:
+    """Return the URL to request: http or https, without credentials and fragment; a host that is an address must be public.
 
-    Spaces and letters beyond ASCII are quoted, host names put in IDNA; URLs that need neither stay as they stand, for some
-    servers verify a signature over them. `base` is what a redirect is relative to. Raises Failure.
+    Spaces and letters beyond ASCII are quoted, host names are put in IDNA. A URL that needs neither stays as it is, since some
+    servers verify a signature over it. A redirect is relative to `base`. Raises FetchError.
     """
     text = text.strip()
     try:
-        url = URL(text, encoded=text.isascii() and _PLAIN.fullmatch(text) is not None)
+        url = URL(text, encoded=text.isascii() and _NEEDS_NO_QUOTING.fullmatch(text) is not None)
         url = base.join(url) if base is not None else url
         host = url.raw_host
         if url.scheme and url.scheme not in ("http", "https"):
-            raise Failure("not http or https")
+            raise FetchError("not http or https")
         if not url.scheme or not host or not url.port:
-            raise Failure("bad URL")
-        address = literal(host)
+            raise FetchError("bad URL")
+        address = parse_address(host)
         if address is not None:
             if not allow_private and not is_public(address):
-                raise Failure("private address")
+                raise FetchError(PRIVATE_ADDRESS)
             url = url.with_host(str(address))
-        elif not _NAME.fullmatch(host):
-            raise Failure("bad URL: host")
+        elif not _HOST_NAME.fullmatch(host):
+            raise FetchError("bad URL: host")
         return url.with_user(None).with_fragment(None)
     except (ValueError, TypeError):
-        raise Failure("bad URL") from None
+        raise FetchError("bad URL") from None

@@ -1,4 +1,4 @@
-"""Fetching a raw corpus to disk, resumable."""
+"""Download a manifest's raw corpus, resumable."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from pipeline.sources.streams import CHUNK, ResumingReader
 
 
 def download(url: str, target: Path, console: Console) -> None:
-    """Fetch `url` to `target`; what an earlier, broken-off run fetched is gone on from.
+    """Download `url` to `target`, going on from what an interrupted run has fetched.
 
-    The unfinished file is `<target>.part`; the final name appears when it is whole. Raises BuildError where the network or the
-    server is away, after some tries.
+    The unfinished file is `<target>.part`; `<target>.json` says which version of the file it is of. Raises BuildError where the
+    network or the server is away after some tries.
     """
     part = target.with_name(target.name + ".part")
-    note = target.with_name(target.name + ".json")
+    version_file = target.with_name(target.name + ".json")
+    version = read_json(version_file) or {}
     if target.is_file():
-        if (read_json(note) or {"url": url})["url"] != url:
+        if version.get("url", url) != url:
             raise BuildError(f"{target} was fetched from another address; move it away to fetch {url}")
         return
     file = resolve([url])[0]
     target.parent.mkdir(parents=True, exist_ok=True)
-    # What was fetched of another version of the file is of no use.
-    if (read_json(note) or {}).get("identity") != file.identity:
+    if version.get("identity") != file.identity:
         part.unlink(missing_ok=True)
-    write_json(note, file.as_dict())
+    write_json(version_file, file.as_dict())
     start = part.stat().st_size if part.is_file() else 0
     if file.size is not None and start > file.size:
         part.unlink()
@@ -45,5 +45,5 @@ def download(url: str, target: Path, console: Console) -> None:
                 progress.advance(task, len(block))
     size = part.stat().st_size
     if file.size is not None and size != file.size:
-        raise BuildError(f"{url}: {size:,} bytes came of {file.size:,}. Run the same command again to go on.")
+        raise BuildError(f"{url}: {size:,} of {file.size:,} bytes arrived. Run the same command again to go on.")
     part.replace(target)

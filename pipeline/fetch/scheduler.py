@@ -1,4 +1,4 @@
-"""Asking many hosts for images at once: whose turn it is."""
+"""Which URL is requested next: hosts take turns, with bounds for each, redirects and retries."""
 
 from __future__ import annotations
 
@@ -11,62 +11,64 @@ from dataclasses import dataclass, field
 import aiohttp
 from yarl import URL
 
-from pipeline.fetch.addresses import Failure, Resolver, parse
-from pipeline.fetch.requests import Answer, Settings, ask, explain, may_pass
+from pipeline.fetch.addresses import PublicResolver, parse_url
+from pipeline.fetch.outcomes import FetchError, Outcome, is_temporary
+from pipeline.fetch.requests import explain_error, request_image
+from pipeline.fetch.settings import FetchSettings
 
-_REDIRECTS = 5
-_BACK_OFF = 0.5  # seconds before the second try; doubles, and is drawn from half to one and a half of that
-_LONGEST_WAIT = 60.0  # seconds that Retry-After may hold a host
+_MAX_REDIRECTS = 5
+_FIRST_PAUSE = 0.5  # seconds before the second try; doubles each time, and is multiplied by a random 0.5 to 1.5
+_LONGEST_WAIT = 60.0  # seconds: a Retry-After beyond this is not waited for
 
 
 @dataclass(slots=True)
-class Job:
-    """A URL to fetch, and who is told what came of it."""
+class QueuedUrl:
+    """A URL to fetch. `on_outcome` is called once, with what became of it."""
 
     url: str
-    take: Callable[[Answer], None]
-    at: URL | None = None  # the hop that is next
-    hops: list[URL] = field(default_factory=list)
+    on_outcome: Callable[[Outcome], None]
+    next_url: URL | None = None  # the parsed URL, then the target of each redirect
+    requested: list[URL] = field(default_factory=list)  # in this try
     tries: int = 0
-    spent: float = 0.0  # seconds of this try, waiting for turns not counted
+    seconds: float = 0.0  # spent on this try, without waiting in queues
 
 
 @dataclass(slots=True, eq=False)
 class _Host:
-    queue: deque[Job] = field(default_factory=deque)
-    active: int = 0
-    in_line: bool = False
-    next_at: float = 0.0  # of the loop's clock: not asked before
+    queue: deque[QueuedUrl] = field(default_factory=deque)
+    active: int = 0  # requests under way
+    is_ready: bool = False  # stands in the scheduler's queue of ready hosts
+    not_before: float = 0.0  # on the loop's clock: no request earlier
     timer: asyncio.TimerHandle | None = None
 
 
-class Fetcher:
-    """Asks for jobs' URLs, many at once and few at a host. Every request, each hop of a redirect too, waits for its host's turn.
+class Scheduler:
+    """Fetch queued URLs, many at once and few at each host. Every request, also each hop of a redirect, waits for its host's turn.
 
-    Hosts take turns, so one with many URLs, or a slow one, holds up none but itself. Nothing here blocks: what is not due
-    waits in queues, and `unfinished` counts it. An error that is not a URL's (a full disk in `take`) is raised by `until`.
+    Hosts take turns, so one with many URLs, or a slow one, delays only itself. Nothing here blocks: what is not due waits in a queue,
+    and `unfinished` counts it. An error that is not a URL's (a full disk in `on_outcome`) is raised by `wait_until`.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: FetchSettings) -> None:
         self.settings = settings
         self.unfinished = 0
         self._hosts: dict[str, _Host] = {}
-        self._line: deque[_Host] = deque()
+        self._ready: deque[_Host] = deque()
         self._active = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._error: BaseException | None = None
         self._changed = asyncio.Event()
 
-    async def __aenter__(self) -> Fetcher:
+    async def __aenter__(self) -> Scheduler:
         self._loop = asyncio.get_running_loop()
-        self._resolver = Resolver(self.settings.allow_private)
+        self._resolver = PublicResolver(self.settings.allow_private)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, resolver=self._resolver, ttl_dns_cache=300, keepalive_timeout=5),
             headers={"User-Agent": self.settings.user_agent, "Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity"},
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=False,
-            trust_env=False,  # a proxy would look names up itself
+            trust_env=False,  # a proxy would look up names itself
         )
         return self
 
@@ -77,132 +79,135 @@ class Fetcher:
         await self._session.close()
         await self._resolver.close()
 
-    def add(self, job: Job) -> None:
+    def add(self, item: QueuedUrl) -> None:
+        """Queue a URL."""
         self.unfinished += 1
-        self._begin(job)
+        self._start_try(item)
 
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for `condition`, which is looked at when a job is finished or `wake` is called."""
+    async def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait for `condition`, which is evaluated when a URL is finished and when `notify` is called."""
         while self._error is None and not condition():
             self._changed.clear()
             await self._changed.wait()
         if self._error is not None:
             raise self._error
 
-    def wake(self, error: BaseException | None = None) -> None:
-        """Have conditions looked at again, or `error` raised where they are waited for."""
+    def notify(self, error: BaseException | None = None) -> None:
+        """Have `wait_until` evaluate its condition again, or raise `error`."""
         self._error = self._error or error
         self._changed.set()
 
-    def _begin(self, job: Job) -> None:
-        """Start a try of `job`."""
-        job.hops, job.spent = [], 0.0
+    def _start_try(self, item: QueuedUrl) -> None:
+        item.requested, item.seconds = [], 0.0
         try:
-            job.at = parse(job.url, self.settings.allow_private)
-        except Failure as failure:
-            self._finish(job, failure)
+            item.next_url = parse_url(item.url, self.settings.allow_private)
+        except FetchError as error:
+            self._finish(item, error)
         else:
-            self._queue(job)
+            self._enqueue(item)
 
-    def _queue(self, job: Job) -> None:
-        assert job.at is not None
-        name = job.at.raw_host or ""
+    def _enqueue(self, item: QueuedUrl) -> None:
+        name = _host_of(item)
         host = self._hosts.setdefault(name, _Host())
-        if job.tries or job.hops:
-            host.queue.appendleft(job)  # what was begun is ended first, so that shards become whole
+        if item.tries or item.requested:
+            host.queue.appendleft(item)  # what was begun is finished first, so that shards become complete
         else:
-            host.queue.append(job)
-        self._line_up(name, host)
-        self._start()
+            host.queue.append(item)
+        self._update_host(name, host)
+        self._start_requests()
 
-    def _line_up(self, name: str, host: _Host) -> None:
-        """Put a host in line whose turn it may be, or forget it where nothing is left to know."""
-        wait = host.next_at - self._loop.time()
+    def _update_host(self, name: str, host: _Host) -> None:
+        """Make a host ready if its turn may have come; forget it once it has nothing to do."""
+        wait = host.not_before - self._loop.time()
         if wait > 0:
             if host.timer is None:
-                host.timer = self._loop.call_later(wait, self._due, name, host)
+                host.timer = self._loop.call_later(wait, self._end_wait, name, host)
         elif host.queue:
-            if not host.in_line and host.active < self.settings.per_host:
-                host.in_line = True
-                self._line.append(host)
+            if not host.is_ready and host.active < self.settings.per_host:
+                host.is_ready = True
+                self._ready.append(host)
         elif not host.active and self._hosts.get(name) is host:
             del self._hosts[name]
 
-    def _due(self, name: str, host: _Host) -> None:
+    def _end_wait(self, name: str, host: _Host) -> None:
         host.timer = None
-        self._line_up(name, host)
-        self._start()
+        self._update_host(name, host)
+        self._start_requests()
 
-    def _start(self) -> None:
-        """Start requests while connections are free and a host has its turn."""
-        while self._line and self._active < self.settings.connections:
-            host = self._line.popleft()
-            host.in_line = False
-            job = host.queue[0]
-            assert job.at is not None
-            name = job.at.raw_host or ""
-            if host.next_at > self._loop.time():  # told to wait since it joined the line
-                self._line_up(name, host)
+    def _start_requests(self) -> None:
+        """Start requests while connections are free and hosts are ready."""
+        while self._ready and self._active < self.settings.connections:
+            host = self._ready.popleft()
+            host.is_ready = False
+            item = host.queue[0]
+            name = _host_of(item)
+            if host.not_before > self._loop.time():  # asked to wait after it became ready
+                self._update_host(name, host)
                 continue
             host.queue.popleft()
             host.active += 1
             self._active += 1
             if self.settings.per_host_rate:
-                host.next_at = max(host.next_at, self._loop.time()) + 1 / self.settings.per_host_rate
-            task = self._loop.create_task(self._run(job, host))
+                host.not_before = max(host.not_before, self._loop.time()) + 1 / self.settings.per_host_rate
+            task = self._loop.create_task(self._request(item, host))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-            self._line_up(name, host)
+            self._update_host(name, host)
 
-    async def _run(self, job: Job, host: _Host) -> None:
-        assert job.at is not None
-        began, name = self._loop.time(), job.at.raw_host or ""
+    async def _request(self, item: QueuedUrl, host: _Host) -> None:
+        assert item.next_url is not None
+        began, name = self._loop.time(), _host_of(item)
+        result: Outcome | URL | FetchError
         try:
-            outcome: Answer | URL | Failure
             try:
-                async with asyncio.timeout(self.settings.timeout - job.spent):
-                    outcome = await ask(self._session, job.at, self.settings, keep=bool(host.queue))
-            except Failure as failure:
-                outcome = failure
+                async with asyncio.timeout(self.settings.timeout - item.seconds):
+                    result = await request_image(self._session, item.next_url, self.settings, keep_alive=bool(host.queue))
+            except FetchError as error:
+                result = error
             except Exception as error:
-                outcome = Failure(explain(error))
-            job.spent += self._loop.time() - began
+                result = FetchError(explain_error(error))
+            item.seconds += self._loop.time() - began
             host.active -= 1
             self._active -= 1
-            if isinstance(outcome, URL):
-                self._follow(job, outcome)
-            elif isinstance(outcome, Failure) and may_pass(outcome.reason):
-                self._try_again(job, host, outcome)
+            if isinstance(result, URL):
+                self._follow_redirect(item, result)
+            elif isinstance(result, FetchError) and is_temporary(result.reason):
+                self._retry(item, host, result)
             else:
-                self._finish(job, outcome)
-            self._line_up(name, host)
-            self._start()
+                self._finish(item, result)
+            self._update_host(name, host)
+            self._start_requests()
         except Exception as error:
-            self.wake(error)
+            self.notify(error)
 
-    def _follow(self, job: Job, to: URL) -> None:
-        assert job.at is not None
-        job.hops.append(job.at)
-        if to in job.hops:
-            self._finish(job, Failure("redirect loop"))
-        elif len(job.hops) > _REDIRECTS:
-            self._finish(job, Failure(f"more than {_REDIRECTS} redirects"))
+    def _follow_redirect(self, item: QueuedUrl, target: URL) -> None:
+        assert item.next_url is not None
+        item.requested.append(item.next_url)
+        if target in item.requested:
+            self._finish(item, FetchError("redirect loop"))
+        elif len(item.requested) > _MAX_REDIRECTS:
+            self._finish(item, FetchError(f"more than {_MAX_REDIRECTS} redirects"))
         else:
-            job.at = to
-            self._queue(job)
+            item.next_url = target
+            self._enqueue(item)
 
-    def _try_again(self, job: Job, host: _Host, failure: Failure) -> None:
-        if failure.wait:
-            host.next_at = max(host.next_at, self._loop.time() + min(failure.wait, _LONGEST_WAIT))
-        job.tries += 1
-        if job.tries > self.settings.retries or failure.wait > _LONGEST_WAIT:
-            self._finish(job, failure)
+    def _retry(self, item: QueuedUrl, host: _Host, error: FetchError) -> None:
+        if error.wait:
+            host.not_before = max(host.not_before, self._loop.time() + min(error.wait, _LONGEST_WAIT))
+        item.tries += 1
+        if item.tries > self.settings.retries or error.wait > _LONGEST_WAIT:
+            self._finish(item, error)
         else:
-            # Where Retry-After holds the host, the queue is the wait.
-            pause = 0.0 if failure.wait else _BACK_OFF * 2 ** (job.tries - 1) * random.uniform(0.5, 1.5)
-            self._loop.call_later(pause, self._begin, job)
+            # A host that sent Retry-After gets no request meanwhile, so no further pause is needed.
+            pause = 0.0 if error.wait else _FIRST_PAUSE * 2 ** (item.tries - 1) * random.uniform(0.5, 1.5)
+            self._loop.call_later(pause, self._start_try, item)
 
-    def _finish(self, job: Job, outcome: Answer | Failure) -> None:
+    def _finish(self, item: QueuedUrl, result: Outcome | FetchError) -> None:
         self.unfinished -= 1
         self._changed.set()
-        job.take(outcome if isinstance(outcome, Answer) else Answer(outcome.status, outcome.reason))
+        item.on_outcome(result if isinstance(result, Outcome) else Outcome(result.status, result.reason))
+
+
+def _host_of(item: QueuedUrl) -> str:
+    assert item.next_url is not None
+    return item.next_url.raw_host or ""

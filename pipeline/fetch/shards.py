@@ -1,28 +1,29 @@
-"""Fetched images on disk: a spool for a shard that is being fetched, and finished shards in img2dataset's layout."""
+"""Shards in img2dataset's layout: a tar of images, captions and JSON, a Parquet sidecar with every row of the list, and statistics."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import os
-import struct
+import math
 import tarfile
 import time
-import zlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
 import polars as pl
 
 from pipeline.core.errors import UsageError
-from pipeline.core.storage import atomic, write_json
-from pipeline.fetch.requests import Answer, Settings, may_pass
+from pipeline.core.storage import write_atomically, write_json
+from pipeline.fetch.outcomes import Outcome, is_temporary
+from pipeline.fetch.settings import FetchSettings
+from pipeline.fetch.spool import Spool, StoredOutcome
 
-# What a sidecar says of every row, after the list's own columns. The names are img2dataset's.
-OUTCOME: dict[str, Any] = {
+# What a sidecar has of every row, after the list's own columns. The names are img2dataset's.
+SIDECAR_COLUMNS: dict[str, Any] = {
     "key": pl.String,
     "status": pl.String,
     "error_message": pl.String,
@@ -33,224 +34,143 @@ OUTCOME: dict[str, Any] = {
     "sha256": pl.String,
 }
 
-_HEAD = struct.Struct("<4sIII")  # mark, length of the JSON, length of the body, CRC-32 of both
-_MARK = b"SPL1"
-_LONGEST_JSON = 1 << 24
+
+def sidecar_path(out: Path, number: int) -> Path:
+    """Return where the sidecar of shard `number` lies."""
+    return out / f"{number:05d}.parquet"
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What came of a row, and where in `path` the bytes of its image are."""
+class FetchedShard:
+    """One shard of a list, whose rows are in `frame`.
 
-    answer: Answer  # without body
-    path: Path
-    offset: int
-    size: int
-
-
-class Spool:
-    """An append-only file of answers, read again after a kill; what a kill tore off at its end is cut away.
-
-    A record is one answer and the rows that it is for. `about` says what the rows are; another's spool raises UsageError.
+    Call `open` for the URLs that are missing, `add` for each outcome, and `finish` when every row has one.
     """
-
-    def __init__(self, path: Path, about: str) -> None:
-        self.path, self.rows = path, dict[int, Kept]()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = open(path, "a+b", buffering=0)  # nothing is left in a buffer where the disk is full
-        try:
-            self._end = self._recover(about)
-            self._file.truncate(self._end)
-            if not self._end:
-                self._write(json.dumps(about).encode(), b"")
-        except BaseException:
-            self._file.close()
-            raise
-
-    def append(self, rows: list[int], answer: Answer) -> None:
-        fields = [rows, answer.status, answer.reason, answer.extension, answer.width, answer.height, answer.sha256]
-        offset = self._write(json.dumps(fields).encode(), answer.body)
-        self._keep(rows, fields, offset, len(answer.body))
-
-    def close(self) -> None:
-        self._file.close()
-
-    def remove(self) -> None:
-        self.close()
-        self.path.unlink(missing_ok=True)
-
-    def _write(self, text: bytes, body: bytes) -> int:
-        """Append a record; returns where its body begins."""
-        for part in (_HEAD.pack(_MARK, len(text), len(body), zlib.crc32(body, zlib.crc32(text))) + text, body):
-            view = memoryview(part)
-            while view:
-                view = view[self._file.write(view) :]
-        offset = self._end + _HEAD.size + len(text)
-        self._end = offset + len(body)
-        return offset
-
-    def _keep(self, rows: list[int], fields: list[Any], offset: int, size: int) -> None:
-        kept = Kept(Answer(*fields[1:]), self.path, offset, size)
-        self.rows.update(dict.fromkeys(rows, kept))
-
-    def _recover(self, about: str) -> int:
-        """Read what is there; returns where the whole records end."""
-        self._file.seek(0)
-        end = 0
-        while len(head := self._file.read(_HEAD.size)) == _HEAD.size:
-            mark, length, size, checksum = _HEAD.unpack(head)
-            if (
-                mark != _MARK
-                or length > _LONGEST_JSON
-                or end + _HEAD.size + length + size > os.fstat(self._file.fileno()).st_size
-            ):
-                break
-            text, body = self._file.read(length), self._file.read(size)
-            if zlib.crc32(body, zlib.crc32(text)) != checksum:
-                break
-            fields = json.loads(text)
-            if end:
-                self._keep(fields[0], fields, end + _HEAD.size + length, size)
-            elif fields != about:
-                raise UsageError(f"{self.path} was begun from another list; choose another --out, or remove that file")
-            end += _HEAD.size + length + size
-        return end
-
-
-class Shard:
-    """One shard of a list: `frame` has its rows. `missing` are those to be fetched, by URL; `finish` writes what was."""
 
     def __init__(self, number: int, frame: pl.DataFrame, out: Path, shard_size: int) -> None:
         self.number, self.frame = number, frame
-        name = f"{number:05d}"
-        self.tar, self.sidecar, self.stats = (out / f"{name}{end}" for end in (".tar", ".parquet", "_stats.json"))
-        self._spool_path = out / ".seimai" / "spool" / f"{name}.spool"
-        self._digits = max(1, len(str(shard_size - 1)))
+        self.sidecar = sidecar_path(out, number)
+        self.tar, self.stats = out / f"{number:05d}.tar", out / f"{number:05d}_stats.json"
+        self._spool_path = out / ".seimai" / "spool" / f"{number:05d}.spool"
+        self._row_digits = max(1, len(str(shard_size - 1)))
         self._spool: Spool | None = None
-        self._earlier: dict[int, Kept] = {}
+        self._finished_rows: dict[int, StoredOutcome] = {}  # of an earlier run, in the tar
         self._began = time.time()
 
-    def is_done(self, settings: Settings) -> bool:
-        """Whether nothing is left to do. Raises UsageError where the shard on disk is one of other rows."""
-        if self._spool_path.is_file() or not (self.tar.is_file() and self.sidecar.is_file()):
+    def is_done(self, settings: FetchSettings) -> bool:
+        """Return whether nothing is left to fetch. Raises UsageError where the shard on disk has other rows."""
+        if self._spool_path.is_file() or not self._is_on_disk():
             return False
-        there = pl.read_parquet(self.sidecar, columns=["url", "error_message"])
-        if not there["url"].equals(self.frame["url"]):
+        sidecar = pl.read_parquet(self.sidecar, columns=["url", "error_message"])
+        if not sidecar["url"].equals(self.frame["url"]):
             raise UsageError(
-                f"{self.sidecar} is a shard of another list, or of other sizes; choose another --out for this one, "
+                f"{self.sidecar} is a shard of another list, or of another size; choose another --out for this one, "
                 "or fetch with the LIST and --shard-size that it was made with"
             )
         return not (
-            settings.retry_failed and any(may_pass(reason, settings.allow_private) for reason in there["error_message"])
+            settings.retry_failed and any(is_temporary(reason, settings.allow_private) for reason in sidecar["error_message"])
         )
 
-    def open(self, settings: Settings) -> dict[str, list[int]]:
-        """Take up what was fetched before; returns the URLs that are missing, with the rows that they are for."""
-        digest = hashlib.sha256("\n".join(url or "" for url in self.frame["url"]).encode()).hexdigest()
-        if self.tar.is_file() and self.sidecar.is_file():
-            self._earlier = dict(self._finished(settings.allow_private))
+    def open(self, settings: FetchSettings) -> dict[str, list[int]]:
+        """Read what earlier runs fetched; return the URLs that are missing, each with its rows."""
+        urls = [url or "" for url in self.frame["url"]]
+        if self._is_on_disk():
+            self._finished_rows = dict(self._read_finished(settings.allow_private))
+        digest = hashlib.sha256("\n".join(urls).encode()).hexdigest()
         self._spool = Spool(self._spool_path, f"{self.frame.height} {digest}")
         missing: dict[str, list[int]] = {}
-        for row, url in enumerate(self.frame["url"]):
-            if row not in self._spool.rows and row not in self._earlier:
-                missing.setdefault(url or "", []).append(row)
+        for row, url in enumerate(urls):
+            if row not in self._spool.rows and row not in self._finished_rows:
+                missing.setdefault(url, []).append(row)
         return missing
 
-    def take(self, rows: list[int], answer: Answer) -> None:
+    def add(self, rows: list[int], outcome: Outcome) -> None:
         assert self._spool is not None
-        self._spool.append(rows, answer)
+        self._spool.append(rows, outcome)
 
     def close(self) -> None:
         if self._spool is not None:
             self._spool.close()
 
     def finish(self) -> None:
-        """Write tar, sidecar and stats, all rows accounted for, then remove the spool."""
+        """Write tar, sidecar and statistics, then remove the spool."""
         assert self._spool is not None
-        kept = self._earlier | self._spool.rows
-        outcome = [self._outcome(row, kept[row].answer) for row in range(self.frame.height)]
-        listed = self.frame.to_dicts()
-        files: dict[Path, IO[bytes]] = {}
-        try:
-            with atomic(self.tar) as temporary, open(temporary, "wb") as tar:
-                for row, said in enumerate(outcome):
-                    if said["status"] != "success":
-                        continue
-                    where = kept[row]
-                    if where.path not in files:
-                        files[where.path] = open(where.path, "rb")
-                    files[where.path].seek(where.offset)
-                    described = json.dumps(_plain(listed[row] | said), ensure_ascii=False, default=str)
-                    _add(tar, f"{said['key']}.{where.answer.extension}", files[where.path].read(where.size))
-                    if listed[row]["caption"] is not None:
-                        _add(tar, f"{said['key']}.txt", listed[row]["caption"].encode())
-                    _add(tar, f"{said['key']}.json", described.encode())
-                tar.write(bytes(2 * tarfile.BLOCKSIZE))
-                tar.write(bytes(-tar.tell() % tarfile.RECORDSIZE))
-        finally:
-            for file in files.values():
-                file.close()
-        sidecar = self.frame.hstack(pl.DataFrame(outcome, OUTCOME, orient="row"))
-        with atomic(self.sidecar) as temporary:
+        stored = self._finished_rows | self._spool.rows
+        results = [self._describe(row, stored[row].outcome) for row in range(self.frame.height)]
+        self._write_tar(results, stored)
+        sidecar = self.frame.hstack(pl.DataFrame(results, SIDECAR_COLUMNS, orient="row"))
+        with write_atomically(self.sidecar) as temporary:
             sidecar.write_parquet(temporary)
-        write_json(self.stats, self._stats(outcome))
+        write_json(self.stats, self._summarise(results))
         self._spool.remove()
 
-    def _outcome(self, row: int, answer: Answer) -> dict[str, Any]:
-        key = f"{self.number:05d}{row:0{self._digits}d}"
-        size = (answer.width, answer.height)
-        return dict(zip(OUTCOME, (key, answer.status, answer.reason, *size, *size, answer.sha256), strict=True))
+    def _is_on_disk(self) -> bool:
+        return self.tar.is_file() and self.sidecar.is_file()
 
-    def _stats(self, outcome: list[dict[str, Any]]) -> dict[str, Any]:
-        statuses = Counter(said["status"] for said in outcome)
+    def _describe(self, row: int, outcome: Outcome) -> dict[str, Any]:
+        """Return the sidecar's columns of a row."""
+        key = f"{self.number:05d}{row:0{self._row_digits}d}"
+        size = (outcome.width, outcome.height)
+        return dict(zip(SIDECAR_COLUMNS, (key, outcome.status, outcome.reason, *size, *size, outcome.sha256), strict=True))
+
+    def _write_tar(self, results: list[dict[str, Any]], stored: dict[int, StoredOutcome]) -> None:
+        files: dict[Path, IO[bytes]] = {}
+        with (
+            ExitStack() as stack,
+            write_atomically(self.tar) as temporary,
+            tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar,
+        ):
+            for row, (listed, result) in enumerate(zip(self.frame.iter_rows(named=True), results, strict=True)):
+                if result["status"] != "success":
+                    continue
+                image = stored[row]
+                if image.path not in files:
+                    files[image.path] = stack.enter_context(open(image.path, "rb"))
+                files[image.path].seek(image.offset)
+                _add_member(tar, f"{result['key']}.{image.outcome.extension}", files[image.path].read(image.size))
+                if listed["caption"] is not None:
+                    _add_member(tar, f"{result['key']}.txt", listed["caption"].encode())
+                described = json.dumps(_without_nan(listed | result), ensure_ascii=False, default=str)
+                _add_member(tar, f"{result['key']}.json", described.encode())
+
+    def _summarise(self, results: list[dict[str, Any]]) -> dict[str, Any]:
+        statuses = Counter(result["status"] for result in results)
         now = time.time()
         return {
-            "count": len(outcome),
+            "count": len(results),
             "successes": statuses["success"],
             "failed_to_download": statuses["failed_to_download"],
             "failed_to_resize": statuses["failed_to_resize"],
             "duration": now - self._began,
             "start_time": self._began,
             "end_time": now,
-            "status_dict": dict(Counter(said["error_message"] or said["status"] for said in outcome).most_common()),
+            "status_dict": dict(Counter(result["error_message"] or result["status"] for result in results).most_common()),
         }
 
-    def _finished(self, allow_private: bool) -> Iterator[tuple[int, Kept]]:
-        """What the finished shard has of rows that would not be asked for again."""
+    def _read_finished(self, allow_private: bool) -> Iterator[tuple[int, StoredOutcome]]:
+        """Yield the rows of the finished shard that are not to be fetched again."""
+        images = {}  # by key: extension, offset, size
         with tarfile.open(self.tar) as tar:
-            images = {
-                member.name.partition(".")[0]: (member.name.partition(".")[2], member.offset_data, member.size)
-                for member in tar
-                if not member.name.endswith((".txt", ".json"))
-            }
-        for row, said in enumerate(pl.read_parquet(self.sidecar, columns=list(OUTCOME)).iter_rows(named=True)):
-            extension, offset, size = images.get(said["key"], ("", 0, 0))
-            if (extension or said["status"] != "success") and not may_pass(said["error_message"], allow_private):
-                answer = Answer(said["status"], said["error_message"], extension, said["width"], said["height"], said["sha256"])
-                yield row, Kept(answer, self.tar, offset, size)
+            for member in tar:
+                key, _, extension = member.name.partition(".")
+                if extension not in ("txt", "json"):
+                    images[key] = (extension, member.offset_data, member.size)
+        for row, result in enumerate(pl.read_parquet(self.sidecar, columns=list(SIDECAR_COLUMNS)).iter_rows(named=True)):
+            extension, offset, size = images.get(result["key"], ("", 0, 0))
+            is_lost = result["status"] == "success" and not extension
+            if is_lost or is_temporary(result["error_message"], allow_private):
+                continue
+            outcome = Outcome(
+                result["status"], result["error_message"], extension, result["width"], result["height"], result["sha256"]
+            )
+            yield row, StoredOutcome(outcome, self.tar, offset, size)
 
 
-def _blank() -> bytes:
-    member = tarfile.TarInfo()
-    member.mode = 0o644
-    return member.tobuf(tarfile.USTAR_FORMAT)
+def _add_member(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    tar.addfile(member, io.BytesIO(content))
 
 
-_BLANK = _blank()
-
-
-def _add(tar: IO[bytes], name: str, content: bytes) -> None:
-    """Append a member. tarfile would take five times as long for its header, of which only name, size and checksum change."""
-    header = bytearray(_BLANK)
-    header[: len(name)] = name.encode()
-    header[124:135] = b"%011o" % len(content)
-    header[148:156] = b" " * 8
-    header[148:155] = b"%06o\0" % sum(header)
-    tar.write(header)
-    tar.write(content)
-    tar.write(bytes(-len(content) % tarfile.BLOCKSIZE))
-
-
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """`row` with None for the floats that JSON does not have."""
-    return {k: None if isinstance(v, float) and v - v != 0 else v for k, v in row.items()}
+def _without_nan(row: dict[str, Any]) -> dict[str, Any]:
+    """Return `row` with None for the floats that JSON does not have."""
+    return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
-from pipeline.core.storage import atomic, read_json, write_json
+from pipeline.core.storage import read_json, write_atomically, write_json
 from pipeline.plan import Plan
 from pipeline.sources import SOURCES
 from pipeline.sources.base import CutState, Partition
@@ -71,7 +71,7 @@ class Cutter:
         for partition, body in self.source.cut(file, number, len(self.partitions), state):
             part = self.workspace.part(partition.index)
             if read_json(part.counts) is None:
-                with atomic(part.raw) as temporary:
+                with write_atomically(part.raw) as temporary:
                     temporary.write_bytes(body)
             write_json(self.workspace.partition_record(partition.index), partition.as_dict())
             self.partitions.append(partition)

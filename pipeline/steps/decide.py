@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from pipeline.core.engine import Engine, Task
-from pipeline.core.storage import atomic
+from pipeline.core.storage import write_atomically
 from pipeline.core.tasks import Counts, resumable
 from pipeline.manifest.model import Bound, Manifest
 from pipeline.plan import Plan
@@ -89,7 +89,7 @@ def decide(manifest: Manifest, measured: Path, index: int, folder: Path) -> Coun
     if bands:
         frame = with_bands(frame, bands, pl.read_parquet(bands_file(folder)))
     verdicts = decide_frame(frame, manifest.rules)
-    with atomic(out) as temporary:
+    with write_atomically(out) as temporary:
         verdicts.write_parquet(temporary, compression="zstd", compression_level=1)
     sized = verdicts.with_columns(frame["amount"], frame["payload"])
     by_rule = sized.filter(verdict="dropped").group_by("rule").agg(pl.len(), pl.sum("amount")).sort("rule")

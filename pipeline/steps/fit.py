@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.core.storage import atomic
+from pipeline.core.storage import write_atomically
 from pipeline.core.tasks import Counts, resumable
 from pipeline.manifest.model import Bound, Manifest
 from pipeline.workspace import Part
@@ -36,7 +36,7 @@ def bands_file(folder: Path) -> Path:
 def fit(manifest: Manifest, measured: Path, parts: int, folder: Path) -> Counts:
     """Write the bands of all fitted rules; what is unreadable, null, infinite or not above zero has no part in them."""
     table = band_frame(pl.scan_parquet([Part(measured, index).table for index in range(parts)]), manifest.rules)
-    with atomic(bands_file(folder)) as temporary:
+    with write_atomically(bands_file(folder)) as temporary:
         table.write_parquet(temporary)
     with_band = set(table.filter(pl.col("group").is_null())["rule"])
     return {"bands": len(table), "without": [name for name in fitted_rules(manifest.rules) if name not in with_band]}

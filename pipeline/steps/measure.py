@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from filters import MEASURES
 from pipeline.core.engine import Engine, Task
 from pipeline.core.errors import BuildError, InputError
-from pipeline.core.storage import atomic, read_json, write_array
+from pipeline.core.storage import read_json, write_array, write_atomically
 from pipeline.core.tasks import Counts, resumable
 from pipeline.manifest.model import Manifest
 from pipeline.modalities import modality_of
@@ -46,7 +46,7 @@ def _measure(manifest: Manifest, partition: Partition, folder: Path) -> Counts:
     records = modality_of(manifest).measure(manifest, partition, part)
     for name, values in records.arrays.items():
         write_array(part.array(name), values)
-    with atomic(part.table) as temporary:
+    with write_atomically(part.table) as temporary:
         pq.write_table(
             records.table,
             temporary,
@@ -105,7 +105,7 @@ def run(plan: Plan, engine: Engine, keep_going: bool) -> Measured:
 
     partitions = cutter.cut(advance)
     # One compiles what is not compiled yet, the others load what they need meanwhile.
-    for _ in engine.run("measuring", [(warm, (plan.manifest, number == 0)) for number in range(engine.count)]):
+    for _ in engine.run("measuring", [(warm, (plan.manifest, number == 0)) for number in range(engine.worker_count)]):
         pass
     running: dict[int, Partition] = {}
 
@@ -114,7 +114,7 @@ def run(plan: Plan, engine: Engine, keep_going: bool) -> Measured:
             running[number] = partition
             yield measure, (plan.manifest, partition, folder)
 
-    for number, counts in engine.run("measuring", tasks(), in_flight=2 * engine.count + 2):
+    for number, counts in engine.run("measuring", tasks(), in_flight=2 * engine.worker_count + 2):
         advance(running.pop(number), counts)
     return _collect(plan, cutter.partitions, progress.finish(), keep_going)
 

@@ -91,7 +91,7 @@ class Tokenising:
             self.settings,
             self.tokenizer,
             training.held_out_of(corpora),
-            lambda what, share: step.reach(0.05 * share if what == "draw" else 0.05 + 0.95 * share),
+            lambda what, share: step.set_share(0.05 * share if what == "draw" else 0.05 + 0.95 * share),
         )
         step.records = told["sample"]["lines"]
         step.finish()

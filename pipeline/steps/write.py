@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.core.engine import Engine, Task
-from pipeline.core.shards import ShardWriter, held_out, shard_name
-from pipeline.core.storage import atomic
+from pipeline.core.shards import ShardWriter, choose_held_out, name_shard
+from pipeline.core.storage import write_atomically
 from pipeline.core.tasks import Counts, resumable
 from pipeline.dedup.clusters import CLUSTER_SCHEMA
 from pipeline.manifest.model import Manifest
@@ -67,7 +67,7 @@ class _Files:
         words = [name[2:] for name, kind in measured.items() if name.startswith("m:") and kind == pl.String]
         shard = modality.shard_schema(manifest), modality.row_group(manifest), _DICTIONARY_COLUMNS
         ledger = folder / "ledger" / f"ledger-{group.number:05d}-of-{count:05d}.parquet"
-        self.train = self._open(folder / "data" / shard_name("train", group.number, count), *shard)
+        self.train = self._open(folder / "data" / name_shard("train", group.number, count), *shard)
         self.validation = self._open(folder / "validation" / f"{group.number:05d}.parquet", *shard)
         self.ledger = self._open(
             ledger,
@@ -78,7 +78,7 @@ class _Files:
 
     def _open(self, path: Path, schema: pa.Schema, row_group: RowGroup, dictionary: list[str]) -> ShardWriter:
         writer = ShardWriter(
-            self._stack.enter_context(atomic(path)), schema, row_group.size, row_group.column, self._level, dictionary
+            self._stack.enter_context(write_atomically(path)), schema, row_group.size, row_group.column, self._level, dictionary
         )
         self._stack.callback(writer.close)
         return writer
@@ -160,7 +160,7 @@ def _write_kept(
     modality = modality_of(manifest)
     kept = rows["verdict"] == "kept"
     batch, rows = batch.filter(kept), rows.filter(kept)
-    validation = held_out(modality.split_keys(batch, rows), manifest.shards.validation)
+    validation = choose_held_out(modality.split_keys(batch, rows), manifest.shards.validation)
     for table, records in modality.shard_rows(manifest, part, batch, rows):
         for is_held_out, first, last in _runs(validation[records]):
             (files.validation if is_held_out else files.train).write(table.slice(first, last - first))
@@ -188,7 +188,7 @@ def join_validation(manifest: Manifest, folder: Path, count: int) -> list[str]:
     shards = group_partitions(sizes, manifest.shards.size) if sum(sizes) else []
     row_group, level = modality.row_group(manifest), manifest.shards.compression_level
     for shard in shards:
-        with atomic(data / shard_name("validation", shard.number, len(shards))) as temporary, ExitStack() as stack:
+        with write_atomically(data / name_shard("validation", shard.number, len(shards))) as temporary, ExitStack() as stack:
             writer = ShardWriter(
                 temporary, modality.shard_schema(manifest), row_group.size, row_group.column, level, _DICTIONARY_COLUMNS
             )

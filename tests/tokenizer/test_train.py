@@ -286,7 +286,7 @@ def test_a_link_stays_a_link(corpus: Path, tmp_path: Path) -> None:
 
 
 def test_one_training_at_a_time(corpus: Path, tmp_path: Path) -> None:
-    from pipeline.core.storage import alone
+    from pipeline.core.locks import hold_lock
 
-    with alone(tmp_path / "t"):
+    with hold_lock(tmp_path / "t"):
         assert "another process is making" in said(run(train.main, corpus, "--out", tmp_path / "t"), 1)

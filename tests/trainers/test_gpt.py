@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from pipeline.core.errors import UsageError
-from pipeline.core.storage import alone
+from pipeline.core.locks import hold_lock
 from tokenizer.model import Tokenizer
 from trainers import gpt
 from trainers.attention import implementation
@@ -263,7 +263,7 @@ def test_what_a_run_left_is_neither_overwritten_nor_in_the_way(run, tokenised, t
     shutil.copytree(run, left)
     with (left / "metrics.jsonl").open("a") as file:
         file.write('{"x": 1}\n{"bro}\n')
-    with alone(left):
+    with hold_lock(left):
         assert "another process" in refused(train, capsys, tokenised, "--out", left, *SMALL, "--resume")
     assert train("gpt", tokenised, "--out", left, *SMALL, "--resume") == 0
     assert "at step 30 already" in capsys.readouterr().err

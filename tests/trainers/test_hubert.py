@@ -16,7 +16,7 @@ from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
 from filters.audio.decoding import RATE, decode, reencode
 from pipeline.core.errors import InputError, UsageError
-from pipeline.core.storage import alone
+from pipeline.core.locks import hold_lock
 from trainers import hubert
 from trainers.data import Skip
 from trainers.mfcc import mfcc, with_deltas
@@ -176,7 +176,7 @@ def test_units_are_made_once_and_anew_for_other_shards(tmp_path: Path) -> None:
     assert targets(corpus, clusters, None, said.append) == (place, told) and len(said) == 3
     assert targets(corpus, clusters.model_copy(update={"seed": 2}), None, said.append)[0] != place
     # Where all is there nothing is written, so that others may be at it, and the disk need not be ours.
-    with alone(place):
+    with hold_lock(place):
         assert targets(corpus, clusters, None, said.append) == (place, told)
     # Killed after the first of two shards: the other one is made, with the same centres.
     (place / "validation-00000-of-00001.parquet").unlink()

@@ -18,7 +18,7 @@ from filters.image.measures import Inspected, concatenated, inspect
 from filters.kernels import buffers
 from filters.text.normalisation import normalise
 from filters.unicode import Compatibility
-from pipeline.core.shards import hashes as hash_strings
+from pipeline.core.shards import hash_strings
 from pipeline.modalities.base import EXCERPT, MeasuredRecords
 from pipeline.modalities.image_text.manifest import ImageTextManifest
 from pipeline.sources.image_text.rows import SCORES, renamed

@@ -22,7 +22,7 @@ from filters.text.normalisation import normalise
 from filters.transcript.edit_distance import error_rates
 from filters.transcript.readings import morae, readings
 from filters.transcript.spoken import Treatment, spoken
-from pipeline.core.shards import hashes as hash_strings
+from pipeline.core.shards import hash_strings
 from pipeline.modalities.base import EXCERPT, MeasuredRecords
 from pipeline.modalities.speech.manifest import SpeechManifest
 from pipeline.sources.rows import BATCH_BYTES, Rows, batches

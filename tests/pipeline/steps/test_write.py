@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.shards import held_out
+from pipeline.core.shards import choose_held_out
 from pipeline.manifest.loading import load
-from pipeline.modalities import MODALITIES
 from pipeline.modalities.text.manifest import TextManifest
 from pipeline.sources.base import Partition
 from pipeline.steps.decide import decide
@@ -29,15 +28,6 @@ def test_groups_cover_every_partition_once_and_in_order(sizes, size):
         assert sum(sizes[group.first : group.last - 1]) < size
     for group in found[:-1]:
         assert sum(sizes[group.first : group.last]) >= size
-
-
-def test_held_out_depends_on_the_cluster_alone_and_grows_with_the_share():
-    ids = pl.Series([f"corpus/{i:010d}" for i in range(20_000)])
-    some, more = held_out(ids, 0.01), held_out(ids, 0.1)
-    assert 150 < some.sum() < 250 and 1850 < more.sum() < 2150
-    assert (more | ~some).all()
-    assert (held_out(ids.reverse(), 0.1)[::-1] == more).all()
-    assert not held_out(ids, 0).any()
 
 
 @dataclass
@@ -80,7 +70,7 @@ def test_shards_and_ledger(decided, tmp_path):
     assert (kept["cluster_id"] == kept["id"]).all() and (kept["cluster_size"] == 1).all()
     data = tmp_path / "out" / "data"
     train, validation = (pl.read_parquet(data / f"{split}-*.parquet") for split in ("train", "validation"))
-    assert validation["id"].to_list() == kept["id"].filter(pl.Series(held_out(kept["id"], 0.3))).to_list()
+    assert validation["id"].to_list() == kept["id"].filter(pl.Series(choose_held_out(kept["id"], 0.3))).to_list()
     assert sorted([*train["id"], *validation["id"]]) == kept["id"].to_list()
     text = dict(zip(ledger["id"], decided.documents))
     assert all(text[id_] == t for id_, t in pl.concat([train, validation]).select("id", "text").iter_rows())
@@ -112,18 +102,3 @@ def test_a_failure_half_way_leaves_no_file(decided, tmp_path):
     with pytest.raises(OSError, match="No space left"):
         write(decided.manifest, decided.layout, group, 1, failing, tmp_path / "out")
     assert not [p for p in (tmp_path / "out").rglob("*") if p.is_file()]
-
-
-def test_a_document_of_many_bytes_makes_a_row_group_of_its_own(tmp_path, monkeypatch):
-    from pipeline.core import shards
-
-    monkeypatch.setattr(shards, "_LARGEST_SLICE", 10_000)
-    writer = shards.ShardWriter(tmp_path / "x.parquet", MODALITIES["text"].shard_schema(load("cc100-ja")), 8, None, 3, [])
-    frame = pl.DataFrame({"id": [str(i) for i in range(20)], "text": ["あ" * 1500] * 20}).with_columns(
-        source=pl.lit("s"), license=pl.lit("l"), language=pl.lit("ja"), language_score=pl.lit(1, pl.Float32),
-        chars=pl.lit(1500, pl.Int32), cluster_size=pl.lit(1, pl.UInt32),
-    )  # fmt: skip
-    writer.write(frame.to_arrow())
-    writer.close()
-    assert pq.read_metadata(tmp_path / "x.parquet").num_row_groups > 5
-    assert pl.read_parquet(tmp_path / "x.parquet").equals(frame)

@@ -1,0 +1,37 @@
+"""Locks between processes: one of them writes a folder at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from pipeline.core.errors import BuildError
+
+
+@contextmanager
+def hold_lock_file(lock_file: Path, message: str) -> Iterator[None]:
+    """Hold the lock that `lock_file` stands for; the file stays. Raises BuildError with `message` where another process holds it."""
+    lock_file.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(lock_file, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise BuildError(message) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def hold_lock(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on `path`, which need not exist. Raises BuildError where another process holds it."""
+    lock_file = path.parent / f".{path.name}.lock"
+    with hold_lock_file(lock_file, f"another process is making {path}; wait for it, or choose another --out"):
+        try:
+            yield
+        finally:
+            lock_file.unlink(missing_ok=True)  # while it is held, so that no other process's file is removed

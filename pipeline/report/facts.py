@@ -1,0 +1,351 @@
+"""What a build says of itself: everything that the terminal, the card and the lock file show, gathered in one place.
+
+Only this module knows the build's summary, its plan and the modality's words; the others format what is in here.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filters import MEASURES
+from pipeline.core.storage import format_size, sum_file_sizes
+from pipeline.dedup.bands import banding
+from pipeline.manifest.model import Manifest
+from pipeline.manifest.steps import Step
+from pipeline.modalities import modality_of
+from pipeline.modalities.base import ReportTerms
+from pipeline.modalities.text.manifest import TextManifest
+from pipeline.plan import Plan
+from pipeline.steps.cut import load_partitions
+from pipeline.steps.tokenise import Tokenising
+
+_SPLITS = ("train", "validation")
+_SPLIT_BY_CLUSTER = (
+    "Split by a hash of the duplicate cluster, so near duplicates never stand on both sides.",
+    "重複クラスタのハッシュで分割しているため、類似した{records_ja}が両側に分かれることはありません。",
+)
+# Hugging Face's categories, by the first number of records that is too large for them.
+_SIZE_CATEGORIES = {
+    1_000: "n<1K",
+    10_000: "1K<n<10K",
+    100_000: "10K<n<100K",
+    1_000_000: "100K<n<1M",
+    10_000_000: "1M<n<10M",
+    100_000_000: "10M<n<100M",
+}
+_TEXT_EXPANSION = 4.5  # measured on Japanese text: xz, gzip and zstd shrink it to a quarter or so
+
+
+@dataclass(frozen=True)
+class StepFacts:
+    """Records and amounts that went into a step and came out of it."""
+
+    name: str
+    records_in: int
+    records_out: int
+    amount_in: str
+    amount_out: str
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """What is in a split."""
+
+    name: str
+    records: int
+    amount: str
+
+
+@dataclass(frozen=True)
+class RuleFacts:
+    """What a rule dropped, and by which bound."""
+
+    name: str
+    records: int
+    amount: str
+    bound: str
+    description: str
+
+
+@dataclass(frozen=True)
+class DuplicateFacts:
+    """How many duplicates were dropped; `criterion` says in words what a near duplicate is."""
+
+    exact: int
+    near: int
+    clusters: int
+    criterion: str
+
+
+@dataclass(frozen=True)
+class InputFacts:
+    """A file that was read; `sha256` is None where it was not read to its end."""
+
+    name: str
+    size: str
+    sha256: str | None
+
+
+@dataclass(frozen=True)
+class TokenizerFacts:
+    """What the step tokenise made. `held_out` has the figures on held-out text, `tokens` the counts of token shards by split."""
+
+    model: str
+    vocab_size: int
+    sample_size: str
+    held_out: dict[str, Any] | None
+    tokens: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class LockFacts:
+    """What the lock file has beside the versions of packages."""
+
+    manifest: dict[str, Any]  # every default and preset bound written out
+    fingerprints: Mapping[Step, str]
+    inputs: list[dict[str, Any]]
+    bands_and_rows: tuple[int, int] | None
+    limit: int | None
+
+
+@dataclass(frozen=True)
+class BuildFacts:
+    """Everything that a finished build says."""
+
+    out: Path
+    title: str
+    description: str
+    license: str
+    homepage: str | None
+    is_sample: bool
+    terms: ReportTerms
+    split_rule: tuple[str, ...]  # how records are split, a sentence in each language
+    size_category: str
+    polishing_ratio: float
+    steps: list[StepFacts]
+    splits: list[SplitFacts]
+    split_names: list[str]  # of the splits that have shards
+    rules: list[RuleFacts]
+    duplicates: DuplicateFacts
+    unreadable: int
+    inputs: list[InputFacts]
+    warnings: list[str]
+    tokenizer: TokenizerFacts | None
+    bytes: int  # of content
+    seconds: float
+    peak_memory: int  # bytes
+    training_command: str
+    lock: LockFacts
+
+
+def gather_facts(plan: Plan, summary: dict[str, Any], tokenised: dict[str, Any] | None = None) -> BuildFacts:
+    """Gather what the build of `plan` says, from the summary of its run and of its step tokenise."""
+    manifest, modality = plan.manifest, modality_of(plan.manifest)
+    format_amount = modality.terms.format_amount
+    is_sample = any(file.is_sample for file in plan.inputs)
+    duplicates = summary["duplicates"]
+    return BuildFacts(
+        out=plan.out,
+        title=manifest.title,
+        description=manifest.description,
+        license=manifest.license,
+        homepage=manifest.homepage,
+        is_sample=is_sample,
+        terms=modality.terms,
+        split_rule=_explain_split(modality.terms),
+        size_category=_find_size_category(summary["verdicts"].get("kept", [0])[0]),
+        polishing_ratio=summary["polishing_ratio"],
+        steps=_gather_steps(manifest, summary),
+        splits=[SplitFacts(name, records, format_amount(amount)) for name, (records, amount) in summary["splits"].items()],
+        split_names=[split for split in _SPLITS if any(name.startswith(split) for name in summary["shards"])],
+        rules=[
+            RuleFacts(rule, records, format_amount(amount), *_describe_rule(manifest, rule))
+            for rule, (records, amount) in summary["rules"].items()
+        ],
+        duplicates=DuplicateFacts(
+            duplicates.get("exact", 0),
+            duplicates.get("near", 0),
+            duplicates.get("clusters", 0),
+            modality.near_duplicate_rule(manifest).explanation,
+        ),
+        unreadable=summary["total"]["unreadable"],
+        inputs=[InputFacts(file["name"], _show_size(file["size"]), file["sha256"]) for file in summary["inputs"]],
+        warnings=summary["warnings"],
+        tokenizer=_gather_tokenizer(tokenised) if tokenised else None,
+        bytes=summary["total"]["bytes"],
+        seconds=summary["seconds"],
+        peak_memory=summary["peak_memory"],
+        training_command=_suggest_training(plan, is_sample),
+        lock=_gather_lock(plan, summary),
+    )
+
+
+def _explain_split(terms: ReportTerms) -> tuple[str, ...]:
+    return terms.split or tuple(sentence.format(records_ja=terms.records.japanese) for sentence in _SPLIT_BY_CLUSTER)
+
+
+def _find_size_category(records: int) -> str:
+    return next((name for edge, name in _SIZE_CATEGORIES.items() if records < edge), "100M<n<1B")
+
+
+def _gather_steps(manifest: Manifest, summary: dict[str, Any]) -> list[StepFacts]:
+    total = summary["total"]
+    decided, decided_amount = summary["after_decide"]
+    kept, _, kept_amount = summary["verdicts"].get("kept", [0, 0, 0])
+    states = [  # between the steps: records, amount
+        (total["records"], total["amount_in"]),
+        (total["records"] - total["unreadable"], total["amount"]),
+        (decided, decided_amount),
+        (kept, kept_amount),
+        (kept, kept_amount),
+    ]
+    format_amount = modality_of(manifest).terms.format_amount
+    return [
+        StepFacts(name, records_in, records_out, format_amount(amount_in), format_amount(amount_out))
+        for name, (records_in, amount_in), (records_out, amount_out) in zip(
+            ("read, clean", "decide", "deduplicate", "write"), states[:-1], states[1:], strict=True
+        )
+    ]
+
+
+def _describe_rule(manifest: Manifest, rule: str) -> tuple[str, str]:
+    """Return the bound of a rule in words, and what it measures."""
+    if rule not in manifest.rules:  # a rule of the step deduplicate
+        return f"at_most {getattr(manifest.deduplicate, rule)}", f"`deduplicate.{rule}` of the manifest."
+    bound = manifest.rules[rule].model_dump(exclude_none=True, exclude={"source", "reason", "missing", "by"})
+    if (iqr := bound.pop("iqr", None)) is not None:
+        bound[f"fitted per {manifest.rules[rule].by}, interquartile ranges"] = iqr
+    words = [f"{key} {value:g}" if isinstance(value, float) else f"{key} {', '.join(value)}" for key, value in bound.items()]
+    return ", ".join(words), MEASURES[rule].description
+
+
+def _gather_tokenizer(tokenised: dict[str, Any]) -> TokenizerFacts:
+    training = tokenised["tokenizer"]
+    settings = training["settings"]
+    return TokenizerFacts(
+        settings["model"],
+        settings["vocab_size"],
+        format_size(training["sample"]["bytes"]),
+        training["figures"] or None,
+        tokenised.get("tokens"),
+    )
+
+
+def _suggest_training(plan: Plan, is_sample: bool) -> str:
+    """Return the command that trains the bundled model, after those for what it reads and is missing. A sample suits `tiny` models."""
+    terms = modality_of(plan.manifest).terms
+    commands = {
+        "tokenizer": f"python -m tokenizer.train {plan.out}" + " --vocab-size 900" * is_sample,
+        "tokens": f"python -m tokenizer.encode {plan.out}" + " --sequence-length 256" * is_sample,
+    }
+    before = [commands[name] for name in terms.reads if not (plan.out / name).is_dir()]
+    return " && ".join([*before, f"python -m {terms.trainer} {plan.out}" + " --config tiny" * is_sample])
+
+
+def _gather_lock(plan: Plan, summary: dict[str, Any]) -> LockFacts:
+    manifest = plan.manifest
+    keys = ("name", "size", "bytes", "sha256")
+    return LockFacts(
+        manifest=plan.resolved(),
+        fingerprints=plan.fingerprints,
+        inputs=[{key: value for key, value in file.items() if key in keys and value is not None} for file in summary["inputs"]],
+        bands_and_rows=(
+            banding(manifest.deduplicate) if isinstance(manifest, TextManifest) and manifest.deduplicate.enabled else None
+        ),
+        limit=plan.limit,
+    )
+
+
+def _show_size(size: int | None) -> str:
+    return format_size(size) if size else "size unknown"
+
+
+# -- a build that is yet to be done
+
+
+@dataclass(frozen=True)
+class StepState:
+    """How far a step is, and the size of what it has written."""
+
+    name: str
+    state: str
+    size: str
+
+
+@dataclass(frozen=True)
+class PlanFacts:
+    """What `--plan` says."""
+
+    inputs: list[tuple[str, str]]  # URL and size
+    out: Path
+    work: Path
+    steps: list[StepState]
+    conclusion: str
+
+
+def gather_plan_facts(plan: Plan) -> PlanFacts:
+    """Gather what is done of `plan`, what would be done, and how large it would be."""
+    is_up_to_date = plan.up_to_date() is not None
+    steps = _gather_finished_steps(plan) if is_up_to_date else _gather_step_states(plan)
+    if plan.manifest.tokenizer is not None:
+        is_tokenised = is_up_to_date and Tokenising(plan).up_to_date() is not None
+        size = sum_file_sizes(plan.out / "tokenizer") + sum_file_sizes(plan.out / "tokens")
+        steps.append(StepState("tokenise", "done" if is_tokenised else "to do", format_size(size)))
+    if not is_up_to_date:
+        conclusion = _estimate_sizes(plan)
+    elif steps[-1].state == "done":
+        conclusion = "up to date: a build would do nothing"
+    else:
+        conclusion = "a build would do step 5 alone"
+    inputs = [(file.url, _show_size(file.size)) for file in plan.inputs]
+    return PlanFacts(inputs, plan.out, plan.work, steps, conclusion)
+
+
+def _gather_finished_steps(plan: Plan) -> list[StepState]:
+    folders = {step: plan.workspace.folder(step) for step in plan.fingerprints} | {"write": plan.out / "data"}
+    return [StepState(step, "done", format_size(sum_file_sizes(folder))) for step, folder in folders.items()]
+
+
+def _gather_step_states(plan: Plan) -> list[StepState]:
+    workspace, partitions = plan.workspace, load_partitions(plan)
+    measured = sum(workspace.part(partition.index).counts.is_file() for partition in partitions)
+    is_measured = (
+        bool(plan.inputs)
+        and all(workspace.input_record(number).is_file() for number in range(len(plan.inputs)))
+        and measured == len(partitions)
+    )
+    states = []
+    for step in plan.fingerprints:
+        folder = workspace.staging if step == "write" else workspace.folder(step)
+        if step == "measure":
+            state = "done" if is_measured else f"{measured} parts done, the rest to do" if measured else "to do"
+        elif step == "decide" and is_measured and len(list(folder.glob("part-*.json"))) == len(partitions):
+            state = "done"
+        elif step == "deduplicate" and workspace.duplicates.is_file():
+            state = "done"
+        else:
+            state = "begun" if folder.is_dir() and any(folder.iterdir()) else "to do"
+        states.append(StepState(step, state, format_size(sum_file_sizes(folder))))
+    return states
+
+
+def _estimate_sizes(plan: Plan) -> str:
+    """Return a sentence about the size of the input and of what a build would write."""
+    content = sum((file.size or 0) * _estimate_expansion(plan.manifest, file.url) for file in plan.inputs)
+    intermediates, output = (format_size(share * content) for share in modality_of(plan.manifest).terms.space_per_byte)
+    disk = next(path for path in (plan.work, *plan.work.parents) if path.exists())
+    total, free = sum(file.size or 0 for file in plan.inputs), shutil.disk_usage(disk).free
+    return (
+        f"input of {format_size(total)} in all, about {format_size(content)} of content; a build takes about {intermediates} for "
+        f"intermediates and {output} for output ({format_size(free)} free). Nothing was done."
+    )
+
+
+def _estimate_expansion(manifest: Manifest, url: str) -> float:
+    """Return how many bytes of content a byte of input has. Images and recordings are as large as their archives."""
+    is_compressed = not url.endswith((".txt", ".jsonl"))
+    return _TEXT_EXPANSION if manifest.modality == "text" and is_compressed else 1.0

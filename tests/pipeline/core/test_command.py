@@ -1,0 +1,81 @@
+"""Commands: options from a table of settings, and errors as messages with an exit code."""
+
+import errno
+
+import click
+import pytest
+from click.testing import CliRunner
+from pydantic import Field, field_validator
+
+from pipeline.core.command import report_errors
+from pipeline.core.errors import BuildError, UsageError
+from pipeline.core.options import add_options, parse_options
+from pipeline.core.settings import Table
+
+
+class Settings(Table):
+    count: int = Field(3, ge=1, le=9, description="How many.", json_schema_extra={"metavar": "N"})
+    speed: float | None = Field(None, gt=0, description="How fast.")
+    user_name: str = Field("me", description="Who.")
+    tags: tuple[str, ...] = Field(("a", "b"), description="Which; repeatable.")
+    loud: bool = Field(False, description="Shout.")
+
+    @field_validator("user_name")
+    @classmethod
+    def _check(cls, value):
+        if not value:
+            raise ValueError("a name")
+        return value
+
+
+@click.command()
+@add_options(Settings)
+def command(**options):
+    with report_errors("testing"):
+        click.echo(repr(parse_options(Settings, options)))
+
+
+def run(*arguments):
+    return CliRunner().invoke(command, arguments)
+
+
+def test_every_field_is_an_option_with_its_default():
+    assert run().output.strip() == repr(Settings())
+    given = run("--count", "9", "--speed", "0.5", "--user-name", "you", "--tags", "x", "--tags", "y", "--loud")
+    assert given.output.strip() == repr(Settings(count=9, speed=0.5, user_name="you", tags=("x", "y"), loud=True))
+
+
+def test_help_has_order_bounds_defaults_and_descriptions():
+    text = run("--help").output
+    assert [text.index(f"--{name}") for name in ("count", "speed", "user-name", "tags", "loud")] == sorted(
+        text.index(f"--{name}") for name in ("count", "speed", "user-name", "tags", "loud")
+    )
+    words = " ".join(text.split())
+    assert "--count N How many. [default: 3; 1<=x<=9]" in words
+    assert "How fast. [x>0]" in words and "[default: a, b]" in words and "--loud Shout." in words
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(("--count", "10"), "1<=x<=9"), (("--speed", "0"), "x>0"), (("--user-name", ""), "error: --user-name: a name")],
+)
+def test_a_bad_value_is_wrong_usage(arguments, message):
+    result = run(*arguments)
+    assert result.exit_code == 2 and message in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (UsageError("wrong"), 2, "error: wrong"),
+        (BuildError("name\x1b[2J\nnext"), 1, "error: name\N{REPLACEMENT CHARACTER}[2J\nnext"),
+        (OSError(errno.ENOSPC, "No space left", "/x"), 1, "error: no space left on the disk while testing (/x)."),
+        (OSError(errno.EACCES, "Permission denied", "/x"), 1, "Permission denied. Choose another --out or --work."),
+        (OSError(errno.EIO, "Input/output error"), 1, "error: testing failed: Input/output error"),
+        (KeyboardInterrupt(), 130, "interrupted; run the same command again to go on"),
+    ],
+)
+def test_errors_end_the_process_with_a_message(capsys, error, code, message):
+    with pytest.raises(SystemExit) as end, report_errors("testing"):
+        raise error
+    assert end.value.code == code and message in capsys.readouterr().err

@@ -1,0 +1,145 @@
+"""The card: its front matter, its sections, and text from outside that must not become markup."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.modalities.text.modality import TextModality
+from pipeline.report.card import code_span, escape_markdown, render_card
+from pipeline.report.facts import (
+    BuildFacts,
+    DuplicateFacts,
+    InputFacts,
+    LockFacts,
+    RuleFacts,
+    SplitFacts,
+    StepFacts,
+    TokenizerFacts,
+)
+
+FACTS = BuildFacts(
+    out=Path("corpora/mine"),
+    title="Mine: a “corpus”",
+    description="Words about it.",
+    license="CC-BY-4.0",
+    homepage="https://example.com/",
+    is_sample=False,
+    terms=TextModality.terms,
+    split_rule=("Split.", "分割。"),
+    size_category="1K<n<10K",
+    polishing_ratio=0.5,
+    steps=[StepFacts("decide", 2000, 1000, "20,000", "10,000")],
+    splits=[SplitFacts("train", 1000, "10,000"), SplitFacts("validation", 0, "0")],
+    split_names=["train"],
+    rules=[RuleFacts("chars", 1000, "10,000", "at_least 50", "Characters.")],
+    duplicates=DuplicateFacts(3, 2, 1, "Jaccard 0.8"),
+    unreadable=7,
+    inputs=[InputFacts("a.xz", "1.0 MB", "ab" * 32), InputFacts("b.xz", "size unknown", None)],
+    warnings=[],
+    tokenizer=None,
+    bytes=30_000,
+    seconds=2.0,
+    peak_memory=1_000_000,
+    training_command="python -m trainers.gpt corpora/mine",
+    lock=LockFacts({}, {}, [], None, None),
+)
+TOKENIZER = TokenizerFacts(
+    "unigram",
+    32_000,
+    "1.0 MB",
+    {"characters_per_token": 1.5, "fallback_share": 0.001},
+    {
+        "sequence_length": 2048,
+        "packing": "concatenate",
+        "splits": {
+            "train": dict.fromkeys(("documents", "tokens", "separators", "sequences", "left_out", "padding"), 1234),
+            "validation": dict.fromkeys(("documents", "tokens", "separators", "sequences", "left_out", "padding"), 0),
+        },
+    },
+)
+
+
+def read_front_matter(card):
+    return yaml.safe_load(card.split("---\n")[1])
+
+
+def test_front_matter_names_licence_splits_and_task():
+    assert read_front_matter(render_card(FACTS)) == {
+        "language": ["ja"],
+        "license": "other",
+        "license_name": "CC-BY-4.0",
+        "pretty_name": "Mine: a “corpus”",
+        "size_categories": ["1K<n<10K"],
+        "task_categories": ["text-generation"],
+        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "data/train-*.parquet"}]}],
+    }
+
+
+@pytest.mark.parametrize("title", ['"quoted"\n# no heading', "- list", "a: b # c", "精米 {x}", "x" * 500, "---"])
+def test_front_matter_holds_any_title(title):
+    card = render_card(replace(FACTS, title=title))
+    assert next(yaml.safe_load_all(card.removeprefix("---\n").split("\n---\n")[0]))["pretty_name"] == title
+
+
+def test_card_has_every_number():
+    lines = render_card(FACTS).splitlines()
+    assert "| decide | 2,000 | 1,000 | 20,000 | 10,000 |" in lines
+    assert "| train | 1,000 | 10,000 |" in lines
+    assert "| `chars` | 1,000 | 10,000 | at_least 50 | Characters. |" in lines
+    assert "Duplicates / 重複: 3 exact, 2 near (Jaccard 0.8), in 1 clusters. Unreadable / 読み取り不能: 7." in lines
+    assert f"- `a.xz`: 1.0 MB, SHA-256 `{'ab' * 32}`" in lines
+    assert "- `b.xz`: size unknown, SHA-256 `not read to its end`" in lines
+    assert "License / ライセンス: CC-BY-4.0 — <https://example.com/>" in lines
+    assert "Split." in lines and "分割。" in lines
+
+
+def test_sections_appear_only_where_there_is_something_to_say():
+    card = render_card(FACTS)
+    assert not any(heading in card for heading in ("embedded sample", "## Tokenizer", "## Warnings", "\n\n\n"))
+    full = render_card(replace(FACTS, is_sample=True, tokenizer=TOKENIZER, warnings=["one", "two"]))
+    assert all(heading in full for heading in ("embedded sample", "## Tokenizer", "## Warnings")) and "\n\n\n" not in full
+    assert "32,000 pieces" in full and "1.500 characters per token, 0.100% of characters by bytes" in full
+    assert "sequences of 2,048 tokens, packed by concatenate" in full
+    assert "| train | 1,234 | 1,234 | 1,234 | 1,234 | 1,234 | 1,234 |" in full
+    assert full.endswith("\n\n- one\n- two\n")
+    tokens = {"config_name": "tokens", "data_files": [{"split": "train", "path": "tokens/train-*.parquet"}]}
+    assert read_front_matter(full)["configs"][1] == tokens
+
+
+def test_text_from_outside_stays_text():
+    name = "a`\n# heading\x1b[31m<script>.xz"
+    warning = "x.tar: <img src=x onerror=alert(1)> [click](javascript:x)\n## heading | *bold* `code`"
+    card = render_card(replace(FACTS, inputs=[InputFacts(name, "1 B", None)], warnings=[warning]))
+    assert "\n# heading" not in card and "\n## heading" not in card and "\x1b" not in card
+    shown = "- `` a` # heading\N{REPLACEMENT CHARACTER}[31m<script>.xz ``: 1 B, SHA-256 `not read to its end`"
+    assert shown in card.splitlines()
+    line = r"- x.tar: &lt;img src=x onerror=alert(1)&gt; \[click\](javascript:x) ## heading \| \*bold\* \`code\`"
+    assert line in card.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("# heading", r"\# heading"),
+        ("- item", r"\- item"),
+        ("  + item", r"\+ item"),
+        ("1. item", r"1\. item"),
+        ("20) item", r"20\) item"),
+        ("=====", r"\====="),
+        ("~~~", r"\~~~"),
+        ("> quote", "&gt; quote"),
+        ("| cell", r"\| cell"),
+        ("AT&amp;T", "AT&amp;amp;T"),
+        ("3.5 % of file-1.tar_x (a) – 説明", "3.5 % of file-1.tar_x (a) – 説明"),
+    ],
+)
+def test_escaped_markdown_begins_no_block(text, escaped):
+    assert escape_markdown(text) == escaped
+
+
+def test_code_spans_hold_any_backticks():
+    assert code_span("a") == "`a`"
+    assert code_span("a`b") == "`` a`b ``"
+    assert code_span("``a```") == "```` ``a``` ````"
