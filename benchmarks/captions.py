@@ -23,8 +23,10 @@ from typing import Any
 import polars as pl
 
 from benchmarks.corpus import ROOT, folder, seconds, table
-from filters import MEASURES, caption_language, compute, language, measure_frame, normalise
+from filters import MEASURES, compute, measure_frame, normalise
+from filters.caption import language as caption_language
 from filters.kernels import buffers
+from filters.text import language
 
 DATA = Path("../shared/data")
 PRESETS = ("caption-ja", "waon", "cc12m", "datacomp-basic")

@@ -134,7 +134,7 @@ class Ours:
     def __init__(self, blobs: list[bytes]) -> None:
         import numpy as np
 
-        from filters.image.measures import inspect
+        from filters.image.inspection import inspect
 
         found = inspect(blobs)
         self.descriptors = found.descriptors
@@ -150,7 +150,7 @@ class Ours:
         return (apart <= DISTANCE) & self.usable & others.usable
 
     def alike(self, others: Ours) -> Any:
-        from filters.image.pixels import ACCEPT, similarities
+        from filters.image.fingerprint import ACCEPT, similarities
 
         np = self._numpy
         both, rows = np.concatenate([self.descriptors, others.descriptors]), np.arange(self.count)
@@ -158,7 +158,7 @@ class Ours:
 
     def pairs(self) -> tuple[Any, Any]:
         """`(pairs, verified)`: int64[m, 2] of files with hashes within the distance, by the index; and which are alike."""
-        from filters.image.pixels import ACCEPT, similarities
+        from filters.image.fingerprint import ACCEPT, similarities
         from pipeline.dedup.hamming import HammingIndex
 
         np = self._numpy
@@ -295,7 +295,7 @@ def cost(blobs: list[bytes], rounds: int) -> None:
     from PIL import Image
 
     from benchmarks.corpus import in_turns, median, seconds, speed, table
-    from filters.image.measures import inspect
+    from filters.image.inspection import inspect
 
     def decode() -> None:
         for blob in blobs:

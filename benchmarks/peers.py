@@ -230,13 +230,13 @@ def ours(chosen: Any) -> tuple[dict[str, Callable[[], Any]], int]:
     from filters import compute
     from filters.text.boilerplate import boilerplate_lines
     from filters.text.minhash import SKETCH_BINS, Signatures, signatures
-    from filters.text.normalisation import normalise_spans, without_lines
+    from filters.text.normalisation import drop_lines, normalise_spans
 
     preset = tomllib.loads((ROOT / "manifests" / "presets" / "ja-web.toml").read_text("utf-8"))
 
     def clean() -> Any:
         cleaned = normalise_spans(chosen.data, chosen.starts, chosen.ends)
-        return without_lines(cleaned, boilerplate_lines(cleaned))
+        return drop_lines(cleaned, boilerplate_lines(cleaned))
 
     def measure(data: Any, offsets: Any, lines: Any, characters: Any) -> pl.DataFrame:
         return compute(data, offsets, list(preset), {"n_boilerplate_lines": lines, "n_boilerplate_chars": characters})

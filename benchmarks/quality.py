@@ -19,8 +19,9 @@ import numpy as np
 import polars as pl
 
 from benchmarks.corpus import add_data_option, built, folder
-from filters import characters, language, normalise
+from filters import normalise
 from filters.kernels import buffers
+from filters.text import characters, language
 
 LANGUAGE_RULES = ("language", "language_score")
 GOOD = ("wikipedia", "statutes", "aozora")
@@ -70,7 +71,7 @@ def main() -> None:
         )
 
     texts = normalise(pl.Series([raw[o : o + b].decode() for o, b in truth.select("offset", "bytes").iter_rows()]))
-    settled = np.flatnonzero(language.settled_by_script(characters.count(*buffers(texts))))
+    settled = np.flatnonzero(language.is_japanese_by_script(characters.count(*buffers(texts))))
     answers = [language.identify(texts[int(i)])[0] for i in settled]
     agree = sum(a == "ja" for a in answers)
     truly = (truth["lang"].gather(settled) == "ja").sum()

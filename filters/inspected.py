@@ -1,33 +1,47 @@
-"""What images and recordings have in common once they are inspected: a dataclass of counters, problems and arrays, row for row."""
+"""What images and recordings have in common: bytes that may be unreadable, and the table that inspecting many of them gives."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 import numpy as np
 
-T = TypeVar("T")
+from filters.registry import Counters
+
+Blob = bytes | bytearray | memoryview
 
 
-def concatenated(pieces: Sequence[T], rows: np.ndarray) -> T:
-    """Of all rows of `pieces`, one after the other, those numbered `rows`, in that order.
+class Unreadable(ValueError):
+    """A file that cannot be decoded. The message says why, in words for the ledger."""
 
-    `pieces` are of one dataclass, whose fields are arrays, but for `counters`, a dict of them, and `problems`, a list.
-    """
 
-    def chosen(values: Sequence[np.ndarray]) -> np.ndarray:
-        return np.concatenate(values)[rows]
+@dataclass(frozen=True)
+class Inspected:
+    """What inspecting n files gave. Row i of every field is file i; it is zero (None for strings) where the file has a problem."""
 
-    found: dict[str, Any] = {}
-    for field in fields(pieces[0]):  # type: ignore[arg-type]
-        of_pieces = [getattr(piece, field.name) for piece in pieces]
+    counters: Counters
+    problems: list[str | None]
+    hashes: np.ndarray  # uint64[n, VIEWS]: a perceptual hash of each view of the content
+    flat: np.ndarray  # bool[n]: too plain for its hashes to mean anything, such as one colour or silence
+    descriptors: np.ndarray  # uint8[n, DESCRIPTOR_BYTES]: what two files are compared by
+    needs_reencoding: np.ndarray  # bool[n]: readers of shards expect another encoding
+
+
+Table = TypeVar("Table", bound=Inspected)
+
+
+def gather_rows(tables: Sequence[Table], rows: np.ndarray) -> Table:
+    """Concatenate `tables` and return the rows numbered `rows`, in that order."""
+    columns: dict[str, Any] = {}
+    for field in fields(tables[0]):
+        values = [getattr(table, field.name) for table in tables]
         if field.name == "counters":
-            found[field.name] = {name: chosen([counters[name] for counters in of_pieces]) for name in of_pieces[0]}
+            columns[field.name] = {name: np.concatenate([counters[name] for counters in values])[rows] for name in values[0]}
         elif field.name == "problems":
-            problems = [problem for piece in of_pieces for problem in piece]
-            found[field.name] = [problems[row] for row in rows.tolist()]
+            problems = [problem for table in values for problem in table]
+            columns[field.name] = [problems[row] for row in rows.tolist()]
         else:
-            found[field.name] = chosen(of_pieces)
-    return type(pieces[0])(**found)
+            columns[field.name] = np.concatenate(values)[rows]
+    return type(tables[0])(**columns)

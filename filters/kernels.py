@@ -34,7 +34,7 @@ def decode(data, i):
 
 @jit
 def above_median(values):
-    """uint64: of 64 numbers, first to last from the highest bit, which are above their median."""
+    """uint64: which of 64 numbers are above their median, the first in the highest bit."""
     ordered = np.sort(values)
     median = (ordered[31] + ordered[32]) / 2
     bits = np.uint64(0)
@@ -45,7 +45,7 @@ def above_median(values):
 
 @inline
 def encode(out, o, cp):
-    """Write code point `cp` as UTF-8 at byte `o`; returns the index after it."""
+    """Write code point `cp` as UTF-8 at byte `o`; return the index after it."""
     if cp < 0x80:
         out[o] = cp
         return o + 1

@@ -1,10 +1,11 @@
 """What a measure is, and how measures are computed.
 
-A measure is a function without arguments that returns a polars expression over `text` and counters. Counters come from *passes*:
-compiled loops over a column of text that count many things at once. A measure names no pass: the columns that its expression reads
-say which passes have to run, and only those do.
+A measure is a function without arguments that returns a polars expression over `text` and counters. Counters come from
+*passes*: compiled loops over a column of text that count many things at once. A measure names no pass. The columns that its
+expression reads say which passes have to run, and only those do.
 
     @measure
+    def question_share() -> pl.Expr:
     def question_share() -> pl.Expr:
         '''Share of lines that end with a question mark.'''
         ...
@@ -12,16 +13,17 @@ say which passes have to run, and only those do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import ModuleType
 from typing import Literal, overload
 
 import numpy as np
 import polars as pl
 
 from filters.caption import language as caption_language
-from filters.caption import tokens as caption_tokens
+from filters.caption import tokens
 from filters.kernels import buffers, to_arrow
 from filters.text import characters, language, phrases, repetition
 from filters.transcript import repeated_phrases
@@ -33,10 +35,10 @@ Function = Callable[[], pl.Expr]
 
 @dataclass(frozen=True)
 class Measure:
-    """A named column of numbers (or of words, as `language`).
+    """A named column of numbers, or of words as `language` has them.
 
-    `kind` says what it is computed from: any "text" (documents and captions), a "document" (and how it was cleaned), a "caption"
-    or a "transcript" (short texts), an "image" or "audio".
+    `kind` says what it is computed from: any "text" (documents and captions), a "document" (and how it was cleaned), a
+    "caption" or a "transcript" (short texts), an "image" or "audio".
     """
 
     name: str
@@ -65,7 +67,7 @@ def measure(*, kind: Kind = "text", words: bool = False) -> Callable[[Function],
 def measure(function: Function | None = None, *, kind: Kind = "text", words: bool = False) -> object:
     """Register a measure under the function's name; its docstring is the description users see.
 
-    `words`: the values are strings, which a rule bounds by `any_of` and `none_of`, not by numbers.
+    With `words` the values are strings, which a rule bounds by `any_of` and `none_of` instead of numbers.
     """
 
     def register(function: Function) -> Function:
@@ -80,58 +82,61 @@ def measure(function: Function | None = None, *, kind: Kind = "text", words: boo
     return register if function is None else register(function)
 
 
-def _counters(data: np.ndarray, offsets: np.ndarray, wanted: set[str]) -> Counters:
-    found: Counters = {}
-    by_language = wanted & set(language.COUNTERS)
-    if by_language or wanted & set(characters.COUNTERS):
-        found |= characters.count(data, offsets)
+def order_measures(*modules: ModuleType) -> None:
+    """Put the measures of `modules` first in `MEASURES`, in the order of the modules and, within one, of its functions."""
+    places = {module.__name__: place for place, module in enumerate(modules)}
+    for name in sorted(MEASURES, key=lambda name: places.get(MEASURES[name].function.__module__, len(places))):
+        MEASURES[name] = MEASURES.pop(name)
+
+
+def _run_passes(data: np.ndarray, offsets: np.ndarray, wanted: set[str]) -> Counters:
+    """Run the passes that count what is `wanted`, and only those."""
+    counters: Counters = {}
+    needs_language = bool(wanted & set(language.COUNTERS))
+    if needs_language or wanted & set(characters.COUNTERS):
+        counters |= characters.count(data, offsets)
     if wanted & set(repetition.COUNTERS):
-        found |= repetition.count(data, offsets, wanted)
+        counters |= repetition.count(data, offsets, wanted)
     if wanted & set(phrases.COUNTERS):
-        found |= phrases.count(data, offsets, tuple(wanted))
-    if by_language:
-        found |= language.count(data, offsets, found)
+        counters |= phrases.count(data, offsets, wanted)
+    if needs_language:
+        counters |= language.count(data, offsets, counters)
     if wanted & set(caption_language.COUNTERS):
-        found |= caption_language.count(data, offsets)
-    if wanted & set(caption_tokens.COUNTERS):
-        found |= caption_tokens.count(data, offsets, wanted)
+        counters |= caption_language.count(data, offsets)
+    if wanted & set(tokens.COUNTERS):
+        counters |= tokens.count(data, offsets, wanted)
     if wanted & set(repeated_phrases.COUNTERS):
-        found |= repeated_phrases.count(data, offsets)
-    return found
+        counters |= repeated_phrases.count(data, offsets)
+    return counters
 
 
-def compute(
-    data: np.ndarray, offsets: np.ndarray, names: Sequence[str], given: Counters | None = None, context: Iterable[str] = ()
-) -> pl.DataFrame:
-    """The measures `names` of n documents, one column each; `given` adds counters that the caller already has.
+def compute(data: np.ndarray, offsets: np.ndarray, names: Sequence[str], given: Counters | None = None) -> pl.DataFrame:
+    """Compute the measures `names` of n documents, one column each. `given` adds counters that the caller already has.
 
-    `context` names counters to be returned beside the measures. Raises KeyError for a measure that does not exist.
+    Raises KeyError for a measure that does not exist.
     """
-    chosen = [MEASURES[name] for name in names]
-    wanted = {column for m in chosen for column in m.columns} | set(context)
-    found = dict(given or {})
-    found |= _counters(data, offsets, wanted - set(found))
+    measures = [MEASURES[name] for name in names]
+    wanted = {column for m in measures for column in m.columns}
+    counters = dict(given or {})
+    counters |= _run_passes(data, offsets, wanted - set(counters))
     # Without the type, a column of strings with no rows, or whose first is null, would be one of Python objects.
     columns = {
         name: pl.Series(name, values.tolist(), dtype=pl.String) if values.dtype == object else pl.Series(name, values)
-        for name, values in found.items()
+        for name, values in counters.items()
         if name in wanted
     }
     if "text" in wanted:
         columns["text"] = pl.Series("text", to_arrow(data, offsets))
     frame = pl.DataFrame(columns) if columns else pl.DataFrame({"_": np.zeros(len(offsets) - 1, np.int8)})
-    return frame.select(*(m.expression for m in chosen), *(name for name in context if name not in names))
+    return frame.select(m.expression for m in measures)
 
 
 def measure_frame(frame: pl.DataFrame, names: Sequence[str] | None = None, text: str = "text") -> pl.DataFrame:
-    """`frame` with a column for every measure in `names` (default: all of text), computed from its column `text`.
+    """Return `frame` with a column for every measure in `names` (default: all of text), computed from its column `text`.
 
-    The text is measured as it is: normalise it first (`filters.normalise`) for the numbers a build would give.
+    The text is measured as it is: normalise it first (`filters.normalise`) for the numbers that a build would give.
     """
     data, offsets = buffers(frame[text])
-    given: Counters = {
-        "n_boilerplate_lines": np.zeros(len(frame), np.int32),
-        "n_boilerplate_chars": np.zeros(len(frame), np.int32),
-    }
-    chosen = [name for name, m in MEASURES.items() if m.kind in ("text", "document")] if names is None else names
-    return frame.hstack(compute(data, offsets, chosen, given))
+    if names is None:
+        names = [name for name, m in MEASURES.items() if m.kind in ("text", "document")]
+    return frame.hstack(compute(data, offsets, names, {"n_boilerplate_chars": np.zeros(len(frame), np.int32)}))

@@ -44,12 +44,12 @@ CLASS_COUNT = 16
 _SENTENCE_ENDS = set("。．！？!?｡‼⁇⁈⁉")
 _SPACES = set("\t\r\u3000\u00a0\u1680\u202f\u205f ") | {chr(c) for c in range(0x2000, 0x200B)}
 _LINE_BREAKS = set("\x0b\x0c\x85\u2028\u2029")
-# Zero-width joiners and variation selectors are left alone: emoji and Indic scripts need them.
+# Zero-width joiners and variation selectors stay: emoji and Indic scripts need them.
 _REMOVED_FORMAT = (
     {0x00AD, 0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF, 0x180E} | set(range(0x202A, 0x202F)) | set(range(0x2066, 0x206A))
 )
 _WAVES = {0xFF5E, 0x223C, 0x223E, 0x3030}
-_HYPHENS = {0x2010, 0x2011, 0x2212, 0xFE63, 0xFF0D, 0x207B, 0x208B} - {0x207B, 0x208B}
+_HYPHENS = {0x2010, 0x2011, 0x2212, 0xFE63, 0xFF0D}
 HORIZONTAL_BAR = 0x2015
 PROLONGED = 0x30FC
 WAVE_DASH = 0x301C
@@ -78,7 +78,7 @@ class Mapping(NamedTuple):
 
 # Values of Mapping.kind
 UNCHANGED, CHANGED, VOICING, DASH, BREAK = range(5)
-COMPOSING = 5  # NFC may compose it with what stands before it
+COMPOSING = 5  # NFC may compose it with what comes before it
 STACKING = 6  # a combining mark that composes with nothing, but that NFC may reorder after another mark
 
 
@@ -243,7 +243,7 @@ def normalisation(compatibility: Compatibility = "keep") -> Mapping:
         if len(parts) == 2 and parts[0][0] != "<":
             seconds.add(int(parts[1], 16))
     for cp in range(0x300, TABLE_SIZE):
-        new = int(table.first[cp])  # what matters is the character written; of an expansion the kernel looks at the first one
+        new = int(table.first[cp])  # the character that is written; of an expansion the kernel looks at the first one
         if new >= 0 and kind[cp] != VOICING and (new in seconds or unicodedata.combining(chr(new))):
             kind[cp] = COMPOSING if new in seconds else STACKING
     for c in _LINE_BREAKS:

@@ -1,12 +1,12 @@
-"""Language of a caption: by its script, and where that is Han alone, by which characters and words they are.
+"""Language of a caption: by its script, and where that is only Han, by its characters and words.
 
 lid.176 is no judge of a few Han characters: of Japanese runs that Chinese could write as well it calls a quarter to a third
 Chinese, of Chinese ones 40 % Japanese (docs/measures.md). It is asked only where neither kana nor Han prevail.
 
-Any kana make a caption Japanese, but for a lone の among Chinese characters (鲜の每日) and a few kana in a text of another script.
-Han alone are weighed: characters that only one side's national standard has (JIS X 0208; GB 2312 and Big5) weigh most. Of the
-others, each has its log odds in `lists/han.txt`, and words of `lists/chinese.txt` are Chinese. Where nothing speaks for Chinese the
-answer is Japanese, since the corpus is: 東京大学, 犬 and 山水画 could be either.
+Any kana make a caption Japanese, but for a lone の among Chinese characters (鲜の每日) and a few kana in a text of another
+script. A caption of Han only is weighed. Characters that only one side's national standard has (JIS X 0208; GB 2312 and Big5)
+weigh most. Each of the others has its log odds in `lists/han.txt`, and words of `lists/chinese.txt` are Chinese. Where nothing
+speaks for Chinese the answer is Japanese, since the corpus is: 東京大学, 犬 and 山水画 could be either.
 """
 
 from __future__ import annotations
@@ -39,11 +39,13 @@ _MOST = 40
 _PROBABILITY = np.array([1 / (1 + math.exp(-_PRIOR - _STEP * k)) for k in range(-_MOST, _MOST + 1)], np.float32)
 _KANA_TO_HAN = 0.15  # fewer kana among Chinese characters are a quotation, as in `filters.text.language`
 
+# Columns of the kernel's output.
 (_KANA, _NO, _HAN, _ONLY_JAPANESE, _ONLY_CHINESE, _WEIGHT, _LATIN, _LATIN_WORDS, _HANGUL, _OTHER, _STOP) = range(11)
+_COLUMNS = 11
 
 
-def _standard(codec: str) -> set[int]:
-    """The Han characters of a national character set: those that its codec writes in two bytes."""
+def _characters_of(codec: str) -> set[int]:
+    """The Han characters of a national standard: those that its codec writes in two bytes."""
     every = [0x3005, 0x3006, 0x3007, *range(0x4E00, 0xA000)]
     return {cp for cp in every if len(chr(cp).encode(codec, "ignore")) == 2}
 
@@ -51,7 +53,7 @@ def _standard(codec: str) -> set[int]:
 @lru_cache(maxsize=1)
 def _tables() -> tuple[np.ndarray, np.ndarray]:
     """`(side, weight)`, both int8[TABLE_SIZE]: characters of one side only, and the weights of the others in steps."""
-    japanese, chinese = _standard("euc_jp"), _standard("gb2312") | _standard("big5")
+    japanese, chinese = _characters_of("euc_jp"), _characters_of("gb2312") | _characters_of("big5")
     side, weight = np.zeros(u.TABLE_SIZE, np.int8), np.zeros(u.TABLE_SIZE, np.int8)
     side[sorted(japanese - chinese | {ord("々")})] = _JAPANESE
     side[sorted(chinese - japanese - set(map(ord, _PRINTED_FORMS + "々")))] = _CHINESE
@@ -63,9 +65,9 @@ def _tables() -> tuple[np.ndarray, np.ndarray]:
 
 
 @jit
-def _count(data, offsets, classes, side, weight):
+def _count_characters(data, offsets, classes, side, weight):
     n = len(offsets) - 1
-    out = np.zeros((n, 11), np.int32)
+    out = np.zeros((n, _COLUMNS), np.int32)
     for d in range(n):
         row = out[d]
         i, end = offsets[d], offsets[d + 1]
@@ -99,36 +101,36 @@ def _count(data, offsets, classes, side, weight):
 
 def count(data: np.ndarray, offsets: np.ndarray) -> dict[str, np.ndarray]:
     """`caption_language` (object[n] of str) and `caption_language_score` (float32[n])."""
-    found = _count(data, offsets, u.character_classes(), *_tables()).T
-    kana, han, latin_words, hangul = found[_KANA], found[_HAN], found[_LATIN_WORDS], found[_HANGUL]
-    chinese = found[_ONLY_CHINESE] - found[_ONLY_JAPANESE]
-    quoted = (chinese > 0) & ((kana == found[_NO]) | (kana < _KANA_TO_HAN * (kana + han)))
-    prevail = (kana + han > 0) & (kana + han >= latin_words) & (kana + han >= hangul) & (kana + han >= found[_OTHER])
+    counts = _count_characters(data, offsets, u.character_classes(), *_tables()).T
+    kana, han, latin_words, hangul = counts[_KANA], counts[_HAN], counts[_LATIN_WORDS], counts[_HANGUL]
+    chinese = counts[_ONLY_CHINESE] - counts[_ONLY_JAPANESE]
+    quotes_kana = (chinese > 0) & ((kana == counts[_NO]) | (kana < _KANA_TO_HAN * (kana + han)))
+    is_kana_or_han = (kana + han > 0) & (kana + han >= latin_words) & (kana + han >= hangul) & (kana + han >= counts[_OTHER])
     language = np.full(len(offsets) - 1, "ja", dtype=object)
     score = np.ones(len(offsets) - 1, np.float32)
 
-    only_han = np.flatnonzero(prevail & ((kana == 0) | quoted))
-    steps = _steps(data, offsets, only_han, found)
+    only_han = np.flatnonzero(is_kana_or_han & ((kana == 0) | quotes_kana))
+    steps = _chinese_steps(data, offsets, only_han, counts)
     chance = _PROBABILITY[steps + _MOST]
     language[only_han[steps >= _CHINESE_AT]] = "zh"
     score[only_han] = np.where(steps >= _CHINESE_AT, chance, 1 - chance)
 
-    letters = kana + han + hangul + found[_LATIN] + found[_OTHER]
-    korean = ~prevail & (hangul > 0) & (hangul >= latin_words)
-    language[korean] = "ko"
+    letters = kana + han + hangul + counts[_LATIN] + counts[_OTHER]
+    is_korean = ~is_kana_or_han & (hangul > 0) & (hangul >= latin_words)
+    language[is_korean] = "ko"
     language[letters == 0], score[letters == 0] = UNKNOWN, 0.0
-    for d in np.flatnonzero(~prevail & ~korean & (letters > 0)):
+    for d in np.flatnonzero(~is_kana_or_han & ~is_korean & (letters > 0)):
         language[d], score[d] = identify(data[offsets[d] : offsets[d + 1]].tobytes().decode())
         if language[d] == "ja" and kana[d] + han[d] == 0:  # lid.176 may say so of a word in capitals
             language[d], score[d] = UNKNOWN, 0.0
     return {"caption_language": language, "caption_language_score": score}
 
 
-def _steps(data: np.ndarray, offsets: np.ndarray, rows: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Log odds, less the prior, that captions of Han alone are Chinese: int[rows] in steps, within ±_MOST."""
-    side = found[_ONLY_CHINESE][rows] - found[_ONLY_JAPANESE][rows]
+def _chinese_steps(data: np.ndarray, offsets: np.ndarray, rows: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Log odds, less the prior, that captions of Han only are Chinese: int[rows] in steps, within ±_MOST."""
+    side = counts[_ONLY_CHINESE][rows] - counts[_ONLY_JAPANESE][rows]
     captions = pl.Series("caption", to_arrow(data, offsets)).gather(rows)
-    words = captions.str.contains_any(list(phrases("chinese"))).to_numpy()
+    has_chinese_word = captions.str.contains_any(list(phrases("chinese"))).to_numpy()
     # One character has no context: 犬 stays with the prior.
-    weight = np.where(found[_HAN][rows] > 1, found[_WEIGHT][rows], 0)
-    return np.clip(weight + _ONE_SIDED * side + _WORD * words + _FULL_STOP * found[_STOP][rows], -_MOST, _MOST)
+    weight = np.where(counts[_HAN][rows] > 1, counts[_WEIGHT][rows], 0)
+    return np.clip(weight + _ONE_SIDED * side + _WORD * has_chinese_word + _FULL_STOP * counts[_STOP][rows], -_MOST, _MOST)

@@ -1,4 +1,4 @@
-"""The measures that only short texts have: captions and alt texts of images. They join those of `filters.text.measures`.
+"""The measures that only captions and alt texts of images have, beside those of `filters.text.measures`.
 
 Captions are one line: the source has undone HTML entities and made one space of every run of white space.
 """
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from filters.expressions import share
 from filters.registry import measure
-from filters.text.measures import share
 
 _LETTERS = ("n_hiragana", "n_katakana", "n_han", "n_latin", "n_hangul", "n_other_letter")
 

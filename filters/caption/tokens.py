@@ -1,4 +1,4 @@
-"""What a caption is made of beside language: navigation, file names, tags, prices, part numbers, words and emoji."""
+"""What a caption is made of: navigation, file names, tags, prices, part numbers, words and emoji."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from filters import unicode as u
 from filters.kernels import buffers, class_of, decode, inline, jit, mix64, slots_for, to_arrow
 from filters.text.phrases import phrases
 
-# Patterns of normalised text; `(?-u:\b)` is a boundary between ASCII characters, so that Japanese may stand right beside.
+# Patterns of normalised text. `(?-u:\b)` is a boundary of ASCII words: Japanese may follow without a space.
 _EXTENSIONS = "(?:jpe?g|jpe|jfif|png|gif|webp|bmp|tiff?|svg|ico|heic|heif|avif|psd|eps|pdf|raw|nef|cr2|mp4|mov|avi)"
 _CAMERA = (
     "_?dsc[nfp]?|_?img[pg]?|imag|image|cimg|sany|pict?|pxl|mvi|vid|gopr|hpim|kimg|rimg|photo|picture|screenshot|capture|scan"
@@ -53,9 +53,11 @@ PATTERNS = {
     ),
 }
 WORDS = ("n_words", "n_repeated_words", "n_spaced_words", "n_emoji", "n_navigation_chars")
+_WORDS, _REPEATED, _SPACED, _EMOJI, _NAVIGATION = range(5)  # columns of the kernel's output
 COUNTERS = (*PATTERNS, *WORDS)
 
-# Symbols below plane 1 that are shown as emoji by default (Unicode's Emoji_Presentation); others are only with U+FE0F after them.
+# Symbols below plane 1 that are shown as emoji by default (Unicode's Emoji_Presentation); others are only with U+FE0F after
+# them.
 _SMALL_EMOJI = (
     "⌚⌛⏩⏪⏫⏬⏰⏳◽◾☔☕♈♉♊♋♌♍♎♏♐♑♒♓♿⚓⚡⚪⚫⚽⚾⛄⛅⛎⛔⛪⛲⛳⛵⛺⛽✅✊✋✨❌❎❓❔❕❗➕➖➗➰➿⬛⬜⭐⭕"
 )
@@ -80,26 +82,26 @@ def _is_emoji(cp, emoji):
 
 
 @inline
-def _emoji(cp, before, counted, flag, emoji, row):
-    """Count `cp` in `row`; returns whether it counts as an emoji and whether it is the first half of a flag."""
+def _count_emoji(cp, before, counted, flag, emoji, row):
+    """Count `cp` in `row`; return whether it counts as an emoji and whether it is the first half of a flag."""
     if 0x1F1E6 <= cp <= 0x1F1FF:
-        row[3] += not flag
+        row[_EMOJI] += not flag
         return True, not flag
     if cp == _EMOJI_STYLE:
-        row[3] += not counted
+        row[_EMOJI] += not counted
         return True, False
     if cp == _JOINER or cp == _KEYCAP or 0x1F3FB <= cp <= 0x1F3FF:
         return counted, False
     is_emoji = _is_emoji(cp, emoji)
     # What a joiner joins (a family, a profession) is one emoji.
     if is_emoji and not (before == _JOINER and counted):
-        row[3] += 1
+        row[_EMOJI] += 1
     return is_emoji, False
 
 
 @inline
-def _repeated(hashes, m, table):
-    """How many of the `m` hashes stood before."""
+def _count_repeated(hashes, m, table):
+    """Count those of `m` hashes that came before."""
     repeated = 0
     if m <= _FEW:
         for i in range(1, m):
@@ -130,8 +132,8 @@ def _is_letter(k):
 
 
 @inline
-def _holds(table, key):
-    """Whether the open-addressing set `table` holds `key`, which is not zero."""
+def _contains(table, key):
+    """Whether the open-addressing set `table` contains `key`, which is not zero."""
     mask = len(table) - 1
     s = np.int64(key) & mask
     while table[s] != 0 and table[s] != key:
@@ -140,8 +142,8 @@ def _holds(table, key):
 
 
 @jit
-def _letters_keys(data, offsets, classes):
-    """A key for the letters of each text: what `_words` makes of a part of a caption with the same ones."""
+def _hash_letters(data, offsets, classes):
+    """uint64[n]: a hash of the letters of each text, as `_count_words` computes it for parts of captions."""
     keys = np.zeros(len(offsets) - 1, np.uint64)
     for d in range(len(keys)):
         h = np.uint64(0)
@@ -155,9 +157,9 @@ def _letters_keys(data, offsets, classes):
 
 
 @lru_cache(maxsize=1)
-def _navigation() -> np.ndarray:
-    """The set of keys of the list `navigation`, as `_holds` reads it."""
-    keys = np.unique(_letters_keys(*buffers(pl.Series(phrases("navigation"))), u.character_classes()))
+def _navigation_set() -> np.ndarray:
+    """The hashes of the list `navigation`, as an open-addressing set for `_contains`."""
+    keys = np.unique(_hash_letters(*buffers(pl.Series(phrases("navigation"))), u.character_classes()))
     table = np.zeros(slots_for(len(keys)), np.uint64)
     for key in keys:
         s = int(key) & (len(table) - 1)
@@ -168,7 +170,7 @@ def _navigation() -> np.ndarray:
 
 
 @jit
-def _words(data, offsets, classes, emoji, navigation):
+def _count_words(data, offsets, classes, emoji, navigation):
     n = len(offsets) - 1
     out = np.zeros((n, len(WORDS)), np.int32)
     longest = 0
@@ -183,7 +185,7 @@ def _words(data, offsets, classes, emoji, navigation):
         script: Any = -1  # of the word that is being read
         length, h = 0, np.uint64(0)
         part_letters, part = 0, np.uint64(0)  # of the part between spaces, punctuation, digits or symbols
-        letters, whole = 0, np.uint64(0)
+        letters, caption = 0, np.uint64(0)  # of the whole caption
         covered = 0
         spaced = False
         before, flag = np.int32(-1), False  # the code point before; whether it is the first half of a flag
@@ -195,12 +197,12 @@ def _words(data, offsets, classes, emoji, navigation):
             else:
                 cp, k, i = np.int32(10), np.int64(u.NEWLINE), end + 1
             if k == u.SPACE or k == u.NEWLINE:
-                row[2] += spaced
+                row[_SPACED] += spaced
                 spaced = False
             else:
                 spaced = True
             if k > u.SPACE:
-                counted, flag = _emoji(cp, before, counted, flag, emoji, row)
+                counted, flag = _count_emoji(cp, before, counted, flag, emoji, row)
             else:
                 counted = flag = False
             before = cp
@@ -213,7 +215,7 @@ def _words(data, offsets, classes, emoji, navigation):
                 length, h = 0, np.uint64(0)
                 script = k if _is_letter(k) else -1
                 if script < 0 and part_letters:
-                    if _holds(navigation, mix64(part) | np.uint64(1)):
+                    if _contains(navigation, mix64(part) | np.uint64(1)):
                         covered += part_letters
                     part_letters, part = 0, np.uint64(0)
             if script >= 0:
@@ -221,33 +223,33 @@ def _words(data, offsets, classes, emoji, navigation):
                 h = (h + np.uint64(cp)) * _FACTOR
                 length += 1
                 part = (part + np.uint64(cp)) * _FACTOR
-                whole = (whole + np.uint64(cp)) * _FACTOR
+                caption = (caption + np.uint64(cp)) * _FACTOR
                 part_letters += 1
                 letters += 1
-        row[0] = m
-        row[1] = _repeated(hashes, m, table)
+        row[_WORDS] = m
+        row[_REPEATED] = _count_repeated(hashes, m, table)
         # "back to top" is a phrase of several parts: it counts where it is the whole caption.
-        row[4] = letters if letters and _holds(navigation, mix64(whole) | np.uint64(1)) else covered
+        row[_NAVIGATION] = letters if letters and _contains(navigation, mix64(caption) | np.uint64(1)) else covered
     return out
 
 
-def _covered(column: pl.Series, pattern: str) -> np.ndarray:
-    """Visible characters that matches of `pattern` cover."""
+def _count_covered(column: pl.Series, pattern: str) -> np.ndarray:
+    """Count the visible characters that matches of `pattern` cover."""
     covered = np.zeros(len(column), np.int32)
-    some = column.str.contains(pattern).arg_true()
-    matches = column.gather(some).str.extract_all(pattern).list.join("").str.replace_all(r"[\s\p{C}]", "")
-    covered[some.to_numpy()] = matches.str.len_chars().to_numpy()
+    rows = column.str.contains(pattern).arg_true()
+    matches = column.gather(rows).str.extract_all(pattern).list.join("").str.replace_all(r"[\s\p{C}]", "")
+    covered[rows.to_numpy()] = matches.str.len_chars().to_numpy()
     return covered
 
 
-def count(data: np.ndarray, offsets: np.ndarray, columns: Iterable[str] = COUNTERS) -> dict[str, np.ndarray]:
-    """The counters named by `columns` for n captions: int32[n] each."""
-    columns = set(columns)
-    found: dict[str, np.ndarray] = {}
-    if columns & PATTERNS.keys():
+def count(data: np.ndarray, offsets: np.ndarray, wanted: Iterable[str] = COUNTERS) -> dict[str, np.ndarray]:
+    """The counters named in `wanted`, int32[n] each. Those of `WORDS` are counted together."""
+    wanted = set(wanted)
+    counters: dict[str, np.ndarray] = {}
+    if wanted & PATTERNS.keys():
         column = pl.Series("caption", to_arrow(data, offsets))
-        found |= {name: _covered(column, pattern) for name, pattern in PATTERNS.items() if name in columns}
-    if columns & set(WORDS):
-        matrix = _words(data, offsets, u.character_classes(), EMOJI, _navigation())
-        found |= {name: matrix[:, i] for i, name in enumerate(WORDS)}
-    return found
+        counters |= {name: _count_covered(column, pattern) for name, pattern in PATTERNS.items() if name in wanted}
+    if wanted & set(WORDS):
+        matrix = _count_words(data, offsets, u.character_classes(), EMOJI, _navigation_set())
+        counters |= {name: matrix[:, i] for i, name in enumerate(WORDS)}
+    return counters

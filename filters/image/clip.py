@@ -1,7 +1,7 @@
 """Similarity of image and caption by a CLIP-type checkpoint on disk (transformers): an optional measure that needs torch.
 
-Any checkpoint that transformers' AutoModel loads as a model of two towers does: CLIP, SigLIP, Chinese-CLIP, AltCLIP and the like.
-Code that comes with a checkpoint is never run, and nothing is fetched.
+Any checkpoint that transformers' AutoModel loads as a model of two towers does: CLIP, SigLIP, Chinese-CLIP, AltCLIP and the
+like. Code that comes with a checkpoint is never run, and nothing is fetched.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from filters.image.decoding import Blob, reencode
+from filters.image.encoding import reencode
+from filters.inspected import Blob
 
 
 @lru_cache(maxsize=1)
-def _loaded(folder: str) -> tuple[Any, Any, Any, Any]:
-    try:
+def _load(folder: str) -> tuple[Any, Any, Any, Any]:
+    try:  # late: they are slow to import, and optional
         import torch
         from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
     except ModuleNotFoundError as error:
@@ -35,44 +36,45 @@ def _loaded(folder: str) -> tuple[Any, Any, Any, Any]:
     return model, images, AutoTokenizer.from_pretrained(folder, **options), device
 
 
-def _longest(model: Any, tokens: Any) -> int:
-    """Tokens that the text tower takes."""
+def _max_length(model: Any, tokenizer: Any) -> int:
+    """The most tokens that the text tower takes."""
     config = getattr(model.config, "text_config", model.config)
-    return min(getattr(config, "max_position_embeddings", 512), tokens.model_max_length)
+    return min(getattr(config, "max_position_embeddings", 512), tokenizer.model_max_length)
 
 
-def _features(found: Any) -> Any:
-    """Embeddings of unit length; since version 5 transformers wraps what it returns."""
-    vectors = getattr(found, "pooler_output", found)
+def _unit_vectors(output: Any) -> Any:
+    """Embeddings of unit length. Since version 5 transformers wraps what it returns."""
+    vectors = getattr(output, "pooler_output", output)
     return vectors / vectors.norm(dim=-1, keepdim=True).clamp_min(1e-12)
 
 
 def similarities(model: str, blobs: Sequence[Blob | None], captions: Sequence[str], batch: int = 64) -> np.ndarray:
     """float32[n]: cosine (-1 to 1) of the embeddings of image i and caption i; NaN where there is no image.
 
-    `model` is a folder; on a GPU where there is one. `batch` pairs are scored at a time. Raises FileNotFoundError, ValueError or
-    ModuleNotFoundError where there is no such checkpoint, it is of another kind, or torch and transformers are not installed.
+    `model` is a folder. It runs on a GPU where there is one. `batch` pairs are scored at a time. Raises FileNotFoundError where
+    there is no checkpoint, ValueError where it is of another kind, ModuleNotFoundError where torch or transformers are not
+    installed.
     """
     import torch
     from PIL import Image
 
-    two_towers, to_pixels, to_tokens, device = _loaded(model)
+    two_towers, processor, tokenizer, device = _load(model)
     out = np.full(len(blobs), np.nan, np.float32)
-    there = [i for i, blob in enumerate(blobs) if blob is not None]
-    for at in range(0, len(there), batch):
-        chosen = there[at : at + batch]
+    rows = [i for i, blob in enumerate(blobs) if blob is not None]
+    for at in range(0, len(rows), batch):
+        chosen = rows[at : at + batch]
         # Upright, in RGB, and small: the model looks at a few hundred pixels.
         pictures = [Image.open(BytesIO(reencode(blobs[i], shorter_side=448, format="PNG")[0])) for i in chosen]  # type: ignore[arg-type]
         with torch.inference_mode():
-            pixels = to_pixels(images=pictures, return_tensors="pt").to(device)
-            words = to_tokens(
+            pixels = processor(images=pictures, return_tensors="pt").to(device)
+            tokens = tokenizer(
                 [captions[i] for i in chosen],
                 padding=True,
                 truncation=True,
-                max_length=_longest(two_towers, to_tokens),
+                max_length=_max_length(two_towers, tokenizer),
                 return_tensors="pt",
             ).to(device)
-            image = _features(two_towers.get_image_features(**pixels))
-            text = _features(two_towers.get_text_features(**words))
+            image = _unit_vectors(two_towers.get_image_features(**pixels))
+            text = _unit_vectors(two_towers.get_text_features(**tokens))
             out[chosen] = (image * text).sum(dim=-1).float().cpu().numpy()
     return out

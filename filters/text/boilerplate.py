@@ -14,15 +14,15 @@ LINE_CHARS = 60
 
 
 def boilerplate_lines(cleaned: Cleaned, longest: int = LINE_CHARS) -> np.ndarray:
-    """bool[lines]: lines of at most `longest` characters that hold a phrase of the list `boilerplate`."""
-    dropped = np.zeros(len(cleaned.line_offsets) - 1, bool)
+    """bool[lines]: whether a line has at most `longest` characters and contains a phrase of the list `boilerplate`."""
+    is_boilerplate = np.zeros(len(cleaned.line_offsets) - 1, bool)
     sizes = np.diff(cleaned.line_offsets)
-    # Three bytes a character at most in Japanese text: what is longer in bytes need not be looked at.
+    # A character of Japanese text has at most three bytes: lines with more bytes are too long.
     shortest = min(len(phrase.encode()) for phrase in phrases("boilerplate"))
     short = np.flatnonzero((sizes >= shortest) & (sizes <= 3 * longest + 1))
     if len(short) == 0:
-        return dropped
+        return is_boilerplate
     lines = pl.Series("line", to_arrow(cleaned.data, cleaned.line_offsets)).gather(short)
     hits = lines.str.contains_any(list(phrases("boilerplate"))) & (lines.str.strip_chars().str.len_chars() <= longest)
-    dropped[short[hits.to_numpy()]] = True
-    return dropped
+    is_boilerplate[short[hits.to_numpy()]] = True
+    return is_boilerplate

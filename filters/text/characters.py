@@ -1,4 +1,4 @@
-"""One pass over the characters of a document: what kinds there are, and how lines and sentences are made."""
+"""One pass over the characters of a document: their classes, lines and sentences."""
 
 from __future__ import annotations
 

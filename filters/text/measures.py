@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import polars as pl
 
+from filters.expressions import share
 from filters.registry import measure
 from filters.text.repetition import DUPLICATE_SIZES, TOP_SIZES
-
-
-def share(part: pl.Expr, whole: pl.Expr) -> pl.Expr:
-    return (part / pl.when(whole > 0).then(whole).otherwise(1)).cast(pl.Float32)
 
 
 def _of_visible(*names: str) -> pl.Expr:
@@ -176,7 +173,7 @@ def compression_ratio() -> pl.Expr:
     return share(pl.col("n_lz_bytes"), pl.col("n_window_bytes"))
 
 
-def _top(size: int) -> None:
+def _register_top_ngram_share(size: int) -> None:
     def function() -> pl.Expr:
         return share(pl.col(f"n_top_{size}gram"), pl.col("n_window"))
 
@@ -185,7 +182,7 @@ def _top(size: int) -> None:
     measure(function)
 
 
-def _duplicate(size: int) -> None:
+def _register_duplicate_ngram_share(size: int) -> None:
     def function() -> pl.Expr:
         return share(pl.col(f"n_duplicate_{size}gram"), pl.col("n_window"))
 
@@ -195,9 +192,9 @@ def _duplicate(size: int) -> None:
 
 
 for _size in TOP_SIZES:
-    _top(_size)
+    _register_top_ngram_share(_size)
 for _size in DUPLICATE_SIZES:
-    _duplicate(_size)
+    _register_duplicate_ngram_share(_size)
 
 
 @measure
@@ -220,7 +217,7 @@ def boilerplate_share() -> pl.Expr:
 
 @measure(words=True)
 def language() -> pl.Expr:
-    """Language: ISO 639 code of lid.176, or "ja" where kana settle it (filters/language.py)."""
+    """Language: ISO 639 code of lid.176, or "ja" where kana settle it (filters/text/language.py)."""
     return pl.col("language")
 
 

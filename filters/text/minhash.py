@@ -1,8 +1,8 @@
 """The key that duplicates are compared by, and its MinHash signature (Broder 1997) over character 5-grams.
 
-The key is the text without spaces, punctuation, symbols and width: NFKC, lower case, letters and digits only. No voicing mark is
-lost and kana are not folded, so か ≠ が and か ≠ カ while ﾊﾞ = バ. A key shorter than one shingle has no signature: it is compared by
-its exact hash only.
+The key is the text without spaces, punctuation, symbols and width: NFKC, lower case, letters and digits only. No voicing mark
+is lost and kana are not folded, so か ≠ が and か ≠ カ while ﾊﾞ = バ. A key shorter than one shingle has no signature: it is
+compared by its exact hash only.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def permutations(count: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
 
 @jit
 def _key_codes(data, start, end, first, starts, expansions, codes):
-    """Fill `codes` with the key of `data[start:end]`; returns its length, or -1 where `codes` is too short."""
+    """Fill `codes` with the key of `data[start:end]`; return its length, or -1 where `codes` is too short."""
     m = 0
     i = start
     spare = len(codes) - (end - start)
@@ -58,7 +58,7 @@ def _key_codes(data, start, end, first, starts, expansions, codes):
 
 @jit
 def _shingle_hashes(codes, total, multipliers, out):
-    # A sum of products over a window: no step waits for the one before, so it runs a vector at a time. The finaliser is
+    # A sum of products over a window: no step waits for the one before, so it runs in vectors. The finaliser is
     # murmur3's, without which shingles that differ by a constant would have hashes that do.
     for j in range(total):
         out[j] = 0
@@ -74,7 +74,7 @@ def _shingle_hashes(codes, total, multipliers, out):
 
 
 @jit
-def _whole_hash(codes, m):
+def _hash_codes(codes, m):
     total = np.uint64(m)
     for i in range(m):
         x = (np.uint64(codes[i]) + np.uint64(i) * np.uint64(0x9E3779B97F4A7C15)) * np.uint64(0xBF58476D1CE4E5B9)
@@ -106,9 +106,9 @@ def _signatures(data, offsets, first, starts, expansions, a, b, multipliers, bin
             # Nothing but punctuation, symbols or spaces: only the same text is a duplicate.
             for i in range(offsets[d], offsets[d + 1]):
                 codes[i - offsets[d]] = data[i]
-            exact[d] = _whole_hash(codes, offsets[d + 1] - offsets[d])
+            exact[d] = _hash_codes(codes, offsets[d + 1] - offsets[d])
         else:
-            exact[d] = _whole_hash(codes, m)
+            exact[d] = _hash_codes(codes, m)
         total = m - shingle + 1
         if total > 0:
             least[:] = _EMPTY
@@ -175,11 +175,12 @@ def sketch_similarity(sketches, a, b):
 class Signatures(NamedTuple):
     """Signatures of n documents.
 
-    `minima`: uint32[n, count], the minimum of every permutation over the key's character n-grams, all ones where the key is shorter
-    than an n-gram: what candidates are found by. `exact`: uint64[n], a hash of the whole key. `lengths`: int32[n], characters of the
-    key. `sketches`: uint8[n, bins], what candidates are verified by: one-permutation hashing (Li, Owen, Zhang 2012) without
-    densification, the smallest hash of every bin reduced to 1 … 255, 0 for an empty bin. One operation a shingle buys an estimate
-    with the deviation of `bins` independent hashes, or a smaller one where the key has fewer n-grams than bins.
+    `minima`: uint32[n, count], the minimum of every permutation over the key's character n-grams, all ones where the key is
+    shorter than an n-gram: what candidates are found by. `exact`: uint64[n], a hash of the whole key. `lengths`: int32[n],
+    characters of the key. `sketches`: uint8[n, bins], what candidates are verified by: one-permutation hashing (Li, Owen, Zhang
+    2012) without densification, the smallest hash of every bin reduced to 1 … 255, 0 for an empty bin. One operation a shingle
+    buys an estimate with the deviation of `bins` independent hashes, or a smaller one where the key has fewer n-grams than
+    bins.
     """
 
     minima: np.ndarray

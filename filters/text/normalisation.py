@@ -12,16 +12,17 @@ from filters import unicode as u
 from filters.kernels import buffers, decode, encode, first_invalid, inline, jit, to_arrow
 
 _NEED_NFC = 1
-# Combining marks in a row that are kept, the bound of UAX #15's stream-safe text: sorting longer runs takes time in their square.
+# Combining marks in a row that are kept, the bound of UAX #15's stream-safe text: sorting longer runs takes time in their
+# square.
 MARKS = 30
 
 
 class Cleaned(NamedTuple):
     """Cleaned text of n documents, with where its lines begin.
 
-    `data`, `offsets`: uint8 bytes and int64[n + 1]. `line_offsets`: int64[lines + 1] into `data`; a line includes the newline that
-    ends it. `first_line`: int64[n + 1], index of every document's first line. `invalid`: int64[n], the offset of the first byte of
-    a document that is not UTF-8, counted from the document's start, or -1; an invalid document comes out empty.
+    `data`, `offsets`: uint8 bytes and int64[n + 1]. `line_offsets`: int64[lines + 1] into `data`; a line includes the newline
+    that ends it. `first_line`: int64[n + 1], index of every document's first line. `invalid`: int64[n], the offset of the first
+    byte of a document that is not UTF-8, counted from the document's start, or -1; an invalid document comes out empty.
     """
 
     data: np.ndarray
@@ -106,7 +107,7 @@ def _normalise(data, starts, ends, first, expansion_starts, expansions, kind, vo
                 flags[d] = _NEED_NFC
             if cp == 10 or k == u.BREAK:
                 o = content_end
-                # A run of empty lines becomes one; none stands at the beginning.
+                # A run of empty lines becomes one. The text does not begin with one.
                 if o > line_start or o > doc_start and not (o - doc_start >= 2 and out[o - 2] == 10):
                     if line_count + 3 > line_capacity:  # this line, the last of the document and the end of all
                         return out, offsets, lines, first_line, invalid, flags, False
@@ -188,10 +189,10 @@ def _normalise(data, starts, ends, first, expansion_starts, expansions, kind, vo
 def normalise_spans(data: np.ndarray, starts: np.ndarray, ends: np.ndarray, compatibility: u.Compatibility = "keep") -> Cleaned:
     """Normalise the documents `data[starts[i]:ends[i]]`.
 
-    Half-width kana become full-width with their voicing marks composed, full-width ASCII becomes ASCII, the hyphen, wave-dash and
-    horizontal-bar families are unified (a bar between katakana is a mistyped ー), controls and zero-width characters go, spaces of
-    every width become U+0020, spaces at line ends go, runs of empty lines become one. `compatibility` decides about ① ㍻ ㈱ ².
-    The result is in Unicode NFC and cleaning it again changes nothing.
+    Half-width kana become full-width with their voicing marks composed, full-width ASCII becomes ASCII, the hyphen, wave-dash
+    and horizontal-bar families are unified (a bar between katakana is a mistyped ー), controls and zero-width characters go,
+    spaces of every width become U+0020, spaces at line ends go, runs of empty lines become one. `compatibility` decides about ①
+    ㍻ ㈱ ². The result is in Unicode NFC and cleaning it again changes nothing.
     """
     table, voiced = u.normalisation(compatibility), u.voiced_kana()
     size = int((ends - starts).sum())
@@ -199,26 +200,26 @@ def normalise_spans(data: np.ndarray, starts: np.ndarray, ends: np.ndarray, comp
     line_capacity = int(np.count_nonzero(data == 10)) + 2 * len(starts) + 1024
     starts, ends = _read_only(starts), _read_only(ends)
     while True:
-        *result, whole = _normalise(
+        *result, is_complete = _normalise(
             data, starts, ends, table.first, table.starts, table.expansions, table.kind, voiced, capacity, line_capacity
         )
-        if whole:
+        if is_complete:
             break
         capacity, line_capacity = 2 * capacity, 2 * line_capacity
     out, offsets, lines, first_line, invalid, flags = result
     cleaned = Cleaned(out[: offsets[-1]], offsets, lines, first_line, invalid)
-    return _composed(cleaned, np.flatnonzero(flags)) if flags.any() else cleaned
+    return _compose(cleaned, np.flatnonzero(flags)) if flags.any() else cleaned
 
 
 def _read_only(values: np.ndarray) -> np.ndarray:
-    """A view: of both kinds numba would compile the same loop twice, for seconds."""
-    found = values.view()
-    found.flags.writeable = False
-    return found
+    """A read-only view: numba compiles a loop once more, for seconds, where an array may be written to."""
+    view = values.view()
+    view.flags.writeable = False
+    return view
 
 
-def _composed(cleaned: Cleaned, documents: np.ndarray) -> Cleaned:
-    """Full NFC for the few documents that hold combining marks other than those of kana."""
+def _compose(cleaned: Cleaned, documents: np.ndarray) -> Cleaned:
+    """Apply full NFC to the few documents that have combining marks other than those of kana."""
     offsets, data = cleaned.offsets, cleaned.data
     parts, at = [], 0
     sizes = np.diff(offsets)
@@ -255,7 +256,7 @@ def _line_starts(data, offsets):
 
 
 @jit
-def _without_lines(data, offsets, line_offsets, first_line, dropped):
+def _drop_lines(data, offsets, line_offsets, first_line, dropped):
     n = len(offsets) - 1
     out = np.empty(len(data), np.uint8)
     new_offsets = np.empty(n + 1, np.int64)
@@ -267,7 +268,7 @@ def _without_lines(data, offsets, line_offsets, first_line, dropped):
         doc_start = o
         lines = 0
         characters = 0
-        run = offsets[d]  # what stands from here on is kept and not yet copied
+        run = offsets[d]  # from here on, text is kept and not yet copied
         for line in range(first_line[d], first_line[d + 1]):
             if dropped[line]:
                 lines += 1
@@ -279,7 +280,7 @@ def _without_lines(data, offsets, line_offsets, first_line, dropped):
         out[o : o + offsets[d + 1] - run] = data[run : offsets[d + 1]]
         o += offsets[d + 1] - run
         if lines:
-            # Where a dropped line stood between two empty ones, one of them is enough; none begins or ends the text.
+            # Of two empty lines around a dropped one, one is enough. No empty line begins or ends the text.
             w = doc_start
             for r in range(doc_start, o):
                 b = out[r]
@@ -296,13 +297,16 @@ def _without_lines(data, offsets, line_offsets, first_line, dropped):
     return out[:o], new_offsets, lines_out, chars_out
 
 
-def without_lines(cleaned: Cleaned, dropped: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The text less the lines marked in `dropped` (bool[lines]): `(data, offsets, lines dropped, characters dropped)` per document."""
-    return _without_lines(cleaned.data, cleaned.offsets, cleaned.line_offsets, cleaned.first_line, dropped)
+def drop_lines(cleaned: Cleaned, dropped: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Drop the lines marked in `dropped` (bool[lines]). Returns `(data, offsets, lines dropped, characters dropped)`.
+
+    The last two are int32[n], per document.
+    """
+    return _drop_lines(cleaned.data, cleaned.offsets, cleaned.line_offsets, cleaned.first_line, dropped)
 
 
 def normalise(column: pl.Series, compatibility: u.Compatibility = "keep") -> pl.Series:
-    """A text column, normalised as `normalise_spans` says."""
+    """Normalise a text column, as `normalise_spans` says."""
     data, offsets = buffers(column)
     cleaned = normalise_spans(data, offsets[:-1], offsets[1:], compatibility)
     return pl.Series(column.name, to_arrow(cleaned.data, cleaned.offsets))

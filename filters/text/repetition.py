@@ -32,9 +32,21 @@ COUNTERS = (
     *(f"n_top_{n}gram" for n in TOP_SIZES),  # characters of the most frequent n-gram
     *(f"n_duplicate_{n}gram" for n in DUPLICATE_SIZES),  # characters covered by n-grams seen before
 )
-_WINDOW_AT = COUNTERS.index("n_window")
-_TOP_AT = COUNTERS.index("n_top_2gram")
-_DUPLICATE_AT = COUNTERS.index("n_duplicate_5gram")
+# Columns of the kernel's output.
+(
+    _LINES,
+    _LINE_CHARS,
+    _DUPLICATE_LINES,
+    _DUPLICATE_LINE_CHARS,
+    _PARAGRAPHS,
+    _DUPLICATE_PARAGRAPHS,
+    _DUPLICATE_PARAGRAPH_CHARS,
+    _WINDOW,
+    _WINDOW_BYTES,
+    _LZ_BYTES,
+    _TOP_2GRAM,
+) = range(11)
+_DUPLICATE_5GRAM = COUNTERS.index("n_duplicate_5gram")
 _MATCH_COST = 3  # bytes of a back reference: a token and a 16-bit distance, as in LZ4
 _B = np.uint64(0x9E3779B97F4A7C15)
 _SPREAD = np.uint64(0xD6E8FEB86659FD93)
@@ -42,7 +54,7 @@ _SPREAD = np.uint64(0xD6E8FEB86659FD93)
 
 @inline
 def _seen(table, mask, key):
-    """Insert `key` (non-zero) into the open-addressing set `table`; True if it was there already."""
+    """Insert `key` (non-zero) into the open-addressing set `table`; return whether it was in it already."""
     s = np.int64(mix64(key)) & mask
     while table[s] != 0:
         if table[s] == key:
@@ -53,7 +65,7 @@ def _seen(table, mask, key):
 
 
 @jit
-def _repetition(data, offsets, classes, wanted):
+def _count_repetition(data, offsets, classes, wanted_sizes):
     n = len(offsets) - 1
     out = np.zeros((n, len(COUNTERS)), np.int32)
     longest = 0
@@ -71,15 +83,15 @@ def _repetition(data, offsets, classes, wanted):
     for d in range(n):
         row = out[d]
         m = _lines_and_window(data, offsets[d], offsets[d + 1], classes, codes, row)
-        row[_WINDOW_AT] = m
+        row[_WINDOW] = m
         size = 0
         for i in range(m):
             size += utf8_length(codes[i])
-        row[_WINDOW_AT + 1] = size
+        row[_WINDOW_BYTES] = size
         if m >= 2:
-            _grams(codes, m, h, positions, slot_of, before, table, tally, exact, wanted, row)
+            _count_ngrams(codes, m, h, positions, slot_of, before, table, tally, exact, wanted_sizes, row)
         else:
-            row[_WINDOW_AT + 2] = size
+            row[_LZ_BYTES] = size
     return out
 
 
@@ -103,18 +115,18 @@ def _lines_and_window(data, start, end, classes, codes, row):
             cp, i = np.int32(10), end + 1
         if cp == 10:
             if line_chars:
-                row[0] += 1
-                row[1] += line_chars
+                row[_LINES] += 1
+                row[_LINE_CHARS] += line_chars
                 if _seen(lines, mask, line_hash | np.uint64(1)):
-                    row[2] += 1
-                    row[3] += line_chars
+                    row[_DUPLICATE_LINES] += 1
+                    row[_DUPLICATE_LINE_CHARS] += line_chars
                 paragraph_hash = (paragraph_hash + line_hash) * _B + np.uint64(1)
                 paragraph_chars += line_chars
             if (line_chars == 0 or i > end) and paragraph_chars:
-                row[4] += 1
+                row[_PARAGRAPHS] += 1
                 if _seen(paragraphs, mask, paragraph_hash | np.uint64(1)):
-                    row[5] += 1
-                    row[6] += paragraph_chars
+                    row[_DUPLICATE_PARAGRAPHS] += 1
+                    row[_DUPLICATE_PARAGRAPH_CHARS] += paragraph_chars
                 paragraph_hash, paragraph_chars = np.uint64(0), 0
             line_hash, line_chars = np.uint64(0), 0
             continue
@@ -132,6 +144,7 @@ def _lines_and_window(data, start, end, classes, codes, row):
 
 @inline
 def _keep_repeated(positions, slot_of, tally, count):
+    """Keep those of `count` positions whose slot has more than one; return how many are kept."""
     kept = 0
     for p in range(count):
         positions[kept] = positions[p]
@@ -141,7 +154,7 @@ def _keep_repeated(positions, slot_of, tally, count):
 
 @inline
 def _slot(table, mask, h, i):
-    """Where the hash of position `i` stands in `table`, or the empty slot where it belongs."""
+    """The slot of `table` with the hash of position `i`, or the empty slot where it belongs."""
     s = np.int64((h[i] * _SPREAD) >> np.uint64(20)) & mask
     while table[s] >= 0 and h[table[s]] != h[i]:
         s = (s + 1) & mask
@@ -150,7 +163,7 @@ def _slot(table, mask, h, i):
 
 @inline
 def _tally(h, count, slot_of, tally):
-    """Count positions by slot of their hash, several hashes to a slot; returns the fullest slot's count and a position in it."""
+    """Count positions by slot of their hash, several hashes to a slot; return the fullest slot's count and a position in it."""
     slots = slots_for(2 * count)
     shift = np.uint64(64)
     width = slots
@@ -173,7 +186,7 @@ def _tally(h, count, slot_of, tally):
 
 @inline
 def _top_count(h, count, slot_of, tally, most, at, table, exact):
-    """How often the most frequent hash occurs, given the tallies of slots."""
+    """How often the most frequent hash occurs. `most` and `at` are what `_tally` returned."""
     same = 0
     for i in range(count):
         same += h[i] == h[at]
@@ -197,13 +210,13 @@ def _top_count(h, count, slot_of, tally, most, at, table, exact):
 
 
 @jit
-def _grams(codes, m, h, positions, slot_of, before, table, tally, exact, wanted, row):
-    """Top and duplicate n-grams for n = 2 … 10.
+def _count_ngrams(codes, m, h, positions, slot_of, before, table, tally, exact, wanted_sizes, row):
+    """Count top and duplicate n-grams for n = 2 … 10, and the bytes of a greedy LZ77 parse.
 
-    Every position has its n-gram's hash. For n < 6 positions are tallied by slot of the hash, without a branch; the tallies say
-    which hashes to look at whole: those of the fullest slot for the top n-gram, those of slots hit twice for duplicates. From then
-    on each size looks only at the positions that the size before it left, since an n-gram is repeated only where its
-    (n-1)-gram is: a small part of ordinary text.
+    Every position has its n-gram's hash. For n < 6, positions are tallied by slot of the hash, without a branch. The tallies
+    say which hashes to compare in full: those of the fullest slot for the top n-gram, those of slots hit twice for duplicates.
+    From n = 6 on, each size looks only at the positions that the size before it left, a small part of ordinary text, since an
+    n-gram is repeated only where its (n-1)-gram is.
     """
     for i in range(m):
         before[i] = -1
@@ -215,7 +228,7 @@ def _grams(codes, m, h, positions, slot_of, before, table, tally, exact, wanted,
         count = m - size + 1
         for i in range(count):
             h[i] += np.uint64(codes[i + size - 1]) * power
-        if size < 5 and not wanted[size]:
+        if size < 5 and not wanted_sizes[size]:
             continue
         most, at = _tally(h, max(count, 0), slot_of, tally)
         if most < 2:
@@ -223,7 +236,7 @@ def _grams(codes, m, h, positions, slot_of, before, table, tally, exact, wanted,
             break
         if size < 5:
             top = _top_count(h, count, slot_of, tally, most, at, table, exact)
-            row[_TOP_AT + size - 2] = min(top * size, m) if top > 1 else 0
+            row[_TOP_2GRAM + size - 2] = min(top * size, m) if top > 1 else 0
     if count > 0:
         for i in range(count):
             positions[i] = i
@@ -236,7 +249,7 @@ def _grams(codes, m, h, positions, slot_of, before, table, tally, exact, wanted,
             for p in range(count):
                 i = positions[p]
                 h[i] += np.uint64(codes[i + size - 1]) * power
-            if not wanted[size]:
+            if not wanted_sizes[size]:
                 continue
         if count < 2:
             break
@@ -257,11 +270,11 @@ def _grams(codes, m, h, positions, slot_of, before, table, tally, exact, wanted,
                 if size == 5:
                     before[i] = table[s]
             table[s] = i
-        row[_DUPLICATE_AT + size - 5] = covered
+        row[_DUPLICATE_5GRAM + size - 5] = covered
         if covered == 0:
             break
         count = _keep_repeated(positions, slot_of, exact, count)
-    # Greedy LZ77 parse with the 5-gram matches already found: literals cost their UTF-8 bytes, a match _MATCH_COST.
+    # Greedy LZ77 parse with the 5-gram matches found above: literals cost their UTF-8 bytes, a match _MATCH_COST.
     cost = 0
     i = 0
     while i < m:
@@ -275,12 +288,12 @@ def _grams(codes, m, h, positions, slot_of, before, table, tally, exact, wanted,
         else:
             cost += utf8_length(codes[i])
             i += 1
-    row[_WINDOW_AT + 2] = cost
+    row[_LZ_BYTES] = cost
 
 
-def count(data: np.ndarray, offsets: np.ndarray, columns: Iterable[str] = COUNTERS) -> dict[str, np.ndarray]:
-    """The counters named by `columns` for n documents: int32[n] each. Sizes of n-gram that are not asked for are not counted."""
-    columns = [name for name in COUNTERS if name in set(columns)]
-    wanted = np.array([f"n_duplicate_{size}gram" in columns or f"n_top_{size}gram" in columns for size in range(11)])
-    matrix = _repetition(data, offsets, u.character_classes(), wanted)
-    return {name: matrix[:, COUNTERS.index(name)] for name in columns}
+def count(data: np.ndarray, offsets: np.ndarray, wanted: Iterable[str] = COUNTERS) -> dict[str, np.ndarray]:
+    """The counters named in `wanted`, int32[n] each. Sizes of n-gram that are not asked for are not counted."""
+    names = [name for name in COUNTERS if name in set(wanted)]
+    wanted_sizes = np.array([f"n_duplicate_{size}gram" in names or f"n_top_{size}gram" in names for size in range(11)])
+    matrix = _count_repetition(data, offsets, u.character_classes(), wanted_sizes)
+    return {name: matrix[:, COUNTERS.index(name)] for name in names}

@@ -1,22 +1,18 @@
-"""The measures of a transcript: how fast it would have to be spoken, whether it loops, and how far a second one is from it.
+"""The measures of a transcript: how fast it would have to be spoken, whether it loops, and how much a second one differs.
 
-The caller gives what does not stand in the text: `speech_seconds` (float, of the recording without silence, NaN where unknown), `n_morae`
-(of the reading), `surface_error` and `reading_error` (error rates against a second transcript, NaN where there is none). A pass over
-the text counts `n_looped`, the characters in the longest loop.
+The caller gives what the text does not say: `speech_seconds` (float, of the recording without silence, NaN where unknown),
+`n_morae` (of the reading), `surface_error` and `reading_error` (error rates against a second transcript, NaN without one). A
+pass over the text counts `n_looped`, the characters in the longest loop.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
+from filters.expressions import given, share
 from filters.registry import measure
-from filters.text.measures import share
 
 _OPEN_ENDED = r"[をがはにへとのもや、,](?:[\s」』）)]*)$"
-
-
-def _given(name: str) -> pl.Expr:
-    return pl.col(name).cast(pl.Float32).fill_nan(None)
 
 
 def _per(count: pl.Expr, seconds: pl.Expr) -> pl.Expr:
@@ -32,20 +28,20 @@ def morae() -> pl.Expr:
 @measure(kind="transcript")
 def morae_per_second() -> pl.Expr:
     """Morae per second of speech (silence left out); null where the recording has no speech."""
-    return _per(pl.col("n_morae"), _given("speech_seconds"))
+    return _per(pl.col("n_morae"), given("speech_seconds"))
 
 
 @measure(kind="transcript")
 def seconds_per_mora() -> pl.Expr:
     """Seconds of speech per mora: too many where text is missing, too few where there is too much of it. Null without morae."""
-    seconds = _given("speech_seconds")
+    seconds = given("speech_seconds")
     return pl.when(seconds > 0).then(_per(seconds, pl.col("n_morae").cast(pl.Float32)))
 
 
 @measure(kind="transcript")
 def characters_per_second() -> pl.Expr:
     """Characters of the transcript per second of speech; null where the recording has no speech."""
-    return _per(pl.col("n_chars"), _given("speech_seconds"))
+    return _per(pl.col("n_chars"), given("speech_seconds"))
 
 
 @measure(kind="transcript")
@@ -63,10 +59,10 @@ def ends_open() -> pl.Expr:
 @measure(kind="transcript")
 def surface_error_rate() -> pl.Expr:
     """Character error rate of a second transcript as written, symbols left out; null where there is no second one."""
-    return _given("surface_error")
+    return given("surface_error")
 
 
 @measure(kind="transcript")
 def reading_error_rate() -> pl.Expr:
     """Error rate of a second transcript as read aloud: 分かる and わかる are the same. Null where there is no second one."""
-    return _given("reading_error")
+    return given("reading_error")

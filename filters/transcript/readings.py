@@ -1,8 +1,8 @@
 """How a text is read aloud: katakana, as pronounced, by MeCab with UniDic or by Sudachi.
 
-A reading is for comparing what was said: 「分かる」 and 「わかる」 are both ワカル, 「3台」 and 「三台」 both サンダイ. Long vowels are ー
-as UniDic's pronunciation has them, particles are ワ エ オ, punctuation is left out. Words that no dictionary has are read letter by
-letter, Han characters each on its own.
+A reading is for comparing what was said. 「分かる」 and 「わかる」 are both ワカル, 「3台」 and 「三台」 both サンダイ. Long
+vowels are ー as UniDic's pronunciation has them, particles are ワ エ オ, punctuation is left out. Words that no dictionary has
+are read letter by letter, Han characters each on its own.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import polars as pl
 from filters.transcript.numerals import read_out_all
 
 Dictionary = Literal["unidic", "sudachi"]
-# Where the dictionary's first choice is not what is said, or what those who write kana write: (surface, its choice, ours).
-_INSTEAD = (
+# Where the dictionary's first choice is not what is said, or what people write in kana: (surface, its choice, ours).
+_CORRECTIONS = (
     ("私", "ワタクシ", "ワタシ"), ("明日", "アス", "アシタ"), ("良い", "ヨイ", "イー"), ("よい", "ヨイ", "イー"),
     ("日本", "ニッポン", "ニホン"), ("行く", "ユク", "イク"), ("ゆく", "ユク", "イク"), ("行き", "ユキ", "イキ"),
     ("ゆき", "ユキ", "イキ"), ("ゆっ", "ユッ", "イッ"), ("言う", "ユー", "イウ"), ("いう", "ユー", "イウ"), ("ゆう", "ユー", "イウ"),
@@ -30,7 +30,7 @@ _NAMES = (
 )
 _LETTERS = dict(zip("abcdefghijklmnopqrstuvwxyz", _NAMES.split(), strict=True))
 _KATAKANA = {code: code + 0x60 for code in range(0x3041, 0x3097)}  # from hiragana
-_NOT_READ = r"[^\p{Katakana}ー\p{Han}]"  # Han: what no dictionary reads is at least the same on both sides
+_NOT_READ = r"[^\p{Katakana}ー\p{Han}]"  # unread Han stay: they are at least the same in both texts
 
 
 def katakana(text: str) -> str:
@@ -40,7 +40,7 @@ def katakana(text: str) -> str:
 
 @lru_cache(maxsize=1)
 def _mecab() -> Callable[[str], str]:
-    """A parser of one text into "<tab>surface<space>pronunciation<newline>" per word. See filters/mecabrc."""
+    """A parser of one text into "<tab>surface<space>pronunciation<newline>" per word. See the file mecabrc."""
     import fugashi
     import unidic_lite
 
@@ -50,14 +50,15 @@ def _mecab() -> Callable[[str], str]:
 
 @lru_cache(maxsize=1)
 def _sudachi() -> Callable[[str], str]:
-    """The same by Sudachi, whose readings are spellings: particles are put as they are said."""
+    """The same by Sudachi. Its readings are spellings; particles become what is said."""
     try:
         from sudachipy import Dictionary as Sudachi
         from sudachipy import SplitMode
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(f"readings by Sudachi need {error.name}: pip install 'seimai[sudachi]'") from None
-    made = Sudachi(dict="core")
-    tokenizer = made.tokenizer() if hasattr(made, "tokenizer") else made.create()  # the latter is deprecated
+    dictionary = Sudachi(dict="core")
+    # `create` is deprecated.
+    tokenizer = dictionary.tokenizer() if hasattr(dictionary, "tokenizer") else dictionary.create()
     particles = {"ハ": "ワ", "ヘ": "エ", "ヲ": "オ"}
 
     def parse(text: str) -> str:
@@ -79,8 +80,8 @@ def _parser(dictionary: Dictionary) -> Callable[[str], str]:
     return _mecab() if dictionary == "unidic" else _sudachi()
 
 
-def _unknown(surface: str, parse: Callable[[str], str]) -> str:
-    """The reading of a word that the dictionary does not have."""
+def _read_unknown_word(surface: str, parse: Callable[[str], str]) -> str:
+    """Read a word that the dictionary does not have letter by letter."""
     out = []
     for character in katakana(surface):
         if character.lower() in _LETTERS:
@@ -93,30 +94,28 @@ def _unknown(surface: str, parse: Callable[[str], str]) -> str:
 
 
 def readings(texts: pl.Series, dictionary: Dictionary = "unidic") -> pl.Series:
-    """Katakana readings of a column of (normalised) texts; null stays null, "" is what has nothing to be read.
+    """Katakana readings of a column of (normalised) texts. Null stays null; a text with nothing to read has "".
 
     `dictionary`: "unidic" (fugashi and unidic-lite) or "sudachi" (SudachiPy and sudachidict-core, which must be installed).
     """
     parse = _parser(dictionary)
-    # MeCab takes a NUL for the end and a line for a sentence.
+    # MeCab takes a NUL for the end of the text and a line for a sentence.
     plain = read_out_all(texts.str.replace_all(r"[\p{C}\s]+", " "))
     parsed = pl.Series("reading", [None if text is None else f"{parse(text)}\n" for text in plain], dtype=pl.String)
-    asked, said = ([f"\t{surface} {reading}\n" for surface, reading in pairs] for pairs in _replacements())
-    parsed = parsed.str.replace_many(asked, said)
-    unread = parsed.str.contains(r"\t[^ ]*[\p{L}\p{N}][^ ]* \n").fill_null(False)
-    if unread.any():
+    choices = [f"\t{surface} {choice}\n" for surface, choice, _ in _CORRECTIONS]
+    parsed = parsed.str.replace_many(choices, [f"\t{surface} {ours}\n" for surface, _, ours in _CORRECTIONS])
+    has_unknown_word = parsed.str.contains(r"\t[^ ]*[\p{L}\p{N}][^ ]* \n").fill_null(False)
+    if has_unknown_word.any():
 
         def fill(words: str) -> str:
-            return re.sub(r"\t([^ \t\n]+) \n", lambda found: f"\t {_unknown(found[1], parse)}\n", words)
+            return re.sub(r"\t([^ \t\n]+) \n", lambda match: f"\t {_read_unknown_word(match[1], parse)}\n", words)
 
-        parsed = parsed.scatter(unread.arg_true(), pl.Series([fill(words) for words in parsed.filter(unread)], dtype=pl.String))
+        parsed = parsed.scatter(
+            has_unknown_word.arg_true(), pl.Series([fill(words) for words in parsed.filter(has_unknown_word)], dtype=pl.String)
+        )
     return parsed.str.replace_all(r"\t[^ ]* ", "").str.replace_all(_NOT_READ, "").alias("reading")
 
 
-def _replacements() -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    return [(s, choice) for s, choice, _ in _INSTEAD], [(s, ours) for s, _, ours in _INSTEAD]
-
-
 def morae(readings: pl.Series) -> pl.Series:
-    """Morae of katakana readings: characters, but small vowels and glides (ャ ュ ョ ァ …) belong to what is before them."""
+    """Count the morae of katakana readings: their characters, without small vowels and glides (ャ ュ ョ ァ …)."""
     return (readings.str.len_chars() - readings.str.count_matches("[ァィゥェォャュョヮ]")).cast(pl.Int32).alias("morae")

@@ -1,4 +1,4 @@
-"""Loops: a piece of text that comes again and again without a break, as when a recogniser is stuck."""
+"""Loops: a phrase that is repeated without a break, as when a recogniser is stuck."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import numpy as np
 from filters.kernels import decode, jit
 
 COUNTERS = ("n_looped",)
-LONGEST, TIMES = 20, 4  # characters of the piece, at most; how often it has to come, at least
+LONGEST, TIMES = 20, 4  # characters of the phrase, at most; how often it has to come, at least
 
 
 @jit
-def _looped(data, offsets):
+def _longest_loops(data, offsets):
     out = np.zeros(len(offsets) - 1, np.int32)
     longest = 0
     for d in range(len(out)):
@@ -22,15 +22,15 @@ def _looped(data, offsets):
         while at < offsets[d + 1]:
             text[n], at = decode(data, at)
             n += 1
-        for piece in range(1, min(LONGEST, n // TIMES) + 1):
-            run = 0  # characters that are what stands `piece` before them
-            for i in range(piece, n):
-                run = run + 1 if text[i] == text[i - piece] else 0
-                if run >= (TIMES - 1) * piece and run + piece > out[d]:
-                    out[d] = run + piece
+        for size in range(1, min(LONGEST, n // TIMES) + 1):
+            run = 0  # characters equal to the one `size` before them
+            for i in range(size, n):
+                run = run + 1 if text[i] == text[i - size] else 0
+                if run >= (TIMES - 1) * size and run + size > out[d]:
+                    out[d] = run + size
     return out
 
 
 def count(data: np.ndarray, offsets: np.ndarray) -> dict[str, np.ndarray]:
     """`n_looped` int32[n]: characters of the longest loop in each text."""
-    return {"n_looped": _looped(data, offsets)}
+    return {"n_looped": _longest_loops(data, offsets)}

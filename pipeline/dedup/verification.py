@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from filters.audio.spectrum import similarity as spectrum_similarity
-from filters.image.pixels import similarity as thumbnail_similarity
+from filters.audio.fingerprint import similarity as spectrum_similarity
+from filters.image.fingerprint import similarity as thumbnail_similarity
 from filters.kernels import jit
 from filters.text.minhash import sketch_similarity
 

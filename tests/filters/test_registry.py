@@ -10,10 +10,10 @@ import filters
 from filters.caption import language as caption_language
 from filters.caption import tokens as caption_tokens
 from filters.kernels import buffers
-from filters.registry import MEASURES, _counters, compute, measure, measure_frame
+from filters.registry import MEASURES, _run_passes, compute, measure, measure_frame, order_measures
 from filters.text import characters, language, phrases, repetition
 
-GIVEN = {"n_boilerplate_lines", "n_boilerplate_chars"}
+GIVEN = {"n_boilerplate_chars"}
 OF_TEXT = [name for name, found in MEASURES.items() if found.kind == "text"]
 BOUNDED = [name for name in OF_TEXT if name.endswith("_share")] + ["compression_ratio", "language_score", "quality"]
 COUNTERS = {
@@ -105,7 +105,7 @@ def test_a_slice_is_measured_as_itself():
     [
         ({"n_han"}, characters.COUNTERS),
         ({"n_top_2gram", "n_lz_bytes"}, ("n_top_2gram", "n_lz_bytes")),
-        ({"n_adult_phrase_chars"}, ("n_adult_phrases", "n_adult_phrase_chars")),
+        ({"n_adult_phrase_chars"}, ("n_adult_phrase_chars",)),
         ({"language"}, (*characters.COUNTERS, *language.COUNTERS)),
         ({"caption_language"}, caption_language.COUNTERS),
         ({"n_price_chars"}, ("n_price_chars",)),
@@ -115,15 +115,26 @@ def test_a_slice_is_measured_as_itself():
     ],
 )
 def test_only_the_passes_that_are_needed_run(wanted, passes):
-    assert set(_counters(*buffers(pl.Series(["吾輩は猫である。"])), wanted)) == set(passes)
+    assert set(_run_passes(*buffers(pl.Series(["吾輩は猫である。"])), wanted)) == set(passes)
 
 
-def test_given_counters_are_used_and_context_is_returned():
+def test_given_counters_are_used():
     data, offsets = buffers(pl.Series(["あいう", "え"]))
-    given_ = {"n_boilerplate_chars": np.array([3, 0], np.int32), "n_boilerplate_lines": np.array([1, 0], np.int32)}
-    found = compute(data, offsets, ["boilerplate_share", "chars"], given_, ["n_boilerplate_lines", "n_han"])
-    assert found.columns == ["boilerplate_share", "chars", "n_boilerplate_lines", "n_han"]
-    assert found["boilerplate_share"].to_list() == [0.5, 0] and found["n_boilerplate_lines"].to_list() == [1, 0]
+    found = compute(data, offsets, ["boilerplate_share", "chars"], {"n_boilerplate_chars": np.array([3, 0], np.int32)})
+    assert found.columns == ["boilerplate_share", "chars"]
+    assert found["boilerplate_share"].to_list() == [0.5, 0]
+
+
+def test_measures_are_in_the_order_of_their_modules(registered):
+    modules = [m.function.__module__ for m in registered.values()]
+    assert list(dict.fromkeys(modules)) == [
+        f"filters.{room}.measures" for room in "audio text caption image transcript".split()
+    ]
+    before = list(registered)
+    registered["chars"] = registered.pop("chars")
+    order_measures(filters.text_measures, filters.audio_measures)
+    assert list(registered)[0] == "hiragana_share" and set(registered) == set(before)
+    assert filters.text.__name__ == "filters.text" and filters.image.__name__ == "filters.image"
 
 
 def test_unknown_measure():

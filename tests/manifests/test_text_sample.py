@@ -15,7 +15,7 @@ import filters
 from filters.kernels import to_arrow
 from filters.text import minhash
 from filters.text.boilerplate import boilerplate_lines
-from filters.text.normalisation import normalise_spans, without_lines
+from filters.text.normalisation import drop_lines, normalise_spans
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 
@@ -43,7 +43,7 @@ def cleaned(raw, truth):
 
 @pytest.fixture(scope="module")
 def kept_lines(cleaned):
-    return without_lines(cleaned, boilerplate_lines(cleaned))
+    return drop_lines(cleaned, boilerplate_lines(cleaned))
 
 
 @pytest.fixture(scope="module")

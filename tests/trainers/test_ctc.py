@@ -15,7 +15,8 @@ import torch
 from click.testing import CliRunner
 from transformers import AutoModelForCTC, AutoProcessor, HubertConfig, HubertForCTC, HubertModel, Wav2Vec2CTCTokenizer
 
-from filters.audio.decoding import RATE, decode, reencode
+from filters.audio.decoding import RATE, decode
+from filters.audio.encoding import encode_flac
 from filters.transcript.edit_distance import error_rates
 from trainers import ctc
 from trainers.data import Shards, Skip
@@ -48,7 +49,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "data").mkdir(parents=True)
     for split, number in (("train", 160), ("validation", 12)):
         texts: list[str | None] = ["".join(rng.choice(list(LETTERS), rng.integers(2, 5))) for _ in range(number)]
-        sounds = [reencode(spoken(text or "", i + number)) for i, text in enumerate(texts)]
+        sounds = [encode_flac(spoken(text or "", i + number)) for i, text in enumerate(texts)]
         if split == "train":
             sounds[0], texts[1], texts[2] = b"OggS", None, "アイウエオ" * 40
         audio = [{"bytes": sound, "path": "a.flac"} for sound in sounds]
@@ -121,7 +122,7 @@ def test_texts_and_ids_are_those_of_the_tokenizer(tmp_path: Path) -> None:
 
 def test_what_cannot_be_learnt_from_is_skipped() -> None:
     ids = {token: i for i, token in enumerate(["[PAD]", "[UNK]", "|", "ア", "イ"])}
-    sound = memoryview(reencode(np.zeros(400 + 320 * 9, np.float32)))  # 10 frames
+    sound = memoryview(encode_flac(np.zeros(400 + 320 * 9, np.float32)))  # 10 frames
     record = {"audio": sound, "reading": "アイ" * 5, "__key__": (0, 0, 0)}
     decoder = ctc.Decoder(
         load(ctc.Config, "ctc", "tiny", ("mask_share=0.5", "mask_length=2")), Frames(320, 400), ids, False, True
@@ -136,7 +137,7 @@ def test_what_cannot_be_learnt_from_is_skipped() -> None:
         {"reading": " "},
         {"audio": memoryview(b"x")},
     )
-    for other in (*wrong, {"audio": memoryview(reencode(np.zeros(160_001, np.float32)))}):
+    for other in (*wrong, {"audio": memoryview(encode_flac(np.zeros(160_001, np.float32)))}):
         with pytest.raises(Skip):
             decoder(record | other)
 
@@ -146,7 +147,7 @@ def test_the_loss_is_that_of_transformers_per_character() -> None:
     ids = {token: i for i, token in enumerate(["[PAD]", "[UNK]", "|", *LETTERS])}
     model = HubertForCTC(HubertConfig(**TINY, vocab_size=6, pad_token_id=0, ctc_loss_reduction="sum")).eval()
     decoder = ctc.Decoder(load(ctc.Config, "ctc", "tiny"), Frames(320, 400), ids, False, False)
-    items = [decoder({"audio": reencode(spoken(t, 1)), "reading": t, "__key__": (0, 0, 0)}) for t in ("アイ", "ウウイア")]
+    items = [decoder({"audio": encode_flac(spoken(t, 1)), "reading": t, "__key__": (0, 0, 0)}) for t in ("アイ", "ウウイア")]
     inputs, seconds = ctc.collate(items)
     assert inputs.pop("text") == ("アイ", "ウウイア") and not inputs["mask_time_indices"].any()
     assert seconds == pytest.approx(sum(len(item[0]) for item in items) / RATE)

@@ -14,7 +14,8 @@ import torch
 from click.testing import CliRunner
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
-from filters.audio.decoding import RATE, decode, reencode
+from filters.audio.decoding import RATE, decode
+from filters.audio.encoding import encode_flac
 from pipeline.core.errors import InputError, UsageError
 from pipeline.core.locks import hold_lock
 from trainers import hubert
@@ -50,7 +51,7 @@ def write_corpus(folder: Path, train: int = 24, validation: int = 8) -> Path:
     """Speech shards in row groups of 8, of which the second recording cannot be decoded."""
     (folder / "data").mkdir(parents=True)
     for split, number, begin in (("train", train, 0), ("validation", validation, 1_000)):
-        sounds = [reencode(melody(begin + i)) for i in range(number)]
+        sounds = [encode_flac(melody(begin + i)) for i in range(number)]
         if split == "train":
             sounds[1] = b"fLaC, or so it says"
         rows = {"id": [f"made/{split}/{i}" for i in range(number)], "audio": [{"bytes": s, "path": "a.flac"} for s in sounds]}
@@ -153,7 +154,7 @@ def test_hidden_states_are_those_that_transformers_gives(kind: str, tmp_path: Pa
     torch.manual_seed(1)
     HubertModel(HubertConfig(**KINDS[kind])).save_pretrained(tmp_path)
     Wav2Vec2FeatureExtractor(do_normalize=kind == "large").save_pretrained(tmp_path)
-    recording = reencode(melody(4))
+    recording = encode_flac(melody(4))
     sound, model = decode(recording).samples, HubertModel.from_pretrained(tmp_path).eval()
     ready = Wav2Vec2FeatureExtractor.from_pretrained(tmp_path)(sound, sampling_rate=RATE, return_tensors="pt").input_values
     with torch.no_grad():
@@ -206,7 +207,7 @@ def ramp(samples: int = 32_000) -> dict[str, Any]:
     """A recording whose samples say where they stand, and labels that do."""
     sound = (np.arange(samples) / 32_768).astype(np.float32)
     labels = np.arange((samples - 400) // 160 + 1, dtype=np.uint16)
-    return {"id": "made/ramp", "audio": memoryview(reencode(sound)), "labels": labels, "__key__": (0, 0, 7)}
+    return {"id": "made/ramp", "audio": memoryview(encode_flac(sound)), "labels": labels, "__key__": (0, 0, 7)}
 
 
 def test_labels_are_cut_in_step_with_samples() -> None:

@@ -14,7 +14,8 @@ import pyarrow as pa
 from PIL import Image
 
 from filters import MEASURES, compute
-from filters.image.measures import Inspected, concatenated, inspect
+from filters.image.inspection import inspect
+from filters.inspected import Inspected, gather_rows
 from filters.kernels import buffers
 from filters.text.normalisation import normalise
 from filters.unicode import Compatibility
@@ -89,7 +90,7 @@ def _inspect_images(pairs: Rows, max_pixels: int) -> tuple[Inspected, np.ndarray
     position = np.full(len(frame), -1)
     position[chosen] = np.arange(len(chosen))
     # The last row stands for what has no image.
-    joined = concatenated([*pieces, inspect([None])], position[first])
+    joined = gather_rows([*pieces, inspect([None])], position[first])
     return joined, hashes[first], sizes[first]
 
 

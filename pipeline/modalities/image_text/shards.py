@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from filters.image.measures import reencode
+from filters.image.encoding import reencode
 from pipeline.core.errors import InputError
 from pipeline.modalities.base import huggingface_schema
 from pipeline.modalities.image_text.manifest import ImageTextManifest

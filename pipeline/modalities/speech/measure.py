@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
+from xxhash import xxh64_intdigest
 
 from filters import MEASURES, compute
 from filters.audio.decoding import Source as EncodedSound
-from filters.audio.decoding import reencode
-from filters.audio.measures import Inspected, concatenated, inspect
-from filters.audio.spectrum import xxh64
+from filters.audio.encoding import encode_flac
+from filters.audio.inspection import InspectedRecordings, inspect
+from filters.inspected import gather_rows
 from filters.kernels import buffers
 from filters.text.minhash import SKETCH_BINS, Signatures, signatures
 from filters.text.normalisation import normalise
@@ -103,10 +104,10 @@ def digest_sound(sound: Any) -> int:
         sound = f"{status.st_mtime_ns}-{status.st_size}".encode()
     data = np.frombuffer(sound or b"", np.uint8)
     # XXH64 of what makes whole samples of 16 bits, and an odd byte beside it.
-    return int(xxh64(data[: len(data) // 2 * 2].view(np.int16))) ^ (int(data[-1]) if len(data) % 2 else 0)
+    return xxh64_intdigest(data[: len(data) // 2 * 2].data) ^ (int(data[-1]) if len(data) % 2 else 0)
 
 
-def _inspect(manifest: SpeechManifest, recordings: Rows) -> tuple[Inspected, np.ndarray, np.ndarray]:
+def _inspect(manifest: SpeechManifest, recordings: Rows) -> tuple[InspectedRecordings, np.ndarray, np.ndarray]:
     """Return what `inspect` says of every row, with sizes and digests of the encoded recordings."""
     frame, settings = recordings.frame, manifest.recordings
     readable = np.flatnonzero(frame["problem"].is_null().to_numpy())
@@ -121,10 +122,10 @@ def _inspect(manifest: SpeechManifest, recordings: Rows) -> tuple[Inspected, np.
     position = np.full(len(frame), -1)
     position[readable] = np.arange(len(readable))
     # The last row stands for what has no recording.
-    return concatenated([*inspected, inspect([None], rate=settings.rate)], position), sizes, digests
+    return gather_rows([*inspected, inspect([None], rate=settings.rate)], position), sizes, digests
 
 
-def _problems(frame: pl.DataFrame, sound: Inspected) -> pl.Series:
+def _problems(frame: pl.DataFrame, sound: InspectedRecordings) -> pl.Series:
     """Return why each record cannot be read, or null."""
     problems: list[str | None] = []
     rows = zip(frame.select("problem", "start", "end").iter_rows(), sound.problems, sound.counters["duration"], strict=True)
@@ -192,7 +193,7 @@ def warm_kernels(manifest: SpeechManifest) -> None:
     """Compile (or load from numba's cache) every kernel, and load the dictionary."""
     rate = manifest.recordings.rate
     time = np.arange(rate) / rate
-    sound = inspect([reencode((0.1 * np.sin(2000 * time) * (time > 0.3)).astype(np.float32), rate)], rate=rate)
+    sound = inspect([encode_flac((0.1 * np.sin(2000 * time) * (time > 0.3)).astype(np.float32), rate)], rate=rate)
     given: dict[str, np.ndarray] = dict(sound.counters) | {name: np.zeros(1, np.float32) for name in _ERRORS}
     given["n_morae"] = np.zeros(1, np.int32)
     cleaned = _clean(pl.Series(["えー、（笑）田中さんは３台のﾊﾞｽ。"]), manifest)

@@ -9,8 +9,10 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from filters.audio.decoding import RATE, decode, reencode, resampled
-from filters.audio.spectrum import silences
+from filters.audio.decoding import decode, resample
+from filters.audio.encoding import encode_flac
+from filters.audio.samples import RATE
+from filters.audio.silence import silences
 from pipeline.core.errors import InputError
 from pipeline.modalities.base import huggingface_schema
 from pipeline.modalities.speech.manifest import SpeechManifest
@@ -103,7 +105,7 @@ def _cut_recording(
     if too_long and settings.cut:
         spans = cut_at_silences(samples, settings.rate, settings.cut)
     for number, (first, last) in enumerate(spans, start=int(too_long)):
-        yield Piece(row, reencode(samples[first:last], settings.rate), (last - first) / settings.rate, number)
+        yield Piece(row, encode_flac(samples[first:last], settings.rate), (last - first) / settings.rate, number)
 
 
 def _check_unchanged(sound: Any, batch: pl.DataFrame, row: int) -> None:
@@ -114,7 +116,7 @@ def _check_unchanged(sound: Any, batch: pl.DataFrame, row: int) -> None:
 
 def cut_at_silences(samples: np.ndarray, rate: int, longest: float) -> list[tuple[int, int]]:
     """Return spans of at most `longest` seconds, about equally long, each ending in the middle of the nearest silence if any."""
-    starts, ends = silences(samples if rate == RATE else resampled(samples, rate, RATE))
+    starts, ends = silences(samples if rate == RATE else resample(samples, rate, RATE))
     middles = ((starts + ends) * (rate / RATE) / 2).astype(np.int64)
     most, spans, at = int(longest * rate), [], 0
     while len(samples) - at > most:

@@ -10,7 +10,7 @@ from filters import MEASURES, compute
 from filters.kernels import jit, to_arrow
 from filters.text.boilerplate import boilerplate_lines
 from filters.text.minhash import SKETCH_BINS, signatures
-from filters.text.normalisation import normalise_spans, without_lines
+from filters.text.normalisation import drop_lines, normalise_spans
 from pipeline.modalities.base import EXCERPT, MeasuredRecords
 from pipeline.modalities.text.manifest import TextManifest
 from pipeline.sources.rows import Rows, Spans
@@ -40,7 +40,7 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
         dropped = boilerplate_lines(cleaned, manifest.clean.boilerplate_line_chars)
     else:
         dropped = np.zeros(len(cleaned.line_offsets) - 1, bool)
-    data, offsets, dropped_lines, dropped_chars = without_lines(cleaned, dropped)
+    data, offsets, dropped_lines, dropped_chars = drop_lines(cleaned, dropped)
     problems = _problems(rows.frame["problem"], raw, cleaned.invalid)
     measures = compute(
         data, offsets, manifest.measures, {"n_boilerplate_lines": dropped_lines, "n_boilerplate_chars": dropped_chars}
@@ -94,7 +94,7 @@ def warm_kernels(manifest: TextManifest) -> None:
     )
     starts, ends = np.zeros(1, np.int64), np.array([len(text)], np.int64)
     cleaned = normalise_spans(text, starts, ends)
-    data, offsets, _, dropped = without_lines(cleaned, boilerplate_lines(cleaned))
+    data, offsets, _, dropped = drop_lines(cleaned, boilerplate_lines(cleaned))
     given = {"n_boilerplate_lines": dropped, "n_boilerplate_chars": dropped}
     names = [name for name, m in MEASURES.items() if m.kind in manifest.kinds and not name.startswith("language")]
     compute(data, offsets, names, given)

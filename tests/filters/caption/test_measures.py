@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.captions import captions, passes, rules_on_text
-from filters import MEASURES, caption_language, caption_tokens, measure_frame, normalise
+from filters import MEASURES, measure_frame, normalise
+from filters.caption import language as caption_language
+from filters.caption import tokens
 from filters.kernels import buffers
 from filters.text.phrases import phrases
 
@@ -281,7 +283,7 @@ def test_repeated_words_agree_with_python(text):
             words.append(c)
         last = script(c)
     words = [w for w in words if script(w[0]) != "HIRAGANA" or len(w) > 2]
-    found = caption_tokens.count(*buffers(pl.Series([text])))
+    found = tokens.count(*buffers(pl.Series([text])))
     assert (found["n_words"][0], found["n_repeated_words"][0]) == (len(words), len(words) - len(set(words)))
 
 

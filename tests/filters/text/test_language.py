@@ -67,7 +67,7 @@ OTHERS = [
 def measured(texts):
     data, offsets = buffers(pl.Series(texts, dtype=pl.String))
     counters = characters.count(data, offsets)
-    return language.settled_by_script(counters), language.count(data, offsets, counters)
+    return language.is_japanese_by_script(counters), language.count(data, offsets, counters)
 
 
 @pytest.mark.parametrize("text", JAPANESE)
@@ -133,7 +133,7 @@ def test_documents_do_not_depend_on_each_other():
 def test_what_script_settles_is_japanese():
     with gzip.open(LABELLED, "rt", encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
-    settled = language.settled_by_script(characters.count(*buffers(normalise(pl.Series([row["text"] for row in rows])))))
+    settled = language.is_japanese_by_script(characters.count(*buffers(normalise(pl.Series([row["text"] for row in rows])))))
     answered = [row["lang"] for row, yes in zip(rows, settled) if yes]
     # ja-en is Japanese with English in it; romaji is ja-Latn and has no kana.
     assert set(answered) <= {"ja", "ja-en"}

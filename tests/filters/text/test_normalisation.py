@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from filters.kernels import buffers, first_invalid
-from filters.text.normalisation import normalise, normalise_spans, without_lines
+from filters.text.normalisation import drop_lines, normalise, normalise_spans
 
 MODES = ("keep", "expand")
 
@@ -278,11 +278,11 @@ def without(text, dropped):
 
 @given(data=st.data(), documents=st.lists(st.text(st.sampled_from("あa\n\n \u0301"), max_size=25), max_size=5))
 @settings(max_examples=200, deadline=None)
-def test_without_lines(data, documents):
+def test_drop_lines(data, documents):
     cleaned = spans([d.encode() for d in documents])
     lines = len(cleaned.line_offsets) - 1
     dropped = np.array(data.draw(st.lists(st.booleans(), min_size=lines, max_size=lines)), bool)
-    out, offsets, n_lines, n_chars = without_lines(cleaned, dropped)
+    out, offsets, n_lines, n_chars = drop_lines(cleaned, dropped)
     for d, text in enumerate(texts_of(cleaned)):
         marks = dropped[cleaned.first_line[d] : cleaned.first_line[d + 1]]
         assert out[offsets[d] : offsets[d + 1]].tobytes().decode() == without(text, marks)
