@@ -20,7 +20,7 @@ import pytest
 
 from tests.support.builds import finish_command, run_in_process, start_command
 from tests.support.cluster import start_cluster
-from tests.support.hypothesis_profiles import load_profile, scale_examples
+from tests.support.hypothesis_profiles import load_profile, apply_profile
 from tests.support.server import Server, reserve_closed_port, serve
 from tests.support.sharing import SharedFolders
 from tests.support.texts import SMALL_PARTITIONS, make_mixed_documents
@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for name in set(getattr(item, "fixturenames", ())) & set(MARKS_OF_FIXTURES):
             item.add_marker(MARKS_OF_FIXTURES[name])
-    scale_examples(items)
+    apply_profile(items)
 
 
 @pytest.fixture(scope="session")

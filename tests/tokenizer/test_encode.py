@@ -113,6 +113,7 @@ def test_documents_are_shuffled_by_a_seed(reference: Path, run: Callable[..., Re
     assert order[0] != order[1] and len(texts) > 50
 
 
+@pytest.mark.e2e
 def test_the_same_bytes_on_four_workers(reference: Path, run: Callable[..., Result], corpus: Path, tmp_path: Path) -> None:
     options = (corpus, "--out", tmp_path / "t", "--sequence-length", LENGTH, "--tokens-per-shard", 50_000)
     assert run(*options, workers=("--workers", 4)).exit_code == 0
@@ -120,6 +121,7 @@ def test_the_same_bytes_on_four_workers(reference: Path, run: Callable[..., Resu
     assert sorted(p.name for p in tmp_path.iterdir()) == ["t"]
 
 
+@pytest.mark.e2e
 def test_the_same_bytes_after_kills(
     reference: Path, run: Callable[..., Result], corpus: Path, tokenizer: Path, tmp_path: Path
 ) -> None:
