@@ -20,7 +20,7 @@ import pytest
 
 from tests.support.builds import finish_command, run_in_process, start_command
 from tests.support.cluster import start_cluster
-from tests.support.hypothesis_profiles import load_profile, apply_profile
+from tests.support.hypothesis_profiles import apply_profile, load_profile
 from tests.support.server import Server, reserve_closed_port, serve
 from tests.support.sharing import SharedFolders
 from tests.support.texts import SMALL_PARTITIONS, make_mixed_documents
