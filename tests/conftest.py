@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -147,7 +148,17 @@ def build_as_user(shared_folders: SharedFolders) -> Callable[..., UserBuild]:
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that reading over HTTP would have waited between its tries; nothing waits for them."""
+    from pipeline.sources import streams
+
+    seconds: list[float] = []
+    monkeypatch.setattr(streams, "time", SimpleNamespace(sleep=seconds.append))
+    return seconds
+
+
+@pytest.fixture
+def server(waits: list[float]) -> Iterator[Server]:
     with serve() as server:
         yield server
 
