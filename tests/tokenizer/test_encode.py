@@ -117,6 +117,7 @@ def test_documents_are_shuffled_by_a_seed(reference: Path, run: Callable[..., Re
     assert documents != other_documents and len(documents) == 50
 
 
+@pytest.mark.e2e
 def test_the_same_bytes_on_four_workers(reference: Path, run: Callable[..., Result], corpus: Path, tmp_path: Path) -> None:
     options = (corpus, "--out", tmp_path / "t", *SETTINGS)
     assert run(*options, workers=("--workers", 4)).exit_code == 0
@@ -124,6 +125,7 @@ def test_the_same_bytes_on_four_workers(reference: Path, run: Callable[..., Resu
     assert sorted(p.name for p in tmp_path.iterdir()) == ["t"]
 
 
+@pytest.mark.e2e
 def test_the_same_bytes_after_kills(
     reference: Path, run: Callable[..., Result], corpus: Path, tokenizer: Path, tmp_path: Path
 ) -> None:
