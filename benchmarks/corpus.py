@@ -91,12 +91,17 @@ def read_documents(data: Path, megabytes: float | None = None, offsets: set[int]
 
 
 def build_corpus(data: Path, out: Path, smoke: bool) -> Path:
-    """Build the text with the manifest cc100-ja, unless a build stands at `out`; returns `out`.
+    """Build the text with the manifest cc100-ja, unless a build stands at `out`; returns its folder.
 
-    In smoke runs it also gets a tokenizer and token shards, so that one build serves all benchmarks that share a `--scratch`.
+    In smoke runs that is a folder beside the tiny data, and the build gets a tokenizer and token shards: so one build serves all
+    benchmarks that have one `--scratch`.
     """
-    options = [word for setting in TOKENIZER for word in ("--set", setting)] + ["--workers", "1"] if smoke else []
-    with FileLock(out.with_suffix(".lock")):
-        if not (out / ("tokens" if smoke else "ledger")).is_dir():
-            run_command(build_command("cc100-ja", text_file(data), out, *options))
+    if smoke:
+        out = data.parent / "cc100-ja"
+        options = [word for setting in TOKENIZER for word in ("--set", setting)] + ["--workers", "1"]
+        with FileLock(data.parent / "cc100-ja.lock"):
+            if not (out / "tokens").is_dir():
+                run_command(build_command("cc100-ja", text_file(data), out, *options))
+    elif not (out / "ledger").is_dir():
+        run_command(build_command("cc100-ja", text_file(data), out))
     return out

@@ -154,7 +154,6 @@ def prepare_sets(
     if note.is_file():
         known: dict[str, dict[str, int]] = json.loads(note.read_text())
         return known
-    scratch.mkdir(exist_ok=True)
     settings = [f"tokenizer.vocab_size={vocabulary}", "tokenizer.model=bpe", f"tokenizer.sequence_length={length}"]
     frame = build_raw(data, scratch, [*(word for setting in settings for word in ("--set", setting)), *workers])
     chosen = pl.Series([hashlib.sha256(record.encode()).digest()[0] < HELD_OUT for record in frame["id"]])
@@ -202,7 +201,7 @@ def main() -> int:
     vocabulary, length = (2500, 64) if options.smoke else (8000, LENGTH)
     changes = ["model.n_layer=1", "model.n_embd=32", "model.n_head=2", "train.batch=2"] if options.smoke else []
     workers = ["--workers", "1"] if options.smoke else []
-    scratch = options.scratch / "curation"
+    scratch = options.scratch
     counts = prepare_sets(options.data, scratch, options.sets, vocabulary, length, workers)
     rows = []
     for name in options.sets:

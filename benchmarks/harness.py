@@ -51,19 +51,20 @@ def parse_options(
 ) -> argparse.Namespace:
     """Parse options. With `--smoke` the defaults are those of `smoke`, and the data are tiny.
 
-    Paths come back absolute. `--scratch` exists afterwards; by default it is kept, but for `--smoke`, which shall not run on old files.
+    Paths come back absolute. `scratch` is this benchmark's own folder in `--scratch`. It is kept, unless a smoke run made it: that shall
+    not run on old files.
     """
     options = parser.parse_args(arguments)
-    scratch = (options.scratch or Path(tempfile.gettempdir()) / f"seimai-{name}").absolute()
+    root = (options.scratch or Path(tempfile.gettempdir()) / "seimai-benchmarks").absolute()
     if options.smoke and options.scratch is None:
-        scratch = Path(tempfile.mkdtemp(prefix="seimai-smoke-"))
-        atexit.register(shutil.rmtree, scratch, ignore_errors=True)
-    scratch.mkdir(parents=True, exist_ok=True)
+        root = Path(tempfile.mkdtemp(prefix="seimai-smoke-"))
+        atexit.register(shutil.rmtree, root, ignore_errors=True)
+    (root / name).mkdir(parents=True, exist_ok=True)
     if options.smoke:
-        with FileLock(scratch / "data.lock"):
-            parser.set_defaults(**smoke, data=make_development_data(scratch / "data"))
+        with FileLock(root / "data.lock"):
+            parser.set_defaults(**smoke, data=make_development_data(root / "data"))
         options = parser.parse_args(arguments)
-    options.scratch = scratch
+    options.scratch = root / name
     options.data = ROOT / options.data  # an absolute path stays what it is
     return options
 

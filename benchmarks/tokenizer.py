@@ -347,8 +347,7 @@ def main() -> int:
     options = parse_options(parser, "tokenizer", smoke)
     if not set(options.parts) <= set(PARTS) or not (options.parts or options.smoke):
         parser.error(f"name a part: {', '.join(PARTS)}")
-    scratch = options.scratch / "tokenizer"
-    scratch.mkdir(exist_ok=True)
+    scratch = options.scratch
     if options.smoke:
         corpus = build_corpus(options.data, options.scratch / "cc100-ja", True)
     else:

@@ -5,48 +5,34 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from tests.support.sharing import SharedFolders
+
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = {"__init__", "corpus", "harness", "miniature", "presets"}  # what benchmarks import
 BENCHMARKS = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py") if path.stem not in SHARED)
-AT_ONCE = 2
-
-pytestmark = [pytest.mark.xdist_group("benchmarks"), pytest.mark.timeout(600)]
 
 
 def run_benchmark(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", f"benchmarks.{name}", *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    return subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="session")
-def smoke_runs(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Future[subprocess.CompletedProcess[str]]]]:
-    """Smoke runs of the benchmarks that are tested, two at once, with one folder for the build that they share."""
-    scratch = tmp_path_factory.mktemp("benchmarks")
-    wanted = [
-        name
-        for name in BENCHMARKS
-        if any(item.name == f"{test_a_smoke_run.__name__}[{name}]" for item in request.session.items)
-    ]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield {name: pool.submit(run_benchmark, name, "--smoke", *scratch_option(name, scratch)) for name in wanted}
+def scratch(shared_folders: SharedFolders) -> Path:
+    """One folder for all, so that data and the build of the text are made once."""
+    return shared_folders.make("benchmarks", lambda folder: None)
 
 
-def scratch_option(name: str, scratch: Path) -> list[str]:
-    return [] if name == "output_hashes" else ["--scratch", str(scratch)]  # which keeps nothing
-
-
+@pytest.mark.e2e
 @pytest.mark.parametrize("name", BENCHMARKS)
-def test_a_smoke_run(name: str, smoke_runs: dict[str, Future[subprocess.CompletedProcess[str]]]) -> None:
-    done = smoke_runs[name].result()
+def test_a_smoke_run(name: str, scratch: Path) -> None:
+    keep = [] if name == "output_hashes" else ["--scratch", str(scratch)]  # that one keeps nothing
+    done = run_benchmark(name, "--smoke", *keep)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.strip(), "nothing was printed"
 
