@@ -14,13 +14,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.support.builds import finish_command, run_in_process, start_command
 from tests.support.cluster import start_cluster
-from tests.support.hypothesis_profiles import load_profile, scale_examples
+from tests.support.hypothesis_profiles import apply_profile, load_profile
 from tests.support.server import Server, reserve_closed_port, serve
 from tests.support.sharing import SharedFolders
 from tests.support.texts import SMALL_PARTITIONS, make_mixed_documents
@@ -40,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for name in set(getattr(item, "fixturenames", ())) & set(MARKS_OF_FIXTURES):
             item.add_marker(MARKS_OF_FIXTURES[name])
-    scale_examples(items)
+    apply_profile(items)
 
 
 @pytest.fixture(scope="session")
@@ -147,7 +148,17 @@ def build_as_user(shared_folders: SharedFolders) -> Callable[..., UserBuild]:
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that reading over HTTP would have waited between its tries; nothing waits for them."""
+    from pipeline.sources import streams
+
+    seconds: list[float] = []
+    monkeypatch.setattr(streams, "time", SimpleNamespace(sleep=seconds.append))
+    return seconds
+
+
+@pytest.fixture
+def server(waits: list[float]) -> Iterator[Server]:
     with serve() as server:
         yield server
 

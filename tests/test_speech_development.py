@@ -6,7 +6,6 @@ import tarfile
 import tomllib
 from pathlib import Path
 
-import datasets
 import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
@@ -76,6 +75,8 @@ def test_samples_come_through_as_they_were(recognition, audio, members):
 
 
 def test_shards_load_as_a_data_set(recognition, tmp_path):
+    import datasets  # late: takes a second in every worker
+
     corpus = datasets.load_dataset(str(recognition), cache_dir=str(tmp_path))
     assert isinstance(corpus["train"].features["audio"], datasets.Audio)
     row = corpus["train"].cast_column("audio", datasets.Audio(decode=False))[0]

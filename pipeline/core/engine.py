@@ -35,6 +35,7 @@ _WORKER_ENVIRONMENT = {
 _RETRIES = 2
 _WAIT_SECONDS = 10
 _MAX_WAITS_WITHOUT_WORKERS = 6
+CONNECT_SECONDS = 15  # for the scheduler to answer
 Task = tuple[Callable[..., Any], tuple[Any, ...]]  # a function and its arguments
 
 
@@ -114,7 +115,7 @@ class Engine:
 
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         try:
-            self._client = Client(scheduler, timeout=15)
+            self._client = Client(scheduler, timeout=CONNECT_SECONDS)
         except (OSError, ValueError, TimeoutError) as error:
             raise BuildError(f"the scheduler {scheduler} cannot be reached ({error or type(error).__name__})") from None
         try:

@@ -117,7 +117,7 @@ class PointerSource(Source):
 
 @contextmanager
 def open_local(file: InputFile, state: CutState) -> Iterator[tuple[Path, bool]]:
-    """The uncompressed bytes of an input as a file, and whether they stay there. Sets the checksum, or the damage, in `state`."""
+    """Yield a file with the uncompressed bytes of an input, and whether it stays. Set the checksum, or the damage, in `state`."""
     if not is_url(file.url):
         with open(file.url, "rb") as opened:
             plain = compression(opened.read(8)) is None
@@ -142,7 +142,7 @@ def open_local(file: InputFile, state: CutState) -> Iterator[tuple[Path, bool]]:
 
 @contextmanager
 def _hash_in_background(path: Path, state: CutState) -> Iterator[None]:
-    """Sets the checksum of a file at the end, unless only some records were wanted. It is computed while the file is cut."""
+    """Set the checksum of a file when the block ends, unless only some records are wanted. It is computed meanwhile."""
     stop = threading.Event()
 
     def digest() -> str:
@@ -152,12 +152,12 @@ def _hash_in_background(path: Path, state: CutState) -> Iterator[None]:
                 sha256.update(buffer[:size])
         return sha256.hexdigest()
 
-    with ThreadPoolExecutor(1) as beside:
-        found = beside.submit(digest)
+    with ThreadPoolExecutor(1) as executor:
+        checksum = executor.submit(digest)
         try:
             yield
             if state.limit is None:
-                state.checksum = found.result()
+                state.checksum = checksum.result()
         finally:
             stop.set()
 
@@ -168,24 +168,24 @@ def _open_input(file: InputFile, state: CutState) -> Iterator[tuple[Path, bool]]
         state.checksum = None
         yield Path(file.url), True
         return
-    with open_local(file, state) as found:
-        yield found
+    with open_local(file, state) as path_and_stays:
+        yield path_and_stays
 
 
 def add_warnings(state: CutState, warnings: list[str]) -> None:
-    """Add to what is said of the file."""
+    """Add to the warning about an input file."""
     state.warning = "; ".join([*([state.warning] if state.warning else []), *warnings]) or None
 
 
 def _refuse_oversized(frame: pl.DataFrame, state: CutState, kind: RowKind) -> pl.DataFrame:
-    """`frame` without what is too large to be read."""
+    """Return the rows with a problem instead of pointers to what is too large to be read."""
     size = pl.coalesce(pl.col("size"), pl.col("blob").bin.size().cast(pl.Int64))
     large = size > state.max_document
-    words = pl.format(f"{kind.content} of {{}} bytes, over source.max_document = {state.max_document}", size)
+    content_problem = pl.format(f"{kind.content} of {{}} bytes, over source.max_document = {state.max_document}", size)
     length = pl.coalesce("text_size", pl.col(kind.text).str.len_bytes().cast(pl.Int64))
     long = (length > kind.longest_text).fill_null(False)
-    text = pl.format(f"{kind.text} of {{}} bytes, over {kind.longest_text}", length)
-    problem = pl.coalesce("problem", pl.when(large).then(words), pl.when(long).then(text))
+    text_problem = pl.format(f"{kind.text} of {{}} bytes, over {kind.longest_text}", length)
+    problem = pl.coalesce("problem", pl.when(large).then(content_problem), pl.when(long).then(text_problem))
     # Texts and metadata are read even where there is no content.
     meta = (
         [pl.when(pl.col("meta_size") <= kind.longest_text).then("meta_at").alias("meta_at")]
@@ -201,26 +201,26 @@ def _refuse_oversized(frame: pl.DataFrame, state: CutState, kind: RowKind) -> pl
 
 
 def _inline_content(frame: pl.DataFrame, kind: RowKind) -> pl.DataFrame:
-    """`frame` with its content, texts and metadata (in a column `meta`) in it, for a place that will not stay."""
+    """Return the rows with their content, texts and metadata (in a column `meta`) in them, for a file that does not stay."""
     rows = Rows(frame)
     try:
-        whole, _ = rows.texts(kind.text)
-        more = [pl.Series("blob", [rows.content(i) for i in range(len(frame))], pl.Binary)]
+        with_texts, _ = rows.texts(kind.text)
+        columns = [pl.Series("blob", [rows.content(i) for i in range(len(frame))], pl.Binary)]
         if "meta_at" in frame.columns:
             places = frame.select("place", "meta_at", "meta_size").iter_rows()
             metas = [None if at is None else rows.read_at(place, at, size) for place, at, size in places]
-            more.append(pl.Series("meta", metas, pl.Binary))
+            columns.append(pl.Series("meta", metas, pl.Binary))
     finally:
         rows.close()
-    gone = [pl.lit(None, dtype).alias(name) for name, dtype in frame.schema.items() if name in _POINTERS]
-    return whole.with_columns(*gone, *more)
+    no_pointers = [pl.lit(None, dtype).alias(name) for name, dtype in frame.schema.items() if name in _POINTERS]
+    return with_texts.with_columns(*no_pointers, *columns)
 
 
-def _weights(frame: pl.DataFrame, before: tuple[str, int] | None, kind: RowKind) -> np.ndarray:
-    """Bytes of content of every row, and one for the row itself. `before` is where the content of the row before is."""
+def _weights(frame: pl.DataFrame, previous: tuple[str, int] | None, kind: RowKind) -> np.ndarray:
+    """Return the bytes of content of every row, and one for the row itself. `previous` points to the content of the row before."""
     size = pl.coalesce("size", pl.col("blob").bin.size().cast(pl.Int64)).fill_null(0)
     if kind.shared:
-        place, at = before or (None, None)
+        place, at = previous or (None, None)
         same = (pl.col("place") == pl.col("place").shift(1, fill_value=pl.lit(place, pl.String))) & (
             pl.col("at") == pl.col("at").shift(1, fill_value=pl.lit(at, pl.Int64))
         )

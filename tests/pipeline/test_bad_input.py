@@ -3,7 +3,6 @@
 import gzip
 import lzma
 import os
-import signal
 import subprocess
 import tarfile
 import time
@@ -13,18 +12,9 @@ import polars as pl
 import psutil
 import pytest
 
-from tests.support.builds import find_temporaries, hash_outputs
+from pipeline.core import engine
+from tests.support.builds import find_temporaries, hash_outputs, read_ledger, read_shards, run_in_process, wait_until
 from tests.support.texts import SMALL_PARTITIONS, make_sentences, split_documents
-
-
-@pytest.fixture(scope="module", autouse=True)
-def unreachable(start_build, mixed, tmp_path_factory):
-    """A build with a scheduler that is not there, begun early: it takes a while to give up."""
-    out = tmp_path_factory.mktemp("unreachable") / "out"
-    process = start_build("cc100-ja", "--input", mixed, "--out", out, "--scheduler", "tcp://127.0.0.1:9")
-    yield process, out
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -48,10 +38,6 @@ def refused(out):
     return check
 
 
-def ledger_of(out):
-    return pl.read_parquet(out / "ledger" / "*.parquet")
-
-
 def write(path, content):
     path.write_bytes(content)
     return path
@@ -72,7 +58,7 @@ def test_truncated_xz(build, mixed, out, refused, tmp_path):
     done = build(*options, "--keep-going")
     assert done.returncode == 0, done.stderr
     assert "warning: " in done.stdout and "ends too early" in done.stdout
-    ledger = ledger_of(out)
+    ledger = read_ledger(out)
     assert {p: p.stat().st_mtime_ns for p in measured} == measured
     whole = split_documents(mixed.read_bytes())
     assert 100 < len(ledger) < len(whole)
@@ -86,18 +72,18 @@ def test_truncated_xz(build, mixed, out, refused, tmp_path):
 
 
 def test_invalid_utf8_is_a_record_not_a_failure(reference):
-    found = ledger_of(reference).filter(verdict="unreadable")
+    found = read_ledger(reference).filter(verdict="unreadable")
     assert len(found) == 1
     row = found.row(0, named=True)
     assert row["excerpt"].startswith("壊れ\ufffd")
     assert "invalid UTF-8: byte 0xE3 at 6 of " in row["value"]
-    assert row["id"] not in pl.read_parquet(reference / "data" / "*.parquet")["id"].to_list()
+    assert row["id"] not in read_shards(reference)["id"].to_list()
 
 
 def test_nul_bytes(reference):
-    row = ledger_of(reference).filter(pl.col("excerpt").str.starts_with("零")).row(0, named=True)
+    row = read_ledger(reference).filter(pl.col("excerpt").str.starts_with("零")).row(0, named=True)
     assert row["verdict"] == "kept" and "\0" not in row["excerpt"]
-    shards = pl.read_parquet(reference / "data" / "*.parquet")
+    shards = read_shards(reference)
     assert not shards["text"].str.contains("\0", literal=True).any()
 
 
@@ -105,7 +91,7 @@ def test_nothing_but_nul_bytes(build, out, tmp_path):
     path = write(tmp_path / "nul.txt", bytes(100_000) + b"\n\n" + make_sentences(1).encode())
     done = build("cc100-ja", "--input", path, "--out", out)
     assert done.returncode == 0, done.stderr
-    assert ledger_of(out)["verdict"].to_list() == ["dropped", "kept"]
+    assert read_ledger(out)["verdict"].to_list() == ["dropped", "kept"]
 
 
 def test_bytes_that_are_no_text_at_all(build, out, tmp_path):
@@ -116,7 +102,7 @@ def test_bytes_that_are_no_text_at_all(build, out, tmp_path):
     assert done.returncode == 1 and "could not be read" in done.stderr and "invalid UTF-8" in done.stderr
     done = build("cc100-ja", "--input", path, "--out", out, "--keep-going")
     assert done.returncode == 0, done.stderr
-    assert set(ledger_of(out)["verdict"]) == {"unreadable"}
+    assert set(read_ledger(out)["verdict"]) == {"unreadable"}
 
 
 @pytest.mark.parametrize("kind", ["tar", "parquet"])
@@ -156,7 +142,7 @@ def test_a_file_without_blank_lines(build, out, tmp_path):
     done = build("cc100-ja", "--input", path, "--out", out)
     assert done.returncode == 0, done.stderr
     assert "warning: " in done.stdout and "has no empty line in 1," in done.stdout and "separates documents" in done.stdout
-    assert len(ledger_of(out)) == 1
+    assert len(read_ledger(out)) == 1
 
 
 # -- large documents
@@ -195,7 +181,7 @@ def test_a_single_line_of_200_mb(start_build, out, tmp_path):
     _, errors = process.communicate(timeout=10)
     assert process.returncode == 0, errors
     assert peak < 2e9
-    ledger = ledger_of(out)
+    ledger = read_ledger(out)
     assert ledger["verdict"].to_list() == ["kept", "unreadable", "kept"]
     size = 67 * len(block)
     assert ledger["id"].to_list()[1:] == [f"cc100-ja/{len(before) + 2:010d}", f"cc100-ja/{len(before) + 4 + size:010d}"]
@@ -211,9 +197,9 @@ def test_documents_larger_than_a_partition(build, out, tmp_path):
     sets = ("--set", "source.partition=2 KB", "--set", "source.max_document=1 MB")
     done = build("cc100-ja", "--input", path, "--out", out, *sets)
     assert done.returncode == 0, done.stderr
-    assert ledger_of(out)["excerpt"].to_list() == [d[:200] for d in documents]
-    assert set(ledger_of(out)["verdict"]) == {"kept"}
-    texts = pl.read_parquet(out / "data" / "*.parquet")["text"].to_list()
+    assert read_ledger(out)["excerpt"].to_list() == [d[:200] for d in documents]
+    assert set(read_ledger(out)["verdict"]) == {"kept"}
+    texts = read_shards(out)["text"].to_list()
     assert sorted(texts) == sorted(documents)
 
 
@@ -226,7 +212,7 @@ def test_a_document_of_50_mb(start_build, out, tmp_path):
     _, errors = process.communicate(timeout=10)
     assert process.returncode == 0, errors
     assert peak < 4e9
-    ledger = ledger_of(out)
+    ledger = read_ledger(out)
     assert len(ledger) == 3 and ledger["verdict"].to_list()[::2] == ["kept", "kept"]
     assert ledger["verdict"][1] in ("kept", "dropped") and ledger["chars"][1] > 16_000_000
 
@@ -250,25 +236,34 @@ def test_out_is_a_file(build, out, mixed):
     assert out.read_text() == "a file"
 
 
+class SmallDisk:
+    """A file system in memory, mounted at `path`."""
+
+    def __init__(self, path):
+        self.path = path
+        path.mkdir()
+
+    def mount(self, options):
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(self.path)]
+        return subprocess.run(command, capture_output=True).returncode == 0
+
+    def enlarge(self):
+        assert self.mount("remount,size=60m")
+
+
 @pytest.fixture
 def small_disk(tmp_path, request):
-    """A disk of so many bytes, and how to make it larger."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-
-    def mount(options):
-        return subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk)], capture_output=True).returncode == 0
-
-    if os.geteuid() != 0 or not mount(f"size={request.param}"):
+    """A disk of so many bytes."""
+    disk = SmallDisk(tmp_path / "disk")
+    if os.geteuid() != 0 or not disk.mount(f"size={request.param}"):
         pytest.skip("only root can make a small disk")
-    yield disk, lambda: mount("remount,size=60m")
-    subprocess.run(["umount", "-l", str(disk)], check=True)
+    yield disk
+    subprocess.run(["umount", "-l", str(disk.path)], check=True)
 
 
 @pytest.mark.parametrize("which, small_disk", [("--out", "100k"), ("--work", "300k")], indirect=["small_disk"])
 def test_a_full_disk(build, small_disk, mixed, tmp_path, reference, which):
-    disk, enlarge = small_disk
-    places = {"--out": tmp_path / "elsewhere", "--work": tmp_path / "work"} | {which: disk / "x"}
+    places = {"--out": tmp_path / "elsewhere", "--work": tmp_path / "work"} | {which: small_disk.path / "x"}
     options = ("cc100-ja", "--input", mixed, "--set", SMALL_PARTITIONS, *(x for pair in places.items() for x in pair))
     done = build(*options)
     assert done.returncode == 1, done.stdout
@@ -281,7 +276,7 @@ def test_a_full_disk(build, small_disk, mixed, tmp_path, reference, which):
             break
         time.sleep(0.1)
     assert left == []
-    assert enlarge()
+    small_disk.enlarge()
     done = build(*options)
     assert done.returncode == 0, done.stderr
     assert hash_outputs(out) == hash_outputs(reference)
@@ -300,9 +295,7 @@ def test_a_failed_rebuild_leaves_the_corpus_as_it_was(build, out, tmp_path, mixe
 def test_two_builds_into_one_folder(start_build, build, out, mixed, reference):
     options = ("cc100-ja", "--input", mixed, "--out", out, "--set", SMALL_PARTITIONS)
     first = start_build(*options, "--workers", "1")
-    deadline = time.monotonic() + 60
-    while not (out / ".seimai" / "work" / "dask").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: (out / ".seimai" / "work" / "dask").exists(), first)
     second = build(*options)
     assert second.returncode == 1
     assert "another build is at work in" in second.stderr and "choose another --out" in second.stderr
@@ -314,13 +307,12 @@ def test_two_builds_into_one_folder(start_build, build, out, mixed, reference):
 # -- the network
 
 
-def test_no_network_with_download(build, tmp_path, closed_port):
+def test_no_network_with_download(build, tmp_path, closed_port, waits):
     url = f"http://127.0.0.1:{closed_port}/ja.txt.xz"
-    began = time.monotonic()
     done = build("cc100-ja", "--download", "--set", f"source.url={url}", cwd=tmp_path)
     assert done.returncode == 1
     assert f"{url} cannot be reached" in done.stderr and "Traceback" not in done.stderr
-    assert time.monotonic() - began < 30
+    assert sum(waits) < 30
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
 
 
@@ -338,8 +330,8 @@ def test_download_from_a_server_that_drops_the_connection(build, server, tmp_pat
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "raw" / "cc100-ja" / "ja.txt.xz").read_bytes() == packed
     assert server.drops == []
-    ledger = pl.read_parquet(tmp_path / "corpora" / "cc100-ja" / "ledger" / "*.parquet")
-    assert ledger.equals(ledger_of(reference))
+    ledger = read_ledger(tmp_path / "corpora" / "cc100-ja")
+    assert ledger.equals(read_ledger(reference))
     # From now on it is at hand.
     requests = len(server.requests)
     done = build(*options, cwd=tmp_path)
@@ -356,15 +348,15 @@ def test_input_from_a_server_that_drops_the_connection(build, server, out, mixed
     assert hash_outputs(out) == hash_outputs(reference)
 
 
-def test_an_unreachable_scheduler(unreachable):
-    process, out = unreachable
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert "the scheduler tcp://127.0.0.1:9 cannot be reached" in errors and "Traceback" not in errors
+def test_an_unreachable_scheduler(mixed, out, closed_port, tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "CONNECT_SECONDS", 1)
+    address = f"tcp://127.0.0.1:{closed_port}"
+    done = run_in_process(["cc100-ja", "--input", str(mixed), "--out", str(out), "--scheduler", address], tmp_path)
+    assert done.returncode == 1
+    assert f"the scheduler {address} cannot be reached" in done.stderr and "Traceback" not in done.stderr
     assert not (out / "data").exists() and find_temporaries(out) == []
 
 
-def test_an_address_that_is_none(start_build, mixed, out):
-    process = start_build("cc100-ja", "--input", mixed, "--out", out, "--scheduler", "localhost")
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode in (1, 2) and "scheduler localhost" in errors and "Traceback" not in errors
+def test_an_address_that_is_none(mixed, out, tmp_path):
+    done = run_in_process(["cc100-ja", "--input", str(mixed), "--out", str(out), "--scheduler", "localhost"], tmp_path)
+    assert done.returncode in (1, 2) and "scheduler localhost" in done.stderr and "Traceback" not in done.stderr

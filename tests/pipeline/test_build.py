@@ -147,7 +147,9 @@ def test_nothing_half_written_is_left(reference):
 # -- the same bytes
 
 
-@pytest.mark.parametrize("workers", [(), ("--workers", 4)], ids=["two that are up", "four"])
+@pytest.mark.parametrize(
+    "workers", [(), pytest.param(("--workers", 4), marks=pytest.mark.e2e)], ids=["two that are up", "four"]
+)
 def test_same_bytes_for_any_number_of_workers(build, mixed, reference, tmp_path, workers):
     out = tmp_path / "out"
     done = build("cc100-ja", "--input", mixed, "--out", out, *workers, "--set", SMALL_PARTITIONS)

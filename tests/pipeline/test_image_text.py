@@ -3,7 +3,6 @@
 import io
 import os
 
-import datasets
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
@@ -35,6 +34,8 @@ def test_every_pair_has_its_verdict(pair_corpus, pairs):
 
 
 def test_shards_hold_images_as_they_came_with_all_their_captions(pair_corpus, pairs, tmp_path):
+    import datasets  # late: takes a second in every worker
+
     corpus = datasets.load_dataset(str(pair_corpus), cache_dir=str(tmp_path))
     rows = [row for split in corpus.values() for row in split]
     by_key = {get_key(row["id"]): row for row in rows}

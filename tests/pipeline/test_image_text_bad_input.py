@@ -262,6 +262,7 @@ def test_a_list_whose_images_were_not_fetched(build, tmp_path):
     assert done.returncode == 2 and "--images is for lists of images" in done.stderr
 
 
+@pytest.mark.e2e
 def test_images_of_fifty_megapixels_fit_in_a_worker(build, tmp_path):
     """Each is 150 MB as RGB; what a worker held at its most is in the parts' counts."""
     large = [

@@ -3,11 +3,10 @@
 import os
 import random
 import signal
-import time
 
 import polars as pl
 
-from tests.support.builds import find_temporaries, hash_outputs
+from tests.support.builds import find_temporaries, hash_outputs, wait_until
 from tests.support.texts import SMALL_PARTITIONS
 
 
@@ -47,9 +46,7 @@ def test_a_publication_that_was_cut_short_is_undone(build, mixed, reference, tmp
 def test_an_interrupt_says_how_to_go_on(start_build, mixed, tmp_path):
     out = tmp_path / "out"
     process = start_build("cc100-ja", "--input", mixed, "--out", out, "--set", SMALL_PARTITIONS, "--workers", 1)
-    deadline = time.monotonic() + 60
-    while not [*out.rglob("cut/*.json")] and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: [*out.rglob("cut/*.json")], process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130

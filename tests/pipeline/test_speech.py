@@ -4,7 +4,6 @@ import io
 import json
 import os
 
-import datasets
 import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
@@ -33,6 +32,8 @@ def test_every_recording_has_its_verdict(speech_corpus, recordings):
 
 
 def test_shards_hold_flac_of_the_corpus_s_rate(speech_corpus, recordings, tmp_path):
+    import datasets  # late: takes a second in every worker
+
     corpus = datasets.load_dataset(str(speech_corpus), cache_dir=str(tmp_path))
     assert all(isinstance(split.features["audio"], datasets.Audio) for split in corpus.values())
     speakers = {}
@@ -166,6 +167,7 @@ def test_bands_are_fitted_to_every_speaker(build, tmp_path):
     assert "fitted per speaker, interquartile ranges 2" in card
 
 
+@pytest.mark.e2e
 def test_hostile_recordings(build, tmp_path):
     good = encode_audio(make_voice(1))
     header = bytearray(encode_audio(make_voice(2), "WAV"))

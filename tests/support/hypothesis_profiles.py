@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 SCALES = {"dev": 0.2, "ci": 1.0, "nightly": 10.0}
+FUZZ_EXAMPLES = 250  # a test that tries at least so many is marked `fuzz`
 _FEWEST = 5
 _SETTINGS = "_hypothesis_internal_use_settings"  # where hypothesis and its plugin of pytest keep a test's settings
 
@@ -26,11 +27,14 @@ def load_profile() -> None:
     settings.load_profile(_get_name())
 
 
-def scale_examples(items: list[pytest.Item]) -> None:
-    """Multiply the number of examples of every hypothesis test by the profile's scale."""
+def apply_profile(items: list[pytest.Item]) -> None:
+    """Mark the tests with many examples as `fuzz`, and multiply the number of examples of each by the profile's scale."""
     scale = SCALES[_get_name()]
-    functions = {item.function for item in items if isinstance(item, pytest.Function) and hasattr(item.function, _SETTINGS)}
-    for function in functions:
-        count = getattr(function, _SETTINGS).max_examples
+    tests = [item for item in items if isinstance(item, pytest.Function) and hasattr(item.function, _SETTINGS)]
+    stated = {test.function: getattr(test.function, _SETTINGS).max_examples for test in tests}
+    for test in tests:
+        if stated[test.function] >= FUZZ_EXAMPLES:
+            test.add_marker("fuzz")
+    for function, count in stated.items():
         scaled = settings(getattr(function, _SETTINGS), max_examples=max(min(count, _FEWEST), round(count * scale)))
         setattr(function, _SETTINGS, scaled)

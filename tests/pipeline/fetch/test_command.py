@@ -37,6 +37,7 @@ def wait_until(condition, seconds=20):
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.e2e
 def test_an_interrupted_fetch_run_again_fetches_only_what_is_missing(site, console, write_list, shards_in, tmp_path, sent):
     paths = [f"/pause/{i}?{sent}" for i in range(400)]
     source = write_list(tmp_path / "list.tsv", [(site.url + path, f"画像{i}") for i, path in enumerate(paths)])

@@ -1,3 +1,5 @@
+from dataclasses import dataclass
+
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
@@ -6,6 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.core.shards import choose_held_out
 from pipeline.manifest.loading import load
+from pipeline.modalities.text.manifest import TextManifest
 from pipeline.sources.base import Partition
 from pipeline.steps.decide import decide
 from pipeline.steps.measure import measure
@@ -27,9 +30,19 @@ def test_groups_cover_every_partition_once_and_in_order(sizes, size):
         assert sum(sizes[group.first : group.last]) >= size
 
 
+@dataclass
+class Decided:
+    """What the step `write` begins with."""
+
+    manifest: TextManifest
+    layout: Layout
+    ids: RecordIds
+    documents: list[str]
+
+
 @pytest.fixture
-def prepared(tmp_path):
-    """Three measured and decided partitions: manifest, layout, ids, documents."""
+def decided(tmp_path):
+    """Three measured and decided partitions of 30 documents each."""
     manifest = load("cc100-ja", OVERRIDES)
     documents, bases = [], [0]
     (tmp_path / "measured" / "raw").mkdir(parents=True)
@@ -42,25 +55,24 @@ def prepared(tmp_path):
         documents += here
         bases.append(len(documents))
     layout = Layout(tmp_path / "measured", tmp_path / "decided", tmp_path / "none", tuple(bases), 72, manifest.deduplicate)
-    return manifest, layout, RecordIds("x", ("f",), (0, 0, 0)), documents
+    return Decided(manifest, layout, RecordIds("x", ("f",), (0, 0, 0)), documents)
 
 
-def test_shards_and_ledger(prepared, tmp_path):
-    manifest, layout, ids, documents = prepared
+def test_shards_and_ledger(decided, tmp_path):
     cuts = group_partitions([10, 10, 10], 20)
-    counts = [write(manifest, layout, group, len(cuts), ids, tmp_path / "out") for group in cuts]
-    names = join_validation(manifest, tmp_path / "out", len(cuts))
+    counts = [write(decided.manifest, decided.layout, group, len(cuts), decided.ids, tmp_path / "out") for group in cuts]
+    names = join_validation(decided.manifest, tmp_path / "out", len(cuts))
     assert names == ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet", "validation-00000-of-00001.parquet"]
     ledger = pl.read_parquet(tmp_path / "out" / "ledger" / "*.parquet")
-    assert ledger["excerpt"].to_list() == [d[:200] for d in documents]
-    assert ledger["verdict"].to_list() == ["dropped" if d == "短い文。" else "kept" for d in documents]
+    assert ledger["excerpt"].to_list() == [d[:200] for d in decided.documents]
+    assert ledger["verdict"].to_list() == ["dropped" if d == "短い文。" else "kept" for d in decided.documents]
     kept = ledger.filter(verdict="kept")
     assert (kept["cluster_id"] == kept["id"]).all() and (kept["cluster_size"] == 1).all()
     data = tmp_path / "out" / "data"
     train, validation = (pl.read_parquet(data / f"{split}-*.parquet") for split in ("train", "validation"))
     assert validation["id"].to_list() == kept["id"].filter(pl.Series(choose_held_out(kept["id"], 0.3))).to_list()
     assert sorted([*train["id"], *validation["id"]]) == kept["id"].to_list()
-    text = dict(zip(ledger["id"], documents))
+    text = dict(zip(ledger["id"], decided.documents))
     assert all(text[id_] == t for id_, t in pl.concat([train, validation]).select("id", "text").iter_rows())
     for name in names:
         meta = pq.read_metadata(data / name)
@@ -71,24 +83,22 @@ def test_shards_and_ledger(prepared, tmp_path):
     assert sum(c["splits"]["validation"][0] for c in counts) == len(validation)
 
 
-def test_a_finished_group_is_not_written_again(prepared, tmp_path):
-    manifest, layout, ids, _ = prepared
+def test_a_finished_group_is_not_written_again(decided, tmp_path):
     [group] = group_partitions([1, 1, 1], 3)
-    first = write(manifest, layout, group, 1, ids, tmp_path / "out")
+    first = write(decided.manifest, decided.layout, group, 1, decided.ids, tmp_path / "out")
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*")}
-    assert write(manifest, layout, group, 1, ids, tmp_path / "out") == first
+    assert write(decided.manifest, decided.layout, group, 1, decided.ids, tmp_path / "out") == first
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*")} == before
 
 
-def test_a_failure_half_way_leaves_no_file(prepared, tmp_path):
-    manifest, layout, ids, _ = prepared
+def test_a_failure_half_way_leaves_no_file(decided, tmp_path):
 
     def failing(index, offsets):
         if index == 2:
             raise OSError(28, "No space left on device")
-        return ids(index, offsets)
+        return decided.ids(index, offsets)
 
     [group] = group_partitions([1, 1, 1], 3)
     with pytest.raises(OSError, match="No space left"):
-        write(manifest, layout, group, 1, failing, tmp_path / "out")
+        write(decided.manifest, decided.layout, group, 1, failing, tmp_path / "out")
     assert not [p for p in (tmp_path / "out").rglob("*") if p.is_file()]
