@@ -1,6 +1,6 @@
 """What the rules for captions cost in good Japanese captions, what they keep of others, and how fast their measures are.
 
-    python -m benchmarks.captions [--data ../shared/data] [--captions 200000]
+    python -m benchmarks.captions [--captions 200000]
 
 Good captions are those of the Tux Paint stamps, written by translators for a picture each. Every preset's rules on text are applied
 to them, together and each alone. Then the language measure is asked about captions, headings and news clauses of known language, and
@@ -9,128 +9,133 @@ lid.176 about the same; last comes speed, over the captions of the img2dataset s
 
 from __future__ import annotations
 
-import argparse
-import gzip
 import html
-import json
 import re
-import tomllib
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
-from benchmarks.corpus import ROOT, folder, seconds, table
+from benchmarks.corpus import read_labelled
+from benchmarks.harness import finish, format_table, make_parser, parse_options, seconds
+from benchmarks.presets import Bound, read_preset, within
 from filters import MEASURES, compute, measure_frame, normalise
 from filters.caption import language as caption_language
 from filters.kernels import buffers
 from filters.text import language
 
-DATA = Path("../shared/data")
 PRESETS = ("caption-ja", "waon", "cc12m", "datacomp-basic")
 SETS = (("short", "ja"), ("ja_kanji_only_title", "ja"), ("ja_kanji_only_line", "ja"), ("ja_katakana_line", "ja"))
 FOREIGN = (("short", "en"), ("short", "ko"), ("ntrex", "zh"), ("ntrex", "zh-Hant"), ("ntrex", "yue"))
 
 
-def captions(texts: Sequence[str | None]) -> pl.Series:
-    """Captions as a source hands them over: entities undone, white space collapsed, normalised."""
+class Stretch(NamedTuple):
+    """A kind of text and whether it is Japanese."""
+
+    language: str
+    texts: list[str]
+
+
+def normalise_captions(texts: Sequence[str | None]) -> pl.Series:
+    """Undo entities, collapse white space and normalise, as a source does."""
     return normalise(pl.Series([" ".join(html.unescape(html.unescape(text or "")).split()) for text in texts], dtype=pl.String))
 
 
-def rules_on_text(preset: str) -> dict[str, dict[str, Any]]:
-    rules = tomllib.loads((ROOT / "manifests" / "presets" / f"{preset}.toml").read_text("utf-8"))
-    return {name: bound for name, bound in rules.items() if MEASURES[name].kind != "image"}
+def read_text_rules(preset: str) -> dict[str, Bound]:
+    return {name: bound for name, bound in read_preset(preset).items() if MEASURES[name].kind != "image"}
 
 
-def passes(name: str, bound: dict[str, Any]) -> pl.Expr:
-    value = pl.col(name)
-    if "any_of" in bound:
-        return value.is_in(bound["any_of"])
-    return value.is_between(bound.get("at_least", float("-inf")), bound.get("at_most", float("inf")))
-
-
-def costs(good: pl.Series) -> None:
-    """Share of `good` that each preset keeps, and what each of its rules drops."""
+def print_costs(good: pl.Series) -> None:
+    """Print the share of `good` that each preset keeps, and what each of its rules drops."""
     rows = []
     for preset in PRESETS:
-        rules = rules_on_text(preset)
-        found = measure_frame(pl.DataFrame({"text": good}), list(rules))
-        kept = found.select(pl.all_horizontal(passes(*rule) for rule in rules.items())).to_series()
-        alone = {name: 1 - found.select(passes(name, bound).mean()).item() for name, bound in rules.items()}
-        worst = ", ".join(f"`{name}` {lost:.1%}" for name, lost in sorted(alone.items(), key=lambda x: -x[1]) if lost)
-        rows.append((f"`{preset}`", f"{kept.mean():.1%}", worst or "none"))
-    print(table(("preset", "kept", "dropped, by rule alone"), rows))
+        rules = read_text_rules(preset)
+        measured = measure_frame(pl.DataFrame({"text": good}), list(rules))
+        kept = measured.select(pl.all_horizontal(within(*rule) for rule in rules.items()).mean()).item()
+        lost = {name: 1 - measured.select(within(name, bound).mean()).item() for name, bound in rules.items()}
+        worst = ", ".join(f"`{name}` {share:.1%}" for name, share in sorted(lost.items(), key=lambda x: -x[1]) if share)
+        rows.append((f"`{preset}`", f"{kept:.1%}", worst or "none"))
+    print(format_table(("preset", "kept", "dropped, by rule alone"), rows))
 
 
-def runs_of_han(texts: Sequence[str], low: int, high: int) -> list[str]:
+def find_han_runs(texts: Sequence[str], low: int, high: int) -> list[str]:
     """Stretches of `low` to `high` Han characters and nothing else."""
     return [run for text in texts for run in re.findall("[々〆〇㐀-鿿]+", text) if low <= len(run) <= high]
 
 
-def languages(data: Path) -> None:
-    with gzip.open(data / "language" / "labelled.jsonl.gz", "rt", encoding="utf-8") as file:
-        labelled = [json.loads(line) for line in file]
+def print_languages(data: Path) -> None:
+    """Print how often the language measure, and lid.176, are right about texts of known language."""
+    labelled = list(read_labelled(data))
     texts = {key: [row["text"] for row in labelled if (row["set"], row["lang"]) == key] for key in (*SETS, *FOREIGN)}
-    groups = {f"{lang}, {name}": (lang, found) for (name, lang), found in texts.items()}
+    groups = {f"{lang}, {name}": Stretch(lang, group) for (name, lang), group in texts.items()}
     for low, high in ((4, 6), (7, 10), (11, 300)):
         for lang in ("zh", "zh-Hant"):
-            groups[f"{lang}, runs of {low} to {high} Han"] = (lang, runs_of_han(texts["ntrex", lang], low, high))
+            groups[f"{lang}, runs of {low} to {high} Han"] = Stretch(lang, find_han_runs(texts["ntrex", lang], low, high))
     rows = []
-    for label, (lang, found) in groups.items():
-        cut = captions([text[:300] for text in found])
-        ours = Counter(caption_language.count(*buffers(cut))["caption_language"])
-        theirs = Counter(language.identify(text)[0] for text in cut)
-        wanted = "ja" if lang == "ja" else "not ja"
-        right = [(n["ja"] if lang == "ja" else len(found) - n["ja"]) / len(found) for n in (ours, theirs)]
-        rows.append((label, f"{len(found):,}", wanted, *(f"{share:.1%}" for share in right)))
-    print(table(("texts", "number", "right answer", "caption_language", "lid.176"), rows))
+    for label, (lang, group) in groups.items():
+        captions = normalise_captions([text[:300] for text in group])
+        ours = Counter(caption_language.count(*buffers(captions))["caption_language"])
+        theirs = Counter(language.identify(text)[0] for text in captions)
+        is_japanese = lang == "ja"
+        right = [(n["ja"] if is_japanese else len(group) - n["ja"]) / max(len(group), 1) for n in (ours, theirs)]
+        answer = "ja" if is_japanese else "not ja"
+        rows.append((label, f"{len(group):,}", answer, *(f"{share:.1%}" for share in right)))
+    print(format_table(("texts", "number", "right answer", "caption_language", "lid.176"), rows))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=DATA, help="relative to the repository root (default: %(default)s)")
+def print_speeds(groups: dict[str, pl.Series], measures: list[str], count: int) -> None:
+    """Print how fast the measures of `count` captions are, the best of five."""
+    rows = []
+    for label, captions in groups.items():
+        many = pl.concat([captions] * -(-count // max(len(captions), 1))).head(count)
+        data, offsets = buffers(many)
+
+        def measure(data: np.ndarray, offsets: np.ndarray) -> float:
+            return seconds(lambda: compute(data, offsets, measures))
+
+        measure(data, offsets)  # compiles
+        taken = min(measure(data, offsets) for _ in range(5))
+        rows.append((label, f"{len(many):,}", f"{len(data) / 1e6:.1f}", f"{taken:.2f}", f"{len(many) / taken:,.0f}"))
+    print(format_table(("captions", "number", "MB", "seconds", "captions/s"), rows))
+
+
+def main() -> int:
+    parser = make_parser(__doc__)
     parser.add_argument(
         "--captions", type=int, default=200_000, help="how many to measure for the speed (default: %(default)s)"
     )
-    options = parser.parse_args()
-    data = folder(options.data)
-    shards = pl.read_parquet(data / "image-text" / "img2dataset" / "*.parquet", columns=["url", "caption"])
+    options = parse_options(parser, "captions", {"captions": 100})
+    shards = pl.read_parquet(options.data / "image-text" / "img2dataset" / "*.parquet", columns=["url", "caption"])
     stamps = shards.filter(pl.col("url").str.contains("stamps", literal=True))
-    every = captions(shards["caption"].to_list())
-    with gzip.open(data / "language" / "labelled.jsonl.gz", "rt", encoding="utf-8") as file:
-        short = [row["text"] for row in map(json.loads, file) if (row["set"], row["lang"]) == SETS[0]]
-    good = pl.concat([captions(short), captions(stamps["caption"].to_list())]).unique(maintain_order=True)
+    captions = normalise_captions(shards["caption"].to_list())
+    short = [row["text"] for row in read_labelled(options.data) if (row["set"], row["lang"]) == SETS[0]]
+    good = pl.concat([normalise_captions(short), normalise_captions(stamps["caption"].to_list())]).unique(maintain_order=True)
     # The stamps in the shards have captions in other languages, too. All Japanese ones of Tux Paint are written with kana.
     good = good.filter(good.str.contains("[ぁ-ヺ]"))
     print(f"Captions of the Tux Paint stamps in Japanese, each once: {len(good):,}\n")
-    costs(good)
+    print_costs(good)
 
-    rules = rules_on_text("caption-ja")
-    found = measure_frame(pl.DataFrame({"text": every}), list(rules)).with_columns(
-        kept=pl.all_horizontal(passes(*rule) for rule in rules.items())
+    rules = read_text_rules("caption-ja")
+    measured = measure_frame(pl.DataFrame({"text": captions}), list(rules)).with_columns(
+        kept=pl.all_horizontal(within(*rule) for rule in rules.items())
     )
-    first = pl.coalesce(pl.when(~passes(*rule)).then(pl.lit(rule[0])) for rule in rules.items())
-    print(f"\nThe shards' captions under `caption-ja`: {len(found):,}, kept {found['kept'].sum():,}; dropped first by")
-    dropped = found.filter(~pl.col("kept")).select(first.alias("rule")).group_by("rule").len().sort("len", descending=True)
+    first = pl.coalesce(pl.when(~within(*rule)).then(pl.lit(rule[0])) for rule in rules.items())
+    print(f"\nThe shards' captions under `caption-ja`: {len(measured):,}, kept {measured['kept'].sum():,}; dropped first by")
+    dropped = measured.filter(~pl.col("kept")).select(first.alias("rule")).group_by("rule").len().sort("len", descending=True)
     print(", ".join(f"`{rule}` {n:,}" for rule, n in dropped.iter_rows()))
-    foreign = found.filter(pl.col("kept") & ~pl.col("text").str.contains(r"[ぁ-ヺ\p{Han}]"))
+    foreign = measured.filter(pl.col("kept") & ~pl.col("text").str.contains(r"[ぁ-ヺ\p{Han}]"))
     print(f"kept without kana and Han: {len(foreign):,}\n")
 
-    languages(data)
-
+    print_languages(options.data)
     print()
-    rows = []
-    japanese = every.filter(found["kept"])
-    for label, texts in (("as in the shards", every), ("kept by `caption-ja`", japanese)):
-        many = pl.concat([texts] * -(-options.captions // len(texts))).head(options.captions)
-        column = buffers(many)
-        compute(*column, list(rules))
-        took = min(seconds(lambda column=column: compute(*column, list(rules))) for _ in range(5))  # type: ignore[misc]
-        rows.append((label, f"{len(many):,}", f"{len(column[0]) / 1e6:.1f}", f"{took:.2f}", f"{len(many) / took:,.0f}"))
-    print(table(("captions", "number", "MB", "seconds", "captions/s"), rows))
+    kept = captions.filter(measured["kept"])
+    print_speeds({"as in the shards": captions, "kept by `caption-ja`": kept}, list(rules), options.captions)
+    return finish([], options.smoke)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

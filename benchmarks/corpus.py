@@ -1,25 +1,21 @@
-"""The documents that the benchmarks run over, and small things they share: timing in turns and Markdown tables."""
+"""The documents that benchmarks of text run over, and the build of them."""
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import lzma
-import statistics
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from filelock import FileLock
 
-ROOT = Path(__file__).resolve().parent.parent
-DATA = Path("../shared/data/text")  # relative to the repository root
+from benchmarks.harness import build_command, run_command
+
+TOKENIZER = ("tokenizer.vocab_size=2500", "tokenizer.sequence_length=64")  # of smoke runs
 
 
 @dataclass(frozen=True)
@@ -43,86 +39,64 @@ class Documents:
         return [raw[a:b].decode() for a, b in zip(self.starts.tolist(), self.ends.tolist(), strict=True)]
 
 
-def build_command(source: Path, out: Path, *options: str) -> list[str]:
-    """The command line of a build of `source` with the manifest cc100-ja into `out`."""
-    return [sys.executable, "-m", "pipeline.build", "cc100-ja", "--input", str(source), "--out", str(out), *options]
+class DocumentPair(NamedTuple):
+    """Offsets of two documents, and the Jaccard similarity of their character 5-grams."""
+
+    a: int
+    b: int
+    jaccard: float
 
 
-def built(data: Path, out: Path | None) -> Path:
-    """The folder of a build of `ja.txt.xz` with the manifest cc100-ja: the one at `out` where there is one, else a fresh one."""
-    out = out or Path(tempfile.mkdtemp()) / "cc100-ja"
-    if not (out / "ledger").is_dir():
-        subprocess.run(build_command(folder(data) / "ja.txt.xz", out), check=True)
-    return out
+def text_file(data: Path) -> Path:
+    """The text itself, in CC-100's format."""
+    return data / "text" / "ja.txt.xz"
 
 
-def add_data_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--data", type=Path, default=DATA, help="folder of ja.txt.xz; relative to the repository root (default: %(default)s)"
-    )
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """The objects of a .jsonl.gz."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
 
 
-def folder(data: Path) -> Path:
-    return data if data.is_absolute() else ROOT / data
+def read_truth(data: Path) -> list[dict[str, Any]]:
+    """Offset, bytes, kind and language of every document."""
+    return read_jsonl(data / "text" / "ja.truth.jsonl.gz")
 
 
-def truth(data: Path) -> Iterator[dict[str, Any]]:
-    with gzip.open(folder(data) / "ja.truth.jsonl.gz", "rt", encoding="utf-8") as file:
-        yield from map(json.loads, file)
+def read_pairs(data: Path) -> list[DocumentPair]:
+    """Pairs of documents with a known similarity."""
+    return [DocumentPair(row["a"], row["b"], row["jaccard_char5"]) for row in read_jsonl(data / "text" / "ja.pairs.jsonl.gz")]
 
 
-def documents(data: Path, megabytes: float | None = None, wanted: set[int] | None = None) -> Documents:
-    """The first documents of `ja.txt.xz`, `megabytes` of them (default: all), or those whose offset is in `wanted`."""
+def read_labelled(data: Path) -> Iterator[dict[str, Any]]:
+    """Short texts of known language: text, language and the set that they are of."""
+    yield from read_jsonl(data / "language" / "labelled.jsonl.gz")
+
+
+def read_documents(data: Path, megabytes: float | None = None, offsets: set[int] | None = None) -> Documents:
+    """The first documents, `megabytes` of them (default: all), or those at `offsets`."""
     chosen, total = [], 0
-    for row in truth(data):
-        if wanted is not None and row["offset"] not in wanted:
+    for row in read_truth(data):
+        if offsets is not None and row["offset"] not in offsets:
             continue
         if megabytes is not None and total >= megabytes * 1e6:
             break
         chosen.append((row["offset"], row["bytes"]))
         total += row["bytes"]
-    where = np.array(chosen, np.int64).reshape(-1, 2)
-    with lzma.open(folder(data) / "ja.txt.xz") as file:
-        raw = file.read(int(where[-1].sum()) if len(where) else 0)
-    starts = where[:, 0]
-    return Documents(np.frombuffer(raw, np.uint8), starts, starts + where[:, 1])
+    spans = np.array(chosen, np.int64).reshape(-1, 2)
+    with lzma.open(text_file(data)) as file:
+        raw = file.read(int(spans[-1].sum()) if len(spans) else 0)
+    starts = spans[:, 0]
+    return Documents(np.frombuffer(raw, np.uint8), starts, starts + spans[:, 1])
 
 
-def pairs(data: Path) -> list[tuple[int, int]]:
-    """Offsets of the documents in each pair of `ja.pairs.jsonl.gz`."""
-    with gzip.open(folder(data) / "ja.pairs.jsonl.gz", "rt", encoding="utf-8") as file:
-        return [(row["a"], row["b"]) for row in map(json.loads, file)]
+def build_corpus(data: Path, out: Path, smoke: bool) -> Path:
+    """Build the text with the manifest cc100-ja, unless a build stands at `out`; returns `out`.
 
-
-def seconds(function: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    function()
-    return time.perf_counter() - began
-
-
-def in_turns(
-    ours: Callable[[], float], peers: dict[str, Callable[[], float]], rounds: int
-) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Times `(ours beside each peer, each peer)`: ours, peer, ours, and again, so that a busy machine is so for both."""
-    beside: dict[str, list[float]] = {name: [] for name in peers}
-    theirs: dict[str, list[float]] = {name: [] for name in peers}
-    for _ in range(rounds):
-        for name, peer in peers.items():
-            beside[name].append(ours())
-            theirs[name].append(peer())
-            beside[name].append(ours())
-    return beside, theirs
-
-
-def median(values: Sequence[float]) -> float:
-    return statistics.median(values)
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; every column but the first is aligned right."""
-    lines = ["| " + " | ".join(header) + " |", "|---" + "|---:" * (len(header) - 1) + "|"]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
-
-
-def speed(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:,.1f}" if value >= 10 else f"{value:,.2f}"
+    In smoke runs it also gets a tokenizer and token shards, so that one build serves all benchmarks that share a `--scratch`.
+    """
+    options = [word for setting in TOKENIZER for word in ("--set", setting)] + ["--workers", "1"] if smoke else []
+    with FileLock(out.with_suffix(".lock")):
+        if not (out / ("tokens" if smoke else "ledger")).is_dir():
+            run_command(build_command("cc100-ja", text_file(data), out, *options))
+    return out

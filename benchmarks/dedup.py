@@ -1,6 +1,6 @@
 """Recall and precision of deduplication on pairs with a known similarity, beside datasketch's LSH on the same documents.
 
-    python -m benchmarks.dedup [--data ../shared/data/text] [--out DIR] [--without-datasketch]
+    python -m benchmarks.dedup [--out DIR] [--without-datasketch]
 
 Builds `ja.txt.xz` with the manifest cc100-ja (or takes the build that stands in --out) and reads its ledger. Counted are the pairs of
 `ja.pairs.jsonl.gz` of which both sides reach the step. A pair is found when both are in one cluster. For precision, 2,000 (dropped,
@@ -11,122 +11,131 @@ pairs are verified with its own estimate.
 
 from __future__ import annotations
 
-import argparse
-import gzip
-import json
 import lzma
 import random
 import re
-import time
+import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
+from datasketch import MinHash, MinHashLSH
 
-from benchmarks.corpus import add_data_option, built, folder
+from benchmarks.corpus import DocumentPair, build_corpus, read_pairs, read_truth, text_file
+from benchmarks.harness import finish, format_table, make_parser, parse_options, seconds
 from filters import normalise
 from filters.text import minhash
 
 SPACE = re.compile(r"\s+")
+PERMUTATIONS, THRESHOLD = 112, 0.8  # as the manifest has them
 
 
-def grams(text: str, size: int = 5) -> set[str]:
+def cut_grams(text: str, size: int = 5) -> set[str]:
     return {text[i : i + size] for i in range(len(text) - size + 1)} or {text}
 
 
 def jaccard(a: str, b: str) -> float:
-    x, y = grams(a), grams(b)
+    x, y = cut_grams(a), cut_grams(b)
     return len(x & y) / len(x | y)
 
 
-def table(title: str, rows: list[tuple[str, ...]]) -> None:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    print(f"\n{title}")
-    for row in rows:
-        print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
+class RawText:
+    """Documents of the file by their offset."""
+
+    def __init__(self, data: Path) -> None:
+        self.raw = lzma.open(text_file(data)).read()
+        self.sizes = {row["offset"]: row["bytes"] for row in read_truth(data)}
+
+    def __getitem__(self, offset: int) -> str:
+        return self.raw[offset : offset + self.sizes[offset]].decode()
 
 
-def recall_rows(pairs: list[dict], cluster_of: dict[int, str], name: str) -> list[tuple[str, ...]]:
+def count_found(pairs: list[DocumentPair], clusters: dict[int, str], name: str) -> list[list[str]]:
+    """Rows of the table: by similarity, how many pairs of which both sides reach the step are in one cluster."""
     rows = []
     for low in (0.8, 0.85, 0.9):
-        reaching = [p for p in pairs if p["jaccard_char5"] >= low and p["a"] in cluster_of and p["b"] in cluster_of]
-        found = sum(cluster_of[p["a"]] == cluster_of[p["b"]] for p in reaching)
-        rows.append((name, f">= {low}", f"{len(reaching)}", f"{found}", f"{found / max(len(reaching), 1):.4f}"))
+        reaching = [pair for pair in pairs if pair.jaccard >= low and pair.a in clusters and pair.b in clusters]
+        found = sum(clusters[pair.a] == clusters[pair.b] for pair in reaching)
+        rows.append([name, f">= {low}", f"{len(reaching)}", f"{found}", f"{found / max(len(reaching), 1):.4f}"])
     return rows
 
 
-def datasketch_clusters(keys: dict[int, str], permutations: int, threshold: float) -> tuple[dict[int, str], float]:
+def cluster_with_datasketch(keys: dict[int, str]) -> dict[int, str]:
     """Cluster names by document with MinHashLSH, its candidates verified by MinHash.jaccard, joined by union-find."""
-    from datasketch import MinHash, MinHashLSH
-
-    began = time.perf_counter()
-    lsh = MinHashLSH(threshold=threshold, num_perm=permutations)
+    lsh = MinHashLSH(threshold=THRESHOLD, num_perm=PERMUTATIONS)
     parent = {d: d for d in keys}
 
-    def root(d: int) -> int:
+    def find_root(d: int) -> int:
         while parent[d] != d:
             parent[d] = parent[parent[d]]
             d = parent[d]
         return d
 
-    sketches = {}
+    sketches: dict[int, MinHash] = {}
     for d, key in keys.items():
-        sketch = MinHash(num_perm=permutations, seed=1)
-        sketch.update_batch([g.encode() for g in grams(key)])
+        sketch = MinHash(num_perm=PERMUTATIONS, seed=1)
+        sketch.update_batch([gram.encode() for gram in cut_grams(key)])
         for other in lsh.query(sketch):
-            if sketches[other].jaccard(sketch) >= threshold:
-                parent[root(d)] = root(other)
+            if sketches[other].jaccard(sketch) >= THRESHOLD:
+                parent[find_root(d)] = find_root(other)
         lsh.insert(d, sketch)
         sketches[d] = sketch
-    return {d: str(root(d)) for d in keys}, time.perf_counter() - began
+    return {d: str(find_root(d)) for d in keys}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_data_option(parser)
-    parser.add_argument("--out", type=Path)
+class Similarities(NamedTuple):
+    """Of one dropped document and its survivor."""
+
+    estimated: float
+    raw: float
+    key: float
+
+
+def measure_dropped(dropped: pl.DataFrame, texts: RawText) -> list[Similarities]:
+    """Exact similarities of up to 2,000 dropped documents to their survivors."""
+    found = []
+    rows = list(dropped.select("offset", "duplicate_of", "similarity").iter_rows())
+    for offset, survivor, estimated in random.Random(0).sample(rows, min(2000, len(rows))):
+        pair = [texts[offset], texts[int(survivor.rsplit("/", 1)[-1])]]
+        raw = jaccard(*(SPACE.sub("", text) for text in pair))
+        found.append(Similarities(estimated, raw, jaccard(*minhash.key(normalise(pl.Series(pair))).to_list())))
+    return found
+
+
+def main() -> int:
+    parser = make_parser(__doc__)
+    parser.add_argument("--out", type=Path, help="a build of the text (default: one is made)")
     parser.add_argument("--without-datasketch", action="store_true")
-    options = parser.parse_args()
-    options.data = folder(options.data)
-    out = built(options.data, options.out)
+    options = parse_options(parser, "dedup", {})
+    out = build_corpus(options.data, options.out or options.scratch / "cc100-ja", options.smoke)
     ledger = pl.read_parquet(out / "ledger", columns=["id", "verdict", "duplicate_of", "similarity", "cluster_id", "rule"])
     ledger = ledger.with_columns(offset=pl.col("id").str.split("/").list.last().cast(pl.Int64))
-    reached = ledger.filter(pl.col("verdict").is_in(["kept", "duplicate"]))
-    cluster_of = dict(reached.select("offset", "cluster_id").iter_rows())
-    with gzip.open(options.data / "ja.pairs.jsonl.gz") as file:
-        pairs = [json.loads(line) for line in file]
-    with gzip.open(options.data / "ja.truth.jsonl.gz") as file:
-        size = {t["offset"]: t["bytes"] for t in map(json.loads, file)}
-    raw = lzma.open(options.data / "ja.txt.xz").read()
+    reaching = ledger.filter(pl.col("verdict").is_in(["kept", "duplicate"]))
+    clusters = dict(reaching.select("offset", "cluster_id").iter_rows())
+    pairs, texts = read_pairs(options.data), RawText(options.data)
 
-    header = ("", "Jaccard", "pairs", "found", "recall")
-    rows = [header, *recall_rows(pairs, cluster_of, "seimai")]
-
-    dropped = reached.filter(verdict="duplicate").select("offset", "duplicate_of", "similarity", "rule")
-    sample = random.Random(0).sample(list(dropped.iter_rows()), min(2000, len(dropped)))
-    exact, by_key, errors = [], [], []
-    for offset, survivor, similarity, _rule in sample:
-        other = int(survivor.rsplit("/", 1)[-1])
-        texts = [raw[o : o + size[o]].decode() for o in (offset, other)]
-        exact.append(jaccard(*(SPACE.sub("", t) for t in texts)))
-        keys = minhash.key(normalise(pl.Series(texts))).to_list()
-        by_key.append(jaccard(*keys))
-        errors.append(similarity - by_key[-1])
-    precision = [("", "share >= 0.80", "share >= 0.75", "lowest")]
-    for name, values in (("raw text", exact), ("key", by_key)):
-        shares = [f"{sum(v >= low for v in values) / len(values):.4f}" for low in (0.8, 0.75)]
-        precision.append((name, *shares, f"{min(values):.3f}"))
-
+    recall = count_found(pairs, clusters, "seimai")
     if not options.without_datasketch:
-        offsets = reached["offset"].to_list()
-        texts = normalise(pl.Series([raw[o : o + size[o]].decode() for o in offsets]))
-        keys = dict(zip(offsets, minhash.key(texts).to_list(), strict=True))
-        clusters, seconds = datasketch_clusters(keys, 112, 0.8)
-        rows += recall_rows(pairs, clusters, f"datasketch ({seconds:.0f} s)")
-    table("Recall on known pairs (both sides reach the step)", rows)
-    table(f"Exact Jaccard similarity of {len(sample):,} sampled (dropped, survivor) pairs", precision)
-    print(f"\nestimated less exact similarity of those pairs: mean {sum(errors) / len(errors):+.4f}")
-    print(reached.group_by("verdict", "rule").len().sort("verdict", "rule"))
+        offsets = reaching["offset"].to_list()
+        keys = minhash.key(normalise(pl.Series([texts[offset] for offset in offsets]))).to_list()
+        theirs: dict[int, str] = {}
+        taken = seconds(lambda: theirs.update(cluster_with_datasketch(dict(zip(offsets, keys, strict=True)))))
+        recall += count_found(pairs, theirs, f"datasketch ({taken:.0f} s)")
+    print("Recall on known pairs (both sides reach the step)\n")
+    print(format_table(["", "Jaccard", "pairs", "found", "recall"], recall), end="\n\n")
+
+    dropped = measure_dropped(reaching.filter(verdict="duplicate"), texts)
+    precision = []
+    for name, values in (("raw text", [d.raw for d in dropped]), ("key", [d.key for d in dropped])):
+        shares = [f"{sum(value >= low for value in values) / len(values):.4f}" for low in (0.8, 0.75)]
+        precision.append([name, *shares, f"{min(values):.3f}"])
+    print(f"Exact Jaccard similarity of {len(dropped):,} sampled (dropped, survivor) pairs\n")
+    print(format_table(["", "share >= 0.80", "share >= 0.75", "lowest"], precision), end="\n\n")
+    error = sum(d.estimated - d.key for d in dropped) / len(dropped)
+    print(f"estimated less exact similarity of those pairs: mean {error:+.4f}")
+    print(reaching.group_by("verdict", "rule").len().sort("verdict", "rule"))
+    return finish([], options.smoke)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

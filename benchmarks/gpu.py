@@ -1,6 +1,6 @@
 """What the trainers reach on one GPU: records per second, peak memory, and of GPT the share of the chip's peak.
 
-    python -m benchmarks.gpu --gpt CORPUS --images CORPUS --audio CORPUS [--only gpt] [--scratch FOLDER]
+    python -m benchmarks.gpu --gpt CORPUS --images CORPUS --audio CORPUS [--only gpt]
 
 Every case is the trainer's own command, on a built corpus, stopped once it has logged enough: rates are medians over stretches of steps,
 the first ones, in which things are compiled, left out. Reading, decoding and the optimiser are in them. Models begin anew, with the shapes
@@ -13,17 +13,21 @@ dense one of bfloat16 by NVIDIA's data sheet. Exits with 1 where no case of GPT-
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.corpus import ROOT, median, table
+import torch
+
+from benchmarks.corpus import build_corpus
+from benchmarks.harness import ROOT, Bar, finish, format_table, make_parser, median, parse_options, print_progress
+from trainers.gpt import Config
+from trainers.models.configuration import model_config
+from trainers.training.settings import load_config
 
 BAR = 0.4
 PEAKS = {
@@ -53,10 +57,10 @@ class Case:
     options: tuple[str, ...]
     changes: tuple[str, ...]
     unit: str
-    every: int = 10  # steps between lines
+    log_every: int = 10  # steps
 
     def command(self, corpus: Path, out: Path) -> list[str]:
-        changes = (*self.changes, f"train.log_every={self.every}", "train.steps=1000000", "train.evaluate_every=1000000",
+        changes = (*self.changes, f"train.log_every={self.log_every}", "train.steps=1000000", "train.evaluate_every=1000000",
                    "train.save_every=1000000")  # fmt: skip
         given = [word for change in changes for word in ("--set", change)]
         return [sys.executable, "-m", f"trainers.{self.trainer}", str(corpus), "--out", str(out), *self.options, *given]
@@ -83,93 +87,110 @@ CASES = [
 ]  # fmt: skip
 
 
-def lines_of(path: Path) -> list[dict[str, Any]]:
-    """Of the training split, whole ones."""
+SMOKE_CASE = Case("GPT tiny on the CPU", "gpt", "gpt", ("--config", "tiny"), (
+    "train.batch=2", "model.n_layer=1", "model.n_embd=32", "model.n_head=2", "model.n_positions=64", "train.warmup=1",
+), "tokens", 1)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a case logged after its first two lines; rates are records per second."""
+
+    rates: list[float]
+    memory: float  # GB; 0 on a CPU
+    loss: float
+
+    @property
+    def rate(self) -> float:
+        return median(self.rates)
+
+
+def read_train_lines(path: Path) -> list[dict[str, Any]]:
+    """Complete lines of the training split."""
     if not path.is_file():
         return []
     text = path.read_text("utf-8")
-    found = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
-    return [line for line in found if line["split"] == "train"]
+    lines = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+    return [line for line in lines if line["split"] == "train"]
 
 
-def measured(case: Case, corpus: Path, scratch: Path, lines: int, limit: float) -> dict[str, Any] | str:
-    """What a case logged after the first two lines; or why there is nothing."""
+def run_case(case: Case, corpus: Path, scratch: Path, lines: int, limit: float) -> Measured | str:
+    """Run a case until it has logged enough; returns its log where it fails."""
     out = scratch / case.name.replace(" ", "-").replace("/", "-").replace(",", "")
     began, log = time.perf_counter(), out.with_suffix(".log")
     with open(log, "w", encoding="utf-8") as file:
         process = subprocess.Popen(case.command(corpus, out), cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
         try:
-            while len(lines_of(out / "metrics.jsonl")) < lines:
+            while len(read_train_lines(out / "metrics.jsonl")) < lines:
                 if process.poll() is not None or time.perf_counter() - began > limit:
                     return log.read_text("utf-8")[-3000:] or "nothing was logged in time"
                 time.sleep(0.2)
         finally:
             process.kill()
             process.wait()
-    found = lines_of(out / "metrics.jsonl")[2:]
-    rates = [line[f"{case.unit}_per_second"] for line in found]
-    return {
-        "rate": median(rates), "lowest": min(rates), "highest": max(rates),
-        "memory": max(line["peak_memory_gb"] for line in found), "seconds": time.perf_counter() - began,
-        "loss": found[-1]["loss"],
-    }  # fmt: skip
+    logged = read_train_lines(out / "metrics.jsonl")[2:]
+    rates = [line[f"{case.unit}_per_second"] for line in logged]
+    return Measured(rates, max(line.get("peak_memory_gb", 0.0) for line in logged), logged[-1]["loss"])
 
 
-def gpt_flops(config: str, vocabulary: int) -> float:
+def count_gpt_flops(config: str, vocabulary: int) -> float:
     """Model FLOPs per token, by a meta model of its own weights."""
-    import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM  # late, as it is slow to import
 
-    from trainers.gpt import Config
-    from trainers.settings import load, model_config
-
-    shape = model_config(load(Config, "gpt", config, ()).model, "model", vocab_size=vocabulary)
+    shape = model_config(load_config(Config, "gpt", config).model, "model", vocab_size=vocabulary)
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(shape)
     weights = sum(p.numel() for name, p in model.named_parameters() if "wpe" not in name)
-    return 6 * weights + 12 * shape.num_hidden_layers * shape.hidden_size * shape.max_position_embeddings
+    return float(6 * weights + 12 * shape.num_hidden_layers * shape.hidden_size * shape.max_position_embeddings)
+
+
+def share_of_peak(case: Case, corpus: Path, rate: float, peak: float) -> float:
+    vocabulary = json.loads((corpus / "tokens" / "tokens.json").read_text("utf-8"))["vocab_size"]
+    return rate * count_gpt_flops(case.options[1], vocabulary) / peak
 
 
 def main() -> int:
-    import torch
-
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     for name in ("gpt", "images", "audio"):
         parser.add_argument(f"--{name}", type=Path, help="a built corpus")
     parser.add_argument("--only", action="append", help="trainers, or parts of the names of cases")
-    parser.add_argument("--scratch", type=Path)
     parser.add_argument("--lines", type=int, default=8, help="that a case logs before it is stopped")
     parser.add_argument("--limit", type=float, default=300, help="seconds that a case may take")
-    args = parser.parse_args()
-    if not torch.cuda.is_available():
+    options = parse_options(parser, "gpu", {"lines": 3})
+    cases = [SMOKE_CASE] if options.smoke else CASES
+    if options.smoke:
+        options.gpt = build_corpus(options.data, options.scratch / "cc100-ja", True)
+    elif not torch.cuda.is_available():
         print("there is no GPU")
         return 2
-    device = torch.cuda.get_device_name()
-    peak = next((value for name, value in PEAKS.items() if name in device), None)
-    scratch = args.scratch or Path(tempfile.mkdtemp())
-    scratch.mkdir(parents=True, exist_ok=True)
-    rows, shares, missed = [], list[float](), False
-    for case in CASES:
-        corpus = getattr(args, case.corpus)
-        wanted = not args.only or any(word == case.trainer or word in case.name for word in args.only)
-        if corpus is None or not wanted:
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+    peak = 1e12 if options.smoke else next((value for name, value in PEAKS.items() if name in device), None)
+    rows, shares, bars = [], list[float](), list[Bar]()
+    for case in cases:
+        corpus: Path | None = getattr(options, case.corpus)
+        chosen = not options.only or any(word == case.trainer or word in case.name for word in options.only)
+        if corpus is None or not chosen:
             continue
-        found = measured(case, corpus.resolve(), scratch, args.lines, args.limit)
-        if isinstance(found, str):
-            print(f"{case.name}: FAILED\n{found}", flush=True)
-            missed = True
+        measured = run_case(case, corpus.resolve(), options.scratch, options.lines, options.limit)
+        if isinstance(measured, str):
+            if options.smoke:
+                raise SystemExit(f"{case.name} failed:\n{measured}")
+            print(f"{case.name}: FAILED\n{measured}", flush=True)
+            bars.append(Bar(False, f"{case.name} runs"))
             continue
         share = ""
         if case.trainer == "gpt" and peak:
-            told = json.loads((corpus / "tokens" / "tokens.json").read_text("utf-8"))
-            reached = found["rate"] * gpt_flops("gpt2-small", told["vocab_size"]) / peak
-            share, shares = f"{reached:.1%}", [*shares, reached]
-        print(f"  {case.name}: {found} {share}", flush=True)
-        rate = f"{found['rate']:,.0f} ({found['lowest']:,.0f} to {found['highest']:,.0f}) {case.unit.replace('_', ' ')}/s"
-        rows.append((case.name, rate, f"{found['memory']:.1f} GB", share))
+            shares.append(share_of_peak(case, corpus, measured.rate, peak))
+            share = f"{shares[-1]:.1%}"
+        print_progress(f"{case.name}: {measured} {share}")
+        lowest, highest = min(measured.rates), max(measured.rates)
+        rate = f"{measured.rate:,.0f} ({lowest:,.0f} to {highest:,.0f}) {case.unit.replace('_', ' ')}/s"
+        rows.append((case.name, rate, f"{measured.memory:.1f} GB", share))
     print(f"\n{device}, torch {torch.__version__}\n")
-    print(table(("", "rate", "peak memory", "of the peak"), rows))
-    return int(missed or max(shares, default=1.0) < BAR)
+    print(format_table(("", "rate", "peak memory", "of the peak"), rows))
+    if shares:
+        bars.append(Bar(max(shares) >= BAR, f"GPT-2 small at {max(shares):.1%} of the peak, at least {BAR:.0%}"))
+    return finish(bars, options.smoke)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Image-text pairs from tar to Parquet: pairs/s, against the floor and against other tools, with memory.
 
-    python -m benchmarks.pairs [--peers-python ../peers-images/bin/python] [--pairs 60000] [--rounds 3] [--scratch DIR]
+    python -m benchmarks.pairs [--peers-python ../peers-images/bin/python] [--pairs 60000] [--rounds 3]
 
 | set | |
 |---|---|
@@ -21,9 +21,9 @@ half has a shorter side of 256 (`keep_ratio`); JPEG at quality 95. The captions 
 | webdataset, phash | the same and `imagehash.phash` of every image, nothing compared by it |
 | data-juicer | filters by aspect, sides and file size, images of equal phash dropped; JSON lines without images |
 
-The floor decodes by `Image.open(…).convert("RGB")`, and has the schema, row groups and compression of our shards. Data-Juicer's
-operators (image_aspect_ratio_filter, image_shape_filter, image_size_filter, image_deduplicator, fused) read extracted files;
-extracting them is not counted.
+The floor (benchmarks/workers/pairs.py) decodes by `Image.open(…).convert("RGB")`, and has the schema, row groups and compression of our
+shards. Data-Juicer's operators (image_aspect_ratio_filter, image_shape_filter, image_size_filter, image_deduplicator, fused) read
+extracted files; extracting them is not counted.
 
 Seconds are those of a whole command, from its start to its end, start-up included; runs take turns and figures are medians. The
 interpreter `--peers-python` has benchmarks/requirements-images.txt. Exits with 1 where a bar is missed: ours at least 0.7 of the
@@ -32,63 +32,56 @@ floor's pairs/s on the set of 256 px, with and without rules.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
-import mmap
 import os
-import shutil
-import statistics
 import sys
 import tarfile
-import tempfile
-import threading
-import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
-# Imports of ours and of the peers' stand in the functions: the same file runs in both environments, and as the floor.
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image, ImageStat
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.harness import (
+    Bar,
+    build_command,
+    clear,
+    finish,
+    format_table,
+    make_parser,
+    median,
+    parse_options,
+    print_progress,
+    watch,
+)
+from benchmarks.workers.pairs import make_schema, read_tar
+
 BAR = 0.7
 PER_SHARD = 10_000
-REST = "the rest: start-up, card"
+OUTSIDE_STEPS = "the rest: start-up, card"
 LEAST_SIDE = 96  # of a picture that others are made from
-ROW_GROUP = 32_000_000  # bytes of images, as in the manifest
 RATIOS = (1, 1, 5 / 4, 4 / 3, 4 / 3, 3 / 2, 3 / 2, 16 / 9, 3 / 4, 2 / 3)  # width over height
-RULES = {"rules": (), "no rules": ("--set", "rules={}")}
+RULES: dict[str, tuple[str, ...]] = {"rules": (), "no rules": ("--set", "rules={}")}
+WORKER = Path(__file__).parent / "workers" / "pairs.py"
 
 
 # -- sets
 
 
-def tar_members(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Names and bytes of a plain tar's files, at some microseconds a member, where tarfile takes 40."""
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        at = 0
-        while at + 512 <= len(data) and data[at]:
-            header = data[at : at + 512]
-            if header[156] not in b"0\0":
-                raise SystemExit(f"{path}: a member that is no plain file")
-            size = int(header[124:136].rstrip(b" \0"), 8)
-            yield header[:100].rstrip(b"\0").decode(), data[at + 512 : at + 512 + size]
-            at += 512 + -(-size // 512) * 512
-
-
-def _material(data: Path) -> tuple[list[bytes], list[str]]:
+def read_material(data: Path) -> tuple[list[bytes], list[str]]:
     """Distinct pictures large enough and with some contrast, and distinct captions, of the shards at `data`."""
-    from PIL import Image, ImageStat
-
     pictures: dict[bytes, None] = {}
     captions: dict[str, None] = {}
     for path in sorted(data.glob("*.tar")):
-        for name, body in tar_members(path):
+        for name, body in read_tar(path):
             if name.endswith(".txt"):
                 captions[body.decode("utf-8", "replace").strip()] = None
             elif name.endswith(".jpg") and body not in pictures:
@@ -102,11 +95,8 @@ def _material(data: Path) -> tuple[list[bytes], list[str]]:
     return list(pictures), list(captions)
 
 
-def _made(random: Any, material: list[Any], grain: Any, side: int) -> bytes:
-    """One picture, encoded."""
-    import numpy as np
-    from PIL import Image
-
+def make_picture(random: np.random.Generator, material: Sequence[Image.Image], grain: np.ndarray, side: int) -> bytes:
+    """Make one picture; returns its JPEG."""
     ratio, border = RATIOS[random.integers(len(RATIOS))], random.random() < 0.5
     width, height = (side * ratio, side) if (ratio > 1) != border else (side, side / ratio)
     size = round(width), round(height)
@@ -130,15 +120,10 @@ def _made(random: Any, material: list[Any], grain: Any, side: int) -> bytes:
     return out.getvalue()
 
 
-def _shard(
+def write_tar(
     number: int, *, count: int, per_shard: int, side: int, material: list[bytes], captions: list[str], folder: Path
 ) -> None:
-    """One tar with its sidecar, as img2dataset writes them."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-    from PIL import Image
-
+    """Write one tar with its sidecar, as img2dataset does."""
     random = np.random.default_rng([side, number])
     pictures = [Image.open(BytesIO(body)).convert("RGB") for body in material]
     grain = np.rint(random.normal(0, 16, (3 * side, 3 * side, 1))).astype(np.int16)
@@ -146,7 +131,7 @@ def _shard(
     with tarfile.open(folder / f"{number:05d}.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
         for i in range(min(per_shard, count - number * per_shard)):
             nth, key = number * per_shard + i, f"{number:05d}{i:04d}"
-            image = _made(random, pictures, grain, side)
+            image = make_picture(random, pictures, grain, side)
             width, height = Image.open(BytesIO(image)).size
             caption = f"{captions[random.integers(len(captions))]} {nth + 1}"
             row = {
@@ -160,165 +145,26 @@ def _shard(
                 member.size = len(body)
                 tar.addfile(member, BytesIO(body))
     table = pa.Table.from_pylist(rows)
-    nothing = table.schema.get_field_index("error_message")
-    table = table.set_column(nothing, "error_message", pa.nulls(len(table), pa.string()))
-    pq.write_table(table, folder / f"{number:05d}.parquet")  # last: where it is, the tar is whole
+    column = table.schema.get_field_index("error_message")
+    table = table.set_column(column, "error_message", pa.nulls(len(table), pa.string()))
+    pq.write_table(table, folder / f"{number:05d}.parquet")  # last: where it is, the tar is complete
 
 
-def made(data: Path, folder: Path, count: int, side: int, workers: int) -> Path:
-    """The folder of a set of made pictures; made once."""
+def make_pairs(data: Path, scratch: Path, count: int, side: int, workers: int) -> Path:
+    """The folder of a set of made pictures, which is made unless it is there."""
     per_shard = min(PER_SHARD, -(-count // workers))
-    folder = folder / f"pairs-{side}-{count}"
+    folder = scratch / f"pairs-{side}-{count}"
     missing = [n for n in range(-(-count // per_shard)) if not (folder / f"{n:05d}.parquet").is_file()]
     if missing:
         folder.mkdir(parents=True, exist_ok=True)
-        pictures, captions = _material(data)
-        make = partial(_shard, count=count, per_shard=per_shard, side=side, material=pictures, captions=captions, folder=folder)
+        pictures, captions = read_material(data)
+        write = partial(
+            write_tar, count=count, per_shard=per_shard, side=side, material=pictures, captions=captions, folder=folder
+        )
         with ProcessPoolExecutor(workers) as pool:
-            print(f"  making {folder.name}", file=sys.stderr)
-            list(pool.map(make, missing))
+            print_progress(f"making {folder.name}")
+            list(pool.map(write, missing))
     return folder
-
-
-# -- the floor
-
-
-def floor_schema() -> Any:
-    """The columns of our shards, without an import of ours; `main` looks whether they are the same."""
-    import pyarrow as pa
-
-    image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    strings = pa.list_(pa.field("element", pa.string()))
-    return pa.schema([
-        ("id", pa.string()), ("image", image), ("caption", pa.string()), ("captions", strings), ("url", pa.string()),
-        ("width", pa.int32()), ("height", pa.int32()), ("phash", pa.string()), ("similarity", pa.float32()),
-        ("source", pa.string()), ("license", pa.string()), ("cluster_size", pa.uint32()),
-    ])  # fmt: skip
-
-
-def _floor_tar(path: Path, out: Path) -> tuple[int, int]:
-    """Rows written and images that cannot be decoded, of one tar."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-    from PIL import Image
-
-    schema = floor_schema()
-    sidecar = pq.read_table(path.with_suffix(".parquet"), columns=["key", "url"]).to_pydict()
-    urls = dict(zip(sidecar["key"], sidecar["url"], strict=True))
-    rows: dict[str, tuple[bytes, int, int]] = {}
-    written = unreadable = weight = 0
-    pending: list[tuple[str, bytes, int, int, str]] = []
-    leaves = ["image.path", "captions.list.element", *(name for name in schema.names if name not in ("image", "captions"))]
-
-    def flush() -> None:
-        keys, blobs, widths, heights, captions = (list(column) for column in zip(*pending, strict=True))
-        n = len(keys)
-        columns = {
-            "id": pa.array([f"laion-ja/{path.name}/{key}" for key in keys]),
-            "image": pa.StructArray.from_arrays([pa.array(blobs, pa.binary()), pa.array([f"{k}.jpg" for k in keys])], ["bytes", "path"]),
-            "caption": pa.array(captions),
-            "captions": pa.array([[c] for c in captions], schema.field("captions").type),
-            "url": pa.array([urls[key] for key in keys]),
-            "width": pa.array(widths, pa.int32()),
-            "height": pa.array(heights, pa.int32()),
-            "phash": pa.nulls(n, pa.string()),
-            "similarity": pa.nulls(n, pa.float32()),
-            "source": pa.repeat(pa.scalar("laion-ja"), n),
-            "license": pa.repeat(pa.scalar("CC-BY-4.0"), n),
-            "cluster_size": pa.repeat(pa.scalar(1, pa.uint32()), n),
-        }  # fmt: skip
-        writer.write_table(pa.table(columns, schema=schema))
-        pending.clear()
-
-    with pq.ParquetWriter(
-        out / f"{path.stem}.parquet", schema, compression={"image.bytes": "none"} | dict.fromkeys(leaves, "zstd"),
-        compression_level=dict.fromkeys(leaves, 3), use_dictionary=["source", "license"], write_statistics=False,
-    ) as writer:  # fmt: skip
-        for name, body in tar_members(path):
-            key, _, suffix = name.partition(".")
-            if suffix == "jpg":
-                try:
-                    rows[key] = body, *Image.open(BytesIO(body)).convert("RGB").size
-                except Exception:  # whatever a decoder raises
-                    unreadable += 1
-            elif suffix == "txt" and key in rows:
-                pending.append((key, *rows.pop(key), body.decode("utf-8", "replace")))
-                written, weight = written + 1, weight + len(pending[-1][1])
-                if weight >= ROW_GROUP:
-                    flush()
-                    weight = 0
-        if pending:
-            flush()
-    return written, unreadable
-
-
-def _told(pattern: str, out: str, workers: str, task: Any) -> None:
-    """Run `task` over all tars in processes; prints the counts as JSON."""
-    folder, name = os.path.split(pattern)
-    paths = sorted(Path(folder).glob(name))
-    with ProcessPoolExecutor(int(workers)) as pool:
-        counts = list(pool.map(partial(task, out=Path(out)), paths))
-    print(json.dumps([sum(column) for column in zip(*counts, strict=True)]))
-
-
-# -- in the peers' environment
-
-
-def _webdataset_tar(path: Path, out: Path, phash: bool) -> tuple[int, int]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-    import webdataset as wds
-
-    if phash:
-        import imagehash
-    bad = 0
-
-    def count(_: Exception) -> bool:
-        nonlocal bad
-        bad += 1
-        return True
-
-    def hashed(sample: dict[str, Any]) -> dict[str, Any]:
-        return sample | {"phash": str(imagehash.phash(sample["jpg"]))}
-
-    def good(sample: dict[str, Any]) -> bool:
-        width, height = sample["jpg"].size
-        return max(width, height) >= 48 and max(width, height) <= 8 * min(width, height)
-
-    samples = (
-        wds.WebDataset(str(path), shardshuffle=False, nodesplitter=lambda urls: urls)
-        .map(lambda sample: sample | {"bytes": sample["jpg"]})
-        .decode("pil", handler=count)
-        .select(good)
-    )
-    rows: list[dict[str, Any]] = []
-    written = weight = 0
-    writer = None
-    for sample in samples.map(hashed) if phash else samples:
-        width, height = sample["jpg"].size
-        row = {"id": sample["__key__"], "bytes": sample["bytes"], "caption": sample["txt"], "url": sample["json"]["url"],
-               "width": width, "height": height, "phash": sample.get("phash", "")}  # fmt: skip
-        rows.append(row)
-        written, weight = written + 1, weight + len(row["bytes"])
-        if weight >= ROW_GROUP:
-            table = pa.Table.from_pylist(rows)
-            writer = writer or pq.ParquetWriter(out / f"{path.stem}.parquet", table.schema, compression={"bytes": "none"})
-            writer.write_table(table)
-            rows, weight = [], 0
-    if rows:
-        table = pa.Table.from_pylist(rows)
-        writer = writer or pq.ParquetWriter(out / f"{path.stem}.parquet", table.schema, compression={"bytes": "none"})
-        writer.write_table(table)
-    if writer:
-        writer.close()
-    return written, bad
-
-
-TASKS = {
-    "floor": _floor_tar,
-    "webdataset": partial(_webdataset_tar, phash=False),
-    "webdataset, phash": partial(_webdataset_tar, phash=True),
-}
 
 
 # -- runs
@@ -326,88 +172,44 @@ TASKS = {
 
 @dataclass(frozen=True)
 class Run:
+    """What one run took (memory in bytes) and what it wrote; `steps` and `verdicts` are of ours alone."""
+
     seconds: float
-    together: int  # the largest sum of resident memory over all processes, in bytes
-    largest: int  # that of the largest single process
+    peak_sum: int
+    peak_process: int
     written: int
     unreadable: int
-    steps: dict[str, float]  # ours
+    steps: dict[str, float]
     verdicts: dict[str, int]
 
 
-def watched(command: list[str], env: dict[str, str] | None = None) -> tuple[float, int, int, str]:
-    """Wall seconds of a command, its memory (together, largest), and what it printed."""
-    import psutil
-
-    together = largest = 0
-    stop = threading.Event()
-    with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as errors:
-        began = time.perf_counter()
-        # Without what benchmarks/__init__.py sets: commands run as from a shell.
-        around = {name: value for name, value in os.environ.items() if not name.endswith("_THREADS")}
-        process = psutil.Popen(command, cwd=ROOT, stdout=printed, stderr=errors, env=around | (env or {}))
-
-        def watch() -> None:
-            nonlocal together, largest
-            while not stop.wait(0.2):
-                sizes = []
-                try:
-                    for member in [process, *process.children(recursive=True)]:
-                        try:
-                            sizes.append(member.memory_info().rss)
-                        except psutil.NoSuchProcess:
-                            continue
-                except psutil.NoSuchProcess:
-                    break
-                together, largest = max(together, sum(sizes)), max(largest, *sizes, 0)
-
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        code = process.wait()
-        seconds = time.perf_counter() - began
-        stop.set()
-        watcher.join()
-        printed.seek(0)
-        errors.seek(0)
-        if code:
-            raise SystemExit(f"{' '.join(command)} failed:\n{errors.read().decode()[-3000:]}")
-        return seconds, together, largest, printed.read().decode()
-
-
-def _empty(folder: Path) -> Path:
-    """An empty folder, and nothing left for the disk to do that a run would wait for."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    os.sync()
-    return folder
-
-
-def build(pattern: str, out: Path, workers: int, options: tuple[str, ...]) -> Run:
-    command = [sys.executable, "-m", "pipeline.build", "laion-ja", "--input", pattern, "--out", str(_empty(out))]
-    seconds, together, largest, _ = watched([*command, "--workers", str(workers), *options])
+def run_build(pattern: str, out: Path, workers: int, options: tuple[str, ...]) -> Run:
+    watched = watch(build_command("laion-ja", pattern, clear(out), "--workers", str(workers), *options))
     summary = json.loads((out / ".seimai" / "state.json").read_text())
     verdicts = {name: values[0] for name, values in summary["verdicts"].items()}
     steps = summary["steps_seconds"]
-    steps[REST] = seconds - sum(steps.values())
-    return Run(seconds, together, largest, verdicts.get("kept", 0), verdicts.get("unreadable", 0), steps, verdicts)
+    steps[OUTSIDE_STEPS] = watched.seconds - sum(steps.values())
+    return Run(
+        watched.seconds, watched.peak_sum, watched.peak_process, verdicts.get("kept", 0), verdicts.get("unreadable", 0), steps,
+        verdicts,
+    )  # fmt: skip
 
 
-def by_task(task: str, python: str, pattern: str, out: Path, workers: int) -> Run:
-    """The floor, or a peer that is one of `TASKS`."""
-    command = [python, "-P", __file__, "--task", task, pattern, str(_empty(out)), str(workers)]
-    seconds, together, largest, printed = watched(command)
-    written, unreadable = json.loads(printed.splitlines()[-1])
-    return Run(seconds, together, largest, written, unreadable, {}, {})
+def run_worker(task: str, python: str, pattern: str, out: Path, workers: int) -> Run:
+    """Run the floor, or a peer that is one of the worker's tasks."""
+    watched = watch([python, "-P", str(WORKER), task, pattern, str(clear(out)), str(workers)])
+    written, unreadable = json.loads(watched.output.splitlines()[-1])
+    return Run(watched.seconds, watched.peak_sum, watched.peak_process, written, unreadable, {}, {})
 
 
-def extracted(paths: list[Path], folder: Path, limit: int | None = None) -> Path:
-    """Images of tars as files, and the JSON lines that Data-Juicer reads."""
+def extract(paths: list[Path], folder: Path, limit: int | None = None) -> Path:
+    """Write images of tars as files, and the JSON lines that Data-Juicer reads; returns the path of these."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = folder / "pairs.jsonl"
     images: dict[str, Path] = {}
     with open(lines, "w", encoding="utf-8") as out:
         for path in paths:
-            for name, body in tar_members(path):
+            for name, body in read_tar(path):
                 key, _, suffix = name.partition(".")
                 if suffix == "jpg":
                     images[key] = folder / name
@@ -417,9 +219,9 @@ def extracted(paths: list[Path], folder: Path, limit: int | None = None) -> Path
     return lines
 
 
-def data_juicer(python: str, lines: Path, out: Path, workers: int) -> Run:
+def run_data_juicer(python: str, lines: Path, out: Path, workers: int) -> Run:
     config = {
-        "project_name": "pairs", "dataset_path": str(lines), "export_path": str(_empty(out) / "out.jsonl"),
+        "project_name": "pairs", "dataset_path": str(lines), "export_path": str(clear(out) / "out.jsonl"),
         "np": workers, "use_cache": False, "op_fusion": True,
         "process": [
             {"image_aspect_ratio_filter": {"min_ratio": 0.125, "max_ratio": 8.0}},
@@ -432,138 +234,139 @@ def data_juicer(python: str, lines: Path, out: Path, workers: int) -> Run:
     home = {"HF_HOME": str(out / "hf"), "DATA_JUICER_CACHE_HOME": str(out / "cache")}
     offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
     command = [python, "-m", "data_juicer.tools.process_data", "--config", str(out / "config.yaml")]
-    seconds, together, largest, _ = watched(command, home | offline)
+    watched = watch(command, home | offline)
     with open(out / "out.jsonl", encoding="utf-8") as file:
-        return Run(seconds, together, largest, sum(1 for _ in file), 0, {}, {})
+        return Run(watched.seconds, watched.peak_sum, watched.peak_process, sum(1 for _ in file), 0, {}, {})
 
 
 # -- tables
 
 
-def _median(runs: list[Run]) -> float:
-    return statistics.median(run.seconds for run in runs)
+def median_seconds(runs: list[Run]) -> float:
+    return median([run.seconds for run in runs])
 
 
-def _rows(count: int, runs: dict[str, list[Run]], over: str | None) -> list[list[str]]:
-    """A line per run and one per step of ours; speed is also told as a share of that of the run `over`."""
-    found = []
-    for name, each in runs.items():
-        seconds = _median(each)
-        share = f"{_median(runs[over]) / seconds:.2f}" if over else ""
-        memory = [f"{max(getattr(r, kind) for r in each) / 1e9:.2f} GB" for kind in ("together", "largest")]
-        found.append([name, f"{seconds:.1f}", f"{count / seconds:,.0f}", share, f"{each[-1].written:,}", *memory])
-        for step in each[0].steps:
-            taken = statistics.median(run.steps[step] for run in each)
-            found.append([f"… {step}", f"{taken:.1f}", "", "", "", "", ""])
-    return found
+def format_rows(count: int, runs: dict[str, list[Run]], base: str | None) -> list[list[str]]:
+    """A row per run and one per step of ours; speed stands also as a share of that of the run `base`."""
+    rows = []
+    for name, repeats in runs.items():
+        seconds = median_seconds(repeats)
+        share = f"{median_seconds(runs[base]) / seconds:.2f}" if base else ""
+        memory = [max(run.peak_sum for run in repeats), max(run.peak_process for run in repeats)]
+        rows.append([
+            name, f"{seconds:.1f}", f"{count / seconds:,.0f}", share, f"{repeats[-1].written:,}",
+            *(f"{size / 1e9:.2f} GB" for size in memory),
+        ])  # fmt: skip
+        for step in repeats[0].steps:
+            rows.append([f"… {step}", f"{median([run.steps[step] for run in repeats]):.1f}", "", "", "", "", ""])
+    return rows
 
 
-def _same_work(floor: Run, ours: Run, everything: bool) -> None:
-    """Both sides read the same records, found the same ones unreadable, and without rules wrote the same but for duplicates."""
+def check_same_work(floor: Run, ours: Run, without_rules: bool) -> None:
+    """End the benchmark unless both sides read the same records and, without rules, wrote the same but for duplicates."""
     records = floor.written + floor.unreadable
     if sum(ours.verdicts.values()) != records or ours.unreadable != floor.unreadable:
         raise SystemExit(f"not the same work: {ours.verdicts} of ours, {floor.written} + {floor.unreadable} of the floor")
-    if everything and ours.written + ours.verdicts.get("duplicate", 0) != floor.written:
+    if without_rules and ours.written + ours.verdicts.get("duplicate", 0) != floor.written:
         raise SystemExit(f"not the same work: {ours.verdicts} of ours, {floor.written} written by the floor")
 
 
-def measure(name: str, pattern: str, scratch: Path, workers: int, rounds: int) -> dict[str, float]:
-    """Print the table of one set; returns our shares of the floor's speed."""
-    from benchmarks.corpus import table
+def check_same_columns(out: Path) -> None:
+    """End the benchmark unless our shards have the columns that the floor writes."""
+    schema = pq.read_schema(next((out / "data").glob("*.parquet"))).remove_metadata()
+    if [(field.name, field.type) for field in schema] != [(field.name, field.type) for field in make_schema()]:
+        raise SystemExit(f"the floor writes other columns than the shards have: {schema}")
 
+
+def measure(name: str, pattern: str, scratch: Path, workers: int, rounds: int, rule_sets: list[str]) -> dict[str, float]:
+    """Print the table of one set; returns our shares of the floor's speed."""
     runs: dict[str, list[Run]] = defaultdict(list)
     for _ in range(rounds):
-        for rules, options in RULES.items():
-            runs["floor"].append(by_task("floor", sys.executable, pattern, scratch / "out", workers))
-            ours = build(pattern, scratch / "out", workers, options)
+        for rules in rule_sets:
+            floor = run_worker("floor", sys.executable, pattern, scratch / "out", workers)
+            ours = run_build(pattern, scratch / "out", workers, RULES[rules])
+            runs["floor"].append(floor)
             runs[f"ours, {rules}"].append(ours)
-            _same_work(runs["floor"][-1], ours, rules == "no rules")
-            print(f"  {name}: floor {runs['floor'][-1].seconds:.1f} s, ours, {rules} {ours.seconds:.1f} s", file=sys.stderr)
+            check_same_work(floor, ours, rules == "no rules")
+            check_same_columns(scratch / "out")
+            print_progress(f"{name}: floor {floor.seconds:.1f} s, ours, {rules} {ours.seconds:.1f} s")
     floor = runs["floor"][-1]
     count = floor.written + floor.unreadable
     folder, files = os.path.split(pattern)
     megabytes = sum(path.stat().st_size for path in Path(folder).glob(files)) / 1e6
     print(f"\n{name}: {count:,} pairs, {megabytes:,.0f} MB of tar; {floor.unreadable} unreadable")
-    for rules in RULES:
+    for rules in rule_sets:
         print(f"ours, {rules}: {', '.join(f'{n:,} {verdict}' for verdict, n in runs[f'ours, {rules}'][-1].verdicts.items())}")
     header = ["run", "seconds", "pairs/s", "of the floor", "written", "memory, sum", "largest process"]
-    print("\n" + table(header, _rows(count, runs, "floor")))
-    return {rules: _median(runs["floor"]) / _median(runs[f"ours, {rules}"]) for rules in RULES}
+    print("\n" + format_table(header, format_rows(count, runs, "floor")))
+    return {rules: median_seconds(runs["floor"]) / median_seconds(runs[f"ours, {rules}"]) for rules in rule_sets}
 
 
-def beside_peers(pattern: str, python: str, scratch: Path, workers: int, rounds: int) -> None:
+def compare_peers(pattern: str, python: str, scratch: Path, workers: int, rounds: int) -> None:
     """Print the table of the peers, ours (with rules) beside them over the same tars."""
-    from benchmarks.corpus import table
-
     folder, files = os.path.split(pattern)
     paths = sorted(Path(folder).glob(files))
-    lines, few = extracted(paths, scratch / "extracted"), extracted(paths[:1], scratch / "few", limit=200)
+    lines, few = extract(paths, scratch / "extracted"), extract(paths[:1], scratch / "few", limit=200)
     # Twice, so that the packages are in memory as ours are; the first tar is enough for the others.
-    start = [data_juicer(python, few, scratch / "out", workers) for _ in range(2)][-1]
-    by_task("webdataset, phash", python, str(paths[0]), scratch / "out", workers)
+    start = [run_data_juicer(python, few, scratch / "out", workers) for _ in range(2)][-1]
+    run_worker("webdataset, phash", python, str(paths[0]), scratch / "out", workers)
     runs: dict[str, list[Run]] = defaultdict(list)
     for _ in range(rounds):
         for name in ("webdataset", "webdataset, phash", "data-juicer"):
-            runs["ours"].append(build(pattern, scratch / "out", workers, ()))
+            runs["ours"].append(run_build(pattern, scratch / "out", workers, ()))
             if name == "data-juicer":
-                peer = data_juicer(python, lines, scratch / "out", workers)
+                peer = run_data_juicer(python, lines, scratch / "out", workers)
             else:
-                peer = by_task(name, python, pattern, scratch / "out", workers)
+                peer = run_worker(name, python, pattern, scratch / "out", workers)
             runs[name].append(peer)
-            print(f"  peers: ours {runs['ours'][-1].seconds:.1f} s, {name} {peer.seconds:.1f} s", file=sys.stderr)
+            print_progress(f"peers: ours {runs['ours'][-1].seconds:.1f} s, {name} {peer.seconds:.1f} s")
     count = sum(runs["ours"][0].verdicts.values())
     rows = [
-        [*row[:3], f"{_median(runs[row[0]]) / _median(runs['ours']):.1f}", *row[4:]]
-        for row in _rows(count, runs, None)
+        [*row[:3], f"{median_seconds(runs[row[0]]) / median_seconds(runs['ours']):.1f}", *row[4:]]
+        for row in format_rows(count, runs, None)
         if row[0] in runs
     ]
     print(f"\npeers: {count:,} pairs of the set of 256 px")
     header = ["run", "seconds", "pairs/s", "ours is times as fast", "written", "memory, sum", "largest process"]
-    print("\n" + table(header, rows))
-    outside = statistics.median(run.steps[REST] for run in runs["ours"])
+    print("\n" + format_table(header, rows))
+    outside = median([run.steps[OUTSIDE_STEPS] for run in runs["ours"]])
     print(f"\nStart-up: data-juicer takes {start.seconds:.1f} s for 200 pairs; ours {outside:.1f} s outside its steps")
 
 
 def main() -> int:
-    from benchmarks.corpus import folder
-    from pipeline.modalities import image_text
-
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    data = Path("../shared/data/image-text")
-    parser.add_argument("--data", type=Path, default=data, help="folder of img2dataset/*.tar (default: %(default)s)")
+    parser = make_parser(__doc__)
     parser.add_argument("--pairs", type=int, default=60_000, help="of 256 px (default: %(default)s)")
     parser.add_argument("--large", type=int, default=4_000, help="of 1024 px; 0: none (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="processes on either side (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="turns (default: %(default)s)")
-    parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()) / "seimai-pairs")
+    parser.add_argument("--rules", nargs="+", choices=list(RULES), default=list(RULES), help="of ours (default: both)")
+    parser.add_argument("--only-made", action="store_true", help="leave the set as fetched out")
     parser.add_argument("--peers-python", help="interpreter that has benchmarks/requirements-images.txt")
     parser.add_argument("--peers-tars", type=int, default=2, help="of the set, for the peers (default: %(default)s)")
-    options = parser.parse_args()
-    if not floor_schema().equals(image_text._SCHEMA):
-        raise SystemExit("the floor writes other columns than the shards have")
-    source, scratch, workers = folder(options.data) / "img2dataset", options.scratch.absolute(), options.workers
+    smoke = {"pairs": 12, "large": 0, "workers": 1, "rounds": 1, "only_made": True, "rules": ["no rules"]}
+    options = parse_options(parser, "pairs", smoke)
+    shards, scratch, workers = options.data / "image-text" / "img2dataset", options.scratch, options.workers
 
-    whole = made(source, scratch, options.pairs, 256, workers)
-    sets = {"256 px": (f"{whole}/*.tar", options.rounds)}
+    pictures = make_pairs(shards, scratch, options.pairs, 256, workers)
+    sets = {"256 px": f"{pictures}/*.tar"}
     if options.large:
-        sets["1024 px"] = f"{made(source, scratch, options.large, 1024, workers)}/*.tar", options.rounds
-    sets["as fetched"] = f"{source}/*.tar", options.rounds
-    # Compiled kernels from the cache, as on any run but the first on a machine.
-    build(f"{source}/00000.tar", scratch / "out", workers, ("--limit", "100"))
-    shares = {name: measure(name, pattern, scratch, workers, rounds) for name, (pattern, rounds) in sets.items()}
+        sets["1024 px"] = f"{make_pairs(shards, scratch, options.large, 1024, workers)}/*.tar"
+    if not options.only_made:
+        sets["as fetched"] = f"{shards}/*.tar"
+    if not options.smoke:
+        # Compiled kernels from the cache, as on any run but the first on a machine.
+        run_build(f"{shards}/00000.tar", scratch / "out", workers, ("--limit", "100"))
+    shares = {name: measure(name, pattern, scratch, workers, options.rounds, options.rules) for name, pattern in sets.items()}
     if options.peers_python:
-        some = f"{whole}/0000[0-{options.peers_tars - 1}].tar"
         # Not resolved: a virtual environment's interpreter is a link.
         python = str(Path(options.peers_python).absolute())
-        beside_peers(some, python, scratch, workers, options.rounds)
-    print()
-    for rules, share in shares["256 px"].items():
-        print(f"{'held  ' if share >= BAR else 'MISSED'} ours, {rules}: {share:.2f} of the floor, at least {BAR}")
-    return 0 if min(shares["256 px"].values()) >= BAR else 1
+        compare_peers(f"{pictures}/0000[0-{options.peers_tars - 1}].tar", python, scratch, workers, options.rounds)
+    bars = [
+        Bar(share >= BAR, f"ours, {rules}: {share:.2f} of the floor, at least {BAR}")
+        for rules, share in shares["256 px"].items()
+    ]
+    return finish(bars, options.smoke)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--task"]:
-        _told(*sys.argv[3:], TASKS[sys.argv[2]])
-    else:
-        sys.exit(main())
+    sys.exit(main())

@@ -1,6 +1,6 @@
 """What the rules of `ja-web` do to text whose kind and language are known.
 
-    python -m benchmarks.quality [--data ../shared/data/text] [--out DIR]
+    python -m benchmarks.quality [--out DIR]
 
 Builds `ja.txt.xz` with the manifest cc100-ja (or takes the build that stands in --out), joins its ledger with the truth, and prints:
 that no record is lost, how many Japanese documents are dropped for language and how many others are not, how many encyclopedia,
@@ -9,16 +9,16 @@ statute and prose documents quality rules drop and why, and how often the script
 
 from __future__ import annotations
 
-import argparse
-import gzip
-import json
 import lzma
+import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from benchmarks.corpus import add_data_option, built, folder
+from benchmarks.corpus import build_corpus, read_truth, text_file
+from benchmarks.harness import finish, make_parser, parse_options
 from filters import normalise
 from filters.kernels import buffers
 from filters.text import characters, language
@@ -27,62 +27,60 @@ LANGUAGE_RULES = ("language", "language_score")
 GOOD = ("wikipedia", "statutes", "aozora")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_data_option(parser)
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
-    options.data = folder(options.data)
-    out = built(options.data, options.out)
-    with gzip.open(options.data / "ja.truth.jsonl.gz") as file:
-        truth = pl.DataFrame([json.loads(line) for line in file])
-    raw = lzma.open(options.data / "ja.txt.xz").read()
-    truth = truth.with_columns(
-        raw_chars=pl.Series([len(raw[o : o + b].decode()) for o, b in truth.select("offset", "bytes").iter_rows()])
-    )
-    ledger = pl.read_parquet(out / "ledger")
-    offsets = ledger["id"].str.split("/").list.last().cast(pl.Int64)
-    print(
-        f"records: {len(ledger):,} of {len(truth):,}, each once and in order: {offsets.to_list() == truth['offset'].to_list()}"
-    )
-    rows = ledger.with_columns(offset=offsets).join(truth, on="offset")
+def format_share(part: int, total: int) -> str:
+    return f"{part:,} ({part / max(total, 1):.2%})"
 
+
+def print_languages(rows: pl.DataFrame) -> None:
+    """Print how many documents are dropped for their language, of Japanese and of others."""
     japanese = rows.filter((pl.col("lang") == "ja") & (pl.col("raw_chars") >= 100))
     others = rows.filter(pl.col("lang") != "ja")
-    wrong = japanese.filter(pl.col("rule").is_in(LANGUAGE_RULES))
-    print(
-        f"\nJapanese of 100 characters or more: {len(japanese):,}; dropped for language {len(wrong):,} ({len(wrong) / len(japanese):.2%})"
-    )
-    right = others.filter(pl.col("rule").is_in(LANGUAGE_RULES))
-    print(f"other languages: {len(others):,}; dropped for language {len(right):,} ({len(right) / len(others):.2%})")
+    for name, group in (("Japanese of 100 characters or more", japanese), ("other languages", others)):
+        dropped = group.filter(pl.col("rule").is_in(LANGUAGE_RULES))
+        print(f"{name}: {len(group):,}; dropped for language {format_share(len(dropped), len(group))}")
 
-    good = rows.filter((pl.col("lang") == "ja") & pl.col("kind").str.replace(r"\+edited$", "").is_in(GOOD))
+
+def print_good_text(rows: pl.DataFrame) -> None:
+    """Print which quality rules drop encyclopedia, statutes and prose."""
+    kind = pl.col("kind").str.replace(r"\+edited$", "")
+    good = rows.filter((pl.col("lang") == "ja") & kind.is_in(GOOD))
     dropped = good.filter((pl.col("verdict") == "dropped") & ~pl.col("rule").is_in(LANGUAGE_RULES))
-    print(
-        f"\nencyclopedia, statutes, prose: {len(good):,}; dropped by quality rules {len(dropped):,} ({len(dropped) / len(good):.2%})"
-    )
-    reasons = dropped.group_by("rule").agg(
-        pl.len().alias("n"), pl.col("kind").str.replace(r"\+edited$", "").value_counts().alias("kinds")
-    )
+    print(f"\nencyclopedia, statutes, prose: {len(good):,}; dropped by quality rules {format_share(len(dropped), len(good))}")
+    reasons = dropped.group_by("rule").agg(pl.len().alias("n"), kind.value_counts().alias("kinds"))
     for rule, count, kinds in reasons.sort("n", descending=True).iter_rows():
-        print(
-            f"  {rule:<28}{count:>5}  "
-            + ", ".join(f"{k['kind']} {k['count']}" for k in sorted(kinds, key=lambda k: -k["count"]))
-        )
+        by_kind = sorted(kinds, key=lambda k: -k["count"])
+        print(f"  {rule:<28}{count:>5}  " + ", ".join(f"{k['kind']} {k['count']}" for k in by_kind))
 
-    texts = normalise(pl.Series([raw[o : o + b].decode() for o, b in truth.select("offset", "bytes").iter_rows()]))
+
+def print_script(texts: pl.Series, truth: pl.DataFrame) -> None:
+    """Print how often the language that the script settles is that of lid.176."""
     settled = np.flatnonzero(language.is_japanese_by_script(characters.count(*buffers(texts))))
-    answers = [language.identify(texts[int(i)])[0] for i in settled]
-    agree = sum(a == "ja" for a in answers)
-    truly = (truth["lang"].gather(settled) == "ja").sum()
-    print(f"\nsettled by script: {len(settled):,} of {len(truth):,}; truly Japanese {truly:,}; lid.176 agrees on {agree:,}")
-    print(f"({agree / len(settled):.2%}; where it does not, it says " + _most([a for a in answers if a != "ja"]) + ")")
+    answers = Counter(language.identify(texts[int(i)])[0] for i in settled)
+    japanese = (truth["lang"].gather(settled) == "ja").sum()
+    agree = answers.pop("ja", 0)
+    print(f"\nsettled by script: {len(settled):,} of {len(truth):,}; truly Japanese {japanese:,}; lid.176 agrees on {agree:,}")
+    others = ", ".join(f"{answer} {n}" for answer, n in answers.most_common(4))
+    print(f"({agree / max(len(settled), 1):.2%}; where it does not, it says {others})")
 
 
-def _most(answers: list[str]) -> str:
-    counts = sorted(((answers.count(a), a) for a in set(answers)), reverse=True)[:4]
-    return ", ".join(f"{a} {n}" for n, a in counts)
+def main() -> int:
+    parser = make_parser(__doc__)
+    parser.add_argument("--out", type=Path, help="a build of the text (default: one is made)")
+    options = parse_options(parser, "quality", {})
+    out = build_corpus(options.data, options.out or options.scratch / "cc100-ja", options.smoke)
+    truth = pl.DataFrame(read_truth(options.data))
+    raw = lzma.open(text_file(options.data)).read()
+    texts = pl.Series([raw[offset : offset + size].decode() for offset, size in truth.select("offset", "bytes").iter_rows()])
+    ledger = pl.read_parquet(out / "ledger")
+    ledger = ledger.with_columns(offset=pl.col("id").str.split("/").list.last().cast(pl.Int64))
+    complete = ledger["offset"].to_list() == truth["offset"].to_list()
+    print(f"records: {len(ledger):,} of {len(truth):,}, each once and in order: {complete}\n")
+    rows = ledger.join(truth.with_columns(raw_chars=texts.str.len_chars()), on="offset")
+    print_languages(rows)
+    print_good_text(rows)
+    print_script(normalise(texts), truth)
+    return finish([], options.smoke)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -17,44 +17,63 @@ turns, figures are medians. Exits with 1 where ours delivers less than twice wha
     python -m benchmarks.readers --images CORPUS --busy 40
 
 The same reader of ours on all cores, two threads, beside a loop that computes in Python for so many milliseconds a batch, as one does that
-starts kernels on a GPU: in the loop's process, and in one of its own (`train.apart`). What the loop waited is told, of its whole time.
+starts kernels on a GPU: in the loop's process, and in one of its own (`train.apart`). Printed is the share of time that it waited.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import datasets
 import numpy as np
+import pyarrow.dataset
+import soundfile
+import torch
+from PIL import Image, ImageOps
 
-from benchmarks.corpus import ROOT, median, table
+from benchmarks.corpus import build_corpus
+from benchmarks.harness import Bar, finish, format_table, make_parser, median, parse_options, print_progress, run_json
+from trainers.data.batches import stream
+from trainers.data.images import decode_square
+from trainers.data.reader import Reader
+from trainers.data.recordings import decode_samples
+from trainers.data.shards import Shards
+from trainers.data.worker_process import read_in_worker_process
 
 BAR = 2.0
 SIDE = 224
+
+
+class Kind(NamedTuple):
+    """What is read, and in what its speed is told."""
+
+    column: str
+    batch: int
+    scale: float  # of an amount per second
+    unit: str
+
+
 KINDS = {
-    "tokens": ("input_ids", 8, 1e6, "million tokens/s"),
-    "images": ("image", 32, 1.0, "images/s"),
-    "audio": ("audio", 8, 3600.0, "hours/s"),
+    "tokens": Kind("input_ids", 8, 1e6, "million tokens/s"),
+    "images": Kind("image", 32, 1.0, "images/s"),
+    "audio": Kind("audio", 8, 3600.0, "hours/s"),
 }
-READERS = ("ours", "datasets", "pyarrow")
-_BUFFER = 1000  # records, of datasets
+SHUFFLE_BUFFER = 1000  # records, of datasets
+Batch = Any  # a tensor, or a list of arrays of different lengths
 
 
 # -- what peers do with one record
 
 
-def picture(blob: bytes) -> np.ndarray:
-    """uint8[SIDE, SIDE, 3] by Pillow."""
-    from PIL import Image, ImageOps
-
+def decode_image(blob: bytes) -> np.ndarray:
+    """Decode, resize and crop to uint8[SIDE, SIDE, 3] with Pillow."""
     with Image.open(BytesIO(blob)) as opened:
         image = ImageOps.exif_transpose(opened).convert("RGB")
     scale = SIDE / min(image.size)
@@ -65,97 +84,80 @@ def picture(blob: bytes) -> np.ndarray:
     return np.asarray(image.crop((left, top, left + SIDE, top + SIDE)))
 
 
-def sound(blob: bytes) -> np.ndarray:
-    """float32[samples] by soundfile."""
-    import soundfile
-
-    return soundfile.read(BytesIO(blob), dtype="float32")[0]
-
-
-DECODE: dict[str, Callable[[Any], np.ndarray]] = {"tokens": np.asarray, "images": picture, "audio": sound}
+def decode_audio(blob: bytes) -> np.ndarray:
+    """Decode to float32[samples] with soundfile."""
+    samples: np.ndarray = soundfile.read(BytesIO(blob), dtype="float32")[0]
+    return samples
 
 
-def blobs(kind: str, value: Any) -> Any:
-    return value if kind == "tokens" else value["bytes"]
+DECODE: dict[str, Callable[[Any], np.ndarray]] = {"tokens": np.asarray, "images": decode_image, "audio": decode_audio}
 
 
-def files(folder: Path) -> list[str]:
-    below = folder / "data" if (folder / "data").is_dir() else folder
-    return sorted(map(str, below.glob("train-*.parquet")))
+def list_shards(folder: Path) -> list[str]:
+    data = folder / "data" if (folder / "data").is_dir() else folder
+    return sorted(map(str, data.glob("train-*.parquet")))
 
 
-def batched(records: Iterator[np.ndarray], size: int, kind: str) -> Iterator[Any]:
-    """Lists of arrays as a trainer's collate gets them: stacked where they have one shape."""
-    import torch
+def stack(records: list[np.ndarray], kind: str) -> Batch:
+    """Records as a trainer's collate gets them: stacked where they have one shape."""
+    return (
+        records if kind == "audio" else torch.from_numpy(np.stack(records).astype(np.int64 if kind == "tokens" else np.uint8))
+    )
 
+
+def make_batches(records: Iterator[np.ndarray], size: int, kind: str) -> Iterator[Batch]:
     batch: list[np.ndarray] = []
     for record in records:
         batch.append(record)
         if len(batch) == size:
-            yield (
-                torch.from_numpy(np.stack(batch).astype(np.int64 if kind == "tokens" else np.uint8))
-                if kind != "audio"
-                else batch
-            )
+            yield stack(batch, kind)
             batch = []
     if batch:
-        yield torch.from_numpy(np.stack(batch).astype(np.int64 if kind == "tokens" else np.uint8)) if kind != "audio" else batch
+        yield stack(batch, kind)
 
 
 # -- the readers
 
 
-def ours(kind: str, folder: Path, threads: int = 1) -> Iterator[Any]:
-    import torch
-
-    from trainers.data import Reader, Shards, stream
-
+def read_ours(kind: str, folder: Path, threads: int = 1) -> Iterator[Batch]:
     column, size, *_ = KINDS[kind]
-    decode: Any = None
-    if kind == "images":
-        from trainers.images import decoded
 
-        def decode(record: dict[str, Any]) -> np.ndarray:
-            return decoded(record[column], SIDE, None)
+    def decode_our_image(record: dict[str, Any]) -> np.ndarray:
+        return decode_square(record[column], SIDE)
 
-    elif kind == "audio":
-        from trainers.sound import samples_of
+    def decode_our_audio(record: dict[str, Any]) -> np.ndarray:
+        return decode_samples(record[column], False)
 
-        def decode(record: dict[str, Any]) -> np.ndarray:
-            return samples_of(record[column], False)
+    def collate(records: Any) -> Any:
+        return {"x": stack(records[column] if kind == "tokens" else records, kind)}, 0.0
 
-    def collate(found: Any) -> Any:
-        if kind == "tokens":
-            return {"x": torch.from_numpy(found[column].astype(np.int64))}, 0.0
-        return {"x": found if kind == "audio" else torch.from_numpy(np.stack(found))}, 0.0
-
+    decode = {"tokens": None, "images": decode_our_image, "audio": decode_our_audio}[kind]
     reader = Reader(Shards(folder, "train", [column], ""), seed=1)
-    for batch in stream(reader, reader.once(0, 1, reader.shards.total), size, collate, decode, threads=threads):
+    for batch in stream(reader, reader.one_pass(0, 1, reader.shards.total), size, collate, decode, threads=threads):
         yield batch.inputs["x"]
 
 
-def datasets_streaming(kind: str, folder: Path) -> Iterator[Any]:
-    import datasets
-
+def read_with_datasets(kind: str, folder: Path) -> Iterator[Batch]:
     column, size, *_ = KINDS[kind]
-    found = datasets.load_dataset("parquet", data_files=files(folder), split="train", streaming=True).select_columns([column])
+    rows = datasets.load_dataset("parquet", data_files=list_shards(folder), split="train", streaming=True)
+    rows = rows.select_columns([column])
     if kind == "audio":
-        found = found.cast_column(column, datasets.Audio(decode=False))
+        rows = rows.cast_column(column, datasets.Audio(decode=False))
     if kind == "images":
-        found = found.cast_column(column, datasets.Image(decode=False))
-    found = found.shuffle(seed=1, buffer_size=_BUFFER)
+        rows = rows.cast_column(column, datasets.Image(decode=False))
+    rows = rows.shuffle(seed=1, buffer_size=SHUFFLE_BUFFER)
     if kind == "tokens":
-        found = found.with_format("numpy")
-    yield from batched((DECODE[kind](blobs(kind, record[column])) for record in found), size, kind)
+        rows = rows.with_format("numpy")
+    values = (row[column] for row in rows)
+    yield from make_batches((DECODE[kind](v if kind == "tokens" else v["bytes"]) for v in values), size, kind)
 
 
-def plain(kind: str, folder: Path) -> Iterator[Any]:
-    import pyarrow.dataset as ds
-
+def read_with_pyarrow(kind: str, folder: Path) -> Iterator[Batch]:
     column, size, *_ = KINDS[kind]
 
     def records() -> Iterator[np.ndarray]:
-        for batch in ds.dataset(files(folder)).to_batches(columns=[column], batch_size=1024, use_threads=False):
+        shards = pyarrow.dataset.dataset(list_shards(folder))
+        for batch in shards.to_batches(columns=[column], batch_size=1024, use_threads=False):
             array = batch.column(0)
             if kind == "tokens":
                 yield from array.flatten().to_numpy().reshape(len(array), -1)
@@ -163,118 +165,143 @@ def plain(kind: str, folder: Path) -> Iterator[Any]:
                 for value in array.field("bytes"):
                     yield DECODE[kind](value.as_buffer())
 
-    yield from batched(records(), size, kind)
+    yield from make_batches(records(), size, kind)
 
 
-def measured(reader: str, kind: str, folder: Path) -> dict[str, float]:
-    """Seconds for one pass, with what it delivered."""
+READERS: dict[str, Callable[[str, Path], Iterator[Batch]]] = {
+    "ours": read_ours,
+    "datasets": read_with_datasets,
+    "pyarrow": read_with_pyarrow,
+}
+LOOPS = ("in the loop's process", "apart")
+
+
+# -- one run, in a process of its own
+
+
+class Pass(NamedTuple):
+    """One pass over all records: tokens, images or seconds of audio make the amount."""
+
+    seconds: float
+    records: int
+    amount: float
+
+
+class BusyPass(NamedTuple):
+    seconds: float
+    waited: float
+    records: int
+
+
+def time_reader(reader: str, kind: str, folder: Path) -> Pass:
     os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[0]})
-    import datasets  # noqa: F401 - not to be counted
-    import soundfile  # noqa: F401
-    import torch
-    from PIL import Image  # noqa: F401
-
-    import trainers.data
-    import trainers.images
-    import trainers.sound  # noqa: F401
-
     torch.set_num_threads(1)
-    made = {"ours": ours, "datasets": datasets_streaming, "pyarrow": plain}[reader]
-    next(iter(made(kind, folder)))  # compiled kernels are loaded
+    read = READERS[reader]
+    next(iter(read(kind, folder)))  # compiled kernels are loaded
     began = time.perf_counter()
-    records = amount = 0
-    for batch in made(kind, folder):
+    records, amount = 0, 0.0
+    for batch in read(kind, folder):
         records += len(batch)
-        amount += sum(map(len, batch)) if kind == "audio" else batch.numel() if kind == "tokens" else len(batch)
-    return {"seconds": time.perf_counter() - began, "records": records, "amount": amount / (16_000 if kind == "audio" else 1)}
+        amount += sum(map(len, batch)) / 16_000 if kind == "audio" else batch.numel() if kind == "tokens" else len(batch)
+    return Pass(time.perf_counter() - began, records, amount)
 
 
-def waited(where: str, kind: str, folder: Path, busy: float) -> dict[str, float]:
-    """Of a loop that is busy for so many seconds of processor time a batch: all its seconds, those without a batch, and the records."""
-    import torch
-
-    from trainers.apart import apart
-
+def time_busy_loop(loop: str, kind: str, folder: Path, busy: float) -> BusyPass:
+    """Read beside a loop that is busy for so many seconds of processor time a batch."""
     torch.set_num_threads(1)
-    batches = apart(lambda: ours(kind, folder, 2)) if where == "apart" else ours(kind, folder, 2)
+    batches = read_in_worker_process(lambda: read_ours(kind, folder, 2)) if loop == "apart" else read_ours(kind, folder, 2)
     for _ in range(5):
-        next(batches)
-    began, idle, records = time.perf_counter(), 0.0, 0
+        next(batches, None)
+    began, waited, records = time.perf_counter(), 0.0, 0
     while True:
         asked = time.perf_counter()
         batch = next(batches, None)
-        idle += time.perf_counter() - asked
+        waited += time.perf_counter() - asked
         if batch is None:
-            return {"seconds": time.perf_counter() - began, "waited": idle, "records": records}
+            return BusyPass(time.perf_counter() - began, waited, records)
         records += len(batch)
-        done = time.thread_time() + busy
-        while time.thread_time() < done:
+        until = time.thread_time() + busy
+        while time.thread_time() < until:
             sum(range(100))
 
 
-def by_itself(*arguments: str) -> dict[str, float]:
-    """Of one reader in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.readers", "--one", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stderr[-3000:]}")
-    found = json.loads(done.stdout.splitlines()[-1])
-    print(f"  {' '.join(arguments[:2])}: {found}", file=sys.stderr)
+def run_alone(*arguments: str) -> list[float]:
+    """Run one reader in a process of its own."""
+    found: list[float] = run_json([sys.executable, "-m", "benchmarks.readers", "--one", *arguments], " ".join(arguments))
+    print_progress(f"{' '.join(arguments[:2])}: {found}")
     return found
 
 
-def beside_a_loop(folders: dict[str, Path], rounds: int, busy: float) -> int:
+# -- tables
+
+
+def compare_loops(folders: dict[str, Path], rounds: int, busy: float) -> None:
     rows = []
     for kind, folder in folders.items():
-        runs: dict[str, list[dict[str, float]]] = {"in the loop's process": [], "apart": []}
+        runs: dict[str, list[BusyPass]] = {loop: [] for loop in LOOPS}
         for _ in range(rounds):
-            for where, found in runs.items():
-                found.append(by_itself(where, kind, str(folder), str(busy / 1000)))
-        if len({one["records"] for found in runs.values() for one in found}) != 1:
+            for loop in LOOPS:
+                seconds, waited, records = run_alone(loop, kind, str(folder), str(busy / 1000))
+                runs[loop].append(BusyPass(seconds, waited, int(records)))
+        if len({run.records for repeats in runs.values() for run in repeats}) != 1:
             raise SystemExit(f"they did not deliver the same: {runs}")
-        for where, found in runs.items():
-            seconds = median([one["seconds"] for one in found])
-            share = median([one["waited"] / one["seconds"] for one in found])
-            rows.append([kind, where, f"{found[0]['records'] / seconds:,.0f} records/s", f"{share:.0%}"])
-    print(table(["", "reader", "beside the loop", "the loop waited"], rows))
-    return 0
+        for loop, repeats in runs.items():
+            speed = repeats[0].records / median([run.seconds for run in repeats])
+            share = median([run.waited / run.seconds for run in repeats])
+            rows.append([kind, loop, f"{speed:,.0f} records/s", f"{share:.0%}"])
+    print(format_table(["", "reader", "beside the loop", "the loop waited"], rows))
+
+
+def compare_readers(folders: dict[str, Path], rounds: int, smoke: bool) -> list[Bar]:
+    rows, bars = [], []
+    for kind, folder in folders.items():
+        runs: dict[str, list[Pass]] = {reader: [] for reader in READERS}
+        for _ in range(rounds):
+            for reader in READERS:
+                # In a smoke run all in this process: imports take longer than all else.
+                seconds, records, amount = time_reader(reader, kind, folder) if smoke else run_alone(reader, kind, str(folder))
+                runs[reader].append(Pass(seconds, int(records), amount))
+        work = {(run.records, run.amount) for repeats in runs.values() for run in repeats}
+        if len(work) != 1:
+            raise SystemExit(f"readers of {kind} did not deliver the same: {work}")
+        ((records, amount),) = work
+        scale, unit = KINDS[kind].scale, KINDS[kind].unit
+        speed = {reader: amount / median([run.seconds for run in repeats]) / scale for reader, repeats in runs.items()}
+        for reader in READERS:
+            rows.append([
+                f"{kind} ({records:,} records)", reader, f"{speed[reader]:,.3g} {unit}", f"{speed['ours'] / speed[reader]:.2f}",
+            ])  # fmt: skip
+        ratio = speed["ours"] / speed["datasets"]
+        bars.append(Bar(ratio >= BAR, f"{kind}: {ratio:.2f} times datasets, at least {BAR}"))
+    print(format_table(["", "reader", "delivered", "ours is times it"], rows))
+    return bars
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     for kind in KINDS:
         parser.add_argument(f"--{kind}", type=Path, help="folder of shards")
     parser.add_argument("--rounds", type=int, default=3, help="turns (default: %(default)s)")
     parser.add_argument("--busy", type=float, help="milliseconds a batch: compare reading in the loop's process and apart")
-    options = parser.parse_args()
+    options = parse_options(parser, "readers", {"rounds": 1})
     folders = {kind: path.absolute() for kind in KINDS if (path := getattr(options, kind))}
+    if options.smoke:
+        corpus = build_corpus(options.data, options.scratch / "cc100-ja", True)
+        folders = {"tokens": corpus / "tokens"} | {kind: options.data / "shards" / kind for kind in ("images", "audio")}
+        time_busy_loop(LOOPS[0], "tokens", folders["tokens"], 0.0)
     if options.busy is not None:
-        return beside_a_loop(folders, options.rounds, options.busy)
-    rows, missed = [], []
-    for kind, folder in folders.items():
-        runs: dict[str, list[dict[str, float]]] = {reader: [] for reader in READERS}
-        for _ in range(options.rounds):
-            for reader in READERS:
-                runs[reader].append(by_itself(reader, kind, str(folder)))
-        work = {(run["records"], run["amount"]) for of in runs.values() for run in of}
-        if len(work) != 1:
-            raise SystemExit(f"readers of {kind} did not deliver the same: {work}")
-        ((records, amount),) = work
-        speed = {reader: amount / median([run["seconds"] for run in of]) / KINDS[kind][2] for reader, of in runs.items()}
-        for reader in READERS:
-            rows.append([
-                f"{kind} ({records:,} records)", reader, f"{speed[reader]:,.3g} {KINDS[kind][3]}", f"{speed['ours'] / speed[reader]:.2f}",
-            ])  # fmt: skip
-        if speed["ours"] < BAR * speed["datasets"]:
-            missed.append(f"{kind}: {speed['ours'] / speed['datasets']:.2f} times datasets")
-    print(table(["", "reader", "delivered", "ours is times it"], rows), end="\n\n")
-    print(f"MISSED {'; '.join(missed)}, at least {BAR}" if missed else f"held   at least {BAR} times datasets")
-    return int(bool(missed))
+        compare_loops(folders, options.rounds, options.busy)
+        return finish([], options.smoke)
+    return finish(compare_readers(folders, options.rounds, options.smoke), options.smoke)
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--one"]:
-        one, kind, folder = sys.argv[2], sys.argv[3], Path(sys.argv[4])
-        print(json.dumps(waited(one, kind, folder, float(sys.argv[5])) if sys.argv[5:] else measured(one, kind, folder)))
+        name, kind, folder = sys.argv[2], sys.argv[3], Path(sys.argv[4])
+        print(
+            json.dumps(
+                time_reader(name, kind, folder) if name in READERS else time_busy_loop(name, kind, folder, float(sys.argv[5]))
+            )
+        )
     else:
         sys.exit(main())

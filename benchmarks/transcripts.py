@@ -1,6 +1,6 @@
 """Transcripts: telling what was said the same from what was not, bands of speech rate, and the speed of readings.
 
-    python -m benchmarks.transcripts [--data ../shared/data/speech]
+    python -m benchmarks.transcripts
 
 Three tables.
 
@@ -27,65 +27,82 @@ dropped; 0.8 of fugashi's speed.
 
 from __future__ import annotations
 
-import argparse
-import gzip
-import json
 import random
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
+import fugashi
 import numpy as np
 import polars as pl
 
-from benchmarks.corpus import ROOT, in_turns, median, seconds, speed, table
+from benchmarks.corpus import read_jsonl
+from benchmarks.harness import (
+    ROOT,
+    Bar,
+    finish,
+    format_speed,
+    format_table,
+    make_parser,
+    median,
+    parse_options,
+    seconds,
+    take_turns,
+)
+from filters import normalise
+from filters.transcript.edit_distance import error_rates
+from filters.transcript.readings import morae, readings
+from pipeline.manifest.loading import load
+from pipeline.steps.decide import decide_frame
+from pipeline.steps.fit import band_frame, with_bands
 
-DATA = Path("../shared/data/speech")
 LABELS = ROOT / "tests" / "data" / "transcript_labels.tsv"
 AREA, FOUND, SOUND, SPEED = 0.97, 0.9, 0.02, 0.8
 KINDS = ("half", "double", "ten words more", "swapped")
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
+class Labelled(NamedTuple):
+    """Transcripts, normalised, and bool[n]: whether both sides are said the same."""
+
+    references: pl.Series
+    hypotheses: pl.Series
+    same: np.ndarray
 
 
 # -- said the same
 
 
-def labelled(data: Path) -> tuple[pl.Series, pl.Series, np.ndarray]:
-    """References, hypotheses (normalised) and bool: whether they are said the same."""
-    from filters import normalise
-
+def read_labelled_pairs(data: Path, labels_file: Path) -> Labelled:
     labels = {
-        (row[0], row[1]): row[2] for row in pl.read_csv(LABELS, separator="\t", schema_overrides={"clip": pl.String}).rows()
+        (row[0], row[1]): row[2]
+        for row in pl.read_csv(labels_file, separator="\t", schema_overrides={"clip": pl.String}).rows()
     }
-    found: list[tuple[str, str, int]] = []
-    for row in _lines(data / "asr_hypotheses.jsonl.gz"):
+    pairs: list[tuple[str, str, int]] = []
+    for row in read_jsonl(data / "asr_hypotheses.jsonl.gz"):
         key = row["id"].removeprefix("common_voice_ja_").removesuffix(".mp3"), row["model"].removeprefix("whisper-")
         if key in labels:
-            found.append((row["reference"], row["hypothesis"], labels.pop(key)))
+            pairs.append((row["reference"], row["hypothesis"], labels.pop(key)))
     assert not labels, f"{len(labels)} labelled pairs are not in the data"
-    references, hypotheses, same = zip(*found, strict=True)
-    return normalise(pl.Series(references)), normalise(pl.Series(hypotheses)), np.array(same, bool)
+    references, hypotheses, same = zip(*pairs, strict=True)
+    return Labelled(normalise(pl.Series(references)), normalise(pl.Series(hypotheses)), np.array(same, bool))
 
 
-def area(score: np.ndarray, same: np.ndarray) -> float:
-    """Probability that a pair that is the same has a lower score than one that is not; ties count half."""
+def measure_area(score: np.ndarray, same: np.ndarray) -> float:
+    """Return the area under the curve: how probably a same pair has the lower score of two. Ties count half."""
     low, high = np.sort(score[same]), score[~same]
     below = np.searchsorted(low, high, "left")
     return float(((below + np.searchsorted(low, high, "right")) / 2).mean() / len(low))
 
 
-def kept(score: np.ndarray, same: np.ndarray, precision: float = 0.95) -> float:
-    """Largest share of all pairs under some bound of which so many are the same."""
+def largest_share(score: np.ndarray, same: np.ndarray, precision: float = 0.95) -> float:
+    """Return the largest share of all pairs under some bound of which so many are the same."""
     chosen = [score <= bound for bound in np.unique(score)]
     return max([float(mask.mean()) for mask in chosen if same[mask].mean() >= precision], default=0.0)
 
 
-def _word_errors(references: pl.Series, hypotheses: pl.Series) -> np.ndarray:
+def word_error_rates(references: pl.Series, hypotheses: pl.Series) -> np.ndarray:
+    # Late, as transformers is slow to import.
     from transformers.models.whisper.english_normalizer import BasicTextNormalizer
 
     normal = BasicTextNormalizer()
@@ -102,137 +119,128 @@ def _word_errors(references: pl.Series, hypotheses: pl.Series) -> np.ndarray:
     return np.array([distance(a, b) / max(1, len(a)) for a, b in words])
 
 
-def _hallucinated(hypotheses: pl.Series) -> np.ndarray:
+def find_hallucinations(hypotheses: pl.Series) -> np.ndarray:
     words = [text.split() for text in hypotheses]
     return np.array([bool(w) and (len(set(w)) / len(w) <= 0.4 or max(map(len, w)) >= 25) for w in words], float)
 
 
-def said_the_same(data: Path) -> dict[str, float]:
-    """Prints the table; returns the areas."""
-    from filters.transcript.edit_distance import error_rates
-    from filters.transcript.readings import readings
-
-    references, hypotheses, same = labelled(data)
-    bare = [texts.str.replace_all(r"[^\p{L}\p{N}]", "") for texts in (references, hypotheses)]
+def compare_scores(data: Path, labels_file: Path) -> dict[str, float]:
+    """Print the table; returns the areas."""
+    references, hypotheses, same = read_labelled_pairs(data, labels_file)
+    letters = [texts.str.replace_all(r"[^\p{L}\p{N}]", "") for texts in (references, hypotheses)]
+    sudachi = error_rates(readings(references, "sudachi"), readings(hypotheses, "sudachi"), by_sound=True)
     scores = {
         "**reading error rate** (UniDic)": error_rates(readings(references), readings(hypotheses), by_sound=True).to_numpy(),
-        "reading error rate (Sudachi)": error_rates(
-            readings(references, "sudachi"), readings(hypotheses, "sudachi"), by_sound=True
-        ).to_numpy(),
-        "surface error rate": error_rates(*bare).to_numpy(),
-        "word error rate, as kotoba-whisper": _word_errors(references, hypotheses),
-        "hallucination rules, as NeMo Curator": _hallucinated(hypotheses),
+        "reading error rate (Sudachi)": sudachi.to_numpy(),
+        "surface error rate": error_rates(*letters).to_numpy(),
+        "word error rate, as kotoba-whisper": word_error_rates(references, hypotheses),
+        "hallucination rules, as NeMo Curator": find_hallucinations(hypotheses),
     }
-    areas = {name: area(score, same) for name, score in scores.items()}
-    rows = [[name, f"{areas[name]:.3f}", f"{kept(score, same):.1%}"] for name, score in scores.items()]
+    areas = {name: measure_area(score, same) for name, score in scores.items()}
+    rows = [[name, f"{areas[name]:.3f}", f"{largest_share(score, same):.1%}"] for name, score in scores.items()]
     print(f"{len(same)} pairs, {same.sum()} of them said the same\n")
-    print(table(["score", "area under the curve", "kept at 95 % precision"], rows), end="\n\n")
+    print(format_table(["score", "area under the curve", "kept at 95 % precision"], rows), end="\n\n")
     return areas
 
 
 # -- bands
 
 
-def corrupted(texts: list[str], seed: int) -> tuple[list[str], np.ndarray]:
-    """A fifth of the transcripts made wrong, and of which kind each is ("" where it is as it was)."""
-    import fugashi
+class Corrupted(NamedTuple):
+    """Transcripts of which a fifth was made wrong, and str[n]: how ("" where it was not)."""
 
-    chosen = random.Random(seed)
+    texts: list[str]
+    kinds: np.ndarray
+
+
+def corrupt(texts: list[str], seed: int) -> Corrupted:
+    random_ = random.Random(seed)
     tagger = fugashi.Tagger()
     words = [word.surface for text in texts[:500] for word in tagger(text) if word.feature.pos1 != "補助記号"]
+    edits: dict[str, Callable[[str], str]] = {
+        "half": lambda text: text[: len(text) // 2],
+        "double": lambda text: 2 * text,
+        "ten words more": lambda text: text + "".join(random_.sample(words, 10)),
+        "swapped": lambda text: texts[random_.randrange(len(texts))],
+    }
     out, kinds = list(texts), [""] * len(texts)
-    for i in chosen.sample(range(len(texts)), len(texts) // 5):
-        kinds[i] = chosen.choice(KINDS)
-        out[i] = {
-            "half": lambda i=i: texts[i][: len(texts[i]) // 2],
-            "double": lambda i=i: 2 * texts[i],
-            "ten words more": lambda i=i: texts[i] + "".join(chosen.sample(words, 10)),
-            "swapped": lambda: texts[chosen.randrange(len(texts))],
-        }[kinds[i]]()
-    return out, np.array(kinds)
+    for i in random_.sample(range(len(texts)), len(texts) // 5):
+        kinds[i] = random_.choice(KINDS)
+        out[i] = edits[kinds[i]](texts[i])
+    return Corrupted(out, np.array(kinds))
 
 
-def bands(data: Path, seeds: int) -> tuple[float, float]:
-    """Prints the table; returns the share of wrong ones found, swaps aside, and of sound ones dropped."""
-    from filters import normalise
-    from filters.transcript.readings import morae, readings
-    from pipeline.manifest.loading import load
-    from pipeline.steps.decide import decide_frame
-    from pipeline.steps.fit import band_frame, with_bands
+class Dropped(NamedTuple):
+    """Shares that the band drops."""
 
+    wrong: float  # of transcripts made wrong, swaps aside
+    sound: float
+
+
+def measure_bands(data: Path, seeds: int) -> Dropped:
+    """Print the table of the bands of speech rate; returns the shares dropped."""
     rules = {"seconds_per_mora": load("speech-ja").rules["seconds_per_mora"]}
-    rows = _lines(data / "utterances.jsonl.gz")
-    spoken = np.array([row["speech_duration"] for row in rows])
-    found: dict[str, list[float]] = {name: [] for name in (*KINDS, "")}
+    rows = read_jsonl(data / "utterances.jsonl.gz")
+    durations = np.array([row["speech_duration"] for row in rows])
+    shares: dict[str, list[float]] = {name: [] for name in (*KINDS, "")}
     for seed in range(seeds):
-        texts, kinds = corrupted([row["text"] for row in rows], seed)
+        texts, kinds = corrupt([row["text"] for row in rows], seed)
         count = morae(readings(normalise(pl.Series(texts)))).to_numpy()
-        frame = pl.DataFrame({"m:seconds_per_mora": spoken / np.maximum(count, 1), "programme": "JSUT", "speaker": "JSUT"})
+        frame = pl.DataFrame({"m:seconds_per_mora": durations / np.maximum(count, 1), "programme": "JSUT", "speaker": "JSUT"})
         frame = frame.with_columns(unreadable=pl.lit(None, pl.String))
         verdicts = decide_frame(with_bands(frame, rules, band_frame(frame.lazy(), rules)), rules)["verdict"]
-        for kind, of_kind in found.items():
-            of_kind.append(float((verdicts == "dropped").to_numpy()[kinds == kind].mean()))
+        for kind, values in shares.items():
+            values.append(float((verdicts == "dropped").to_numpy()[kinds == kind].mean()))
     lines = [
-        [kind or "sound", f"{np.mean(values):.1%}", f"{min(values):.1%} – {max(values):.1%}"] for kind, values in found.items()
+        [kind or "sound", f"{np.mean(values):.1%}", f"{min(values):.1%} – {max(values):.1%}"] for kind, values in shares.items()
     ]
     print(f"{len(rows):,} transcripts, a fifth of them made wrong, {seeds} times\n")
-    print(table(["transcript", "dropped", "least – most"], lines), end="\n\n")
-    return float(np.mean([found[kind] for kind in KINDS[:3]])), float(np.mean(found[""]))
+    print(format_table(["transcript", "dropped", "least – most"], lines), end="\n\n")
+    return Dropped(float(np.mean([shares[kind] for kind in KINDS[:3]])), float(np.mean(shares[""])))
 
 
 # -- speed
 
 
-def reading_speed(data: Path, rounds: int) -> float:
-    """Prints the table; returns the speed of ours over that of fugashi once per line."""
-    import fugashi
-
-    from filters import normalise
-    from filters.transcript.readings import readings
-
-    texts = normalise(pl.Series([row["text"] for row in _lines(data / "utterances.jsonl.gz")]))
+def time_readings(data: Path, rounds: int) -> float:
+    """Print the table; returns the speed of ours over that of fugashi once per line."""
+    texts = normalise(pl.Series([row["text"] for row in read_jsonl(data / "utterances.jsonl.gz")]))
     lines, tagger = texts.to_list(), fugashi.Tagger()
-    peers: dict[str, Callable[[], Any]] = {
-        "fugashi, `tagger(line)`": lambda: [tagger(line) for line in lines],
-        "fugashi, `tagger.parse(line)`": lambda: [tagger.parse(line) for line in lines],
-        "fugashi, pronunciations of `tagger(line)`": lambda: [[word.feature.pron for word in tagger(line)] for line in lines],
+    peers = {
+        "fugashi, `tagger(line)`": lambda: seconds(lambda: [tagger(line) for line in lines]),
+        "fugashi, `tagger.parse(line)`": lambda: seconds(lambda: [tagger.parse(line) for line in lines]),
+        "fugashi, pronunciations of `tagger(line)`": lambda: seconds(
+            lambda: [[word.feature.pron for word in tagger(line)] for line in lines]
+        ),
     }
     readings(texts)
-    beside, theirs = in_turns(
-        lambda: seconds(lambda: readings(texts)),
-        {name: lambda peer=peer: seconds(peer) for name, peer in peers.items()},  # type: ignore[misc]
-        rounds,
-    )
-    ratios = {name: median(theirs[name]) / median(beside[name]) for name in peers}
-    ours = median([value for values in beside.values() for value in values])
-    rows = [["ours, `readings`", speed(len(lines) / ours), ""]]
-    rows += [[name, speed(len(lines) / median(theirs[name])), f"{ratios[name]:.2f}"] for name in peers]
+    turns = take_turns(lambda: seconds(lambda: readings(texts)), peers, rounds)
+    rows = [["ours, `readings`", format_speed(len(lines) / turns.median_of_ours()), ""]]
+    for name in peers:
+        rows.append([name, format_speed(len(lines) / median(turns.peers[name])), f"{turns.ratio(name):.2f}"])
     print(f"{len(lines):,} sentences, one core\n")
-    print(table(["", "sentences/s", "ours over this"], rows), end="\n\n")
-    return ratios["fugashi, `tagger(line)`"]
+    print(format_table(["", "sentences/s", "ours over this"], rows))
+    return turns.ratio("fugashi, `tagger(line)`")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=DATA, help="folder of the speech data (default: %(default)s)")
+    parser = make_parser(__doc__)
     parser.add_argument("--seeds", type=int, default=10, help="ways to make transcripts wrong (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="turns of reading (default: %(default)s)")
-    options = parser.parse_args()
-    data = options.data if options.data.is_absolute() else ROOT / options.data
-    areas = said_the_same(data)
+    options = parse_options(parser, "transcripts", {"seeds": 1, "rounds": 1})
+    data = options.data / "speech"
+    areas = compare_scores(data, data / "transcript_labels.tsv" if options.smoke else LABELS)
     ours, *others = areas.values()
-    found, sound = bands(data, options.seeds)
-    ratio = reading_speed(data, options.rounds)
+    dropped = measure_bands(data, options.seeds)
+    ratio = time_readings(data, options.rounds)
     best = max(others[1:])
     bars = [
-        (f"area of {ours:.3f}, at least {AREA}, and above {best:.3f}", ours >= AREA and ours > best),
-        (f"{found:.1%} of the wrong found (swaps aside), at least {FOUND:.0%}", found >= FOUND),
-        (f"{sound:.1%} of the sound dropped, at most {SOUND:.0%}", sound <= SOUND),
-        (f"{ratio:.2f} of fugashi's speed, at least {SPEED}", ratio >= SPEED),
+        Bar(ours >= AREA and ours > best, f"area of {ours:.3f}, at least {AREA}, and above {best:.3f}"),
+        Bar(dropped.wrong >= FOUND, f"{dropped.wrong:.1%} of the wrong found (swaps aside), at least {FOUND:.0%}"),
+        Bar(dropped.sound <= SOUND, f"{dropped.sound:.1%} of the sound dropped, at most {SOUND:.0%}"),
+        Bar(ratio >= SPEED, f"{ratio:.2f} of fugashi's speed, at least {SPEED}"),
     ]
-    for words, held in bars:
-        print(f"{'held  ' if held else 'MISSED'} {words}")
-    return 0 if all(held for _, held in bars) else 1
+    return finish(bars, options.smoke)
 
 
 if __name__ == "__main__":

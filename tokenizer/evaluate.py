@@ -1,4 +1,4 @@
-"""`python -m tokenizer.evaluate MODEL… --on CORPUS`: tokenizers beside each other on the same text."""
+"""`python -m tokenizer.evaluate TOKENIZER… --on CORPUS`: compare tokenizers on the same text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import click
 import numpy as np
@@ -28,14 +28,15 @@ from tokenizer.texts import Texts
 RENYI_POWER = 2.5
 # Characters of the list of 2010 that are mostly written, and encoded, in a form that the list allows: 𠮟 as 叱.
 _JOYO_FORMS = {"𠮟": "叱", "塡": "填", "剝": "剥", "頰": "頬"}
-SCRIPTS = ("kanji", "hiragana", "katakana", "latin", "digits", "other")
-_SCRIPT = {
+_SCRIPT_PATTERNS = {
     "kanji": r"\p{Han}", "hiragana": r"\p{Hiragana}", "katakana": r"\p{Katakana}", "latin": r"\p{Latin}", "digits": r"\p{Nd}",
+    "other": r"[^\p{Han}\p{Hiragana}\p{Katakana}\p{Latin}\p{Nd}]",
 }  # fmt: skip
+SCRIPTS = tuple(_SCRIPT_PATTERNS)
 
 
-class Model(Protocol):
-    """What is asked of a tokenizer, of whatever make."""
+class EvaluatedTokenizer(Protocol):
+    """What an evaluation needs of a tokenizer, whoever made it."""
 
     @property
     def name(self) -> str: ...
@@ -43,23 +44,30 @@ class Model(Protocol):
     def __len__(self) -> int: ...
 
     def encode(self, texts: list[str]) -> list[np.ndarray]:
-        """Ids of each text, without special tokens."""
+        """Return the ids of each text, without special tokens."""
 
     def decode(self, ids: np.ndarray) -> str: ...
 
-    def by_bytes(self, texts: list[str]) -> Iterator[str]:
-        """The characters of each text that have no piece: spelled by bytes, or unknown."""
+    def fallback_characters(self, texts: list[str]) -> Iterator[str]:
+        """Yield, for each text, the characters that have no piece: spelled by bytes, or unknown."""
 
-    def alone(self, character: str) -> bool:
-        """Whether a character is one piece by itself."""
+    def has_piece(self, character: str) -> bool:
+        """Return whether a character is one piece by itself."""
 
     @property
-    def countable(self) -> np.ndarray:
-        """bool[n]: pieces that ordinary text can use, so no special tokens."""
+    def usable_pieces(self) -> np.ndarray:
+        """bool[n] by id: whether ordinary text can use the piece, which it cannot for special tokens."""
+
+
+class PieceFlags(NamedTuple):
+    """bool[n] each, by id."""
+
+    fallback: np.ndarray  # stands for a byte, or for what is unknown
+    usable: np.ndarray  # by ordinary text
 
 
 @dataclass(frozen=True)
-class SentencePieceModel:
+class SentencePieceTokenizer:
     """A `.model` file, trained here or elsewhere."""
 
     name: str
@@ -76,31 +84,32 @@ class SentencePieceModel:
         return self.tokenizer.decode(ids)
 
     @cached_property
-    def _flags(self) -> tuple[np.ndarray, np.ndarray]:
+    def _flags(self) -> PieceFlags:
         kind = self.tokenizer.proto.SentencePiece
         types = np.array([p.type for p in self.tokenizer.proto.pieces])
-        return np.isin(types, (kind.BYTE, kind.UNKNOWN)), ~np.isin(types, (kind.CONTROL, kind.UNKNOWN, kind.UNUSED))
+        fallback = np.isin(types, (kind.BYTE, kind.UNKNOWN))
+        return PieceFlags(fallback, ~np.isin(types, (kind.CONTROL, kind.UNKNOWN, kind.UNUSED)))
 
-    def by_bytes(self, texts: list[str]) -> Iterator[str]:
-        spelled = self._flags[0]
+    def fallback_characters(self, texts: list[str]) -> Iterator[str]:
+        fallback = self._flags.fallback
         for text, ids in zip(texts, self.encode(texts), strict=True):
-            if not spelled[ids].any():
+            if not fallback[ids].any():
                 yield ""
                 continue
             # Of all bytes of a character, the last has the character for its surface.
             pieces = self.tokenizer.processor.encode(text, return_type="proto").pieces
-            yield "".join(p.surface for p in pieces if spelled[p.id])
+            yield "".join(p.surface for p in pieces if fallback[p.id])
 
-    def alone(self, character: str) -> bool:
+    def has_piece(self, character: str) -> bool:
         return self.tokenizer.processor.piece_to_id(character) != self.tokenizer.processor.unk_id()
 
     @property
-    def countable(self) -> np.ndarray:
-        return self._flags[1]
+    def usable_pieces(self) -> np.ndarray:
+        return self._flags.usable
 
 
 @dataclass(frozen=True)
-class HuggingFaceModel:
+class HuggingFaceTokenizer:
     """A `tokenizer.json`."""
 
     name: str
@@ -116,125 +125,124 @@ class HuggingFaceModel:
         return str(self.tokenizer.decode(ids.tolist(), skip_special_tokens=False))
 
     @cached_property
-    def _kinds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Pieces that stand for a byte or for what is unknown, and pieces that ordinary text can use."""
+    def _flags(self) -> PieceFlags:
         table = self.tokenizer.get_vocab()
-        spelled, usable = np.zeros(max(table.values()) + 1, bool), np.ones(max(table.values()) + 1, bool)
+        fallback, usable = np.zeros(max(table.values()) + 1, bool), np.ones(max(table.values()) + 1, bool)
         unknown = json.loads(self.tokenizer.to_str())["model"].get("unk_token")
         for piece, i in table.items():
-            spelled[i] = piece == unknown or (len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">"))
+            fallback[i] = piece == unknown or (len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">"))
         for i, token in self.tokenizer.get_added_tokens_decoder().items():
             usable[i] = not token.special
-        return spelled, usable
+        return PieceFlags(fallback, usable)
 
-    def by_bytes(self, texts: list[str]) -> Iterator[str]:
-        spelled = self._kinds[0]
+    def fallback_characters(self, texts: list[str]) -> Iterator[str]:
+        fallback = self._flags.fallback
         for text, e in zip(texts, self.tokenizer.encode_batch(texts, add_special_tokens=False), strict=True):
-            # Pieces of byte-level models that hold a part of a character have the whole character for their place.
-            places = Counter(at for at in e.offsets if at[1] - at[0] == 1)
-            spans = {at for i, at in zip(e.ids, e.offsets, strict=True) if spelled[i] or places[at] > 1}
+            # Pieces of byte-level models that hold a part of a character have all of the character for their offsets.
+            uses = Counter(at for at in e.offsets if at[1] - at[0] == 1)
+            spans = {at for i, at in zip(e.ids, e.offsets, strict=True) if fallback[i] or uses[at] > 1}
             yield "".join(text[a:b] for a, b in spans)
 
-    def alone(self, character: str) -> bool:
+    def has_piece(self, character: str) -> bool:
         ids = self.tokenizer.encode(character, add_special_tokens=False).ids
-        return len(ids) == 1 and not self._kinds[0][ids[0]]
+        return len(ids) == 1 and not self._flags.fallback[ids[0]]
 
     @property
-    def countable(self) -> np.ndarray:
-        return self._kinds[1]
+    def usable_pieces(self) -> np.ndarray:
+        return self._flags.usable
 
 
-def opened(path: Path) -> Model:
-    """A tokenizer by the path of a folder, a `.model` or a `tokenizer.json`. Raises UsageError where it is none of these."""
+def open_tokenizer(path: Path) -> EvaluatedTokenizer:
+    """Open a tokenizer by the path of a folder, a `.model` or a `tokenizer.json`. Raises UsageError where it is none of these."""
     file = path
     if path.is_dir():
         file = next((path / n for n in ("tokenizer.model", "tokenizer.json") if (path / n).is_file()), path / "tokenizer.model")
     if file.suffix != ".json":
-        return SentencePieceModel(str(path), Tokenizer.load(file))
+        return SentencePieceTokenizer(str(path), Tokenizer.load(file))
     import tokenizers
 
     try:
-        return HuggingFaceModel(str(path), tokenizers.Tokenizer.from_file(str(file)))
+        return HuggingFaceTokenizer(str(path), tokenizers.Tokenizer.from_file(str(file)))
     except Exception as error:  # that library raises nothing more special
         raise UsageError(f"{file} is not a tokenizer.json of Hugging Face tokenizers: {error}") from None
 
 
-def joyo() -> list[str]:
-    """The 2,136 characters of 常用漢字表."""
+def list_joyo_kanji() -> list[str]:
+    """List the 2,136 characters of 常用漢字表."""
     lines = (files("tokenizer") / "joyo.txt").read_text("utf-8").splitlines()
     return list("".join(line for line in lines if not line.startswith("#")))
 
 
-def evaluated(model: Model, texts: Sequence[str]) -> dict[str, Any]:
-    """Figures of one tokenizer on texts:
+def evaluate(tokenizer: EvaluatedTokenizer, texts: Sequence[str]) -> dict[str, Any]:
+    """Compute the figures of one tokenizer on texts:
 
     - `characters_per_token`, `bytes_per_token`: of UTF-8, special tokens not counted. More is shorter sequences.
-    - `fallback_share`: characters spelled by bytes (or unknown), of all; and by script in `fallback`.
+    - `fallback_share`: share of characters that are spelled by bytes or unknown; by script in `fallback`.
     - `round_trip`: share of texts that come back exactly.
     - `unused_share`: pieces that the texts never use, of those that text can use. Falls with the amount of text.
-    - `renyi_efficiency`: entropy of power 2.5 of the pieces' frequencies, of the logarithm of the vocabulary's size.
+    - `renyi_efficiency`: entropy of power 2.5 of the pieces' frequencies, over the logarithm of the vocabulary's size.
     - `joyo_share`: of the 2,136 常用漢字, those that are one piece by themselves.
     """
-    counts = np.zeros(len(model.countable), np.int64)
+    counts = np.zeros(len(tokenizer.usable_pieces), np.int64)
     tokens = same = 0
-    spelled: Counter[str] = Counter()
+    fallback_counts: Counter[str] = Counter()
     for at in range(0, len(texts), 1024):
         batch = list(texts[at : at + 1024])
-        for text, ids in zip(batch, model.encode(batch), strict=True):
+        for text, ids in zip(batch, tokenizer.encode(batch), strict=True):
             tokens += len(ids)
             counts += np.bincount(ids, minlength=len(counts))
-            same += model.decode(ids) == text
-        spelled.update(c for found in model.by_bytes(batch) for c in found)
+            same += tokenizer.decode(ids) == text
+        fallback_counts.update(c for characters in tokenizer.fallback_characters(batch) for c in characters)
     frame = pl.DataFrame({"text": pl.Series(texts, dtype=pl.String)})
     characters, size = int(frame["text"].str.len_chars().sum()), int(frame["text"].str.len_bytes().sum())
-    letters = pl.DataFrame({"c": list(spelled), "n": list(spelled.values())}, schema={"c": pl.String, "n": pl.Int64})
+    letters = pl.DataFrame(
+        {"c": list(fallback_counts), "n": list(fallback_counts.values())}, schema={"c": pl.String, "n": pl.Int64}
+    )
     fallback = {}
-    for script, pattern in _SCRIPT.items():
-        of = int(frame["text"].str.count_matches(pattern).sum())
-        fallback[script] = int(letters.filter(pl.col("c").str.contains(pattern))["n"].sum()) / max(of, 1)
-    other = r"^[^\p{Han}\p{Hiragana}\p{Katakana}\p{Latin}\p{Nd}]"
-    of = int(frame["text"].str.count_matches(other[1:]).sum())
-    fallback["other"] = int(letters.filter(pl.col("c").str.contains(other))["n"].sum()) / max(of, 1)
-    usable = model.countable
+    for script, pattern in _SCRIPT_PATTERNS.items():
+        total = int(frame["text"].str.count_matches(pattern).sum())
+        fallback[script] = int(letters.filter(pl.col("c").str.contains(pattern))["n"].sum()) / max(total, 1)
+    usable = tokenizer.usable_pieces
     shares = counts[counts > 0] / max(tokens, 1)
     entropy = float(np.log((shares**RENYI_POWER).sum()) / (1 - RENYI_POWER)) if tokens else 0.0
-    single = sum(model.alone(c) or (c in _JOYO_FORMS and model.alone(_JOYO_FORMS[c])) for c in joyo())
+    single = sum(
+        tokenizer.has_piece(c) or (c in _JOYO_FORMS and tokenizer.has_piece(_JOYO_FORMS[c])) for c in list_joyo_kanji()
+    )
     return {
-        "tokenizer": model.name,
-        "vocab_size": len(model),
+        "tokenizer": tokenizer.name,
+        "vocab_size": len(tokenizer),
         "texts": len(texts),
         "characters": characters,
         "tokens": tokens,
         "characters_per_token": round(characters / max(tokens, 1), 4),
         "bytes_per_token": round(size / max(tokens, 1), 4),
-        "fallback_share": round(spelled.total() / max(characters, 1), 6),
+        "fallback_share": round(fallback_counts.total() / max(characters, 1), 6),
         "fallback": {script: round(fallback[script], 6) for script in SCRIPTS},
         "round_trip": round(same / max(len(texts), 1), 6),
         "unused_share": round(float((counts[usable] == 0).sum() / max(usable.sum(), 1)), 4),
-        "renyi_efficiency": round(entropy / float(np.log(len(model))), 4),
-        "joyo_share": round(single / len(joyo()), 4),
+        "renyi_efficiency": round(entropy / float(np.log(len(tokenizer))), 4),
+        "joyo_share": round(single / len(list_joyo_kanji()), 4),
     }
 
 
-def drawn(texts: Texts, limit: int) -> list[str]:
-    """Texts from all over, `limit` characters of them or a little more: the same on every call."""
+def draw_texts(texts: Texts, limit: int) -> list[str]:
+    """Draw texts at even distances, `limit` characters or a little more: the same on every call."""
     share = min(1.0, 3 * limit / max(texts.bytes, 1))  # three bytes a character
-    found: list[str] = []
+    drawn: list[str] = []
     number, characters = 0, 0
     for batch in texts.batches():
-        # At even distances, which needs no seed.
         at = np.arange(number, number + len(batch))
         number += len(batch)
         chosen = batch.filter(pl.Series(np.floor((at + 1) * share) > np.floor(at * share)))
-        found += chosen.to_list()
+        drawn += chosen.to_list()
         characters += int(chosen.str.len_chars().sum() or 0)
         if characters >= limit:
             break
-    return found
+    return drawn
 
 
-def table_of(results: Sequence[dict[str, Any]]) -> Table:
-    """A row a tokenizer."""
+def make_figures_table(results: Sequence[dict[str, Any]]) -> Table:
+    """Tabulate figures, a row a tokenizer."""
     table = Table(box=None, pad_edge=False)
     table.add_column("tokenizer", overflow="fold")
     for name in ("pieces", "chars/token", "bytes/token", "by bytes", "round trip", "unused", "Rényi", "常用漢字"):
@@ -263,26 +271,28 @@ def main(
     """Compare tokenizers (folders, SentencePiece .model files, Hugging Face tokenizer.json) on the same text."""
     console = Console()
     with report_errors("evaluating", "--out"):
-        named = [opened(path) for path in models]
+        tokenizers = [open_tokenizer(path) for path in models]
         results: list[dict[str, Any]] = []
         for path in on:
-            texts = drawn(Texts.find(path, split or _held_out(path), column), characters)
+            texts = draw_texts(Texts.find(path, split or _default_split(path), column), characters)
             if not texts:
                 raise UsageError(f"there is no text in {path}")
-            here = [evaluated(model, texts) | {"on": str(path)} for model in named]
+            figures = [evaluate(tokenizer, texts) | {"on": str(path)} for tokenizer in tokenizers]
             console.print(
-                f"\n{path}: {here[0]['texts']:,} texts, {here[0]['characters']:,} characters", highlight=False, markup=False
+                f"\n{path}: {figures[0]['texts']:,} texts, {figures[0]['characters']:,} characters",
+                highlight=False,
+                markup=False,
             )
-            console.print(table_of(here))
-            _print_fallback(console, here)
-            results += here
+            console.print(make_figures_table(figures))
+            _print_fallback(console, figures)
+            results += figures
         out = out or Path("evaluation.json")
         with write_atomically(out) as temporary:
             temporary.write_text(json.dumps(results, ensure_ascii=False, indent=1), "utf-8")
         console.print(f"\n{out}", style="bold", highlight=False, markup=False)
 
 
-def _held_out(path: Path) -> str | None:
+def _default_split(path: Path) -> str | None:
     return "validation" if path.is_dir() and any((path / "data").glob("validation-*.parquet")) else None
 
 

@@ -1,8 +1,8 @@
-"""The same tokenizer for Hugging Face: a folder that `AutoTokenizer.from_pretrained` loads, giving the same ids.
+"""Export a tokenizer for Hugging Face: a folder that `AutoTokenizer.from_pretrained` loads, with the same ids.
 
-transformers' own conversion of SentencePiece models drops or alters several things: byte fallback, whitespace, and text that happens
-to read like a special token. What is written here follows from how models are finished (`tokenizer.model.finished`): nothing is
-normalised, nothing is escaped, and text is segmented whole.
+The conversion of SentencePiece models in transformers changes byte fallback, whitespace, and text that reads like a special token. This
+one need not, because `tokenizer.model.finish_model` made the model exact: nothing is normalised or escaped, and text is not split before
+it is segmented.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from pipeline.core.storage import write_atomically
 from tokenizer.model import MODEL, Tokenizer, proto
 
 _PIECE = proto.ModelProto.SentencePiece
-# Below any segmentation by other pieces: what stands in the vocabulary but must not be found in text ("<s>", "<0x41>"). Not so low
-# that sums of it and of scores were inexact in double precision.
+# The score of pieces that must not be found in text ("<s>", "<0x41>"): lower than any segmentation by other pieces, yet not so low that
+# sums with it are inexact in double precision.
 _NEVER = -1e5
-_LENGTH = 1_000_000_000  # transformers' own word for no limit is 1e30, which JSON readers of integers refuse
+_MAX_LENGTH = 1_000_000_000  # transformers writes 1e30 for no limit, which JSON readers of integers refuse
 _ROLES = {"bos": "bos_token", "eos": "eos_token", "pad": "pad_token", "unk": "unk_token"}
 
 
-def tokenizer_json(tokenizer: Tokenizer) -> dict[str, Any]:
-    """`tokenizer.json` of Hugging Face tokenizers. Raises UsageError for models that normalise text or lack byte fallback."""
+def make_tokenizer_json(tokenizer: Tokenizer) -> dict[str, Any]:
+    """Make the content of `tokenizer.json`. Raises UsageError for models that normalise text or lack byte fallback."""
     model, normalizer, spec = tokenizer.proto, tokenizer.proto.normalizer_spec, tokenizer.proto.trainer_spec
     unigram = spec.model_type == spec.UNIGRAM
-    why = (
+    obstacle = (
         "it normalises text" if normalizer.precompiled_charsmap or normalizer.remove_extra_whitespaces
         else "it puts a space before every text" if normalizer.add_dummy_prefix
         else "it escapes spaces" if normalizer.escape_whitespaces
         else "it has no byte fallback" if not spec.byte_fallback
-        else "its pieces are not of the usual kinds" if not _usual(model)
+        else "its pieces are not of the usual kinds" if not _has_usual_pieces(model)
         else "it is neither unigram nor BPE" if not unigram and spec.model_type != spec.BPE
         else None
     )  # fmt: skip
-    if why:
-        raise UsageError(f"this model was not trained by Seimai and cannot be exported with the same ids: {why}")
+    if obstacle:
+        raise UsageError(f"this model was not trained by Seimai and cannot be exported with the same ids: {obstacle}")
     added = [
         {"id": i, "content": p.piece, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
          "special": p.type != _PIECE.USER_DEFINED}
@@ -56,12 +56,12 @@ def tokenizer_json(tokenizer: Tokenizer) -> dict[str, Any]:
         "pre_tokenizer": None,
         "post_processor": None,
         "decoder": {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Fuse"}]},
-        "model": _unigram(model) if unigram else _bpe(model),
+        "model": _convert_unigram(model) if unigram else _convert_bpe(model),
     }
 
 
-def _usual(model: Any) -> bool:
-    """No unused pieces, no scores above 0 or beyond any logarithm, and the unknown piece where it is said to be."""
+def _has_usual_pieces(model: Any) -> bool:
+    """Return whether no piece is unused, all scores are plausible logarithms, and the unknown piece is where the model says."""
     unk = model.trainer_spec.unk_id
     return (
         0 <= unk < len(model.pieces)
@@ -71,13 +71,13 @@ def _usual(model: Any) -> bool:
     )
 
 
-def _unigram(model: Any) -> dict[str, Any]:
+def _convert_unigram(model: Any) -> dict[str, Any]:
     vocabulary = [[p.piece, p.score if p.type in (_PIECE.NORMAL, _PIECE.USER_DEFINED) else _NEVER] for p in model.pieces]
     return {"type": "Unigram", "unk_id": model.trainer_spec.unk_id, "vocab": vocabulary, "byte_fallback": True}
 
 
-def _bpe(model: Any) -> dict[str, Any]:
-    """SentencePiece joins whichever neighbours make the piece of the best score; as merges, in that order."""
+def _convert_bpe(model: Any) -> dict[str, Any]:
+    """Convert to merges: SentencePiece joins the neighbours that make the piece of the best score, so they are in that order."""
     vocabulary = {p.piece: i for i, p in enumerate(model.pieces)}
     normal = {p.piece: p.score for p in model.pieces if p.type == _PIECE.NORMAL}
     merges = [
@@ -102,7 +102,7 @@ def export(tokenizer: Tokenizer, folder: Path) -> None:
         roles["mask_token"] = "<mask>"
     config = roles | {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "model_max_length": _LENGTH,
+        "model_max_length": _MAX_LENGTH,
         "clean_up_tokenization_spaces": False,
         # Crawled text that reads "</s>" is text. Set this to False for prompts that hold special tokens as text.
         "split_special_tokens": True,
@@ -112,7 +112,7 @@ def export(tokenizer: Tokenizer, folder: Path) -> None:
     }
     files = {
         MODEL: tokenizer.content,
-        "tokenizer.json": json.dumps(tokenizer_json(tokenizer), ensure_ascii=False).encode(),
+        "tokenizer.json": json.dumps(make_tokenizer_json(tokenizer), ensure_ascii=False).encode(),
         "tokenizer_config.json": json.dumps(config, ensure_ascii=False, indent=1).encode(),
     }
     for name, content in files.items():

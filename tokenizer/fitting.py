@@ -1,4 +1,4 @@
-"""SentencePiece's trainer in a process of its own: its memory is measured, its log becomes progress, its errors sentences."""
+"""Run SentencePiece's trainer in a process of its own: measure its memory, turn its log into progress and its errors into sentences."""
 
 from __future__ import annotations
 
@@ -19,39 +19,39 @@ from pipeline.core.errors import BuildError, UsageError
 from tokenizer.model import WHITESPACE
 from tokenizer.sample import LONGEST
 from tokenizer.settings import BOS, EOS, MASK, PAD, UNK, Training
-from tokenizer.words import DELIMITER, splitter
+from tokenizer.words import DELIMITER, make_splitter
 
-_SEEDS = 1_000_000  # pieces that a unigram model begins with: SentencePiece's default
-_SHRINKING = 1.1  # the last round of pruning ends at so many times the vocabulary
-# Bytes of memory per byte of text, and beside the text; measured, with room to spare (docs/benchmarks/tokenizer.md).
-_MEMORY = {"unigram": 24, "bpe": 28}
-_WITH_WORDS = 1.4  # times as much, where delimiters stand between words and a dictionary is loaded
-_BESIDE = 500_000_000
+_SEED_PIECES = 1_000_000  # that a unigram model begins with: SentencePiece's default
+_SHRINKING = 1.1  # the last round of pruning ends at this multiple of the vocabulary
+# Bytes of memory per byte of text, and without any text; measured, with room to spare (docs/benchmarks/tokenizer.md).
+_MEMORY_PER_BYTE = {"unigram": 24, "bpe": 28}
+_WORDS_FACTOR = 1.4  # more per byte, with delimiters between words and a dictionary loaded
+_BASE_MEMORY = 500_000_000
 LEAST_MEMORY = 600_000_000
-_MOST = 2_000_000_000  # bytes of text: SentencePiece counts characters in 32 bits
+_MOST_TEXT = 2_000_000_000  # bytes of text: SentencePiece counts characters in 32 bits
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A trained model, as SentencePiece left it."""
+class TrainedModel:
+    """A model as SentencePiece's trainer wrote it."""
 
     content: bytes
     peak_memory: int  # bytes, of the process
 
 
-def affordable(settings: Training) -> int:
-    """Bytes of text that training can take within `settings.memory`. Raises UsageError where that is too little for any."""
-    each = _MEMORY[settings.model] * (_WITH_WORDS if settings.words != "none" else 1)
+def compute_text_budget(settings: Training) -> int:
+    """Compute the bytes of text that training can take within `settings.memory`. Raises UsageError where that is too little for any."""
+    each = _MEMORY_PER_BYTE[settings.model] * (_WORDS_FACTOR if settings.words != "none" else 1)
     if settings.memory < LEAST_MEMORY:
         raise UsageError(
             f"memory = {settings.memory:,} bytes is not enough to train a tokenizer: give it at least {LEAST_MEMORY // 10**6} MB"
         )
-    return min(int((settings.memory - _BESIDE) / each), _MOST)
+    return min(int((settings.memory - _BASE_MEMORY) / each), _MOST_TEXT)
 
 
-def options(settings: Training) -> dict[str, object]:
-    """Of SentencePiece's trainer."""
+def make_trainer_options(settings: Training) -> dict[str, object]:
+    """Make the options of SentencePiece's trainer."""
     required = _PRINTABLE + "".join(settings.special)  # so that text which reads like a special token has pieces of its own
     return {
         "model_type": settings.model,
@@ -72,31 +72,31 @@ def options(settings: Training) -> dict[str, object]:
         "unk_id": 0, "bos_id": 1, "eos_id": 2, "pad_id": 3,
         "unk_piece": UNK, "bos_piece": BOS, "eos_piece": EOS, "pad_piece": PAD,
         "num_threads": settings.threads,
-        "seed_sentencepiece_size": _SEEDS,
+        "seed_sentencepiece_size": _SEED_PIECES,
         "max_sentence_length": 3 * LONGEST,  # delimiters take room, too
     }  # fmt: skip
 
 
-def fit(settings: Training, text: Path, told: Callable[[float], None] | None = None) -> Fitted:
-    """Train on a file of lines. `told` hears how far it is, from 0 to 1.
+def fit(settings: Training, text: Path, report_progress: Callable[[float], None] | None = None) -> TrainedModel:
+    """Train on a file of lines. `report_progress` gets the share that is done, from 0 to 1.
 
     Raises UsageError where the text cannot support the vocabulary, naming the largest (or smallest) that it can, and BuildError where
     the trainer fails otherwise.
     """
     model = text.with_suffix(".model")
     child = subprocess.Popen(
-        [sys.executable, "-m", "tokenizer.fitting", json.dumps(options(settings)), settings.words, str(text), str(model)],
+        [sys.executable, "-m", "tokenizer.fitting", json.dumps(make_trainer_options(settings)), settings.words, str(text), str(model)],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
     )  # fmt: skip
-    peak = _Peak(child.pid)
+    peak = _PeakMemory(child.pid)
     last: list[str] = []
     try:
         assert child.stderr is not None
         for line in child.stderr:
             last = [*last[-30:], line.rstrip()]
-            share = _share(line, settings)
-            if share is not None and told is not None:
-                told(share)
+            share = _parse_progress(line, settings)
+            if share is not None and report_progress is not None:
+                report_progress(share)
         child.wait()
     finally:
         if child.poll() is None:
@@ -104,39 +104,39 @@ def fit(settings: Training, text: Path, told: Callable[[float], None] | None = N
             child.wait()
         peak.stop()
     if child.returncode:
-        raise _explained("\n".join(last), child.returncode, settings)
-    return Fitted(model.read_bytes(), peak.value)
+        raise _explain_failure("\n".join(last), child.returncode, settings)
+    return TrainedModel(model.read_bytes(), peak.value)
 
 
-class _Peak:
+class _PeakMemory:
     """The largest resident memory of a process, looked at ten times a second."""
 
     def __init__(self, pid: int) -> None:
         self.value = 0
-        self._end = threading.Event()
+        self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, args=(pid,), daemon=True)
         self._thread.start()
 
     def _watch(self, pid: int) -> None:
         try:
             process = psutil.Process(pid)
-            while not self._end.wait(0.1):
+            while not self._stop.wait(0.1):
                 self.value = max(self.value, process.memory_info().rss)
         except psutil.Error:
             return
 
     def stop(self) -> None:
-        self._end.set()
+        self._stop.set()
         self._thread.join()
 
 
-def _share(line: str, settings: Training) -> float | None:
-    """How far the trainer is, by a line of its log."""
+def _parse_progress(line: str, settings: Training) -> float | None:
+    """Return the share that is done by a line of the trainer's log; None where it says nothing of it."""
     if found := re.search(r"EM sub_iter=(\d) size=(\d+)", line):
         # From the seeds down to the vocabulary, a quarter at a time.
         target = settings.vocab_size * _SHRINKING
         size = max(float(found[2]), target)
-        done = math.log(_SEEDS / min(size, _SEEDS)) / math.log(max(_SEEDS / target, 1.01))
+        done = math.log(_SEED_PIECES / min(size, _SEED_PIECES)) / math.log(max(_SEED_PIECES / target, 1.01))
         return 0.2 + 0.8 * min(done, 1.0)
     if found := re.search(r"merges=(\d+)", line):
         return 0.1 + 0.9 * min(int(found[1]) / settings.vocab_size, 1.0)
@@ -145,25 +145,25 @@ def _share(line: str, settings: Training) -> float | None:
     return None
 
 
-def _explained(log: str, code: int, settings: Training) -> Exception:
-    asked = settings.vocab_size
+def _explain_failure(log: str, code: int, settings: Training) -> Exception:
+    size = settings.vocab_size
     if found := re.search(r"set it to a value <= (\d+)", log):
-        return UsageError(f"vocab_size = {asked:,} is more than this text supports: the largest possible is {int(found[1]):,}")
+        return UsageError(f"vocab_size = {size:,} is more than this text supports: the largest possible is {int(found[1]):,}")
     if found := re.search(r"smaller than required_chars\. \d+ vs (\d+)", log):
         return UsageError(
-            f"vocab_size = {asked:,} is too small for the characters of this text: at least {int(found[1]):,} are needed, or "
+            f"vocab_size = {size:,} is too small for the characters of this text: at least {int(found[1]):,} are needed, or "
             f"fewer with a character_coverage below {settings.character_coverage:g}"
         )
     if code < 0 and not re.search(r"Error|CHECK", log):
         return BuildError(
             f"the trainer was ended by signal {-code}, most likely for want of memory: use a smaller memory ({settings.memory:,} bytes now)"
         )
-    told = [line for line in log.splitlines() if line.strip()]
-    return BuildError(f"SentencePiece could not train on this text: {told[-1] if told else f'exit code {code}'}")
+    lines = [line for line in log.splitlines() if line.strip()]
+    return BuildError(f"SentencePiece could not train on this text: {lines[-1] if lines else f'exit code {code}'}")
 
 
-def _end_with_parent() -> None:
-    """On Linux: a trainer whose parent was killed would go on for nothing."""
+def _die_with_parent() -> None:
+    """Ask Linux to kill this process with its parent, which needs the model."""
     import ctypes
     import signal
 
@@ -171,24 +171,24 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
-def _main(arguments: list[str]) -> None:
-    """In the process of its own."""
+def _run_trainer(arguments: list[str]) -> None:
+    """Train as the command line says; the entry of the child process."""
     import io
 
     import sentencepiece
 
     settings, words, text, model = arguments
-    _end_with_parent()
+    _die_with_parent()
 
     def lines() -> Iterator[str]:
         with open(text, encoding="utf-8", newline="\n") as file:
             yield from (line.removesuffix("\n") for line in file)
 
     out = io.BytesIO()
-    sentences = splitter(words)(lines())  # type: ignore[arg-type]
+    sentences = make_splitter(words)(lines())  # type: ignore[arg-type]
     sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(sentences), model_writer=out, **json.loads(settings))
     Path(model).write_bytes(out.getvalue())
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1:])
+    _run_trainer(sys.argv[1:])

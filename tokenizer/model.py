@@ -1,4 +1,4 @@
-"""A tokenizer on disk and in memory: SentencePiece's model, what is changed of it after training, and how columns are encoded."""
+"""A tokenizer: SentencePiece's model, what is changed in it after training, and how it encodes columns of text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipeline.core.errors import UsageError
 from tokenizer.unigram import GRID, SPACE, Unigram
 
 MODEL = "tokenizer.model"
-proto: Any = sentencepiece_model_pb2  # its classes are made when it is imported
+proto: Any = sentencepiece_model_pb2  # untyped: its classes are made when it is imported
 # Characters that SentencePiece's trainer keeps for itself: its space, its unknown character. Its boundary is a tab.
 RESERVED = SPACE + "\u2585"
 WHITESPACE = ("\n", "\t")
@@ -27,15 +27,15 @@ _UNIGRAM = proto.TrainerSpec.UNIGRAM
 _PIECE = proto.ModelProto.SentencePiece
 
 
-def finished(trained: bytes, drop: str = "") -> bytes:
-    """A model as the trainer left it, made exact: what is decoded is what was encoded, and every implementation gives the same ids.
+def finish_model(trained: bytes, drop: str = "") -> bytes:
+    """Make a trained model exact: decoding returns what was encoded, and every implementation gives the same ids.
 
-    - A space stays a space. SentencePiece writes it as U+2581 inside pieces, so that a text with that character comes back with a
-      space instead; here pieces have spaces, nothing is escaped, and U+2581 goes by bytes.
-    - Line feed and tab are ordinary pieces. As symbols of the user they would have a score of their own kind.
-    - Scores of a unigram model are rounded to multiples of 1/32. Sums of them are exact, so that every implementation, in whatever
-      order it adds them up, chooses the same among equal segmentations.
-    - `drop`, the delimiter between words that was there for training only, is taken out.
+    - A space stays a space. SentencePiece writes U+2581 for it inside pieces, so U+2581 in a text would be decoded as a space. Here pieces
+      hold spaces, nothing is escaped, and U+2581 is spelled by bytes.
+    - Line feed and tab become ordinary pieces. As user-defined symbols they would not be scored like others.
+    - Scores of a unigram model are rounded to multiples of 1/32. Their sums are exact, so every implementation chooses the same among
+      equal segmentations, in whatever order it adds.
+    - `drop`, the delimiter between words, is removed: it was needed for training only.
     """
     model = proto.ModelProto.FromString(trained)
     kept = [p for p in model.pieces if not (drop and drop in p.piece)]
@@ -67,7 +67,7 @@ class Tokenizer:
 
     @staticmethod
     def load(path: str | Path) -> Tokenizer:
-        """From a `.model` file or a folder with a `tokenizer.model`. Raises UsageError where there is none or it is something else."""
+        """Load a `.model` file or a folder with a `tokenizer.model`. Raises UsageError where there is none or it is damaged."""
         path = Path(path)
         file = path / MODEL if path.is_dir() else path
         if not file.is_file():
@@ -75,15 +75,15 @@ class Tokenizer:
                 f"there is no tokenizer in {path}: expected {MODEL} there, or the path of a SentencePiece .model file. "
                 "Train one with: python -m tokenizer.train CORPUS"
             )
-        made = Tokenizer(file.read_bytes())
+        tokenizer = Tokenizer(file.read_bytes())
         try:
-            usable = len(made.proto.pieces) > 0 and made.processor.vocab_size() == len(made.proto.pieces)
-            made._unigram  # noqa: B018 - what it is made of is checked as it is made
+            usable = len(tokenizer.proto.pieces) > 0 and tokenizer.processor.vocab_size() == len(tokenizer.proto.pieces)
+            tokenizer._unigram  # noqa: B018 - checks the pieces
         except (DecodeError, RuntimeError, ValueError, OSError):
             usable = False
         if not usable:
             raise UsageError(f"{file} is not a SentencePiece model (or is damaged)")
-        return made
+        return tokenizer
 
     @cached_property
     def fingerprint(self) -> str:
@@ -106,21 +106,21 @@ class Tokenizer:
         return len(self.proto.pieces)
 
     def id_of(self, role: str) -> int | None:
-        """The id of `bos`, `eos`, `pad` or `unk`, or None where the model has none."""
-        found = getattr(self.processor, f"{role}_id")()
-        return found if found >= 0 else None
+        """Return the id of `bos`, `eos`, `pad` or `unk`, or None where the model has none."""
+        number = getattr(self.processor, f"{role}_id")()
+        return number if number >= 0 else None
 
     def encode(self, data: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Ids of a column of texts as Arrow holds it (uint8[bytes] of valid UTF-8, int64[n + 1]): int32[tokens], int64[n + 1].
+        """Encode a column of texts as Arrow holds it (uint8[bytes] of valid UTF-8, int64[n + 1]) to int32[tokens], int64[n + 1].
 
         Nothing is added, neither BOS nor EOS. Ids are those of SentencePiece.
         """
         if self._unigram is not None:
             return self._unigram.encode(data, offsets)
         texts = to_arrow(data, offsets).to_pylist()
-        found = self.processor.encode(texts, return_type="numpy")
-        ends = np.concatenate([[0], np.cumsum([len(ids) for ids in found])]).astype(np.int64)
-        return np.concatenate([*found, np.zeros(0, np.int32)]).astype(np.int32), ends
+        encoded = self.processor.encode(texts, return_type="numpy")
+        ends = np.concatenate([[0], np.cumsum([len(ids) for ids in encoded])]).astype(np.int64)
+        return np.concatenate([*encoded, np.zeros(0, np.int32)]).astype(np.int32), ends
 
     def decode(self, ids: np.ndarray | list[int]) -> str:
         return str(self.processor.decode([int(i) for i in ids]))

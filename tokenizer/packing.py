@@ -1,9 +1,8 @@
-"""Documents of token ids to sequences of one length.
+"""Pack documents of token ids into sequences of one length.
 
-`concatenate` writes documents one after another and cuts the stream anywhere. `best-fit` keeps a document whole where it fits into a
-sequence, and pads what is left over: documents, and the rests of those that are longer than a sequence, are put by falling length each
-into the fullest sequence that still holds it (best-fit decreasing; for language models Ding et al., "Fewer Truncations Improve Language
-Modeling", ICML 2024).
+`concatenate` writes documents one after another and cuts the stream anywhere. `best-fit` never cuts a document that fits into a sequence,
+and pads. It takes documents, and the rests of longer ones, from the longest to the shortest, and puts each into the fullest sequence
+that has room for it: best-fit decreasing (for language models Ding et al., "Fewer Truncations Improve Language Modeling", ICML 2024).
 """
 
 from __future__ import annotations
@@ -17,57 +16,57 @@ from tokenizer.settings import Packing
 
 
 @dataclass(frozen=True)
-class Packed:
+class PackedSequences:
     """Sequences, and what became of the tokens: `tokens in` = `tokens` + `left_out`, and sequences x length = `tokens` + `padding`."""
 
     input_ids: np.ndarray  # int32[sequences, length]
     starts: np.ndarray  # int32[n]: where in its sequence a document, the rest of one, or padding begins
-    start_offsets: np.ndarray  # int32[sequences + 1]: which of `starts` are whose; the first of each is 0
+    start_offsets: np.ndarray  # int32[sequences + 1]: which `starts` belong to which sequence; the first of each is 0
     tokens: int
     left_out: int  # the end of the stream that fills no sequence (concatenate)
     padding: int  # (best-fit)
 
 
-def pack(ids: np.ndarray, lengths: np.ndarray, length: int, packing: Packing, pad: int, seed: int) -> Packed:
+def pack(ids: np.ndarray, lengths: np.ndarray, length: int, packing: Packing, pad: int, seed: int) -> PackedSequences:
     """Pack documents (`ids` end to end, int64 `lengths`, none of them 0) into sequences of `length` tokens.
 
     Every token of the input is in the output once, but for those counted in `left_out`. `seed` orders the sequences of best-fit.
     """
     if packing == "concatenate":
-        return _concatenated(ids, lengths, length)
-    return _best_fitted(ids, lengths, length, pad, seed)
+        return _concatenate(ids, lengths, length)
+    return _best_fit(ids, lengths, length, pad, seed)
 
 
-def _concatenated(ids: np.ndarray, lengths: np.ndarray, length: int) -> Packed:
+def _concatenate(ids: np.ndarray, lengths: np.ndarray, length: int) -> PackedSequences:
     count = len(ids) // length
-    whole = count * length
+    kept = count * length
     begins = np.cumsum(lengths) - lengths
-    edges = np.unique(np.concatenate([begins[begins < whole], np.arange(count) * length]))
+    edges = np.unique(np.concatenate([begins[begins < kept], np.arange(count) * length]))
     offsets = np.concatenate([[0], np.cumsum(np.bincount(edges // length, minlength=count))])
-    sequences = ids[:whole].astype(np.int32).reshape(count, length)
-    return Packed(sequences, (edges % length).astype(np.int32), offsets.astype(np.int32), whole, len(ids) - whole, 0)
+    sequences = ids[:kept].astype(np.int32).reshape(count, length)
+    return PackedSequences(sequences, (edges % length).astype(np.int32), offsets.astype(np.int32), kept, len(ids) - kept, 0)
 
 
-def _best_fitted(ids: np.ndarray, lengths: np.ndarray, length: int, pad: int, seed: int) -> Packed:
-    begins, sizes = _pieces(lengths, length)
-    sequence, at, count = _placed(sizes, length)
-    # The longest pieces come first: sequences are put in an order that says nothing.
-    place = np.empty(count, np.int64)
-    place[np.argsort(keys(0, count, seed), kind="stable")] = np.arange(count)
-    sequence = place[sequence]
+def _best_fit(ids: np.ndarray, lengths: np.ndarray, length: int, pad: int, seed: int) -> PackedSequences:
+    begins, sizes = _cut_pieces(lengths, length)
+    sequence, at, count = _assign_pieces(sizes, length)
+    # Sequences are shuffled, since those with the longest pieces come first.
+    position = np.empty(count, np.int64)
+    position[np.argsort(order_keys(0, count, seed), kind="stable")] = np.arange(count)
+    sequence = position[sequence]
     out = np.full((count, length), pad, np.int32)
-    _copy(ids, begins, sizes, sequence, at, out)
+    _copy_pieces(ids, begins, sizes, sequence, at, out)
     filled = np.bincount(sequence, weights=sizes, minlength=count).astype(np.int64)
     padded = np.flatnonzero(filled < length)
     edges = np.sort(np.concatenate([sequence * length + at, padded * length + filled[padded]]))
     offsets = np.concatenate([[0], np.cumsum(np.bincount(edges // length, minlength=count))])
     tokens = int(sizes.sum())
-    return Packed(out, (edges % length).astype(np.int32), offsets.astype(np.int32), tokens, 0, count * length - tokens)
+    return PackedSequences(out, (edges % length).astype(np.int32), offsets.astype(np.int32), tokens, 0, count * length - tokens)
 
 
 @jit
-def keys(first, count, seed):
-    """uint64[count]: by which the documents numbered from `first` are ordered. No two documents have the same."""
+def order_keys(first, count, seed):
+    """Return uint64[count], by which the documents numbered from `first` are ordered. No two documents have the same key."""
     out = np.empty(count, np.uint64)
     salt = mix64(np.uint64(seed) ^ np.uint64(0x9E3779B97F4A7C15))
     for i in range(count):
@@ -76,8 +75,8 @@ def keys(first, count, seed):
 
 
 @jit
-def _pieces(lengths, length):
-    """Begin and size of the pieces that documents are cut to: full sequences, then the rest."""
+def _cut_pieces(lengths, length):
+    """Return begin and size of the pieces that documents are cut into: full sequences, then the rest."""
     count = 0
     for n in lengths:
         count += (n + length - 1) // length
@@ -95,8 +94,8 @@ def _pieces(lengths, length):
 
 
 @jit
-def _placed(sizes, length):
-    """Sequence and place in it of every piece, and how many sequences there are."""
+def _assign_pieces(sizes, length):
+    """Return sequence and position in it of every piece, and how many sequences there are."""
     count = len(sizes)
     # By falling size, in order among equals.
     first = np.zeros(length + 2, np.int64)
@@ -109,12 +108,12 @@ def _placed(sizes, length):
         slot = length - sizes[k]
         order[first[slot]] = k
         first[slot] += 1
-    # Sequences by what room they have: a stack for each room, and a bit for each room that has any.
+    # Sequences by the room they have: a stack for each room, and a bit for each stack that is not empty.
     top = np.full(length + 1, -1, np.int64)
     below = np.full(count, -1, np.int64)
     bits = np.zeros(length // 64 + 2, np.uint64)
     sequence, at = np.empty(count, np.int64), np.empty(count, np.int64)
-    made = 0
+    used = 0
     one = np.uint64(1)
     for i in range(count):
         k = order[i]
@@ -125,36 +124,36 @@ def _placed(sizes, length):
             word += 1
             left = bits[word]
         if left == 0:
-            here, room = made, length
-            made += 1
+            chosen, room = used, length
+            used += 1
         else:
             room = word << 6
             while not left & one:
                 left >>= one
                 room += 1
-            here = top[room]
-            top[room] = below[here]
+            chosen = top[room]
+            top[room] = below[chosen]
             if top[room] < 0:
                 bits[room >> 6] &= ~(one << np.uint64(room & 63))
-        sequence[k] = here
+        sequence[k] = chosen
         at[k] = length - room
         room -= size
         if room:
-            below[here] = top[room]
-            top[room] = here
+            below[chosen] = top[room]
+            top[room] = chosen
             bits[room >> 6] |= one << np.uint64(room & 63)
-    return sequence, at, made
+    return sequence, at, used
 
 
 @jit
-def _copy(ids, begins, sizes, sequence, at, out):
+def _copy_pieces(ids, begins, sizes, sequence, at, out):
     for k in range(len(begins)):
         for i in range(sizes[k]):
             out[sequence[k], at[k] + i] = ids[begins[k] + i]
 
 
 @jit
-def gathered(ids, offsets, order, before, after, out):
+def join_documents(ids, offsets, order, before, after, out):
     """Copy texts in `order`, each with `before` (where not negative) ahead of it and `after` behind it; returns their lengths."""
     lengths = np.empty(len(order), np.int64)
     o = 0
@@ -173,7 +172,7 @@ def gathered(ids, offsets, order, before, after, out):
 
 
 @jit
-def reordered(ids, begins, lengths, order, out):
+def reorder_documents(ids, begins, lengths, order, out):
     """Copy documents given by begin and length, in `order`."""
     o = 0
     for k in range(len(order)):

@@ -1,4 +1,4 @@
-"""How a tokenizer is trained and how text becomes token shards: what the commands' options and a manifest's [tokenizer] say."""
+"""Settings of training and encoding, as the commands' options and a manifest's [tokenizer] give them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from pipeline.core.errors import UsageError
 from pipeline.core.settings import Size, Table
-from tokenizer.words import DELIMITER, Words
+from tokenizer.words import DELIMITER, WordBoundaries
 
 # The first ids of every tokenizer that is trained here, in order.
 UNK, BOS, EOS, PAD, MASK = "<unk>", "<s>", "</s>", "<pad>", "<mask>"
@@ -18,11 +18,11 @@ Packing = Literal["concatenate", "best-fit"]
 
 
 class Training(Table):
-    """What a model depends on, beside the text."""
+    """What a model depends on, besides the text."""
 
     vocab_size: int = Field(32_000, ge=300, le=2_000_000, description="pieces, special tokens and the 256 bytes among them")
     model: Literal["unigram", "bpe"] = Field("unigram", description="kind of model")
-    words: Words = Field("none", description="whose word boundaries no piece crosses: none, mecab (UniDic) or sudachi")
+    words: WordBoundaries = Field("none", description="whose word boundaries no piece crosses: none, mecab (UniDic) or sudachi")
     character_coverage: float = Field(
         0.9995, gt=0, le=1, description="share of the text whose characters get a piece; others go by bytes"
     )
@@ -37,7 +37,7 @@ class Training(Table):
 
     @field_validator("symbols", "special")
     @classmethod
-    def _words(cls, value: list[str]) -> list[str]:
+    def _check_pieces(cls, value: list[str]) -> list[str]:
         for symbol in value:
             if symbol in (UNK, BOS, EOS, PAD, MASK, "\n", "\t") or re.fullmatch("<0x[0-9A-F]{2}>", symbol):
                 raise ValueError(f"{symbol!r} is a piece of every tokenizer already")
@@ -52,7 +52,7 @@ class Training(Table):
         return value
 
     @model_validator(mode="after")
-    def _different(self) -> Training:
+    def _check_disjoint(self) -> Training:
         if both := set(self.symbols) & set(self.special):
             raise ValueError(f"{sorted(both)} cannot be symbols and special tokens at once")
         return self
@@ -74,18 +74,18 @@ class Tokenise(Training, Encoding):
     """The manifest's table [tokenizer]: train on what was kept, then encode it."""
 
 
-Kind = TypeVar("Kind", bound=Table)
+Settings = TypeVar("Settings", bound=Table)
 
 
-def checked(kind: type[Kind], options: dict[str, Any]) -> Kind:
-    """Settings from a command's options. Raises UsageError that names the option, what was found and what was expected."""
+def parse_options(settings: type[Settings], options: dict[str, Any]) -> Settings:
+    """Make settings from a command's options. Raises UsageError that names the option, what was found and what was expected."""
     try:
-        return kind(**{name: value for name, value in options.items() if value is not None})
+        return settings(**{name: value for name, value in options.items() if value is not None})
     except ValidationError as error:
-        raise UsageError("\n".join(map(_sentence, error.errors()))) from None
+        raise UsageError("\n".join(map(_describe_error, error.errors()))) from None
 
 
-def _sentence(error: Any) -> str:
+def _describe_error(error: Any) -> str:
     message = error["msg"].removeprefix("Value error, ")
     if not error["loc"]:
         return str(message)

@@ -1,10 +1,11 @@
-"""Where texts come from: the shards of a corpus that Seimai built, any Parquet, JSON lines or plain text."""
+"""Read texts: from the shards of a corpus that Seimai built, any Parquet, JSON lines or plain text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 import pyarrow as pa
@@ -19,16 +20,16 @@ _KINDS = "a corpus that Seimai built, a folder of Parquet files, or a .parquet, 
 
 @dataclass(frozen=True)
 class Texts:
-    """Files with a column of text, in order. `column` is None for plain text, a line a text."""
+    """Files with a column of text, in order. `column` is None for plain text, where a line is a text."""
 
     files: tuple[Path, ...]
     column: str | None
 
     @staticmethod
     def find(path: Path, split: str | None = None, column: str | None = None) -> Texts:
-        """The texts under `path`; of a corpus only those of a split, where one is named.
+        """Find the texts under `path`; of a corpus only those of `split`, where it is given.
 
-        Raises UsageError where there is nothing of the kind, or no such column.
+        Raises UsageError where there are none, or no such column.
         """
         if path.is_dir():
             folder = path / "data" if (path / "data").is_dir() else path
@@ -41,7 +42,7 @@ class Texts:
         else:
             raise UsageError(f"{path} does not exist: expected {_KINDS}")
         if files[0].suffix == ".parquet":
-            return Texts(tuple(files), _column(files[0], column))
+            return Texts(tuple(files), _find_column(files[0], column))
         if files[0].suffixes[-1:] == [".txt"]:
             return Texts(tuple(files), None)
         if ".jsonl" in files[0].suffixes:
@@ -50,13 +51,13 @@ class Texts:
 
     @property
     def bytes(self) -> int:
-        """Bytes of text, nearly: what the column takes up uncompressed, or the size of a file that is no Parquet."""
+        """About how many bytes of text there are: the uncompressed column, or the size of a file that is not Parquet."""
         if self.files[0].suffix != ".parquet":
             return sum(file.stat().st_size for file in self.files)
-        return sum(size for file in self.files for _, size in row_groups(file, str(self.column)))
+        return sum(group.bytes for file in self.files for group in read_row_groups(file, str(self.column)))
 
     def batches(self) -> Iterator[pl.Series]:
-        """Columns of some texts each, without nulls, in order."""
+        """Yield the texts in order, some at a time, without nulls."""
         for file in self.files:
             try:
                 yield from self._batches(file)
@@ -69,7 +70,7 @@ class Texts:
                 if self.column not in parquet.schema_arrow.names:
                     raise UsageError(f"{file} has no column {self.column!r}, which the files before it have")
                 for batch in parquet.iter_batches(_BATCH, columns=[self.column]):
-                    yield strings(batch.column(0), file, str(self.column)).drop_nulls()
+                    yield to_strings(batch.column(0), file, str(self.column)).drop_nulls()
         elif self.column is None:
             with open(file, encoding="utf-8", newline="\n") as lines:
                 pending: list[str] = []
@@ -81,19 +82,19 @@ class Texts:
                 if pending:
                     yield pl.Series(pending, dtype=pl.String)
         else:
-            # By a schema of our own: polars would infer it from the first lines only.
+            # With a schema, since polars infers one from the first lines only.
             frame = pl.read_ndjson(file, schema={self.column: pl.String})
             if frame[self.column].null_count() == len(frame):
                 raise UsageError(f"{file}: no line has a string under the key {self.column!r}. Name another with --column")
             yield frame[self.column].drop_nulls()
 
 
-def strings(column: pa.Array | pa.ChunkedArray, file: Path, name: str) -> pl.Series:
-    """A column of a Parquet file as strings, checked: files may hold any bytes where they promise text.
+def to_strings(column: pa.Array | pa.ChunkedArray, file: Path, name: str) -> pl.Series:
+    """Convert a column of a Parquet file to strings and check it: files may hold any bytes where they promise text.
 
     Raises UsageError where it is of another type, InputError where it is not valid UTF-8.
     """
-    _check_kind(column.type, file, name)
+    _check_text_type(column.type, file, name)
     try:
         column.validate(full=True)
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
@@ -101,37 +102,43 @@ def strings(column: pa.Array | pa.ChunkedArray, file: Path, name: str) -> pl.Ser
     return pl.Series(pl.from_arrow(column)).cast(pl.String)
 
 
-def _check_kind(of: pa.DataType, file: Path, name: str) -> None:
-    kind = of.value_type if pa.types.is_dictionary(of) else of
-    if not (
-        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_null(kind)
-    ):
+def _check_text_type(kind: pa.DataType, file: Path, name: str) -> None:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    checks = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
+    if not any(check(kind) for check in checks):
         raise UsageError(f"{file}: the column {name!r} holds no text but {kind}; name another with --column")
 
 
-def _column(file: Path, column: str | None) -> str:
+def _find_column(file: Path, column: str | None) -> str:
     try:
         schema = pq.read_schema(file)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{file} cannot be read: {error}") from None
     names = schema.names
-    found = next((name for name in ([column] if column else COLUMNS) if name in names), None)
-    if found is None:
+    name = next((name for name in ([column] if column else COLUMNS) if name in names), None)
+    if name is None:
         wanted = repr(column) if column else " or ".join(COLUMNS)
         raise UsageError(f"{file} has no column {wanted}; its columns: {', '.join(names)}. Name one with --column")
-    _check_kind(schema.field(found).type, file, found)
-    return found
+    _check_text_type(schema.field(name).type, file, name)
+    return name
 
 
-def row_groups(file: Path, column: str) -> list[tuple[int, int]]:
-    """Rows and uncompressed bytes of a column, of each row group of a Parquet file."""
+class RowGroup(NamedTuple):
+    rows: int
+    bytes: int  # of a column, uncompressed
+
+
+def read_row_groups(file: Path, column: str) -> list[RowGroup]:
+    """Read the sizes of the row groups of a Parquet file."""
     try:
         metadata = pq.read_metadata(file)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{file} cannot be read: {error}") from None
-    found = []
+    groups = []
     for index in range(metadata.num_row_groups):
         group = metadata.row_group(index)
         chunks = (group.column(c) for c in range(group.num_columns))
-        found.append((group.num_rows, sum(c.total_uncompressed_size for c in chunks if c.path_in_schema == column)))
-    return found
+        size = sum(c.total_uncompressed_size for c in chunks if c.path_in_schema == column)
+        groups.append(RowGroup(group.num_rows, size))
+    return groups

@@ -1,4 +1,4 @@
-"""`python -m tokenizer.train CORPUS…`: a Japanese SentencePiece tokenizer of what was kept."""
+"""`python -m tokenizer.train CORPUS…`: train a Japanese SentencePiece tokenizer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 from rich.console import Console
@@ -21,78 +21,89 @@ from pipeline.core.errors import UsageError
 from pipeline.core.locks import hold_lock
 from pipeline.core.settings import parse_size
 from pipeline.core.storage import find_leftovers, format_size, write_json
-from tokenizer.evaluate import SentencePieceModel, drawn, evaluated, table_of
+from tokenizer.evaluate import SentencePieceTokenizer, draw_texts, evaluate, make_figures_table
 from tokenizer.export import export
-from tokenizer.fitting import affordable, fit
-from tokenizer.model import Tokenizer, finished
-from tokenizer.sample import Source, draw
-from tokenizer.settings import Training, checked
+from tokenizer.fitting import compute_text_budget, fit
+from tokenizer.model import Tokenizer, finish_model
+from tokenizer.sample import WeightedCorpus, draw_sample
+from tokenizer.settings import Training, parse_options
 from tokenizer.texts import Texts
 from tokenizer.words import DELIMITER
 
-VERSION = 1  # to be raised when the model changes for the same text and settings
-TOLD = "training.json"
-_FIGURES = 500_000  # characters of held-out text for the figures
-Told = Callable[[str, float], None]
+VERSION = 1  # raise it when the model changes for the same text and settings
+TRAINING_FILE = "training.json"
+_FIGURES_CHARACTERS = 500_000  # characters of held-out text for the figures
+ReportProgress = Callable[[str, float], None]  # what is being done, and which share of it is, from 0 to 1
 
 
-def _split(named: str) -> tuple[Path, str | None]:
-    """A corpus as the command line names it: its path, and its weight where it has one."""
-    path, equals, weight = named.rpartition("=")
-    return (Path(path), weight) if equals and not Path(named).exists() else (Path(named), None)
+class NamedCorpus(NamedTuple):
+    """A corpus as the command line names it."""
+
+    path: Path
+    weight: str | None
 
 
-def sources(corpora: Sequence[str], column: str | None = None) -> list[Source]:
-    """Corpora as the command line names them: `PATH` or `PATH=WEIGHT`. Of a corpus with splits the training split."""
+def _parse_corpus(argument: str) -> NamedCorpus:
+    path, equals, weight = argument.rpartition("=")
+    if equals and not Path(argument).exists():
+        return NamedCorpus(Path(path), weight)
+    return NamedCorpus(Path(argument), None)
+
+
+def parse_corpora(corpora: Sequence[str], column: str | None = None) -> list[WeightedCorpus]:
+    """Find the corpora of the command line, `PATH` or `PATH=WEIGHT`; of one with splits the training split."""
     found = []
-    for named in corpora:
-        place, weight = _split(named)
+    for argument in corpora:
+        path, weight = _parse_corpus(argument)
         value: float | None = None
         if weight is not None:
             try:
                 value = float(weight)
             except ValueError:
-                raise UsageError(f"{named}: expected CORPUS or CORPUS=WEIGHT, such as corpora/cc100-ja=0.7") from None
+                raise UsageError(f"{argument}: expected CORPUS or CORPUS=WEIGHT, such as corpora/cc100-ja=0.7") from None
             if not 0 < value <= 1e9:
-                raise UsageError(f"{named}: a weight is above 0, and at most 1e9")
-        split = "train" if place.is_dir() and any((place / "data").glob("train-*.parquet")) else None
-        found.append(Source(place.name or str(place), Texts.find(place, split, column), value))
-    if any(s.weight is None for s in found) and any(s.weight is not None for s in found):
+                raise UsageError(f"{argument}: a weight is above 0, and at most 1e9")
+        split = "train" if path.is_dir() and any((path / "data").glob("train-*.parquet")) else None
+        found.append(WeightedCorpus(path.name or str(path), Texts.find(path, split, column), value))
+    if len({corpus.weight is None for corpus in found}) > 1:
         raise UsageError("give every corpus a weight, or none")
     return found
 
 
-def check_out(out: Path) -> None:
-    """Raise UsageError where the output folder holds something else than a tokenizer of ours."""
+def check_output_folder(out: Path) -> None:
+    """Raise UsageError where the output folder holds anything but a tokenizer that was trained here."""
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file, not a folder")
-    if out.is_dir() and any(out.iterdir()) and not (out / TOLD).is_file():
+    if out.is_dir() and any(out.iterdir()) and not (out / TRAINING_FILE).is_file():
         raise UsageError(f"{out} is not empty and holds no tokenizer that was trained here; choose another --out")
 
 
 def train(
-    corpora: Sequence[Source], settings: Training, out: Path, held_out: Texts | None = None, told: Told | None = None
+    corpora: Sequence[WeightedCorpus],
+    settings: Training,
+    out: Path,
+    held_out: Texts | None = None,
+    report_progress: ReportProgress | None = None,
 ) -> dict[str, Any]:
-    """Train on corpora and write the tokenizer's folder, whole or not at all; returns what `training.json` tells.
+    """Train on corpora and write the tokenizer's folder, completely or not at all; returns the content of `training.json`.
 
-    `told` hears what is being done, and how far it is from 0 to 1. `held_out` is text for the figures. Raises UsageError where the text
-    cannot support the vocabulary, or the memory the training.
+    `held_out` is text for the figures. Raises UsageError where the text is too little for the vocabulary, or the memory for training.
     """
     began = time.perf_counter()
-    say = told or (lambda what, share: None)
-    budget = affordable(settings)
+    report = report_progress or (lambda what, share: None)
+    budget = compute_text_budget(settings)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as work:
-        text, made = Path(work) / "text", Path(work) / "out"
-        sample = draw(corpora, budget, settings.seed, text, lambda share: say("draw", share))
-        say("draw", 1.0)
-        fitted = fit(settings, text, lambda share: say("train", share))
-        say("train", 1.0)
-        tokenizer = Tokenizer(finished(fitted.content, DELIMITER if settings.words != "none" else ""))
-        export(tokenizer, made)
+        text, new = Path(work) / "text", Path(work) / "out"
+        sample = draw_sample(corpora, budget, settings.seed, text, lambda share: report("draw", share))
+        report("draw", 1.0)
+        fitted = fit(settings, text, lambda share: report("train", share))
+        report("train", 1.0)
+        tokenizer = Tokenizer(finish_model(fitted.content, DELIMITER if settings.words != "none" else ""))
+        export(tokenizer, new)
         figures = {}
-        if held_out is not None and (some := drawn(held_out, _FIGURES)):
-            figures = evaluated(SentencePieceModel(str(out), tokenizer), some)
+        if held_out is not None and (some := draw_texts(held_out, _FIGURES_CHARACTERS)):
+            figures = evaluate(SentencePieceTokenizer(str(out), tokenizer), some)
         result = {
             "version": VERSION,
             "settings": settings.model_dump(include=set(Training.model_fields)),
@@ -103,27 +114,27 @@ def train(
             "peak_memory": fitted.peak_memory,
             "versions": {"seimai": version("seimai"), "sentencepiece": version("sentencepiece")},
         }
-        write_json(made / TOLD, result)
+        write_json(new / TRAINING_FILE, result)
         if out.exists():
             out.rename(Path(work) / "old")
-        made.rename(out)
+        new.rename(out)
     return result
 
 
-def held_out_of(corpora: Sequence[str]) -> Texts | None:
-    """The validation split of the first corpus that has one, for the figures."""
-    for named in corpora:
-        path = _split(named)[0]
+def find_held_out(corpora: Sequence[str]) -> Texts | None:
+    """Find the validation split of the first corpus that has one, for the figures."""
+    for argument in corpora:
+        path = _parse_corpus(argument).path
         with suppress(UsageError):
             if (path / "data").is_dir():
                 return Texts.find(path, "validation")
     return None
 
 
-def remove_remains(out: Path) -> None:
+def remove_leftovers(out: Path) -> None:
     """Remove what killed trainings left beside the output."""
-    for left in find_leftovers(out, "[a-z0-9_]{8}"):
-        shutil.rmtree(left, ignore_errors=True)
+    for leftover in find_leftovers(out, "[a-z0-9_]{8}"):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -154,15 +165,15 @@ def main(corpora: tuple[str, ...], column: str | None, out: Path | None, memory:
     console = Console()
     with report_errors("training", "--out", "nothing was changed"):
         options = {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
-        settings = checked(Training, options | {"memory": parse_size(memory)})
-        found = sources(corpora, column)
-        first = _split(corpora[0])[0]
+        settings = parse_options(Training, options | {"memory": parse_size(memory)})
+        found = parse_corpora(corpora, column)
+        first = _parse_corpus(corpora[0]).path
         out = (out or (first if first.is_dir() else first.parent) / "tokenizer").resolve()
-        check_out(out)
+        check_output_folder(out)
         with hold_lock(out):
-            remove_remains(out)
-            result = with_progress(console, lambda told: train(found, settings, out, held_out_of(corpora), told))
-        print_trained(console, out, result)
+            remove_leftovers(out)
+            result = show_progress(console, lambda report: train(found, settings, out, find_held_out(corpora), report))
+        print_summary(console, out, result)
         tokens = out.parent / "tokens"
         if (tokens / "tokens.json").is_file():
             line = f"{tokens} was made with the tokenizer that this one replaces: python -m tokenizer.encode {out.parent} --overwrite"
@@ -171,22 +182,22 @@ def main(corpora: tuple[str, ...], column: str | None, out: Path | None, memory:
             console.print(f"  python -m tokenizer.encode {out.parent}", highlight=False, markup=False, soft_wrap=True)
 
 
-def with_progress(console: Console, work: Callable[[Told], dict[str, Any]]) -> dict[str, Any]:
-    """Do `work`, with a line of progress for each thing that it tells of."""
+def show_progress(console: Console, work: Callable[[ReportProgress], dict[str, Any]]) -> dict[str, Any]:
+    """Do `work` and show a line of progress for each thing that it reports."""
     with Progress(
         TextColumn("{task.description:<12}"), BarColumn(24), TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn(), console=console,
     ) as progress:  # fmt: skip
         lines: dict[str, Any] = {}
 
-        def told(what: str, share: float) -> None:
+        def report(what: str, share: float) -> None:
             if what not in lines:
                 lines[what] = progress.add_task(what, total=1.0)
             progress.update(lines[what], completed=share)
 
-        return work(told)
+        return work(report)
 
 
-def print_trained(console: Console, out: Path, result: dict[str, Any]) -> None:
+def print_summary(console: Console, out: Path, result: dict[str, Any]) -> None:
     sample = result["sample"]
     console.print(
         f"\n{format_size(sample['bytes'])} of text in {sample['lines']:,} lines   {result['seconds']:.1f} s   "
@@ -194,7 +205,7 @@ def print_trained(console: Console, out: Path, result: dict[str, Any]) -> None:
         highlight=False,
     )
     if result["figures"]:
-        console.print(table_of([result["figures"] | {"tokenizer": "held-out"}]))
+        console.print(make_figures_table([result["figures"] | {"tokenizer": "held-out"}]))
     console.print(f"\n{out}", style="bold", highlight=False, markup=False)
     load = f"from transformers import AutoTokenizer; print(AutoTokenizer.from_pretrained('{out}').tokenize('吾輩は猫である。'))"
     console.print(f'  python -c "{load}"', highlight=False, markup=False, soft_wrap=True)

@@ -1,9 +1,9 @@
-"""Unigram segmentation of whole columns of text: the ids of SentencePiece, compiled, on Arrow's buffers.
+"""Segment columns of text with a unigram model: SentencePiece's ids, compiled, on Arrow's buffers.
 
-The algorithm is Viterbi's over the pieces that begin at each character, as SentencePiece does it (Kudo and Richardson, EMNLP 2018), with
-its rule that of equal candidates the one that began first wins. Scores have to be multiples of 1/32, as models trained here have them:
-then sums are exact, and ids are the same however they are added up. What differs is how pieces are found: by characters, not bytes, in
-a double array (Aoe, IEEE TSE 15(9), 1989), so that a Japanese character is one step instead of three.
+The algorithm is Viterbi's over the pieces that begin at each character, as in SentencePiece (Kudo and Richardson, EMNLP 2018). Of equal
+candidates the one that began first wins, as there. Scores have to be multiples of 1/32, as in models trained here: sums are exact then,
+and ids do not depend on the order of adding. Pieces are looked up by characters, not bytes, in a double array (Aoe, IEEE TSE 15(9), 1989),
+so a Japanese character is one step instead of three.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import numpy as np
 from filters.kernels import decode, jit
 
 GRID = 32  # scores of models that are trained here are multiples of 1/32
-UNK_PENALTY = 10.0  # below the lowest score of a piece: SentencePiece's kUnkPenalty
+UNK_PENALTY = 10.0  # subtracted from the lowest score of a piece: SentencePiece's kUnkPenalty
 SPACE = "\u2581"  # what stands for a space inside the pieces of models that escape spaces
 _NONE = -1
 
 
 @jit
 def _children(codes, starts, depth, low, high, found, firsts):
-    """Distinct codes at `depth` of the sorted words `low` to `high` - 1, and where each begins; returns how many there are."""
+    """Write the distinct codes at `depth` of the sorted words `low` to `high` - 1, and where each begins; returns their number."""
     count = 0
     for i in range(low, high):
         code = codes[starts[i] + depth]
@@ -36,7 +36,7 @@ def _children(codes, starts, depth, low, high, found, firsts):
 
 @jit
 def _double_array(codes, starts, ids, alphabet):
-    """int32[n, 3]: base, check, and the id of the word that ends in a node (or -1). Node 0 is the root.
+    """Build int32[n, 3]: base, check, and the id of the word that ends in a node (or -1). Node 0 is the root.
 
     `codes` holds the words, sorted, each as numbers from 1 to `alphabet`; word i is `codes[starts[i]:starts[i + 1]]`.
     """
@@ -45,13 +45,13 @@ def _double_array(codes, starts, ids, alphabet):
     base = np.zeros(size, np.int32)
     check = np.full(size, -1, np.int32)
     value = np.full(size, -1, np.int32)
-    # Free slots as a ring in both directions, so that a place is found without passing those that are taken.
+    # Free slots are linked in both directions, so that a search does not pass slots that are taken.
     following = np.arange(1, size + 1).astype(np.int64)
     before = np.arange(-1, size - 1).astype(np.int64)
     check[0] = 0
     head = 1
     before[1] = -1
-    # A queue of (node, low, high, depth): breadth first, since large fans are near the root and want room.
+    # A queue of (node, low, high, depth): breadth first, since nodes with many children are near the root and need room.
     queue = np.empty((len(codes) + 1, 4), np.int64)
     queue[0, 0], queue[0, 1], queue[0, 2], queue[0, 3] = 0, 0, words, 0
     first, last, used = 0, 1, 1
@@ -102,7 +102,7 @@ def _double_array(codes, starts, ids, alphabet):
 
 @jit
 def _segment(data, offsets, numbers, units, scores, unk_score, byte_ids):
-    """Ids of every text, end to end, and int64[n + 1] where each begins."""
+    """Return the ids of every text, end to end, and int64[n + 1] where each begins."""
     texts = len(offsets) - 1
     longest = 0
     for t in range(texts):
@@ -191,10 +191,10 @@ class Unigram:
 
     @staticmethod
     def from_proto(proto: Any) -> Unigram | None:
-        """The model of a SentencePiece proto; None where it is of another kind, so that SentencePiece itself has to do it.
+        """Make the model of a SentencePiece proto; None where only SentencePiece itself can use it.
 
-        It has to be a unigram model that leaves text as it is (no normalisation rules, nothing put before it), has byte fallback,
-        and whose scores are multiples of 1/32. Raises ValueError where pieces are amiss.
+        It has to be a unigram model with byte fallback that leaves text as it is (no normalisation, no prefix) and whose scores are
+        multiples of 1/32. Raises ValueError where a byte piece is malformed.
         """
         n, t = proto.normalizer_spec, proto.trainer_spec
         if t.model_type != t.UNIGRAM or not t.byte_fallback:
@@ -223,7 +223,7 @@ class Unigram:
                 scores[i] = length * highest - 0.1
         alphabet = sorted({c for text in texts for c in text})
         if n.escape_whitespaces and SPACE not in alphabet:
-            return None  # spaces would go by the bytes of what stands for them
+            return None  # spaces would be spelled by the bytes of U+2581
         numbers = np.zeros(0x110000, np.int32)
         numbers[[ord(c) for c in alphabet]] = np.arange(1, len(alphabet) + 1)
         if n.escape_whitespaces:
@@ -236,5 +236,5 @@ class Unigram:
         return Unigram(numbers, units, scores, lowest - UNK_PENALTY, byte_ids)
 
     def encode(self, data: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Ids of texts given as Arrow holds them (uint8[bytes] of valid UTF-8, int64[n + 1]): int32[tokens], int64[n + 1]."""
+        """Encode texts as Arrow holds them (uint8[bytes] of valid UTF-8, int64[n + 1]) to int32[tokens], int64[n + 1]."""
         return _segment(data, offsets, self.numbers, self.units, self.scores, self.unk_score, self.byte_ids)

@@ -1,36 +1,38 @@
 """`python -m trainers.clip CORPUS`: CLIP or CLOOB on image-text shards, with a Japanese text tower from scratch.
 
-The negatives of a pair are all other pairs of its micro-batch, on all ranks: more ranks are as a larger batch. Accumulating gradients
-adds none.
+The negatives of a pair are all other pairs of its micro-batch, on all ranks. So more ranks are the same as a larger batch;
+accumulating gradients adds no negatives.
 """
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import click
 import numpy as np
 import torch
-import torch.distributed as dist
 from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
 from pipeline.core.errors import UsageError
 from pipeline.core.settings import Table
-from trainers.data import Reader, Shards, stream
-from trainers.images import BUILD, decoded, floats
-from trainers.loop import Loop
-from trainers.retrieval import TEMPLATES, Evaluation, ZeroShot, captioned
-from trainers.settings import Crop, Train, built, command, load
-from trainers.towers import dual_model, image_size, load_tokenizer, text_tower, vision_tower
+from trainers.data.batches import Record
+from trainers.data.images import BUILD_HINT, decode_square, normalise_pixels, read_caption
+from trainers.data.reader import Reader
+from trainers.data.shards import Shards
+from trainers.models.configuration import explain_model_errors
+from trainers.models.contrastive_losses import gather_embeddings, info_loob, info_nce
+from trainers.models.retrieval import TEMPLATES, Evaluation, Pair, ZeroShotClasses
+from trainers.models.towers import build_text_tower, build_vision_tower, image_size, join_towers, load_tokenizer
+from trainers.training.command import RunOptions, command
+from trainers.training.loop import Loop
+from trainers.training.settings import Crop, Positive, Train
 
-HIGHEST = math.log(100)  # of the logarithm of CLIP's inverse temperature
-
-
-Positive = Annotated[float, Field(gt=0)]
+COLUMNS = ["image", "caption"]
+HIGHEST_LOGIT_SCALE = math.log(100)  # CLIP's limit of the logarithm of its inverse temperature
 
 
 class Images(Table):
@@ -45,187 +47,126 @@ class Config(Table):
     hopfield_scale: float = Field(8.0, gt=0, description="CLOOB's: how sharp retrieval is")
     projection: int = Field(512, ge=1)
     text_length: int = Field(77, ge=3, description="tokens of a caption, with BOS and EOS")
-    held_in: int = Field(0, ge=0, description="pairs of the training split that recall is reported of, too")
+    held_in: int = Field(0, ge=0, description="pairs of the training split whose recall is reported, too")
     images: Images
     vision: dict[str, Any]  # `pretrained` (a path or a name on the hub), or model_type and what differs; and `freeze`
     text: dict[str, Any]  # model_type, and what differs from its defaults
     train: Train
 
 
-def info_nce(images: torch.Tensor, texts: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """CLIP's loss (Radford et al. 2021): the pair among all of the batch, in both directions. Embeddings float[n, d] of length 1."""
-    logits, target = scale * images @ texts.T, torch.arange(len(images), device=images.device)
-    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+class Contrastive(nn.Module):
+    """A VisionTextDualEncoderModel with the objective it is trained for."""
 
-
-def info_loob(images: torch.Tensor, texts: torch.Tensor, scale: torch.Tensor, sharpness: float) -> torch.Tensor:
-    """CLOOB's loss (Fürst et al. 2022, arXiv 2110.11316, section 3) on embeddings float[n, d] of length 1, n of 2 or more.
-
-    Images and texts both retrieve, in a modern Hopfield network, first from the stored images, then from the stored texts. A pair's
-    retrieved embeddings are compared, and in contrast to InfoNCE the pair itself is left out of the denominator. As in the authors'
-    code the loss is that by the inverse temperature, summed over the two.
-    """
-    own = torch.eye(len(images), dtype=torch.bool, device=images.device)
-    total = images.new_zeros(())
-    for stored, others in ((images, texts), (texts, images)):
-        anchor, answer = (F.normalize((sharpness * state @ stored.T).softmax(1) @ stored, dim=1) for state in (stored, others))
-        logits = scale * anchor @ answer.T
-        total = total + (logits.masked_fill(own, -math.inf).logsumexp(1) - logits.diagonal()).mean()
-    return total / scale
-
-
-class _Gather(torch.autograd.Function):
-    """float[ranks, …] of every rank's float[…]. The gradient is the sum of all ranks', whose mean the loop takes later on."""
-
-    @staticmethod
-    def forward(ctx: Any, mine: torch.Tensor) -> torch.Tensor:
-        parts = [torch.empty_like(mine) for _ in range(dist.get_world_size())]
-        dist.all_gather(parts, mine.contiguous())
-        return torch.stack(parts)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
-        total = gradient.contiguous().clone()
-        dist.all_reduce(total)
-        return total[dist.get_rank()]
-
-
-@torch.compiler.disable
-def gathered(images: torch.Tensor, texts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The embeddings of all ranks, in one exchange."""
-    if not dist.is_initialized() or dist.get_world_size() == 1:
-        return images, texts
-    both = _Gather.apply(torch.stack([images, texts]))
-    return both[:, 0].flatten(0, 1), both[:, 1].flatten(0, 1)
-
-
-class Dual(nn.Module):
-    """A VisionTextDualEncoderModel and what it is trained for."""
-
-    def __init__(self, model: Any, settings: Config) -> None:
+    def __init__(self, model: Any, config: Config) -> None:
         super().__init__()
-        self.model, self.settings, self.frozen = model, settings, bool(settings.vision.get("freeze"))
-        for name, weight in model.vision_model.named_parameters():  # DINOv2's mask is of no use here
-            weight.requires_grad_(not self.frozen and "mask_token" not in name)
-        if settings.objective == "cloob":
-            model.logit_scale.requires_grad_(False).fill_(math.log(settings.inverse_temperature))
+        self.model, self.config, self.is_frozen = model, config, bool(config.vision.get("freeze"))
+        for name, weight in model.vision_model.named_parameters():
+            weight.requires_grad_(not self.is_frozen and "mask_token" not in name)  # DINOv2's mask is not used here
+        if config.objective == "cloob":
+            model.logit_scale.requires_grad_(False).fill_(math.log(config.inverse_temperature))
 
-    def train(self, mode: bool = True) -> Dual:
+    def train(self, mode: bool = True) -> Contrastive:
         super().train(mode)
-        if self.frozen:
+        if self.is_frozen:
             self.model.vision_model.eval()
         return self
 
     def embed_images(self, pixels: torch.Tensor) -> torch.Tensor:
-        """float32[n, d], of length 1, of uint8[n, h, w, 3]."""
-        values = floats(pixels, self.settings.images.mean, self.settings.images.std)
+        """Return float32[n, d] of length 1 of uint8[n, h, w, 3]."""
+        values = normalise_pixels(pixels, self.config.images.mean, self.config.images.std)
         return F.normalize(self.model.visual_projection(self.model.vision_model(values).pooler_output).float(), dim=1)
 
     def embed_texts(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """float32[n, d], of length 1, of int64[n, tokens]."""
-        found = self.model.text_model(input_ids=input_ids, attention_mask=attention_mask).pooler_output
-        return F.normalize(self.model.text_projection(found).float(), dim=1)
+        """Return float32[n, d] of length 1 of int64[n, tokens]."""
+        pooled = self.model.text_model(input_ids=input_ids, attention_mask=attention_mask).pooler_output
+        return F.normalize(self.model.text_projection(pooled).float(), dim=1)
 
     def loss(self, images: torch.Tensor, texts: torch.Tensor) -> torch.Tensor:
         with torch.autocast(images.device.type, enabled=False):
             scale = self.model.logit_scale.float().exp()
-            if self.settings.objective == "clip":
+            if self.config.objective == "clip":
                 return info_nce(images, texts, scale)
-            return info_loob(images, texts, scale, self.settings.hopfield_scale)
+            return info_loob(images, texts, scale, self.config.hopfield_scale)
 
     def forward(
         self, pixels: torch.Tensor, input_ids: torch.Tensor, attention_mask: torch.Tensor
     ) -> tuple[torch.Tensor, dict[str, Any]]:
-        """Loss over all ranks' pairs, the inverse temperature, and the share of images to which their own text is the nearest."""
-        images, texts = gathered(self.embed_images(pixels), self.embed_texts(input_ids, attention_mask))
+        """Return the loss over the pairs of all ranks, the inverse temperature, and the share of images whose own text is nearest."""
+        images, texts = gather_embeddings(self.embed_images(pixels), self.embed_texts(input_ids, attention_mask))
         with torch.no_grad():
-            nearest = (images @ texts.T).argmax(1) == torch.arange(len(images), device=images.device)
-        told = {"scale": self.model.logit_scale.detach().exp(), "accuracy": nearest.float().mean()}
-        return self.loss(images, texts), told
+            is_nearest = (images @ texts.T).argmax(1) == torch.arange(len(images), device=images.device)
+        metrics = {"scale": self.model.logit_scale.detach().exp(), "accuracy": is_nearest.float().mean()}
+        return self.loss(images, texts), metrics
 
-    def clamp(self) -> None:
-        self.model.logit_scale.data.clamp_(max=HIGHEST)
+    def clamp_logit_scale(self) -> None:
+        self.model.logit_scale.data.clamp_(max=HIGHEST_LOGIT_SCALE)
 
 
-@command("clip", "clip-vit-b-16")
-@click.option("--tokenizer", "place", type=click.Path(path_type=Path), help="[default: CORPUS/tokenizer]")
+@command("clip", "clip-vit-b-16", Config)
+@click.option("--tokenizer", "tokenizer_dir", type=click.Path(path_type=Path), help="[default: CORPUS/tokenizer]")
 @click.option("--zero-shot", type=click.Path(path_type=Path), help="Folder of classes.tsv, and images in a folder per label.")
 @click.option("--templates", type=click.Path(path_type=Path), default=TEMPLATES, help="TSV for --zero-shot.  [default: ours]")
-def main(
-    corpus: Path, config: str, out: Path, resume: bool, changes: tuple[str, ...], place: Path | None,
-    zero_shot: Path | None, templates: Path,
-) -> None:  # fmt: skip
+def main(options: RunOptions[Config], tokenizer_dir: Path | None, zero_shot: Path | None, templates: Path) -> None:
     """Train CLIP or CLOOB on CORPUS, a folder of image-text shards with a tokenizer."""
-    settings = load(Config, "clip", config, changes)
-    shards = Shards(corpus, "train", ["image", "caption"], BUILD)
-    tokenizer = load_tokenizer(place or corpus / "tokenizer", settings.text_length)
-    classes = ZeroShot.find(zero_shot, templates) if zero_shot else None
-    train(settings, shards, corpus, tokenizer, classes, out, resume)
+    shards = Shards(options.corpus, "train", COLUMNS, BUILD_HINT)
+    tokenizer = load_tokenizer(tokenizer_dir or options.corpus / "tokenizer", options.config.text_length)
+    classes = ZeroShotClasses.load(zero_shot, templates) if zero_shot else None
+    train(options, shards, tokenizer, classes)
 
 
-def train(
-    settings: Config, shards: Shards, corpus: Path, tokenizer: Any, classes: ZeroShot | None, out: Path, resume: bool
-) -> None:  # fmt: skip
-    from transformers import CLIPImageProcessor, VisionTextDualEncoderProcessor
+def train(options: RunOptions[Config], shards: Shards, tokenizer: Any, classes: ZeroShotClasses | None) -> None:
+    from transformers import CLIPImageProcessor, VisionTextDualEncoderProcessor  # late: heavy
 
-    t = settings.train
-    run = Loop(t, settings.model_dump(), out, resume, "pairs")
-    if t.batch * run.ranks < 2:
-        raise UsageError("train.batch: a pair needs others to be told from: 2 or more")
-    vision, text = vision_tower(settings.vision), text_tower(settings.text, settings.text_length, tokenizer)
-    with built("projection"):
-        dual = Dual(dual_model(vision, text, settings.projection), settings)
+    config, settings = options.config, options.config.train
+    loop = Loop(options, "pairs")
+    if settings.batch * loop.ranks < 2:
+        raise UsageError("train.batch: the loss compares a pair with others: 2 or more")
+    vision, text = build_vision_tower(config.vision), build_text_tower(config.text, config.text_length, tokenizer)
+    with explain_model_errors("projection"):
+        module = Contrastive(join_towers(vision, text, config.projection), config)
     size = image_size(vision.config)
 
-    def tokenized(texts: list[str]) -> dict[str, torch.Tensor]:
-        padding = "max_length" if t.compile else "longest"
-        found = tokenizer(texts, padding=padding, truncation=True, return_tensors="pt")
-        return {name: found[name] for name in ("input_ids", "attention_mask")}
+    def tokenize(captions: list[str]) -> dict[str, torch.Tensor]:
+        padding = "max_length" if settings.compile else "longest"
+        tokens = tokenizer(captions, padding=padding, truncation=True, return_tensors="pt")
+        return {name: tokens[name] for name in ("input_ids", "attention_mask")}
 
-    def decode(record: dict[str, Any]) -> tuple[np.ndarray, str]:
-        rng = np.random.default_rng([t.seed, *record["__key__"]])
-        return decoded(record["image"], size, rng, settings.images.crop), captioned(record)
+    def decode(record: Record) -> Pair:
+        rng = np.random.default_rng([settings.seed, *record["__key__"]])
+        return Pair(decode_square(record["image"], size, rng, config.images.crop), read_caption(record))
 
-    def collate(items: list[tuple[np.ndarray, str]]) -> tuple[dict[str, torch.Tensor], float]:
-        pixels = torch.from_numpy(np.stack([picture for picture, _ in items]))
-        return {"pixels": pixels} | tokenized([caption for _, caption in items]), float(len(items))
-
-    reader = Reader(shards, t.seed, t.buffer)
-    held_out = run.held_out(corpus, shards.columns)
+    def collate(pairs: list[Pair]) -> tuple[dict[str, torch.Tensor], float]:
+        pixels = torch.from_numpy(np.stack([pair.picture for pair in pairs]))
+        return {"pixels": pixels} | tokenize([pair.caption for pair in pairs]), float(len(pairs))
 
     def embed_images(pictures: list[np.ndarray]) -> torch.Tensor:
-        return dual.embed_images(torch.from_numpy(np.stack(pictures)).to(run.device))
+        return module.embed_images(torch.from_numpy(np.stack(pictures)).to(loop.device))
 
-    def embed_texts(texts: list[str]) -> torch.Tensor:
-        return dual.embed_texts(**{name: value.to(run.device) for name, value in tokenized(texts).items()})
+    def embed_texts(captions: list[str]) -> torch.Tensor:
+        return module.embed_texts(**{name: value.to(loop.device) for name, value in tokenize(captions).items()})
 
-    evaluation = Evaluation(run, embed_images, embed_texts, dual.loss, size)
+    evaluation = Evaluation(loop, embed_images, embed_texts, module.loss, size)
+    validation = loop.open_validation(options.corpus, COLUMNS)
 
     def evaluate() -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        if held_out is not None:
-            found |= evaluation.pairs(held_out, t.evaluate_records)
-        if settings.held_in:
-            seen = evaluation.pairs(Reader(shards, None), settings.held_in)
-            found |= {f"held_in_{name}": value for name, value in seen.items()}
-        return found | evaluation.classes(classes) if classes else found
+        metrics: dict[str, Any] = {}
+        if validation is not None:
+            metrics |= evaluation.evaluate_pairs(validation, settings.evaluate_records)
+        if config.held_in:
+            of_training = evaluation.evaluate_pairs(Reader(shards, None), config.held_in)
+            metrics |= {f"held_in_{name}": value for name, value in of_training.items()}
+        return metrics | evaluation.classify(classes) if classes else metrics
 
     def export(folder: Path) -> None:
-        dual.model.save_pretrained(folder)
+        module.model.save_pretrained(folder)
         processor = CLIPImageProcessor(
             size={"shortest_edge": size}, crop_size={"height": size, "width": size}, resample=2,
-            image_mean=list(settings.images.mean), image_std=list(settings.images.std),
+            image_mean=list(config.images.mean), image_std=list(config.images.std),
         )  # fmt: skip
         VisionTextDualEncoderProcessor(processor, tokenizer).save_pretrained(folder)
 
-    run.fit(
-        dual,
-        reader,
-        lambda spans, taken: stream(reader, spans, t.batch, collate, decode, taken, t.threads),
-        evaluate,
-        export,
-        dual.clamp,
-    )
+    reader = Reader(shards, settings.seed, settings.buffer)
+    loop.fit(module, reader, collate, evaluate, export, decode=decode, after_step=module.clamp_logit_scale)
 
 
 if __name__ == "__main__":

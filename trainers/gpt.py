@@ -1,8 +1,8 @@
 """`python -m trainers.gpt CORPUS`: a GPT-2 or GPT-NeoX from scratch, on packed token shards.
 
-Documents that share a sequence do not see one another: positions start at 0 with every document, and where positions start anew
-transformers masks attention, as long as no other mask is given. What is reported is the loss per token and, since that depends on
-the tokenizer, bits per character.
+Documents that share a sequence do not see one another. Positions start at 0 with every document, and transformers masks attention
+where positions start anew, as long as it gets no other mask. The metrics are the loss per token and, because that depends on the
+tokenizer, bits per character.
 """
 
 from __future__ import annotations
@@ -21,12 +21,20 @@ from pipeline.core.errors import InputError, UsageError
 from pipeline.core.settings import Table
 from tokenizer.encode import check_tokens
 from tokenizer.model import Tokenizer, proto
-from trainers.attention import implementation
-from trainers.data import Reader, Shards, stream
-from trainers.loop import Loop
-from trainers.settings import Train, built, command, load, model_config
+from trainers.data.batches import Collate
+from trainers.data.reader import Columns, Reader
+from trainers.data.shards import Shards
+from trainers.models.attention import choose_attention
+from trainers.models.configuration import explain_model_errors, model_config
+from trainers.training.command import RunOptions, command
+from trainers.training.loop import Loop
+from trainers.training.settings import Train
 
-BUILD = "make them with python -m tokenizer.train CORPUS and python -m tokenizer.encode CORPUS"
+BUILD_HINT = "make them with python -m tokenizer.train CORPUS and python -m tokenizer.encode CORPUS"
+COLUMNS = ["input_ids", "document_starts"]
+IGNORED = -100  # the label of positions without loss
+EVALUATION_BATCH = 8  # sequences
+SAMPLE_TOKENS = 64
 _PIECE = proto.ModelProto.SentencePiece
 
 
@@ -35,7 +43,7 @@ class Config(Table):
     train: Train
 
 
-class Packed(nn.Module):
+class PackedLanguageModel(nn.Module):
     """A causal language model on packed sequences."""
 
     def __init__(self, model: nn.Module) -> None:
@@ -45,45 +53,46 @@ class Packed(nn.Module):
     def forward(
         self, input_ids: torch.Tensor, position_ids: torch.Tensor, labels: torch.Tensor
     ) -> tuple[torch.Tensor, dict[str, Any]]:
-        """Mean loss in nats over labels that are not -100; all are int64[batch, length]."""
+        """Return the mean loss in nats over labels that are not IGNORED. All are int64[batch, length]."""
         logits = self.model(input_ids=input_ids, position_ids=position_ids, use_cache=False).logits
-        following = F.pad(labels[:, 1:], (0, 1), value=-100)  # cutting the last logits off would copy all of them
-        return F.cross_entropy(logits.flatten(0, 1).float(), following.flatten()), {}
+        next_labels = F.pad(labels[:, 1:], (0, 1), value=IGNORED)  # cutting off the last logits would copy all of them
+        return F.cross_entropy(logits.flatten(0, 1).float(), next_labels.flatten()), {}
 
 
-def collate(columns: dict[str, Any], length: int, pad: int) -> tuple[dict[str, torch.Tensor], float]:
-    """Inputs of `Packed` from rows of token shards, which are cut to sequences of `length`; and how many tokens they are.
+def collate(columns: Columns, length: int, pad: int) -> tuple[dict[str, torch.Tensor], float]:
+    """Return the inputs of `PackedLanguageModel`, cut from rows of token shards to sequences of `length`, and the number of tokens.
 
-    The first token of a document is predicted from the end of the one before, which is how generation begins: after EOS.
+    The first token of a document is predicted from the end of the one before. Generation begins the same way: after EOS.
     """
     rows: Any = columns["input_ids"]  # every row has the same length
     if not isinstance(rows, np.ndarray) or rows.dtype.kind not in "iu":
-        raise InputError(f"the column input_ids does not hold sequences of ids, all of one length: {BUILD}")
-    begins: Any = np.zeros(rows.shape, bool)
+        raise InputError(f"the column input_ids does not hold sequences of ids, all of one length: {BUILD_HINT}")
+    is_start: Any = np.zeros(rows.shape, bool)
     for row, starts in enumerate(columns["document_starts"]):
-        begins[row, starts] = True
+        is_start[row, starts] = True
     ids: Any = rows.astype(np.int64).reshape(-1, length)
-    begins = begins.reshape(-1, length)
-    begins[:, 0] = True
-    at = np.arange(length)
-    positions = at - np.maximum.accumulate(np.where(begins, at, 0), axis=1)
-    found = {"input_ids": ids, "position_ids": positions, "labels": np.where(ids == pad, -100, ids)}
-    return {name: torch.from_numpy(values) for name, values in found.items()}, float((ids != pad).sum())
+    is_start = is_start.reshape(-1, length)
+    is_start[:, 0] = True
+    index = np.arange(length)
+    positions = index - np.maximum.accumulate(np.where(is_start, index, 0), axis=1)
+    inputs = {"input_ids": ids, "position_ids": positions, "labels": np.where(ids == pad, IGNORED, ids)}
+    return {name: torch.from_numpy(values) for name, values in inputs.items()}, float((ids != pad).sum())
 
 
-def characters(tokenizer: Tokenizer) -> np.ndarray:
-    """int64[pieces]: how many characters of text every piece stands for; of a character that goes by bytes, the first byte counts."""
-    found = []
-    for p in tokenizer.proto.pieces:
-        if p.type == _PIECE.BYTE:
-            found.append(int(not 0x80 <= int(p.piece[3:5], 16) < 0xC0))
+def count_characters(tokenizer: Tokenizer) -> np.ndarray:
+    """Return int64[pieces]: the characters of text that each piece stands for. Of a character spelled in bytes, the first byte counts."""
+    counts = []
+    for piece in tokenizer.proto.pieces:
+        if piece.type == _PIECE.BYTE:
+            is_continuation = 0x80 <= int(piece.piece[3:5], 16) < 0xC0
+            counts.append(int(not is_continuation))
         else:
-            found.append(len(p.piece) if p.type in (_PIECE.NORMAL, _PIECE.USER_DEFINED) else 0)
-    return np.array(found, np.int64)
+            counts.append(len(piece.piece) if piece.type in (_PIECE.NORMAL, _PIECE.USER_DEFINED) else 0)
+    return np.array(counts, np.int64)
 
 
-def sequence_length(tokens: int, positions: int) -> int:
-    """Of the model: the tokens' own, or as many as it has positions for, where those divide it."""
+def choose_sequence_length(tokens: int, positions: int) -> int:
+    """Return the length of the shards' sequences, or the model's positions if these divide it. Raises UsageError."""
     if tokens <= positions:
         return tokens
     if tokens % positions:
@@ -94,102 +103,96 @@ def sequence_length(tokens: int, positions: int) -> int:
     return positions
 
 
-def evaluated(loop: Loop, packed: Packed, reader: Reader, collated: Any, per_piece: np.ndarray, limit: int) -> dict[str, float]:
-    """Loss (nats per token), bits per character, and the entropy of the same tokens by their frequency alone."""
-    nats, tokens, chars = 0.0, 0, 0
-    counts = torch.zeros(len(per_piece), dtype=torch.float64)
-    for batch in stream(reader, reader.once(loop.rank, loop.ranks, limit), 8, collated):
+def evaluate_tokens(
+    loop: Loop, module: PackedLanguageModel, reader: Reader, collate_columns: Collate, characters: np.ndarray
+) -> dict[str, float]:
+    """Return loss (nats per token), bits per character, and the entropy of the same tokens by their frequency alone."""
+    nats, token_count, character_count = 0.0, 0, 0
+    frequencies = torch.zeros(len(characters), dtype=torch.float64)
+    limit = loop.settings.evaluate_records
+    for batch in loop.evaluation_batches(reader, limit, collate_columns, size=EVALUATION_BATCH):
         inputs = {name: value.to(loop.device) for name, value in batch.inputs.items()}
         labels = batch.inputs["labels"][:, 1:]
-        labels = labels[labels >= 0]
-        nats += float(packed(**inputs)[0]) * len(labels)
-        tokens, chars = tokens + len(labels), chars + int(per_piece[labels.numpy()].sum())
-        counts += torch.bincount(labels, minlength=len(per_piece))
-    nats, tokens, chars = loop.sum(nats), int(loop.sum(tokens)), int(loop.sum(chars))
-    counts = loop.summed(counts)
-    shares = counts[counts > 0] / counts.sum()
+        labels = labels[labels != IGNORED]
+        nats += float(module(**inputs)[0]) * len(labels)
+        token_count += len(labels)
+        character_count += int(characters[labels.numpy()].sum())
+        frequencies += torch.bincount(labels, minlength=len(characters))
+    nats, token_count, character_count = loop.sum(nats), int(loop.sum(token_count)), int(loop.sum(character_count))
+    frequencies = loop.sum_tensor(frequencies)
+    shares = frequencies[frequencies > 0] / frequencies.sum()
     return {
-        "loss": nats / max(tokens, 1),
-        "bits_per_character": nats / math.log(2) / max(chars, 1),
+        "loss": nats / max(token_count, 1),
+        "bits_per_character": nats / math.log(2) / max(character_count, 1),
         "unigram_entropy": float(-(shares * shares.log()).sum()),
     }
 
 
-def sample(model: Any, tokenizer: Tokenizer, device: torch.device) -> str:
-    """A short text of the model's own, the same for the same weights."""
+def generate_sample(model: Any, tokenizer: Tokenizer, device: torch.device) -> str:
+    """Generate a short text, the same for the same weights."""
     torch.manual_seed(0)
-    start = torch.tensor([[tokenizer.id_of("eos")]], device=device)
-    length = min(64, model.config.max_position_embeddings - 1)
+    eos, pad = tokenizer.id_of("eos"), tokenizer.id_of("pad")
+    start = torch.tensor([[eos]], device=device)
+    length = min(SAMPLE_TOKENS, model.config.max_position_embeddings - 1)
     ids = model.generate(
         start, attention_mask=torch.ones_like(start), max_new_tokens=length, do_sample=True, top_p=0.95, remove_invalid_values=True,
-        eos_token_id=tokenizer.id_of("eos"), pad_token_id=tokenizer.id_of("pad"),
+        eos_token_id=eos, pad_token_id=pad,
     )  # fmt: skip
     return tokenizer.decode(ids[0, 1:].cpu().numpy())
 
 
-@command("gpt", "gpt2-small")
-@click.option("--tokens", type=click.Path(path_type=Path), help="Folder of token shards.  [default: CORPUS/tokens]")
-@click.option("--tokenizer", "place", type=click.Path(path_type=Path), help="[default: CORPUS/tokenizer]")
-def main(
-    corpus: Path, config: str, out: Path, resume: bool, changes: tuple[str, ...], tokens: Path | None, place: Path | None
-) -> None:
+@command("gpt", "gpt2-small", Config)
+@click.option(
+    "--tokens", "tokens_dir", type=click.Path(path_type=Path), help="Folder of token shards.  [default: CORPUS/tokens]"
+)
+@click.option("--tokenizer", "tokenizer_dir", type=click.Path(path_type=Path), help="[default: CORPUS/tokenizer]")
+def main(options: RunOptions[Config], tokens_dir: Path | None, tokenizer_dir: Path | None) -> None:
     """Train a GPT on CORPUS, a folder that Seimai built and tokenised."""
-    settings = load(Config, "gpt", config, changes)
-    tokens, place = tokens or corpus / "tokens", place or corpus / "tokenizer"
-    shards = Shards(tokens, "train", ["input_ids", "document_starts"], BUILD)
-    tokenizer = Tokenizer.load(place)
-    told = check_tokens(tokens, tokenizer)
-    train(settings, shards, tokens, place, tokenizer, told, out, resume)
+    train(options, tokens_dir or options.corpus / "tokens", tokenizer_dir or options.corpus / "tokenizer")
 
 
-def train(
-    settings: Config, shards: Shards, tokens: Path, place: Path, tokenizer: Tokenizer, told: dict[str, Any], out: Path, resume: bool
-) -> None:  # fmt: skip
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+def train(options: RunOptions[Config], tokens_dir: Path, tokenizer_dir: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer  # late: heavy
 
+    settings = options.config.train
+    shards = Shards(tokens_dir, "train", COLUMNS, BUILD_HINT)
+    tokenizer = Tokenizer.load(tokenizer_dir)
+    token_settings = check_tokens(tokens_dir, tokenizer)
     ids = {name: tokenizer.id_of(name) for name in ("bos", "eos", "pad")}
-    shape = model_config(
-        settings.model, "model", vocab_size=len(tokenizer), **{f"{name}_token_id": i for name, i in ids.items()}
-    )
-    length = sequence_length(told["sequence_length"], shape.max_position_embeddings)
-    run = Loop(settings.train, settings.model_dump(), out, resume, "tokens")
-    fast = implementation(shape, settings.train.compile, run.device)
-    with built("model"):
-        model = AutoModelForCausalLM.from_config(shape, attn_implementation=fast)
-    packed, per_piece = Packed(model), characters(tokenizer)
+    fixed = {f"{name}_token_id": number for name, number in ids.items()}
+    config = model_config(options.config.model, "model", vocab_size=len(tokenizer), **fixed)
+    length = choose_sequence_length(token_settings["sequence_length"], config.max_position_embeddings)
+    loop = Loop(options, "tokens")
+    attention = choose_attention(config, settings.compile, loop.device)
+    with explain_model_errors("model"):
+        model = AutoModelForCausalLM.from_config(config, attn_implementation=attention)
+    module, characters = PackedLanguageModel(model), count_characters(tokenizer)
 
-    def collated(columns: dict[str, Any]) -> tuple[dict[str, torch.Tensor], float]:
-        found, amount = collate(columns, length, ids["pad"] or 0)
-        if not 0 <= int(found["input_ids"].min()) <= int(found["input_ids"].max()) < len(tokenizer):
+    def collate_columns(columns: Columns) -> tuple[dict[str, torch.Tensor], float]:
+        inputs, amount = collate(columns, length, ids["pad"] or 0)
+        if not 0 <= int(inputs["input_ids"].min()) <= int(inputs["input_ids"].max()) < len(tokenizer):
             raise InputError(
-                f"the token shards in {tokens} hold ids that the tokenizer in {place} has not: {BUILD} --overwrite"
+                f"the token shards in {tokens_dir} hold ids that the tokenizer in {tokenizer_dir} has not: {BUILD_HINT} --overwrite"
             )
-        return found, amount
+        return inputs, amount
 
-    reader = Reader(shards, settings.train.seed, settings.train.buffer)
-    held_out = run.held_out(tokens, shards.columns)
+    validation = loop.open_validation(tokens_dir, COLUMNS)
 
     def evaluate() -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        model.set_attn_implementation("sdpa")  # shapes are not those that were compiled for
-        if held_out is not None:
-            found = evaluated(run, packed, held_out, collated, per_piece, settings.train.evaluate_records)
-        if run.rank == 0:
-            found["sample"] = sample(model, tokenizer, run.device)
-        model.set_attn_implementation(fast)
-        return found
+        metrics: dict[str, Any] = {}
+        model.set_attn_implementation("sdpa")  # its shapes are not those that were compiled
+        if validation is not None:
+            metrics = evaluate_tokens(loop, module, validation, collate_columns, characters)
+        if loop.rank == 0:
+            metrics["sample"] = generate_sample(model, tokenizer, loop.device)
+        model.set_attn_implementation(attention)
+        return metrics
 
     def export(folder: Path) -> None:
         model.save_pretrained(folder)
-        AutoTokenizer.from_pretrained(place).save_pretrained(folder)
+        AutoTokenizer.from_pretrained(tokenizer_dir).save_pretrained(folder)
 
-    run.fit(
-        packed,
-        reader,
-        lambda spans, taken: stream(reader, spans, settings.train.batch, collated, taken=taken),
-        evaluate,
-        export,
-    )
+    loop.fit(module, Reader(shards, settings.seed, settings.buffer), collate_columns, evaluate, export)
 
 
 if __name__ == "__main__":

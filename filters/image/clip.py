@@ -10,16 +10,24 @@ from collections.abc import Sequence
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from filters.image.encoding import reencode
 from filters.inspected import Blob
 
 
+class _Checkpoint(NamedTuple):
+    model: Any
+    processor: Any  # of images
+    tokenizer: Any
+    device: str
+
+
 @lru_cache(maxsize=1)
-def _load(folder: str) -> tuple[Any, Any, Any, Any]:
+def _load(folder: str) -> _Checkpoint:
     try:  # late: they are slow to import, and optional
         import torch
         from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
@@ -32,8 +40,8 @@ def _load(folder: str) -> tuple[Any, Any, Any, Any]:
     model = AutoModel.from_pretrained(folder, **options).eval().to(device)
     if not hasattr(model, "get_image_features") or not hasattr(model, "get_text_features"):
         raise ValueError(f"images.model = {folder!r}: {type(model).__name__} does not embed both images and text")
-    images = AutoImageProcessor.from_pretrained(folder, backend="pil", **options)  # the other one needs torchvision
-    return model, images, AutoTokenizer.from_pretrained(folder, **options), device
+    processor = AutoImageProcessor.from_pretrained(folder, backend="pil", **options)  # the other one needs torchvision
+    return _Checkpoint(model, processor, AutoTokenizer.from_pretrained(folder, **options), device)
 
 
 def _max_length(model: Any, tokenizer: Any) -> int:
@@ -55,8 +63,7 @@ def similarities(model: str, blobs: Sequence[Blob | None], captions: Sequence[st
     there is no checkpoint, ValueError where it is of another kind, ModuleNotFoundError where torch or transformers are not
     installed.
     """
-    import torch
-    from PIL import Image
+    import torch  # late: it is slow to import, and optional
 
     two_towers, processor, tokenizer, device = _load(model)
     out = np.full(len(blobs), np.nan, np.float32)

@@ -47,7 +47,7 @@ BULLETS = np.array(sorted(ord(c) for c in "・■□●○◎◆◇★☆※▼�
 
 
 @jit
-def _count(data, offsets, classes, bullets):
+def _count_characters(data, offsets, classes, bullets):
     n = len(offsets) - 1
     out = np.zeros((n, len(COUNTERS)), np.int32)
     for d in range(n):
@@ -170,5 +170,5 @@ def _count(data, offsets, classes, bullets):
 
 def count(data: np.ndarray, offsets: np.ndarray) -> dict[str, np.ndarray]:
     """Every counter of `COUNTERS` for n documents: int32[n] each."""
-    matrix = _count(data, offsets, u.character_classes(), BULLETS)
+    matrix = _count_characters(data, offsets, u.character_classes(), BULLETS)
     return {name: matrix[:, i] for i, name in enumerate(COUNTERS)}

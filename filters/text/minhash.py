@@ -31,7 +31,7 @@ def permutations(count: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
 
 
 @jit
-def _key_codes(data, start, end, first, starts, expansions, codes):
+def _fill_key(data, start, end, first, starts, expansions, codes):
     """Fill `codes` with the key of `data[start:end]`; return its length, or -1 where `codes` is too short."""
     m = 0
     i = start
@@ -57,7 +57,8 @@ def _key_codes(data, start, end, first, starts, expansions, codes):
 
 
 @jit
-def _shingle_hashes(codes, total, multipliers, out):
+def _hash_shingles(codes, total, multipliers, out):
+    """Fill in uint32[total]: the hashes of the shingles of `codes`."""
     # A sum of products over a window: no step waits for the one before, so it runs in vectors. The finaliser is
     # murmur3's, without which shingles that differ by a constant would have hashes that do.
     for j in range(total):
@@ -74,7 +75,8 @@ def _shingle_hashes(codes, total, multipliers, out):
 
 
 @jit
-def _hash_codes(codes, m):
+def _hash_key(codes, m):
+    """uint64: a hash of a key of `m` codes."""
     total = np.uint64(m)
     for i in range(m):
         x = (np.uint64(codes[i]) + np.uint64(i) * np.uint64(0x9E3779B97F4A7C15)) * np.uint64(0xBF58476D1CE4E5B9)
@@ -83,7 +85,7 @@ def _hash_codes(codes, m):
 
 
 @jit
-def _signatures(data, offsets, first, starts, expansions, a, b, multipliers, bins):
+def _sign(data, offsets, first, starts, expansions, a, b, multipliers, bins):
     n = len(offsets) - 1
     shingle = len(multipliers)
     signatures = np.full((n, len(a)), _EMPTY, np.uint32)
@@ -97,27 +99,27 @@ def _signatures(data, offsets, first, starts, expansions, a, b, multipliers, bin
     codes = np.empty(longest + 64, np.int32)
     hashes = np.empty(_TILE, np.uint32)
     for d in range(n):
-        m = _key_codes(data, offsets[d], offsets[d + 1], first, starts, expansions, codes)
+        m = _fill_key(data, offsets[d], offsets[d + 1], first, starts, expansions, codes)
         while m < 0:
             codes = np.empty(2 * len(codes), np.int32)
-            m = _key_codes(data, offsets[d], offsets[d + 1], first, starts, expansions, codes)
+            m = _fill_key(data, offsets[d], offsets[d + 1], first, starts, expansions, codes)
         lengths[d] = m
         if m == 0:
             # Nothing but punctuation, symbols or spaces: only the same text is a duplicate.
             for i in range(offsets[d], offsets[d + 1]):
                 codes[i - offsets[d]] = data[i]
-            exact[d] = _hash_codes(codes, offsets[d + 1] - offsets[d])
+            exact[d] = _hash_key(codes, offsets[d + 1] - offsets[d])
         else:
-            exact[d] = _hash_codes(codes, m)
+            exact[d] = _hash_key(codes, m)
         total = m - shingle + 1
         if total > 0:
             least[:] = _EMPTY
             for at in range(0, total, _TILE):
                 size = min(_TILE, total - at)
-                _shingle_hashes(codes[at:], size, multipliers, hashes)
-                _minima(hashes, size, a, b, signatures[d])
+                _hash_shingles(codes[at:], size, multipliers, hashes)
+                _fill_minima(hashes, size, a, b, signatures[d])
                 if bins:
-                    _bin_minima(hashes, size, least)
+                    _fill_bin_minima(hashes, size, least)
             for k in range(bins):
                 if least[k] != _EMPTY:
                     sketches[d, k] = 1 + (mix64(np.uint64(least[k]) + np.uint64(1)) >> np.uint64(20)) % np.uint64(255)
@@ -125,7 +127,8 @@ def _signatures(data, offsets, first, starts, expansions, a, b, multipliers, bin
 
 
 @jit
-def _minima(hashes, total, a, b, out):
+def _fill_minima(hashes, total, a, b, out):
+    """Lower uint32[count] to the smallest of `total` hashes under every permutation."""
     # Eight shingles at a time against every permutation: the minima are loaded and stored once for eight. numba promotes
     # uint32 * uint32 to 64 bits, so without the casts nothing would wrap and the estimates would be biased.
     for j in range(0, total - 7, 8):
@@ -142,7 +145,8 @@ def _minima(hashes, total, a, b, out):
 
 
 @jit
-def _bin_minima(hashes, total, least):
+def _fill_bin_minima(hashes, total, least):
+    """Lower uint32[bins] to the smallest hash of every bin. The highest bits of a hash are its bin."""
     shift = np.uint32(32)
     width = len(least)
     while width > 1:
@@ -196,11 +200,11 @@ def signatures(
     table = u.folding()
     a, b = permutations(count, seed)
     multipliers, _ = permutations(shingle, 0x5E1AA1)
-    return Signatures(*_signatures(data, offsets, table.first, table.starts, table.expansions, a, b, multipliers, bins))
+    return Signatures(*_sign(data, offsets, table.first, table.starts, table.expansions, a, b, multipliers, bins))
 
 
 @jit
-def _keys(data, offsets, first, starts, expansions, widest):
+def _write_keys(data, offsets, first, starts, expansions, widest):
     n = len(offsets) - 1
     out = np.empty(len(data) * widest + 16, np.uint8)
     new_offsets = np.zeros(n + 1, np.int64)
@@ -210,7 +214,7 @@ def _keys(data, offsets, first, starts, expansions, widest):
     codes = np.empty(longest * widest + 8, np.int32)
     o = 0
     for d in range(n):
-        for i in range(_key_codes(data, offsets[d], offsets[d + 1], first, starts, expansions, codes)):
+        for i in range(_fill_key(data, offsets[d], offsets[d + 1], first, starts, expansions, codes)):
             o = encode(out, o, codes[i])
         new_offsets[d + 1] = o
     return out[:o], new_offsets
@@ -220,5 +224,7 @@ def key(column: pl.Series) -> pl.Series:
     """The key itself as text, of raw or cleaned text, for looking at and for tests; the build hashes it without writing it out."""
     data, offsets = buffers(normalise(column))
     table = u.folding()
-    out, new_offsets = _keys(data, offsets, table.first, table.starts, table.expansions, int(np.diff(table.starts).max()) * 2)
+    out, new_offsets = _write_keys(
+        data, offsets, table.first, table.starts, table.expansions, int(np.diff(table.starts).max()) * 2
+    )
     return pl.Series(column.name, to_arrow(out, new_offsets))

@@ -229,12 +229,12 @@ def _compose(cleaned: Cleaned, documents: np.ndarray) -> Cleaned:
         at, sizes[d] = offsets[d + 1], len(text)
     joined = np.concatenate([*parts, data[at:]])
     new_offsets = np.concatenate([[0], np.cumsum(sizes)])
-    lines, first_line = _line_starts(joined, new_offsets)
+    lines, first_line = _find_lines(joined, new_offsets)
     return Cleaned(joined, new_offsets, lines, first_line, cleaned.invalid)
 
 
 @jit
-def _line_starts(data, offsets):
+def _find_lines(data, offsets):
     n = len(offsets) - 1
     count = 0
     first_line = np.empty(n + 1, np.int64)

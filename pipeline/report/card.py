@@ -9,7 +9,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipeline.core.storage import write_atomically
-from pipeline.report.facts import BuildFacts
+from pipeline.report.facts import BuildFacts, format_file_size
 
 _NO_FOLDING = 1 << 20  # characters in a line of YAML
 
@@ -33,7 +33,12 @@ def render_card(facts: BuildFacts) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"count": "{:,}".format, "code_span": code_span, "escape_markdown": escape_markdown}
+    environment.filters |= {
+        "count": "{:,}".format,
+        "file_size": format_file_size,
+        "code_span": code_span,
+        "escape_markdown": escape_markdown,
+    }
     front_matter = yaml.safe_dump(_describe_dataset(facts), allow_unicode=True, sort_keys=False, width=_NO_FOLDING)
     return environment.get_template("card.md.j2").render(facts=facts, front_matter=front_matter).rstrip("\n") + "\n"
 
@@ -59,17 +64,16 @@ def _make_line(text: str) -> str:
 
 def _describe_dataset(facts: BuildFacts) -> dict[str, Any]:
     """Return the front matter, with Hugging Face's names."""
-    tokens = facts.tokenizer.tokens if facts.tokenizer else None
     configs = {"default": {split: f"data/{split}-*.parquet" for split in facts.split_names}}
-    if tokens:
+    if facts.tokens:
         configs["tokens"] = {
-            split: f"tokens/{split}-*.parquet" for split, counts in tokens["splits"].items() if counts["sequences"]
+            split: f"tokens/{split}-*.parquet" for split, counts in facts.tokens["splits"].items() if counts["sequences"]
         }
     return {
         "language": ["ja"],
         "license": "other",
-        "license_name": facts.license,
-        "pretty_name": facts.title,
+        "license_name": facts.manifest.license,
+        "pretty_name": facts.manifest.title,
         "size_categories": [facts.size_category],
         "task_categories": [facts.terms.task],
         "configs": [

@@ -6,16 +6,14 @@ Only this module knows the build's summary, its plan and the modality's words; t
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from filters import MEASURES
 from pipeline.core.storage import format_size, sum_file_sizes
 from pipeline.dedup.bands import banding
 from pipeline.manifest.model import Manifest
-from pipeline.manifest.steps import Step
 from pipeline.modalities import modality_of
 from pipeline.modalities.base import ReportTerms
 from pipeline.modalities.text.manifest import TextManifest
@@ -40,8 +38,7 @@ _SIZE_CATEGORIES = {
 _TEXT_EXPANSION = 4.5  # measured on Japanese text: xz, gzip and zstd shrink it to a quarter or so
 
 
-@dataclass(frozen=True)
-class StepFacts:
+class StepFacts(NamedTuple):
     """Records and amounts that went into a step and came out of it."""
 
     name: str
@@ -51,8 +48,7 @@ class StepFacts:
     amount_out: str
 
 
-@dataclass(frozen=True)
-class SplitFacts:
+class SplitFacts(NamedTuple):
     """What is in a split."""
 
     name: str
@@ -60,9 +56,8 @@ class SplitFacts:
     amount: str
 
 
-@dataclass(frozen=True)
-class RuleFacts:
-    """What a rule dropped, and by which bound."""
+class RuleFacts(NamedTuple):
+    """What a rule dropped, by which bound in words, and what it measures."""
 
     name: str
     records: int
@@ -71,45 +66,16 @@ class RuleFacts:
     description: str
 
 
-@dataclass(frozen=True)
-class DuplicateFacts:
-    """How many duplicates were dropped; `criterion` says in words what a near duplicate is."""
+class InputFacts(NamedTuple):
+    """A file that was read: its bytes as stored (`size`) and uncompressed (`bytes`), where they are known.
 
-    exact: int
-    near: int
-    clusters: int
-    criterion: str
-
-
-@dataclass(frozen=True)
-class InputFacts:
-    """A file that was read; `sha256` is None where it was not read to its end."""
+    `sha256` is None where the file was not read to its end.
+    """
 
     name: str
-    size: str
+    size: int | None
     sha256: str | None
-
-
-@dataclass(frozen=True)
-class TokenizerFacts:
-    """What the step tokenise made. `held_out` has the figures on held-out text, `tokens` the counts of token shards by split."""
-
-    model: str
-    vocab_size: int
-    sample_size: str
-    held_out: dict[str, Any] | None
-    tokens: dict[str, Any] | None
-
-
-@dataclass(frozen=True)
-class LockFacts:
-    """What the lock file has beside the versions of packages."""
-
-    manifest: dict[str, Any]  # every default and preset bound written out
-    fingerprints: Mapping[Step, str]
-    inputs: list[dict[str, Any]]
-    bands_and_rows: tuple[int, int] | None
-    limit: int | None
+    bytes: int | None
 
 
 @dataclass(frozen=True)
@@ -117,70 +83,71 @@ class BuildFacts:
     """Everything that a finished build says."""
 
     out: Path
-    title: str
-    description: str
-    license: str
-    homepage: str | None
-    is_sample: bool
+    manifest: Manifest
     terms: ReportTerms
-    split_rule: tuple[str, ...]  # how records are split, a sentence in each language
+    is_sample: bool
     size_category: str
+    split_rule: tuple[str, ...]  # how records are split, a sentence in each language
     polishing_ratio: float
     steps: list[StepFacts]
     splits: list[SplitFacts]
     split_names: list[str]  # of the splits that have shards
     rules: list[RuleFacts]
-    duplicates: DuplicateFacts
+    duplicates: dict[str, int]  # exact, near, clusters
+    near_duplicate: str  # how alike near duplicates are, in words
     unreadable: int
     inputs: list[InputFacts]
     warnings: list[str]
-    tokenizer: TokenizerFacts | None
+    training: dict[str, Any] | None  # what training.json says of the tokenizer
+    tokens: dict[str, Any] | None  # what tokens.json says of the token shards
     bytes: int  # of content
     seconds: float
     peak_memory: int  # bytes
     training_command: str
-    lock: LockFacts
+    resolved_manifest: dict[str, Any]  # every default and preset bound written out
+    fingerprints: dict[str, str]  # by step
+    bands_and_rows: tuple[int, int] | None
+    limit: int | None
 
 
 def gather_facts(plan: Plan, summary: dict[str, Any], tokenised: dict[str, Any] | None = None) -> BuildFacts:
     """Gather what the build of `plan` says, from the summary of its run and of its step tokenise."""
     manifest, modality = plan.manifest, modality_of(plan.manifest)
-    format_amount = modality.terms.format_amount
+    terms, duplicates = modality.terms, summary["duplicates"]
     is_sample = any(file.is_sample for file in plan.inputs)
-    duplicates = summary["duplicates"]
+    is_banded = isinstance(manifest, TextManifest) and manifest.deduplicate.enabled
     return BuildFacts(
         out=plan.out,
-        title=manifest.title,
-        description=manifest.description,
-        license=manifest.license,
-        homepage=manifest.homepage,
+        manifest=manifest,
+        terms=terms,
         is_sample=is_sample,
-        terms=modality.terms,
-        split_rule=_explain_split(modality.terms),
         size_category=_find_size_category(summary["verdicts"].get("kept", [0])[0]),
+        split_rule=_explain_split(terms),
         polishing_ratio=summary["polishing_ratio"],
-        steps=_gather_steps(manifest, summary),
-        splits=[SplitFacts(name, records, format_amount(amount)) for name, (records, amount) in summary["splits"].items()],
+        steps=_gather_steps(terms, summary),
+        splits=[
+            SplitFacts(name, records, terms.format_amount(amount)) for name, (records, amount) in summary["splits"].items()
+        ],
         split_names=[split for split in _SPLITS if any(name.startswith(split) for name in summary["shards"])],
         rules=[
-            RuleFacts(rule, records, format_amount(amount), *_describe_rule(manifest, rule))
+            RuleFacts(rule, records, terms.format_amount(amount), *_describe_rule(manifest, rule))
             for rule, (records, amount) in summary["rules"].items()
         ],
-        duplicates=DuplicateFacts(
-            duplicates.get("exact", 0),
-            duplicates.get("near", 0),
-            duplicates.get("clusters", 0),
-            modality.near_duplicate_rule(manifest).explanation,
-        ),
+        duplicates={name: duplicates.get(name, 0) for name in ("exact", "near", "clusters")},
+        near_duplicate=modality.near_duplicate_rule(manifest).explanation,
         unreadable=summary["total"]["unreadable"],
-        inputs=[InputFacts(file["name"], _show_size(file["size"]), file["sha256"]) for file in summary["inputs"]],
+        inputs=[InputFacts(*map(file.get, InputFacts._fields)) for file in summary["inputs"]],
         warnings=summary["warnings"],
-        tokenizer=_gather_tokenizer(tokenised) if tokenised else None,
+        training=tokenised["tokenizer"] if tokenised else None,
+        tokens=tokenised["tokens"] if tokenised else None,
         bytes=summary["total"]["bytes"],
         seconds=summary["seconds"],
         peak_memory=summary["peak_memory"],
-        training_command=_suggest_training(plan, is_sample),
-        lock=_gather_lock(plan, summary),
+        training_command=_suggest_training(plan, terms, is_sample),
+        resolved_manifest=plan.resolved(),
+        fingerprints=dict(plan.fingerprints.items()),
+        bands_and_rows=banding(manifest.deduplicate) if is_banded else None,
+        limit=plan.limit,
     )
 
 
@@ -192,7 +159,7 @@ def _find_size_category(records: int) -> str:
     return next((name for edge, name in _SIZE_CATEGORIES.items() if records < edge), "100M<n<1B")
 
 
-def _gather_steps(manifest: Manifest, summary: dict[str, Any]) -> list[StepFacts]:
+def _gather_steps(terms: ReportTerms, summary: dict[str, Any]) -> list[StepFacts]:
     total = summary["total"]
     decided, decided_amount = summary["after_decide"]
     kept, _, kept_amount = summary["verdicts"].get("kept", [0, 0, 0])
@@ -203,9 +170,8 @@ def _gather_steps(manifest: Manifest, summary: dict[str, Any]) -> list[StepFacts
         (kept, kept_amount),
         (kept, kept_amount),
     ]
-    format_amount = modality_of(manifest).terms.format_amount
     return [
-        StepFacts(name, records_in, records_out, format_amount(amount_in), format_amount(amount_out))
+        StepFacts(name, records_in, records_out, terms.format_amount(amount_in), terms.format_amount(amount_out))
         for name, (records_in, amount_in), (records_out, amount_out) in zip(
             ("read, clean", "decide", "deduplicate", "write"), states[:-1], states[1:], strict=True
         )
@@ -223,21 +189,8 @@ def _describe_rule(manifest: Manifest, rule: str) -> tuple[str, str]:
     return ", ".join(words), MEASURES[rule].description
 
 
-def _gather_tokenizer(tokenised: dict[str, Any]) -> TokenizerFacts:
-    training = tokenised["tokenizer"]
-    settings = training["settings"]
-    return TokenizerFacts(
-        settings["model"],
-        settings["vocab_size"],
-        format_size(training["sample"]["bytes"]),
-        training["figures"] or None,
-        tokenised.get("tokens"),
-    )
-
-
-def _suggest_training(plan: Plan, is_sample: bool) -> str:
+def _suggest_training(plan: Plan, terms: ReportTerms, is_sample: bool) -> str:
     """Return the command that trains the bundled model, after those for what it reads and is missing. A sample suits `tiny` models."""
-    terms = modality_of(plan.manifest).terms
     commands = {
         "tokenizer": f"python -m tokenizer.train {plan.out}" + " --vocab-size 900" * is_sample,
         "tokens": f"python -m tokenizer.encode {plan.out}" + " --sequence-length 256" * is_sample,
@@ -246,29 +199,15 @@ def _suggest_training(plan: Plan, is_sample: bool) -> str:
     return " && ".join([*before, f"python -m {terms.trainer} {plan.out}" + " --config tiny" * is_sample])
 
 
-def _gather_lock(plan: Plan, summary: dict[str, Any]) -> LockFacts:
-    manifest = plan.manifest
-    keys = ("name", "size", "bytes", "sha256")
-    return LockFacts(
-        manifest=plan.resolved(),
-        fingerprints=plan.fingerprints,
-        inputs=[{key: value for key, value in file.items() if key in keys and value is not None} for file in summary["inputs"]],
-        bands_and_rows=(
-            banding(manifest.deduplicate) if isinstance(manifest, TextManifest) and manifest.deduplicate.enabled else None
-        ),
-        limit=plan.limit,
-    )
-
-
-def _show_size(size: int | None) -> str:
+def format_file_size(size: int | None) -> str:
+    """Return the size of an input as a person reads it."""
     return format_size(size) if size else "size unknown"
 
 
 # -- a build that is yet to be done
 
 
-@dataclass(frozen=True)
-class StepState:
+class StepState(NamedTuple):
     """How far a step is, and the size of what it has written."""
 
     name: str
@@ -276,8 +215,7 @@ class StepState:
     size: str
 
 
-@dataclass(frozen=True)
-class PlanFacts:
+class PlanFacts(NamedTuple):
     """What `--plan` says."""
 
     inputs: list[tuple[str, str]]  # URL and size
@@ -301,7 +239,7 @@ def gather_plan_facts(plan: Plan) -> PlanFacts:
         conclusion = "up to date: a build would do nothing"
     else:
         conclusion = "a build would do step 5 alone"
-    inputs = [(file.url, _show_size(file.size)) for file in plan.inputs]
+    inputs = [(file.url, format_file_size(file.size)) for file in plan.inputs]
     return PlanFacts(inputs, plan.out, plan.work, steps, conclusion)
 
 

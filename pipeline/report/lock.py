@@ -18,15 +18,15 @@ def write_lock(facts: BuildFacts) -> None:
     """Write the lock file of a build beside its shards: the manifest, versions, fingerprints and checksums of the input."""
     lock: dict[str, Any] = {
         "versions": collect_versions(),
-        "fingerprints": facts.lock.fingerprints,
-        "inputs": facts.lock.inputs,
+        "fingerprints": facts.fingerprints,
+        "inputs": [{key: value for key, value in file._asdict().items() if value is not None} for file in facts.inputs],
     }
-    if facts.lock.bands_and_rows is not None:
-        lock["bands"], lock["rows"] = facts.lock.bands_and_rows
-    if facts.lock.limit is not None:
-        lock["limit"] = facts.lock.limit
+    if facts.bands_and_rows is not None:
+        lock["bands"], lock["rows"] = facts.bands_and_rows
+    if facts.limit is not None:
+        lock["limit"] = facts.limit
     with write_atomically(facts.out / "manifest.lock.toml") as temporary:
-        temporary.write_bytes(tomli_w.dumps(facts.lock.manifest | {"lock": lock}, multiline_strings=True).encode())
+        temporary.write_bytes(tomli_w.dumps(facts.resolved_manifest | {"lock": lock}, multiline_strings=True).encode())
 
 
 def collect_versions() -> dict[str, str]:

@@ -7,8 +7,8 @@ from rich.table import Table
 
 from pipeline.core.storage import format_size
 from pipeline.report.facts import BuildFacts, PlanFacts
-from tokenizer.encode import encoded_table
-from tokenizer.evaluate import table_of
+from tokenizer.encode import make_counts_table
+from tokenizer.evaluate import make_figures_table
 
 _REASONS_SHOWN = 8
 
@@ -18,8 +18,8 @@ def print_summary(console: Console, facts: BuildFacts) -> None:
     console.print()
     console.print(_build_steps_table(facts))
     reasons = {rule.name: rule.records for rule in facts.rules} | {
-        "exact duplicate": facts.duplicates.exact,
-        "near duplicate": facts.duplicates.near,
+        "exact duplicate": facts.duplicates["exact"],
+        "near duplicate": facts.duplicates["near"],
         "unreadable": facts.unreadable,
     }
     most_frequent = sorted(((name, count) for name, count in reasons.items() if count), key=lambda reason: -reason[1])
@@ -43,17 +43,16 @@ def print_up_to_date(console: Console, facts: BuildFacts) -> None:
 
 def print_tokenizer(console: Console, facts: BuildFacts) -> None:
     """Print the tokenizer's figures and the tokens by split."""
-    tokenizer = facts.tokenizer
-    assert tokenizer is not None
+    assert facts.training is not None
+    settings, size = facts.training["settings"], format_size(facts.training["sample"]["bytes"])
     console.print(
-        f"\ntokenizer     {tokenizer.model}, {tokenizer.vocab_size:,} pieces, from {tokenizer.sample_size} of text",
-        highlight=False,
+        f"\ntokenizer     {settings['model']}, {settings['vocab_size']:,} pieces, from {size} of text", highlight=False
     )
-    if tokenizer.held_out:
-        console.print(table_of([tokenizer.held_out | {"tokenizer": "held-out"}]))
-    if tokenizer.tokens:
+    if facts.training["figures"]:
+        console.print(make_figures_table([facts.training["figures"] | {"tokenizer": "held-out"}]))
+    if facts.tokens:
         console.print()
-        console.print(encoded_table(tokenizer.tokens))
+        console.print(make_counts_table(facts.tokens))
 
 
 def print_next_commands(console: Console, facts: BuildFacts) -> None:

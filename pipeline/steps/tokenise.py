@@ -10,7 +10,7 @@ from pipeline.core.errors import UsageError
 from pipeline.core.storage import fingerprint, read_json, write_json
 from pipeline.plan import Plan
 from tokenizer import train as training
-from tokenizer.encode import Encode
+from tokenizer.encode import TokenShardBuild
 from tokenizer.model import Tokenizer
 from tokenizer.settings import Training
 
@@ -35,7 +35,7 @@ class Tokenising:
         state = read_json(self._state)
         if not isinstance(state, dict) or state.get("trained") != self.trained:
             return None
-        told = read_json(self.tokenizer / training.TOLD)
+        told = read_json(self.tokenizer / training.TRAINING_FILE)
         if not isinstance(told, dict) or not {"settings", "sample", "figures", "tokenizer"} <= set(told):
             return None
         try:
@@ -44,11 +44,11 @@ class Tokenising:
             return None
         return told if there == told["tokenizer"] == state.get("tokenizer") else None
 
-    def _encoding(self) -> Encode | None:
+    def _encoding(self) -> TokenShardBuild | None:
         """Only documents are packed: captions and transcripts go with an image or a recording."""
         if self.plan.manifest.modality != "text":
             return None
-        return Encode(self.plan.out, self.tokenizer, self.settings, self.tokens)
+        return TokenShardBuild(self.plan.out, self.tokenizer, self.settings, self.tokens)
 
     def up_to_date(self) -> dict[str, Any] | None:
         """What `run` returned, where tokenizer and token shards are in place."""
@@ -56,7 +56,7 @@ class Tokenising:
         if trained is None:
             return None
         encoding = self._encoding()
-        tokens = encoding.up_to_date() if encoding else None
+        tokens = encoding.find_complete() if encoding else None
         return None if encoding and tokens is None else {"tokenizer": trained, "tokens": tokens}
 
     def run(self, engine: Engine) -> dict[str, Any]:
@@ -67,30 +67,30 @@ class Tokenising:
         encoding = self._encoding()
         tokens = None
         if encoding is not None:
-            tokens = encoding.up_to_date()
+            tokens = encoding.find_complete()
             if tokens is None:
-                encoding.check_out(overwrite=True)
+                encoding.check_output_folder(overwrite=True)
                 tokens = encoding.run(engine)
         return {"tokenizer": trained, "tokens": tokens}
 
     def _train(self, engine: Engine) -> dict[str, Any]:
-        training.check_out(self.tokenizer)
-        told, state = read_json(self.tokenizer / training.TOLD), read_json(self._state)
+        training.check_output_folder(self.tokenizer)
+        told, state = read_json(self.tokenizer / training.TRAINING_FILE), read_json(self._state)
         ours = isinstance(state, dict) and ("begun" in state or (told or {}).get("tokenizer") == state.get("tokenizer"))
         if told and not ours:
             raise UsageError(
                 f"{self.tokenizer} was not trained by a build of this manifest, which would replace it: move it elsewhere, "
                 "or leave the table [tokenizer] out"
             )
-        training.remove_remains(self.tokenizer)
+        training.remove_leftovers(self.tokenizer)
         write_json(self._state, {"begun": self.trained})
         step = engine.step("tokenizer", total=1.0)
         corpora = [str(self.plan.out)]
         told = training.train(
-            training.sources(corpora),
+            training.parse_corpora(corpora),
             self.settings,
             self.tokenizer,
-            training.held_out_of(corpora),
+            training.find_held_out(corpora),
             lambda what, share: step.set_share(0.05 * share if what == "draw" else 0.05 + 0.95 * share),
         )
         step.records = told["sample"]["lines"]

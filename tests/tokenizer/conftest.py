@@ -1,4 +1,4 @@
-"""Small real tokenizers, trained once, of each kind."""
+"""A small real tokenizer of each kind, each trained once."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import polars as pl
 import pytest
 
 from tokenizer.fitting import fit
-from tokenizer.model import Tokenizer, finished
+from tokenizer.model import Tokenizer, finish_model
 from tokenizer.settings import Training
 from tokenizer.words import DELIMITER
 
-# Further pieces and special tokens, so that all kinds of pieces are there.
+# So that models have all kinds of pieces.
 SYMBOLS, SPECIAL = ["<|user|>", "記号※"], ["<cls>", "〔終〕"]
 
 
@@ -38,7 +38,7 @@ def trained(lines: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[.
             settings = Training(vocab_size=3000, model=model, words=words, symbols=SYMBOLS, special=SPECIAL)
             text = tmp_path_factory.mktemp("model") / "text"
             text.write_bytes(lines.read_bytes())
-            known[model, words] = Tokenizer(finished(fit(settings, text).content, DELIMITER if words != "none" else ""))
+            known[model, words] = Tokenizer(finish_model(fit(settings, text).content, DELIMITER if words != "none" else ""))
         return known[model, words]
 
     return get
@@ -47,14 +47,14 @@ def trained(lines: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[.
 @pytest.fixture(scope="session")
 def texts(lines: Path) -> list[str]:
     """Documents of several lines."""
-    every = lines.read_text("utf-8").split("\n")
-    return ["\n".join(every[at : at + 7]) for at in range(0, len(every), 7)]
+    all_lines = lines.read_text("utf-8").split("\n")
+    return ["\n".join(all_lines[at : at + 7]) for at in range(0, len(all_lines), 7)]
 
 
 @pytest.fixture(scope="session")
 def corpus(texts: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as Seimai builds it: two training shards of many row groups and one of validation; some texts empty, one missing."""
-    folder = tmp_path_factory.mktemp("corpus") / "made"
+    folder = tmp_path_factory.mktemp("corpus") / "corpus"
     (folder / "data").mkdir(parents=True)
     many = [f"{text}\n{copy}" for copy in range(4) for text in texts]
     many[5] = many[77] = ""

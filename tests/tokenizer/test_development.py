@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from filters.kernels import buffers
-from tokenizer.evaluate import evaluated, opened
+from tokenizer.evaluate import evaluate, open_tokenizer
 from tokenizer.export import export
 from tokenizer.model import Tokenizer
 
@@ -49,6 +49,6 @@ def test_raw_documents_come_back_with_the_same_ids(
 
 
 def test_published_models_are_evaluated(raw: list[str]) -> None:
-    found = {path.stem: evaluated(opened(path), raw[:40]) for path in sorted((DATA / "tokenizers").glob("*.model"))}
+    found = {path.stem: evaluate(open_tokenizer(path), raw[:40]) for path in sorted((DATA / "tokenizers").glob("*.model"))}
     assert found["llm-jp-v3.1-100k"]["characters_per_token"] > found["llm-jp-v2.2-50k"]["characters_per_token"] > 1.2
     assert found["rinna-32k"]["round_trip"] < 0.5 < found["llm-jp-v3.1-100k"]["round_trip"]

@@ -1,4 +1,4 @@
-"""Documents to token shards: nothing lost, the same bytes whoever works, after whatever kills."""
+"""Token shards lose nothing, and have the same bytes on any number of workers and after kills."""
 
 from __future__ import annotations
 
@@ -26,9 +26,11 @@ from tokenizer.export import export
 from tokenizer.model import Tokenizer
 
 LENGTH = 128
+SETTINGS = ("--sequence-length", LENGTH, "--tokens-per-shard", 50_000)  # of the reference
+BOS, EOS, PAD = 1, 2, 3
 
 
-def digests(folder: Path) -> dict[str, str]:
+def digest_shards(folder: Path) -> dict[str, str]:
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.glob("*.parquet"))}
 
 
@@ -54,7 +56,7 @@ def run(tokenizer: Path, cluster: str) -> Callable[..., Result]:
 @pytest.fixture(scope="module")
 def reference(run: Callable[..., Result], corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("tokens") / "tokens"
-    done = run(corpus, "--out", out, "--sequence-length", LENGTH, "--tokens-per-shard", 50_000)
+    done = run(corpus, "--out", out, *SETTINGS)
     assert done.exit_code == 0, done.output
     return out
 
@@ -67,13 +69,32 @@ def split_at_starts(shards: Path, split: str) -> list[list[int]]:
     return pieces
 
 
+def first_documents(shards: Path, count: int) -> list[tuple[int, ...]]:
+    """The first documents of the training split, cut at EOS."""
+    stream = pl.read_parquet(shards / "train-*.parquet")["input_ids"].explode().to_numpy()
+    return [tuple(ids) for ids in np.split(stream, np.flatnonzero(stream == EOS) + 1)[:count]]
+
+
+def count_complete_documents(shards: Path, split: str, texts: pl.Series, model: Tokenizer) -> int:
+    """How many documents stand complete in a shard; fails where one is there more often than in the corpus."""
+    left = dict(texts.value_counts().iter_rows())
+    complete = 0
+    for shard in sorted(shards.glob(f"{split}-*.parquet")):
+        stream = pl.read_parquet(shard)["input_ids"].explode().to_numpy()
+        for document in np.split(stream, np.flatnonzero(stream == EOS) + 1)[:-1]:
+            left[model.decode(document[:-1])] -= 1
+            complete += 1
+    assert min(left.values()) >= 0
+    return complete
+
+
 def test_every_document_is_there_once_and_splits_stay_apart(reference: Path, corpus: Path, tokenizer: Path) -> None:
-    told = json.loads((reference / "tokens.json").read_text())
+    description = json.loads((reference / "tokens.json").read_text())
     model = Tokenizer.load(tokenizer)
-    assert told["tokenizer"] == model.fingerprint and told["vocab_size"] == 3000
-    assert len([name for name in told["shards"] if name.startswith("train")]) > 2
+    assert description["tokenizer"] == model.fingerprint and description["vocab_size"] == 3000
+    assert len([name for name in description["shards"] if name.startswith("train")]) > 2
     for split in ("train", "validation"):
-        counts = told["splits"][split]
+        counts = description["splits"][split]
         texts = pl.read_parquet(corpus / "data" / f"{split}-*.parquet")["text"].fill_null("")
         assert counts["documents"] == len(texts) and counts["characters"] == texts.str.len_chars().sum()
         assert counts["bytes"] == texts.str.len_bytes().sum()
@@ -83,41 +104,24 @@ def test_every_document_is_there_once_and_splits_stay_apart(reference: Path, cor
         frame = pl.read_parquet(reference / f"{split}-*.parquet")
         assert frame.height == counts["sequences"] and frame["input_ids"].list.len().unique().to_list() == [LENGTH]
         assert counts["tokens"] + counts["separators"] == counts["sequences"] * LENGTH + counts["left_out"]
-        # Joined again at EOS, the stream of each shard is documents of the split, each at most as often as it is there.
-        left = dict(texts.value_counts().iter_rows())
-        whole = 0
-        for shard in sorted(reference.glob(f"{split}-*.parquet")):
-            stream = pl.read_parquet(shard)["input_ids"].explode().to_numpy()
-            for document in np.split(stream, np.flatnonzero(stream == 2) + 1)[:-1]:
-                left[model.decode(document[:-1])] -= 1
-                whole += 1
-        assert min(left.values()) >= 0
+        complete = count_complete_documents(reference, split, texts, model)
         shards = len(list(reference.glob(f"{split}-*.parquet")))
-        assert counts["separators"] - whole <= counts["left_out"] + shards
+        assert counts["separators"] - complete <= counts["left_out"] + shards
 
 
 def test_documents_are_shuffled_by_a_seed(reference: Path, run: Callable[..., Result], corpus: Path, tmp_path: Path) -> None:
-    assert (
-        run(
-            corpus, "--out", tmp_path / "t", "--sequence-length", LENGTH, "--tokens-per-shard", 50_000, "--shuffle", 2
-        ).exit_code
-        == 0
-    )
-    one, two = (sorted(map(tuple, split_at_starts(p, "train"))) for p in (reference, tmp_path / "t"))
-    assert one != two
-    texts = pl.read_parquet(corpus / "data" / "train-*.parquet")["text"].fill_null("")
-    order = []
-    for shards in (reference, tmp_path / "t"):
-        stream = pl.read_parquet(shards / "train-*.parquet")["input_ids"].explode().to_list()
-        order.append([tuple(d) for d in np.split(stream, np.flatnonzero(np.array(stream) == 2) + 1)][:50])
-    assert order[0] != order[1] and len(texts) > 50
+    assert run(corpus, "--out", tmp_path / "t", *SETTINGS, "--shuffle", 2).exit_code == 0
+    pieces, other_pieces = (sorted(map(tuple, split_at_starts(p, "train"))) for p in (reference, tmp_path / "t"))
+    assert pieces != other_pieces
+    documents, other_documents = (first_documents(p, 50) for p in (reference, tmp_path / "t"))
+    assert documents != other_documents and len(documents) == 50
 
 
 @pytest.mark.e2e
 def test_the_same_bytes_on_four_workers(reference: Path, run: Callable[..., Result], corpus: Path, tmp_path: Path) -> None:
-    options = (corpus, "--out", tmp_path / "t", "--sequence-length", LENGTH, "--tokens-per-shard", 50_000)
+    options = (corpus, "--out", tmp_path / "t", *SETTINGS)
     assert run(*options, workers=("--workers", 4)).exit_code == 0
-    assert digests(tmp_path / "t") == digests(reference)
+    assert digest_shards(tmp_path / "t") == digest_shards(reference)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["t"]
 
 
@@ -139,8 +143,8 @@ def test_the_same_bytes_after_kills(
             deaths += 1
         process.wait()
     assert deaths
-    assert run(corpus, "--out", out, "--sequence-length", LENGTH, "--tokens-per-shard", 50_000).exit_code == 0
-    assert digests(out) == digests(reference)
+    assert run(corpus, "--out", out, *SETTINGS).exit_code == 0
+    assert digest_shards(out) == digest_shards(reference)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["t"]
 
 
@@ -151,17 +155,10 @@ def test_best_fit_pads_and_leaves_nothing_out(run: Callable[..., Result], corpus
     for split, counts in json.loads((out / "tokens.json").read_text())["splits"].items():
         assert counts["left_out"] == 0 and counts["separators"] == 2 * (counts["documents"] - counts["empty"])
         pieces = split_at_starts(out, split)
-        padding = [piece for piece in pieces if piece[0] == 3]
-        assert (
-            sum(map(len, padding))
-            == counts["padding"]
-            == counts["sequences"] * LENGTH - counts["tokens"] - counts["separators"]
-        )
-        assert (
-            sum(piece[0] == 1 for piece in pieces)
-            == sum(piece[-1] == 2 for piece in pieces)
-            == counts["documents"] - counts["empty"]
-        )
+        padding = sum(len(piece) for piece in pieces if piece[0] == PAD)
+        assert padding == counts["padding"] == counts["sequences"] * LENGTH - counts["tokens"] - counts["separators"]
+        begins, ends = sum(piece[0] == BOS for piece in pieces), sum(piece[-1] == EOS for piece in pieces)
+        assert begins == ends == counts["documents"] - counts["empty"]
 
 
 def test_shards_are_read_by_others_and_say_what_they_are(reference: Path, tokenizer: Path) -> None:
@@ -171,21 +168,22 @@ def test_shards_are_read_by_others_and_say_what_they_are(reference: Path, tokeni
     assert len(loaded[0]["input_ids"]) == LENGTH and loaded[0]["document_starts"][0] == 0
     schema = pq.read_schema(next(reference.glob("train-*.parquet")))
     assert schema.field("input_ids").type.value_type == "int32"
-    told = json.loads(schema.metadata[b"seimai.tokens"])
-    assert told["sequence_length"] == LENGTH and told["tokenizer"] == Tokenizer.load(tokenizer).fingerprint
+    metadata = json.loads(schema.metadata[b"seimai.tokens"])
+    assert metadata["sequence_length"] == LENGTH and metadata["tokenizer"] == Tokenizer.load(tokenizer).fingerprint
 
 
 def test_what_is_done_is_not_done_again(reference: Path, run: Callable[..., Result], corpus: Path) -> None:
     before = {p.name: p.stat().st_mtime_ns for p in reference.iterdir()}
-    done = run(corpus, "--out", reference, "--sequence-length", LENGTH, "--tokens-per-shard", 50_000)
+    done = run(corpus, "--out", reference, *SETTINGS)
     assert done.exit_code == 0 and "is up to date" in done.output
     assert {p.name: p.stat().st_mtime_ns for p in reference.iterdir()} == before
 
 
-# -- what cannot be
+# -- what is refused
 
 
-def said(done: Result, code: int = 2) -> str:
+def read_error(done: Result, code: int = 2) -> str:
+    """The output of a command that fails with a sentence."""
     assert done.exit_code == code, done.output
     assert "Traceback" not in done.output
     return " ".join(done.output.split())
@@ -197,8 +195,8 @@ def test_tokens_of_another_tokenizer_are_not_replaced_unasked(
     shutil.copytree(reference, tmp_path / "t")
     export(trained("bpe"), tmp_path / "bpe")
     options = (corpus, "--out", tmp_path / "t", "--sequence-length", LENGTH, "--tokenizer", tmp_path / "bpe")
-    assert "made with another tokenizer" in said(run(*options))
-    assert digests(tmp_path / "t") == digests(reference)
+    assert "made with another tokenizer" in read_error(run(*options))
+    assert digest_shards(tmp_path / "t") == digest_shards(reference)
     with pytest.raises(UsageError, match="made with another tokenizer"):
         encode.check_tokens(reference, trained("bpe"))
     assert encode.check_tokens(reference, trained())["sequence_length"] == LENGTH
@@ -216,20 +214,20 @@ def test_tokens_of_another_tokenizer_are_not_replaced_unasked(
         (["--tokenizer", "nowhere"], "there is no tokenizer in nowhere"),
     ],
 )
-def test_options_that_cannot_be(
+def test_bad_options_are_refused(
     options: list[Any], expected: str, run: Callable[..., Result], corpus: Path, tmp_path: Path
 ) -> None:
-    assert expected in said(run(corpus, "--out", tmp_path / "t", *options))
+    assert expected in read_error(run(corpus, "--out", tmp_path / "t", *options))
     assert not (tmp_path / "t").exists()
 
 
-def test_folders_that_hold_something_else(run: Callable[..., Result], corpus: Path, tmp_path: Path) -> None:
+def test_folders_that_hold_something_else_are_refused(run: Callable[..., Result], corpus: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("mine")
-    assert "choose another --out" in said(run(corpus, "--out", tmp_path / "mine"))
+    assert "choose another --out" in read_error(run(corpus, "--out", tmp_path / "mine"))
     (tmp_path / "text.txt").write_text("one\n")
-    assert "made of Parquet files" in said(run(tmp_path / "text.txt", "--out", tmp_path / "t"))
-    assert "does not exist" in said(run(tmp_path / "nowhere", "--out", tmp_path / "t"))
+    assert "made of Parquet files" in read_error(run(tmp_path / "text.txt", "--out", tmp_path / "t"))
+    assert "does not exist" in read_error(run(tmp_path / "nowhere", "--out", tmp_path / "t"))
 
 
 def test_a_damaged_shard_is_named(run: Callable[..., Result], corpus: Path, tmp_path: Path) -> None:
@@ -238,32 +236,32 @@ def test_a_damaged_shard_is_named(run: Callable[..., Result], corpus: Path, tmp_
     content = bytearray(shard.read_bytes())
     content[200:20_000] = os.urandom(19_800)
     shard.write_bytes(content)
-    assert "train-00001-of-00002.parquet cannot be read" in said(run(tmp_path / "made", "--out", tmp_path / "t"), 1)
+    assert "train-00001-of-00002.parquet cannot be read" in read_error(run(tmp_path / "made", "--out", tmp_path / "t"), 1)
     assert not (tmp_path / "t").exists()
 
 
 def test_an_empty_corpus_says_so(run: Callable[..., Result], tmp_path: Path) -> None:
     pl.DataFrame({"text": pl.Series(["", ""], dtype=pl.String)}).write_parquet(tmp_path / "x.parquet")
-    assert "makes 0 tokens, not one sequence" in said(run(tmp_path / "x.parquet", "--out", tmp_path / "t"))
+    assert "makes 0 tokens, not one sequence" in read_error(run(tmp_path / "x.parquet", "--out", tmp_path / "t"))
 
 
 @pytest.mark.parametrize(
-    "told",
+    "description",
     [
         {}, [], {"fingerprint": 1}, {"tokenizer": 5, "fingerprint": "x", "splits": {}, "shards": []},
         {"tokenizer": "x", "fingerprint": "x", "splits": {"train": {}}, "shards": []},
         {"tokenizer": "x", "fingerprint": "x", "splits": {}, "shards": ["../../../etc/passwd"]},
     ],
 )  # fmt: skip
-def test_damaged_accounts_are_none(
-    told: Any, reference: Path, run: Callable[..., Result], corpus: Path, tmp_path: Path
+def test_a_damaged_tokens_json_is_refused(
+    description: Any, reference: Path, run: Callable[..., Result], corpus: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(reference, tmp_path / "t")
-    (tmp_path / "t" / "tokens.json").write_text(json.dumps(told))
-    assert "tokens.json is damaged" in said(run(corpus, "--out", tmp_path / "t", "--sequence-length", LENGTH))
+    (tmp_path / "t" / "tokens.json").write_text(json.dumps(description))
+    assert "tokens.json is damaged" in read_error(run(corpus, "--out", tmp_path / "t", "--sequence-length", LENGTH))
 
 
-def test_intermediates_of_others_are_let_alone(run: Callable[..., Result], corpus: Path, tmp_path: Path) -> None:
+def test_intermediates_of_others_are_kept(run: Callable[..., Result], corpus: Path, tmp_path: Path) -> None:
     other = tmp_path / ".t-v2-0123456789abcdef"
     other.mkdir()
     assert run(corpus, "--out", tmp_path / "t", "--sequence-length", LENGTH).exit_code == 0

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from filters.kernels import buffers
 from pipeline.core.errors import UsageError
-from tokenizer.export import export, tokenizer_json
+from tokenizer.export import export, make_tokenizer_json
 from tokenizer.model import Tokenizer, proto
 
 KINDS = [("unigram", "none"), ("bpe", "none"), ("unigram", "mecab"), ("bpe", "mecab"), ("unigram", "sudachi")]
@@ -32,7 +32,7 @@ ANY_TEXT = st.text(max_size=60) | st.lists(
 ).map("".join)
 
 
-def ids_of(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
+def encode_texts(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
     ids, ends = tokenizer.encode(*buffers(pl.Series(texts, dtype=pl.String)))
     return [ids[a:b].tolist() for a, b in zip(ends, ends[1:])]
 
@@ -58,9 +58,9 @@ def test_hard_texts_come_back_with_the_same_ids_everywhere(
     kind: tuple[str, str], trained: Callable[..., Tokenizer], huggingface: Callable[..., Any], texts: list[str]
 ) -> None:
     tokenizer, other = trained(*kind), huggingface(*kind)
-    every = HARD + texts
-    ours, theirs = ids_of(tokenizer, every), other(every, add_special_tokens=False)["input_ids"]
-    for text, a, b in zip(every, ours, theirs):
+    documents = HARD + texts
+    ours, theirs = encode_texts(tokenizer, documents), other(documents, add_special_tokens=False)["input_ids"]
+    for text, a, b in zip(documents, ours, theirs):
         assert a == tokenizer.processor.encode(text) == b
         assert tokenizer.decode(a) == text == other.decode(b)
 
@@ -72,7 +72,7 @@ def test_any_text_comes_back_with_the_same_ids_everywhere(
     kind: tuple[str, str], trained: Callable[..., Tokenizer], huggingface: Callable[..., Any], text: str
 ) -> None:
     tokenizer, other = trained(*kind), huggingface(*kind)
-    ids = ids_of(tokenizer, ["前", text, "後"])[1]
+    ids = encode_texts(tokenizer, ["前", text, "後"])[1]
     assert ids == tokenizer.processor.encode(text) == other(text, add_special_tokens=False)["input_ids"]
     assert tokenizer.decode(ids) == text == other.decode(ids)
 
@@ -81,7 +81,7 @@ def test_a_long_document_has_the_same_ids(
     trained: Callable[..., Tokenizer], huggingface: Callable[..., Any], texts: list[str]
 ) -> None:
     long = "\n".join(texts)[:90_000]
-    ids = ids_of(trained(), [long])[0]
+    ids = encode_texts(trained(), [long])[0]
     assert (
         ids == trained().processor.encode(long) == huggingface("unigram", "none")(long, add_special_tokens=False)["input_ids"]
     )
@@ -90,9 +90,9 @@ def test_a_long_document_has_the_same_ids(
 def test_special_tokens_are_no_text_and_symbols_are(trained: Callable[..., Tokenizer]) -> None:
     tokenizer = trained()
     special = {tokenizer.processor.piece_to_id(p) for p in ("<s>", "</s>", "<pad>", "<mask>", "<unk>", "<cls>", "〔終〕")}
-    found = ids_of(tokenizer, ["<s></s><pad><mask><unk><cls>〔終〕"])[0]
+    found = encode_texts(tokenizer, ["<s></s><pad><mask><unk><cls>〔終〕"])[0]
     assert len(special) == 7 and not special & set(found)
-    assert ids_of(tokenizer, ["<|user|>"])[0] == [tokenizer.processor.piece_to_id("<|user|>")]
+    assert encode_texts(tokenizer, ["<|user|>"])[0] == [tokenizer.processor.piece_to_id("<|user|>")]
     assert [tokenizer.id_of(role) for role in ("unk", "bos", "eos", "pad")] == [0, 1, 2, 3]
 
 
@@ -121,9 +121,9 @@ def test_models_of_others_are_encoded_by_sentencepiece_and_not_exported(
     for key, value in normal.items():
         setattr(model.normalizer_spec, key, value)
     tokenizer = Tokenizer(model.SerializeToString())
-    assert ids_of(tokenizer, HARD + texts[:50]) == tokenizer.processor.encode(HARD + texts[:50])
+    assert encode_texts(tokenizer, HARD + texts[:50]) == tokenizer.processor.encode(HARD + texts[:50])
     with pytest.raises(UsageError, match="cannot be exported with the same ids"):
-        tokenizer_json(tokenizer)
+        make_tokenizer_json(tokenizer)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x0a\xff not a model", b"{}", b"PAR1" * 100])
@@ -135,8 +135,8 @@ def test_what_is_no_model_is_refused(content: bytes, tmp_path: Path) -> None:
         Tokenizer.load(tmp_path)
 
 
-def test_columns_of_nothing(trained: Callable[..., Tokenizer]) -> None:
+def test_empty_columns_and_texts_have_no_ids(trained: Callable[..., Tokenizer]) -> None:
     for kind in ("unigram", "bpe"):
         ids, ends = trained(kind).encode(np.zeros(0, np.uint8), np.zeros(1, np.int64))
         assert len(ids) == 0 and ends.tolist() == [0]
-        assert ids_of(trained(kind), ["", "", "あ", ""])[0::3] == [[], []]
+        assert encode_texts(trained(kind), ["", "", "あ", ""])[0::3] == [[], []]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -19,18 +18,13 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from tests.support import run_trainers
 from tests.support.texts import make_sentences
 from tokenizer.export import export
 from tokenizer.fitting import fit
-from tokenizer.model import Tokenizer, finished
+from tokenizer.model import Tokenizer, finish_model
 from tokenizer.settings import Training
 from tokenizer.train import main as train_tokenizer
-
-HERE = Path(__file__).parent
-_spec = importlib.util.spec_from_file_location("ranks", HERE / "ranks.py")
-assert _spec and _spec.loader
-ranks = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(ranks)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -60,7 +54,7 @@ def shards() -> Callable[..., None]:
 def pairs_corpus(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Callable[[int, int], Pairs], int], Path]:
     """120 pairs of which two cannot be used, 24 to validate on, and a tokenizer: of `pairs(number, seed)`, and its pieces."""
 
-    def made(pairs: Callable[[int, int], Pairs], pieces: int) -> Path:
+    def make_corpus(pairs: Callable[[int, int], Pairs], pieces: int) -> Path:
         folder, train = tmp_path_factory.mktemp("corpus"), pairs(120, 1)
         train[7], train[50] = (b"no image", "壊れた絵"), (train[50][0], None)
         write_pairs(folder, "train", train)
@@ -69,7 +63,7 @@ def pairs_corpus(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Callable
         assert found.exit_code == 0, found.output
         return folder
 
-    return made
+    return make_corpus
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +76,7 @@ def tokenised(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pl.DataFrame({"text": rows}).write_parquet(folder / "data" / f"{split}-00000-of-00001.parquet", row_group_size=64)
     lines = folder / "lines"
     lines.write_text("".join(f"{text}\n" for text in texts), "utf-8")
-    export(Tokenizer(finished(fit(Training(vocab_size=480, model="bpe"), lines).content)), folder / "tokenizer")
+    export(Tokenizer(finish_model(fit(Training(vocab_size=480, model="bpe"), lines).content)), folder / "tokenizer")
     done = subprocess.run(
         [sys.executable, "-m", "tokenizer.encode", str(folder), "--sequence-length", "32", "--workers", "1"],
         capture_output=True, text=True,
@@ -109,7 +103,7 @@ def train() -> Callable[..., int]:
     """Run trainers in this process: (trainer, arguments, when to stop or where to note records) -> exit code."""
 
     def run(trainer: str, *arguments: object, **more: Any) -> int:
-        return int(ranks.run({"trainer": trainer, "arguments": [str(a) for a in arguments]} | more))
+        return int(run_trainers.run({"trainer": trainer, "arguments": [str(a) for a in arguments]} | more))
 
     return run
 
@@ -142,6 +136,38 @@ def train_on_ranks(on_ranks: Callable[..., Any]) -> Callable[..., subprocess.Com
     """`train`, several commands one after the other, on so many ranks."""
 
     def run(count: int, commands: list[dict[str, Any]]) -> subprocess.CompletedProcess[str]:
-        return on_ranks(count, HERE / "ranks.py", json.dumps(commands, default=str))
+        return on_ranks(count, run_trainers.__file__, json.dumps(commands, default=str))
+
+    return run
+
+
+SMALL_GPT = [
+    "--config", "tiny", "--set", "model.n_embd=32", "--set", "model.n_layer=1", "--set", "model.n_head=2", "--set", "train.steps=30",
+    "--set", "train.batch=4", "--set", "train.evaluate_every=15", "--set", "train.save_every=15", "--set", "train.warmup=5",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def small_gpt() -> list[str]:
+    """Options of a GPT that learns something in 30 steps."""
+    return SMALL_GPT
+
+
+@pytest.fixture(scope="session")
+def gpt_run(tokenised: Path, train: Callable[..., int], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a finished run of the small GPT."""
+    out = tmp_path_factory.mktemp("gpt") / "run"
+    assert train("gpt", tokenised, "--out", out, *SMALL_GPT) == 0
+    return out
+
+
+@pytest.fixture
+def refused(train: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run a GPT that must be refused; return what is said."""
+
+    def run(*arguments: object) -> str:
+        capsys.readouterr()
+        assert train("gpt", *arguments) in (1, 2)
+        return capsys.readouterr().err
 
     return run

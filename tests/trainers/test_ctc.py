@@ -15,13 +15,15 @@ import torch
 from click.testing import CliRunner
 from transformers import AutoModelForCTC, AutoProcessor, HubertConfig, HubertForCTC, HubertModel, Wav2Vec2CTCTokenizer
 
-from filters.audio.decoding import RATE, decode
+from filters.audio.decoding import decode
 from filters.audio.encoding import encode_flac
+from filters.audio.samples import RATE
 from filters.transcript.edit_distance import error_rates
 from trainers import ctc
-from trainers.data import Shards, Skip
-from trainers.settings import load
-from trainers.sound import Frames
+from trainers.data.batches import Skip
+from trainers.data.recordings import Frames
+from trainers.data.shards import Shards
+from trainers.training.settings import load_config
 
 LETTERS = "アイウ"  # each is a tone
 TINY: dict[str, Any] = {
@@ -101,10 +103,15 @@ def counted(letters: str, shards: Shards) -> list[str]:
 
 def test_the_alphabet_is_the_most_frequent_characters(corpus: Path) -> None:
     shards = Shards(corpus, "train", ["transcript"], "")
-    assert list(ctc.alphabet(shards, "transcript", 100, 1))[:3] == ["[PAD]", "[UNK]", "|"]
-    assert set(list(ctc.alphabet(shards, "transcript", 100, 1))[3:]) == set("アイウエオ")
-    assert list(ctc.alphabet(shards, "transcript", 3, 1).items())[3:] == list(zip(counted("アイウ", shards), range(3, 6)))
-    assert "オ" not in ctc.alphabet(shards, "transcript", 100, 41)
+
+    def alphabet(characters: int, least: int) -> dict[str, int]:
+        changes = ('text="transcript"', f"characters={characters}", f"least={least}")
+        return ctc.build_alphabet(shards, load_config(ctc.Config, "ctc", "tiny", changes))
+
+    assert list(alphabet(100, 1))[:3] == ["[PAD]", "[UNK]", "|"]
+    assert set(list(alphabet(100, 1))[3:]) == set("アイウエオ")
+    assert list(alphabet(3, 1).items())[3:] == list(zip(counted("アイウ", shards), range(3, 6)))
+    assert "オ" not in alphabet(100, 41)
 
 
 def test_texts_and_ids_are_those_of_the_tokenizer(tmp_path: Path) -> None:
@@ -114,10 +121,10 @@ def test_texts_and_ids_are_those_of_the_tokenizer(tmp_path: Path) -> None:
         str(tmp_path / "vocab.json"), bos_token=None, eos_token=None, unk_token="[UNK]", pad_token="[PAD]"
     )
     for text in ("アカ", "ア カa", "アxア", "カ  カ"):
-        assert ctc.ids_of(text, ids).tolist() == tokenizer(text).input_ids
+        assert ctc.text_to_ids(text, ids).tolist() == tokenizer(text).input_ids
     for best in ([0, 3, 3, 0, 3, 4, 4, 0], [2, 3, 2, 2, 5, 0, 2], [0, 0], [4, 0, 4, 4]):
-        assert ctc.text_of(np.array(best), ids) == tokenizer.decode(best)
-    assert ctc.text_of(np.array([3, 1, 1, 0, 1]), ids) == "ア\ufffd\ufffd"
+        assert ctc.ids_to_text(np.array(best), ids) == tokenizer.decode(best)
+    assert ctc.ids_to_text(np.array([3, 1, 1, 0, 1]), ids) == "ア\ufffd\ufffd"
 
 
 def test_what_cannot_be_learnt_from_is_skipped() -> None:
@@ -125,7 +132,7 @@ def test_what_cannot_be_learnt_from_is_skipped() -> None:
     sound = memoryview(encode_flac(np.zeros(400 + 320 * 9, np.float32)))  # 10 frames
     record = {"audio": sound, "reading": "アイ" * 5, "__key__": (0, 0, 0)}
     decoder = ctc.Decoder(
-        load(ctc.Config, "ctc", "tiny", ("mask_share=0.5", "mask_length=2")), Frames(320, 400), ids, False, True
+        load_config(ctc.Config, "ctc", "tiny", ("mask_share=0.5", "mask_length=2")), Frames(320, 400), ids, False, True
     )
     samples, labels, mask, text = decoder(record)
     assert len(samples) == 3_280 and labels.tolist() == [3, 4] * 5 and len(mask) == 10 and mask.any() and text == "アイ" * 5
@@ -146,9 +153,9 @@ def test_the_loss_is_that_of_transformers_per_character() -> None:
     torch.manual_seed(2)
     ids = {token: i for i, token in enumerate(["[PAD]", "[UNK]", "|", *LETTERS])}
     model = HubertForCTC(HubertConfig(**TINY, vocab_size=6, pad_token_id=0, ctc_loss_reduction="sum")).eval()
-    decoder = ctc.Decoder(load(ctc.Config, "ctc", "tiny"), Frames(320, 400), ids, False, False)
+    decoder = ctc.Decoder(load_config(ctc.Config, "ctc", "tiny"), Frames(320, 400), ids, False, False)
     items = [decoder({"audio": encode_flac(spoken(t, 1)), "reading": t, "__key__": (0, 0, 0)}) for t in ("アイ", "ウウイア")]
-    inputs, seconds = ctc.collate(items)
+    inputs, seconds = ctc.collate_with_text(items)
     assert inputs.pop("text") == ("アイ", "ウウイア") and not inputs["mask_time_indices"].any()
     assert seconds == pytest.approx(sum(len(item[0]) for item in items) / RATE)
     with torch.no_grad():

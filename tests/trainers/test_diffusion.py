@@ -6,7 +6,7 @@ import io
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,12 +17,14 @@ from click.testing import CliRunner
 from PIL import Image
 
 from tokenizer.train import main as train_tokenizer
-from trainers import diffusion, latents
-from trainers.data import Shards, Skip
-from trainers.images import decoded
-from trainers.parts import Parts, diffusion_model, text_encoder
-from trainers.settings import load, names
-from trainers.towers import load_tokenizer
+from trainers import diffusion
+from trainers.data.batches import Skip
+from trainers.data.images import decode_square
+from trainers.data.shards import Shards
+from trainers.models import latents
+from trainers.models.diffusion_model import DiffusionModel, build_diffusion_model, build_text_encoder
+from trainers.models.towers import load_tokenizer
+from trainers.training.settings import list_configs, load_config
 
 SMALL = ["size=16", "unet.block_out_channels=[16,32]", "unet.cross_attention_dim=32", "text.hidden_size=32",
          "text.intermediate_size=64", "text.num_hidden_layers=1", "samples=2", "sample_steps=3", "train.batch=8",
@@ -44,12 +46,17 @@ def pairs(number: int, seed: int) -> list[tuple[bytes | None, str | None]]:
     return found
 
 
+class Trained(NamedTuple):
+    out: Path
+    lines: list[dict[str, Any]]  # of metrics
+
+
 @pytest.fixture(scope="module")
 def corpus(pairs_corpus: Any) -> Path:
     return pairs_corpus(pairs, 380)
 
 
-def invoked(corpus: Path, out: Path, stage: int, *more: object, sets: list[str] | None = None) -> Any:
+def invoke(corpus: Path, out: Path, stage: int, *more: object, sets: list[str] | None = None) -> Any:
     changes = [word for change in SMALL + (sets or []) for word in ("--set", change)]
     words = [corpus, "--config", "tiny", "--stage", stage, "--out", out, *changes, *more]
     return CliRunner().invoke(diffusion.main, [str(word) for word in words])
@@ -57,7 +64,7 @@ def invoked(corpus: Path, out: Path, stage: int, *more: object, sets: list[str] 
 
 def run(corpus: Path, out: Path, stage: int, *more: object, sets: list[str] | None = None) -> list[dict[str, Any]]:
     """Train in this process; returns the lines of metrics, without speed."""
-    found = invoked(corpus, out, stage, *more, sets=sets)
+    found = invoke(corpus, out, stage, *more, sets=sets)
     if found.exit_code:
         raise AssertionError(found.output) from found.exception
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text("utf-8").splitlines()]
@@ -72,79 +79,83 @@ def validation(lines: list[dict[str, Any]]) -> float:
     return [line["noise_loss"] for line in lines if line["split"] == "validation"][-1]
 
 
-def made(corpus: Path, *sets: str) -> tuple[diffusion.Config, Parts]:
-    settings = load(diffusion.Config, "diffusion", "tiny", (*SMALL, *sets))
+def build_tiny(corpus: Path, *sets: str) -> tuple[diffusion.Config, DiffusionModel]:
+    settings = load_config(diffusion.Config, "diffusion", "tiny", (*SMALL, *sets))
     torch.manual_seed(3)
-    parts = diffusion_model("", settings.vae, settings.unet, settings.size, corpus, "")
-    parts.tokenizer = load_tokenizer(corpus / "tokenizer", 77)
-    parts.text = text_encoder(settings.text, parts.tokenizer, "", 32)
-    return settings, parts
+    stable_diffusion = build_diffusion_model("", settings.vae, settings.unet, settings.size, corpus)
+    stable_diffusion.tokenizer = load_tokenizer(corpus / "tokenizer", 77)
+    stable_diffusion.text = build_text_encoder(settings.text, stable_diffusion.tokenizer, "", 32)
+    return settings, stable_diffusion
 
 
 @pytest.fixture(scope="module")
-def trained(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
-    """Both parts from scratch."""
+def trained(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A run of stage 2, with a new UNet and text encoder."""
     out = tmp_path_factory.mktemp("trained") / "run"
-    return out, run(corpus, out, 2, sets=["train.steps=60", "train.evaluate_every=30"])
+    return Trained(out, run(corpus, out, 2, sets=["train.steps=60", "train.evaluate_every=30"]))
 
 
 # -- what is computed
 
 
 def test_the_loss_is_min_snr_weighted_noise_by_definition(corpus: Path) -> None:
-    settings, parts = made(corpus)
-    module = diffusion.Denoising(parts, 2, settings)
-    images = torch.from_numpy(np.stack([decoded(blob, 16) for blob, _ in pairs(6, 5)]))
-    ids = parts.tokenizer([caption for _, caption in pairs(6, 5)], padding="max_length", return_tensors="pt")["input_ids"]
+    settings, stable_diffusion = build_tiny(corpus)
+    module = diffusion.Denoising(stable_diffusion, 2, settings)
+    images = torch.from_numpy(np.stack([decode_square(blob, 16) for blob, _ in pairs(6, 5)]))
+    ids = stable_diffusion.tokenizer([caption for _, caption in pairs(6, 5)], padding="max_length", return_tensors="pt")[
+        "input_ids"
+    ]
     torch.manual_seed(11)
-    loss, told = module(images, ids)
+    loss, metrics = module(images, ids)
     torch.manual_seed(11)
-    found = parts.vae.encode(images.permute(0, 3, 1, 2).contiguous() / 127.5 - 1).latent_dist
-    clean = (found.mean + found.std * torch.randn(found.mean.shape)) * parts.vae.config.scaling_factor
+    found = stable_diffusion.vae.encode(images.permute(0, 3, 1, 2).contiguous() / 127.5 - 1).latent_dist
+    clean = (found.mean + found.std * torch.randn(found.mean.shape)) * stable_diffusion.vae.config.scaling_factor
     timesteps, noise = torch.randint(1000, (6,)), torch.randn(clean.shape)
     signal = torch.from_numpy(np.cumprod(1 - np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2)[timesteps]).float()
     noisy = signal.sqrt().view(-1, 1, 1, 1) * clean + (1 - signal).sqrt().view(-1, 1, 1, 1) * noise
-    hidden = parts.text(ids).last_hidden_state
-    squares = (parts.unet(noisy, timesteps, encoder_hidden_states=hidden).sample - noise).square().mean((1, 2, 3))
+    hidden = stable_diffusion.text(ids).last_hidden_state
+    squares = (stable_diffusion.unet(noisy, timesteps, encoder_hidden_states=hidden).sample - noise).square().mean((1, 2, 3))
     ratio = signal / (1 - signal)
-    assert float(told["noise_loss"]) == pytest.approx(squares.mean().item(), rel=1e-4)
+    assert float(metrics["noise_loss"]) == pytest.approx(squares.mean().item(), rel=1e-4)
     assert loss.item() == pytest.approx((squares * torch.minimum(ratio, torch.tensor(5.0)) / ratio).mean().item(), rel=1e-4)
 
 
 def test_an_untrained_vae_is_scaled_to_unit_variance_without_noise(corpus: Path) -> None:
-    _, parts = made(corpus)
-    images = [decoded(blob, 16) for blob, caption in pairs(120, 1)[:64] if caption]
+    _, stable_diffusion = build_tiny(corpus)
+    images = [decode_square(blob, 16) for blob, caption in pairs(120, 1)[:64] if caption]
     del images[7]  # cannot be decoded in the shards
-    found = latents.encoded(parts.vae, torch.from_numpy(np.stack(images)))
-    mean, std = (found * parts.vae.config.scaling_factor).chunk(2, 1)
+    found = latents.encode_images(stable_diffusion.vae, torch.from_numpy(np.stack(images)))
+    mean, std = (found * stable_diffusion.vae.config.scaling_factor).chunk(2, 1)
     assert mean.std().item() == pytest.approx(1, rel=0.02) and std.max() < 1e-3
 
 
 def test_stage_1_reaches_the_text_encoder_alone_with_and_without_checkpointed_gradients(corpus: Path) -> None:
     gradients = []
     for option in ("false", "true"):
-        settings, parts = made(corpus, f"gradient_checkpointing={option}")
-        module = diffusion.Denoising(parts, 1, settings).train()
-        assert parts.unet.is_gradient_checkpointing == (option == "true")
-        assert {name.split(".")[1] for name in module.state_dict()} == {"text"} and not parts.unet.training
+        settings, stable_diffusion = build_tiny(corpus, f"gradient_checkpointing={option}")
+        module = diffusion.Denoising(stable_diffusion, 1, settings).train()
+        assert stable_diffusion.unet.is_gradient_checkpointing == (option == "true")
+        assert {name.split(".")[1] for name in module.state_dict()} == {"text"} and not stable_diffusion.unet.training
         torch.manual_seed(1)
         module(torch.full((2, 16, 16, 3), 90, dtype=torch.uint8), torch.tensor([[1, 9, 2, 3], [1, 2, 3, 3]]))[0].backward()
-        assert all(weight.grad is None for part in (parts.unet, parts.vae) for weight in part.parameters())
-        gradients.append([weight.grad for weight in parts.text.parameters()])
+        assert all(
+            weight.grad is None for part in (stable_diffusion.unet, stable_diffusion.vae) for weight in part.parameters()
+        )
+        gradients.append([weight.grad for weight in stable_diffusion.text.parameters()])
     assert all(a.abs().sum() > 0 and torch.allclose(a, b, atol=1e-7) for a, b in zip(*gradients) if a.ndim > 1)
 
 
 def test_captions_are_dropped_by_record_and_end_with_eos(corpus: Path) -> None:
-    settings, parts = made(corpus)
-    records, (blob, caption) = diffusion.Records(settings, parts), pairs(1, 4)[0]
+    settings, stable_diffusion = build_tiny(corpus)
+    records, (blob, caption) = diffusion.Records(settings, stable_diffusion), pairs(1, 4)[0]
     record = {"image": blob, "caption": caption}
-    items = [records.trained(record | {"__key__": (0, 0, row)}) for row in range(400)]
+    items = [records.decode_for_training(record | {"__key__": (0, 0, row)}) for row in range(400)]
     share = sum(item["caption"] == "" for item in items) / 400
     assert 0.05 < share < 0.16 and len({item["images"].tobytes() for item in items}) > 100
-    again = records.trained(record | {"__key__": (0, 0, 17)})
+    again = records.decode_for_training(record | {"__key__": (0, 0, 17)})
     assert (again["images"] == items[17]["images"]).all() and again["caption"] == items[17]["caption"]
     with pytest.raises(Skip):
-        records.trained({"image": blob, "caption": None, "__key__": (0, 0, 0)})
+        records.decode_for_training({"image": blob, "caption": None, "__key__": (0, 0, 0)})
     ids = records.collate([items[0] | {"caption": text} for text in ("", "赤い" * 90)])[0]["input_ids"]
     assert ids.shape == (2, 77) and ids[0, :3].tolist() == [1, 2, 3] and ids[1, [0, -1]].tolist() == [1, 2]
 
@@ -152,8 +163,8 @@ def test_captions_are_dropped_by_record_and_end_with_eos(corpus: Path) -> None:
 # -- runs
 
 
-def test_it_learns_and_shows_samples(trained: tuple[Path, list[dict[str, Any]]]) -> None:
-    out, lines = trained
+def test_it_learns_and_shows_samples(trained: Trained) -> None:
+    out, lines = trained.out, trained.lines
     last = lines[-1]
     assert (
         last["split"] == "validation" and last["noise_loss"] < 0.6 and last["of_predicting_zero"] == pytest.approx(1, abs=0.03)
@@ -164,17 +175,17 @@ def test_it_learns_and_shows_samples(trained: tuple[Path, list[dict[str, Any]]])
 
 
 def test_the_folder_loads_elsewhere_with_the_average_of_training(
-    trained: tuple[Path, list[dict[str, Any]]], corpus: Path, capfd: pytest.CaptureFixture[str]
+    trained: Trained, corpus: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from diffusers import StableDiffusionPipeline
 
     capfd.readouterr()
-    pipeline = StableDiffusionPipeline.from_pretrained(trained[0] / "model", low_cpu_mem_usage=False)
+    pipeline = StableDiffusionPipeline.from_pretrained(trained.out / "model", low_cpu_mem_usage=False)
     said = capfd.readouterr()
     assert "Loading" in said.err and not any(word in said.err for word in ("not used", "newly", "not expected", "missing"))
-    settings, parts = made(corpus)
-    module = diffusion.Denoising(parts, 2, settings).eval()
-    state = torch.load(trained[0] / "checkpoints" / "step-000000060" / "state.pt", weights_only=True)
+    settings, stable_diffusion = build_tiny(corpus)
+    module = diffusion.Denoising(stable_diffusion, 2, settings).eval()
+    state = torch.load(trained.out / "checkpoints" / "step-000000060" / "state.pt", weights_only=True)
     module.load_state_dict(state["model"])
     own = [weight.detach().clone() for weight in module.parameters()]
     with torch.no_grad():
@@ -183,30 +194,32 @@ def test_the_folder_loads_elsewhere_with_the_average_of_training(
     assert not all(torch.equal(a, b) for a, b in zip(own, module.parameters()))
     caption = "赤い地の左上に青い四角の絵" * 12
     ids = pipeline.tokenizer(caption, padding="max_length", max_length=77, truncation=True, return_tensors="pt").input_ids
-    assert (ids == parts.tokenizer([caption], padding="max_length", truncation=True, return_tensors="pt")["input_ids"]).all()
+    assert (
+        ids == stable_diffusion.tokenizer([caption], padding="max_length", truncation=True, return_tensors="pt")["input_ids"]
+    ).all()
     noisy, timestep = torch.randn(1, 4, 4, 4), torch.tensor([500])
     with torch.no_grad():
         hidden = pipeline.encode_prompt(caption, torch.device("cpu"), 1, False)[0]
-        assert torch.equal(hidden, parts.text(ids)[0])
-        assert torch.equal(pipeline.unet(noisy, timestep, hidden).sample, parts.unet(noisy, timestep, hidden).sample)
+        assert torch.equal(hidden, stable_diffusion.text(ids)[0])
+        assert torch.equal(pipeline.unet(noisy, timestep, hidden).sample, stable_diffusion.unet(noisy, timestep, hidden).sample)
     assert pipeline("青い絵", num_inference_steps=2, output_type="np").images.shape == (1, 16, 16, 3)
 
 
-def test_two_stages(trained: tuple[Path, list[dict[str, Any]]], corpus: Path, tmp_path: Path) -> None:
+def test_two_stages(trained: Trained, corpus: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
-    first, sets = trained[0] / "model", ["samples=0", "train.save_every=100"]
+    first, sets = trained.out / "model", ["samples=0", "train.save_every=100"]
     one = tmp_path / "one"
     # The first step's rate is 0: what is evaluated after it is how things began.
     begun = validation(run(corpus, one, 1, "--from", first, sets=[*sets, "train.steps=1"]))
     ended = validation(run(corpus, one, 1, "--from", first, "--resume", sets=[*sets, "train.steps=60"]))
-    assert begun > validation(trained[1]) and ended < begun - 0.3 * (begun - validation(trained[1]))
+    assert begun > validation(trained.lines) and ended < begun - 0.3 * (begun - validation(trained.lines))
     for part in ("unet", "vae"):
         before, after = (load_file(place / part / "diffusion_pytorch_model.safetensors") for place in (first, one / "model"))
         assert all(torch.equal(before[name], after[name]) for name in before)
     lines = run(corpus, tmp_path / "two", 2, "--from", one / "model", sets=[*sets, "train.steps=1"])
     assert validation(lines) == pytest.approx(ended, rel=1e-6)
-    found = invoked(corpus, tmp_path / "alone", 1, sets=["train.steps=1", "samples=0"])
+    found = invoke(corpus, tmp_path / "alone", 1, sets=["train.steps=1", "samples=0"])
     assert "was never trained" in " ".join(found.output.split()) and found.exit_code == 0
 
 
@@ -232,9 +245,9 @@ def test_what_was_stopped_goes_on_bit_for_bit(corpus: Path, tmp_path: Path, cach
         assert both[0] == both[1]
 
 
-def test_the_same_seed_gives_the_same_numbers(trained: tuple[Path, list[dict[str, Any]]], corpus: Path, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_numbers(trained: Trained, corpus: Path, tmp_path: Path) -> None:
     lines = run(corpus, tmp_path / "run", 2, sets=["train.steps=5"])
-    assert losses(lines) == losses(trained[1])[:5]
+    assert losses(lines) == losses(trained.lines)[:5]
 
 
 # -- stored latents
@@ -246,17 +259,17 @@ def test_latents_are_those_of_the_middle_and_made_once(corpus: Path, tmp_path: P
     sets = ["latents=true", "samples=0", "train.steps=1"]
     lines = run(mine, tmp_path / "a", 2, sets=sets)
     (place,) = (mine / "latents").glob("16-*")
-    told, files = json.loads((place / "latents.json").read_text()), sorted(place.glob("*.parquet"))
-    assert told["size"] == 16 and [f.name for f in files] == sorted(f.name for f in (mine / "data").iterdir())
+    account, files = json.loads((place / "latents.json").read_text()), sorted(place.glob("*.parquet"))
+    assert account["size"] == 16 and [f.name for f in files] == sorted(f.name for f in (mine / "data").iterdir())
     both = Shards(mine, "train", ["latents", "image"], "", [place])
-    stored = both.read(range(len(both.files))).take(np.arange(both.total))
+    stored = both.read(range(len(both.row_groups))).take(np.arange(both.total))
     assert [i for i, blob in enumerate(stored["latents"]) if blob is None] == [7]
-    settings = load(diffusion.Config, "diffusion", "tiny", tuple(SMALL))
+    settings = load_config(diffusion.Config, "diffusion", "tiny", tuple(SMALL))
     torch.manual_seed(settings.train.seed)
-    vae = diffusion_model("", settings.vae, settings.unet, 16, mine, "").vae
-    assert latents.weights_sha256(vae) == told["vae_sha256"]
-    expected = latents.encoded(vae, torch.from_numpy(decoded(stored["image"][40], 16))[None])[0].numpy()
-    np.testing.assert_allclose(latents.read(stored["latents"][40], 4), expected, atol=2e-3)
+    vae = build_diffusion_model("", settings.vae, settings.unet, 16, mine).vae
+    assert latents.hash_weights(vae) == account["vae_sha256"]
+    expected = latents.encode_images(vae, torch.from_numpy(decode_square(stored["image"][40], 16))[None])[0].numpy()
+    np.testing.assert_allclose(latents.read_latents(stored["latents"][40], 4), expected, atol=2e-3)
     # Nothing is made again; what is missing is; and evaluation is that of images but for rounding.
     times = [f.stat().st_mtime_ns for f in files]
     files[0].unlink()
@@ -266,7 +279,7 @@ def test_latents_are_those_of_the_middle_and_made_once(corpus: Path, tmp_path: P
     assert validation(lines) == pytest.approx(validation(direct), rel=1e-3)
     # Other shards: made anew, but not in a folder that was named.
     shards(mine, "train", pairs(60, 8))
-    found = invoked(mine, tmp_path / "e", 2, "--latents", place, sets=sets)
+    found = invoke(mine, tmp_path / "e", 2, "--latents", place, sets=sets)
     assert found.exit_code and "holds no latents of this corpus and configuration" in found.output
     run(mine, tmp_path / "f", 2, sets=sets)
     assert Shards(mine, "train", ["latents"], "", [place]).total == 60
@@ -275,9 +288,9 @@ def test_latents_are_those_of_the_middle_and_made_once(corpus: Path, tmp_path: P
 # -- what is wrong is said
 
 
-def test_bad_input(trained: tuple[Path, list[dict[str, Any]]], corpus: Path, tmp_path: Path, shards: Any) -> None:
+def test_bad_input(trained: Trained, corpus: Path, tmp_path: Path, shards: Any) -> None:
     def said(*more: object, sets: list[str] | None = None, stage: int = 2, at: Path = corpus) -> str:
-        found = invoked(at, tmp_path / "out", stage, *more, sets=sets)
+        found = invoke(at, tmp_path / "out", stage, *more, sets=sets)
         assert found.exit_code and not (tmp_path / "out" / "metrics.jsonl").exists(), found.output
         return " ".join(found.output.split())
 
@@ -289,19 +302,19 @@ def test_bad_input(trained: tuple[Path, list[dict[str, Any]]], corpus: Path, tmp
     assert "unexpected keyword argument 'widths'" in said(sets=["unet.widths=3"])
     assert "text.hidden_size: 64, but the UNet attends to 32" in said(sets=["text.hidden_size=64"])
     assert "text.num_hidden_layers: 3, but the text encoder in" in said(
-        "--from", trained[0] / "model", sets=["text.num_hidden_layers=3"]
+        "--from", trained.out / "model", sets=["text.num_hidden_layers=3"]
     )
     assert "there is no folder" in said("--from", tmp_path / "nowhere")
     assert "add --set latents=true" in said("--latents", tmp_path / "latents")
     shards(other, "train", pairs(80, 6))
     assert CliRunner().invoke(train_tokenizer, [str(other), "--vocab-size", "378"]).exit_code == 0
-    assert "has another tokenizer" in said("--from", trained[0] / "model", at=other)
+    assert "has another tokenizer" in said("--from", trained.out / "model", at=other)
     assert "the diffusion model is missing" in said(sets=["unet={}"])
-    found = invoked(corpus, trained[0], 1, "--resume", sets=["train.steps=61"])
+    found = invoke(corpus, trained.out, 1, "--resume", sets=["train.steps=61"])
     assert found.exit_code and "stage was 2 and is 1" in found.output.replace("\n", " ")
 
 
 def test_the_bundled_configurations_are_whole() -> None:
-    assert names("diffusion") == ["stable-diffusion", "tiny"]
-    settings = load(diffusion.Config, "diffusion", "stable-diffusion")
+    assert list_configs("diffusion") == ["stable-diffusion", "tiny"]
+    settings = load_config(diffusion.Config, "diffusion", "stable-diffusion")
     assert settings.pretrained and settings.text["hidden_size"] == 768 and settings.size == 512

@@ -1,4 +1,4 @@
-"""HuBERT: units beside the shards, in step with the samples; masked prediction that learns, resumes exactly and loads elsewhere."""
+"""HuBERT: units in step with the samples; masked prediction that learns, resumes exactly and loads elsewhere."""
 
 from __future__ import annotations
 
@@ -14,54 +14,29 @@ import torch
 from click.testing import CliRunner
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
-from filters.audio.decoding import RATE, decode
+from filters.audio.decoding import decode
 from filters.audio.encoding import encode_flac
+from filters.audio.samples import RATE
 from pipeline.core.errors import InputError, UsageError
-from pipeline.core.locks import hold_lock
+from tests.support import melodies
 from trainers import hubert
-from trainers.data import Skip
-from trainers.mfcc import mfcc, with_deltas
-from trainers.settings import load
-from trainers.sound import Frames, padding_proof, sound_inputs, spans
-from trainers.targets import Clusters, Hidden, targets
+from trainers.data.batches import Skip
+from trainers.data.recordings import Frames
+from trainers.models.mfcc import append_deltas, compute_mfcc
 from trainers.targets import main as make_targets
+from trainers.training.settings import load_config
 
-TINY: dict[str, Any] = {
-    "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64, "conv_dim": [16] * 7,
-    "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4,
-}  # fmt: skip
-KINDS = {"base": TINY, "large": TINY | {"feat_extract_norm": "layer", "conv_bias": True, "do_stable_layer_norm": True}}
 SMALL = [
-    *(f"model.{key}={value}" for key, value in TINY.items()), "first.k=12", "second.k=10", "crop=16000", "train.batch=4",
+    "model.hidden_size=32", "model.num_hidden_layers=2", "model.num_attention_heads=2", "model.intermediate_size=64",
+    "model.conv_dim=[16, 16, 16, 16, 16, 16, 16]", "model.num_conv_pos_embeddings=16", "model.num_conv_pos_embedding_groups=4",
+    "first.k=12", "second.k=10", "crop=16000", "train.batch=4",
     "train.schedule=constant_with_warmup", "train.log_every=1", "train.save_every=4", "train.evaluate_every=4",
 ]  # fmt: skip
 
 
-def melody(seed: int, notes: int = 8) -> np.ndarray:
-    """Tones of 0.2 s from a scale that they mostly go up: what comes next can be told, and there are few units."""
-    rng = np.random.default_rng(seed)
-    t = np.arange(RATE // 5) / RATE
-    pitch = rng.integers(5) + np.cumsum(rng.random(notes) < 0.8)
-    tones = [0.3 * np.sin(2 * np.pi * 300 * 1.35 ** (p % 5) * t) for p in pitch]
-    sound = np.concatenate([*tones, np.zeros(rng.integers(300))])
-    return (sound + rng.normal(0, 1e-2, len(sound))).astype(np.float32)
-
-
-def write_corpus(folder: Path, train: int = 24, validation: int = 8) -> Path:
-    """Speech shards in row groups of 8, of which the second recording cannot be decoded."""
-    (folder / "data").mkdir(parents=True)
-    for split, number, begin in (("train", train, 0), ("validation", validation, 1_000)):
-        sounds = [encode_flac(melody(begin + i)) for i in range(number)]
-        if split == "train":
-            sounds[1] = b"fLaC, or so it says"
-        rows = {"id": [f"made/{split}/{i}" for i in range(number)], "audio": [{"bytes": s, "path": "a.flac"} for s in sounds]}
-        pq.write_table(pa.table(rows), folder / "data" / f"{split}-00000-of-00001.parquet", row_group_size=8)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_corpus(tmp_path_factory.mktemp("hubert") / "corpus")
+    return melodies.write_corpus(tmp_path_factory.mktemp("hubert") / "corpus")
 
 
 def run(corpus: Path, out: Path, *arguments: str, sets: tuple[str, ...] = ()) -> Any:
@@ -83,121 +58,22 @@ def first(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-# --- what models see
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_padding_changes_nothing(kind: str) -> None:
-    torch.manual_seed(0)
-    model = HubertModel(HubertConfig(**KINDS[kind])).eval()
-    for parameter in model.feature_extractor.parameters():  # not the ones and zeros that norms begin with
-        parameter.data += 0.1 * torch.randn_like(parameter)
-    sounds = [melody(1, 8), melody(2, 3), melody(3, 5)]
-    frames = Frames.of(model.config)
-    masks = [np.arange(frames.count(len(s))) % 7 == 0 for s in sounds]
-    with torch.no_grad():
-        alone = [model(torch.tensor(s)[None], mask_time_indices=torch.tensor(m)[None])[0][0] for s, m in zip(sounds, masks)]
-        together = padding_proof(model)(**sound_inputs(sounds, masks)[0])[0]
-        assert torch.equal(model(torch.tensor(sounds[0])[None], mask_time_indices=torch.tensor(masks[0])[None])[0][0], alone[0])
-    for found, expected in zip(together, alone):
-        assert expected.abs().mean() > 0.1
-        torch.testing.assert_close(found[: len(expected)], expected, atol=1e-4, rtol=1e-4)
-
-
-def test_frames_are_those_of_the_convolutions() -> None:
-    config = HubertConfig()
-    frames = Frames.of(config)
-    assert (frames.stride, frames.window) == (320, 400)
-    model = HubertModel(HubertConfig(**TINY))
-    for samples in (400, 719, 720, 721, 16_000, 250_000):
-        assert frames.count(samples) == int(model._get_feat_extract_output_lengths(samples))
-        # A frame is as long as two of MFCC are apart: every second label, without one over.
-        assert frames.count(samples) == len(mfcc(np.zeros(samples, np.float32))[::2])
-        assert frames.count(samples) == frames.count(len(np.zeros(samples)[frames.slice(0, frames.count(samples))]))
-    assert frames.count(399) == 0
-
-
-def test_masks_are_spans_as_many_as_asked_for() -> None:
-    masks = [spans(np.random.default_rng(i), 500, 0.8, 10) for i in range(50)]
-    assert all((a == b).all() for a, b in zip(masks, (spans(np.random.default_rng(i), 500, 0.8, 10) for i in range(50))))
-    # 40 spans of 10 among 500 frames: 1 - (1 - 10/491)^40 of them, about.
-    assert abs(np.mean(masks) - (1 - (1 - 10 / 491) ** 40)) < 0.03
-    for mask in masks:
-        edges = np.flatnonzero(np.diff(np.concatenate([[0], mask, [0]])))
-        assert (edges[1::2] - edges[::2] >= 10).all()
-    assert spans(np.random.default_rng(0), 7, 0.8, 10).all() and not spans(np.random.default_rng(0), 7, 0.0, 10).any()
-
-
-# --- units
-
-
-def test_units_stand_beside_the_shards_and_are_the_nearest_centres(corpus: Path, first: Path) -> None:
+def test_units_have_the_rows_of_the_shards_and_are_the_nearest_centres(corpus: Path, first: Path) -> None:
     (place,) = (corpus / "targets").glob("mfcc-12-*")
-    told, centres = json.loads((place / "targets.json").read_text()), np.load(place / "centres.npy")
-    assert (told["feature"], told["k"], told["rate"]) == ("mfcc", 12, 100) and centres.shape == (12, 39)
+    stored, centres = json.loads((place / "targets.json").read_text()), np.load(place / "centres.npy")
+    assert (stored["feature"], stored["k"], stored["rate"]) == ("mfcc", 12, 100) and centres.shape == (12, 39)
     for file in sorted((corpus / "data").iterdir()):
-        with pq.ParquetFile(file) as shard, pq.ParquetFile(place / file.name) as beside:
-            rows = [[f.metadata.row_group(i).num_rows for i in range(f.num_row_groups)] for f in (shard, beside)]
-            assert rows[0] == rows[1] and beside.schema_arrow.field("labels").type == pa.list_(pa.uint16())
-            recordings, labels = shard.read().to_pylist(), beside.read().to_pylist()
+        with pq.ParquetFile(file) as shard, pq.ParquetFile(place / file.name) as derived:
+            rows = [[f.metadata.row_group(i).num_rows for i in range(f.num_row_groups)] for f in (shard, derived)]
+            assert rows[0] == rows[1] and derived.schema_arrow.field("labels").type == pa.list_(pa.uint16())
+            recordings, labels = shard.read().to_pylist(), derived.read().to_pylist()
         assert [r["id"] for r in recordings] == [r["id"] for r in labels]
         assert [r["id"] for r in labels if r["labels"] is None] == ([] if "validation" in file.name else ["made/train/1"])
         for recording, row in list(zip(recordings, labels))[2:5]:
-            features = with_deltas(mfcc(decode(recording["audio"]["bytes"]).samples))
+            features = append_deltas(compute_mfcc(decode(recording["audio"]["bytes"]).samples))
             distances = np.linalg.norm(features[:, None] - centres, axis=-1)
             assert (np.take_along_axis(distances, np.array(row["labels"])[:, None], 1)[:, 0] <= distances.min(1) + 1e-3).all()
             assert len(set(row["labels"])) > 3
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_hidden_states_are_those_that_transformers_gives(kind: str, tmp_path: Path) -> None:
-    torch.manual_seed(1)
-    HubertModel(HubertConfig(**KINDS[kind])).save_pretrained(tmp_path)
-    Wav2Vec2FeatureExtractor(do_normalize=kind == "large").save_pretrained(tmp_path)
-    recording = encode_flac(melody(4))
-    sound, model = decode(recording).samples, HubertModel.from_pretrained(tmp_path).eval()
-    ready = Wav2Vec2FeatureExtractor.from_pretrained(tmp_path)(sound, sampling_rate=RATE, return_tensors="pt").input_values
-    with torch.no_grad():
-        expected = model(ready, output_hidden_states=True).hidden_states[1][0].numpy()
-    feature = Hidden(str(tmp_path), 1, torch.device("cpu"))
-    np.testing.assert_allclose(feature.end(feature.begin(memoryview(recording))), expected, atol=1e-4)
-    # What is longer than 30 s is taken in parts, without a frame too many or too few.
-    long = np.tile(sound, 25)
-    assert len(long) > 31 * RATE and len(feature.end(long)) == feature.frames.count(len(long))
-    assert len(feature.end(sound[:300])) == 0
-    with pytest.raises(UsageError, match="2 layers: layer = 3"):
-        Hidden(str(tmp_path), 3, torch.device("cpu"))
-
-
-def test_units_are_made_once_and_anew_for_other_shards(tmp_path: Path) -> None:
-    corpus, said = write_corpus(tmp_path / "corpus", 8, 3), list[str]()
-    clusters = Clusters(k=5, share=1.0, inits=1)
-    place, told = targets(corpus, clusters, None, said.append)
-    assert [line.split()[0] for line in said] == ["k-means:", "targets", "targets"]
-    assert targets(corpus, clusters, None, said.append) == (place, told) and len(said) == 3
-    assert targets(corpus, clusters.model_copy(update={"seed": 2}), None, said.append)[0] != place
-    # Where all is there nothing is written, so that others may be at it, and the disk need not be ours.
-    with hold_lock(place):
-        assert targets(corpus, clusters, None, said.append) == (place, told)
-    # Killed after the first of two shards: the other one is made, with the same centres.
-    (place / "validation-00000-of-00001.parquet").unlink()
-    kept = (place / "train-00000-of-00001.parquet").stat().st_mtime_ns
-    assert targets(corpus, clusters, None, said.append) == (place, told)
-    assert (place / "train-00000-of-00001.parquet").stat().st_mtime_ns == kept
-    # Other recordings: made anew; in a folder that the user named: refused.
-    (corpus / "data" / "train-00000-of-00001.parquet").unlink()
-    write_corpus(tmp_path / "other", 9, 3)
-    (tmp_path / "other/data/train-00000-of-00001.parquet").rename(corpus / "data" / "train-00000-of-00001.parquet")
-    with pytest.raises(UsageError, match="holds no targets of this corpus"):
-        targets(corpus, clusters, None, said.append, place)
-    assert targets(corpus, clusters, None, said.append)[1]["shards"] != told["shards"]
-    table = pq.read_table(place / "train-00000-of-00001.parquet")
-    swapped = table.set_column(0, "id", pa.array(table["id"].to_pylist()[::-1]))
-    pq.write_table(swapped, place / "train-00000-of-00001.parquet", row_group_size=8)
-    with pytest.raises(UsageError, match="does not have the recordings of .*: remove"):
-        targets(corpus, clusters, None, said.append)
-    with pytest.raises(UsageError, match="recordings make no 60,000 units"):
-        targets(corpus, Clusters(k=60_000), None, said.append)
 
 
 # --- records
@@ -211,7 +87,7 @@ def ramp(samples: int = 32_000) -> dict[str, Any]:
 
 
 def test_labels_are_cut_in_step_with_samples() -> None:
-    config, begins = load(hubert.Config, "hubert", "tiny", ("crop=8000",)), set()
+    config, begins = load_config(hubert.Config, "hubert", "tiny", ("crop=8000",)), set()
     decoder = hubert.Decoder(config, Frames(320, 400), 100)
     for epoch in range(20):
         samples, labels, mask = decoder(ramp() | {"__key__": (epoch, 0, 7)})
@@ -230,18 +106,18 @@ def test_labels_are_cut_in_step_with_samples() -> None:
 
 
 def test_records_that_do_not_fit_are_skipped_or_refused() -> None:
-    decoder = hubert.Decoder(load(hubert.Config, "hubert", "tiny"), Frames(320, 400), 100)
+    decoder = hubert.Decoder(load_config(hubert.Config, "hubert", "tiny"), Frames(320, 400), 100)
     for wrong in ({"labels": None}, {"audio": memoryview(b"fLaC")}, {"audio": None}, ramp(6_000)):
         with pytest.raises(Skip):
             decoder(ramp() | wrong)
     with pytest.raises(InputError, match=r"made/ramp has 1\.80 s of units for 2\.00 s.*made anew"):
         decoder(ramp() | {"labels": ramp()["labels"][:180]})
     with pytest.raises(UsageError, match="100 times a second do not fit a model with a frame every 240 samples"):
-        hubert.Decoder(load(hubert.Config, "hubert", "tiny"), Frames(240, 400), 100)
+        hubert.Decoder(load_config(hubert.Config, "hubert", "tiny"), Frames(240, 400), 100)
 
 
 def test_large_recordings_are_normalised_whole_as_the_feature_extractor_does() -> None:
-    config = load(hubert.Config, "hubert", "tiny", ("normalise=true", "crop=40000"))
+    config = load_config(hubert.Config, "hubert", "tiny", ("normalise=true", "crop=40000"))
     samples = hubert.Decoder(config, Frames(320, 400), 100)(ramp())[0]
     expected = Wav2Vec2FeatureExtractor(do_normalize=True)(np.arange(32_000) / 32_768, sampling_rate=RATE).input_values[0]
     np.testing.assert_allclose(samples, expected[: len(samples)], atol=1e-4)
@@ -249,7 +125,7 @@ def test_large_recordings_are_normalised_whole_as_the_feature_extractor_does() -
 
 @pytest.mark.parametrize("name", ["tiny", "hubert-base", "hubert-large"])
 def test_configurations_are_whole(name: str) -> None:
-    config = load(hubert.Config, "hubert", name)
+    config = load_config(hubert.Config, "hubert", name)
     assert config.first.layer is None and config.second.layer
     assert HubertConfig(**{k: v for k, v in config.model.items() if k != "model_type"}).feat_extract_norm == (
         "layer" if config.normalise else "group"
@@ -272,16 +148,16 @@ def test_it_learns_what_hides_behind_a_mask_and_says_what_was_skipped(first: Pat
 def test_what_is_saved_is_a_hubert_with_the_same_outputs(first: Path) -> None:
     state = torch.load(first / "checkpoints" / "step-000000060" / "state.pt", weights_only=True)["model"]
     model = HubertModel.from_pretrained(first / "model").eval()
-    trained = hubert.MaskedPrediction(HubertModel(model.config), 12, load(hubert.Config, "hubert", "tiny")).eval()
+    trained = hubert.MaskedPrediction(HubertModel(model.config), 12, load_config(hubert.Config, "hubert", "tiny")).eval()
     trained.load_state_dict(state)
     extractor = Wav2Vec2FeatureExtractor.from_pretrained(first / "model")
-    ready = extractor(melody(5), sampling_rate=RATE, return_tensors="pt")
+    ready = extractor(melodies.melody(5), sampling_rate=RATE, return_tensors="pt")
     assert not extractor.do_normalize
     with torch.no_grad():
         assert torch.equal(model(ready.input_values)[0], trained.hubert(ready.input_values)[0])
         torch.testing.assert_close(trained.hubert(**ready)[0], model(**ready)[0], atol=1e-4, rtol=1e-4)
         logits = trained.logits(model(**ready)[0][0])
-    assert logits.shape == (Frames(320, 400).count(len(melody(5))), 12)
+    assert logits.shape == (Frames(320, 400).count(len(melodies.melody(5))), 12)
     assert logits.abs().max() <= 10 + 1e-4  # cosines over 0.1
 
 
@@ -289,13 +165,13 @@ def test_the_convolutions_get_their_share_of_the_gradient() -> None:
     gradients = []
     for share in ("0.1", "1.0"):
         torch.manual_seed(3)
-        config = load(hubert.Config, "hubert", "tiny", (f"feature_gradient={share}", "feature_penalty=10.0"))
+        config = load_config(hubert.Config, "hubert", "tiny", (f"feature_gradient={share}", "feature_penalty=10.0"))
         module = hubert.MaskedPrediction(
-            HubertModel(HubertConfig(**TINY, hidden_dropout=0.0, layerdrop=0.0)), 400, config
+            HubertModel(HubertConfig(**melodies.TINY, hidden_dropout=0.0, layerdrop=0.0)), 400, config
         ).eval()
         inputs = hubert.collate([hubert.Decoder(config, Frames(320, 400), 100)(ramp())])[0]
-        loss, told = module(**inputs)
-        torch.testing.assert_close(loss, told["masked_loss"] + 10 * told["penalty"])
+        loss, metrics = module(**inputs)
+        torch.testing.assert_close(loss, metrics["masked_loss"] + 10 * metrics["penalty"])
         loss.backward()
         gradients.append([module.hubert.feature_extractor.conv_layers[3].conv.weight.grad, module.project.weight.grad])
     torch.testing.assert_close(gradients[0][0], 0.1 * gradients[1][0], atol=1e-7, rtol=1e-3)
@@ -322,8 +198,8 @@ def test_the_second_iteration_predicts_units_of_the_first_model(corpus: Path, fi
     result = run(corpus, tmp_path / "second", "--iteration", "2", "--from", model, sets=("train.steps=4",))
     assert result.exit_code == 0, result.output
     (place,) = (corpus / "targets").glob("hidden-10-*")
-    told = json.loads((place / "targets.json").read_text())
-    assert (told["layer"], told["convention"], told["rate"]) == (1, "after the residual", 50)
+    stored = json.loads((place / "targets.json").read_text())
+    assert (stored["layer"], stored["convention"], stored["rate"]) == (1, "after the residual", 50)
     assert np.isfinite(metrics(tmp_path / "second", "validation")[-1]["masked_loss"])
     changes = [argument for change in SMALL for argument in ("--set", change)]
     command = [str(corpus), "--config", "tiny", "--iteration", "2", "--from", model, *changes]

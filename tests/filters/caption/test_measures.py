@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import time
 import tomllib
 import unicodedata
 from pathlib import Path
@@ -290,11 +289,9 @@ def test_repeated_words_agree_with_python(text):
 @pytest.mark.parametrize(
     "text", ["犬" * 350_000, "犬 " * 250_000, "a" * 10**6, "a.jpg" * 200_000, "#" * 10**6, "1," * 500_000, "😀‍" * 150_000]
 )
-def test_a_very_long_caption(text):
-    measured(["犬"])
-    began = time.perf_counter()
-    measured([text])
-    assert time.perf_counter() - began < 20
+@pytest.mark.timeout(60)  # a pattern that takes time in the square of the length would take hours
+def test_a_very_long_caption_takes_time_in_proportion(text):
+    assert measured([text]).height == 1
 
 
 def test_types_do_not_depend_on_the_rows():

@@ -6,59 +6,64 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.manifest.loading import load
 from pipeline.modalities.text.modality import TextModality
 from pipeline.report.card import code_span, escape_markdown, render_card
 from pipeline.report.facts import (
     BuildFacts,
-    DuplicateFacts,
     InputFacts,
-    LockFacts,
     RuleFacts,
     SplitFacts,
     StepFacts,
-    TokenizerFacts,
 )
 
+MANIFEST = load("cc100-ja").model_copy(
+    update={
+        "title": "Mine: a “corpus”",
+        "description": "Words about it.",
+        "license": "CC-BY-4.0",
+        "homepage": "https://example.com/",
+    }
+)
 FACTS = BuildFacts(
     out=Path("corpora/mine"),
-    title="Mine: a “corpus”",
-    description="Words about it.",
-    license="CC-BY-4.0",
-    homepage="https://example.com/",
-    is_sample=False,
+    manifest=MANIFEST,
     terms=TextModality.terms,
-    split_rule=("Split.", "分割。"),
+    is_sample=False,
     size_category="1K<n<10K",
+    split_rule=("Split.", "分割。"),
     polishing_ratio=0.5,
     steps=[StepFacts("decide", 2000, 1000, "20,000", "10,000")],
     splits=[SplitFacts("train", 1000, "10,000"), SplitFacts("validation", 0, "0")],
     split_names=["train"],
     rules=[RuleFacts("chars", 1000, "10,000", "at_least 50", "Characters.")],
-    duplicates=DuplicateFacts(3, 2, 1, "Jaccard 0.8"),
+    duplicates={"exact": 3, "near": 2, "clusters": 1},
+    near_duplicate="Jaccard 0.8",
     unreadable=7,
-    inputs=[InputFacts("a.xz", "1.0 MB", "ab" * 32), InputFacts("b.xz", "size unknown", None)],
+    inputs=[InputFacts("a.xz", 1_000_000, "ab" * 32, 5_000_000), InputFacts("b.xz", None, None, None)],
     warnings=[],
-    tokenizer=None,
+    training=None,
+    tokens=None,
     bytes=30_000,
     seconds=2.0,
     peak_memory=1_000_000,
     training_command="python -m trainers.gpt corpora/mine",
-    lock=LockFacts({}, {}, [], None, None),
+    resolved_manifest={},
+    fingerprints={},
+    bands_and_rows=None,
+    limit=None,
 )
-TOKENIZER = TokenizerFacts(
-    "unigram",
-    32_000,
-    "1.0 MB",
-    {"characters_per_token": 1.5, "fallback_share": 0.001},
-    {
-        "sequence_length": 2048,
-        "packing": "concatenate",
-        "splits": {
-            "train": dict.fromkeys(("documents", "tokens", "separators", "sequences", "left_out", "padding"), 1234),
-            "validation": dict.fromkeys(("documents", "tokens", "separators", "sequences", "left_out", "padding"), 0),
-        },
-    },
-)
+TRAINING = {
+    "settings": {"model": "unigram", "vocab_size": 32_000},
+    "sample": {"bytes": 1_000_000},
+    "figures": {"characters_per_token": 1.5, "fallback_share": 0.001},
+}
+COUNTS = ("documents", "tokens", "separators", "sequences", "left_out", "padding")
+TOKENS = {
+    "sequence_length": 2048,
+    "packing": "concatenate",
+    "splits": {"train": dict.fromkeys(COUNTS, 1234), "validation": dict.fromkeys(COUNTS, 0)},
+}
 
 
 def read_front_matter(card):
@@ -79,7 +84,7 @@ def test_front_matter_names_licence_splits_and_task():
 
 @pytest.mark.parametrize("title", ['"quoted"\n# no heading', "- list", "a: b # c", "精米 {x}", "x" * 500, "---"])
 def test_front_matter_holds_any_title(title):
-    card = render_card(replace(FACTS, title=title))
+    card = render_card(replace(FACTS, manifest=MANIFEST.model_copy(update={"title": title})))
     assert next(yaml.safe_load_all(card.removeprefix("---\n").split("\n---\n")[0]))["pretty_name"] == title
 
 
@@ -98,7 +103,7 @@ def test_card_has_every_number():
 def test_sections_appear_only_where_there_is_something_to_say():
     card = render_card(FACTS)
     assert not any(heading in card for heading in ("embedded sample", "## Tokenizer", "## Warnings", "\n\n\n"))
-    full = render_card(replace(FACTS, is_sample=True, tokenizer=TOKENIZER, warnings=["one", "two"]))
+    full = render_card(replace(FACTS, is_sample=True, training=TRAINING, tokens=TOKENS, warnings=["one", "two"]))
     assert all(heading in full for heading in ("embedded sample", "## Tokenizer", "## Warnings")) and "\n\n\n" not in full
     assert "32,000 pieces" in full and "1.500 characters per token, 0.100% of characters by bytes" in full
     assert "sequences of 2,048 tokens, packed by concatenate" in full
@@ -111,7 +116,7 @@ def test_sections_appear_only_where_there_is_something_to_say():
 def test_text_from_outside_stays_text():
     name = "a`\n# heading\x1b[31m<script>.xz"
     warning = "x.tar: <img src=x onerror=alert(1)> [click](javascript:x)\n## heading | *bold* `code`"
-    card = render_card(replace(FACTS, inputs=[InputFacts(name, "1 B", None)], warnings=[warning]))
+    card = render_card(replace(FACTS, inputs=[InputFacts(name, 1, None, None)], warnings=[warning]))
     assert "\n# heading" not in card and "\n## heading" not in card and "\x1b" not in card
     shown = "- `` a` # heading\N{REPLACEMENT CHARACTER}[31m<script>.xz ``: 1 B, SHA-256 `not read to its end`"
     assert shown in card.splitlines()

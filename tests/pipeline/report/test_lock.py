@@ -3,23 +3,31 @@
 import tomllib
 from types import SimpleNamespace
 
-from pipeline.report.facts import LockFacts
+from pipeline.report.facts import InputFacts
 from pipeline.report.lock import collect_versions, write_lock
 
 
-def read_lock(tmp_path, lock):
-    write_lock(SimpleNamespace(out=tmp_path, lock=lock))
-    return tomllib.loads((tmp_path / "manifest.lock.toml").read_text("utf-8"))
+def read_lock(out, **facts):
+    """Write the lock of a build with these facts, others absent, and read it."""
+    absent = {"resolved_manifest": {}, "fingerprints": {}, "inputs": [], "bands_and_rows": None, "limit": None}
+    write_lock(SimpleNamespace(**absent | facts | {"out": out}))
+    return tomllib.loads((out / "manifest.lock.toml").read_text("utf-8"))
 
 
 def test_lock_has_the_manifest_and_what_the_build_had(tmp_path):
-    inputs = [{"name": "a.xz", "size": 5, "sha256": "ab"}]
-    written = read_lock(tmp_path, LockFacts({"name": "mine", "rules": {}}, {"measure": "12"}, inputs, (8, 16), 100))
+    written = read_lock(
+        tmp_path,
+        resolved_manifest={"name": "mine", "rules": {}},
+        fingerprints={"measure": "12"},
+        inputs=[InputFacts("a.xz", 5, "ab", 50), InputFacts("b.xz", None, None, 0)],
+        bands_and_rows=(8, 16),
+        limit=100,
+    )
     assert written["name"] == "mine" and written["rules"] == {}
     assert written["lock"] == {
         "versions": collect_versions(),
         "fingerprints": {"measure": "12"},
-        "inputs": inputs,
+        "inputs": [{"name": "a.xz", "size": 5, "sha256": "ab", "bytes": 50}, {"name": "b.xz", "bytes": 0}],
         "bands": 8,
         "rows": 16,
         "limit": 100,
@@ -27,7 +35,7 @@ def test_lock_has_the_manifest_and_what_the_build_had(tmp_path):
 
 
 def test_lock_leaves_out_what_the_build_did_not_have(tmp_path):
-    assert set(read_lock(tmp_path, LockFacts({}, {}, [], None, None))["lock"]) == {"versions", "fingerprints", "inputs"}
+    assert set(read_lock(tmp_path)["lock"]) == {"versions", "fingerprints", "inputs"}
 
 
 def test_versions_are_those_installed():

@@ -1,0 +1,149 @@
+"""The components of a Stable Diffusion: loaded or new, averaged during training, put together to draw images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import nn
+
+from pipeline.core.errors import UsageError
+from trainers.data.images import BUILD_HINT
+from trainers.data.shards import Shards
+from trainers.models.configuration import check_model_path, explain_model_errors, model_config, special_token_ids
+from trainers.models.latents import pixels_per_latent, scale_untrained_vae
+
+# Stable Diffusion's noise (Rombach et al. 2022), and the settings of DDIM that go with it.
+NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
+SAMPLER = {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}
+
+
+@dataclass
+class DiffusionModel:
+    """The components of a StableDiffusionPipeline."""
+
+    vae: Any
+    unet: Any
+    scheduler: Any  # for sampling
+    text: Any = None  # the text encoder
+    tokenizer: Any = None
+
+    def to_pipeline(self) -> Any:
+        from diffusers import StableDiffusionPipeline  # late: heavy
+
+        return StableDiffusionPipeline(
+            self.vae, self.text, self.tokenizer, self.unet, self.scheduler, None, None, requires_safety_checker=False
+        )
+
+    def draw(self, captions: list[str], size: int, steps: int, guidance: float) -> Image.Image:
+        """Draw images for captions, in a grid. The same weights draw the same images."""
+        pipeline = self.to_pipeline()
+        pipeline.set_progress_bar_config(disable=True)
+        generators = [torch.Generator().manual_seed(number) for number in range(len(captions))]
+        images = pipeline(captions, size, size, steps, guidance_scale=guidance, generator=generators).images
+        columns = math.ceil(math.sqrt(len(images)))
+        grid = Image.new("RGB", (columns * size, math.ceil(len(images) / columns) * size), "white")
+        for number, image in enumerate(images):
+            grid.paste(image, (number % columns * size, number // columns * size))
+        return grid
+
+
+def build_diffusion_model(source: str, vae: dict[str, Any], unet: dict[str, Any], size: int, corpus: Path) -> DiffusionModel:
+    """Return VAE, UNet and scheduler for images of `size`: those of the Stable Diffusion in `source`, or new ones. Raises UsageError."""
+    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel  # late: heavy
+
+    if source:
+        model = DiffusionModel(
+            _load_component(AutoencoderKL, source, "vae", low_cpu_mem_usage=False, use_safetensors=True),
+            _load_component(UNet2DConditionModel, source, "unet", low_cpu_mem_usage=False, use_safetensors=True),
+            _load_component(DDIMScheduler, source, "scheduler", **SAMPLER),
+        )
+    elif not unet or not vae:
+        raise UsageError(
+            "the diffusion model is missing: name one with pretrained or with --from, or fill the tables unet and vae"
+        )
+    else:
+        with explain_model_errors("unet, vae"):
+            new_vae, new_unet = AutoencoderKL(**vae, sample_size=size), UNet2DConditionModel(**unet)
+        model = DiffusionModel(new_vae, new_unet, DDIMScheduler(**NOISE, **SAMPLER))
+    if model.scheduler.config.prediction_type != "epsilon" or model.unet.config.in_channels != model.vae.config.latent_channels:
+        raise UsageError(f"{source or 'unet'}: a Stable Diffusion is needed that predicts noise (epsilon), from latents alone")
+    pixels = pixels_per_latent(model.vae)
+    if size % pixels:
+        raise UsageError(f"size: {size} is no multiple of {pixels}, the pixels of which the VAE makes one latent")
+    model.unet.register_to_config(sample_size=size // pixels)
+    if not source:
+        scale_untrained_vae(model.vae, Shards(corpus, "train", ["image"], BUILD_HINT), size)
+    return model
+
+
+def build_text_encoder(table: dict[str, Any], tokenizer: Any, source: str, width: int) -> Any:
+    """Return the text encoder in `source`, or a new one. Raises UsageError unless it fits the table, the tokenizer and the UNet's width."""
+    from transformers import AutoTokenizer, CLIPTextModel  # late: heavy
+
+    table_with_type = {"model_type": "clip_text_model"} | table
+    config = model_config(table_with_type, "text", vocab_size=len(tokenizer), **special_token_ids(tokenizer))
+    if config.model_type != "clip_text_model":
+        raise UsageError(f"text.model_type: {config.model_type}, but Stable Diffusion's is clip_text_model")
+    if config.hidden_size != width:
+        raise UsageError(f"text.hidden_size: {config.hidden_size}, but the UNet attends to {width} (its cross_attention_dim)")
+    if not source:
+        with explain_model_errors("text"):
+            return CLIPTextModel(config)
+    if _load_component(AutoTokenizer, source, "tokenizer").get_vocab() != tokenizer.get_vocab():
+        raise UsageError(f"the text encoder in {source} has another tokenizer: name it with --tokenizer, or begin with stage 1")
+    encoder = _load_component(CLIPTextModel, source, "text_encoder")
+    for key in table:
+        if (loaded := getattr(encoder.config, key)) != (wanted := getattr(config, key)):
+            raise UsageError(f"text.{key}: {wanted!r}, but the text encoder in {source} has {loaded!r}")
+    return encoder
+
+
+def _load_component(component_class: Any, path: str, name: str, **options: Any) -> Any:
+    """Load one component of a Stable Diffusion, in single precision. Raises UsageError."""
+    check_model_path(path, "--from, pretrained")
+    try:
+        component = component_class.from_pretrained(path, subfolder=name, **options)
+        return component.float() if isinstance(component, nn.Module) else component
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UsageError(
+            f"{path!r} has no {name} that can be loaded as a Stable Diffusion's: {reason} Name a folder that has, "
+            "with --from or --set pretrained=FOLDER."
+        ) from None
+
+
+class WeightAverage:
+    """The exponential moving average of a module's trained weights."""
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        from diffusers.training_utils import EMAModel  # late: heavy
+
+        self.weights = [weight for weight in module.parameters() if weight.requires_grad]
+        self.ema = EMAModel(self.weights, decay, foreach=True)
+
+    def step(self) -> None:
+        self.ema.step(self.weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.ema.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.ema.load_state_dict(state)
+        self.ema.to(self.weights[0].device)
+
+    @contextmanager
+    def swapped_in(self) -> Iterator[None]:
+        """Give the module its average weights until the block ends."""
+        self.ema.store(self.weights)
+        self.ema.copy_to(self.weights)
+        try:
+            yield
+        finally:
+            self.ema.restore(self.weights)

@@ -1,0 +1,243 @@
+"""The loop that all trainers share: steps, evaluation, metrics, checkpoints. Plain torch; `torchrun` makes it several ranks.
+
+A run is exact. Whatever is drawn at a step (dropout, masks, noise) is seeded by (seed, step, micro-batch, rank), and a checkpoint
+holds the position of every rank in the shards. So a run that was stopped continues as if it had not been.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from rich.console import Console
+from torch import nn
+
+from pipeline.core.errors import BuildError, UsageError
+from pipeline.core.storage import write_json
+from trainers.data.batches import Batch, Collate, Record, stream
+from trainers.data.reader import Reader
+from trainers.data.record_assignment import Assignment
+from trainers.data.shards import Shards
+from trainers.data.worker_process import read_in_worker_process
+from trainers.training.checkpoints import Checkpoints
+from trainers.training.command import RunOptions
+from trainers.training.metrics import MetricsLog
+from trainers.training.optimization import Optimization, StepResult
+from trainers.training.ranks import StopSignals, own_device, own_rank
+from trainers.training.settings import Train
+
+Decode = Callable[[Record], Any]
+
+
+class Loop:
+    """One run in `options.out`. `unit` is what its speed is counted in.
+
+    A checkpoint belongs to the configuration and to `identity`, further values that a run must not change when it is resumed.
+    """
+
+    def __init__(self, options: RunOptions[Any], unit: str, identity: dict[str, Any] | None = None) -> None:
+        self.settings: Train = options.config.train
+        self.out, self.unit = options.out, unit
+        self.config = json.loads(json.dumps(options.config.model_dump() | (identity or {})))
+        self.rank, self.ranks = own_rank()
+        self.device = own_device()
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
+        if self.ranks > 1 and not dist.is_initialized():
+            dist.init_process_group("cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo")
+        self.console = Console(stderr=True, quiet=self.rank > 0)
+        self.checkpoints = Checkpoints(self.out, self.settings.keep)
+        self.state = self.checkpoints.load_newest(self.config, options.resume)
+        self.step: int = self.state["step"] if self.state else 0
+        torch.manual_seed(self.settings.seed)  # of the initial weights: the same on every rank
+
+    # -- the run
+
+    def fit(
+        self, module: nn.Module, reader: Reader, collate: Collate, evaluate: Callable[[], dict[str, Any]],
+        export: Callable[[Path], Any], *, decode: Decode | None = None, after_step: Callable[[], None] = lambda: None,
+        stateful: dict[str, Any] | None = None, unused_parameters: bool = False,
+    ) -> None:  # fmt: skip
+        """Train `module`, whose forward takes the inputs of a batch and returns (loss, metrics), up to the last step.
+
+        `collate` and `decode` are those of `stream`. `evaluate` returns metrics; `export` writes the model to a folder. `stateful`
+        are further things whose state a checkpoint holds, such as an average of weights. Ends the process with 143 after SIGTERM
+        and 130 after Ctrl-C. Raises BuildError if the loss is no finite number any more.
+        """
+        settings = self.settings
+        self._assign_records(reader)
+        optimization = Optimization(module, settings, self.device, self.ranks, unused_parameters)
+        parts = optimization.stateful_parts() | (stateful or {})
+        self.taken = self._restore(parts) if self.state else 0
+        optimization.wrap()
+        batches = self._read(reader, collate, decode)
+        signals = StopSignals(self.ranks)
+        log = self._open_log()
+        if self.step >= settings.steps:
+            self.console.print(f"the run is at step {self.step:,} already, of {settings.steps:,}", highlight=False)
+        results, started = list[StepResult](), time.perf_counter()
+        while self.step < settings.steps:
+            module.train()
+            results.append(optimization.step(batches, self.step, self.rank))
+            self.taken = results[-1].taken
+            after_step()
+            self.step += 1
+            is_last = self.step == settings.steps
+            stop = self.any_rank(bool(signals.received))
+            save = stop or is_last or self.step % settings.save_every == 0
+            line = dict[str, Any]()
+            if save or self.step % settings.log_every == 0:
+                self._check_finite(torch.stack([result.metrics["loss"] for result in results]))
+                line = self._summarise(results, time.perf_counter() - started)
+                results, started = [], time.perf_counter()
+            if save:  # before anything is printed: whoever reads stderr may be gone
+                sums = [parameter.detach().sum().float() for parameter in optimization.parameters]
+                self._check_finite(torch.stack(sums).sum()[None], "a weight")
+                self._save(parts)
+            if line and log:
+                log.write("train", line)
+            if is_last or (self.step % settings.evaluate_every == 0 and not stop):
+                module.eval()
+                with torch.no_grad():
+                    metrics = evaluate()
+                if metrics and log:
+                    log.write("validation", {"step": self.step} | metrics)
+                started = time.perf_counter()
+                stop = self.any_rank(bool(signals.received))
+                if stop and not save:
+                    self._save(parts)
+            if stop:
+                break
+        signals.restore_handlers()
+        if self.rank == 0:
+            module.eval()
+            self.checkpoints.replace_folder(self.out / "model", export)
+            self.console.print(f"{self.out / 'model'}", style="bold", highlight=False, markup=False)
+        if self.step < settings.steps:
+            self.console.print(f"stopped at step {self.step:,} of {settings.steps:,}; the same command with --resume goes on")
+            sys.exit(128 + (signals.received or signal.SIGTERM))
+
+    def _assign_records(self, reader: Reader) -> None:
+        self.shards_fingerprint = reader.shards.fingerprint
+        self.assignment = Assignment(reader.shards.total, self.ranks)
+        if self.assignment.total < self.ranks:
+            raise UsageError(f"{self.ranks} ranks cannot share {self.assignment.total} records")
+        records = self.settings.batch * self.settings.accumulate * self.ranks
+        if records > self.assignment.total:
+            self.warn(
+                f"a step takes {records:,} records, and there are {self.assignment.total:,}: some are seen again within it"
+            )
+
+    def _read(self, reader: Reader, collate: Collate, decode: Decode | None) -> Iterator[Batch]:
+        """Yield batches from where the rank stands, without end."""
+        taken, settings = self.taken, self.settings
+
+        def make_batches() -> Iterator[Batch]:
+            spans = self.assignment.spans(self.rank, taken)
+            return stream(reader, spans, settings.batch, collate, decode, taken, settings.threads)
+
+        return read_in_worker_process(make_batches) if settings.apart else make_batches()
+
+    def _open_log(self) -> MetricsLog | None:
+        """Open the metrics and write the configuration; only on the first rank."""
+        if self.rank > 0:
+            return None
+        log = MetricsLog(self.out, self.step, self.settings.steps, self.console)
+        write_json(self.out / "config.json", self.config)
+        return log
+
+    def _summarise(self, results: list[StepResult], seconds: float) -> dict[str, Any]:
+        """Return the metrics of the last step, and the speed since the last line."""
+        last = results[-1]
+        line = {"step": self.step, "lr": last.lr, "gradient_norm": float(last.gradient_norm)}
+        line |= {name: self.mean(value) for name, value in last.metrics.items()}
+        line[f"{self.unit}_per_second"] = self.sum(sum(result.amount for result in results)) / seconds
+        line["skipped"] = int(self.sum(sum(result.skipped for result in results)))
+        if self.device.type == "cuda":
+            line["peak_memory_gb"] = torch.cuda.max_memory_allocated() / 1e9
+        return line
+
+    def _save(self, parts: dict[str, Any]) -> None:
+        """Write a checkpoint. The names in it stay as they are, so that runs of earlier versions can be resumed."""
+        taken: list[Any] = [self.taken] * self.ranks
+        if self.ranks > 1:
+            dist.all_gather_object(taken, self.taken)
+        if self.rank == 0:
+            state = {"step": self.step, "config": self.config, "deal": self.assignment.to_state(), "taken": taken}
+            state["shards"] = self.shards_fingerprint
+            self.checkpoints.save(self.step, state | {name: part.state_dict() for name, part in parts.items()})
+
+    def _restore(self, parts: dict[str, Any]) -> int:
+        """Load the state of a checkpoint into `parts`; return how many records this rank has taken of its assignment."""
+        state, self.state = self.state, None
+        assert state
+        try:
+            if state["shards"] != self.shards_fingerprint:
+                raise UsageError(f"the shards are not those that the run in {self.out} was begun with: choose another --out")
+            for name, part in parts.items():
+                part.load_state_dict(state[name])
+            stored, taken = Assignment.from_state(state["deal"]), state["taken"]
+        except (LookupError, TypeError, RuntimeError, ValueError) as error:
+            raise BuildError(self.checkpoints.describe_damage(self.checkpoints.folders()[-1], error)) from None
+        if stored.ranks == self.ranks:
+            self.assignment = stored
+            return taken[self.rank]
+        self.assignment = stored.reassign(taken, self.ranks)
+        return 0
+
+    # -- evaluation
+
+    def open_validation(self, folder: Path, columns: list[str], derived: Sequence[Path] = ()) -> Reader | None:
+        """Open the validation split. Without one, warn that nothing is evaluated and return None."""
+        hint = "build the corpus with --set shards.validation=0.05, say, to have some"
+        try:
+            return Reader(Shards(folder, "validation", columns, hint, derived), None)
+        except UsageError as error:
+            self.warn(f"nothing is evaluated: {error}")
+            return None
+
+    def evaluation_batches(
+        self, reader: Reader, limit: int, collate: Collate, decode: Decode | None = None, size: int | None = None
+    ) -> Iterator[Batch]:
+        """Yield this rank's share of the first `limit` records. A batch is as large as in training, unless `size` is given."""
+        spans = reader.one_pass(self.rank, self.ranks, limit)
+        return stream(reader, spans, size or self.settings.batch, collate, decode, threads=self.settings.threads)
+
+    def warn(self, text: str) -> None:
+        self.console.print(f"warning: {text}", style="yellow", highlight=False, markup=False)
+
+    # -- what ranks agree on
+
+    def sum_tensor(self, value: Any) -> torch.Tensor:
+        """Return the sum over ranks as float64 on the CPU."""
+        tensor = torch.as_tensor(value, dtype=torch.float64, device="cpu").clone()
+        if self.ranks > 1:
+            dist.all_reduce(tensor)
+        return tensor
+
+    def sum(self, value: float | torch.Tensor) -> float:
+        return float(self.sum_tensor(value))
+
+    def mean(self, value: float | torch.Tensor) -> float:
+        return self.sum(value) / self.ranks
+
+    def any_rank(self, flag: bool) -> bool:
+        """Return whether the flag is set on any rank."""
+        return self.sum(float(flag)) > 0
+
+    def _check_finite(self, values: torch.Tensor, name: str = "the loss") -> None:
+        """Check the values of the last steps, up to this one. Raises BuildError on every rank if one of them is not finite."""
+        wrong = (~torch.isfinite(values)).nonzero()
+        step = self.step - len(values) + 1 + int(wrong[0]) if len(wrong) else "that another rank names"
+        if self.any_rank(bool(len(wrong))):
+            raise BuildError(
+                f"{name} is no finite number any more, from step {step} on. What was saved before: "
+                f"{self.checkpoints.newest_name}. Begin anew in another --out with a lower train.lr or a longer train.warmup."
+            )
