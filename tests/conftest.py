@@ -34,11 +34,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 # A test is marked by the fixtures that it asks for, directly or not: those that start commands, and those that train.
+TRAINERS = Path(__file__).parent / "trainers"  # the tests of whole trainers; their parts are tested in folders below
 MARKS_OF_FIXTURES = {"start_build": "e2e", "kill_at": "e2e", "build_as_user": "e2e", "train": "train", "on_ranks": "train"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        if item.path.parent == TRAINERS:
+            item.add_marker("train")
         for name in set(getattr(item, "fixturenames", ())) & set(MARKS_OF_FIXTURES):
             item.add_marker(MARKS_OF_FIXTURES[name])
     apply_profile(items)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 import numpy as np
@@ -25,6 +25,7 @@ from rich.table import Table
 
 from filters.kernels import buffers
 from pipeline.core.command import report_errors
+from pipeline.core.engine import Engine
 from pipeline.core.errors import BuildError, InputError, UsageError
 from pipeline.core.locks import hold_lock
 from pipeline.core.shards import name_shard
@@ -33,9 +34,6 @@ from tokenizer.model import Tokenizer
 from tokenizer.packing import join_documents, order_keys, pack, reorder_documents
 from tokenizer.settings import Encoding, parse_options
 from tokenizer.texts import Texts, read_row_groups, to_strings
-
-if TYPE_CHECKING:
-    from pipeline.core.engine import Engine
 
 VERSION = 1  # raise it when token shards change for the same input
 TOKENS_FILE = "tokens.json"  # describes a folder of token shards
@@ -480,7 +478,6 @@ def main(
 
 def run_with_engine(build: TokenShardBuild, workers: int | None, scheduler: str | None, console: Console) -> dict[str, Any]:
     """Run a build on an engine of its own. Raises BuildError where another process is at work on the same folder."""
-    from pipeline.core.engine import Engine  # late, as Dask is slow to import
 
     build.folder.mkdir(parents=True, exist_ok=True)
     with hold_lock(build.out), Engine(workers, scheduler, build.folder / "dask", console) as engine:

@@ -27,7 +27,8 @@ class _JpegFile(JpegImageFile):
 
     def _open(self) -> None:
         super()._open()
-        _check_not_empty(*self.size)
+        if self.mode:  # the header of the frame was read
+            _check_not_empty(*self.size)
 
 
 # Only these are ever opened: no crawled file reaches an interpreter of PostScript or PDF.

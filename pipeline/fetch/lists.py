@@ -12,8 +12,10 @@ import polars as pl
 from pipeline.core.errors import InputError, UsageError
 from pipeline.fetch.shards import SIDECAR_COLUMNS
 from pipeline.sources.base import CutState
-from pipeline.sources.image_text import tables
-from pipeline.sources.image_text.rows import matched, renamed
+from pipeline.sources.formats.columns import PROBLEM
+from pipeline.sources.image_text.coco import is_coco, read_coco
+from pipeline.sources.image_text.columns import match, standardise
+from pipeline.sources.image_text.tables import read_table
 from pipeline.sources.inputs import resolve
 from pipeline.sources.pointers import open_local
 
@@ -56,11 +58,11 @@ def read_list(path: str) -> Iterator[pl.DataFrame]:
     state = CutState(0, 0)
     try:
         with open_local(resolve([path])[0], state) as (plain, _):
-            if tables.is_coco(plain, path.removesuffix(".gz").endswith(".json")):
-                yield _rename_columns(path, tables.coco(plain).drop("problem", "locator"))
+            if is_coco(plain, path.removesuffix(".gz").endswith(".json")):
+                yield _rename_columns(path, read_coco(plain).drop("problem", "locator"))
                 return
-            for frame in tables.frames(plain, every=True):
-                yield _rename_columns(path, frame.drop(tables.PROBLEM, strict=False))
+            for frame in read_table(plain, all_columns=True):
+                yield _rename_columns(path, frame.drop(PROBLEM, strict=False))
     except InputError as error:
         raise UsageError(f"LIST {path} {error}") from None
     if state.damage:
@@ -69,7 +71,7 @@ def read_list(path: str) -> Iterator[pl.DataFrame]:
 
 def _rename_columns(path: str, frame: pl.DataFrame) -> pl.DataFrame:
     """Return `frame` with `url` and `caption`; another column whose name a sidecar needs gets the prefix `list_`."""
-    standard = matched(frame.columns, frame.schema)
+    standard = match(frame.columns, frame.schema)
     url, caption = standard.get("url"), standard.get("caption")
     if url is None:
         raise UsageError(f"LIST {path}: no column of URLs among {', '.join(frame.columns[:12])}; one of them must be named url")
@@ -77,6 +79,6 @@ def _rename_columns(path: str, frame: pl.DataFrame) -> pl.DataFrame:
     others = [
         pl.col(name).alias(f"list_{name}" if name in reserved else name) for name in frame.columns if name not in (url, caption)
     ]
-    texts = renamed(frame.select(url, *([caption] if caption else [])))
+    texts = standardise(frame.select(url, *([caption] if caption else [])))
     captions = texts["caption"] if caption else pl.lit(None, pl.String).alias("caption")
     return frame.select(texts["url"], captions, *others)

@@ -18,8 +18,6 @@ import pyarrow as pa
 
 from pipeline.core.engine import Task
 from pipeline.manifest.model import Manifest
-from pipeline.sources import SOURCES
-from pipeline.sources.base import Partition
 from pipeline.sources.rows import Rows
 from pipeline.workspace import Layout, Part, RecordIds
 
@@ -99,12 +97,8 @@ class Modality(ABC, Generic[AnyManifest]):
 
     # -- measure
 
-    def read(self, manifest: AnyManifest, partition: Partition, part: Part) -> Rows:
-        """Return the rows of a partition."""
-        return SOURCES[manifest.source.format].read(partition, part.raw)
-
     @abstractmethod
-    def measure(self, manifest: AnyManifest, partition: Partition, part: Part) -> MeasuredRecords:
+    def measure(self, manifest: AnyManifest, rows: Rows) -> MeasuredRecords:
         """Clean the records of a partition and compute every measure and signature."""
 
     @abstractmethod

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pipeline.sources.base import Source
-from pipeline.sources.image_text import ImageTextSource
-from pipeline.sources.speech import SpeechSource
+from pipeline.sources.image_text.source import ImageTextSource
+from pipeline.sources.speech.source import SpeechSource
 from pipeline.sources.text.cc100 import CC100Source
 
 # Wire formats that a manifest can name in `source.format`.

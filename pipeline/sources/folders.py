@@ -6,26 +6,37 @@ import hashlib
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from pipeline.sources.inputs import InputFile, refuse_repeated
+from pipeline.core.errors import UsageError
+from pipeline.sources.inputs import InputFile, describe_file, refuse_repeated
+from pipeline.sources.values import make_printable
 
 
-def regular_files(folder: Path) -> list[Path]:
-    """All regular files below a folder, in order of their relative path. Symbolic links are not followed, nor hidden folders."""
-    found = []
-    for here, folders, names in os.walk(folder):
+def list_files(folder: Path) -> list[Path]:
+    """Return all regular files below a folder, in order of their relative path. Symbolic links and hidden folders are not followed."""
+    files = []
+    for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(here, name) for name in sorted(names)]
-    return [path for path in found if path.is_file() and not path.is_symlink()]
+        files += [Path(parent, name) for name in sorted(names)]
+    return [path for path in files if path.is_file() and not path.is_symlink()]
 
 
-def is_utf8(path: Path) -> bool:
-    """Whether a name can stand in a table; names from old archives may be in another encoding."""
+def is_utf8(path: Path | str) -> bool:
+    """Return whether a name can stand in a table; names from old archives may be in another encoding."""
     return not any(0xD800 <= ord(c) <= 0xDFFF for c in str(path))
 
 
-def identity(files: list[Path], folder: Path) -> str:
-    """What changes when one of the files in a folder does."""
+def describe_loose_file(path: Path) -> dict[str, Any]:
+    """Return the row of a file that is a record's content: its name, and where its content is or why it cannot be read."""
+    row: dict[str, Any] = {"name": make_printable(path.name), "problem": None}
+    if not is_utf8(path):
+        return row | {"problem": "the name of the file is not UTF-8: rename it"}
+    return row | {"content_path": str(path), "content_offset": 0, "content_size": path.stat().st_size}
+
+
+def fingerprint_files(files: list[Path], folder: Path) -> str:
+    """Return a hash that changes when one of the files in a folder does."""
     digest = hashlib.blake2b(digest_size=8)
     for path in files:
         status = path.stat()
@@ -33,10 +44,33 @@ def identity(files: list[Path], folder: Path) -> str:
     return digest.hexdigest()
 
 
-def told_apart(found: list[InputFile]) -> list[InputFile]:
-    """`found` with names that differ: where some do not, as much of every path as it takes. Raises UsageError where one is twice."""
-    refuse_repeated(found)
-    if len({f.name for f in found}) == len(found):
-        return found
-    common = os.path.commonprefix([f.url.rsplit("/", 1)[0] + "/" for f in found])
-    return [replace(f, name=f.url[common.rfind("/") + 1 :]) for f in found]
+def enter_built_corpus(folder: Path) -> Path:
+    """Return the folder of the shards where `folder` is a corpus that Seimai built (its ledger is no input), else `folder`."""
+    return folder / "data" if (folder / "manifest.lock.toml").is_file() and (folder / "data").is_dir() else folder
+
+
+def describe_files_below(paths: list[Path], folder: Path) -> list[InputFile]:
+    """Return files of a folder as inputs, named by their paths in it."""
+    return [replace(describe_file(str(path)), name=str(path.relative_to(folder))) for path in paths]
+
+
+def describe_folder(folder: Path, files: list[Path], default_name: str) -> InputFile:
+    """Return a folder as one input that stands for its `files`. Raises UsageError where its name cannot stand in an id."""
+    if not str(folder.resolve()).isprintable():
+        raise UsageError(
+            f"--input {str(folder)!r}: ids and reports need a folder name of printable characters; rename the folder"
+        )
+    size = sum(path.stat().st_size for path in files)
+    return InputFile(folder.resolve().name or default_name, str(folder.resolve()), size, fingerprint_files(files, folder))
+
+
+def make_names_distinct(files: list[InputFile]) -> list[InputFile]:
+    """Return `files` with names that differ: where some do not, as much of every path as it takes.
+
+    Raises UsageError where a file is there twice.
+    """
+    refuse_repeated(files)
+    if len({file.name for file in files}) == len(files):
+        return files
+    common = os.path.commonprefix([file.url.rsplit("/", 1)[0] + "/" for file in files])
+    return [replace(file, name=file.url[common.rfind("/") + 1 :]) for file in files]

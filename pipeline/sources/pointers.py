@@ -24,13 +24,13 @@ import polars as pl
 from pipeline.core.errors import InputError
 from pipeline.sources.base import CutState, Partition, Source
 from pipeline.sources.inputs import InputFile, is_url
-from pipeline.sources.rows import Rows
+from pipeline.sources.rows import CONTENT_POINTERS, METADATA_POINTERS, TEXT_POINTERS, Rows
 from pipeline.sources.streams import CHUNK, Stream, compression
 
 MOST_ROWS = 20_000  # in a partition
 LONGEST_TEXT = 10_000_000  # bytes of a caption, a transcript or metadata; a longer one is not read
 
-_POINTERS = ("place", "at", "size", "text_at", "text_size", "meta_at", "meta_size")
+_POINTERS = CONTENT_POINTERS | TEXT_POINTERS | METADATA_POINTERS
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class PointerSource(Source):
                 if frame is not None and len(frame):
                     frame = _refuse_oversized(frame, state, self.row_kind)
                     weight = _weights(frame, previous, self.row_kind)
-                    previous = frame.select("place", "at").row(-1)
+                    previous = frame.select("content_path", "content_offset").row(-1)
                     ends = reached + np.cumsum(weight)
                     reached = int(ends[-1])
                     last = len(ends)
@@ -104,7 +104,7 @@ class PointerSource(Source):
                     count = min(count, len(weights))
                     table, size = pl.concat(pending), int(totals[count - 1])
                     part = table[:count]
-                    if not stays and (part["place"] == str(path)).any():
+                    if not stays and (part["content_path"] == str(path)).any():
                         part = _inline_content(part, self.row_kind)
                     yield _partition(part, index, number, state, size)
                     state.start += size
@@ -179,7 +179,7 @@ def add_warnings(state: CutState, warnings: list[str]) -> None:
 
 def _refuse_oversized(frame: pl.DataFrame, state: CutState, kind: RowKind) -> pl.DataFrame:
     """Return the rows with a problem instead of pointers to what is too large to be read."""
-    size = pl.coalesce(pl.col("size"), pl.col("blob").bin.size().cast(pl.Int64))
+    size = pl.coalesce(pl.col("content_size"), pl.col("content_bytes").bin.size().cast(pl.Int64))
     large = size > state.max_document
     content_problem = pl.format(f"{kind.content} of {{}} bytes, over source.max_document = {state.max_document}", size)
     length = pl.coalesce("text_size", pl.col(kind.text).str.len_bytes().cast(pl.Int64))
@@ -188,28 +188,28 @@ def _refuse_oversized(frame: pl.DataFrame, state: CutState, kind: RowKind) -> pl
     problem = pl.coalesce("problem", pl.when(large).then(content_problem), pl.when(long).then(text_problem))
     # Texts and metadata are read even where there is no content.
     meta = (
-        [pl.when(pl.col("meta_size") <= kind.longest_text).then("meta_at").alias("meta_at")]
-        if "meta_at" in frame.columns
+        [pl.when(pl.col("metadata_size") <= kind.longest_text).then("metadata_offset").alias("metadata_offset")]
+        if "metadata_offset" in frame.columns
         else []
     )
     return frame.with_columns(
-        *(pl.when(problem.is_null()).then(name).alias(name) for name in ("at", "size", "blob")),
-        *(pl.when(~long).then(name).alias(name) for name in ("text_at", kind.text)),
+        *(pl.when(problem.is_null()).then(name).alias(name) for name in ("content_offset", "content_size", "content_bytes")),
+        *(pl.when(~long).then(name).alias(name) for name in ("text_offset", kind.text)),
         *meta,
         problem=problem,
     )
 
 
 def _inline_content(frame: pl.DataFrame, kind: RowKind) -> pl.DataFrame:
-    """Return the rows with their content, texts and metadata (in a column `meta`) in them, for a file that does not stay."""
+    """Return the rows with their content, texts and metadata (in a column `metadata_bytes`) in them, for a file that does not stay."""
     rows = Rows(frame)
     try:
         with_texts, _ = rows.texts(kind.text)
-        columns = [pl.Series("blob", [rows.content(i) for i in range(len(frame))], pl.Binary)]
-        if "meta_at" in frame.columns:
-            places = frame.select("place", "meta_at", "meta_size").iter_rows()
+        columns = [pl.Series("content_bytes", [rows.content(i) for i in range(len(frame))], pl.Binary)]
+        if "metadata_offset" in frame.columns:
+            places = frame.select("content_path", "metadata_offset", "metadata_size").iter_rows()
             metas = [None if at is None else rows.read_at(place, at, size) for place, at, size in places]
-            columns.append(pl.Series("meta", metas, pl.Binary))
+            columns.append(pl.Series("metadata_bytes", metas, pl.Binary))
     finally:
         rows.close()
     no_pointers = [pl.lit(None, dtype).alias(name) for name, dtype in frame.schema.items() if name in _POINTERS]
@@ -218,11 +218,11 @@ def _inline_content(frame: pl.DataFrame, kind: RowKind) -> pl.DataFrame:
 
 def _weights(frame: pl.DataFrame, previous: tuple[str, int] | None, kind: RowKind) -> np.ndarray:
     """Return the bytes of content of every row, and one for the row itself. `previous` points to the content of the row before."""
-    size = pl.coalesce("size", pl.col("blob").bin.size().cast(pl.Int64)).fill_null(0)
+    size = pl.coalesce("content_size", pl.col("content_bytes").bin.size().cast(pl.Int64)).fill_null(0)
     if kind.shared:
         place, at = previous or (None, None)
-        same = (pl.col("place") == pl.col("place").shift(1, fill_value=pl.lit(place, pl.String))) & (
-            pl.col("at") == pl.col("at").shift(1, fill_value=pl.lit(at, pl.Int64))
+        same = (pl.col("content_path") == pl.col("content_path").shift(1, fill_value=pl.lit(place, pl.String))) & (
+            pl.col("content_offset") == pl.col("content_offset").shift(1, fill_value=pl.lit(at, pl.Int64))
         )
         size = pl.when(same.fill_null(False)).then(0).otherwise(size)
     return frame.select(size + 1).to_series().to_numpy()

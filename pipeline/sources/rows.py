@@ -14,7 +14,14 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline.core.errors import InputError
-from pipeline.sources.values import decoded
+from pipeline.sources.values import decode_text
+
+# Columns that say where content, its text and its metadata are; see `Rows`.
+CONTENT_POINTERS: dict[str, type[pl.DataType]] = {
+    "content_path": pl.String, "content_offset": pl.Int64, "content_size": pl.Int64,
+}  # fmt: skip
+TEXT_POINTERS: dict[str, type[pl.DataType]] = {"text_offset": pl.Int64, "text_size": pl.Int64}
+METADATA_POINTERS: dict[str, type[pl.DataType]] = {"metadata_offset": pl.Int64, "metadata_size": pl.Int64}
 
 BATCH_BYTES, _BATCH = 64 << 20, 256  # encoded content in memory at a time
 _OPEN_FILES = 64
@@ -36,8 +43,9 @@ class Rows:
     null) and the metadata columns of its source. Content is one of two things:
 
     - text: `text[i]`, the raw bytes of row i
-    - an image or a recording, which the frame points to: `size` bytes at `at` of the file `place`, or else the bytes in `blob`. A caption
-      or transcript may stand at `text_at` `text_size` of the same file, a JSON object of metadata at `meta_at` `meta_size`.
+    - an image or a recording, which the frame points to: `content_size` bytes at `content_offset` of the file `content_path`, or else the
+      bytes in `content_bytes`. A caption or transcript may stand at `text_offset` `text_size` of the same file, a JSON object of metadata
+      at `metadata_offset` `metadata_size`.
     """
 
     frame: pl.DataFrame
@@ -75,7 +83,7 @@ class Rows:
         path, offset, size = self._pointers[row]
         if path is not None and size is not None:
             return self.read_at(path, offset, size)
-        return self.frame["blob"][row] if self._has_bytes else None
+        return self.frame["content_bytes"][row] if self._has_bytes else None
 
     def path(self, row: int) -> Path | None:
         """Return the file of a row's content, where the content is all of it."""
@@ -87,7 +95,7 @@ class Rows:
         path, _, size = self._pointers[row]
         if path is not None and size is not None:
             return size
-        return len(self.frame["blob"][row] or b"") if self._has_bytes else 0
+        return len(self.frame["content_bytes"][row] or b"") if self._has_bytes else 0
 
     def contents(self, rows: list[int]) -> pa.Array:
         """Return the content of rows as one binary array; what stands in files is read into its place at once."""
@@ -103,14 +111,14 @@ class Rows:
         return pa.Array.from_buffers(pa.binary(), len(rows), [None, pa.py_buffer(offsets), data])
 
     def texts(self, column: str) -> tuple[pl.DataFrame, int]:
-        """Return the frame with what stands at `text_at` in `column`, and how many of these differ from what the column had."""
+        """Return the frame with what stands at `text_offset` in `column`, and how many of these differ from what the column had."""
         frame = self.frame
         texts, problems = frame[column].to_list(), frame["problem"].to_list()
         differing = 0
-        for i, (path, offset, size) in enumerate(frame.select("place", "text_at", "text_size").iter_rows()):
+        for i, (path, offset, size) in enumerate(frame.select("content_path", "text_offset", "text_size").iter_rows()):
             if offset is None:
                 continue
-            text, problem = decoded(self.read_at(path, offset, size), column)
+            text, problem = decode_text(self.read_at(path, offset, size), column)
             problems[i] = problem or problems[i]
             differing += texts[i] is not None and texts[i] != text
             texts[i] = text
@@ -118,11 +126,11 @@ class Rows:
 
     @cached_property
     def _pointers(self) -> list[tuple[str | None, int, int | None]]:
-        return self.frame.select("place", "at", "size").rows()
+        return self.frame.select("content_path", "content_offset", "content_size").rows()
 
     @cached_property
     def _has_bytes(self) -> bool:
-        return self.frame["blob"].null_count() < len(self.frame)
+        return self.frame["content_bytes"].null_count() < len(self.frame)
 
     def close(self) -> None:
         for file in self._open.values():

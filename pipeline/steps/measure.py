@@ -20,6 +20,7 @@ from pipeline.core.tasks import Counts, resumable
 from pipeline.manifest.model import Manifest
 from pipeline.modalities import modality_of
 from pipeline.plan import Plan
+from pipeline.sources import SOURCES
 from pipeline.sources.base import Partition
 from pipeline.steps.cut import Cutter
 from pipeline.workspace import Part
@@ -43,7 +44,8 @@ def measure(manifest: Manifest, partition: Partition, folder: Path) -> Counts:
 def _measure(manifest: Manifest, partition: Partition, folder: Path) -> Counts:
     part = Part(folder, partition.index)
     began = time.perf_counter()
-    records = modality_of(manifest).measure(manifest, partition, part)
+    rows = SOURCES[manifest.source.format].read(partition, part.raw)
+    records = modality_of(manifest).measure(manifest, rows)
     for name, values in records.arrays.items():
         write_array(part.array(name), values)
     with write_atomically(part.table) as temporary:
@@ -69,9 +71,9 @@ def _measure(manifest: Manifest, partition: Partition, folder: Path) -> Counts:
 
 def warm(manifest: Manifest, compiling: bool) -> None:
     """Get a worker ready for the partitions of a manifest: import what measures them, and compile it where that is wanted."""
-    modality = modality_of(manifest)
     if compiling:
-        modality.warm(manifest)
+        modality_of(manifest).warm(manifest)
+        SOURCES[manifest.source.format].warm()
 
 
 # -- on the driver

@@ -16,84 +16,80 @@ from tokenizer.settings import Training
 
 
 class Tokenising:
-    """What the manifest's table `tokenizer` asks of a corpus that stands in `plan.out`."""
+    """The step for a corpus that is published in `plan.out`: what the manifest's table `tokenizer` asks for."""
 
     def __init__(self, plan: Plan) -> None:
         assert plan.manifest.tokenizer is not None
         self.plan, self.settings = plan, plan.manifest.tokenizer
         self.tokenizer, self.tokens = plan.out / "tokenizer", plan.out / "tokens"
-        self.trained = fingerprint(
+        self.fingerprint = fingerprint(
             training.VERSION, self.settings.model_dump(include=set(Training.model_fields)), plan.fingerprints["write"]
         )
 
     @property
     def _state(self) -> Path:
+        """JSON: which training was begun, and which was completed."""
         return self.plan.workspace.state_folder / "tokenizer.json"
 
-    def _known(self) -> dict[str, Any] | None:
-        """What training told, where the tokenizer in place is the one."""
-        state = read_json(self._state)
-        if not isinstance(state, dict) or state.get("trained") != self.trained:
+    def _find_trained(self) -> dict[str, Any] | None:
+        """Return the record of training, where the tokenizer in place is the one that it made."""
+        state, record = read_json(self._state), read_json(self.tokenizer / training.TRAINING_FILE)
+        if not isinstance(state, dict) or state.get("trained") != self.fingerprint:
             return None
-        told = read_json(self.tokenizer / training.TRAINING_FILE)
-        if not isinstance(told, dict) or not {"settings", "sample", "figures", "tokenizer"} <= set(told):
+        if not isinstance(record, dict) or not {"settings", "sample", "figures", "tokenizer"} <= set(record):
             return None
         try:
-            there = Tokenizer.load(self.tokenizer).fingerprint
-        except UsageError:  # damaged: it is made anew
+            in_place = Tokenizer.load(self.tokenizer).fingerprint
+        except UsageError:  # damaged: it is trained anew
             return None
-        return told if there == told["tokenizer"] == state.get("tokenizer") else None
+        return record if in_place == record["tokenizer"] == state.get("tokenizer") else None
 
-    def _encoding(self) -> TokenShardBuild | None:
-        """Only documents are packed: captions and transcripts go with an image or a recording."""
+    def _token_shards(self) -> TokenShardBuild | None:
+        """Return the build of token shards. Only documents are packed: captions and transcripts go with an image or a recording."""
         if self.plan.manifest.modality != "text":
             return None
         return TokenShardBuild(self.plan.out, self.tokenizer, self.settings, self.tokens)
 
     def up_to_date(self) -> dict[str, Any] | None:
-        """What `run` returned, where tokenizer and token shards are in place."""
-        trained = self._known()
+        """Return what `run` returned, where tokenizer and token shards are in place."""
+        trained = self._find_trained()
         if trained is None:
             return None
-        encoding = self._encoding()
-        tokens = encoding.find_complete() if encoding else None
-        return None if encoding and tokens is None else {"tokenizer": trained, "tokens": tokens}
+        build = self._token_shards()
+        tokens = build.find_complete() if build else None
+        return None if build and tokens is None else {"tokenizer": trained, "tokens": tokens}
 
     def run(self, engine: Engine) -> dict[str, Any]:
-        """Do what is not done yet; returns what `training.json` and `tokens.json` tell."""
-        trained = self._known()
-        if trained is None:
-            trained = self._train(engine)
-        encoding = self._encoding()
-        tokens = None
-        if encoding is not None:
-            tokens = encoding.find_complete()
-            if tokens is None:
-                encoding.check_output_folder(overwrite=True)
-                tokens = encoding.run(engine)
+        """Do what is not done yet; return the records `training.json` and `tokens.json`."""
+        trained = self._find_trained() or self._train(engine)
+        build = self._token_shards()
+        tokens = build.find_complete() if build else None
+        if build is not None and tokens is None:
+            build.check_output_folder(overwrite=True)
+            tokens = build.run(engine)
         return {"tokenizer": trained, "tokens": tokens}
 
     def _train(self, engine: Engine) -> dict[str, Any]:
         training.check_output_folder(self.tokenizer)
-        told, state = read_json(self.tokenizer / training.TRAINING_FILE), read_json(self._state)
-        ours = isinstance(state, dict) and ("begun" in state or (told or {}).get("tokenizer") == state.get("tokenizer"))
-        if told and not ours:
+        record, state = read_json(self.tokenizer / training.TRAINING_FILE), read_json(self._state)
+        is_ours = isinstance(state, dict) and ("begun" in state or (record or {}).get("tokenizer") == state.get("tokenizer"))
+        if record and not is_ours:
             raise UsageError(
                 f"{self.tokenizer} was not trained by a build of this manifest, which would replace it: move it elsewhere, "
                 "or leave the table [tokenizer] out"
             )
         training.remove_leftovers(self.tokenizer)
-        write_json(self._state, {"begun": self.trained})
-        step = engine.step("tokenizer", total=1.0)
+        write_json(self._state, {"begun": self.fingerprint})
+        progress = engine.step("tokenizer", total=1.0)
         corpora = [str(self.plan.out)]
-        told = training.train(
+        record = training.train(
             training.parse_corpora(corpora),
             self.settings,
             self.tokenizer,
             training.find_held_out(corpora),
-            lambda what, share: step.set_share(0.05 * share if what == "draw" else 0.05 + 0.95 * share),
+            lambda phase, share: progress.set_share(0.05 * share if phase == "draw" else 0.05 + 0.95 * share),
         )
-        step.records = told["sample"]["lines"]
-        step.finish()
-        write_json(self._state, {"trained": self.trained, "tokenizer": told["tokenizer"]})
-        return told
+        progress.records = record["sample"]["lines"]
+        progress.finish()
+        write_json(self._state, {"trained": self.fingerprint, "tokenizer": record["tokenizer"]})
+        return record

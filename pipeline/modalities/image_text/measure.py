@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from html import unescape
 from io import BytesIO
 from typing import Any
@@ -22,9 +21,10 @@ from filters.unicode import Compatibility
 from pipeline.core.shards import hash_strings
 from pipeline.modalities.base import EXCERPT, MeasuredRecords
 from pipeline.modalities.image_text.manifest import ImageTextManifest
-from pipeline.sources.image_text.rows import SCORES, renamed
+from pipeline.sources.formats.jsonl import build_string_columns, parse_object
+from pipeline.sources.image_text.columns import SCORES, standardise
 from pipeline.sources.rows import Rows, batches
-from pipeline.sources.values import scalars
+from pipeline.sources.values import stringify_scalars
 
 
 def read_captions(pairs: Rows) -> tuple[pl.DataFrame, int]:
@@ -33,25 +33,21 @@ def read_captions(pairs: Rows) -> tuple[pl.DataFrame, int]:
     An archive's own caption and metadata come before those of a sidecar.
     """
     frame, differing = pairs.texts("caption")
-    places, metas = frame["place"], frame["meta_at"]
-    inlined = frame["meta"] if "meta" in frame.columns else pl.Series([None] * len(frame), dtype=pl.Binary)
+    places, metas = frame["content_path"], frame["metadata_offset"]
+    inlined = frame["metadata_bytes"] if "metadata_bytes" in frame.columns else pl.Series([None] * len(frame), dtype=pl.Binary)
     wanted = (metas.is_not_null() | inlined.is_not_null()) & frame["url"].is_null()
     if not wanted.any():
         return frame, differing
-    found: list[dict[str, Any]] = [{} for _ in range(len(frame))]
+    found: list[dict[str, str]] = [{} for _ in range(len(frame))]
     for i in np.flatnonzero(wanted.to_numpy()).tolist():
-        raw = inlined[i] if inlined[i] is not None else pairs.read_at(places[i], metas[i], frame["meta_size"][i])
-        try:
-            found[i] = scalars(json.loads(raw))
-        except (ValueError, RecursionError):
-            continue
-    names = list(dict.fromkeys(name for row in found for name in row))
-    table = renamed(pl.DataFrame({n: [None if (v := row.get(n)) is None else str(v) for row in found] for n in names}))
+        raw = inlined[i] if inlined[i] is not None else pairs.read_at(places[i], metas[i], frame["metadata_size"][i])
+        found[i] = stringify_scalars(parse_object(raw))
+    table = standardise(build_string_columns(found))
     return (
         frame.with_columns(
             pl.coalesce(frame[name], table[name].cast(frame.schema[name])).alias(name)
             for name in table.columns
-            if name in frame.columns and name != "key"
+            if name in frame.columns and name not in ("key", "problem")
         ),
         differing,
     )
@@ -74,11 +70,16 @@ def _inspect_images(pairs: Rows, max_pixels: int) -> tuple[Inspected, np.ndarray
     readable = frame["problem"].is_null().to_numpy()
     first = np.arange(len(frame))
     same = frame.select(
-        pl.when(pl.col("blob").is_null()).then(pl.struct("place", "at")).is_first_distinct()
-        | pl.col("blob").is_not_null() | pl.col("at").is_null()
+        pl.when(pl.col("content_bytes").is_null()).then(pl.struct("content_path", "content_offset")).is_first_distinct()
+        | pl.col("content_bytes").is_not_null() | pl.col("content_offset").is_null()
     ).to_series()  # fmt: skip
     if not same.all():
-        first = frame.with_row_index("row").select(pl.col("row").first().over("place", "at")).to_series().to_numpy()
+        first = (
+            frame.with_row_index("row")
+            .select(pl.col("row").first().over("content_path", "content_offset"))
+            .to_series()
+            .to_numpy()
+        )
         first = np.where(same.to_numpy(), np.arange(len(frame)), first)
     chosen = np.flatnonzero(readable & (first == np.arange(len(frame))))
     hashes, sizes = np.zeros(len(frame), np.uint64), np.zeros(len(frame), np.int64)

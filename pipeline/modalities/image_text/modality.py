@@ -15,8 +15,7 @@ from pipeline.modalities.image_text import duplicates
 from pipeline.modalities.image_text.manifest import ImageTextManifest
 from pipeline.modalities.image_text.measure import measure_pairs, warm_kernels
 from pipeline.modalities.image_text.shards import SCHEMA, shard_tables
-from pipeline.sources import SOURCES
-from pipeline.sources.base import Partition
+from pipeline.sources.rows import Rows
 from pipeline.workspace import Layout, Part, RecordIds
 
 
@@ -35,12 +34,11 @@ class ImageTextModality(Modality[ImageTextManifest]):
         space_per_byte=(0.1, 1.0),
     )
 
-    def measure(self, manifest: ImageTextManifest, partition: Partition, part: Part) -> MeasuredRecords:
-        return measure_pairs(manifest, self.read(manifest, partition, part))
+    def measure(self, manifest: ImageTextManifest, rows: Rows) -> MeasuredRecords:
+        return measure_pairs(manifest, rows)
 
     def warm(self, manifest: ImageTextManifest) -> None:
         warm_kernels(manifest)
-        SOURCES[manifest.source.format].warm()
 
     def warnings(self, totals: dict[str, int]) -> list[str]:
         """Tell of captions that a sidecar has otherwise than its archive."""

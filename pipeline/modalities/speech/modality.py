@@ -15,8 +15,7 @@ from pipeline.modalities.speech import duplicates
 from pipeline.modalities.speech.manifest import SpeechManifest
 from pipeline.modalities.speech.measure import measure_recordings, warm_kernels
 from pipeline.modalities.speech.shards import shard_schema, shard_tables
-from pipeline.sources import SOURCES
-from pipeline.sources.base import Partition
+from pipeline.sources.rows import Rows
 from pipeline.workspace import Layout, Part, RecordIds
 
 MILLISECONDS_PER_HOUR = 3_600_000
@@ -42,12 +41,11 @@ class SpeechModality(Modality[SpeechManifest]):
         ),
     )
 
-    def measure(self, manifest: SpeechManifest, partition: Partition, part: Part) -> MeasuredRecords:
-        return measure_recordings(manifest, self.read(manifest, partition, part))
+    def measure(self, manifest: SpeechManifest, rows: Rows) -> MeasuredRecords:
+        return measure_recordings(manifest, rows)
 
     def warm(self, manifest: SpeechManifest) -> None:
         warm_kernels(manifest)
-        SOURCES[manifest.source.format].warm()
 
     def near_duplicate_rule(self, manifest: SpeechManifest) -> NearDuplicateRule:
         d = manifest.deduplicate

@@ -15,7 +15,7 @@ from pipeline.modalities.base import Bilingual, MeasuredRecords, Modality, NearD
 from pipeline.modalities.text.manifest import TextManifest
 from pipeline.modalities.text.measure import measure_documents, warm_kernels
 from pipeline.sources import SOURCES
-from pipeline.sources.base import Partition
+from pipeline.sources.rows import Rows
 from pipeline.workspace import Layout, Part, RecordIds
 
 
@@ -35,12 +35,11 @@ class TextModality(Modality[TextManifest]):
         space_per_byte=(0.7, 0.25),
     )
 
-    def measure(self, manifest: TextManifest, partition: Partition, part: Part) -> MeasuredRecords:
-        return measure_documents(manifest, self.read(manifest, partition, part))
+    def measure(self, manifest: TextManifest, rows: Rows) -> MeasuredRecords:
+        return measure_documents(manifest, rows)
 
     def warm(self, manifest: TextManifest) -> None:
         warm_kernels(manifest)
-        SOURCES[manifest.source.format].warm()
 
     def near_duplicate_rule(self, manifest: TextManifest) -> NearDuplicateRule:
         d = manifest.deduplicate

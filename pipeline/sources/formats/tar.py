@@ -1,181 +1,151 @@
-"""Finding the members of a tar by walking its headers: 512 bytes are touched per member, whatever its size.
+"""Members of a tar, found by walking its headers: 512 bytes are touched per member, whatever its size.
 
-Python's tarfile takes some 40 microseconds a member and ends without a word at a damaged header; this takes 2 and says where. Names
-are never used as paths. Formats: v7, ustar, GNU (long names, sizes in base 256), pax (POSIX.1-2001, path and size).
-Sparse files are told from others, not put together.
+The standard library parses a header; the walk is ours. Python's `tarfile` ends without a word at a damaged header, reads pax headers of
+any size into memory, and takes what is no number for the size 0. This walk says where a tar is damaged or cut, reads at most a megabyte
+of a pax header, extracts nothing and opens no path. Sparse files are told from others, not put together.
 """
 
 from __future__ import annotations
 
+import mmap
+import tarfile
+from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
-from filters.kernels import jit
-
 BLOCK = 512
+_ZEROS = bytes(BLOCK)
 SPARSE = "sparse file"  # the kind of a member that is stored without its holes
-_PAX, _ENDED, _CUT, _DAMAGED, _NO_END = -1, 0, 1, 2, 3
+_LONGEST_NAME, _LONGEST_PAX = 1 << 16, 1 << 20  # bytes; what is beyond is not read
+_LARGEST = 1 << 62  # bytes of a member: a size must fit into 64 bits
+
+_KINDS = {
+    tarfile.REGTYPE: "file", tarfile.AREGTYPE: "file", tarfile.CONTTYPE: "file", tarfile.LNKTYPE: "hard link",
+    tarfile.SYMTYPE: "symbolic link", tarfile.CHRTYPE: "device", tarfile.BLKTYPE: "device", tarfile.DIRTYPE: "folder",
+    tarfile.FIFOTYPE: "pipe", tarfile.GNUTYPE_SPARSE: SPARSE,
+}  # fmt: skip
+_WITHOUT_DATA = {tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE}
+_OWN_SIZE = _WITHOUT_DATA | {tarfile.GNUTYPE_SPARSE}  # whose size no pax header changes
+_ABOUT_NEXT = {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE}
 
 
 class Member(NamedTuple):
-    """`data[at:at + size]` of the tar, under a name that may say anything; `kind` "file", or what else it is (a link, a device)."""
+    """`size` bytes at `offset` of the tar, under a name that may say anything; `kind` is "file", or what else it is (a link, a device)."""
 
     name: str
-    at: int
+    offset: int
     size: int
     kind: str = "file"
 
 
-@jit
-def _number(data, at, length):
-    """A header's number: octal, or base 256 where the first bit is set; -1 where it is neither."""
-    if data[at] & 0x80:
-        value = np.int64(data[at] & 0x7F)
-        for i in range(at + 1, at + length):
-            if value >> np.int64(54):
-                return np.int64(-1)
-            value = (value << np.int64(8)) | np.int64(data[i])
-        return value
-    value, begun = np.int64(0), False
-    for i in range(at, at + length):
-        if data[i] == 0 or (data[i] == 32 and begun):
-            break
-        if data[i] == 32:
-            continue
-        if data[i] < 48 or data[i] > 55:
-            return np.int64(-1)
-        value, begun = value * 8 + np.int64(data[i] - 48), True
-    return value
+def map_tar(path: Path) -> memoryview:
+    """Return the bytes of a file, mapped into memory."""
+    with open(path, "rb") as file:
+        empty = not path.stat().st_size  # which cannot be mapped
+        return memoryview(b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
-@jit
-def _walk(data, start):
-    """Headers from byte `start` on: (offsets of headers, sizes, status, where the walk ended).
+def is_tar(head: bytes) -> bool:
+    """Return whether the first 512 bytes of a file are a member's header, or the end of a tar without members."""
+    try:
+        return head[:BLOCK] == _ZEROS or bool(_parse_header(head[:BLOCK]))
+    except tarfile.HeaderError:
+        return False
 
-    Zero blocks are passed over wherever they are, so that tars written one after the other are read to the last.
+
+def list_members(data: memoryview) -> tuple[list[Member], str | None]:
+    """Return the members of a tar in its order, and what is wrong with it (None: nothing).
+
+    Tars that were written one after the other are read to the last. The last member of a tar that is cut short is listed with the size
+    that its header says.
     """
-    capacity = 1024
-    headers, sizes = np.empty(capacity, np.int64), np.empty(capacity, np.int64)
-    count, at, zeros = 0, start, False
-    end = np.int64(len(data))
-    while at + BLOCK <= end:
-        empty = True
-        for i in range(at, at + BLOCK):
-            if data[i] != 0:
-                empty = False
-                break
-        if empty:
-            zeros = True
-            at += BLOCK
+    members: list[Member] = []
+    total, offset, ended = len(data), 0, False
+    long_name: str | None = None
+    pax: dict[str, str] = {}
+    while offset + BLOCK <= total:
+        block = bytes(data[offset : offset + BLOCK])
+        if block == _ZEROS:  # the end of a tar, which another may follow
+            offset, ended = offset + BLOCK, True
             continue
-        total, high = np.int64(256), np.int64(0)  # the checksum field counts as eight spaces
-        for i in range(at, at + BLOCK):
-            if i < at + 148 or i >= at + 156:
-                total += np.int64(data[i])
-                high += np.int64(data[i] >> 7)
-        size, told = _number(data, at + 124, 12), _number(data, at + 148, 8)
-        # Some old tools took bytes for signed numbers.
-        if (told != total and told != total - 256 * high) or size < 0:
-            return headers[:count], sizes[:count], _DAMAGED, at
-        kind = data[at + 156]
-        if 49 <= kind <= 54:  # links, devices, folders, pipes: no data follows, whatever the size says
-            size = np.int64(0)
-        if kind == 83:  # sparse: blocks that say where the rest of its pieces belong come before them, each telling of the next
-            last, flag = at, 482
-            while last + BLOCK <= end and data[last + flag] != 0:
-                last, flag = last + BLOCK, 504
-            size += last - at
-        if count == capacity:
-            capacity *= 2
-            headers, sizes = np.concatenate((headers, headers)), np.concatenate((sizes, sizes))
-        headers[count], sizes[count] = at, size
-        count += 1
-        zeros = False
-        if at + BLOCK + size > end:
-            return headers[:count], sizes[:count], _CUT, at
-        at += BLOCK + (size + BLOCK - 1) // BLOCK * BLOCK
-        if kind == 120 or kind == 103:  # pax: it may say another size for the next member, which Python has to read
-            return headers[:count], sizes[:count], _PAX, at
-    for i in range(at, end):  # a part of a block
-        if data[i] != 0:
-            zeros = False
-    status = _ENDED if zeros else _NO_END
-    return headers[:count], sizes[:count], status, np.int64(min(at, end))
+        try:
+            header = _parse_header(block)
+        except tarfile.HeaderError:
+            if not members and offset == 0:
+                return [], "is not a tar"
+            return members, f"is damaged: there is no member's header at byte {offset:,}"
+        content, ended = offset + BLOCK, False
+        size = _stored_size(header, block, data, content)
+        if header.type in _ABOUT_NEXT:
+            if header.type == tarfile.GNUTYPE_LONGNAME:
+                long_name = _text(bytes(data[content : content + min(size, _LONGEST_NAME)]))
+            elif header.type == tarfile.XHDTYPE:
+                pax = _parse_pax(bytes(data[content : content + min(size, _LONGEST_PAX)]))
+            described = "a header"
+        else:
+            name = long_name or pax.get("GNU.sparse.name") or pax.get("path") or header.name
+            size = _pax_size(pax, header, size)
+            is_sparse = any(key.startswith("GNU.sparse.") for key in pax)
+            kind = _KINDS.get(header.type) or f"member of type {header.type.decode('latin-1')!r}"
+            members.append(Member(name, content, size, SPARSE if kind == "file" and is_sparse else kind))
+            described, long_name, pax = f"the member {name!r}", None, {}
+        if content + size > total:
+            return members, f"ends inside {described}, at byte {total:,}"
+        offset = content + _round_up(size)
+    if ended and not any(data[offset:]):
+        return members, None
+    if not members and total < BLOCK:
+        return [], "is not a tar"
+    return members, f"ends without a tar's end mark, at byte {total:,}: it may have been cut short"
 
 
-_KINDS = {ord("0"): "file", 0: "file", ord("7"): "file", ord("1"): "hard link", ord("2"): "symbolic link", ord("3"): "device",
-          ord("4"): "device", ord("5"): "folder", ord("6"): "pipe", ord("S"): SPARSE}  # fmt: skip
-_OWN_SIZE = frozenset(b"123456S")  # of whose data a pax header does not say the size: they have none, or blocks before it
-
-
-def _pax(record: bytes) -> dict[str, str]:
-    """The key=value pairs of a pax header; what is not in the form is passed over."""
-    found: dict[str, str] = {}
-    while record:
-        head, _, _ = record.partition(b" ")
-        if not head.isdigit() or len(head) > 8 or not len(head) + 1 < int(head) <= len(record):
-            break
-        key, _, value = record[len(head) + 1 : int(head) - 1].partition(b"=")
-        found[key.decode("utf-8", "replace")] = value.decode("utf-8", "replace")
-        record = record[int(head) :]
-    return found
+def _round_up(size: int) -> int:
+    return -(-size // BLOCK) * BLOCK
 
 
 def _text(field: bytes) -> str:
     return field.split(b"\0", 1)[0].decode("utf-8", "replace")
 
 
-def is_tar(head: bytes) -> bool:
-    """Whether the first 512 bytes of a file are a member's header, or the end of a tar without members."""
-    block = np.frombuffer(head[:BLOCK], np.uint8)
-    return len(block) == BLOCK and _walk(block, np.int64(0))[2] != _DAMAGED
+def _parse_header(block: bytes) -> tarfile.TarInfo:
+    """Return what a header says. Raises tarfile.HeaderError where it is none."""
+    header = tarfile.TarInfo.frombuf(block, "utf-8", "replace")
+    if not 0 <= header.size < _LARGEST:
+        raise tarfile.HeaderError("the size is no size")
+    if block[257:263] != b"ustar\0":  # others keep something else where ustar has the beginning of the name, such as times
+        header.name = _text(block[:100])
+    return header
 
 
-def members(data: np.ndarray) -> tuple[list[Member], str | None]:
-    """All members of a tar, in its order, and what is wrong with it (None: nothing).
+def _stored_size(header: tarfile.TarInfo, block: bytes, data: memoryview, content: int) -> int:
+    """Return the bytes of a member in the tar: none, its size, or for a sparse one also the blocks that list its pieces."""
+    if header.type in _WITHOUT_DATA:
+        return 0
+    if header.type != tarfile.GNUTYPE_SPARSE:
+        return header.size
+    last, continued = content - BLOCK, 482  # each of these blocks says at its end whether another follows
+    while last + BLOCK <= len(data) and data[last + continued]:
+        last, continued = last + BLOCK, 504
+    return header.size + last + BLOCK - content
 
-    The last member of a tar that is cut short is listed with the size that its header tells.
+
+def _pax_size(pax: dict[str, str], header: tarfile.TarInfo, size: int) -> int:
+    """Return the size that a pax header gives a member, where it gives one and the member can have it."""
+    value = pax.get("size", "")
+    is_size = len(value) < 19 and value.isascii() and value.isdigit()
+    return int(value) if is_size and header.type not in _OWN_SIZE else size
+
+
+def _parse_pax(record: bytes) -> dict[str, str]:
+    """Return the key=value pairs of a pax header; what is not in the form is passed over.
+
+    `tarfile` has a parser that only works as it reads a whole tar, and takes a size that is no number for 0.
     """
-    found: list[Member] = []
-    view, total = data.data, len(data)
-    long_name: str | None = None
-    pax: dict[str, str] = {}
-    at, status, inside = 0, _PAX, ""
-    while status == _PAX:
-        headers, sizes, status, at = _walk(data, np.int64(at))
-        for header, size in zip(headers.tolist(), sizes.tolist(), strict=True):
-            kind, content = view[header + 156], header + BLOCK
-            if kind in b"LKxg":
-                # Of the next member; a name or a number that is longer than this is none.
-                inside = "a header"
-                if kind == ord("L"):
-                    long_name = _text(view[content : content + min(size, 1 << 16)].tobytes())
-                elif kind == ord("x"):
-                    pax = _pax(view[content : content + min(size, 1 << 20)].tobytes())
-                continue
-            name = long_name or pax.get("GNU.sparse.name") or pax.get("path") or _text(view[header : header + 100].tobytes())
-            if view[header + 345] and not long_name and "path" not in pax and view[header + 257 : header + 263] == b"ustar\0":
-                name = f"{_text(view[header + 345 : header + 500].tobytes())}/{name}"
-            told = pax.get("size", "")
-            resized = len(told) < 19 and told.isascii() and told.isdigit() and int(told) != size and kind not in _OWN_SIZE
-            if resized:
-                size = int(told)
-            of_kind = _KINDS.get(kind) or f"member of type {chr(kind)!r}"
-            if of_kind == "file" and any(key.startswith("GNU.sparse.") for key in pax):
-                of_kind = SPARSE
-            found.append(Member(name, content, size, of_kind))
-            inside, long_name, pax = f"the member {name!r}", None, {}
-            if resized:
-                at = content + -(-size // BLOCK) * BLOCK
-                status = _CUT if content + size > total else _PAX
-                break
-    if status == _CUT:
-        return found, f"ends inside {inside}, at byte {total:,}"
-    if not found and (status == _DAMAGED and at == 0 or status == _NO_END and total < BLOCK):
-        return found, "is not a tar"
-    if status == _DAMAGED:
-        return found, f"is damaged: there is no member's header at byte {int(at):,}"
-    if status == _NO_END:
-        return found, f"ends without a tar's end mark, at byte {total:,}: it may have been cut short"
-    return found, None
+    pairs: dict[str, str] = {}
+    while record:
+        head, _, _ = record.partition(b" ")
+        if not head.isdigit() or len(head) > 8 or not len(head) + 1 < int(head) <= len(record):
+            break
+        key, _, value = record[len(head) + 1 : int(head) - 1].partition(b"=")
+        pairs[key.decode("utf-8", "replace")] = value.decode("utf-8", "replace")
+        record = record[int(head) :]
+    return pairs

@@ -1,25 +1,34 @@
-"""WebDataset tars: KEY.jpg or KEY.flac with KEY.txt and KEY.json beside it, found by walking the headers."""
+"""WebDataset tars: KEY.jpg or KEY.flac with KEY.txt and KEY.json of the same key."""
 
 from __future__ import annotations
 
 from collections.abc import Set
-from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
 import polars as pl
 
 from pipeline.sources.formats.tar import SPARSE, Member
-from pipeline.sources.values import printable
+from pipeline.sources.rows import METADATA_POINTERS, TEXT_POINTERS
+from pipeline.sources.values import make_printable
 
-# The columns of `from_members`; `member` is the whole name of the content's member.
-FOUND = {
-    "key": pl.String, "nth": pl.Int64, "member": pl.String, "name": pl.String, "problem": pl.String, "at": pl.Int64, "size": pl.Int64,
-    "text_at": pl.Int64, "text_size": pl.Int64, "meta_at": pl.Int64, "meta_size": pl.Int64,
-}  # fmt: skip
+# The columns of `pair_members`; `member` is the whole name of the content's member.
+SCHEMA = pl.Schema(
+    {"key": pl.String, "nth": pl.Int64, "member": pl.String, "name": pl.String, "problem": pl.String}
+    | {"content_offset": pl.Int64, "content_size": pl.Int64}
+    | TEXT_POINTERS
+    | METADATA_POINTERS
+)
 
 
-def _split(name: str) -> tuple[str, str]:
-    """WebDataset's key and suffix: the name up to the first dot of its last part, and what follows the last dot."""
+class _Span(NamedTuple):
+    """`size` bytes at `offset` of the tar, or nothing."""
+
+    offset: int | None = None
+    size: int | None = None
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """Return WebDataset's key and suffix: the name up to the first dot of its last part, and what follows the last dot."""
     start = name.rfind("/") + 1
     dot = name.find(".", start + 1)  # a dot that the last part begins with ends no key
     if dot < 0:
@@ -27,60 +36,55 @@ def _split(name: str) -> tuple[str, str]:
     return name[:dot].removeprefix("./"), name[name.rfind(".") + 1 :].lower()
 
 
-def mapped(path: Path) -> np.ndarray:
-    """The bytes of a file, mapped."""
-    return np.asarray(np.memmap(path, np.uint8, "r")) if path.stat().st_size else np.zeros(0, np.uint8)
+def pair_members(members: list[Member], length: int, suffixes: Set[str], content: str, text: str) -> pl.DataFrame:
+    """Return a row for every content among the members of a tar of `length` bytes, and for every text without one.
 
-
-def from_members(found: list[Member], length: int, suffixes: Set[str], content: str, text: str) -> pl.DataFrame:
-    """A row for every image (or caption without an image) among the members of a tar, with columns `key` and `nth`.
-
-    An image is what has one of the `suffixes`; `content` and `text` are what messages call it and its caption.
-
-    What is not a regular file is never followed; a key that is there twice makes two rows, `nth` 0 and 1.
+    Content is what has one of the `suffixes`; `content` and `text` are what messages call it and its text. What is not a regular file
+    is never followed. A key that is there twice makes two rows, `nth` 0 and 1.
     """
     contents: dict[str, list[Member]] = {}
     texts: dict[str, list[Member]] = {}
-    metas: dict[str, list[Member]] = {}
-    by_suffix = dict.fromkeys(suffixes, contents) | {"txt": texts, "caption": texts, "json": metas}
-    for member in found:
-        key, suffix = _split(member.name)
-        of_kind = by_suffix.get(suffix)
-        if of_kind is not None and member.kind != "folder":
-            of_kind.setdefault(printable(key), []).append(member)
-    table = []
-    for key, of_key in contents.items():
-        for nth, member in enumerate(of_key):
-            problem = None
-            if member.kind == SPARSE:
-                problem = f"the {content} is a sparse file, which is not read"
-            elif member.kind != "file":
-                problem = f"the {content} is a {member.kind}, not a file"
-            elif member.at + member.size > length:
-                problem = f"the tar ends inside this {content}"
-            place = (member.at, member.size) if problem is None else (None, None)
-            beside = *_nth(texts, key, nth, length), *_nth(metas, key, nth, length)
-            table.append((key, nth, *_names(member), problem, *place, *beside))
-    alone = f"no {content}: the tar has a {text} and nothing else under this key"
-    for key, of_key in texts.items():  # metadata alone is no pair
+    metadata: dict[str, list[Member]] = {}
+    by_suffix = dict.fromkeys(suffixes, contents) | {"txt": texts, "caption": texts, "json": metadata}
+    for member in members:
+        key, suffix = split_name(member.name)
+        by_key = by_suffix.get(suffix)
+        if by_key is not None and member.kind != "folder":
+            by_key.setdefault(make_printable(key), []).append(member)
+    rows = []
+    for key, members_of_key in contents.items():
+        for nth, member in enumerate(members_of_key):
+            problem = _find_problem(member, length, content)
+            span = _Span() if problem else _Span(member.offset, member.size)
+            spans = *span, *_find_nth(texts, key, nth, length), *_find_nth(metadata, key, nth, length)
+            rows.append((key, nth, *_names(member), problem, *spans))
+    no_content = f"no {content}: the tar has a {text} and nothing else under this key"
+    for key, members_of_key in texts.items():  # metadata alone is no record
         if key not in contents:
-            beside = *_nth(texts, key, 0, length), *_nth(metas, key, 0, length)
-            table.append((key, 0, *_names(of_key[0]), alone, None, None, *beside))
-    columns = zip(FOUND.items(), zip(*table, strict=True) if table else [()] * len(FOUND), strict=True)
-    return pl.DataFrame([pl.Series(name, values, kind) for (name, kind), values in columns])
+            spans = *_Span(), *_find_nth(texts, key, 0, length), *_find_nth(metadata, key, 0, length)
+            rows.append((key, 0, *_names(members_of_key[0]), no_content, *spans))
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+
+
+def _find_problem(member: Member, length: int, content: str) -> str | None:
+    if member.kind == SPARSE:
+        return f"the {content} is a sparse file, which is not read"
+    if member.kind != "file":
+        return f"the {content} is a {member.kind}, not a file"
+    return f"the tar ends inside this {content}" if member.offset + member.size > length else None
 
 
 def _names(member: Member) -> tuple[str, str]:
-    name = printable(member.name.removeprefix("./"))
+    """Return the whole name of a member and the last part of it, both printable."""
+    name = make_printable(member.name.removeprefix("./"))
     return name, name.rpartition("/")[2]
 
 
-def _nth(found: dict[str, list[Member]], key: str, nth: int, length: int) -> tuple[int | None, int | None]:
-    """Place and size of the caption or metadata that goes with the nth image of a key: its own, or the only one."""
-    of_key = found.get(key)
-    if of_key is None:
-        return None, None
-    member = of_key[nth] if nth < len(of_key) else of_key[0] if len(of_key) == 1 else None
-    if member is None or member.kind != "file" or member.at + member.size > length:
-        return None, None
-    return member.at, member.size
+def _find_nth(by_key: dict[str, list[Member]], key: str, nth: int, length: int) -> _Span:
+    """Return where the text or metadata is that goes with the nth content of a key: its own, or the only one."""
+    members = by_key.get(key, [])
+    if len(members) == 1:
+        nth = 0
+    if nth >= len(members) or members[nth].kind != "file" or members[nth].offset + members[nth].size > length:
+        return _Span()
+    return _Span(members[nth].offset, members[nth].size)

@@ -1,199 +1,165 @@
-"""Tars of recordings: ReazonSpeech's, with their transcripts in lists beside them, WebDataset's, with KEY.txt and KEY.json inside, and
-Common Voice's, with its lists and clips/ inside, which is read as its folder is.
+"""Tars of recordings: ReazonSpeech's, with lists of their transcripts, and WebDataset's, with KEY.txt and KEY.json inside.
 
 Every recording in a tar is a row, and so is every transcript of a list that no tar of the input has a recording for. A list's name for a
-recording is its name in the tar. Transcripts of a folder 000/ belong to the tar 000.tar, all others to where they are found; those that
-are found nowhere follow the last tar. A second, different transcript that one list has for a recording is a row with a problem.
+recording is its name in the tar. Transcripts of a folder 000/ belong to the tar 000.tar, all others to the tar that has their recording;
+those that no tar has a recording for follow the last tar. A second, different transcript that one list has for a recording is a row with
+a problem.
 """
 
 from __future__ import annotations
 
-import json
-import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-import numpy as np
 import polars as pl
 
 from pipeline.core.errors import InputError
 from pipeline.sources.base import CutState
-from pipeline.sources.formats.columnar import PROBLEM
-from pipeline.sources.formats.tar import Member, members
-from pipeline.sources.formats.webdataset import from_members, mapped
-from pipeline.sources.inputs import InputFile, is_url, resolve
+from pipeline.sources.formats.jsonl import parse_object
+from pipeline.sources.formats.tar import Member, list_members, map_tar
+from pipeline.sources.formats.webdataset import pair_members
+from pipeline.sources.inputs import InputFile, describe_file
 from pipeline.sources.pointers import add_warnings, open_local
-from pipeline.sources.speech import rows, tables
-from pipeline.sources.speech.lines import NOT_THERE, Lists, load
-from pipeline.sources.values import distinct, printable
+from pipeline.sources.speech import columns, common_voice
+from pipeline.sources.speech.transcript_lists import NOT_IN_INPUT, TranscriptLists, load_lists
+from pipeline.sources.values import make_distinct, make_printable
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")
-_SECOND = "no audio: a second transcript for {}"
+_NOT_OF_A_KEY = ("id", "path", "start", "end")  # what KEY.json says of where its recording was cut from
 
 
 def is_tar_name(name: str) -> bool:
     return name.split("?")[0].lower().endswith(SUFFIXES)
 
 
-def stem(name: str) -> str:
-    """000 of v2/000.tar.gz."""
+def tar_stem(name: str) -> str:
+    """Return 000 of v2/000.tar.gz."""
     base = name.split("?")[0].rstrip("/").rpartition("/")[2]
     suffix = next((s for s in sorted(SUFFIXES, key=len, reverse=True) if base.lower().endswith(s)), "")
     return base[: len(base) - len(suffix)]
 
 
-def read(file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFrame]:
-    """The rows of a tar, sorted by locator, then those of the lists that no tar has, where it is the last."""
-    data = mapped(path)
-    found, damage = members(data)
-    if common := _common(found):
-        yield from _common_voice(common, found, data, path, state)
-        state.damage = state.damage or (f"{file.url} {damage}: {len(found):,} members were read" if damage else None)
+def read_tar(file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFrame]:
+    """Yield the rows of a tar, sorted by locator, and where it is the last also those of the lists that no tar has."""
+    data = map_tar(path)
+    members, damage = list_members(data)
+    if lists_in_tar := common_voice.find_lists_in_tar(members):
+        yield from common_voice.read_tar(lists_in_tar, members, data, path, state.columns)
+        state.damage = state.damage or (f"{file.url} {damage}: {len(members):,} members were read" if damage else None)
         return
-    frame = from_members(found, len(data), rows.AUDIO_SUFFIXES, "audio", "transcript").with_columns(place=pl.lit(str(path)))
-    frame = _with_metadata(frame, data, state.columns)
-    lists = load(tuple(_listed(file)))
-    seen: set[str] = set()
+    frame = pair_members(members, len(data), columns.AUDIO_SUFFIXES, "audio", "transcript")
+    frame = _add_metadata(frame.with_columns(content_path=pl.lit(str(path))), data, state.columns)
+    lists = load_lists(tuple(_describe_lists(file)))
+    locators: set[str] = set()
     if file.beside:
         state.damage = state.damage or lists.damage
-        frame, missed = _joined(frame, lists, stem(file.url))
-        if missed:
+        frame, has_match = _join_lists(frame, lists, tar_stem(file.url))
+        if not has_match:
             add_warnings(state, [f"{file.url} has no recording that its lists of transcripts name"])
     else:
         frame = frame.with_columns(locator="key").sort("key", "nth")
     state.damage = state.damage or (f"{file.url} {damage}: {len(frame):,} rows were read" if damage else None)
-    yield _distinct(frame, seen)
-    if tars := [place for place in file.beside if is_tar_name(place)]:
+    yield _finish(frame, locators)
+    if tars := [url for url in file.beside if is_tar_name(url)]:
         add_warnings(state, lists.warnings)
-        left = _left(lists, tars, {printable(m.name.removeprefix("./")) for m in found}, file.url)
-        yield _distinct(_without_audio(left), seen)
+        other_tars = [tar for tar in tars if tar != file.url]
+        unused = _find_unused(lists, {tar_stem(tar) for tar in tars}, _printable_names(members), other_tars)
+        yield _finish(_build_rows_without_audio(unused), locators)
 
 
-def _common(found: list[Member]) -> dict[str, list[Member]]:
-    """The lists to read of the Common Voice folders in a tar, by what stands before their names."""
-    names = [member.name.removeprefix("./") for member in found]
-    with_clips = {name[: name.index("clips/")] for name in names if re.match(r"(.*/)?clips/[^/]", name)}
-    there: dict[str, dict[str, Member]] = {}
-    for name, member in zip(names, found, strict=True):
-        above, base = name[: name.rfind("/") + 1], name[name.rfind("/") + 1 :]
-        if above in with_clips and base.endswith(".tsv") and member.kind == "file":
-            there.setdefault(above, {})[base] = member
-    chosen = {above: [lists[name] for name in tables.common_lists(lists)] for above, lists in there.items()}
-    return {above: lists for above, lists in chosen.items() if lists}
-
-
-def _common_voice(
-    common: dict[str, list[Member]], found: list[Member], data: np.ndarray, path: Path, state: CutState
-) -> Iterator[pl.DataFrame]:
-    """The rows of the lists, a clip in several of them once."""
-    clips = {m.name.removeprefix("./"): m for m in found if m.kind == "file" and m.at + m.size <= len(data)}
-    count, seen = 0, set[str]()
-    for above, lists in common.items():
-        read: set[str] = set()
-        for one in lists:
-            with tempfile.TemporaryDirectory(prefix="seimai-") as folder:
-                there = Path(folder, "list.tsv")
-                there.write_bytes(data[one.at : one.at + one.size].tobytes())
-                for frame in tables.frames(there, b"", one.at + one.size <= len(data), state.columns):
-                    frame = frame.filter(~pl.col("path").is_in(list(read)).fill_null(False))
-                    read |= set(frame["path"].drop_nulls())
-                    frame = tables.located(frame, count, seen)
-                    count += len(frame)
-                    yield rows.finished(_with_clips(frame, above, clips, path))
-
-
-def _with_clips(frame: pl.DataFrame, above: str, clips: Mapping[str, Member], path: Path) -> pl.DataFrame:
-    places: list[tuple[str | None, int | None, int | None]] = []
-    for name in frame["path"]:
-        clip = clips.get(f"{above}clips/{name}") or clips.get(f"{above}clips/{name}.mp3")  # as old lists have it
-        places.append((None, None, None) if clip is None else (str(path), clip.at, clip.size))
-    columns = pl.DataFrame(places, schema={"place": pl.String, "at": pl.Int64, "size": pl.Int64}, orient="row")
-    missing = pl.when(pl.col("place").is_null()).then(pl.lit("no audio: the tar has no such file in clips/"))
-    return frame.with_columns(columns.get_columns(), name="path").with_columns(problem=pl.coalesce(PROBLEM, missing))
-
-
-def _listed(file: InputFile) -> Iterator[InputFile]:
-    for place in file.beside:
-        if not is_tar_name(place):
+def _describe_lists(file: InputFile) -> Iterator[InputFile]:
+    for url in file.beside:
+        if not is_tar_name(url):
             try:
-                yield resolve([place])[0]
+                yield describe_file(url)
             except Exception as error:
                 raise InputError(f"cannot be read with its transcripts: {error}") from None
 
 
-def _distinct(frame: pl.DataFrame, seen: set[str]) -> pl.DataFrame:
-    return rows.finished(frame.with_columns(distinct(frame["locator"], seen).alias("locator")))
+def _finish(frame: pl.DataFrame, locators: set[str]) -> pl.DataFrame:
+    return columns.conform(frame.with_columns(make_distinct(frame["locator"], locators)))
 
 
-def _with_metadata(frame: pl.DataFrame, data: np.ndarray, columns: Mapping[str, str]) -> pl.DataFrame:
-    """`frame` with what the KEY.json of its rows say. A KEY.txt comes before the text in KEY.json."""
-    places = frame.select("meta_at", "meta_size").rows()
-    if all(at is None or size > rows.LONGEST for at, size in places):
+def _add_metadata(frame: pl.DataFrame, data: memoryview, named_columns: Mapping[str, str]) -> pl.DataFrame:
+    """Return `frame` with what the KEY.json of its rows say. A KEY.txt comes before the text in KEY.json."""
+    spans = frame.select("metadata_offset", "metadata_size").rows()
+    readable = [offset is not None and size <= columns.LONGEST_TRANSCRIPT for offset, size in spans]
+    if not any(readable):
         return frame
-    found = [_object(data[at : at + size].tobytes()) if at is not None and size <= rows.LONGEST else {} for at, size in places]
-    table = rows.from_objects(found, columns)
-    wanted = [name for name in table.columns if name not in ("id", "path", "start", "end")]
-    frame = frame.with_columns(table.select(wanted).get_columns())
-    if "transcript" in wanted:
-        frame = frame.with_columns(transcript=pl.when(pl.col("text_at").is_null()).then("transcript"))
+    objects = [
+        (parse_object(bytes(data[offset : offset + size])) or {}) if is_readable else {}
+        for (offset, size), is_readable in zip(spans, readable, strict=True)
+    ]
+    table = columns.standardise_objects(objects, named_columns).drop(_NOT_OF_A_KEY, strict=False)
+    frame = frame.with_columns(table.get_columns())
+    if "transcript" in table.columns:
+        frame = frame.with_columns(transcript=pl.when(pl.col("text_offset").is_null()).then("transcript"))
     return frame
 
 
-def _object(raw: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(raw)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+class _Joined(NamedTuple):
+    """The rows of a tar and its lists, and whether the lists, if any, name one of its recordings."""
+
+    frame: pl.DataFrame
+    has_match: bool
 
 
-def _joined(tar: pl.DataFrame, lists: Lists, name: str) -> tuple[pl.DataFrame, bool]:
-    """The rows of a tar with their transcripts in lists and what the lists have beyond it, and whether they have nothing of it."""
-    folders = {member.rpartition("/")[0] for member in tar["member"]}
-    listed = lists.of(folders | {name}).with_columns(
-        of_tar=pl.col("name").str.starts_with(f"{name}/") & (pl.col("name").str.count_matches("/") == 1)
+def _join_lists(tar: pl.DataFrame, lists: TranscriptLists, stem: str) -> _Joined:
+    """Return the rows of a tar with their transcripts in lists, and what the lists have that the tar should have."""
+    folders = {name.rpartition("/")[0] for name in tar["member"]}
+    listed = lists.select_folders(folders | {stem}).with_columns(
+        is_of_tar=pl.col("name").str.starts_with(f"{stem}/") & (pl.col("name").str.count_matches("/") == 1)
     )
-    first = listed.filter(pl.col("nth") == 0).select(member="name", told="transcript", wrong="problem", known=pl.lit(True))
+    first = listed.filter(pl.col("nth") == 0).select(
+        member="name", listed_transcript="transcript", listed_problem="problem", is_listed=pl.lit(True)
+    )
     frame = tar.with_columns(order=pl.col("nth"), locator="member").drop("nth")
     frame = frame.join(first, on="member", how="left", maintain_order="left")
-    known = pl.col("known").is_not_null()
+    is_listed = pl.col("is_listed").is_not_null()
     own = frame["transcript"] if "transcript" in frame.columns else pl.Series([None] * len(frame), dtype=pl.String)
     frame = frame.with_columns(
-        *(pl.when(~known).then(column).alias(column) for column in ("text_at", "text_size")),
-        transcript=pl.coalesce("told", own),
-        problem=pl.coalesce("problem", "wrong"),
+        *(pl.when(~is_listed).then(column).alias(column) for column in ("text_offset", "text_size")),
+        transcript=pl.coalesce("listed_transcript", own),
+        problem=pl.coalesce("problem", "listed_problem"),
     )
-    missed = len(frame) > 0 and len(lists.frame) > 0 and frame["known"].null_count() == len(frame)
-    there = pl.col("name").is_in(tar["member"].implode())
-    beyond = listed.filter((pl.col("of_tar") & ~there) | ((pl.col("nth") > 0) & there))
-    more = _without_audio(beyond).with_columns(order=len(tar) + beyond["nth"])
-    return pl.concat([frame.drop("told", "wrong", "known"), more], how="diagonal").sort("locator", "order"), missed
+    has_match = len(frame) == 0 or len(lists.frame) == 0 or frame["is_listed"].any()
+    is_in_tar = pl.col("name").is_in(tar["member"].implode())
+    extra = listed.filter((pl.col("is_of_tar") & ~is_in_tar) | ((pl.col("nth") > 0) & is_in_tar))
+    rows = _build_rows_without_audio(extra).with_columns(order=len(tar) + extra["nth"])
+    frame = frame.drop("listed_transcript", "listed_problem", "is_listed")
+    return _Joined(pl.concat([frame, rows], how="diagonal").sort("locator", "order"), has_match)
 
 
-def _without_audio(listed: pl.DataFrame) -> pl.DataFrame:
-    """Rows for what stands in lists alone."""
-    second = pl.format(_SECOND, "name")
+def _build_rows_without_audio(listed: pl.DataFrame) -> pl.DataFrame:
+    """Return rows for transcripts that have no recording, or whose recording has another transcript."""
+    second = pl.format("no audio: a second transcript for {}", "name")
     return listed.select(
         "transcript",
         locator="name",
         name=pl.col("name").str.replace(r"^.*/", ""),
-        problem=pl.coalesce("problem", pl.when(pl.col("nth") > 0).then(second).otherwise(pl.lit(NOT_THERE))),
+        problem=pl.coalesce("problem", pl.when(pl.col("nth") > 0).then(second).otherwise(pl.lit(NOT_IN_INPUT))),
     )
 
 
-def _left(lists: Lists, tars: list[str], here: set[str], url: str) -> pl.DataFrame:
-    """What no tar has among the names in folders that no tar is called after. Only where there are any are the tars looked into again."""
-    stems = {stem(tar) for tar in tars}
-    left = lists.of(lists.folders - stems).filter(~pl.col("name").is_in(list(here)))
-    for tar in tars:
-        if len(left) and tar != url:
-            left = left.filter(~pl.col("name").is_in(_names(tar)))
-    return left.sort("name", "nth")
+def _find_unused(lists: TranscriptLists, stems: set[str], names: list[str], other_tars: list[str]) -> pl.DataFrame:
+    """Return the transcripts, in folders that no tar is called after, whose recording is in no tar.
+
+    `names` are those in the last tar; other tars are opened again only where there are transcripts left.
+    """
+    unused = lists.select_folders(lists.folders - stems).filter(~pl.col("name").is_in(names))
+    for tar in other_tars:
+        if len(unused):
+            unused = unused.filter(~pl.col("name").is_in(_list_names(tar)))
+    return unused.sort("name", "nth")
 
 
-def _names(place: str) -> list[str]:
+def _printable_names(members: list[Member]) -> list[str]:
+    return [make_printable(member.name.removeprefix("./")) for member in members]
+
+
+def _list_names(url: str) -> list[str]:
+    """Return the names in a tar that is another input."""
     state = CutState(0, 0, limit=0)
-    with open_local(InputFile(place, place, None, "") if not is_url(place) else resolve([place])[0], state) as (path, _):
-        return [printable(member.name.removeprefix("./")) for member in members(mapped(path))[0]]
+    with open_local(describe_file(url), state) as (path, _):
+        return _printable_names(list_members(map_tar(path))[0])

@@ -60,7 +60,13 @@ BLANK_LINES = Divider(
     name="empty line",
 )
 LINES = Divider(
-    lines.first_boundary, lines.last_boundary, lines.leading, lines.documents, lines.count_at_most, width=2, name="line end"
+    lines.first_boundary,
+    lines.last_boundary,
+    blank_lines.leading,
+    lines.documents,
+    lines.count_at_most,
+    width=2,
+    name="line end",
 )
 
 

@@ -28,20 +28,6 @@ def last_boundary(data, end):
 
 
 @jit
-def leading(data, end):
-    """Return how many bytes of empty lines `data[:end]` begins with."""
-    i = 0
-    while i < end:
-        if data[i] == 10:
-            i += 1
-        elif data[i] == 13 and i + 1 < end and data[i + 1] == 10:
-            i += 2
-        else:
-            break
-    return i
-
-
-@jit
 def documents(data, starts, ends, limit):
     """Fill `starts` and `ends` (where they have room) with the lines of `data`; return how many there are, at most `limit`."""
     count = 0

@@ -3,12 +3,11 @@ import shutil
 import subprocess
 import tarfile
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.sources.formats.tar import BLOCK, is_tar, members
+from pipeline.sources.formats.tar import BLOCK, is_tar, list_members
 
 KINDS = {
     tarfile.REGTYPE: "file", tarfile.LNKTYPE: "hard link", tarfile.SYMTYPE: "symbolic link", tarfile.CHRTYPE: "device",
@@ -49,8 +48,8 @@ def as_tarfile(raw):
 
 
 def walk(raw):
-    found, damage = members(np.frombuffer(raw, np.uint8))
-    return [(m.name.rstrip("/") if m.kind == "folder" else m.name, m.at, m.size, m.kind) for m in found], damage
+    found, damage = list_members(memoryview(raw))
+    return [(m.name.rstrip("/") if m.kind == "folder" else m.name, m.offset, m.size, m.kind) for m in found], damage
 
 
 def patched(header, at, field):
@@ -103,10 +102,10 @@ def test_no_bytes_make_it_fail(listing, data):
     raw = bytearray(pack(listing))
     for at in data.draw(st.lists(st.integers(0, len(raw) - 1), max_size=8)):
         raw[at] = data.draw(st.integers(0, 255))
-    found, damage = members(np.frombuffer(bytes(raw), np.uint8))
-    assert all(m.at >= BLOCK and m.size >= 0 for m in found)
+    found, damage = list_members(memoryview(bytes(raw)))
+    assert all(m.offset >= BLOCK and m.size >= 0 for m in found)
     # Only the last one may reach over the end, and then that is said.
-    assert all(m.at + m.size <= len(raw) for m in (found if damage is None else found[:-1]))
+    assert all(m.offset + m.size <= len(raw) for m in (found if damage is None else found[:-1]))
 
 
 @pytest.mark.parametrize("form", FORMATS)

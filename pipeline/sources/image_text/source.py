@@ -1,0 +1,241 @@
+"""Image-text pairs in the forms that they come in, recognised by content.
+
+- img2dataset's output: tars with a Parquet sidecar (plain WebDataset tars too), or its Parquet mode
+- lists of URLs or file names with captions: LAION-5B, WAON and DataComp metadata, CC12M and CC3M TSV, CSV, JSON lines; their images
+  are in a folder, `source.images`
+- COCO JSON (STAIR Captions), its images in such a folder
+- a folder of images and their captions
+- what `datasets` saves: Parquet or Arrow with an Image feature
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import ClassVar
+
+import polars as pl
+
+from pipeline.core.errors import InputError, UsageError
+from pipeline.sources.base import CutState
+from pipeline.sources.folders import (
+    describe_files_below,
+    describe_folder,
+    enter_built_corpus,
+    fingerprint_files,
+    list_files,
+    make_names_distinct,
+)
+from pipeline.sources.formats.columns import list_names
+from pipeline.sources.formats.tar import BLOCK, is_tar
+from pipeline.sources.image_text import img2dataset, tables
+from pipeline.sources.image_text.captioned_folder import read_captioned_folder
+from pipeline.sources.image_text.coco import is_coco, read_coco
+from pipeline.sources.image_text.columns import LONGEST_CAPTION, SCHEMA, is_image_name
+from pipeline.sources.image_text.image_lookup import ImageLookup
+from pipeline.sources.inputs import InputFile, is_url, resolve
+from pipeline.sources.pointers import PointerSource, RowKind, add_warnings
+from pipeline.sources.values import conform_to_schema, make_all_printable
+
+_IMAGES = "+images-"  # in an identity, before that of the folder of images
+
+
+class ImageTextSource(PointerSource):
+    """Images with captions."""
+
+    name: ClassVar[str] = "image-text"
+    modality: ClassVar[str] = "image_text"
+    options: ClassVar[tuple[str, ...]] = ("images",)
+    columns: ClassVar[tuple[str, ...]] = (
+        "image", "url", "file_name", "caption", "license", "similarity", "punsafe", "pwatermark", "aesthetic", "key",
+    )  # fmt: skip
+    row_kind: ClassVar[RowKind] = RowKind("image", "caption", LONGEST_CAPTION)
+
+    def find_inputs(self, patterns: list[str], **options: str) -> list[InputFile]:
+        """Return the input files of paths, globs, URLs and folders.
+
+        Sidecars and statistics that a glob takes along with their tars are left out; a change of a sidecar, or of the folder of images,
+        is a change of its tar.
+        """
+        images = options.get("images")
+        if images and not Path(images).is_dir():
+            raise UsageError(f"--images {images}: there is no such folder")
+        files: list[InputFile] = []
+        for pattern in patterns:
+            path = Path(pattern)
+            is_folder = not is_url(pattern) and path.is_dir()
+            files += _find_in_folder(path, images is not None) if is_folder else resolve([pattern])
+        tars = {file.url for file in files if file.url.endswith(".tar")}
+        several = len(files) > 1
+        files = [
+            file
+            for file in files
+            if not (several and file.url.endswith("_stats.json")) and file.url.removesuffix(".parquet") + ".tar" not in tars
+        ]
+        images_identity = fingerprint_files(list_files(Path(images)), Path(images)) if images else None
+        return [_extend_identity(file, images_identity) for file in make_names_distinct(files)]
+
+    def frames(self, file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFrame]:
+        """Yield the rows of an input file with the columns of `SCHEMA`."""
+        if file.note:
+            add_warnings(state, [file.note])
+        if path.is_dir():
+            images = [image for image in list_files(path) if is_image_name(image.name)]
+            yield read_captioned_folder(path, images)
+            return
+        with open(path, "rb") as opened:
+            head = opened.read(BLOCK)
+        if not head:
+            raise InputError("is empty")
+        if is_tar(head) or file.url.endswith(".tar"):
+            yield _read_tar(file, path, state)
+        elif is_coco(path, file.url.split("?")[0].removesuffix(".gz").endswith(".json")):
+            finder = _ImageFinder(file, state)
+            annotations = read_coco(path)
+            for start in range(0, len(annotations), tables.BATCH):
+                yield finder.find(annotations[start : start + tables.BATCH])
+        else:
+            yield from _read_table(file, path, state)
+
+
+# -- inputs
+
+
+def _extend_identity(file: InputFile, images_identity: str | None) -> InputFile:
+    """Return an input whose identity also changes with its sidecar and the folder of images."""
+    identity = file.identity
+    if not is_url(file.url) and (sidecar := img2dataset.find_sidecar(Path(file.url))) is not None and file.url.endswith(".tar"):
+        status = sidecar.stat()
+        identity += f"+sidecar-{status.st_size}-{status.st_mtime_ns}"
+    if images_identity:
+        identity += f"{_IMAGES}{images_identity}"
+    return replace(file, identity=identity)
+
+
+def _find_in_folder(folder: Path, has_images_option: bool) -> list[InputFile]:
+    """Return what a folder as an input stands for: its tars, its tables of images, or the images in it.
+
+    A note says what of the folder is left out. With a folder of images for lists, which may be this one, its images are not.
+    """
+    folder = enter_built_corpus(folder)
+    files = list_files(folder)
+    tars = [path for path in files if path.suffix == ".tar"]
+    sidecars = {path.with_suffix(".parquet") for path in tars}
+    paths_by_kind = {
+        "tars": tars,
+        "Parquet files": [path for path in files if path.suffix == ".parquet" and path not in sidecars],
+        "Arrow files": [path for path in files if path.suffix == ".arrow"],
+        "images": [path for path in files if is_image_name(path.name)],
+    }
+    kinds = [kind for kind, paths in paths_by_kind.items() if paths]
+    if not kinds:
+        raise UsageError(
+            f"{folder} holds neither tars, tables (Parquet, Arrow) nor images; symbolic links in it are not followed, "
+            f"but a glob such as '{folder}/*.parquet' takes them"
+        )
+    if kinds[0] == "images":
+        return [describe_folder(folder, files, "images")]
+    inputs = describe_files_below(paths_by_kind[kinds[0]], folder)
+    left_out = [f"{len(paths_by_kind[kind]):,} {kind}" for kind in kinds[1:] if not (kind == "images" and has_images_option)]
+    if left_out:
+        note = (
+            f"of {folder} only {len(inputs):,} {kinds[0]} are read, not {', '.join(left_out)}: give them a folder of their own"
+        )
+        inputs[0] = replace(inputs[0], note=note)
+    return inputs
+
+
+# -- rows
+
+
+def _read_tar(file: InputFile, path: Path, state: CutState) -> pl.DataFrame:
+    tar = img2dataset.read_tar(path, None if is_url(file.url) else img2dataset.find_sidecar(Path(file.url)))
+    state.damage = state.damage or (f"{file.url} {tar.damage}: {len(tar.frame):,} rows were read" if tar.damage else None)
+    add_warnings(state, [f"{file.url} has {warning}" for warning in tar.warnings])
+    return tar.frame
+
+
+def _read_table(file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFrame]:
+    finder = _ImageFinder(file, state)
+    count, seen = 0, set[str]()
+    for table in tables.read_table(path, state.damage is None, state.columns):
+        frame = tables.standardise_table(table, count, seen)
+        if not count:
+            _check_columns(frame, table, file, state)
+        count += len(frame)
+        yield finder.find(frame)
+
+
+def _check_columns(frame: pl.DataFrame, table: pl.DataFrame, file: InputFile, state: CutState) -> None:
+    """Warn where a table has no captions. Raises InputError where it has neither images nor names of them."""
+    if not {"content_bytes", "url", "file"} & set(frame.columns):
+        raise InputError(
+            "has no column that Seimai knows: neither images nor url or file_name. "
+            f"Its columns: {list_names(table) or 'none'}. Say which it is: --set source.columns.url=NAME (or .image, .file_name)"
+        )
+    if "caption" not in frame.columns:
+        warning = (
+            f"{file.url} has no column of captions: none with texts is named caption, text or alt among {list_names(table)}. "
+            "Say which it is: --set source.columns.caption=NAME"
+        )
+        add_warnings(state, [warning])
+
+
+@lru_cache(maxsize=1)
+def _load_lookup(folder: str, _identity: str) -> ImageLookup:
+    return ImageLookup(folder)
+
+
+class _ImageFinder:
+    """Finds the images of one list: in its rows, or in the folder of images."""
+
+    def __init__(self, file: InputFile, state: CutState) -> None:
+        self._file, self._state = file, state
+        self._claims: dict[str, str] = {}
+        self._has_warned = False
+
+    def find(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return `frame` with the columns of `SCHEMA`, which say where its images are."""
+        is_listed = bool({"url", "file"} & set(frame.columns))
+        if "content_bytes" in frame.columns and not (is_listed and self._state.content and frame["content_bytes"].null_count()):
+            frame = _explain_missing_bytes(frame)
+        elif not is_listed:
+            # Some lines of JSON name no image, or none of these lines can be read.
+            frame = frame.with_columns(
+                problem=pl.coalesce("problem", pl.lit("no image: the row has neither url nor file_name"))
+            )
+        elif self._state.content is None:
+            raise UsageError(
+                f"{self._file.url} lists images without holding them. Fetch them first: "
+                f"`python -m pipeline.fetch {self._file.url} --out images/`, then build with --images images/, or with --images "
+                "and the folder that they are in already"
+            )
+        else:
+            frame = self._look_up(frame, self._state.content)
+        frame = conform_to_schema(frame, SCHEMA)
+        return frame.with_columns(make_all_printable(frame["name"]))
+
+    def _look_up(self, frame: pl.DataFrame, folder: str) -> pl.DataFrame:
+        lookup = _load_lookup(folder, self._file.identity.rpartition(_IMAGES)[2])
+        if not self._has_warned:
+            self._has_warned = True
+            add_warnings(self._state, lookup.warnings if len(lookup) else [*lookup.warnings, f"there is no image in {folder}"])
+        has_bytes = _has_bytes(frame)
+        located = lookup.locate(frame.drop("problem"), self._claims)
+        return located.with_columns(
+            *(pl.when(~has_bytes).then(name).alias(name) for name in ("content_path", "content_offset", "content_size")),
+            problem=pl.coalesce(frame["problem"], pl.when(~has_bytes).then("problem")),
+        )
+
+
+def _has_bytes(frame: pl.DataFrame) -> pl.Expr:
+    return pl.col("content_bytes").is_not_null() if "content_bytes" in frame.columns else pl.lit(False)
+
+
+def _explain_missing_bytes(frame: pl.DataFrame) -> pl.DataFrame:
+    name = pl.col("file") if "file" in frame.columns else pl.lit(None, pl.String)
+    path_only = pl.lit("no image: the row has no bytes, only a path: name the folder of the images with --images")
+    reason = pl.when(name.is_not_null()).then(path_only).otherwise(pl.lit("no image: the row has no bytes"))
+    return frame.with_columns(problem=pl.coalesce("problem", pl.when(~_has_bytes(frame)).then(reason)), name=name)
