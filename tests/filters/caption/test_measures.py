@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.captions import captions, passes, rules_on_text
+from benchmarks.captions import normalise_captions, read_text_rules, within
 from filters import MEASURES, measure_frame, normalise
 from filters.caption import language as caption_language
 from filters.caption import tokens
@@ -312,9 +312,9 @@ def test_presets_give_a_source_and_a_reason_for_every_bound(preset):
 
 
 def kept(preset, texts):
-    rules = rules_on_text(preset)
+    rules = read_text_rules(preset)
     frame = measure_frame(pl.DataFrame({"text": texts}), list(rules))
-    return frame.select(pl.all_horizontal(passes(*rule) for rule in rules.items())).to_series()
+    return frame.select(pl.all_horizontal(within(*rule) for rule in rules.items())).to_series()
 
 
 @pytest.mark.parametrize(
@@ -348,7 +348,7 @@ def labelled():
 
 
 def answers(labelled, name, language):
-    texts = captions([row["text"][:300] for row in labelled if (row["set"], row["lang"]) == (name, language)])
+    texts = normalise_captions([row["text"][:300] for row in labelled if (row["set"], row["lang"]) == (name, language)])
     assert len(texts) > 100
     return texts, measured(texts, ["caption_language"])["caption_language"]
 
@@ -383,7 +383,7 @@ def test_real_shards():
     folder = DATA / "image-text" / "img2dataset"
     if not folder.is_dir():
         pytest.skip("needs the development data")
-    texts = captions(pl.read_parquet(folder / "*.parquet", columns=["caption"])["caption"].to_list())
+    texts = normalise_captions(pl.read_parquet(folder / "*.parquet", columns=["caption"])["caption"].to_list())
     found = texts.filter(kept("caption-ja", texts))
     assert 2000 < len(found) < 2300
     assert found.str.contains(r"[ぁ-ヺ\p{Han}]").all()
