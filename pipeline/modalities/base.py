@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from pipeline.core.engine import Task
 from pipeline.manifest.model import Manifest
-from pipeline.sources.rows import Rows
+from pipeline.sources.rows import BATCH_BYTES, Rows
 from pipeline.workspace import Layout, Part, RecordIds
 
 EXCERPT = 200  # characters of a record that the ledger shows
@@ -154,3 +154,15 @@ class Modality(ABC, Generic[AnyManifest]):
 def huggingface_schema(fields: list[pa.Field], features: dict[str, Any]) -> pa.Schema:
     """Return a schema with what `datasets` takes for the type of every column in its metadata."""
     return pa.schema(fields).with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+
+
+def split_by_payload(batch: pl.DataFrame) -> list[np.ndarray]:
+    """Return the row numbers of a batch in runs of about as many bytes of content as may be in memory at a time."""
+    numbers = np.cumsum(batch["payload"].to_numpy()) // BATCH_BYTES
+    return np.split(np.arange(len(batch)), np.flatnonzero(np.diff(numbers)) + 1)
+
+
+def select_columns(schema: pa.Schema, columns: pl.DataFrame, **arrow: pa.Array) -> pa.Table:
+    """Return a table of the schema, of columns and of what is in Arrow already."""
+    chosen = {name: arrow[name] if name in arrow else columns[name].to_arrow() for name in schema.names}
+    return pa.table(chosen).cast(schema)

@@ -28,71 +28,63 @@ from pipeline.sources.values import stringify_scalars
 
 
 def read_captions(pairs: Rows) -> tuple[pl.DataFrame, int]:
-    """The rows with what the archive itself says of them, and how many of its captions differ from the list's.
+    """Return the rows with what the archive itself says of them, and how many of its captions differ from the list's.
 
     An archive's own caption and metadata come before those of a sidecar.
     """
     frame, differing = pairs.texts("caption")
-    places, metas = frame["content_path"], frame["metadata_offset"]
-    inlined = frame["metadata_bytes"] if "metadata_bytes" in frame.columns else pl.Series([None] * len(frame), dtype=pl.Binary)
-    wanted = (metas.is_not_null() | inlined.is_not_null()) & frame["url"].is_null()
-    if not wanted.any():
+    no_bytes = pl.Series([None] * len(frame), dtype=pl.Binary)
+    inline = frame["metadata_bytes"] if "metadata_bytes" in frame.columns else no_bytes
+    has_metadata = (frame["metadata_offset"].is_not_null() | inline.is_not_null()) & frame["url"].is_null()
+    if not has_metadata.any():
         return frame, differing
-    found: list[dict[str, str]] = [{} for _ in range(len(frame))]
-    for i in np.flatnonzero(wanted.to_numpy()).tolist():
-        raw = inlined[i] if inlined[i] is not None else pairs.read_at(places[i], metas[i], frame["metadata_size"][i])
-        found[i] = stringify_scalars(parse_object(raw))
-    table = standardise(build_string_columns(found))
-    return (
-        frame.with_columns(
-            pl.coalesce(frame[name], table[name].cast(frame.schema[name])).alias(name)
-            for name in table.columns
-            if name in frame.columns and name not in ("key", "problem")
-        ),
-        differing,
-    )
+    pointers = frame.select("content_path", "metadata_offset", "metadata_size").rows()
+    values: list[dict[str, str]] = [{} for _ in range(len(frame))]
+    for row in has_metadata.arg_true().to_list():
+        raw = inline[row] if inline[row] is not None else pairs.read_at(*pointers[row])
+        values[row] = stringify_scalars(parse_object(raw))
+    metadata = standardise(build_string_columns(values))
+    columns = [name for name in metadata.columns if name in frame.columns and name not in ("key", "problem")]
+    own_first = (pl.coalesce(frame[name], metadata[name].cast(frame.schema[name])).alias(name) for name in columns)
+    return frame.with_columns(own_first), differing
 
 
 def clean_captions(captions: pl.Series, compatibility: Compatibility) -> pl.Series:
-    """Captions with HTML entities undone (twice: &amp;quot; is common), white space single, and normalised; null becomes ""."""
+    """Undo HTML entities (twice: &amp;quot; is common), make white space single, and normalise; null becomes ""."""
     text = captions.fill_null("")
-    coded = text.str.contains("&", literal=True)
-    if coded.any():
-        undone = pl.Series([unescape(unescape(t)) for t in text.filter(coded)], dtype=pl.String)
-        text = text.scatter(coded.arg_true(), undone)
-    single = text.str.replace_all(r"\s+", " ").str.strip_chars()
-    return normalise(single, compatibility)
+    with_entities = text.str.contains("&", literal=True)
+    if with_entities.any():
+        plain = pl.Series([unescape(unescape(t)) for t in text.filter(with_entities)], dtype=pl.String)
+        text = text.scatter(with_entities.arg_true(), plain)
+    return normalise(text.str.replace_all(r"\s+", " ").str.strip_chars(), compatibility)
 
 
 def _inspect_images(pairs: Rows, max_pixels: int) -> tuple[Inspected, np.ndarray, np.ndarray]:
-    """What `inspect` says of every row, with hashes (64 bits) and sizes of the encoded images. Rows of one image are decoded once."""
+    """Return what `inspect` says of every row, with hashes (64 bits) and sizes of the encoded images.
+
+    Rows that point to the same image have it decoded once.
+    """
     frame = pairs.frame
-    readable = frame["problem"].is_null().to_numpy()
-    first = np.arange(len(frame))
-    same = frame.select(
-        pl.when(pl.col("content_bytes").is_null()).then(pl.struct("content_path", "content_offset")).is_first_distinct()
-        | pl.col("content_bytes").is_not_null() | pl.col("content_offset").is_null()
-    ).to_series()  # fmt: skip
-    if not same.all():
-        first = (
-            frame.with_row_index("row")
-            .select(pl.col("row").first().over("content_path", "content_offset"))
-            .to_series()
-            .to_numpy()
-        )
-        first = np.where(same.to_numpy(), np.arange(len(frame)), first)
-    chosen = np.flatnonzero(readable & (first == np.arange(len(frame))))
+    first = _first_of_image(frame)
+    chosen = np.flatnonzero(frame["problem"].is_null().to_numpy() & (first == np.arange(len(frame))))
     hashes, sizes = np.zeros(len(frame), np.uint64), np.zeros(len(frame), np.int64)
-    pieces = []
+    inspected = []
     for rows, blobs in batches(chosen, pairs.content):
-        pieces.append(inspect(blobs, max_pixels=max_pixels))
+        inspected.append(inspect(blobs, max_pixels=max_pixels))
         sizes[rows] = [len(blob or b"") for blob in blobs]
         hashes[rows] = [hash_image(blob or b"") for blob in blobs]
     position = np.full(len(frame), -1)
     position[chosen] = np.arange(len(chosen))
     # The last row stands for what has no image.
-    joined = gather_rows([*pieces, inspect([None])], position[first])
-    return joined, hashes[first], sizes[first]
+    return gather_rows([*inspected, inspect([None])], position[first]), hashes[first], sizes[first]
+
+
+def _first_of_image(frame: pl.DataFrame) -> np.ndarray:
+    """Return int64[n]: the first row that points to the same image as each row, itself where it points to none."""
+    pointer = pl.struct("content_path", "content_offset")
+    points = pl.col("content_bytes").is_null() & pl.col("content_offset").is_not_null()
+    row = pl.int_range(pl.len())
+    return frame.select(pl.when(points).then(row.first().over(pointer, points)).otherwise(row)).to_series().to_numpy()
 
 
 def measure_pairs(manifest: ImageTextManifest, pairs: Rows) -> MeasuredRecords:
@@ -101,9 +93,9 @@ def measure_pairs(manifest: ImageTextManifest, pairs: Rows) -> MeasuredRecords:
         frame, differing = read_captions(pairs)
         pairs.frame = frame
         captions = clean_captions(frame["caption"], manifest.clean.compatibility)
-        found, hashes, sizes = _inspect_images(pairs, manifest.images.max_pixels)
-        reasons = [a or b for a, b in zip(frame["problem"], found.problems, strict=True)]
-        given: dict[str, np.ndarray] = dict(found.counters)
+        images, hashes, sizes = _inspect_images(pairs, manifest.images.max_pixels)
+        reasons = [a or b for a, b in zip(frame["problem"], images.problems, strict=True)]
+        given: dict[str, np.ndarray] = dict(images.counters)
         for name in (*SCORES, "original_width", "original_height"):
             given[name] = frame[name].fill_null(float("nan")).to_numpy()
         given["clip_similarity"] = _score_by_model(manifest, pairs, captions, reasons)
@@ -123,11 +115,11 @@ def measure_pairs(manifest: ImageTextManifest, pairs: Rows) -> MeasuredRecords:
             "head": pl.select(pl.when(unreadable.is_not_null()).then(heads)).to_series().to_arrow(),
             "exact": hashes,
             "key_length": sizes.astype(np.int32),
-            "flat": found.flat,
-            "size": found.counters["image_width"] * found.counters["image_height"],
+            "flat": images.flat,
+            "size": images.counters["image_width"] * images.counters["image_height"],
             "score": _tie_breaker(frame),
             "key": hash_strings(*buffers(captions)),
-            "reencode": found.needs_reencoding,
+            "reencode": images.needs_reencoding,
             "url": frame["url"].to_arrow(),
             "license": frame["license"].to_arrow(),
             "name": frame["name"].to_arrow(),
@@ -135,11 +127,11 @@ def measure_pairs(manifest: ImageTextManifest, pairs: Rows) -> MeasuredRecords:
             "text": captions.to_arrow(),
         }
     )
-    return MeasuredRecords(table, {"sketches": found.descriptors, "hashes": found.hashes}, {"captions_differing": differing})
+    return MeasuredRecords(table, {"sketches": images.descriptors, "hashes": images.hashes}, {"captions_differing": differing})
 
 
 def _tie_breaker(frame: pl.DataFrame) -> np.ndarray:
-    """float32[n], 0 to 1: which of two images of one size is better, by the source's similarity, then aesthetic score."""
+    """Return float32[n], 0 to 1: which of two images of one size is better, by the source's similarity, then aesthetic score."""
     value = pl.col("similarity").fill_null(0).clip(0, 1) * 0.9 + pl.col("aesthetic").fill_null(0).clip(0, 10) * 0.01
     return frame.select(value.cast(pl.Float32)).to_series().to_numpy()
 
@@ -148,10 +140,10 @@ def _score_by_model(manifest: ImageTextManifest, pairs: Rows, captions: pl.Serie
     scores = np.full(len(captions), np.nan, np.float32)
     if manifest.images.model is None:
         return scores
-    from filters.image.clip import similarities
+    from filters.image.clip import similarities  # late: torch and transformers
 
-    wanted = np.array([r is None for r in reasons], bool) & (captions.str.len_bytes() > 0).to_numpy()
-    for rows, blobs in batches(np.flatnonzero(wanted), pairs.content):
+    scored = np.array([r is None for r in reasons], bool) & (captions.str.len_bytes() > 0).to_numpy()
+    for rows, blobs in batches(np.flatnonzero(scored), pairs.content):
         texts = captions.gather(rows).to_list()
         scores[rows] = similarities(manifest.images.model, blobs, texts, manifest.images.batch)
     return scores
@@ -166,9 +158,8 @@ def warm_kernels(manifest: ImageTextManifest) -> None:
     """Compile (or load from numba's cache) every kernel."""
     out = BytesIO()
     Image.effect_mandelbrot((96, 64), (-2, -1, 1, 1), 20).convert("RGB").save(out, "JPEG")
-    found = inspect([out.getvalue()])
-    given: dict[str, np.ndarray] = dict(found.counters)
+    given: dict[str, np.ndarray] = dict(inspect([out.getvalue()]).counters)
     for name in (*SCORES, "original_width", "original_height", "clip_similarity"):
         given[name] = np.full(1, np.nan)
-    named = [name for name in manifest.measures if MEASURES[name].kind in manifest.kinds]
-    compute(*buffers(clean_captions(pl.Series(["犬の写真 &amp; 猫、ﾈｺ。 DSC_0001.JPG ¥1,980 #空 abc"]), "keep")), named, given)
+    names = [name for name in manifest.measures if MEASURES[name].kind in manifest.kinds]
+    compute(*buffers(clean_captions(pl.Series(["犬の写真 &amp; 猫、ﾈｺ。 DSC_0001.JPG ¥1,980 #空 abc"]), "keep")), names, given)

@@ -14,7 +14,7 @@ from filters.audio.encoding import encode_flac
 from filters.audio.samples import RATE
 from filters.audio.silence import silences
 from pipeline.core.errors import InputError
-from pipeline.modalities.base import huggingface_schema
+from pipeline.modalities.base import huggingface_schema, select_columns, split_by_payload
 from pipeline.modalities.speech.manifest import SpeechManifest
 from pipeline.modalities.speech.measure import digest_sound, encoded_sound
 from pipeline.sources.rows import BATCH_BYTES, Rows
@@ -63,9 +63,8 @@ def shard_tables(
     stretch = (batch["start"].is_not_null() | batch["end"].is_not_null()).to_numpy()
     encode = too_long | stretch | batch["reencode"].to_numpy()
     recordings = Rows(pl.read_ipc(part.raw).gather(batch["row"]))
-    batch_numbers = np.cumsum(batch["payload"].to_numpy()) // BATCH_BYTES
     try:
-        for rows in np.split(np.arange(len(batch)), np.flatnonzero(np.diff(batch_numbers)) + 1):
+        for rows in split_by_payload(batch):
             if not encode[rows].any():
                 content = recordings.contents(rows.tolist())
                 for row, blob in zip(rows.tolist(), content, strict=True):
@@ -166,5 +165,4 @@ def _table(
         sampling_rate=pl.lit(manifest.recordings.rate, pl.Int32),
     )
     audio = pa.StructArray.from_arrays([content, columns["path"].to_arrow().cast(pa.string())], fields=[*_AUDIO])
-    arrow = {name: columns[name].to_arrow() for name, _, _ in _FIELDS if name != "audio"} | {"audio": audio}
-    return pa.table({name: arrow[name] for name, _, _ in _FIELDS}).cast(shard_schema(manifest))
+    return select_columns(shard_schema(manifest), columns, audio=audio)
