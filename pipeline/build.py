@@ -30,7 +30,7 @@ from pipeline.report.lock import write_lock
 from pipeline.report.terminal import print_next_commands, print_plan, print_summary, print_tokenizer, print_up_to_date
 from pipeline.run import run
 from pipeline.sources import SOURCES
-from pipeline.sources.inputs import InputFile, describe_file, is_url
+from pipeline.sources.inputs import InputFile, describe_file, is_sample_identity, is_url
 from pipeline.steps.tokenise import Tokenising
 from pipeline.workspace import STATE_FOLDER
 
@@ -130,7 +130,7 @@ def _refuse_sample_over_corpus(plan: Plan) -> None:
     """Refuse to build the sample over a corpus from real input, finished or not."""
     if not any(file.is_sample for file in plan.inputs):
         return
-    real = [f["url"] for f in read_json(plan.workspace.inputs) or [] if not InputFile(**f).is_sample]
+    real = [f["url"] for f in read_json(plan.workspace.inputs) or [] if not is_sample_identity(f["identity"])]
     if real:
         raise UsageError(
             f"{plan.out} holds a build of {real[0]}; the embedded sample would replace it. "

@@ -112,6 +112,6 @@ def _describe_inputs(plan: Plan, measured: Measured) -> list[dict[str, Any]]:
         for file, record in zip(plan.inputs, measured.inputs, strict=True)
     ]
     inputs = {file.url for file in plan.inputs}
-    companions = dict.fromkeys(url for file in plan.inputs for url in file.beside if url not in inputs)
+    companions = dict.fromkeys(url for file in plan.inputs for url in file.companions if url not in inputs)
     files = [resolve([url])[0] for url in companions]
     return described + [file.as_dict() | {"sha256": checksum(file)} for file in files]

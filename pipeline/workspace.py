@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,6 +116,12 @@ class Layout:
 
     def part(self, index: int) -> Part:
         return Part(self.measured, index)
+
+    def spans(self, numbers: np.ndarray) -> Iterator[tuple[int, slice]]:
+        """Yield every partition, and where its records stand among ascending numbers."""
+        cuts = np.searchsorted(numbers, self.bases).tolist()
+        for index, (first, last) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)):
+            yield index, slice(first, last)
 
     def array(self, name: str, index: int) -> Path:
         return self.part(index).array(f"{self.prefix}{name}")

@@ -131,9 +131,8 @@ def cluster(layout: Layout, ids: RecordIds, files: int, kind: int) -> Counts:
     frame = frame.with_columns(
         null("duplicate_of").alias("duplicate_of"), null("similarity").alias("similarity"), null("exact").alias("exact")
     )
-    cuts = np.searchsorted(frame["document"].to_numpy(), layout.bases)
-    for index in range(layout.partitions):
-        piece = frame[int(cuts[index]) : int(cuts[index + 1])]
+    for index, span in layout.spans(frame["document"].to_numpy()):
+        piece = frame[span]
         piece = piece.with_columns(row=(pl.col("document") - layout.bases[index]).cast(pl.UInt32)).select(*CLUSTER_SCHEMA)
         with write_atomically(layout.clusters(index)) as temporary:
             piece.write_parquet(temporary)
@@ -148,14 +147,12 @@ def cluster(layout: Layout, ids: RecordIds, files: int, kind: int) -> Counts:
 
 
 def _names(layout: Layout, documents: np.ndarray, ids: RecordIds) -> np.ndarray:
-    """Record ids of documents given by number, in any order."""
+    """Return the record ids of documents given by number, in any order."""
     order = np.argsort(documents)
     ascending = documents[order]
-    cuts = np.searchsorted(ascending, layout.bases)
     names = np.empty(len(documents), dtype=object)
-    for index in range(layout.partitions):
-        here = slice(cuts[index], cuts[index + 1])
-        if here.stop > here.start:
+    for index, span in layout.spans(ascending):
+        if span.stop > span.start:
             locators = pl.read_parquet(layout.part(index).table, columns=["locator"])["locator"]
-            names[order[here]] = ids(index, locators.gather(ascending[here] - layout.bases[index]))
+            names[order[span]] = ids(index, locators.gather(ascending[span] - layout.bases[index]))
     return names

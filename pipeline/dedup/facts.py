@@ -27,9 +27,7 @@ def gather_facts(layout: Layout, records: np.ndarray) -> tuple[np.ndarray, np.nd
     facts = np.empty(len(records), FACTS)
     width = np.load(layout.array("sketches", 0), mmap_mode="r").shape[1]
     sketches = allocate_sketches(layout.folder, len(records), width)
-    cuts = np.searchsorted(records, layout.bases)
-    for index in range(layout.partitions):
-        span = slice(cuts[index], cuts[index + 1])
+    for index, span in layout.spans(records):
         if span.stop > span.start:
             rows = records[span] - layout.bases[index]
             facts[span] = np.load(layout.facts(index), mmap_mode="r")[rows]

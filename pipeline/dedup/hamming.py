@@ -28,7 +28,7 @@ _LOOK = 4  # a look at a key costs about as much as so many comparisons
 _LARGEST_TABLE = 24  # bits
 
 
-class Found(NamedTuple):
+class HashPairs(NamedTuple):
     """Pairs of hashes: `left` < `right` are indices, int64; `distance` in bits, uint8. `cut`: how often a hash had more."""
 
     left: np.ndarray
@@ -42,13 +42,13 @@ def _widths(substrings: int) -> list[int]:
 
 
 def _radii(distance: int, substrings: int) -> list[int]:
-    """Radius to search each table with; -1 for one that need not be searched."""
-    whole, rest = divmod(distance, substrings)
-    return [whole if k <= rest else whole - 1 for k in range(substrings)]
+    """Return the radius to search each table with; -1 for one that need not be searched."""
+    quotient, rest = divmod(distance, substrings)
+    return [quotient if k <= rest else quotient - 1 for k in range(substrings)]
 
 
 def substrings(count: int, distance: int) -> int:
-    """How many substrings make the search cheapest for `count` evenly spread hashes."""
+    """Return how many substrings make the search cheapest for `count` evenly spread hashes."""
 
     def cost(m: int) -> float:
         keys = [
@@ -63,14 +63,14 @@ def substrings(count: int, distance: int) -> int:
 
 @lru_cache(maxsize=64)
 def _flips(width: int, radius: int) -> np.ndarray:
-    """uint32: every way to flip at most `radius` of `width` bits, fewest first."""
+    """Return uint32: every way to flip at most `radius` of `width` bits, fewest first."""
     masks = [sum(1 << bit for bit in bits) for flips in range(radius + 1) for bits in combinations(range(width), flips)]
     return np.array(masks, np.uint32)
 
 
 @jit
-def _dealt(hashes, substrings):
-    """Every hash with its bits in another order: dealt out in turns, since neighbouring bits of a perceptual hash are alike."""
+def _deal_bits(hashes, substrings):
+    """Return every hash with its bits dealt out to the substrings in turns: neighbouring bits of a perceptual hash are alike."""
     out = np.zeros(len(hashes), np.uint64)
     to = 0
     for first in range(substrings):
@@ -82,7 +82,7 @@ def _dealt(hashes, substrings):
 
 
 @jit
-def _bits(x):
+def _count_bits(x):
     x = x - (x >> np.uint64(1) & np.uint64(0x5555555555555555))
     x = (x & np.uint64(0x3333333333333333)) + (x >> np.uint64(2) & np.uint64(0x3333333333333333))
     x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
@@ -90,24 +90,24 @@ def _bits(x):
 
 
 @jit
-def _scan(h, hashes, begin, end, distance, found):
-    """Positions in `begin:end` of what is within the distance of `h`, written to `found`; returns how many."""
+def _scan(h, hashes, begin, end, distance, positions):
+    """Write the positions in `begin:end` of what is within the distance of `h` to `positions`; return how many there are."""
     count = 0
     for k in range(begin, end):
-        found[count] = k
-        count += _bits(h ^ hashes[k]) <= distance
+        positions[count] = k
+        count += _count_bits(h ^ hashes[k]) <= distance
     return count
 
 
 @jit
 def _search(starts, ids, hashes, shifts, widths, radii, flips, flips_from, first, last, distance):
-    """Pairs of what stands at `first:last` of every table. Rows of `starts`, `ids` and `hashes` are tables.
+    """Return pairs of what stands at `first:last` of every table. Rows of `starts`, `ids` and `hashes` are tables.
 
     Of two keys that are compared, the one with a 0 in the lowest bit that differs looks at the other, so that each pair is met once.
     """
     capacity = 4096
     left, right = np.empty(capacity, np.int64), np.empty(capacity, np.int64)
-    apart = np.empty(capacity, np.uint8)
+    distances = np.empty(capacity, np.uint8)
     count = cut = 0
     neighbours, comparisons = np.empty(last - first, np.int64), np.empty(last - first, np.int64)
     close = np.empty(COMPARISONS + 1, np.int64)
@@ -137,25 +137,25 @@ def _search(starts, ids, hashes, shifts, widths, radii, flips, flips_from, first
                     h = hashes_here[q]
                     for n in range(_scan(h, hashes_here, begin, stop, distance, close)):
                         differing = h ^ hashes_here[close[n]]
-                        elsewhere = False  # found in an earlier table
+                        is_repeated = False  # found in an earlier table
                         for u in range(t):
                             low = (np.uint64(1) << np.uint64(widths[u])) - np.uint64(1)
-                            elsewhere |= _bits(differing >> np.uint64(shifts[u]) & low) <= radii[u]
-                        if elsewhere:
+                            is_repeated |= _count_bits(differing >> np.uint64(shifts[u]) & low) <= radii[u]
+                        if is_repeated:
                             continue
                         if count == capacity:
                             capacity *= 2
                             left, right = np.concatenate((left, left)), np.concatenate((right, right))
-                            apart = np.concatenate((apart, apart))
+                            distances = np.concatenate((distances, distances))
                         i, j = np.int64(ids_here[q]), np.int64(ids_here[close[n]])
-                        left[count], right[count], apart[count] = min(i, j), max(i, j), _bits(differing)
+                        left[count], right[count], distances[count] = min(i, j), max(i, j), _count_bits(differing)
                         count += 1
                         neighbours[q - first] += 1
                         if neighbours[q - first] == NEIGHBOURS:
                             cut += 1
                             break
             p = run
-    return left[:count], right[:count], apart[:count], cut
+    return left[:count], right[:count], distances[:count], cut
 
 
 @dataclass(frozen=True)
@@ -171,10 +171,10 @@ class HammingIndex:
 
     @classmethod
     def build(cls, hashes: np.ndarray, distance: int) -> HammingIndex:
-        """The index over `hashes`, made for searches within `distance`; other distances are found as exactly, but slower."""
+        """Return the index over `hashes`, made for searches within `distance`; other distances are found as exactly, but slower."""
         m = substrings(len(hashes), distance)
         widths = _widths(m)
-        dealt = _dealt(np.ascontiguousarray(hashes, np.uint64), m)
+        dealt = _deal_bits(np.ascontiguousarray(hashes, np.uint64), m)
         starts = np.zeros((m, 2 ** max(widths) + 1), np.int64)
         ids = np.empty((m, len(dealt)), np.uint32)
         ordered = np.empty((m, len(dealt)), np.uint64)
@@ -193,18 +193,18 @@ class HammingIndex:
 
     @classmethod
     def load(cls, folder: Path) -> HammingIndex:
-        """The index that was saved, memory-mapped: workers on one machine share it."""
+        """Return the index that was saved, memory-mapped: workers on one machine share it."""
         return cls(*(np.load(folder / f"hamming-{name}.npy", mmap_mode="r") for name in cls.__dataclass_fields__))
 
-    def search(self, first: int, last: int, distance: int) -> Found:
-        """Pairs of hashes that differ in at most `distance` bits, one slice of the work: every pair is found in exactly one slice.
+    def search(self, first: int, last: int, distance: int) -> HashPairs:
+        """Return pairs of hashes that differ in at most `distance` bits, one slice of the work: every pair is found in exactly one slice.
 
         A slice is of the positions in the tables, not of the indices: both hashes of a pair may have indices beyond it.
         """
         m = len(self.starts)
         widths, radii = _widths(m), _radii(distance, m)
         flips = [_flips(width, radius) for width, radius in zip(widths, radii, strict=True)]
-        left, right, apart, cut = _search(
+        left, right, distances, cut = _search(
             self.starts,
             self.ids,
             self.hashes,
@@ -217,8 +217,8 @@ class HammingIndex:
             min(last, len(self)),
             distance,
         )
-        return Found(left, right, apart, cut)
+        return HashPairs(left, right, distances, cut)
 
     def pairs(self, first: int, last: int, distance: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """`(left, right, distance)` of `search`."""
+        """Return `(left, right, distance)` of `search`."""
         return self.search(first, last, distance)[:3]

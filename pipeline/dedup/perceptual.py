@@ -191,9 +191,8 @@ def cap_records(layout: Layout, frame: pl.DataFrame, *caps: Cap) -> dict[str, li
     for cap in caps:
         frame = _apply_cap(frame, cap)
     dropped: dict[str, list[int]] = {}
-    cuts = np.searchsorted(frame["number"].to_numpy(), layout.bases)
-    for index, base in enumerate(layout.bases[:-1]):
-        verdicts = frame[int(cuts[index]) : int(cuts[index + 1])].with_columns(row=(pl.col("number") - base).cast(pl.UInt32))
+    for index, span in layout.spans(frame["number"].to_numpy()):
+        verdicts = frame[span].with_columns(row=(pl.col("number") - layout.bases[index]).cast(pl.UInt32))
         broken = verdicts.filter(pl.col("rule").is_not_null())
         amounts = pl.read_parquet(layout.part(index).table, columns=["amount"]).to_series().gather(broken["row"])
         sums = broken.select("rule", amount=amounts).group_by("rule").agg(pl.len(), pl.sum("amount"))

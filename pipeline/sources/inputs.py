@@ -15,7 +15,7 @@ from pipeline.core.errors import BuildError, UsageError
 class InputFile:
     """One raw file. `name` is what ids use where there are several; `identity` changes when the content does.
 
-    `beside`: files that are read along with it, such as lists of transcripts; `identity` covers them, too. `note`: a warning for the
+    `companions`: files that are read along with it, such as lists of transcripts; `identity` covers them, too. `note`: a warning for the
     build's summary about how the file was chosen.
     """
 
@@ -23,18 +23,22 @@ class InputFile:
     url: str
     size: int | None
     identity: str
-    beside: tuple[str, ...] = ()
+    companions: tuple[str, ...] = ()
     note: str | None = None
 
     @property
     def is_sample(self) -> bool:
         """Return whether this is a manifest's embedded sample."""
-        return self.identity.startswith("sample-")
+        return is_sample_identity(self.identity)
 
     def as_dict(self) -> dict[str, Any]:
-        left_out = {"note"} if self.beside else {"note", "beside"}
-        values = asdict(self) | {"beside": [*self.beside]}
+        left_out = {"note"} if self.companions else {"note", "companions"}
+        values = asdict(self) | {"companions": [*self.companions]}
         return {name: value for name, value in values.items() if name not in left_out}
+
+
+def is_sample_identity(identity: str) -> bool:
+    return identity.startswith("sample-")
 
 
 def is_url(text: str) -> bool:

@@ -30,14 +30,14 @@ def ledger_frame(
     clusters: pl.DataFrame,
     late: pl.DataFrame | None,
     ids: pl.Series,
-    near: str,
+    near_rule: str,
     accept: float,
     further: Sequence[str] = (),
 ) -> pl.DataFrame:
     """Return ledger rows of consecutive records.
 
     `measured` and `verdicts` hold the same records row for row; `clusters` and `late` (records that the step deduplicate dropped,
-    with `rule` `value` `bound`) have a column `row` that counts from the first of them. `near` is the rule of a near duplicate.
+    with `rule` `value` `bound`) have a column `row` that counts from the first of them. `near_rule` names the rule of a near duplicate.
     `bound` is always what a record would have had to keep to: a duplicate has a similarity that is not below `accept`. `further` names
     columns of `measured` or `late` to be shown beside the measures.
     """
@@ -60,7 +60,7 @@ def ledger_frame(
         .when(unreadable)
         .then(pl.lit("read")),
         rule=pl.when(duplicate)
-        .then(pl.when("exact").then(pl.lit("exact")).otherwise(pl.lit(near)))
+        .then(pl.when("exact").then(pl.lit("exact")).otherwise(pl.lit(near_rule)))
         .when(unreadable)
         .then(pl.lit("unreadable"))
         .otherwise(pl.coalesce("rule_late", "rule")),

@@ -25,12 +25,14 @@ def rounds(layout: Layout, ids: RecordIds) -> Iterator[list[Task]]:
 
 @resumable(lambda layout: layout.folder / "captions.json")
 def gather_captions(layout: Layout) -> Counts:
-    """Captions of every image's duplicates, and the images beyond the cap of one caption; a small Parquet file per partition."""
+    """Gather the captions of every image's duplicates, and cap the images of one caption; write `Layout.late_verdicts`."""
     clusters = perceptual.load_clusters(layout)
-    texts = []
-    for i, base in enumerate(layout.bases[:-1]):
-        here = clusters.filter(pl.col("number").is_between(base, layout.bases[i + 1] - 1))["number"] - base
-        texts.append(pl.read_parquet(layout.part(i).table, columns=["text"]).to_series().gather(here))
+    texts = [
+        pl.read_parquet(layout.part(index).table, columns=["text"])["text"].gather(
+            clusters["number"][span] - layout.bases[index]
+        )
+        for index, span in layout.spans(clusters["number"].to_numpy())
+    ]
     gathered = (
         clusters.with_columns(text=pl.concat(texts))
         .sort(pl.col("survivor"), pl.col("number") != pl.col("survivor"), "number")

@@ -34,7 +34,7 @@ def _transcript_layout(layout: Layout) -> Layout:
 
 @resumable(lambda layout: layout.folder / "sentences.json")
 def count_sentences(layout: Layout) -> Counts:
-    """The recordings beyond the cap of one sentence by one speaker; a small Parquet file per partition."""
+    """Find the recordings beyond the cap of one sentence by one speaker; a small Parquet file per partition."""
     frame, settings = perceptual.surviving_records(layout), layout.settings
     caps = [Cap("same_sentence", settings.same_sentence, "sentence_recordings")]
     if settings.similar_transcripts is not None:

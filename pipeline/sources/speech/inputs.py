@@ -50,7 +50,7 @@ def find_inputs(patterns: list[str], audio: str | None = None, transcripts: str 
     if len({file.url for file in files}) < len(files):
         raise UsageError("an input is given twice")
     files = [_add_clips(_add_recordings(file)) for file in _add_lists(files, folders, transcripts)]
-    recordings = {url for file in files if file.url.lower().endswith(_MANIFESTS) for url in file.beside}
+    recordings = {url for file in files if file.url.lower().endswith(_MANIFESTS) for url in file.companions}
     files = make_names_distinct([file for file in files if file.url not in recordings])
     if audio:
         audio_identity = fingerprint_files(list_files(Path(audio)), Path(audio))
@@ -98,7 +98,7 @@ def _find_common_voice_lists(folder: Path, transcripts: str | None) -> list[Inpu
                 f"{folder} has neither validated.tsv nor train.tsv, dev.tsv or test.tsv but {', '.join(by_name)}: "
                 "say which lists to read with --set source.transcripts=NAME"
             )
-    return [replace(file, beside=tuple(earlier.url for earlier in chosen[:i])) for i, file in enumerate(chosen)]
+    return [replace(file, companions=tuple(earlier.url for earlier in chosen[:i])) for i, file in enumerate(chosen)]
 
 
 def _choose_manifests(files: list[Path]) -> list[Path]:
@@ -126,7 +126,7 @@ def _add_recordings(file: InputFile) -> InputFile:
             f"{path} has no recordings beside it: there is no {recordings.name}. Give lhotse's cuts, or put it there"
         )
     described = describe_file(str(recordings))
-    return replace(file, beside=(described.url,), identity=f"{file.identity}+recordings-{described.identity}")
+    return replace(file, companions=(described.url,), identity=f"{file.identity}+recordings-{described.identity}")
 
 
 def _add_clips(file: InputFile) -> InputFile:
@@ -134,7 +134,7 @@ def _add_clips(file: InputFile) -> InputFile:
     clips = Path(file.url).parent / "clips"
     if is_url(file.url) or not file.url.lower().endswith((*_LISTS, *_CSV)) or not clips.is_dir():
         return file
-    earlier = "".join(f"+{describe_file(url).identity}" for url in file.beside)
+    earlier = "".join(f"+{describe_file(url).identity}" for url in file.companions)
     return replace(file, identity=f"{file.identity}+clips-{fingerprint_files(list_files(clips), clips)}{earlier}")
 
 
@@ -168,10 +168,10 @@ def _attach_lists(tars: list[InputFile], lists: tuple[InputFile, ...]) -> list[I
         twice = next(stem for stem in stems if stems.count(stem) > 1)
         raise UsageError(f"two tars called {twice} have the same lists of transcripts: build from one of them at a time")
     urls = tuple(file.url for file in lists)
-    attached = [replace(tar, beside=urls, identity=f"{tar.identity}+transcripts-{_fingerprint(lists)}") for tar in tars]
+    attached = [replace(tar, companions=urls, identity=f"{tar.identity}+transcripts-{_fingerprint(lists)}") for tar in tars]
     last = attached[-1]
     attached[-1] = replace(
-        last, beside=(*urls, *(tar.url for tar in tars)), identity=f"{last.identity}-{_fingerprint(tuple(tars))}"
+        last, companions=(*urls, *(tar.url for tar in tars)), identity=f"{last.identity}-{_fingerprint(tuple(tars))}"
     )
     return attached
 

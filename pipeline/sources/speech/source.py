@@ -73,10 +73,10 @@ def _read_table(file: InputFile, path: Path, state: CutState) -> Iterator[pl.Dat
     is_complete, first_lines = state.damage is None, peek_lines(path)
     earlier: set[str] = set()
     if first_lines and first_lines[0].lstrip().startswith("{"):
-        frames = read_manifest(path, is_complete, state.columns, file.beside)
+        frames = read_manifest(path, is_complete, state.columns, file.companions)
     else:
         frames = tables.read_table(path, is_complete, state.columns)
-        earlier = _read_paths(file.beside, state)
+        earlier = _read_paths(file.companions, state)
     lookup = _build_lookup(file, state)
     count, locators = 0, set[str]()
     for frame in frames:

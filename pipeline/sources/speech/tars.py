@@ -52,7 +52,7 @@ def read_tar(file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFr
     frame = _add_metadata(frame.with_columns(content_path=pl.lit(str(path))), data, state.columns)
     lists = load_lists(tuple(_describe_lists(file)))
     locators: set[str] = set()
-    if file.beside:
+    if file.companions:
         state.damage = state.damage or lists.damage
         frame, has_match = _join_lists(frame, lists, tar_stem(file.url))
         if not has_match:
@@ -61,7 +61,7 @@ def read_tar(file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFr
         frame = frame.with_columns(locator="key").sort("key", "nth")
     state.damage = state.damage or (f"{file.url} {damage}: {len(frame):,} rows were read" if damage else None)
     yield _finish(frame, locators)
-    if tars := [url for url in file.beside if is_tar_name(url)]:
+    if tars := [url for url in file.companions if is_tar_name(url)]:
         add_warnings(state, lists.warnings)
         other_tars = [tar for tar in tars if tar != file.url]
         unused = _find_unused(lists, {tar_stem(tar) for tar in tars}, _printable_names(members), other_tars)
@@ -69,7 +69,7 @@ def read_tar(file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFr
 
 
 def _describe_lists(file: InputFile) -> Iterator[InputFile]:
-    for url in file.beside:
+    for url in file.companions:
         if not is_tar_name(url):
             try:
                 yield describe_file(url)
