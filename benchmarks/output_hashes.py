@@ -23,16 +23,16 @@ import soundfile
 DEVELOPMENT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
-def builds(data: Path) -> dict[str, list[str]]:
-    """Arguments of `pipeline.build` by the name of the build."""
-    found = {name: [name] for name in ("cc100-ja", "image-text-ja", "speech-ja")}
+def list_builds(data: Path) -> dict[str, list[str]]:
+    """Return the arguments of `pipeline.build` by the name of the build."""
+    builds = {name: [name] for name in ("cc100-ja", "image-text-ja", "speech-ja")}
     if data.is_dir():
-        found |= {
+        builds |= {
             "development text": ["cc100-ja", "--input", str(data / "text" / "ja.txt.xz")],
             "development pairs": ["laion-ja", "--input", str(data / "image-text" / "img2dataset")],
             "development speech": ["reazonspeech", "--input", str(data / "speech" / "reazonspeech")],
         }
-    return found
+    return builds
 
 
 def digest(content: bytes) -> str:
@@ -40,7 +40,7 @@ def digest(content: bytes) -> str:
 
 
 def audio_digest(shards: list[Path]) -> str:
-    """SHA-256 of all decoded samples in order."""
+    """Return SHA-256 of all decoded samples in order."""
     sha256 = hashlib.sha256()
     for path in shards:
         for audio in pl.read_parquet(path)["audio"]:
@@ -49,7 +49,8 @@ def audio_digest(shards: list[Path]) -> str:
     return sha256.hexdigest()
 
 
-def report(name: str, corpus: Path) -> None:
+def print_digests(name: str, corpus: Path) -> None:
+    """Print the name of the build, the file and its digest, a line each."""
     for folder in ("data", "ledger"):
         for path in sorted((corpus / folder).glob("*.parquet")):
             print(f"{name}\t{folder}/{path.name}\t{digest(path.read_bytes())}")
@@ -64,11 +65,11 @@ def report(name: str, corpus: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=DEVELOPMENT_DATA, help="the development data")
-    parser.add_argument("--smoke", action="store_true", help="the embedded samples alone")
+    parser.add_argument("--smoke", action="store_true", help="the sample of text alone")
     arguments = parser.parse_args()
-    wanted = builds(Path("/nonexistent") if arguments.smoke else arguments.data)
+    builds = {"cc100-ja": ["cc100-ja"]} if arguments.smoke else list_builds(arguments.data)
     with tempfile.TemporaryDirectory() as folder:
-        for name, command in wanted.items():
+        for name, command in builds.items():
             out = Path(folder) / name.replace(" ", "-")
             done = subprocess.run(
                 [sys.executable, "-m", "pipeline.build", *command, "--out", str(out), "--workers", "2"],
@@ -76,7 +77,7 @@ def main() -> None:
             )  # fmt: skip
             if done.returncode:
                 sys.exit(f"{name}: exit {done.returncode}\n{done.stderr}")
-            report(name, out)
+            print_digests(name, out)
             sys.stdout.flush()
 
 
