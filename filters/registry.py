@@ -5,9 +5,8 @@ A measure is a function without arguments that returns a polars expression over 
 expression reads say which passes have to run, and only those do.
 
     @measure
-    def question_share() -> pl.Expr:
-    def question_share() -> pl.Expr:
-        '''Share of lines that end with a question mark.'''
+    def questions() -> pl.Expr:
+        '''Question marks for every sentence.'''
         ...
 """
 
@@ -75,7 +74,7 @@ def measure(function: Function | None = None, *, kind: Kind = "text", words: boo
         if name in MEASURES:
             raise ValueError(f"there are two measures called {name!r}")
         if not function.__doc__:
-            raise ValueError(f"measure {name!r} needs a docstring: it is what users read in the ledger's description")
+            raise ValueError(f"measure {name!r} needs a docstring: users read it on the dataset card, and in their editor")
         MEASURES[name] = Measure(name, " ".join(function.__doc__.split()), function, kind, words)
         return function
 

@@ -44,16 +44,14 @@ def block(document: str, heading: str, language: str) -> str:
 def test_add_a_measure(tmp_path):
     try:
         exec(block("CONTRIBUTING.md", "Add a measure", "python"), {})
-        frame = filters.measure_frame(pl.DataFrame({"text": ["何? 猫だ。", "犬。"]}), ["question_share"])
-        assert frame["question_share"].to_list() == [0.5, 0.0]
+        frame = filters.measure_frame(pl.DataFrame({"text": ["何? 猫だ。", "犬。"]}), ["questions"])
+        assert frame["questions"].to_list() == [0.5, 0.0]
         manifest = tmp_path / "m.toml"
-        manifest.write_text(
-            block("CONTRIBUTING.md", "Add a manifest", "toml") + "question_share = { at_most = 0.5 }\n", "utf-8"
-        )
-        assert load(str(manifest)).rules["question_share"].at_most == 0.5
-        assert "question_share" in load(str(manifest)).measures
+        manifest.write_text(block("CONTRIBUTING.md", "Add a manifest", "toml") + "questions = { at_most = 0.5 }\n", "utf-8")
+        assert load(str(manifest)).rules["questions"].at_most == 0.5
+        assert "questions" in load(str(manifest)).measures
     finally:
-        MEASURES.pop("question_share", None)
+        MEASURES.pop("questions", None)
 
 
 @pytest.mark.parametrize("document, heading", [("CONTRIBUTING.md", "Add a manifest"), ("README.md", "Choose what is kept")])
@@ -100,6 +98,7 @@ def test_add_a_text_format(pages_format, tmp_path):
     ledger = pl.read_parquet(tmp_path / "out" / "ledger" / "*.parquet").filter(verdict="unreadable")
     offsets = [sum(len(line.encode()) + 1 for line in lines[:n]) for n in (7, 9)]
     assert ledger["id"].to_list() == [f"cc100-ja/{offset:010d}" for offset in offsets]
+    assert ledger["excerpt"].to_list() == [lines[7], lines[9]]
     assert ledger["value"].str.contains("not a document of the format pages").all()
 
 

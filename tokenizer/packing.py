@@ -1,7 +1,7 @@
 """Pack documents of token ids into sequences of one length.
 
 `concatenate` writes documents one after another and cuts the stream anywhere. `best-fit` never cuts a document that fits into a sequence,
-and pads. It takes documents, and the rests of longer ones, from the longest to the shortest, and puts each into the fullest sequence
+and pads. It takes documents, and the remainders of longer ones, from the longest to the shortest, and puts each into the fullest sequence
 that has room for it: best-fit decreasing (for language models Ding et al., "Fewer Truncations Improve Language Modeling", ICML 2024).
 """
 
@@ -48,8 +48,8 @@ def _concatenate(ids: np.ndarray, lengths: np.ndarray, length: int) -> PackedSeq
 
 
 def _best_fit(ids: np.ndarray, lengths: np.ndarray, length: int, pad: int, seed: int) -> PackedSequences:
-    begins, sizes = _cut_pieces(lengths, length)
-    sequence, at, count = _assign_pieces(sizes, length)
+    begins, sizes = _cut_documents(lengths, length)
+    sequence, at, count = _assign_chunks(sizes, length)
     # Sequences are shuffled, since those with the longest pieces come first.
     position = np.empty(count, np.int64)
     position[np.argsort(order_keys(0, count, seed), kind="stable")] = np.arange(count)
@@ -66,7 +66,7 @@ def _best_fit(ids: np.ndarray, lengths: np.ndarray, length: int, pad: int, seed:
 
 @jit
 def order_keys(first, count, seed):
-    """Return uint64[count], by which the documents numbered from `first` are ordered. No two documents have the same key."""
+    """Return uint64[count], by which documents or sequences numbered from `first` are ordered. No two have the same key."""
     out = np.empty(count, np.uint64)
     salt = mix64(np.uint64(seed) ^ np.uint64(0x9E3779B97F4A7C15))
     for i in range(count):
@@ -75,8 +75,8 @@ def order_keys(first, count, seed):
 
 
 @jit
-def _cut_pieces(lengths, length):
-    """Return begin and size of the pieces that documents are cut into: full sequences, then the rest."""
+def _cut_documents(lengths, length):
+    """Return begin and size of the chunks that documents are cut into: full sequences, then the remainder."""
     count = 0
     for n in lengths:
         count += (n + length - 1) // length
@@ -94,10 +94,10 @@ def _cut_pieces(lengths, length):
 
 
 @jit
-def _assign_pieces(sizes, length):
-    """Return sequence and position in it of every piece, and how many sequences there are."""
+def _assign_chunks(sizes, length):
+    """Return sequence and position in it of every chunk, and how many sequences there are."""
     count = len(sizes)
-    # By falling size, in order among equals.
+    # Largest first, in order among equals.
     first = np.zeros(length + 2, np.int64)
     for size in sizes:
         first[length - size + 1] += 1

@@ -26,11 +26,11 @@ from filters.kernels import jit
 PEAK, RMS, CLIPPED, MEAN, SPEECH, LEADING, TRAILING, PAUSE, SILENT, SNR, BANDWIDTH, VOICED_FROM, VOICED_TO = range(13)
 NUMBERS = 13
 
-# Where a recording comes this close to full scale, samples this close to its peak are at its ceiling; two in a row are clipped.
+# A recording whose peak is at least `CEILING` is clipped where two consecutive samples are within `AT_PEAK` of the peak.
 # (Full scale of 8 bits is 0.992, of μ-law 0.980. A sine of 200 Hz has two samples so close to its peak, in 80.)
 CEILING, AT_PEAK = 0.98 * FULL_SCALE, FULL_SCALE // 1000
-# The SNR's noise is the mean of the frames below the first of these times the noise of `find_speech`; its signal that of the
-# frames above the second times the noise. Ratios of energies.
+# SNR, by energies of frames. Noise: the mean of the frames below `AS_QUIET` times the noise level that `find_speech` finds. Signal:
+# the mean of the frames above `CLEARLY_ABOVE` times that noise.
 AS_QUIET, CLEARLY_ABOVE = 2.0, 1.5
 MOST_SNR = 100.0  # dB
 # Frames with this share of the energy of the loudest ones, below 2 kHz, are voiced.

@@ -14,7 +14,7 @@ P = ParamSpec("P")
 
 
 def resumable(marker: Callable[P, Path]) -> Callable[[Callable[P, Counts]], Callable[P, Counts]]:
-    """Make a function return what stands in the file `marker(*arguments)`, or else do its work and write there what it returns."""
+    """Cache a function's result in the JSON file `marker(*arguments)`: where that exists, return what is in it."""
 
     def decorate(function: Callable[P, Counts]) -> Callable[P, Counts]:
         @functools.wraps(function)

@@ -14,7 +14,7 @@ import polars as pl
 from filters.kernels import jit
 from pipeline.core.storage import write_atomically
 from pipeline.core.tasks import Counts, resumable
-from pipeline.dedup.facts import allocate_sketches, gather_facts
+from pipeline.dedup.facts import allocate_sketches, load_facts
 from pipeline.dedup.verification import similarity
 from pipeline.workspace import Layout, RecordIds
 
@@ -91,7 +91,7 @@ def cluster(layout: Layout, ids: RecordIds, files: int, kind: int) -> Counts:
     began = time.perf_counter()
     edges = np.unique(np.concatenate([np.load(layout.pairs(r)) for r in range(files)]), axis=0)
     documents = np.unique(edges)
-    facts, sketches = gather_facts(layout, documents)
+    facts, sketches = load_facts(layout, documents)
     # Nodes from here on are in order of priority, best first.
     order = np.argsort(facts["priority"])[::-1]
     rank = np.empty(len(order), np.int64)

@@ -22,7 +22,7 @@ def allocate_sketches(folder: Path, rows: int, width: int) -> np.ndarray:
         return np.memmap(file, np.uint8, "w+", shape=(rows, width))
 
 
-def gather_facts(layout: Layout, records: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def load_facts(layout: Layout, records: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return facts and sketches of records given by ascending number; one partition's files are open at a time."""
     facts = np.empty(len(records), FACTS)
     width = np.load(layout.array("sketches", 0), mmap_mode="r").shape[1]

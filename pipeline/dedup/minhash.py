@@ -16,7 +16,7 @@ from pipeline.core.storage import write_array
 from pipeline.core.tasks import Counts, resumable
 from pipeline.dedup.bands import ROWS_PER_RANGE, BandFile, band_keys, banding, priorities
 from pipeline.dedup.clusters import cluster
-from pipeline.dedup.facts import FACTS, gather_facts
+from pipeline.dedup.facts import FACTS, load_facts
 from pipeline.dedup.verification import SKETCHES, verified_pairs
 from pipeline.workspace import Layout, RecordIds
 
@@ -66,7 +66,7 @@ def find_pairs(layout: Layout, number: int) -> Counts:
     """Write verified pairs among the candidates of one key range, as int64[pairs, 2] of document numbers."""
     members, sizes = _candidates(layout, number)
     nodes, rows = np.unique(members, return_inverse=True)
-    facts, sketches = gather_facts(layout, nodes)
+    facts, sketches = load_facts(layout, nodes)
     group = np.repeat(np.arange(len(sizes)), sizes)
     best_first = np.lexsort((~facts["priority"][rows], group))
     a, b = verified_pairs(

@@ -1,9 +1,9 @@
 """Duplicates by what content looks or sounds like: the same bytes, or perceptual hashes within a Hamming distance, verified.
 
 Images and recordings share these rounds: `collect` per partition; `index_hashes` over all partitions, which also finds exact duplicates;
-`find_near_pairs` for a slice of the index at a time; `cluster`, as for text. Afterwards `cap_records` bounds how many records may have
-one key, such as a caption, and writes `Layout.late_verdicts`. `index_hashes` and `cap_records` hold in memory some tens of bytes per
-record that the rules kept.
+`find_near_pairs` for a slice of the index at a time; `cluster`, as for text. Afterwards a modality may call `cap_records`, which bounds
+how many records may have one key, such as a caption, and writes `Layout.late_verdicts`. `index_hashes` and `cap_records` hold in memory
+some tens of bytes per record that the rules kept.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pipeline.core.engine import Task
 from pipeline.core.storage import read_json, write_array, write_atomically
 from pipeline.core.tasks import Counts, resumable
 from pipeline.dedup.clusters import cluster
-from pipeline.dedup.facts import FACTS, gather_facts
+from pipeline.dedup.facts import FACTS, load_facts
 from pipeline.dedup.hamming import HammingIndex
 from pipeline.dedup.verification import verified_groups
 from pipeline.workspace import Layout, RecordIds
@@ -111,7 +111,7 @@ def index_hashes(layout: Layout) -> Counts:
     firsts = np.maximum.accumulate(np.where(is_first, np.arange(len(numbers)), 0)) if len(numbers) else np.zeros(0, np.int64)
     write_array(layout.pairs(0), np.stack([numbers[firsts][~is_first], numbers[~is_first]], axis=1))
     indexed = np.flatnonzero(is_first & ~kept["flat"])
-    # A record is a member of every hash that one of its views has; within a hash, the best records first.
+    # A record is listed under the hash of each of its views; under a hash, the best records come first.
     hashes, members = kept["hashes"][indexed].ravel(), np.repeat(indexed, kept["hashes"].shape[1])
     order = np.lexsort((~facts["priority"][members], hashes))
     hashes, members = hashes[order], members[order]
@@ -138,7 +138,7 @@ def find_near_pairs(layout: Layout, number: int, kind: int) -> Counts:
     group_starts = np.concatenate([[0], np.cumsum(sizes)])
     records = members[np.repeat(starts[groups] - group_starts[:-1], sizes) + np.arange(group_starts[-1])]
     nodes, rows = np.unique(records, return_inverse=True)
-    _, sketches = gather_facts(layout, nodes)
+    _, sketches = load_facts(layout, nodes)
     a, b = verified_groups(
         group_starts, rows, np.searchsorted(groups, np.arange(first, last)), np.searchsorted(groups, left),
         np.searchsorted(groups, right), sketches, layout.settings.accept, kind,

@@ -12,7 +12,7 @@ from filters.text.minhash import sketch_similarity
 # Within a group of candidates every document is compared with at most so many that are unlike one another.
 LEADERS = 64
 ACROSS = 8  # images of one hash that are compared with those of a hash nearby
-# What rows of uint8 stand for: MinHash sketches of text, thumbnails of images, spectra of recordings.
+# Kinds of sketches (integers, as numba takes them): what rows of uint8 stand for, of text, images and recordings.
 SKETCHES, THUMBNAILS, SPECTRA = 0, 1, 2
 
 

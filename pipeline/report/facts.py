@@ -1,6 +1,6 @@
 """What a build says of itself: everything that the terminal, the card and the lock file show, gathered in one place.
 
-Only this module knows the build's summary, its plan and the modality's words; the others format what is in here.
+The other modules of this room format what is in here; none of them looks into the summary, the plan or the modality.
 """
 
 from __future__ import annotations
@@ -285,5 +285,5 @@ def _estimate_sizes(plan: Plan) -> str:
 
 def _estimate_expansion(manifest: Manifest, url: str) -> float:
     """Return how many bytes of content a byte of input has. Images and recordings are as large as their archives."""
-    is_compressed = not url.endswith((".txt", ".jsonl"))
+    is_compressed = url.endswith((".xz", ".gz", ".zst", ".bz2"))
     return _TEXT_EXPANSION if manifest.modality == "text" and is_compressed else 1.0

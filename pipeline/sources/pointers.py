@@ -1,7 +1,7 @@
 """Records whose content (an image, a recording) stays where it is: rows point to it, and workers read the bytes.
 
-A source yields frames of rows, and `PointerSource` cuts them into partitions, which can be taken up again after any. Content travels
-with its row only where it is not in a local file as it is.
+A source yields frames of rows, and `PointerSource` cuts them into partitions; cutting can be resumed after any of them. Bytes are copied
+into a row only where the input is remote or compressed.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ _POINTERS = CONTENT_POINTERS | TEXT_POINTERS | METADATA_POINTERS
 class RowKind:
     """What the rows of a source hold.
 
-    `content` and `text` are what messages call them; `text` is the column of texts, too. `shared`: consecutive rows with the same content
-    are stretches of it, and its bytes count once.
+    `content` and `text` are what messages call them; `text` is the name of the column of texts, too. `shared`: consecutive rows with the
+    same content are stretches of it, and its bytes count once.
     """
 
     content: str
@@ -73,7 +73,7 @@ class PointerSource(Source):
         pending: list[pl.DataFrame] = []
         weights = np.zeros(0, np.int64)
         previous: tuple[str, int] | None = None
-        with _open_input(file, state) as (path, stays):
+        with _open_input(file, state) as (path, is_permanent):
             frames = self.frames(file, path, state)
             ended = False
             while not ended:
@@ -104,7 +104,7 @@ class PointerSource(Source):
                     count = min(count, len(weights))
                     table, size = pl.concat(pending), int(totals[count - 1])
                     part = table[:count]
-                    if not stays and (part["content_path"] == str(path)).any():
+                    if not is_permanent and (part["content_path"] == str(path)).any():
                         part = _inline_content(part, self.row_kind)
                     yield _partition(part, index, number, state, size)
                     state.start += size
@@ -117,7 +117,7 @@ class PointerSource(Source):
 
 @contextmanager
 def open_local(file: InputFile, state: CutState) -> Iterator[tuple[Path, bool]]:
-    """Yield a file with the uncompressed bytes of an input, and whether it stays. Set the checksum, or the damage, in `state`."""
+    """Yield a file with the uncompressed bytes of an input, and whether it is permanent. Set `state.checksum`, or `state.damage`."""
     if not is_url(file.url):
         with open(file.url, "rb") as opened:
             plain = compression(opened.read(8)) is None
@@ -168,8 +168,8 @@ def _open_input(file: InputFile, state: CutState) -> Iterator[tuple[Path, bool]]
         state.checksum = None
         yield Path(file.url), True
         return
-    with open_local(file, state) as path_and_stays:
-        yield path_and_stays
+    with open_local(file, state) as opened:
+        yield opened
 
 
 def add_warnings(state: CutState, warnings: list[str]) -> None:
@@ -178,7 +178,7 @@ def add_warnings(state: CutState, warnings: list[str]) -> None:
 
 
 def _refuse_oversized(frame: pl.DataFrame, state: CutState, kind: RowKind) -> pl.DataFrame:
-    """Return the rows with a problem instead of pointers to what is too large to be read."""
+    """Replace pointers to what is too large to be read by a problem."""
     size = pl.coalesce(pl.col("content_size"), pl.col("content_bytes").bin.size().cast(pl.Int64))
     large = size > state.max_document
     content_problem = pl.format(f"{kind.content} of {{}} bytes, over source.max_document = {state.max_document}", size)

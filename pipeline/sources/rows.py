@@ -42,7 +42,7 @@ class Rows:
     `frame` has `locator` (what the record's id ends in: a string, or the number of a byte), `problem` (why the record cannot be read, or
     null) and the metadata columns of its source. Content is one of two things:
 
-    - text: `text[i]`, the raw bytes of row i
+    - text: `text[i]`, the bytes of row i, parsed where the format parses
     - an image or a recording, which the frame points to: `content_size` bytes at `content_offset` of the file `content_path`, or else the
       bytes in `content_bytes`. A caption or transcript may stand at `text_offset` `text_size` of the same file, a JSON object of metadata
       at `metadata_offset` `metadata_size`.

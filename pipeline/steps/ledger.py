@@ -38,8 +38,8 @@ def ledger_frame(
 
     `measured` and `verdicts` hold the same records row for row; `clusters` and `late` (records that the step deduplicate dropped,
     with `rule` `value` `bound`) have a column `row` that counts from the first of them. `near_rule` names the rule of a near duplicate.
-    `bound` is always what a record would have had to keep to: a duplicate has a similarity that is not below `accept`. `further` names
-    columns of `measured` or `late` to be shown beside the measures.
+    `bound` is the limit that a record broke: `< accept` for duplicates, since a similarity of `accept` or more makes a duplicate.
+    `further` names columns of `measured` or `late` to be shown beside the measures.
     """
     frame = pl.concat([measured, verdicts], how="horizontal").with_columns(id=ids).with_row_index("row")
     frame = frame.join(clusters, on="row", how="left", maintain_order="left")

@@ -36,15 +36,15 @@ _LATE_RULE = ("row", "rule", "value", "bound")
 
 @dataclass(frozen=True)
 class Group:
-    """Consecutive partitions that become one training shard and one ledger file."""
+    """Consecutive partitions, `first` to `stop` - 1, that become one training shard and one ledger file."""
 
     number: int
     first: int
-    last: int  # exclusive
+    stop: int
 
 
 def group_partitions(payloads: list[int], size: int) -> list[Group]:
-    """Group partitions with so many bytes each into groups of about `size` bytes: the same on any machine."""
+    """Group partitions (or files of held-out records) of so many bytes each into groups of about `size` bytes, the same anywhere."""
     groups, first, total = list[Group](), 0, 0
     for index, count in enumerate(payloads):
         total += count
@@ -92,7 +92,7 @@ def write(manifest: Manifest, layout: Layout, group: Group, count: int, ids: Rec
     splits = {"train": [0, 0], "validation": [0, 0]}
     with ExitStack() as stack:
         files = _Files(stack, manifest, layout, group, count, folder)
-        for index in range(group.first, group.last):
+        for index in range(group.first, group.stop):
             for batch, rows in _ledger_batches(manifest, layout, ids, index):
                 files.ledger.write(rows.select(files.ledger.schema.names).to_arrow().cast(files.ledger.schema))
                 _count_verdicts(verdicts, batch, rows)
@@ -120,7 +120,7 @@ def _ledger_batches(
             verdicts.slice(at, length),
             _slice_rows(clusters, at, length),
             None if late is None else _slice_rows(late, at, length),
-            pl.Series("names", ids(index, batch["locator"]), pl.String),
+            pl.Series("ids", ids(index, batch["locator"]), pl.String),
             modality.near_duplicate_rule(manifest).name,
             getattr(manifest.deduplicate, "accept", 1.0),
             further,
@@ -171,7 +171,7 @@ def _write_kept(
 
 
 def _runs(mask: np.ndarray) -> Iterator[tuple[bool, int, int]]:
-    """Yield `(value, first, last)` of every run of equal values: slices, unlike filters, copy nothing."""
+    """Yield `(value, first, stop)` of every run of equal values: slices, unlike filters, copy nothing."""
     edges = [0, *(np.flatnonzero(np.diff(mask)) + 1).tolist(), len(mask)]
     for first, last in zip(edges, edges[1:], strict=False):
         if first < last:
@@ -193,7 +193,7 @@ def join_validation(manifest: Manifest, folder: Path, count: int) -> list[str]:
                 temporary, modality.shard_schema(manifest), row_group.size, row_group.column, level, _DICTIONARY_COLUMNS
             )
             stack.callback(writer.close)
-            for number in range(shard.first, shard.last):
+            for number in range(shard.first, shard.stop):
                 file = pq.ParquetFile(pieces[number])
                 for index in range(file.num_row_groups):
                     writer.write(file.read_row_group(index))
@@ -221,7 +221,7 @@ def run(plan: Plan, engine: Engine, layout: Layout, ids: RecordIds, measured: Me
     written: list[Any] = [None] * len(groups)
     for number, counts in engine.run("writing", tasks):
         written[number] = counts
-        parts = measured.parts[groups[number].first : groups[number].last]
+        parts = measured.parts[groups[number].first : groups[number].stop]
         progress.advance(sum(part["bytes"] for part in parts), sum(part["records"] for part in parts))
     ((_, shards),) = engine.run("writing", [(join_validation, (plan.manifest, staging, len(groups)))])
     ledgers = sorted(path.name for path in (staging / "ledger").glob("*.parquet"))

@@ -1,8 +1,8 @@
 """Records in a shuffled order that a seed decides, from any position on.
 
 An epoch has one order of all records. Row groups are shuffled, then rows within windows of row groups, each as large as the
-buffer. Every rank reads a stretch of that order, so that no rank reads another's row groups. A rank's position is one number:
-how many records it has taken.
+buffer. Every rank takes the records of a stretch of that order; a window at the edge of two stretches is read by both. A
+rank's position is one number: how many records it has taken.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ Columns = dict[str, Any]  # values by name of column
 
 
 class Order(NamedTuple):
-    """The order of one epoch. Both arrays of starts have one more entry, the end of the last window."""
+    """The order of one epoch. `window_groups` and `window_records` have one more entry, the end of the last window."""
 
     row_groups: np.ndarray  # their numbers
     window_groups: np.ndarray  # at which row group of the order each window starts
     window_records: np.ndarray  # and at which record
 
 
-class Piece(NamedTuple):
-    """Records of one window."""
+class WindowSlice(NamedTuple):
+    """Consecutive records of one window."""
 
     epoch: int
     window: int
@@ -62,7 +62,7 @@ class Reader:
         pieces = self._split_at_windows(spans)
         batch, records = list[Columns](), 0
         with ThreadPoolExecutor(1) as background:
-            loading: deque[tuple[Piece, Future[tuple[ArrowRows, np.ndarray]]]] = deque()
+            loading: deque[tuple[WindowSlice, Future[tuple[ArrowRows, np.ndarray]]]] = deque()
 
             def load_next() -> None:
                 for piece in islice(pieces, 1):
@@ -96,13 +96,13 @@ class Reader:
         self._order = epoch, order
         return order
 
-    def _split_at_windows(self, spans: Iterator[Span]) -> Iterator[Piece]:
+    def _split_at_windows(self, spans: Iterator[Span]) -> Iterator[WindowSlice]:
         for epoch, start, end in spans:
             window_starts = self._order_of(epoch).window_records
             while start < end:
                 window = int(np.searchsorted(window_starts, start, "right")) - 1
                 offset, window_end = int(window_starts[window]), int(window_starts[window + 1])
-                yield Piece(epoch, window, start - offset, min(end, window_end) - offset)
+                yield WindowSlice(epoch, window, start - offset, min(end, window_end) - offset)
                 start = min(end, window_end)
 
     def _load(self, epoch: int, window: int) -> tuple[ArrowRows, np.ndarray]:

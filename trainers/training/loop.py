@@ -39,7 +39,7 @@ Decode = Callable[[Record], Any]
 class Loop:
     """One run in `options.out`. `unit` is what its speed is counted in.
 
-    A checkpoint belongs to the configuration and to `identity`, further values that a run must not change when it is resumed.
+    A checkpoint belongs to the configuration and to `identity`: values that must be the same when a run is resumed.
     """
 
     def __init__(self, options: RunOptions[Any], unit: str, identity: dict[str, Any] | None = None) -> None:
@@ -56,7 +56,7 @@ class Loop:
         self.checkpoints = Checkpoints(self.out, self.settings.keep)
         self.state = self.checkpoints.load_newest(self.config, options.resume)
         self.step: int = self.state["step"] if self.state else 0
-        torch.manual_seed(self.settings.seed)  # of the initial weights: the same on every rank
+        torch.manual_seed(self.settings.seed)  # so that initial weights are the same on every rank
 
     # -- the run
 
@@ -69,7 +69,7 @@ class Loop:
 
         `collate` and `decode` are those of `stream`. `evaluate` returns metrics; `export` writes the model to a folder. `stateful`
         are further things whose state a checkpoint holds, such as an average of weights. Ends the process with 143 after SIGTERM
-        and 130 after Ctrl-C. Raises BuildError if the loss is no finite number any more.
+        and 130 after Ctrl-C. Raises BuildError if the loss is no longer finite.
         """
         settings = self.settings
         self._assign_records(reader)
@@ -235,9 +235,9 @@ class Loop:
     def _check_finite(self, values: torch.Tensor, name: str = "the loss") -> None:
         """Check the values of the last steps, up to this one. Raises BuildError on every rank if one of them is not finite."""
         wrong = (~torch.isfinite(values)).nonzero()
-        step = self.step - len(values) + 1 + int(wrong[0]) if len(wrong) else "that another rank names"
+        step = self.step - len(values) + 1 + int(wrong[0]) if len(wrong) else "(named by another rank)"
         if self.any_rank(bool(len(wrong))):
             raise BuildError(
-                f"{name} is no finite number any more, from step {step} on. What was saved before: "
+                f"{name} is not finite from step {step} on. What was saved before: "
                 f"{self.checkpoints.newest_name}. Begin anew in another --out with a lower train.lr or a longer train.warmup."
             )

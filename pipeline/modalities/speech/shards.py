@@ -42,8 +42,8 @@ def shard_schema(manifest: SpeechManifest) -> pa.Schema:
     return huggingface_schema([pa.field(name, kind) for name, kind, _ in _FIELDS], features)
 
 
-class Piece(NamedTuple):
-    """FLAC of a shard row: `record` is the batch's row, `number` counts the pieces of a recording that was cut (0: not cut)."""
+class EncodedClip(NamedTuple):
+    """FLAC of a shard row: `record` is the batch's row, `number` counts the clips of a recording that was cut (0: not cut)."""
 
     record: int
     flac: bytes
@@ -58,7 +58,7 @@ def shard_tables(
     if not len(batch):
         return
     settings = manifest.recordings
-    seconds = batch["amount"].to_numpy() / 1000
+    seconds = batch["amount"].to_numpy() / 1000  # amounts are milliseconds
     too_long = seconds > settings.cut if settings.cut is not None else np.zeros(len(batch), bool)
     stretch = (batch["start"].is_not_null() | batch["end"].is_not_null()).to_numpy()
     encode = too_long | stretch | batch["reencode"].to_numpy()
@@ -73,29 +73,29 @@ def shard_tables(
                 yield _table(manifest, batch, ledger_rows, rows, content, seconds[rows], numbers), rows
                 continue
             size = 0
-            pieces: list[Piece] = []
+            clips: list[EncodedClip] = []
             for row in rows.tolist():
-                for piece in _cut_recording(manifest, recordings, batch, row, encode=encode[row], too_long=too_long[row]):
-                    pieces.append(piece)
-                    size += len(piece.flac)
+                for clip in _encode_recording(manifest, recordings, batch, row, encode=encode[row], too_long=too_long[row]):
+                    clips.append(clip)
+                    size += len(clip.flac)
                     if size >= BATCH_BYTES:
-                        yield _join(manifest, batch, ledger_rows, pieces)
-                        pieces, size = [], 0
-            if pieces:
-                yield _join(manifest, batch, ledger_rows, pieces)
+                        yield _clips_table(manifest, batch, ledger_rows, clips)
+                        clips, size = [], 0
+            if clips:
+                yield _clips_table(manifest, batch, ledger_rows, clips)
     finally:
         recordings.close()
 
 
-def _cut_recording(
+def _encode_recording(
     manifest: SpeechManifest, recordings: Rows, batch: pl.DataFrame, row: int, *, encode: bool, too_long: bool
-) -> Iterator[Piece]:
-    """Yield a recording as it came, encoded anew, or in pieces."""
+) -> Iterator[EncodedClip]:
+    """Yield the FLAC of a recording: as it came, encoded anew, or cut into clips."""
     sound = encoded_sound(recordings, row) or b""
     _check_unchanged(sound, batch, row)
     if not encode:
         flac = sound if isinstance(sound, bytes) else recordings.content(row) or b""
-        yield Piece(row, flac, batch["amount"][row] / 1000, 0)
+        yield EncodedClip(row, flac, batch["amount"][row] / 1000, 0)
         return
     settings = manifest.recordings
     start, end = batch["start"][row] or 0.0, batch["end"][row]
@@ -104,7 +104,7 @@ def _cut_recording(
     if too_long and settings.cut:
         spans = cut_at_silences(samples, settings.rate, settings.cut)
     for number, (first, last) in enumerate(spans, start=int(too_long)):
-        yield Piece(row, encode_flac(samples[first:last], settings.rate), (last - first) / settings.rate, number)
+        yield EncodedClip(row, encode_flac(samples[first:last], settings.rate), (last - first) / settings.rate, number)
 
 
 def _check_unchanged(sound: Any, batch: pl.DataFrame, row: int) -> None:
@@ -121,7 +121,7 @@ def cut_at_silences(samples: np.ndarray, rate: int, longest: float) -> list[tupl
     while len(samples) - at > most:
         left = len(samples) - at
         equal = at + left // -(-left // most)
-        # None so short, the last one included, that it is a sliver.
+        # No clip, the last one included, is shorter than a quarter of the longest.
         candidates = middles[(middles > at + most // 4) & (middles <= min(at + most, len(samples) - most // 4))]
         end = int(candidates[np.argmin(np.abs(candidates - equal))]) if len(candidates) else equal
         spans.append((at, end))
@@ -129,10 +129,10 @@ def cut_at_silences(samples: np.ndarray, rate: int, longest: float) -> list[tupl
     return [*spans, (at, len(samples))]
 
 
-def _join(
-    manifest: SpeechManifest, batch: pl.DataFrame, ledger_rows: pl.DataFrame, pieces: list[Piece]
+def _clips_table(
+    manifest: SpeechManifest, batch: pl.DataFrame, ledger_rows: pl.DataFrame, clips: list[EncodedClip]
 ) -> tuple[pa.Table, np.ndarray]:
-    records, flacs, seconds, numbers = zip(*pieces, strict=True)
+    records, flacs, seconds, numbers = zip(*clips, strict=True)
     rows = np.array(records, np.int64)
     content = pa.array(flacs, pa.binary())
     return _table(manifest, batch, ledger_rows, rows, content, np.array(seconds), np.array(numbers)), rows
@@ -142,7 +142,7 @@ def _table(
     manifest: SpeechManifest, batch: pl.DataFrame, ledger_rows: pl.DataFrame, rows: np.ndarray, content: pa.Array,
     seconds: np.ndarray, numbers: np.ndarray,
 ) -> pa.Table:  # fmt: skip
-    """Return shard rows of the records `rows`; of what was cut, the transcript belongs to no piece."""
+    """Return shard rows of the records `rows`. Clips of a recording that was cut have no transcript."""
     number = pl.Series("number", numbers, dtype=pl.Int64)
     padded = pl.format("-{}", pl.col("number").cast(pl.String).str.zfill(4))
     suffix = pl.when(pl.col("number") > 0).then(padded).otherwise(pl.lit(""))

@@ -121,7 +121,7 @@ class ImageLookup:
     def locate(self, frame: pl.DataFrame, claims: dict[str, str]) -> pl.DataFrame:
         """Return `frame` (with `url`, `file` or both) with the columns that say where its images are, or why there is none.
 
-        `claims` belongs to a list: which of its URLs or paths a file was found for by its name alone.
+        `claims` maps a file name to the first key of a list that was given that file by its name alone.
         """
         if "url" in frame.columns and len(self._by_url):
             by_hash = frame.with_columns(hash=pl.col("url").hash(0))
@@ -159,7 +159,7 @@ class ImageLookup:
 
 
 def _index_by_name(images: list[_LooseImage]) -> dict[str, _LooseImage]:
-    """Return loose images by their names; of two with one name, neither is meant."""
+    """Return loose images by their names; ambiguous names are left out."""
     by_name: dict[str, list[_LooseImage]] = {}
     for image in images:
         by_name.setdefault(image.path.name, []).append(image)
@@ -167,7 +167,7 @@ def _index_by_name(images: list[_LooseImage]) -> dict[str, _LooseImage]:
 
 
 def _index_by_url(frames: list[pl.DataFrame]) -> pl.DataFrame:
-    """Return the location of every URL, with an image where any has one.
+    """Return the location of every URL, preferring one with an image.
 
     By a hash of the URL: the strings of millions of rows would not fit into memory with everything else.
     """

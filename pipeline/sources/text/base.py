@@ -1,7 +1,7 @@
 """Streams of text: the one place that cuts them into partitions, whatever the format.
 
-A format says how documents are divided (`LINES`, `BLANK_LINES` or a `Divider` of its own) and, where a document is more than its bytes,
-what it says (`parse`). Resuming, `--limit`, damage and documents that are too large to read are handled here.
+A format says how documents are divided (`LINES`, `BLANK_LINES` or a `Divider` of its own) and, where their bytes need parsing, what they
+say (`parse`). Resuming, `--limit`, damage and documents that are too large to read are handled here.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ LINES = Divider(
 class TextSource(Source):
     """A source of documents in a stream of bytes, compressed or not.
 
-    A subclass names its `divider`. Where a document is more than its raw bytes it overrides `parse`, or `parse_all` for speed, and
+    A subclass names its `divider`. Where its raw bytes need parsing it overrides `parse`, or `parse_all` for speed, and
     lists the columns of `metadata` that these return.
     """
 
@@ -85,17 +85,23 @@ class TextSource(Source):
         raise NotImplementedError
 
     def parse_all(self, raw: Spans) -> pl.DataFrame | None:
-        """Return `text`, `problem` and metadata of raw documents, or None where a document is its raw bytes."""
+        """Return `text`, `problem` and metadata of raw documents, or None where a document is its raw bytes.
+
+        Where there is a problem, `text` is what the ledger shows of the record.
+        """
         if type(self).parse is TextSource.parse:
             return None
         parsed = [self._parse_one(raw, start, end) for start, end in zip(raw.starts, raw.ends, strict=True)]
         return pl.DataFrame(parsed, schema={"text": pl.String, "problem": pl.String, **self.metadata})
 
     def _parse_one(self, raw: Spans, start: int, end: int) -> dict[str, Any]:
+        document = raw.data[start:end].tobytes()
         try:
-            return self.parse(raw.data[start:end].tobytes())
+            return self.parse(document)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            return {"problem": f"not a document of the format {self.name}: {type(error).__name__}: {error}"}
+            problem = f"not a document of the format {self.name}: {type(error).__name__}: {error}"
+            # What could not be parsed stands as it came, for the ledger's excerpt.
+            return {"text": document.decode("utf-8", "replace"), "problem": problem}
 
     def find_inputs(self, patterns: list[str], **options: str) -> list[InputFile]:
         files = resolve(patterns)

@@ -22,12 +22,12 @@ OVERRIDES = ["shards.row_group=8", "shards.validation=0.3", "deduplicate.enabled
 @given(st.lists(st.integers(0, 50), max_size=30), st.integers(1, 100))
 def test_groups_cover_every_partition_once_and_in_order(sizes, size):
     found = group_partitions(sizes, size)
-    assert [i for g in found for i in range(g.first, g.last)] == [*range(len(sizes))]
+    assert [i for g in found for i in range(g.first, g.stop)] == [*range(len(sizes))]
     assert [g.number for g in found] == [*range(len(found))]
     for group in found:
-        assert sum(sizes[group.first : group.last - 1]) < size
+        assert sum(sizes[group.first : group.stop - 1]) < size
     for group in found[:-1]:
-        assert sum(sizes[group.first : group.last]) >= size
+        assert sum(sizes[group.first : group.stop]) >= size
 
 
 @dataclass
