@@ -1,6 +1,6 @@
 """The measures that only captions and alt texts of images have, beside those of `filters.text.measures`.
 
-Captions are one line: the source has undone HTML entities and made one space of every run of white space.
+Captions are one line: the step measure undoes HTML entities and makes one space of every run of white space.
 """
 
 from __future__ import annotations

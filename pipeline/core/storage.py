@@ -1,4 +1,4 @@
-"""Files that are complete or absent: everything is written under a temporary name first."""
+"""Files that are complete or absent, since everything is written under a temporary name first; sizes and fingerprints."""
 
 from __future__ import annotations
 

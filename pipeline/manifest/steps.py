@@ -1,7 +1,8 @@
 """Which step of a build each field of a manifest belongs to.
 
-Fingerprints are made from this: a change of a field redoes its step and what follows, and nothing before. A field that declares no step
-fails `tests/pipeline/manifest/test_steps.py`.
+Fingerprints are made from this: a change of a field redoes its step and what follows, and nothing before. A field inherits the
+`default_step` of its table unless it declares another. `tests/pipeline/manifest/test_steps.py` fails for a field with neither, and for
+one whose step it has not tried.
 """
 
 from __future__ import annotations

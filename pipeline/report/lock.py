@@ -1,4 +1,4 @@
-"""`manifest.lock.toml`: a manifest with every default written out, and a table `lock` of what the build had."""
+"""`manifest.lock.toml`: a manifest with every default written out, and a table `lock` of what the build used."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def _inspect_images(pairs: Rows, max_pixels: int) -> tuple[Inspected, np.ndarray
     Rows that point to the same image have it decoded once.
     """
     frame = pairs.frame
-    first = _first_of_image(frame)
+    first = first_rows_of_images(frame)
     chosen = np.flatnonzero(frame["problem"].is_null().to_numpy() & (first == np.arange(len(frame))))
     hashes, sizes = np.zeros(len(frame), np.uint64), np.zeros(len(frame), np.int64)
     inspected = []
@@ -79,12 +79,12 @@ def _inspect_images(pairs: Rows, max_pixels: int) -> tuple[Inspected, np.ndarray
     return gather_rows([*inspected, inspect([None])], position[first]), hashes[first], sizes[first]
 
 
-def _first_of_image(frame: pl.DataFrame) -> np.ndarray:
-    """Return int64[n]: the first row that points to the same image as each row, itself where it points to none."""
+def first_rows_of_images(frame: pl.DataFrame) -> np.ndarray:
+    """Return int64[n]: the first row that points to the same image as each row does; the row itself where it points to none."""
     pointer = pl.struct("content_path", "content_offset")
     points = pl.col("content_bytes").is_null() & pl.col("content_offset").is_not_null()
-    row = pl.int_range(pl.len())
-    return frame.select(pl.when(points).then(row.first().over(pointer, points)).otherwise(row)).to_series().to_numpy()
+    first = pl.when(points).then(pl.col("row").first().over(pointer, points)).otherwise("row")
+    return frame.with_row_index("row").select(first.cast(pl.Int64)).to_series().to_numpy()
 
 
 def measure_pairs(manifest: ImageTextManifest, pairs: Rows) -> MeasuredRecords:

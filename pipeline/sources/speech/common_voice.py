@@ -1,4 +1,4 @@
-"""Common Voice: lists of clips under a header, and their recordings in clips/, in a folder or in the tar that it comes in."""
+"""Common Voice: which of its lists are read, in a folder or a tar, and the rows of the tar that it comes in."""
 
 from __future__ import annotations
 

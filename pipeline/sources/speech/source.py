@@ -115,6 +115,6 @@ def _locate_recordings(frame: pl.DataFrame, lookup: RecordingLookup, file: Input
     return conform(
         frame.with_columns(
             name=pl.col("path").str.replace(r"^.*/", ""),
-            problem=pl.coalesce(problem, pl.when(~has_bytes).then("no_audio")),
+            problem=pl.coalesce(problem, pl.when(~has_bytes).then(pl.col("no_audio"))),
         )
     )

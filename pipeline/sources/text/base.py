@@ -32,13 +32,15 @@ _NO_SPANS = np.zeros(0, np.int64)
 class Divider:
     """How documents stand in a stream of bytes. The functions are compiled, and take `data` as uint8.
 
-    `first_boundary(data, start, end)`: index after the first divider that begins in `data[start:end]`, not at 0, or -1.
-    `last_boundary(data, end)`: index after the last divider that ends in `data[:end]`, or -1.
+    `first_boundary(data, start, end)`: index after the first divider that lies wholly in `data[start:end]`, or -1. Leading dividers have
+    been removed from `data`.
+    `last_boundary(data, end)`: index after the last divider that lies wholly in `data[:end]`, or -1.
     `leading(data, end)`: how many bytes of dividers `data[:end]` begins with.
     `documents(data, starts, ends, limit)`: fill the int64 arrays, where they have room, with the documents of `data`; return how many
     there are, at most `limit`.
     `count_at_most(body)`: a quick upper bound on that count, for bytes.
-    `width`: bytes of the longest divider. `name`: what a warning calls it.
+    `width`: bytes of the longest divider, with the line end before it; a divider at the end of the input may lack its last one. `name`: what
+    a warning calls it.
     """
 
     first_boundary: Callable[..., int]

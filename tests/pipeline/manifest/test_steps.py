@@ -57,6 +57,21 @@ def changes() -> Iterator[Any]:
                 yield pytest.param(reference, path, OTHER[path], steps, id=f"{modality}-{path}")
 
 
+# Fields that no build of a sample can have another value of: names and paths that are checked, or go with others.
+EXEMPT = {
+    "source.format", "source.sample", "source.images", "source.audio", "source.transcripts", "source.columns", "source.keep", "rules",
+    "deduplicate.bands", "deduplicate.rows", "deduplicate.transcripts.bands", "deduplicate.transcripts.rows", "images.model", "tokenizer",
+    "deduplicate.transcripts.enabled", "deduplicate.transcripts.margin", "deduplicate.transcripts.permutations",
+    "deduplicate.transcripts.seed",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_every_field_is_tried(modality):
+    untried = {path for path, _, _ in fields(MODALITIES[modality].manifest)} - OTHER.keys() - EXEMPT
+    assert not untried, f"give {untried} another value in OTHER, and look whether its step is the right one"
+
+
 def fingerprints(manifest: Manifest) -> dict[str, str]:
     return Plan(manifest, (), Path("out"), Path("work")).fingerprints
 
