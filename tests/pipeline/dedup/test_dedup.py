@@ -12,7 +12,7 @@ from filters.kernels import buffers
 from filters.text.minhash import key, signatures
 from pipeline.dedup import minhash
 from pipeline.dedup.bands import BandFile, band_keys, bands_and_rows, priorities, range_of
-from pipeline.dedup.clusters import components
+from pipeline.dedup.clusters import find_components
 from pipeline.manifest.loading import load
 from pipeline.sources.base import Partition
 from pipeline.steps.decide import decide
@@ -117,7 +117,7 @@ def test_clusters_and_survivors_are_those_of_comparing_all_pairs(deduplicated, p
         assert similarity <= 0.5 or similarity >= 0.94
         if similarity > 0.5:
             pairs.append((i, j, similarity))
-    head = components(len(keys), np.array([p[0] for p in pairs], np.int64), np.array([p[1] for p in pairs], np.int64))
+    head = find_components(len(keys), np.array([p[0] for p in pairs], np.int64), np.array([p[1] for p in pairs], np.int64))
     quality, chars = frame["m:quality"].to_list(), frame["m:chars"].to_list()
     for group in set(head):
         members = [i for i in range(len(keys)) if head[i] == group]
