@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from filters.kernels import buffers
 from filters.text.minhash import key, signatures
 from pipeline.dedup import minhash
-from pipeline.dedup.bands import BandFile, band_keys, bands_and_rows, priorities, range_of
+from pipeline.dedup.bands import BandFile, band_keys, bands_and_rows, range_of
 from pipeline.dedup.clusters import find_components
 from pipeline.manifest.loading import load
 from pipeline.sources.base import Partition
@@ -220,8 +220,8 @@ def test_band_files(tmp_path):
 def test_priorities():
     quality = np.array([0.5, 0.9, 0.9, 0.9, np.nan])
     chars = np.array([900, 100, 200, 200, 5])
-    assert np.argsort(priorities(quality, chars, 10))[::-1].tolist() == [2, 3, 1, 0, 4]
-    assert len(set(priorities(np.ones(1000), np.full(1000, 2**30), 0))) == 1000
+    assert np.argsort(minhash.priorities(quality, chars, 10))[::-1].tolist() == [2, 3, 1, 0, 4]
+    assert len(set(minhash.priorities(np.ones(1000), np.full(1000, 2**30), 0))) == 1000
 
 
 def test_nothing_to_find(deduplicated):
