@@ -172,7 +172,7 @@ class Turns:
 
 
 def take_turns(ours: Callable[[], float], peers: Mapping[str, Callable[[], float]], rounds: int) -> Turns:
-    """Time ours, peer, ours, for each peer and round, so that a busy machine is so for both."""
+    """Time ours, peer, ours, for each peer and round, so that other load on the machine slows both."""
     turns = Turns({name: [] for name in peers}, {name: [] for name in peers})
     for _ in range(rounds):
         for name, peer in peers.items():

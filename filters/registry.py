@@ -5,13 +5,14 @@ A measure is a function without arguments that returns a polars expression over 
 expression reads say which passes have to run, and only those do.
 
     @measure
-    def questions() -> pl.Expr:
-        '''Question marks for every sentence.'''
-        ...
+    def mean_line_length() -> pl.Expr:
+        '''Mean length of lines in visible characters.'''
+        return share(pl.col("n_visible"), pl.col("n_lines"))
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -64,7 +65,7 @@ def measure(function: Function) -> Function: ...
 @overload
 def measure(*, kind: Kind = "text", words: bool = False) -> Callable[[Function], Function]: ...
 def measure(function: Function | None = None, *, kind: Kind = "text", words: bool = False) -> object:
-    """Register a measure under the function's name; its docstring is the description users see.
+    """Register a measure under the function's name; the first paragraph of its docstring is the description users see.
 
     With `words` the values are strings, which a rule bounds by `any_of` and `none_of` instead of numbers.
     """
@@ -75,7 +76,8 @@ def measure(function: Function | None = None, *, kind: Kind = "text", words: boo
             raise ValueError(f"there are two measures called {name!r}")
         if not function.__doc__:
             raise ValueError(f"measure {name!r} needs a docstring: users read it on the dataset card, and in their editor")
-        MEASURES[name] = Measure(name, " ".join(function.__doc__.split()), function, kind, words)
+        description = inspect.cleandoc(function.__doc__).partition("\n\n")[0]
+        MEASURES[name] = Measure(name, " ".join(description.split()), function, kind, words)
         return function
 
     return register if function is None else register(function)
@@ -139,3 +141,12 @@ def measure_frame(frame: pl.DataFrame, names: Sequence[str] | None = None, text:
     if names is None:
         names = [name for name, m in MEASURES.items() if m.kind in ("text", "document")]
     return frame.hstack(compute(data, offsets, names, {"n_boilerplate_chars": np.zeros(len(frame), np.int32)}))
+
+
+def measure_text(text: str, name: str) -> float | str | None:
+    """Return one measure of a document, a caption or a transcript. Like `measure_frame`, it takes the text as it is.
+
+    >>> measure_text("吾輩は猫である。", "hiragana_share")
+    0.5
+    """
+    return measure_frame(pl.DataFrame({"text": [text]}), [name])[name].item()

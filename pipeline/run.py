@@ -24,9 +24,8 @@ def run(plan: Plan, engine: Engine, keep_going: bool) -> dict[str, Any]:
     """Do what is not done yet and publish it; return the summary, which is also kept in the output folder."""
     began = time.perf_counter()
     measured = measure.run(plan, engine, keep_going)
-    records = [part["records"] for part in measured.parts]
-    decided = decide.run(plan, engine, len(records), sum(records))
-    layout = deduplicate.layout_of(plan, records, decided.kept)
+    decided = decide.run(plan, engine, measured)
+    layout = deduplicate.layout_of(plan, [part["records"] for part in measured.parts], decided.kept)
     ids = RecordIds(plan.manifest.name, tuple(f.name for f in plan.inputs), tuple(p.file for p in measured.partitions))
     deduplicated = deduplicate.run(plan, engine, layout, ids)
     written = write.run(plan, engine, layout, ids, measured, decided)

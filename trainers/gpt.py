@@ -1,5 +1,8 @@
 """`python -m trainers.gpt CORPUS`: a GPT-2 or GPT-NeoX from scratch, on packed token shards.
 
+    python -m trainers.gpt CORPUS --config tiny                # without a GPU: a minute on a laptop's processor
+    torchrun --nproc-per-node 8 -m trainers.gpt CORPUS         # on eight GPUs; `train.batch` is that of each
+
 Documents that share a sequence do not see one another. Positions start at 0 with every document, and transformers masks attention
 where positions start anew, as long as it gets no other mask. The metrics are the loss per token and, because that depends on the
 tokenizer, bits per character.
@@ -63,6 +66,13 @@ def collate(columns: Columns, length: int, pad: int) -> tuple[dict[str, torch.Te
     """Return the inputs of `PackedLanguageModel`, cut from rows of token shards to sequences of `length`, and the number of tokens.
 
     The first token of a document is predicted from the end of the one before. Generation begins the same way: after EOS.
+
+    >>> columns = {"input_ids": np.array([[5, 6, 7, 8, 9, 3]]), "document_starts": [[0, 2]]}
+    >>> inputs, tokens = collate(columns, length=3, pad=3)
+    >>> inputs["input_ids"].tolist(), inputs["position_ids"].tolist()
+    ([[5, 6, 7], [8, 9, 3]], [[0, 1, 0], [0, 1, 2]])
+    >>> inputs["labels"].tolist(), tokens
+    ([[5, 6, 7], [8, 9, -100]], 5.0)
     """
     rows: Any = columns["input_ids"]  # every row has the same length
     if not isinstance(rows, np.ndarray) or rows.dtype.kind not in "iu":
@@ -152,21 +162,32 @@ def main(options: RunOptions[Config], tokens_dir: Path | None, tokenizer_dir: Pa
 
 
 def train(options: RunOptions[Config], tokens_dir: Path, tokenizer_dir: Path) -> None:
+    """Train on the token shards in `tokens_dir`, which the tokenizer in `tokenizer_dir` made, and save model and tokenizer."""
     from transformers import AutoModelForCausalLM, AutoTokenizer  # late: heavy
 
     settings = options.config.train
+
+    # -- the corpus
+
     shards = Shards(tokens_dir, "train", COLUMNS, BUILD_HINT)
     tokenizer = Tokenizer.load(tokenizer_dir)
     token_settings = check_tokens(tokens_dir, tokenizer)
+
+    # -- the model
+
     ids = {name: tokenizer.id_of(name) for name in ("bos", "eos", "pad")}
-    fixed = {f"{name}_token_id": number for name, number in ids.items()}
-    config = model_config(options.config.model, "model", vocab_size=len(tokenizer), **fixed)
+    token_ids = {f"{name}_token_id": number for name, number in ids.items()}
+    config = model_config(options.config.model, "model", vocab_size=len(tokenizer), **token_ids)
     length = choose_sequence_length(token_settings["sequence_length"], config.max_position_embeddings)
-    loop = Loop(options, "tokens")
+    loop = Loop(options, "tokens")  # before the model: it seeds the initial weights
     attention = choose_attention(config, settings.compile, loop.device)
     with explain_model_errors("model"):
         model = AutoModelForCausalLM.from_config(config, attn_implementation=attention)
     module, characters = PackedLanguageModel(model), count_characters(tokenizer)
+
+    # -- what the loop asks for
+
+    validation = loop.open_validation(tokens_dir, COLUMNS)
 
     def collate_columns(columns: Columns) -> tuple[dict[str, torch.Tensor], float]:
         inputs, amount = collate(columns, length, ids["pad"] or 0)
@@ -175,8 +196,6 @@ def train(options: RunOptions[Config], tokens_dir: Path, tokenizer_dir: Path) ->
                 f"the token shards in {tokens_dir} hold ids that the tokenizer in {tokenizer_dir} has not: {BUILD_HINT} --overwrite"
             )
         return inputs, amount
-
-    validation = loop.open_validation(tokens_dir, COLUMNS)
 
     def evaluate() -> dict[str, Any]:
         metrics: dict[str, Any] = {}

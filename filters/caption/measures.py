@@ -20,7 +20,13 @@ def _of_visible(name: str) -> pl.Expr:
 
 @measure(kind="caption", words=True)
 def caption_language() -> pl.Expr:
-    """Language of a short text: ISO 639 code, by script; by which Han characters and words where there are no kana."""
+    """Language of a short text: ISO 639 code, by script; by which Han characters and words where there are no kana.
+
+    >>> measure_text("東京タワー", "caption_language")
+    'ja'
+    >>> measure_text("上海外滩", "caption_language")
+    'zh'
+    """
     return pl.col("caption_language")
 
 
@@ -32,7 +38,11 @@ def caption_language_score() -> pl.Expr:
 
 @measure(kind="caption")
 def navigation_share() -> pl.Expr:
-    """Share of letters in parts that are a phrase of the list `navigation` (戻る, 画像1, 「次へ」, No Image): 1 where nothing else is."""
+    """Share of letters in parts that are a phrase of the list `navigation` (戻る, 画像1, 「次へ」, No Image): 1 where nothing else is.
+
+    >>> measure_text("戻る 画像1", "navigation_share")
+    1.0
+    """
     return share(pl.col("n_navigation_chars"), pl.sum_horizontal(*_LETTERS))
 
 
@@ -44,13 +54,21 @@ def file_name_share() -> pl.Expr:
 
 @measure(kind="caption")
 def hashtag_share() -> pl.Expr:
-    """Share of characters in tags and mentions (#タグ, @name)."""
+    """Share of characters in tags and mentions (#タグ, @name).
+
+    >>> measure_text("猫です #ねこ", "hashtag_share")
+    0.5
+    """
     return _of_visible("n_hashtag_chars")
 
 
 @measure(kind="caption")
 def price_share() -> pl.Expr:
-    """Share of characters in prices (¥1,980, 1,980円(税込), $12.99)."""
+    """Share of characters in prices (¥1,980, 1,980円(税込), $12.99).
+
+    >>> measure_text("猫缶 ¥1,980", "price_share")
+    0.75
+    """
     return _of_visible("n_price_chars")
 
 
@@ -62,17 +80,29 @@ def part_number_share() -> pl.Expr:
 
 @measure(kind="caption")
 def repeated_word_share() -> pl.Expr:
-    """Share of words that stood in the caption before. A word is a run of one script; numbers and up to two hiragana are none."""
+    """Share of words that stood in the caption before. A word is a run of one script; numbers and up to two hiragana are none.
+
+    >>> measure_text("猫 写真 猫 写真", "repeated_word_share")
+    0.5
+    """
     return share(pl.col("n_repeated_words"), pl.col("n_words"))
 
 
 @measure(kind="caption")
 def spaced_words() -> pl.Expr:
-    """Words as spaces divide them: what tools made for English count."""
+    """Words as spaces divide them: what tools made for English count.
+
+    >>> measure_text("free cat photo", "spaced_words")
+    3
+    """
     return pl.col("n_spaced_words")
 
 
 @measure(kind="caption")
 def emoji() -> pl.Expr:
-    """Number of emoji; a family, a flag or a skin tone is one."""
+    """Number of emoji; a family, a flag or a skin tone is one.
+
+    >>> measure_text("👨‍👩‍👧🇯🇵👍🏽", "emoji")
+    3
+    """
     return pl.col("n_emoji")

@@ -1,7 +1,7 @@
 """The measures of a text document: scripts, lines and sentences, repetition, phrases, language, quality.
 
 "Visible" characters are those that are neither space, newline nor control; shares are of visible characters, 0 to 1, unless a
-description says otherwise. A share of nothing is 0.
+description says otherwise. A share of nothing is 0. In the examples `measure_text` is `filters.measure_text`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,11 @@ def hiragana_share() -> pl.Expr:
 
 @measure
 def katakana_share() -> pl.Expr:
-    """Share of katakana, the prolonged sound mark included."""
+    """Share of katakana, the prolonged sound mark included.
+
+    >>> measure_text("スープとラーメン", "katakana_share")
+    0.875
+    """
     return _of_visible("n_katakana")
 
 
@@ -49,7 +53,11 @@ def han_share() -> pl.Expr:
 
 @measure
 def japanese_share() -> pl.Expr:
-    """Share of hiragana, katakana and kanji."""
+    """Share of hiragana, katakana and kanji.
+
+    >>> measure_text("猫ネコねこcat12", "japanese_share")
+    0.5
+    """
     return _of_visible("n_hiragana", "n_katakana", "n_han")
 
 
@@ -67,25 +75,41 @@ def digit_share() -> pl.Expr:
 
 @measure
 def symbol_share() -> pl.Expr:
-    """Share of symbols: neither letters, digits nor punctuation (★ ■ = < > and the like)."""
+    """Share of symbols: neither letters, digits nor punctuation (★ ■ = < > and the like).
+
+    >>> measure_text("★★特価", "symbol_share")
+    0.5
+    """
     return _of_visible("n_symbol")
 
 
 @measure
 def replacement_share() -> pl.Expr:
-    """Share of U+FFFD, which a failed decoding leaves behind."""
+    r"""Share of U+FFFD, which a failed decoding leaves behind.
+
+    >>> measure_text("文字化\ufffd", "replacement_share")
+    0.25
+    """
     return _of_visible("n_replacement")
 
 
 @measure
 def url_share() -> pl.Expr:
-    """Share of characters in URLs."""
+    """Share of characters in URLs.
+
+    >>> measure_text("詳しくは https://a.jp", "url_share")
+    0.75
+    """
     return _of_visible("n_url")
 
 
 @measure
 def longest_run() -> pl.Expr:
-    """Length of the longest run of one character repeated (spaces apart)."""
+    """Length of the longest run of one character repeated (spaces apart).
+
+    >>> measure_text("ええええっ！", "longest_run")
+    4
+    """
     return pl.col("n_longest_run")
 
 
@@ -97,31 +121,51 @@ def lines() -> pl.Expr:
 
 @measure
 def short_line_share() -> pl.Expr:
-    """Share of lines with at most 10 visible characters."""
+    r"""Share of lines with at most 10 visible characters.
+
+    >>> measure_text("ホーム\n猫は一日の大半を寝て過ごす。", "short_line_share")
+    0.5
+    """
     return share(pl.col("n_short_lines"), pl.col("n_lines"))
 
 
 @measure
 def ended_line_share() -> pl.Expr:
-    """Share of lines that end with a sentence end (。！？ and closing brackets after them)."""
+    r"""Share of lines that end with a sentence end (。！？ and closing brackets after them).
+
+    >>> measure_text("会社案内\n「猫である。」", "ended_line_share")
+    0.5
+    """
     return share(pl.col("n_ended_lines"), pl.col("n_lines"))
 
 
 @measure
 def ellipsis_line_share() -> pl.Expr:
-    """Share of lines that end with …, ・・ or ..."""
+    r"""Share of lines that end with …, ・・ or ...
+
+    >>> measure_text("続きを読む…\n猫である。", "ellipsis_line_share")
+    0.5
+    """
     return share(pl.col("n_ellipsis_lines"), pl.col("n_lines"))
 
 
 @measure
 def bullet_line_share() -> pl.Expr:
-    """Share of lines that begin with a bullet (・ ■ ● ◆ ※ - * and the like)."""
+    r"""Share of lines that begin with a bullet (・ ■ ● ◆ ※ - * and the like).
+
+    >>> measure_text("果物\n・りんご\n・みかん\n・梨", "bullet_line_share")
+    0.75
+    """
     return share(pl.col("n_bullet_lines"), pl.col("n_lines"))
 
 
 @measure
 def sentences() -> pl.Expr:
-    """Sentences: stretches that end with 。！？!? or, failing that, with the line."""
+    """Sentences: stretches that end with 。！？!? or, failing that, with the line.
+
+    >>> measure_text("円周率は3.14である。本当？ そうだ", "sentences")
+    3
+    """
     return pl.col("n_sentences")
 
 
@@ -133,19 +177,31 @@ def mean_sentence_length() -> pl.Expr:
 
 @measure
 def longest_sentence() -> pl.Expr:
-    """Length of the longest sentence in visible characters."""
+    """Length of the longest sentence in visible characters.
+
+    >>> measure_text("猫。犬である。", "longest_sentence")
+    5
+    """
     return pl.col("n_longest_sentence")
 
 
 @measure
 def prose_share() -> pl.Expr:
-    """Share of characters in sentences that have an end mark."""
+    r"""Share of characters in sentences that have an end mark.
+
+    >>> measure_text("会社案内\n猫です。", "prose_share")
+    0.5
+    """
     return _of_visible("n_prose")
 
 
 @measure
 def duplicate_line_share() -> pl.Expr:
-    """Share of lines that stood in the document before."""
+    r"""Share of lines that stood in the document before.
+
+    >>> measure_text("ホーム\n猫である。\nホーム\n犬である。", "duplicate_line_share")
+    0.25
+    """
     return share(pl.col("n_duplicate_lines"), pl.col("n_line_total"))
 
 
@@ -157,7 +213,11 @@ def duplicate_line_char_share() -> pl.Expr:
 
 @measure
 def duplicate_paragraph_share() -> pl.Expr:
-    """Share of paragraphs (blocks between empty lines) that stood in the document before."""
+    r"""Share of paragraphs (blocks between empty lines) that stood in the document before.
+
+    >>> measure_text("ホーム\n\n猫。\n\nホーム\n\n犬。", "duplicate_paragraph_share")
+    0.25
+    """
     return share(pl.col("n_duplicate_paragraphs"), pl.col("n_paragraphs"))
 
 
@@ -169,7 +229,13 @@ def duplicate_paragraph_char_share() -> pl.Expr:
 
 @measure
 def compression_ratio() -> pl.Expr:
-    """Bytes of a greedy LZ77 parse (matches of five characters or more, three bytes each) over bytes of the visible text."""
+    """Bytes of a greedy LZ77 parse (matches of five characters or more, three bytes each) over bytes of the visible text.
+
+    >>> measure_text("猫である。", "compression_ratio")
+    1.0
+    >>> measure_text("猫である。" * 60, "compression_ratio") < 0.05
+    True
+    """
     return share(pl.col("n_lz_bytes"), pl.col("n_window_bytes"))
 
 
@@ -217,7 +283,13 @@ def boilerplate_share() -> pl.Expr:
 
 @measure(words=True)
 def language() -> pl.Expr:
-    """Language: ISO 639 code of lid.176, or "ja" where kana settle it (filters/text/language.py)."""
+    """Language: ISO 639 code of lid.176, or "ja" where kana settle it (filters/text/language.py).
+
+    >>> measure_text("これは猫。", "language")
+    'ja'
+    >>> measure_text("This is a cat.", "language")
+    'en'
+    """
     return pl.col("language")
 
 
@@ -229,7 +301,15 @@ def language_score() -> pl.Expr:
 
 @measure
 def quality() -> pl.Expr:
-    """How much of the text is prose that does not repeat itself, 0 to 1 in steps of 0.05: who survives among duplicates."""
+    r"""How much of the text is prose that does not repeat itself, 0 to 1 in steps of 0.05: who survives among duplicates.
+
+    >>> measure_text("猫である。", "quality")
+    1.0
+    >>> measure_text("猫である。\n猫である。", "quality")
+    0.5
+    >>> measure_text("会社案内", "quality")
+    0.0
+    """
     fresh = 1 - share(pl.col("n_duplicate_line_chars"), pl.col("n_line_chars"))
     steps = (_of_visible("n_prose") * fresh * 20).round()
     # In 64 bits: polars divides one row and multiplies many by the reciprocal, which in 32 bits gives different numbers.

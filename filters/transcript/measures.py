@@ -46,13 +46,23 @@ def characters_per_second() -> pl.Expr:
 
 @measure(kind="transcript")
 def looped_share() -> pl.Expr:
-    """Share of the characters in the longest loop: one to twenty characters that come four times or more in a row."""
+    """Share of the characters in the longest loop: one to twenty characters that come four times or more in a row.
+
+    >>> measure_text("はいはいはいはいはい、以上です。", "looped_share") > 0.6
+    True
+    """
     return share(pl.col("n_looped"), pl.col("n_chars"))
 
 
 @measure(kind="transcript")
 def ends_open() -> pl.Expr:
-    """1 where the transcript ends with a particle that something must follow (を が に …) or a comma, as where it was cut off."""
+    """1 where the transcript ends with a particle that something must follow (を が に …) or a comma, as where it was cut off.
+
+    >>> measure_text("明日は雨が", "ends_open")
+    1
+    >>> measure_text("明日は雨です。", "ends_open")
+    0
+    """
     return pl.col("text").str.contains(_OPEN_ENDED).cast(pl.Int8)
 
 

@@ -1,4 +1,8 @@
-"""Banding of signatures, and the sorted-by-range files that candidate pairs are found from."""
+"""Banding: documents with a band of their signatures in common are candidates.
+
+How many bands of how many values (`banding`), the keys of a document (`band_keys`), and the files that hold them by key range, so that
+one task can read a range of all partitions (`BandFile`).
+"""
 
 from __future__ import annotations
 
@@ -43,16 +47,6 @@ def banding(settings: MinHashTable) -> tuple[int, int]:
     return bands_and_rows(settings.threshold, settings.permutations)
 
 
-def priorities(quality: np.ndarray, chars: np.ndarray, first: int) -> np.ndarray:
-    """Return uint64[n], by which survivors are chosen, largest first: by quality, then length, then the earlier in the input.
-
-    `quality` 0 to 1, `chars` in characters, `first` the number of the first document. No two documents have the same priority.
-    """
-    order = np.uint64(0xFFFFFFFF) - np.arange(first, first + len(chars), dtype=np.uint64)
-    quality_steps = np.round(np.nan_to_num(quality) * 20).astype(np.uint64)
-    return (quality_steps << np.uint64(56)) | (np.minimum(chars, 0xFFFFFF).astype(np.uint64) << np.uint64(32)) | order
-
-
 @jit
 def _band_keys(signatures, rows, exact, has_signature, bands, width):
     """Return keys of every document in `rows`: one for all of it (exact), and one per band where it has a signature."""
@@ -74,6 +68,19 @@ def _band_keys(signatures, rows, exact, has_signature, bands, width):
             documents[m] = p
             m += 1
     return keys[:m], documents[:m]
+
+
+def band_keys(
+    signatures: np.ndarray, rows: np.ndarray, exact: np.ndarray, has_signature: np.ndarray, bands: int, width: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return `(keys, documents)`, uint64 and uint32; documents are numbered as in the partition."""
+    keys, positions = _band_keys(signatures, rows, exact, has_signature, bands, width)
+    return keys, rows[positions].astype(np.uint32)
+
+
+def range_of(keys: np.ndarray, ranges: int) -> np.ndarray:
+    """Return the key range, 0 to `ranges` - 1, that every key falls in."""
+    return ((keys >> np.uint64(32)) * np.uint64(ranges) >> np.uint64(32)).astype(np.int64)
 
 
 class BandFile:
@@ -102,16 +109,3 @@ class BandFile:
             keys = np.fromfile(file, np.uint64, count)
             file.seek(head + 8 * total + 4 * first)
             return keys, np.fromfile(file, np.uint32, count)
-
-
-def range_of(keys: np.ndarray, ranges: int) -> np.ndarray:
-    """Return the key range, 0 to `ranges` - 1, that every key falls in."""
-    return ((keys >> np.uint64(32)) * np.uint64(ranges) >> np.uint64(32)).astype(np.int64)
-
-
-def band_keys(
-    signatures: np.ndarray, rows: np.ndarray, exact: np.ndarray, has_signature: np.ndarray, bands: int, width: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return `(keys, documents)`, uint64 and uint32; documents are numbered as in the partition."""
-    keys, positions = _band_keys(signatures, rows, exact, has_signature, bands, width)
-    return keys, rows[positions].astype(np.uint32)

@@ -38,7 +38,7 @@ def _root(parent, i):
 
 
 @jit
-def components(count, a, b):
+def find_components(count, a, b):
     """Return int64[count]: the smallest node of each node's component in the graph with edges (a[k], b[k]), by union-find."""
     parent = np.arange(count)
     for k in range(len(a)):
@@ -53,7 +53,7 @@ def components(count, a, b):
 
 
 @jit
-def survivors(starts, neighbours, sketches, exact, key_length, accept, kind):
+def choose_survivors(starts, neighbours, sketches, exact, key_length, accept, kind):
     """Choose survivors, for nodes in order of priority (node 0 is best).
 
     `neighbours[starts[i]:starts[i + 1]]` are the *better* nodes that node i was found similar to. A node is a duplicate of a
@@ -89,68 +89,74 @@ def cluster(layout: Layout, ids: RecordIds, files: int, kind: int) -> Counts:
     `ids` turns a partition's index and locators into record ids; `kind` says what the sketches are. Returns counts over the corpus.
     """
     began = time.perf_counter()
-    edges = np.unique(np.concatenate([np.load(layout.pairs(r)) for r in range(files)]), axis=0)
-    documents = np.unique(edges)
-    facts, sketches = load_facts(layout, documents)
-    # Nodes from here on are in order of priority, best first.
-    order = np.argsort(facts["priority"])[::-1]
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    documents_by_rank, facts, by_rank = (
-        documents[order],
-        facts[order],
-        allocate_sketches(layout.folder, len(order), sketches.shape[1]),
-    )
-    for at in range(0, len(order), 4096):
-        by_rank[at : at + 4096] = sketches[order[at : at + 4096]]
-    ends = rank[np.searchsorted(documents, edges)] if len(edges) else np.zeros((0, 2), np.int64)
-    better, worse = ends.min(axis=1), ends.max(axis=1)
-    by_worse = np.argsort(worse, kind="stable")
-    starts = np.zeros(len(order) + 1, np.int64)
-    np.cumsum(np.bincount(worse, minlength=len(order)), out=starts[1:])
+    pairs = np.unique(np.concatenate([np.load(layout.pairs(number)) for number in range(files)]), axis=0)
+    records, facts, sketches = _gather_by_priority(layout, np.unique(pairs))
+    better, worse = _nodes_of_pairs(pairs, records)
     exact, key_length = np.ascontiguousarray(facts["exact"]), np.ascontiguousarray(facts["key_length"])
-    duplicate_of, similar = survivors(starts, better[by_worse], by_rank, exact, key_length, layout.settings.accept, kind)
-    # The smallest rank of a component is its best document, which names the cluster.
-    head = components(len(order), better, worse)
-    sizes = np.bincount(head, minlength=len(order))
-    names = pl.Series(_names(layout, documents_by_rank, ids).tolist(), dtype=pl.String)
-    survivor = np.where(duplicate_of >= 0, duplicate_of, np.arange(len(order)))
-    frame = pl.DataFrame(
-        {
-            "document": documents_by_rank,
-            "duplicate_of": names.gather(survivor),
-            "similarity": similar.astype(np.float32),
-            "exact": (exact == exact[survivor]) & (key_length == key_length[survivor]),
-            "cluster_id": names.gather(head),
-            "cluster_size": sizes[head].astype(np.uint32),
-            "survivor": documents_by_rank[survivor],
-            "duplicate": duplicate_of >= 0,
-        }
-    ).sort("document")
-    null = pl.when("duplicate").then
-    frame = frame.with_columns(
-        null("duplicate_of").alias("duplicate_of"), null("similarity").alias("similarity"), null("exact").alias("exact")
+    starts, neighbours = _better_neighbours(better, worse, len(records))
+    duplicate_of, similar = choose_survivors(starts, neighbours, sketches, exact, key_length, layout.settings.accept, kind)
+    # The smallest node of a component is its best record, which names the cluster.
+    head = find_components(len(records), better, worse)
+    is_duplicate = duplicate_of >= 0
+    survivor = np.where(is_duplicate, duplicate_of, np.arange(len(records)))
+    is_exact = (exact == exact[survivor]) & (key_length == key_length[survivor])
+    names = pl.Series(_record_ids(layout, records, ids).tolist(), dtype=pl.String)
+    of_duplicates = pl.when(pl.Series(is_duplicate))
+    frame = pl.DataFrame({"record": records, "survivor": records[survivor]}).with_columns(
+        of_duplicates.then(names.gather(survivor)).alias("duplicate_of"),
+        of_duplicates.then(pl.Series(similar.astype(np.float32))).alias("similarity"),
+        of_duplicates.then(pl.Series(is_exact)).alias("exact"),
+        names.gather(head).alias("cluster_id"),
+        pl.Series("cluster_size", np.bincount(head, minlength=len(records))[head].astype(np.uint32)),
     )
-    for index, span in layout.spans(frame["document"].to_numpy()):
-        piece = frame[span]
-        piece = piece.with_columns(row=(pl.col("document") - layout.bases[index]).cast(pl.UInt32)).select(*CLUSTER_SCHEMA)
-        with write_atomically(layout.clusters(index)) as temporary:
-            piece.write_parquet(temporary)
+    _write_parts(layout, frame.sort("record"))
     return {
-        "pairs": len(edges),
+        "pairs": len(pairs),
         "clusters": len(np.unique(head)),
-        "in_clusters": len(order),
-        "exact": int((frame["duplicate"] & frame["exact"].fill_null(False)).sum()),
-        "near": int((frame["duplicate"] & ~frame["exact"].fill_null(True)).sum()),
+        "in_clusters": len(records),
+        "exact": int((is_duplicate & is_exact).sum()),
+        "near": int((is_duplicate & ~is_exact).sum()),
         "seconds": round(time.perf_counter() - began, 3),
     }
 
 
-def _names(layout: Layout, documents: np.ndarray, ids: RecordIds) -> np.ndarray:
-    """Return the record ids of documents given by number, in any order."""
-    order = np.argsort(documents)
-    ascending = documents[order]
-    names = np.empty(len(documents), dtype=object)
+def _gather_by_priority(layout: Layout, records: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return records, given by ascending number, best first, with their facts and sketches. The index here is a record's node."""
+    facts, sketches = load_facts(layout, records)
+    best_first = np.argsort(facts["priority"])[::-1]
+    ordered = allocate_sketches(layout.folder, len(records), sketches.shape[1])
+    for at in range(0, len(records), 4096):  # both may be on disk
+        ordered[at : at + 4096] = sketches[best_first[at : at + 4096]]
+    return records[best_first], facts[best_first], ordered
+
+
+def _nodes_of_pairs(pairs: np.ndarray, records: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the nodes of the better and of the worse record of every pair."""
+    by_number = np.argsort(records)
+    nodes = by_number[np.searchsorted(records, pairs, sorter=by_number)]
+    return nodes.min(axis=1), nodes.max(axis=1)
+
+
+def _better_neighbours(better: np.ndarray, worse: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return `(starts, neighbours)` as `choose_survivors` takes them."""
+    starts = np.zeros(count + 1, np.int64)
+    np.cumsum(np.bincount(worse, minlength=count), out=starts[1:])
+    return starts, better[np.argsort(worse, kind="stable")]
+
+
+def _write_parts(layout: Layout, frame: pl.DataFrame) -> None:
+    """Write the rows of every partition to a file of its own."""
+    for index, span in layout.spans(frame["record"].to_numpy()):
+        part = frame[span].with_columns(row=(pl.col("record") - layout.bases[index]).cast(pl.UInt32)).select(*CLUSTER_SCHEMA)
+        with write_atomically(layout.clusters(index)) as temporary:
+            part.write_parquet(temporary)
+
+
+def _record_ids(layout: Layout, records: np.ndarray, ids: RecordIds) -> np.ndarray:
+    """Return the ids of records given by number, in any order."""
+    order = np.argsort(records)
+    ascending = records[order]
+    names = np.empty(len(records), dtype=object)
     for index, span in layout.spans(ascending):
         if span.stop > span.start:
             locators = pl.read_parquet(layout.part(index).table, columns=["locator"])["locator"]

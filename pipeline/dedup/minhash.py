@@ -1,7 +1,12 @@
 """Near duplicates of text: candidates by banded MinHash signatures, verified by sketches.
 
-`write_bands` writes every partition's keys grouped by key range; `find_pairs` merges one key range of all partitions and verifies its
-candidates. Memory is bounded by a range's size.
+1. The step measure gives every document a signature and a sketch (`filters.text.minhash`).
+2. `write_bands`, a task per partition: a key for each band of a signature, and one for the whole text, grouped by key range.
+3. `find_pairs`, a task per key range: documents of all partitions that have a key in common are candidates; a candidate whose sketches
+   are similar enough is a verified pair.
+4. `cluster`, one task: verified pairs make clusters, and the best document of a cluster survives.
+
+Memory is bounded by the size of a key range and, in the last task, by the number of documents that have a duplicate.
 """
 
 from __future__ import annotations
@@ -14,7 +19,7 @@ import polars as pl
 from pipeline.core.engine import Task
 from pipeline.core.storage import write_array
 from pipeline.core.tasks import Counts, resumable
-from pipeline.dedup.bands import ROWS_PER_RANGE, BandFile, band_keys, banding, priorities
+from pipeline.dedup.bands import ROWS_PER_RANGE, BandFile, band_keys, banding
 from pipeline.dedup.clusters import cluster
 from pipeline.dedup.facts import FACTS, load_facts
 from pipeline.dedup.verification import SKETCHES, verified_pairs
@@ -22,7 +27,7 @@ from pipeline.workspace import Layout, RecordIds
 
 
 def rounds(layout: Layout, ids: RecordIds) -> Iterator[list[Task]]:
-    """Yield the rounds of tasks."""
+    """Yield the rounds of tasks; a round needs what the one before it wrote."""
     ranges = _count_ranges(layout)
     yield [(write_bands, (layout, index)) for index in range(layout.partitions)]
     yield [(find_pairs, (layout, number)) for number in range(ranges)]
@@ -36,6 +41,16 @@ def _count_ranges(layout: Layout) -> int:
 
 def _band_file(layout: Layout, index: int) -> BandFile:
     return BandFile(layout.folder / f"bands-{index:05d}.bin")
+
+
+def priorities(quality: np.ndarray, chars: np.ndarray, first: int) -> np.ndarray:
+    """Return uint64[n], by which survivors are chosen, largest first: by quality, then length, then the earlier in the input.
+
+    `quality` 0 to 1, `chars` in characters, `first` the number of the first document. No two documents have the same priority.
+    """
+    order = np.uint64(0xFFFFFFFF) - np.arange(first, first + len(chars), dtype=np.uint64)
+    quality_steps = np.round(np.nan_to_num(quality) * 20).astype(np.uint64)
+    return (quality_steps << np.uint64(56)) | (np.minimum(chars, 0xFFFFFF).astype(np.uint64) << np.uint64(32)) | order
 
 
 @resumable(lambda layout, index: layout.folder / f"bands-{index:05d}.json")
@@ -65,8 +80,8 @@ def write_bands(layout: Layout, index: int) -> Counts:
 def find_pairs(layout: Layout, number: int) -> Counts:
     """Write verified pairs among the candidates of one key range, as int64[pairs, 2] of document numbers."""
     members, sizes = _candidates(layout, number)
-    nodes, rows = np.unique(members, return_inverse=True)
-    facts, sketches = load_facts(layout, nodes)
+    documents, rows = np.unique(members, return_inverse=True)
+    facts, sketches = load_facts(layout, documents)
     group = np.repeat(np.arange(len(sizes)), sizes)
     best_first = np.lexsort((~facts["priority"][rows], group))
     a, b = verified_pairs(
@@ -77,7 +92,7 @@ def find_pairs(layout: Layout, number: int) -> Counts:
         np.ascontiguousarray(facts["key_length"]),
         layout.settings.accept,
     )
-    pairs = np.unique(np.stack([nodes[a], nodes[b]], axis=1), axis=0) if len(a) else np.zeros((0, 2), np.int64)
+    pairs = np.unique(np.stack([documents[a], documents[b]], axis=1), axis=0) if len(a) else np.zeros((0, 2), np.int64)
     write_array(layout.pairs(number), pairs)
     return {"candidates": int((sizes - 1).sum()), "pairs": len(pairs)}
 

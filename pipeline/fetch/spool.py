@@ -1,4 +1,4 @@
-"""Outcomes of a shard that is being fetched, on disk, so that a killed run loses none that it had."""
+"""Outcomes of a shard that is being fetched, on disk, so that a killed run loses nothing that it fetched."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """What a manifest can say, whatever the modality: typed tables, validated before any work is done.
 
-Every field belongs to a step of the build: its own, or its table's `default_step` (`pipeline.manifest.steps`). The tables of a modality are in its own room.
+Every field belongs to a step of the build: its own, or its table's `default_step` (`pipeline.manifest.steps`). The
+tables of a modality are in its own room.
 """
 
 from __future__ import annotations

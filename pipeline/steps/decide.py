@@ -14,7 +14,10 @@ from pipeline.core.tasks import Counts, resumable
 from pipeline.manifest.model import Bound, Manifest
 from pipeline.plan import Plan
 from pipeline.steps.fit import LEAST, bands_file, fit, fitted_rules, with_bands
+from pipeline.steps.measure import Measured
 from pipeline.workspace import Part, verdicts_file
+
+# -- on a worker
 
 
 def broken_bound(name: str, bound: Bound) -> tuple[pl.Expr, pl.Expr]:
@@ -33,35 +36,39 @@ def broken_bound(name: str, bound: Bound) -> tuple[pl.Expr, pl.Expr]:
         low, high = pl.col(f"low:{name}"), pl.col(f"high:{name}")
         shown = (pl.format(f"{sign} {{}}", side.round_sig_figs(4)) for sign, side in ((">=", low), ("<=", high)))
         # Without a single value to fit to there is no band.
-        for check, words in zip((value < low, value > high), shown, strict=True):
+        for check, text in zip((value < low, value > high), shown, strict=True):
             # What is zero or less has no logarithm, and had no part in the band.
-            checks.append(((check & (value > 0)).fill_null(value.is_null() & low.is_not_null()) | missing, words))
+            checks.append(((check & (value > 0)).fill_null(value.is_null() & low.is_not_null()) | missing, text))
     if bound.any_of is not None:
         checks.append((~value.is_in(bound.any_of), f"one of {', '.join(bound.any_of)}"))
     if bound.none_of is not None:
         checks.append((value.is_in(bound.none_of), f"none of {', '.join(bound.none_of)}"))
     if bound.missing == "keep":
         checks = [(check & ~missing.fill_null(False) & value.is_not_null(), text) for check, text in checks]
-    wrong = pl.any_horizontal(check.fill_null(True) for check, _ in checks)
-    words = pl.coalesce(
+    broken = pl.any_horizontal(check.fill_null(True) for check, _ in checks)
+    first_broken = pl.coalesce(
         pl.when(check.fill_null(True)).then(text if isinstance(text, pl.Expr) else pl.lit(text)) for check, text in checks
     )
-    return wrong, words
+    return broken, first_broken
 
 
 def decide_frame(frame: pl.DataFrame, rules: dict[str, Bound]) -> pl.DataFrame:
     """Return `verdict` `rule` `value` `bound` of measured records (columns `m:<measure>` and `unreadable`).
 
     Rules are tried in the manifest's order and the first that is broken is named. An unreadable record breaks none.
+
+    >>> frame = pl.DataFrame({"m:chars": [12, 120], "m:url_share": [0.9, 0.1], "unreadable": [None, None]})
+    >>> decide_frame(frame, {"chars": Bound(at_least=50), "url_share": Bound(at_most=0.4)}).rows()
+    [('dropped', 'chars', '12', '>= 50'), ('kept', None, None, None)]
     """
     rule, value, bound = (pl.lit(None, pl.String) for _ in range(3))
     for name, bounds in reversed(rules.items()):
-        wrong, words = broken_bound(name, bounds)
+        broken, broken_text = broken_bound(name, bounds)
         shown = pl.col(f"m:{name}")
         shown = shown.round_sig_figs(6) if frame.schema[f"m:{name}"].is_float() else shown
-        rule = pl.when(wrong).then(pl.lit(name)).otherwise(rule)
-        value = pl.when(wrong).then(shown.cast(pl.String)).otherwise(value)
-        bound = pl.when(wrong).then(words).otherwise(bound)
+        rule = pl.when(broken).then(pl.lit(name)).otherwise(rule)
+        value = pl.when(broken).then(shown.cast(pl.String)).otherwise(value)
+        bound = pl.when(broken).then(broken_text).otherwise(bound)
     unreadable = pl.col("unreadable").is_not_null()
     frame = frame.select(
         pl.when(unreadable).then(pl.lit(None, pl.String)).otherwise(expression).alias(name)
@@ -77,15 +84,15 @@ def decide_frame(frame: pl.DataFrame, rules: dict[str, Bound]) -> pl.DataFrame:
     return frame.select(verdict.alias("verdict"), "rule", "value", "bound")
 
 
-@resumable(lambda manifest, measured, index, folder: verdicts_file(folder, index).with_suffix(".json"))
-def decide(manifest: Manifest, measured: Path, index: int, folder: Path) -> Counts:
+@resumable(lambda manifest, measure_folder, index, folder: verdicts_file(folder, index).with_suffix(".json"))
+def decide(manifest: Manifest, measure_folder: Path, index: int, folder: Path) -> Counts:
     """Decide about one measured partition; return counts by rule."""
     out = verdicts_file(folder, index)
     began = time.perf_counter()
     bands = fitted_rules(manifest.rules)
     groups = {bound.by for bound in bands.values()} - {"corpus"}
     columns = ["unreadable", "amount", "payload", *sorted(groups), *(f"m:{name}" for name in manifest.rules)]
-    frame = pl.read_parquet(Part(measured, index).table, columns=columns)
+    frame = pl.read_parquet(Part(measure_folder, index).table, columns=columns)
     if bands:
         frame = with_bands(frame, bands, pl.read_parquet(bands_file(folder)))
     verdicts = decide_frame(frame, manifest.rules)
@@ -118,21 +125,22 @@ class Decided(NamedTuple):
         return sum(part["kept"] for part in self.parts)
 
 
-def run(plan: Plan, engine: Engine, parts: int, records: int) -> Decided:
+def run(plan: Plan, engine: Engine, measured: Measured) -> Decided:
     """Fit what has to be fitted, and decide about every part."""
-    measured, folder = plan.workspace.folder("measure"), plan.workspace.folder("decide")
+    parts = len(measured.parts)
+    measure_folder, folder = plan.workspace.folder("measure"), plan.workspace.folder("decide")
     progress = engine.step("decide", total=max(parts, 1))
     warnings: list[str] = []
     if fitted_rules(plan.manifest.rules):
         folder.mkdir(parents=True, exist_ok=True)
-        for _, counts in engine.run("fitting", [(fit, (plan.manifest, measured, parts, folder))]):
+        for _, counts in engine.run("fitting", [(fit, (plan.manifest, measure_folder, parts, folder))]):
             warnings += [
                 f"rules.{name}: no band was fitted, since fewer than {LEAST} records have a value above zero; it judges nothing"
                 for name in counts["without"]
             ]
-    tasks: list[Task] = [(decide, (plan.manifest, measured, index, folder)) for index in range(parts)]
+    tasks: list[Task] = [(decide, (plan.manifest, measure_folder, index, folder)) for index in range(parts)]
     decisions: list[Any] = [None] * parts
     for number, counts in engine.run("deciding", tasks):
         decisions[number] = counts
-    progress.records = records
+    progress.records = sum(part["records"] for part in measured.parts)
     return Decided(decisions, warnings, progress.finish())

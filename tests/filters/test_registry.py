@@ -1,5 +1,3 @@
-import doctest
-
 import numpy as np
 import polars as pl
 import pytest
@@ -10,7 +8,7 @@ import filters
 from filters.caption import language as caption_language
 from filters.caption import tokens as caption_tokens
 from filters.kernels import buffers
-from filters.registry import MEASURES, _run_passes, compute, measure, measure_frame, order_measures
+from filters.registry import MEASURES, _run_passes, compute, measure, measure_frame, measure_text, order_measures
 from filters.text import characters, language, phrases, repetition
 
 GIVEN = {"n_boilerplate_chars"}
@@ -162,6 +160,21 @@ def test_a_name_is_taken_once(registered):
     assert registered["chars"].description.startswith("Characters")
 
 
+def test_an_example_in_the_docstring_is_no_part_of_the_description(registered):
+    @measure
+    def commas():
+        """Commas,
+        of Japanese.
+
+        >>> measure_text("あ、い、う", "commas")
+        2
+        """
+        return pl.col("text").str.count_matches("、")
+
+    assert registered["commas"].description == "Commas, of Japanese."
+    assert measure_text("あ、い、う", "commas") == 2
+
+
 def test_a_measure_needs_a_docstring(registered):
     def undescribed():
         return pl.col("n_chars")
@@ -191,7 +204,3 @@ def test_quality_falls_with_repetition():
     line = "吾輩は猫である。"
     texts = [line, f"{line}\n{line}", f"{line}\n{line}\n{line}\n{line}", "吾輩は猫である"]
     assert measure_frame(pl.DataFrame({"text": texts}), ["quality"])["quality"].to_list() == pytest.approx([1, 0.5, 0.25, 0])
-
-
-def test_the_package_example():
-    assert doctest.testmod(filters).failed == 0

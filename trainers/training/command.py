@@ -46,7 +46,7 @@ def config_options(trainer: str, default: str) -> Callable[[Callable[..., Any]],
 def command(trainer: str, default: str, config_class: type[Config]) -> Callable[[Callable[..., None]], click.Command]:
     """Make a click command of a function that gets RunOptions and its own options. `default` names its configuration.
 
-    Only one run at a time uses `--out`. Errors that a user can mend come without a traceback.
+    Only one run at a time uses `--out`. Errors that a user can fix come without a traceback.
     """
 
     def decorate(function: Callable[..., None]) -> click.Command:

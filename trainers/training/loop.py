@@ -67,6 +67,7 @@ class Loop:
     ) -> None:  # fmt: skip
         """Train `module`, whose forward takes the inputs of a batch and returns (loss, metrics), up to the last step.
 
+        After a step, where it is their turn: check and save, write metrics, evaluate. A run that is told to stop saves at once.
         `collate` and `decode` are those of `stream`. `evaluate` returns metrics; `export` writes the model to a folder. `stateful`
         are further things whose state a checkpoint holds, such as an average of weights. Ends the process with 143 after SIGTERM
         and 130 after Ctrl-C. Raises BuildError if the loss is no longer finite.
@@ -74,8 +75,8 @@ class Loop:
         settings = self.settings
         self._assign_records(reader)
         optimization = Optimization(module, settings, self.device, self.ranks, unused_parameters)
-        parts = optimization.stateful_parts() | (stateful or {})
-        self.taken = self._restore(parts) if self.state else 0
+        stateful = optimization.stateful_parts() | (stateful or {})
+        self.taken = self._restore(stateful) if self.state else 0
         optimization.wrap()
         batches = self._read(reader, collate, decode)
         signals = StopSignals(self.ranks)
@@ -100,7 +101,7 @@ class Loop:
             if save:  # before anything is printed: whoever reads stderr may be gone
                 sums = [parameter.detach().sum().float() for parameter in optimization.parameters]
                 self._check_finite(torch.stack(sums).sum()[None], "a weight")
-                self._save(parts)
+                self._save(stateful)
             if line and log:
                 log.write("train", line)
             if is_last or (self.step % settings.evaluate_every == 0 and not stop):
@@ -112,7 +113,7 @@ class Loop:
                 started = time.perf_counter()
                 stop = self.any_rank(bool(signals.received))
                 if stop and not save:
-                    self._save(parts)
+                    self._save(stateful)
             if stop:
                 break
         signals.restore_handlers()
@@ -164,7 +165,7 @@ class Loop:
             line["peak_memory_gb"] = torch.cuda.max_memory_allocated() / 1e9
         return line
 
-    def _save(self, parts: dict[str, Any]) -> None:
+    def _save(self, stateful: dict[str, Any]) -> None:
         """Write a checkpoint. The names in it stay as they are, so that runs of earlier versions can be resumed."""
         taken: list[Any] = [self.taken] * self.ranks
         if self.ranks > 1:
@@ -172,16 +173,16 @@ class Loop:
         if self.rank == 0:
             state = {"step": self.step, "config": self.config, "deal": self.assignment.to_state(), "taken": taken}
             state["shards"] = self.shards_fingerprint
-            self.checkpoints.save(self.step, state | {name: part.state_dict() for name, part in parts.items()})
+            self.checkpoints.save(self.step, state | {name: part.state_dict() for name, part in stateful.items()})
 
-    def _restore(self, parts: dict[str, Any]) -> int:
-        """Load the state of a checkpoint into `parts`; return how many records this rank has taken of its assignment."""
+    def _restore(self, stateful: dict[str, Any]) -> int:
+        """Load a checkpoint into `stateful`; return how many records this rank has taken of its assignment."""
         state, self.state = self.state, None
         assert state
         try:
             if state["shards"] != self.shards_fingerprint:
                 raise UsageError(f"the shards are not those that the run in {self.out} was begun with: choose another --out")
-            for name, part in parts.items():
+            for name, part in stateful.items():
                 part.load_state_dict(state[name])
             stored, taken = Assignment.from_state(state["deal"]), state["taken"]
         except (LookupError, TypeError, RuntimeError, ValueError) as error:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from pipeline.sources.inputs import InputFile
-from pipeline.sources.text.base import BLANK_LINES, Divider, TextSource
+from pipeline.sources.text.base import TextSource
+from pipeline.sources.text.dividers import BLANK_LINES, Divider
 
 
 class CC100Source(TextSource):

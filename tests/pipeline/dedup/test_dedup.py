@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from filters.kernels import buffers
 from filters.text.minhash import key, signatures
 from pipeline.dedup import minhash
-from pipeline.dedup.bands import BandFile, band_keys, bands_and_rows, priorities, range_of
-from pipeline.dedup.clusters import components
+from pipeline.dedup.bands import BandFile, band_keys, bands_and_rows, range_of
+from pipeline.dedup.clusters import find_components
 from pipeline.manifest.loading import load
 from pipeline.sources.base import Partition
 from pipeline.steps.decide import decide
@@ -73,15 +73,29 @@ def deduplicated(tmp_path_factory):
     return run
 
 
-def as_sets(frame):
-    """Clusters as sets of texts (with how often each is there)."""
+def test_what_is_a_duplicate_of_what(deduplicated):
+    cat = "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。何でも薄暗いじめじめした所で泣いていた事だけは記憶している。"
+    partitions = [
+        [cat, "親譲りの無鉄砲で小供の時から損ばかりしている。"],
+        [cat.replace("。", "\n"), cat.replace("吾輩", "我輩"), "山路を登りながら、こう考えた。"],
+    ]
+    frame, counts, _ = deduplicated(partitions)
+    assert frame["duplicate_of"].to_list() == [None, None, "0", "0", None]
+    assert frame["exact"].to_list() == [None, None, True, False, None]
+    assert frame["cluster_id"].to_list() == ["0", None, "0", "0", None]
+    assert frame["cluster_size"].to_list() == [3, None, 3, 3, None]
+    assert (counts["clusters"], counts["in_clusters"], counts["exact"], counts["near"]) == (1, 3, 1, 1)
+
+
+def texts_of_clusters(frame):
+    """The texts of every cluster, as often as each is there."""
     found = frame.filter(pl.col("cluster_id").is_not_null()).group_by("cluster_id").agg(pl.col("text").sort())
     return sorted(map(tuple, found["text"].to_list()))
 
 
 @st.composite
-def clear_cut(draw):
-    """Documents of which every two have a similarity of 0.95 and more or of 0.5 and less; or very short ones."""
+def unambiguous_corpora(draw):
+    """Partitions of documents of which every two have a similarity of 0.94 and more or of 0.5 and less; some are very short."""
     drawn = random.Random(draw(st.integers(0, 2**32)))
     documents = []
     for _ in range(draw(st.integers(1, 5))):
@@ -106,7 +120,7 @@ def clear_cut(draw):
     return [p for p in (documents[a:b] for a, b in zip([0, *cuts], [*cuts, len(documents)])) if p]
 
 
-@given(clear_cut())
+@given(unambiguous_corpora())
 @settings(max_examples=30, deadline=None)
 def test_clusters_and_survivors_are_those_of_comparing_all_pairs(deduplicated, partitions):
     frame, _, _ = deduplicated(partitions)
@@ -117,7 +131,7 @@ def test_clusters_and_survivors_are_those_of_comparing_all_pairs(deduplicated, p
         assert similarity <= 0.5 or similarity >= 0.94
         if similarity > 0.5:
             pairs.append((i, j, similarity))
-    head = components(len(keys), np.array([p[0] for p in pairs], np.int64), np.array([p[1] for p in pairs], np.int64))
+    head = find_components(len(keys), np.array([p[0] for p in pairs], np.int64), np.array([p[1] for p in pairs], np.int64))
     quality, chars = frame["m:quality"].to_list(), frame["m:chars"].to_list()
     for group in set(head):
         members = [i for i in range(len(keys)) if head[i] == group]
@@ -137,14 +151,14 @@ def test_clusters_and_survivors_are_those_of_comparing_all_pairs(deduplicated, p
                 assert exact == (key(frame["text"])[i] == key(frame["text"])[best])
 
 
-@given(clear_cut(), st.randoms(use_true_random=False))
+@given(unambiguous_corpora(), st.randoms(use_true_random=False))
 @settings(max_examples=15, deadline=None)
 def test_the_order_of_partitions_changes_no_cluster(deduplicated, partitions, drawn):
     frame, counts, _ = deduplicated(partitions)
     documents = [[d] for p in partitions for d in p]
     drawn.shuffle(documents)
     other, other_counts, _ = deduplicated(documents)
-    assert as_sets(other) == as_sets(frame)
+    assert texts_of_clusters(other) == texts_of_clusters(frame)
     assert other["duplicate_of"].null_count() == frame["duplicate_of"].null_count()
     for name in ("clusters", "in_clusters"):
         assert counts[name] == other_counts[name]
@@ -220,8 +234,8 @@ def test_band_files(tmp_path):
 def test_priorities():
     quality = np.array([0.5, 0.9, 0.9, 0.9, np.nan])
     chars = np.array([900, 100, 200, 200, 5])
-    assert np.argsort(priorities(quality, chars, 10))[::-1].tolist() == [2, 3, 1, 0, 4]
-    assert len(set(priorities(np.ones(1000), np.full(1000, 2**30), 0))) == 1000
+    assert np.argsort(minhash.priorities(quality, chars, 10))[::-1].tolist() == [2, 3, 1, 0, 4]
+    assert len(set(minhash.priorities(np.ones(1000), np.full(1000, 2**30), 0))) == 1000
 
 
 def test_nothing_to_find(deduplicated):

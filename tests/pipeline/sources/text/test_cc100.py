@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pipeline.sources.base import CutState
 from pipeline.sources.inputs import resolve
-from pipeline.sources.text import base
+from pipeline.sources.text import partition_buffer
 from pipeline.sources.text.cc100 import CC100Source
 from tests.support.texts import split_documents
 
@@ -38,14 +38,14 @@ def cut(tmp_path_factory):
     """Cut bytes as a file: (partitions, documents by offset, state)."""
     folder = tmp_path_factory.mktemp("cut")
 
-    def cut_bytes(raw, partition=32_000_000, chunk=base.CHUNK, first_index=0, **options):
+    def cut_bytes(raw, partition=32_000_000, chunk=partition_buffer.CHUNK, first_index=0, **options):
         path = folder / "raw"
         path.write_bytes(raw)
         file = resolve([str(path)])[0]
         state = CutState(partition, options.pop("max_document", 64_000_000), **options)
         partitions, found = [], []
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(base, "CHUNK", chunk)
+            patch.setattr(partition_buffer, "CHUNK", chunk)
             for made, body in CC100Source().cut(file, 3, first_index, state):
                 (folder / "body").write_bytes(body)
                 rows = CC100Source().read(made, folder / "body")
@@ -121,7 +121,7 @@ def test_too_large_documents_become_one_flawed_record(cut, lengths, partition, c
 def test_only_the_head_of_a_too_large_document_is_kept(cut):
     raw = b"a\n\n" + b"y" * 1_000_000 + b"\n\nb\n"
     partitions, found, state = cut(raw, 100, 4096, max_document=10_000)
-    assert found == [(0, b"a"), (3, b"y" * base.EXCERPT_BYTES), (1_000_005, b"b")]
+    assert found == [(0, b"a"), (3, b"y" * partition_buffer.EXCERPT_BYTES), (1_000_005, b"b")]
     assert [p.problem is None for p in partitions] == [True, False, True]
     assert state.size == len(raw)
 
