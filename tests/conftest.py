@@ -35,7 +35,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # A test is marked by the fixtures that it asks for, directly or not: those that start commands, and those that train.
 TRAINERS = Path(__file__).parent / "trainers"  # the tests of whole trainers; their parts are tested in folders below
-MARKS_OF_FIXTURES = {"start_build": "e2e", "kill_at": "e2e", "build_as_user": "e2e", "train": "train", "on_ranks": "train"}
+MARKS_OF_FIXTURES = {
+    "build": "e2e", "start_build": "e2e", "kill_at": "e2e", "build_as_user": "e2e", "train": "train", "on_ranks": "train",
+}  # fmt: skip
+# Files whose tests train something, or start processes of their own, each for seconds.
+SLOW_FILES = {"test_worker_process.py", "test_resume.py", "test_train.py", "test_encode.py", "test_development.py"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,6 +48,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("train")
         for name in set(getattr(item, "fixturenames", ())) & set(MARKS_OF_FIXTURES):
             item.add_marker(MARKS_OF_FIXTURES[name])
+        if item.path.name in SLOW_FILES:
+            item.add_marker("train")
     apply_profile(items)
 
 
