@@ -84,21 +84,28 @@ def pages_format(monkeypatch):
 def test_add_a_text_format(pages_format, tmp_path):
     texts = [make_sentences(f"page {i}") for i in range(60)]
     lines = [json.dumps({"body": text, "url": f"https://example.com/{i}"}) for i, text in enumerate(texts)]
-    lines[7], lines[9] = "not JSON", '{"url": "https://example.com/9"}'
+    bad = {
+        7: "not JSON",
+        9: '{"url": "https://example.com/9"}',
+        11: '{"body": 5, "url": "u"}',
+        13: '{"body": "\\ud800", "url": "u"}',
+    }
+    for number, line in bad.items():
+        lines[number] = line
     raw = tmp_path / "pages.jsonl"
     raw.write_text("\n".join(lines), "utf-8")
     settings = {"source.format": "pages", "source.keep": ["url"], "source.partition": "2 KB", "deduplicate.enabled": False}
     manifest = load("cc100-ja", [f"{key}={json.dumps(value)}" for key, value in settings.items()])
     plan = Plan(manifest, tuple(resolve([str(raw)])), tmp_path / "out", tmp_path / "work")
     summary = run(plan, InProcessEngine(), keep_going=False)
-    assert summary["verdicts"]["unreadable"][0] == 2 and len(summary["inputs"]) == 1
+    assert summary["verdicts"]["unreadable"][0] == 4 and len(summary["inputs"]) == 1
     shards = pl.read_parquet(tmp_path / "out" / "data" / "*.parquet")
     number = shards["url"].str.extract(r"(\d+)$").cast(pl.Int64)
-    assert len(shards) == 58 and shards["text"].to_list() == [texts[i] for i in number]
+    assert len(shards) == 56 and shards["text"].to_list() == [texts[i] for i in number]
     ledger = pl.read_parquet(tmp_path / "out" / "ledger" / "*.parquet").filter(verdict="unreadable")
-    offsets = [sum(len(line.encode()) + 1 for line in lines[:n]) for n in (7, 9)]
+    offsets = [sum(len(line.encode()) + 1 for line in lines[:n]) for n in bad]
     assert ledger["id"].to_list() == [f"cc100-ja/{offset:010d}" for offset in offsets]
-    assert ledger["excerpt"].to_list() == [lines[7], lines[9]]
+    assert ledger["excerpt"].to_list() == [*bad.values()]
     assert ledger["value"].str.contains("not a document of the format pages").all()
 
 

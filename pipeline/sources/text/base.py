@@ -47,12 +47,18 @@ class TextSource(Source):
         if type(self).parse is TextSource.parse:
             return None
         parsed = [self._parse_one(raw, start, end) for start, end in zip(raw.starts, raw.ends, strict=True)]
-        return pl.DataFrame(parsed, schema={"text": pl.String, "problem": pl.String, **self.metadata})
+        return pl.DataFrame(parsed, schema={"text": pl.String, "problem": pl.String, **self.metadata}, strict=False)
 
     def _parse_one(self, raw: Spans, start: int, end: int) -> dict[str, Any]:
         document = raw.data[start:end].tobytes()
         try:
-            return self.parse(document)
+            parsed = self.parse(document)
+            if not isinstance(parsed["text"], str):
+                raise TypeError(f"text is no string but {type(parsed['text']).__name__}")
+            for value in parsed.values():
+                if isinstance(value, str):
+                    value.encode()  # half a surrogate pair, which JSON can hold, is no text
+            return parsed
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             problem = f"not a document of the format {self.name}: {type(error).__name__}: {error}"
             # What could not be parsed stands as it came, for the ledger's excerpt.

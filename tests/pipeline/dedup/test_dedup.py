@@ -211,6 +211,12 @@ def test_candidates_are_found_as_datasketch_finds_them(deduplicated, graded):
     assert frame["duplicate_of"].is_not_null().sum() >= (ours - 0.02) * 200
 
 
+@pytest.mark.parametrize(("threshold", "permutations"), [(0.5, 32), (0.7, 64), (0.8, 112), (0.95, 64)])
+def test_bands_and_rows_are_those_of_datasketch(threshold, permutations):
+    oracle = MinHashLSH(threshold=threshold, num_perm=permutations, weights=(0.1, 0.9))
+    assert bands_and_rows(threshold, permutations) == (oracle.b, oracle.r)
+
+
 def test_bands_and_rows_fit_and_catch_what_is_over_the_threshold():
     for threshold in (0.5, 0.7, 0.8, 0.9):
         bands, rows = bands_and_rows(threshold, 112)
