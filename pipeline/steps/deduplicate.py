@@ -16,7 +16,7 @@ from pipeline.plan import Plan
 from pipeline.workspace import Layout, RecordIds
 
 # What only the search for pairs needs, and the step `write` does not.
-_SCRATCH = ("bands-*.bin", "facts-*.npy", "index-*.npy", "hamming-*.npy")
+_SCRATCH = ("facts-*.npy", "index-*.npy", "hamming-*.npy", "pairs-*.npy", "cluster-*.npy")
 
 
 class Deduplicated(NamedTuple):
@@ -57,6 +57,6 @@ def run(plan: Plan, engine: Engine, layout: Layout, ids: RecordIds) -> Deduplica
     seconds = progress.finish()
     write_json(marker, counts)
     for pattern in _SCRATCH:
-        for path in layout.folder.glob(pattern):
+        for path in layout.folder.rglob(pattern):
             path.unlink()
     return Deduplicated(counts, seconds)
