@@ -26,7 +26,7 @@ from pipeline.core.storage import read_json, write_array, write_atomically
 from pipeline.core.tasks import Counts, resumable
 from pipeline.dedup.bands import range_of
 from pipeline.dedup.exchange import Exchange
-from pipeline.dedup.facts import Inquiry, answer, best_first, receive_answers
+from pipeline.dedup.facts import Inquiry, answer, best_first, receive_answers, sort_distinct
 from pipeline.dedup.runs import divide_into_runs
 from pipeline.dedup.verification import similarity
 from pipeline.workspace import Layout, RecordIds
@@ -155,10 +155,10 @@ def join_pairs(layout: Layout, files: int) -> Counts:
     records = np.empty(0, np.int64)
     waiting: list[np.ndarray] = []
     for number in range(files):
-        waiting.append(np.unique(np.load(layout.pairs(number))))
+        waiting.append(sort_distinct(np.load(layout.pairs(number)).ravel()))
         # As large as what is there already: every number is sorted a few times, and a list of all never exists.
         if number == files - 1 or sum(map(len, waiting)) > max(len(records), 1 << 22):
-            records, waiting = np.unique(np.concatenate([records, *waiting])), []
+            records, waiting = sort_distinct(np.concatenate([records, *waiting])), []
     parent = np.arange(len(records))
     for number in range(files):
         pairs = np.load(layout.pairs(number))
@@ -200,7 +200,7 @@ def choose(layout: Layout, plan: _Plan, bucket: int, kind: int) -> Counts:
     records, facts, sketches, name_lengths = receive_answers(layout, plan.inquiry, bucket)
     pairs = np.concatenate([np.empty(0, _PAIR), *plan.pairs.receive_rows(bucket, _PAIR)])
     left, right = np.searchsorted(records, pairs["left"]), np.searchsorted(records, pairs["right"])
-    packed = np.unique((left.astype(np.uint64) << np.uint64(32)) | right.astype(np.uint64))  # another file may have it, too
+    packed = sort_distinct((left.astype(np.uint64) << np.uint64(32)) | right.astype(np.uint64))  # another file may have it, too
     # The index here is a record's node: the best record's is 0.
     order = best_first(records, facts)
     nodes = np.empty(len(order), np.int64)

@@ -29,12 +29,13 @@ from pipeline.dedup import bands as banding
 from pipeline.dedup import clusters
 from pipeline.dedup.bands import band_keys, range_of
 from pipeline.dedup.exchange import Exchange
-from pipeline.dedup.facts import FACTS, Inquiry, answer, best_first, receive_answers
+from pipeline.dedup.facts import FACTS, Inquiry, answer, best_first, receive_answers, sort_distinct
 from pipeline.dedup.runs import divide_into_runs
 from pipeline.dedup.verification import SKETCHES, verified_pairs
 from pipeline.workspace import Layout, RecordIds
 
 _BAND = np.dtype([("key", np.uint64), ("document", np.int64)])
+_COUNTER_BITS = 24  # 16 MB: eight counters for every key of a range
 _MEMBER = np.dtype([("group", np.uint64), ("document", np.int64)])  # a group's members are neighbours
 
 
@@ -143,11 +144,25 @@ def find_groups(layout: Layout, number: int) -> Counts:
 def _shared_keys(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the documents of every key that several rows have, group after group, and the groups' sizes."""
     keys = np.ascontiguousarray(rows["key"])
-    order = np.argsort(keys)
+    repeated = np.flatnonzero(_may_repeat(keys, _COUNTER_BITS))  # most keys are those of one document: less is sorted
+    order = repeated[np.argsort(keys[repeated])]
     keys = keys[order]
     starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])[: len(keys)])
     sizes = np.diff(np.append(starts, len(keys)))
     return rows["document"][order[np.repeat(sizes > 1, sizes)]], sizes[sizes > 1]
+
+
+@jit
+def _may_repeat(keys, bits):
+    """Return bool[n]: False for keys that are there once only. Keys share counters, so that some of those are True, too."""
+    counters = np.zeros(1 << bits, np.uint8)
+    mask = np.uint64((1 << bits) - 1)
+    out = np.empty(len(keys), np.bool_)
+    for i in range(len(keys)):
+        counters[keys[i] & mask] = min(counters[keys[i] & mask] + 1, 2)
+    for i in range(len(keys)):
+        out[i] = counters[keys[i] & mask] > 1
+    return out
 
 
 @jit
@@ -157,7 +172,7 @@ def _name_groups(documents, starts):
     for g in range(len(names)):
         total, least = np.uint64(0), documents[starts[g]]
         for m in range(starts[g], starts[g + 1]):
-            total += mix64(np.uint64(documents[m]))
+            total += mix64(np.uint64(documents[m]) + np.uint64(0x9E3779B97F4A7C15))  # of 0 it is 0
             least = min(least, documents[m])
         names[g], first[g] = mix64(total), mix64(np.uint64(least))
     return names, first
@@ -181,7 +196,7 @@ def find_pairs(layout: Layout, number: int) -> Counts:
         np.ascontiguousarray(facts["key_length"]),
         layout.settings.accept,
     )
-    pairs = np.unique((a.astype(np.uint64) << np.uint64(32)) | b.astype(np.uint64))
+    pairs = sort_distinct((a.astype(np.uint64) << np.uint64(32)) | b.astype(np.uint64))
     found = documents[np.stack([pairs >> np.uint64(32), pairs & np.uint64(0xFFFFFFFF)], axis=1).astype(np.int64)]
     write_array(layout.pairs(number), found)
     return {"candidates": int((sizes - 1).sum()), "pairs": len(found)}

@@ -264,6 +264,14 @@ def test_a_group_that_several_ranges_found_is_compared_once():
     assert documents.tolist() == [1, 5, 1, 2, 3, 4, 0, 9] and sizes.tolist() == [2, 2, 2, 2]
 
 
+def test_groups_are_named_by_the_set_of_their_documents():
+    groups = [[1, 2], [2, 1], [0, 1, 2], [0], [1], [0, 1], [3], [2**40, 1]]
+    starts = np.cumsum([0, *map(len, groups)])
+    names, homes = minhash._name_groups(np.array([d for group in groups for d in group]), starts)
+    assert names[0] == names[1] and len(set(names.tolist())) == len(groups) - 1
+    assert homes[0] == homes[1] == homes[4] == homes[7] and homes[2] == homes[3] == homes[5]
+
+
 def test_runs_hold_few_records_and_few_partitions(monkeypatch):
     monkeypatch.setattr(runs, "RECORDS", 100)
     monkeypatch.setattr(runs, "PARTITIONS", 4)
