@@ -36,6 +36,9 @@ JSON_OVER_LINES = Sniffed(
 JSON_VALUES = Sniffed(
     None, "JSON lines that are no objects", "Give every line a key: jq -c '{text: .}' FILE > FILE.jsonl (or {text: .[0]})"
 )
+TAR = Sniffed(
+    None, "a tar", "Unpack it (tar -xf FILE) and name the files in it. Tars of images are input of laion-ja and its like."
+)
 PLAIN_TEXT = Sniffed(
     None,
     "text without empty lines",
