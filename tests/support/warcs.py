@@ -17,7 +17,9 @@ def uuid(number):
     return f"00000000-0000-4000-8000-{number:012x}"
 
 
-def record(block, kind="response", record_id=None, url="http://example.jp/", length=None, eol=b"\r\n", version=b"WARC/1.0", **fields):
+def record(
+    block, kind="response", record_id=None, url="http://example.jp/", length=None, eol=b"\r\n", version=b"WARC/1.0", **fields
+):
     """Return a record. `record_id`: a number for its UUID, None for no field. `length`: what Content-Length says, "" for no field."""
     given = {
         "WARC-Type": kind,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
-from pipeline.core.errors import InputError
 from pipeline.sources.streams import Stream
 
 _BLOCK = 1 << 20  # read from the file at a time
@@ -28,7 +27,10 @@ class MemberError(Exception):
 class _Gzip:
     name, magic = "gzip member", b"\x1f\x8b\x08"
     is_certain = False  # three bytes may be anything
-    first_input, most_input = 1 << 14, 1 << 18  # bytes for one step; what is left over at a member's end is copied, so few at first
+    first_input, most_input = (
+        1 << 14,
+        1 << 18,
+    )  # bytes for one step; what is left over at a member's end is copied, so few at first
 
     def new(self) -> Any:
         return zlib.decompressobj(31)  # 31: with gzip's header, CRC and length, which zlib checks

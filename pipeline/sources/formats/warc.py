@@ -113,7 +113,9 @@ class RecordReader:
             return self._spoil(kind, head_size, f"Content-Length is {'missing' if length is None else repr(length[:40])}")
         size = head_size + int(length)
         if size > self._most:
-            return self._spoil(kind, head_size, f"record of {size:,} bytes, over source.max_document = {self._most:,}", start + size)
+            return self._spoil(
+                kind, head_size, f"record of {size:,} bytes, over source.max_document = {self._most:,}", start + size
+            )
         if not self._fill(size):
             present = len(self._buffer) - self._at - head_size
             if not (self._is_joined and _NEXT_RECORD.search(self._buffer, self._at + 1)):

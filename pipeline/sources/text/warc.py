@@ -1,41 +1,41 @@
-"""WARC, as web crawls are published, and WET, the same with pages as text.
+"""WARC, as web crawls are published, and WET, the same with the text of pages.
 
 A locator is the UUID of the record's WARC-Record-ID or, where it has none, the offset of its gzip member in the file as stored.
 """
 
 from __future__ import annotations
 
-import io
-import struct
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
 
-from pipeline.sources.base import CutState, Fields, Range, Source
-from pipeline.sources.formats.warc import MAGIC, Record, parse_fields
+from pipeline.sources.base import CutState, Fields, Range
+from pipeline.sources.formats.warc import MAGIC, parse_fields
 from pipeline.sources.inputs import InputFile
 from pipeline.sources.rows import Rows, Spans
-from pipeline.sources.text.warc_pages import RECORDS, Page, read_page
-from pipeline.sources.text.warc_walk import MOST_RECORDS, Unit, Walk
+from pipeline.sources.text.base import METADATA, DocumentSource
+from pipeline.sources.text.warc_pages import Page, read_page
+from pipeline.sources.text.warc_records import PackedRecords, Pages
+from pipeline.sources.text.warc_walk import MOST_RECORDS, Walk
 from pipeline.sources.values import make_printable
 
 _LONGEST_ID = 200  # characters of a WARC-Record-ID that is taken for a locator
-_INDEX = {"locator": pl.String, "type": pl.String, "start": pl.Int64, "block": pl.Int64, "end": pl.Int64, "problem": pl.String}
-_FOOTER = struct.Struct("<qq")  # size of the index, bytes of the largest page
-
-# Standard columns, and the fields of a record that they are.
-_METADATA = {"url": "warc-target-uri", "date": "warc-date"}
+_COLUMNS = {"url": "warc-target-uri", "date": "warc-date"}  # fields of a record that are columns by another name
 
 
-class WARCSource(Source):
-    """Pages of WARC files: the bodies of HTTP responses, resources, and conversions (WET)."""
+class WARCSource(DocumentSource):
+    """Pages of WARC files: the bodies of HTTP responses, resources, and conversions (WET).
+
+    `source.keep` may name any field of a record: `truncated` is WARC-Truncated, `identified_content_language` the languages that Common
+    Crawl found.
+    """
 
     name: ClassVar[str] = "warc"
-    modality: ClassVar[str] = "text"
     label: ClassVar[str] = "WARC"
+    any_column: ClassVar[bool] = True
+    keep: ClassVar[tuple[str, ...]] = ("url", "title", "date")
 
     @classmethod
     def sniff(cls, head: bytes) -> bool:
@@ -44,119 +44,79 @@ class WARCSource(Source):
     def cut(self, file: InputFile, number: int, state: CutState) -> Iterator[tuple[Range, bytes]]:
         """Cut one input file into ranges of whole gzip members, or of whole records where these are not compressed each alone.
 
-        `start` and `end` of a range are as `Walk` counts them; its body is what `_pack` makes. Records that are no pages are counted, not
-        kept.
+        `start` and `end` of a range are as `Walk` counts them; its body is what `Pages` packs. Records after the last page of a range
+        that are no pages belong to it, too, so that every one is counted.
         """
         walk = Walk(file, state.start, state.max_document)
-        pending, passed_over = _Pending(), Counter[str]()
-        start = state.start
+        pages, start = Pages(), state.start
+        end = start
         try:
             for unit in walk.units() if state.limit is None or state.limit > 0 else ():
-                if len(pending.index) + len(unit.records) > MOST_RECORDS and pending.index:
-                    yield self._range(pending, number, start, last, state, walk)
-                    pending, start = _Pending(), last
-                passed_over.update(pending.add(unit, state.limit))
-                last = unit.end
-                is_enough = state.limit is not None and len(pending.index) >= state.limit
-                if pending.size >= state.partition or is_enough:
-                    yield self._range(pending, number, start, last, state, walk)
-                    pending, start = _Pending(), last
-                if is_enough:
+                added = pages.select(unit)
+                is_full = pages.size >= state.partition or pages.count + len(added) > MOST_RECORDS
+                if added and pages.count and is_full:
+                    yield self._range(pages, number, start, end, state, walk)
+                    pages, start = Pages(), end
+                pages.add(unit, added[: state.limit])
+                end = unit.end
+                if state.limit is not None and pages.count >= state.limit:
                     break
-            if pending.index:
-                yield self._range(pending, number, start, last, state, walk)
+            if pages.count:
+                yield self._range(pages, number, start, end, state, walk)
+            elif walk.damage is None and state.start == 0 and pages.passed_over:
+                state.warning = f"{file.url} has no pages: {pages.describe_passed_over()}"
             state.damage, state.size = walk.damage, walk.size
-            if walk.stream is not None and walk.damage is None and state.limit is None:
-                state.checksum = walk.stream.checksum()
-            if passed_over:
-                counts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(passed_over.items()))
-                state.warning = f"{file.url}: records that are no pages were passed over: {counts}"
+            if walk.damage is None and state.limit is None:
+                state.checksum = walk.checksum()
         finally:
-            if walk.stream is not None:
-                walk.stream.close()
+            walk.close()
 
-    def _range(self, pending: _Pending, number: int, start: int, end: int, state: CutState, walk: Walk) -> tuple[Range, bytes]:
-        count = len(pending.index)
+    def _range(self, pages: Pages, number: int, start: int, end: int, state: CutState, walk: Walk) -> tuple[Range, bytes]:
         if state.limit is not None:
-            state.limit -= count
-        if walk.stream is not None:
-            state.consumed = walk.stream.raw.position
-        state.reached += pending.size
-        made = Range(number, start, end, pending.size, records=count, format=self.name)
-        return made, pending.pack(state.max_document)
+            state.limit -= pages.count
+        state.consumed, state.reached = walk.consumed, state.reached + pages.size
+        made = Range(number, start, end, pages.size, records=pages.count, format=self.name)
+        return made, pages.pack(state.max_document)
 
     def read(self, piece: Range, file: InputFile, body: np.ndarray | None, fields: Fields) -> Rows:
         assert body is not None, "cut gives the bytes"
-        data = memoryview(np.ascontiguousarray(body))
-        index_size, most = _FOOTER.unpack(data[-_FOOTER.size :])
-        index = pl.read_ipc(io.BytesIO(data[-_FOOTER.size - index_size : -_FOOTER.size]))
-        kept = {name: _find_field(name) for name in fields.keep}
-        columns: dict[str, list[Any]] = {name: [] for name in ("locator", "problem", *_METADATA, "media_type", "charset", *kept)}
-        spans = np.empty((len(index), 2), np.int64)
+        packed = PackedRecords(body)
+        kept = {name: _field_names(name) for name in fields.keep if name not in METADATA}
+        columns: dict[str, list[Any]] = {name: [] for name in ("locator", "problem", *_COLUMNS, "media_type", "charset", *kept)}
+        spans = np.empty((len(packed.index), 2), np.int64)
         decoded: list[bytes] = []
-        reached = len(data)  # decoded pages go behind the body
-        for row, (locator, kind, start, block, end, problem) in enumerate(index.iter_rows()):
-            said = parse_fields(bytes(data[start:block]))
-            page = Page(data[block:end], problem) if problem else read_page(kind, said, data[block:end], most)
+        reached = len(packed.data)  # what was decoded goes behind what was not
+        for row, (locator, kind, start, block, end, problem) in enumerate(packed.index.iter_rows()):
+            said = parse_fields(bytes(packed.data[start:block]))
+            content = packed.data[block:end]
+            page = Page(content, problem) if problem else read_page(kind, said, content, packed.most)
             if isinstance(page.content, bytes):
                 decoded.append(page.content)
                 spans[row] = reached, reached + len(page.content)
                 reached += len(page.content)
             else:
                 spans[row] = end - len(page.content), end
-            columns["locator"].append(_locator(said) or locator)
-            columns["problem"].append(page.problem)
-            for name, field in _METADATA.items():
-                columns[name].append(said.get(field, "").strip("<>") or None)
-            columns["media_type"].append(page.media_type)
-            columns["charset"].append(page.charset)
-            for name, names in kept.items():
-                columns[name].append(next((said[n] for n in names if n in said), None))
+            values = (
+                _record_id(said) or locator,
+                page.problem,
+                *(said.get(f, "").strip("<>") or None for f in _COLUMNS.values()),
+            )
+            more = (next((said[name] for name in names if name in said), None) for names in kept.values())
+            for column, value in zip(columns.values(), (*values, page.media_type, page.charset, *more), strict=True):
+                column.append(value)
         frame = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String), strict=False)
-        frame = frame.with_columns(pl.col(name).cast(kind, strict=False) for name, kind in fields.keep.items() if name in kept)
-        text = np.frombuffer(b"".join([data, *decoded]), np.uint8) if decoded else np.frombuffer(data, np.uint8)
+        frame = frame.with_columns(pl.col(name).cast(fields.keep[name], strict=False) for name in kept)
+        text = np.frombuffer(b"".join([packed.data, *decoded]) if decoded else packed.data, np.uint8)
         return Rows(frame, Spans(text, spans[:, 0].copy(), spans[:, 1].copy()))
 
 
-class _Pending:
-    """Pages on their way into a range, as they stand in the WARC, and their index."""
-
-    def __init__(self) -> None:
-        self.index: list[tuple[Any, ...]] = []
-        self.size = 0
-        self._data: list[memoryview] = []
-
-    def add(self, unit: Unit, limit: int | None) -> Iterator[str]:
-        """Take the pages of a unit, and records with a problem, up to `limit` in all; yield the types of the other records."""
-        for record, locator in zip(unit.records, unit.locators, strict=True):
-            if record.problem is None and record.type not in RECORDS:
-                yield record.type if record.type in _OTHER_TYPES else "unknown"
-            elif limit is None or len(self.index) < limit:
-                self._add(record, locator)
-
-    def _add(self, record: Record, locator: str) -> None:
-        end = self.size + len(record.data)
-        self.index.append((locator, record.type, self.size, self.size + record.head_size, end, record.problem))
-        self._data.append(record.data)
-        self.size = end
-
-    def pack(self, most: int) -> bytes:
-        """Return the pages one after the other, the index of them as Arrow IPC, and where that begins."""
-        index = io.BytesIO()
-        pl.DataFrame(self.index, schema=_INDEX, orient="row").write_ipc(index, compression="uncompressed")
-        return b"".join([*self._data, index.getbuffer(), _FOOTER.pack(index.tell(), most)])
-
-
-_OTHER_TYPES = ("warcinfo", "request", "metadata", "revisit", "continuation")
-
-
-def _locator(fields: dict[str, str]) -> str | None:
+def _record_id(fields: dict[str, str]) -> str | None:
     """Return the UUID in WARC-Record-ID, or all of it where that is none."""
     name = fields.get("warc-record-id", "").strip("<> ").removeprefix("urn:uuid:")
     return make_printable(name) if 0 < len(name) <= _LONGEST_ID else None
 
 
-def _find_field(name: str) -> tuple[str, str]:
-    """Return the names that the field of a kept column may have: `truncated` is WARC-Truncated."""
-    field = name.lower().replace("_", "-")
+def _field_names(column: str) -> tuple[str, str]:
+    """Return the fields that a kept column may be."""
+    field = column.lower().replace("_", "-")
     return f"warc-{field}", field

@@ -8,7 +8,14 @@ from typing import NamedTuple
 from pipeline.sources.formats.http_messages import CodingError, decode_body, parse_head
 
 RECORDS = ("response", "resource", "conversion")  # types of records that are pages
-TEXTS = ("text/html", "application/xhtml+xml", "application/vnd.wap.xhtml+xml", "text/plain", "text/markdown", "text/x-markdown")
+TEXTS = (
+    "text/html",
+    "application/xhtml+xml",
+    "application/vnd.wap.xhtml+xml",
+    "text/plain",
+    "text/markdown",
+    "text/x-markdown",
+)
 
 _UNKNOWN = ("", "application/octet-stream", "binary/octet-stream", "content/unknown", "unknown/unknown", "application/unknown")
 _SNIFFED = 1024  # bytes

@@ -35,20 +35,35 @@ class Walk:
         self.file, self._start, self._most = file, start, most
         self.damage: str | None = None
         self.size = start
-        self.stream: Stream | None = None
+        self._stream: Stream | None = None
+        self._passed = 0  # bytes of the file as stored before `start`
+
+    @property
+    def consumed(self) -> int:
+        """Bytes of the file as stored that were read from `start` on."""
+        return self._stream.raw.position - self._passed if self._stream else 0
+
+    def checksum(self) -> str | None:
+        """Return the SHA-256 of the file as stored."""
+        return self._stream.checksum() if self._stream else None
+
+    def close(self) -> None:
+        if self._stream:
+            self._stream.close()
 
     def units(self) -> Iterator[Unit]:
         """Yield the records in order. Sets `damage` instead of raising."""
         try:
             is_joined = find_layout(self.file, self._most)
-            self.stream = Stream(self.file)
-            yield from self._joined(self.stream) if is_joined else self._members(self.stream)
+            self._stream = Stream(self.file)
+            yield from self._joined(self._stream) if is_joined else self._members(self._stream)
         except InputError as error:
             self.damage = str(error)
 
     def _joined(self, stream: Stream) -> Iterator[Unit]:
         reader = RecordReader(lambda: stream.read(CHUNK), self._most, is_joined=True)
         reader.skip(self._start)
+        self._passed = stream.raw.position if self._start else 0
         try:
             while (record := reader.next()) is not None:
                 self.size = reader.position
@@ -56,10 +71,13 @@ class Walk:
             self.size = reader.position
             self._tell_of_end(reader.trailing_zeros, reader.position - reader.trailing_zeros, None)
         except EOFError:
-            raise InputError(f"{self.file.url} ends inside the record that begins at byte {self.size:,} of its content") from None
+            raise InputError(
+                f"{self.file.url} ends inside the record that begins at byte {self.size:,} of its content"
+            ) from None
 
     def _members(self, stream: Stream) -> Iterator[Unit]:
         members = Members(stream, self._start, MAGIC)
+        self._passed = self._start
         while True:
             start = members.position
             try:

@@ -52,7 +52,12 @@ def test_a_coded_body_that_is_cut_off(encoding):
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd"])
 def test_a_bomb_is_a_problem_with_its_bound(encoding):
     zeros = bytes(5_000_000)
-    bombs = {"gzip": gzip.compress, "deflate": lambda b: deflate(b, True), "br": lambda b: brotli.compress(b, quality=1), "zstd": zstandard.compress}
+    bombs = {
+        "gzip": gzip.compress,
+        "deflate": lambda b: deflate(b, True),
+        "br": lambda b: brotli.compress(b, quality=1),
+        "zstd": zstandard.compress,
+    }
     with pytest.raises(CodingError, match="expands to more than source.max_document = 100,000"):
         decode(bombs[encoding](zeros), encoding)
 
@@ -95,7 +100,9 @@ def test_broken_chunks(raw, cut, problem):
         assert bytes(join_chunks(raw, True)) == cut
 
 
-@pytest.mark.parametrize("raw", [b"-3\r\nabc", b"abc\r\nde and more, " * 200, b"", "あ".encode(), b"ffffffffffffffffffffff\r\n"])
+@pytest.mark.parametrize(
+    "raw", [b"-3\r\nabc", b"abc\r\nde and more, " * 200, b"", "あ".encode(), b"ffffffffffffffffffffff\r\n"]
+)
 def test_what_does_not_begin_with_a_chunk_stands_as_it_is(raw):
     assert bytes(join_chunks(raw, False)) == raw
 
@@ -106,7 +113,18 @@ def test_chunk_extensions_and_spaces():
 
 @pytest.mark.parametrize("end", [b"\r\n", b"\n"])
 def test_the_head_of_a_response(end):
-    raw = end.join([b"HTTP/1.1 404 Not Found", b"content-type:text/html", b"X-A: 1", b"\tand more", b"X-\xff: \xfe", b"no colon", b"", b"body"])
+    raw = end.join(
+        [
+            b"HTTP/1.1 404 Not Found",
+            b"content-type:text/html",
+            b"X-A: 1",
+            b"\tand more",
+            b"X-\xff: \xfe",
+            b"no colon",
+            b"",
+            b"body",
+        ]
+    )
     head = parse_head(memoryview(raw))
     assert head.status == 404
     assert head.fields["content-type"] == "text/html"

@@ -14,19 +14,36 @@ from hypothesis import strategies as st
 from pipeline.sources.base import CutState, Fields
 from pipeline.sources.formats import members
 from pipeline.sources.inputs import resolve
-from pipeline.sources.text import warc_walk
+from pipeline.sources.text import warc, warc_walk
 from pipeline.sources.text.warc import WARCSource
-from tests.support.warcs import BY_RECORD, BZIP2, GZIP, JOINED_GZIP, LAYOUTS, PLAIN, XZ, ZSTD, chunked, http, info, pack, page, record, uuid
+from tests.support.warcs import (
+    BY_RECORD,
+    BZIP2,
+    GZIP,
+    JOINED_GZIP,
+    LAYOUTS,
+    PLAIN,
+    XZ,
+    ZSTD,
+    chunked,
+    http,
+    info,
+    pack,
+    page,
+    record,
+    uuid,
+)
 
 SOURCE = WARCSource()
 LIMITS = {"partition": 32_000_000, "max_document": 64_000_000}
+NO_FIELDS = Fields({}, {})
 MANY = Fields({}, {"truncated": pl.String(), "warc_ip_address": pl.String(), "segment_number": pl.Int64()})
 
 
 class Result:
     """What the source made of a file."""
 
-    def __init__(self, path, fields=Fields({}, {}), **options):
+    def __init__(self, path, fields=NO_FIELDS, **options):
         self.state = CutState(**LIMITS | options)
         self.ranges, self.rows, self.bodies = [], [], []
         file = resolve([str(path)])[0]
@@ -92,7 +109,6 @@ def test_pages_and_what_is_said_of_them(source_of, layout):
     assert (first["media_type"], first["charset"]) == ("text/html", "UTF-8")
     assert result.state.damage is None
     assert result.state.checksum == hashlib.sha256(raw).hexdigest()
-    assert "passed over: 1 metadata, 1 request, 1 warcinfo" in result.state.warning
     assert [(r.file, r.records, r.format) for r in result.ranges] == [(3, 2, "warc")]
 
 
@@ -161,7 +177,10 @@ def test_the_identified_type_counts_more_than_that_of_the_server(source_of):
 
 def test_a_page_that_the_crawler_cut_off_is_a_page(source_of):
     cut_off = gzip.compress(b"<html>" + random.Random(1).randbytes(500).hex().encode())[:-100]
-    blocks = [record(http(cut_off, b"Content-Encoding: gzip"), record_id=i, WARC_Truncated=said) for i, said in ((1, "length"), (2, None))]
+    blocks = [
+        record(http(cut_off, b"Content-Encoding: gzip"), record_id=i, WARC_Truncated=said)
+        for i, said in ((1, "length"), (2, None))
+    ]
     result = source_of(pack(blocks), fields=MANY)
     assert [row["truncated"] for row in result.rows] == ["length", None]
     assert list(result.texts) == [uuid(1)] and result.texts[uuid(1)].startswith(b"<html>")
@@ -169,7 +188,9 @@ def test_a_page_that_the_crawler_cut_off_is_a_page(source_of):
 
 
 def test_any_field_of_a_record_can_be_kept(source_of):
-    result = source_of(pack([page(1, WARC_IP_Address="10.0.0.1", WARC_Segment_Number="7"), page(2, WARC_Segment_Number="x")]), fields=MANY)
+    result = source_of(
+        pack([page(1, WARC_IP_Address="10.0.0.1", WARC_Segment_Number="7"), page(2, WARC_Segment_Number="x")]), fields=MANY
+    )
     assert [(row["warc_ip_address"], row["segment_number"]) for row in result.rows] == [("10.0.0.1", 7), (None, None)]
 
 
@@ -259,7 +280,9 @@ def test_damage_inside_a_member_costs_that_member_alone(source_of, layout):
     assert [row["locator"] for row in result.rows][2] == f"{start:010}"
 
 
-@pytest.mark.parametrize("junk", [b"garbage!", bytes(3000), b"\x1f\x8b\x08garbage", b"\x1f\x8b\x08", gzip.compress(b"no record")])
+@pytest.mark.parametrize(
+    "junk", [b"garbage!", bytes(3000), b"\x1f\x8b\x08garbage", b"\x1f\x8b\x08", gzip.compress(b"no record")]
+)
 @pytest.mark.parametrize("block", [7, 1 << 20])
 def test_junk_between_members(cut, junk, block):
     first = pack([page(1)])
@@ -340,7 +363,11 @@ def test_too_large_a_page_is_a_problem_with_its_size(source_of, layout):
 def test_a_page_of_100_mb_is_not_held_in_memory(tmp_path, layout):
     path = tmp_path / "large.warc.gz"
     large = record(http(b"<html>"), record_id=2, length=len(http(b"<html>")) + 100_000_000)[:-4]
-    new = (lambda: zstandard.ZstdCompressor().compressobj()) if layout == ZSTD else (lambda: __import__("zlib").compressobj(1, wbits=31))
+    new = (
+        (lambda: zstandard.ZstdCompressor().compressobj())
+        if layout == ZSTD
+        else (lambda: __import__("zlib").compressobj(1, wbits=31))
+    )
     with open(path, "wb") as file:
         packer = new()
         for piece in [page(1), None, large, *[bytes(1_000_000)] * 100, b"\r\n\r\n", None, page(3)]:
@@ -355,7 +382,9 @@ def test_a_page_of_100_mb_is_not_held_in_memory(tmp_path, layout):
     result = Result(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert list(result.texts) == [uuid(1), uuid(3)] and "over source.max_document = 64,000,000" in [*result.problems.values()][0]
+    assert (
+        list(result.texts) == [uuid(1), uuid(3)] and "over source.max_document = 64,000,000" in [*result.problems.values()][0]
+    )
     assert peak < 100_000_000
 
 
@@ -377,6 +406,11 @@ def test_what_is_no_warc_is_refused(source_of, raw, layout):
 
 def test_an_arc_is_told(source_of):
     assert "is an ARC" in source_of(gzip.compress(b"filedesc://a.arc.gz 0.0.0.0 2001 text/plain 73\n1 0 A\n")).state.damage
+
+
+def test_a_file_without_pages_says_what_it_has(source_of):
+    result = source_of(pack([info(), record(b"a", "request"), record(b"a", "request"), record(b"b", "new")]))
+    assert result.state.warning.endswith("a.warc has no pages: 2 request, 1 unknown, 1 warcinfo")
 
 
 def test_sniff():
@@ -481,7 +515,7 @@ def test_no_damage_raises_and_ranges_stay_the_same(cut, archive, layout, data, b
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_ranges_hold_no_more_records_than_they_may(source_of, layout, monkeypatch):
-    monkeypatch.setattr("pipeline.sources.text.warc.MOST_RECORDS", 7)
+    monkeypatch.setattr(warc, "MOST_RECORDS", 7)
     result = source_of(pack([page(n) for n in range(30)], layout))
     assert [piece.records for piece in result.ranges] == [7, 7, 7, 7, 2]
 
