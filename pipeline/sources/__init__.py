@@ -5,10 +5,14 @@ from __future__ import annotations
 from pipeline.sources.base import Source
 from pipeline.sources.image_text.source import ImageTextSource
 from pipeline.sources.speech.source import SpeechSource
+from pipeline.sources.text.any_text import AnyTextSource
+from pipeline.sources.text.base import DocumentSource
 from pipeline.sources.text.cc100 import CC100Source
 from pipeline.sources.text.warc import WARCSource
 
+# Formats of documents, which the source `text` chooses from.
+TEXT_FORMATS: dict[str, DocumentSource] = {source.name: source for source in (CC100Source(), WARCSource())}
 # Wire formats that a manifest can name in `source.format`.
 SOURCES: dict[str, Source] = {
-    source.name: source for source in (CC100Source(), WARCSource(), ImageTextSource(), SpeechSource())
+    source.name: source for source in (AnyTextSource(TEXT_FORMATS), *TEXT_FORMATS.values(), ImageTextSource(), SpeechSource())
 }

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from pipeline.sources.base import CutState, Fields, Range
-from pipeline.sources.formats.warc import MAGIC, parse_fields
+from pipeline.sources.formats.warc import parse_fields
 from pipeline.sources.inputs import InputFile
 from pipeline.sources.rows import Rows, Spans
 from pipeline.sources.text.base import METADATA, DocumentSource
@@ -36,10 +36,6 @@ class WARCSource(DocumentSource):
     label: ClassVar[str] = "WARC"
     any_column: ClassVar[bool] = True
     keep: ClassVar[tuple[str, ...]] = ("url", "title", "date")
-
-    @classmethod
-    def sniff(cls, head: bytes) -> bool:
-        return head.lstrip(b"\r\n").startswith(MAGIC)
 
     def cut(self, file: InputFile, number: int, state: CutState) -> Iterator[tuple[Range, bytes]]:
         """Cut one input file into ranges of whole gzip members, or of whole records where these are not compressed each alone.

@@ -401,7 +401,6 @@ def test_what_is_no_warc_is_refused(source_of, raw, layout):
     assert result.rows == []
     assert f"a.warc is no WARC: its content begins with {raw[:24]!r}" in result.state.damage
     assert 'source.format = "text"' in result.state.damage
-    assert not SOURCE.sniff(raw)
 
 
 def test_an_arc_is_told(source_of):
@@ -411,10 +410,6 @@ def test_an_arc_is_told(source_of):
 def test_a_file_without_pages_says_what_it_has(source_of):
     result = source_of(pack([info(), record(b"a", "request"), record(b"a", "request"), record(b"b", "new")]))
     assert result.state.warning.endswith("a.warc has no pages: 2 request, 1 unknown, 1 warcinfo")
-
-
-def test_sniff():
-    assert SOURCE.sniff(page(1)[:100]) and SOURCE.sniff(b"\r\n" + info())
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
