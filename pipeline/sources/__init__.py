@@ -6,6 +6,9 @@ from pipeline.sources.base import Source
 from pipeline.sources.image_text.source import ImageTextSource
 from pipeline.sources.speech.source import SpeechSource
 from pipeline.sources.text.cc100 import CC100Source
+from pipeline.sources.text.jsonl import JsonlSource
 
 # Wire formats that a manifest can name in `source.format`.
-SOURCES: dict[str, Source] = {source.name: source for source in (CC100Source(), ImageTextSource(), SpeechSource())}
+SOURCES: dict[str, Source] = {
+    source.name: source for source in (CC100Source(), JsonlSource(), ImageTextSource(), SpeechSource())
+}

@@ -89,7 +89,9 @@ class TableFile(ABC):
             opened = pa.PythonFile(remote, mode="r")
         with opened:
             if file.size is not None and size is not None and size != file.size:
-                raise BuildError(f"{file.url} has changed since the build began ({file.size:,} bytes, now {size:,}): start again")
+                raise BuildError(
+                    f"{file.url} has changed since the build began ({file.size:,} bytes, now {size:,}): start again"
+                )
             yield opened
 
 
@@ -178,13 +180,17 @@ class ArrowTable(TableFile):
             opened.seek(0)
             if is_file:
                 schema = pa.ipc.open_file(opened).schema
-                options = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index(name) for name in columns], use_threads=False)
+                options = pa.ipc.IpcReadOptions(
+                    included_fields=[schema.get_field_index(name) for name in columns], use_threads=False
+                )
                 opened.seek(0)
                 reader = pa.ipc.open_file(opened, options=options)
                 yield schema, (reader.get_batch(i) for i in range(reader.num_record_batches))
                 return
             if is_url(self.file.url):
-                raise InputError("is an Arrow stream, which is read from its beginning only: download it, or convert it to Parquet")
+                raise InputError(
+                    "is an Arrow stream, which is read from its beginning only: download it, or convert it to Parquet"
+                )
             reader = pa.ipc.open_stream(opened)
             yield reader.schema, (batch.select([*columns]) for batch in reader)
 
