@@ -5,10 +5,13 @@ from __future__ import annotations
 from pipeline.sources.base import Source
 from pipeline.sources.image_text.source import ImageTextSource
 from pipeline.sources.speech.source import SpeechSource
+from pipeline.sources.text.arrow import ArrowSource
 from pipeline.sources.text.cc100 import CC100Source
 from pipeline.sources.text.jsonl import JsonlSource
+from pipeline.sources.text.parquet import ParquetSource
 
 # Wire formats that a manifest can name in `source.format`.
 SOURCES: dict[str, Source] = {
-    source.name: source for source in (CC100Source(), JsonlSource(), ImageTextSource(), SpeechSource())
+    source.name: source
+    for source in (CC100Source(), JsonlSource(), ParquetSource(), ArrowSource(), ImageTextSource(), SpeechSource())
 }
