@@ -21,7 +21,6 @@ import time
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import accumulate
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -30,7 +29,7 @@ from benchmarks.workers.scale import TaskCost, make_partition, prepare_worker, r
 from pipeline.core.storage import sum_file_sizes
 from pipeline.dedup import minhash
 from pipeline.dedup.settings import MinHashTable
-from pipeline.workspace import Layout, RecordIds
+from pipeline.workspace import Layout, Part, RecordIds, write_layout
 
 STAGES = {  # what the columns of the table call the tasks
     "write_bands": "bands", "find_groups": "groups", "answer": "sketches", "find_pairs": "pairs", "merge": "passes",
@@ -43,12 +42,13 @@ def make_layout(folder: Path, documents: int, partition: int) -> tuple[Layout, R
     """Return the layout of so many documents in partitions of one size, in an empty folder."""
     shutil.rmtree(folder, ignore_errors=True)
     sizes = [partition] * (documents // partition) + [documents % partition] * bool(documents % partition)
-    bases = tuple(accumulate(sizes, initial=0))
-    layout = Layout(folder / "measured", folder / "decided", folder / "deduplicated", bases, documents, MinHashTable())
-    for path in (layout.measured, layout.decided, layout.folder):
-        path.mkdir(parents=True)
+    parts = [Part(folder / "measured", f"{index:05d}") for index in range(len(sizes))]
+    for name in ("measured", "decided", "deduplicated"):
+        (folder / name).mkdir(parents=True)
+    table = write_layout(folder / "layout.parquet", parts, sizes)
+    layout = Layout(table, folder / "decided", folder / "deduplicated", documents, MinHashTable())
     make_partition(layout, 0, with_signatures=False)  # whose width the tasks look up
-    return layout, RecordIds("scale", ("documents.txt",), (0,) * len(sizes))
+    return layout, RecordIds("scale")
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,7 @@ def make_partition(layout: Layout, index: int, with_signatures: bool) -> list[Pa
     pl.DataFrame(
         {
             "locator": documents.numbers,
+            "file": np.zeros(count, np.uint32),
             "exact": keys.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15),
             "key_length": np.full(count, 1000, np.int32),
             "m:quality": _draw(documents.numbers, 3).astype(np.float32),

@@ -153,10 +153,10 @@ def load_facts(layout: Layout, records: np.ndarray, partitions: range) -> tuple[
 
 
 def _load_ids(layout: Layout, records: np.ndarray, partitions: range, ids: RecordIds) -> pl.Series:
-    names: list[str] = []
+    names = [pl.Series("id", [], pl.String)]
     for index, _, rows in _rows_by_partition(layout, records, partitions):
-        names += ids(index, pl.read_parquet(layout.part(index).table, columns=["locator"])["locator"].gather(rows))
-    return pl.Series("names", names, pl.String)
+        names.append(ids(index, pl.read_parquet(layout.part(index).table, columns=["locator", "file"])[rows]).alias("id"))
+    return pl.concat(names)
 
 
 def _rows_by_partition(layout: Layout, records: np.ndarray, partitions: range) -> Iterator[tuple[int, slice, np.ndarray]]:

@@ -18,10 +18,9 @@ from pipeline.dedup.clusters import find_components
 from pipeline.dedup.facts import FACTS, Inquiry, best_first
 from pipeline.dedup.runs import divide_into_runs, run_of_records
 from pipeline.manifest.loading import load
-from pipeline.sources.base import Partition
 from pipeline.steps.decide import decide
-from pipeline.steps.measure import measure
-from pipeline.workspace import Layout, Part
+from pipeline.workspace import Layout, Part, write_layout
+from tests.support.parts import measure_documents
 
 LETTERS = "あいうえおかがきぎくけこさしすせそただちってとなにのはひほまみむもやゆよらりるれろ吾輩猫名前無所見当東京大阪電車会社昨日今明"
 RULELESS = load("cc100-ja", ["rules={}", "clean.boilerplate=false"])
@@ -43,22 +42,28 @@ def deduplicated(tmp_path_factory):
     def run(partitions, first=0, **constants):
         """`first`: the number of the first document; `constants` of the modules, in capitals, are replaced by small ones."""
         folder = tmp_path_factory.mktemp("dedup")
-        (folder / "m" / "raw").mkdir(parents=True)
-        bases, texts = [first], []
+        parts, texts = [], []
+        if first:
+            parts.append(measure_documents(RULELESS, folder / "m", len(partitions), []))  # said to have `first` documents
+            decide(RULELESS, parts[0], 0, folder / "d")
         for index, documents in enumerate(partitions):
-            body = "\n\n".join(documents).encode()
-            part = Part(folder / "m", index)
-            part.raw.write_bytes(body)
-            assert measure(RULELESS, Partition(index, 0, 0, len(body)), folder / "m")["records"] == len(documents)
-            decide(RULELESS, folder / "m", index, folder / "d")
+            parts.append(measure_documents(RULELESS, folder / "m", index, documents))
+            decide(RULELESS, parts[-1], len(parts) - 1, folder / "d")
             texts += documents
-            bases.append(first + len(texts))
-        layout = Layout(folder / "m", folder / "d", folder / "c", tuple(bases), len(texts), RULELESS.deduplicate)
+        records = [first] * bool(first) + [len(documents) for documents in partitions]
+        layout = Layout(
+            write_layout(folder / "layout.parquet", parts, records),
+            folder / "d",
+            folder / "c",
+            len(texts),
+            RULELESS.deduplicate,
+        )
         layout.folder.mkdir()
-        number_of = [pl.read_parquet(Part(folder / "m", i).table)["locator"].to_list() for i in range(len(partitions))]
+        bases = layout.bases
+        number_of = [pl.read_parquet(part.table)["locator"].to_list() for part in parts]
 
-        def ids(index, locators):
-            return [str(bases[index] + number_of[index].index(locator)) for locator in locators]
+        def ids(index, records):
+            return pl.Series([str(bases[index] + number_of[index].index(locator)) for locator in records["locator"]])
 
         with pytest.MonkeyPatch.context() as patch:
             for name, value in constants.items():
@@ -71,9 +76,7 @@ def deduplicated(tmp_path_factory):
             pl.read_parquet(layout.clusters(i)).with_columns(document=pl.col("row").cast(pl.Int64) + bases[i])
             for i in range(layout.partitions)
         ]
-        measures = pl.concat(
-            pl.read_parquet(Part(folder / "m", i).table, columns=["m:quality", "m:chars"]) for i in range(layout.partitions)
-        )
+        measures = pl.concat(pl.read_parquet(part.table, columns=["m:quality", "m:chars"]) for part in parts)
         frame = pl.DataFrame({"document": np.arange(len(texts)) + first, "text": texts}).hstack(measures)
         return frame.join(pl.concat(pieces), on="document", how="left", maintain_order="left"), counts, layout
 
@@ -272,12 +275,13 @@ def test_groups_are_named_by_the_set_of_their_documents():
     assert homes[0] == homes[1] == homes[4] == homes[7] and homes[2] == homes[3] == homes[5]
 
 
-def test_runs_hold_few_records_and_few_partitions(monkeypatch):
+def test_runs_hold_few_records_and_few_partitions(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "RECORDS", 100)
     monkeypatch.setattr(runs, "PARTITIONS", 4)
 
-    def divide(records, first=0):
-        layout = Layout(None, None, None, tuple(itertools.accumulate(records, initial=first)), sum(records), None)
+    def divide(records):
+        parts = [Part(tmp_path, str(index)) for index in range(len(records))]
+        layout = Layout(write_layout(tmp_path / f"{len(list(tmp_path.iterdir()))}", parts, records), None, None, 0, None)
         cuts = divide_into_runs(layout)
         numbers = run_of_records(layout, np.arange(layout.bases[0], layout.bases[-1]))
         assert numbers.tolist() == [k for k, (a, b) in enumerate(itertools.pairwise(cuts)) for _ in range(sum(records[a:b]))]
@@ -285,7 +289,7 @@ def test_runs_hold_few_records_and_few_partitions(monkeypatch):
 
     assert divide([50, 50, 1, 200, 99, 0, 1, 1]) == [0, 2, 3, 4, 7, 8]
     assert divide([1] * 9) == [0, 4, 8, 9]
-    assert divide([0, 0, 0, 0, 0, 3], first=2**33) == [0, 4, 6]
+    assert divide([0, 0, 0, 0, 0, 3]) == [0, 4, 6]
 
 
 @pytest.mark.parametrize("first", [2**32 - 2, 2**33 + 5])
@@ -297,12 +301,13 @@ def test_documents_may_be_numbered_beyond_32_bits(deduplicated, graded, first):
     for name in ("duplicate_of", "cluster_id"):
         assert (frame[name].cast(pl.Int64) - first).equals(expected[name].cast(pl.Int64), check_names=False)
     assert frame.select("similarity", "exact", "cluster_size").equals(expected.select("similarity", "exact", "cluster_size"))
-    assert pl.read_parquet(layout.clusters(2))["survivor"].min() >= first
+    assert pl.read_parquet(layout.clusters(3))["survivor"].min() >= first
 
 
 def test_more_records_than_can_be_numbered_are_refused(tmp_path):
     with pytest.raises(BuildError, match="records"):
-        Inquiry.of(Layout(tmp_path, tmp_path, tmp_path, (0, 2**40 + 1), 1, None), "x", 1, 1)
+        table = write_layout(tmp_path / "layout.parquet", [Part(tmp_path, "0")], [2**40 + 1])
+        Inquiry.of(Layout(table, tmp_path, tmp_path, 1, None), "x", 1, 1)
 
 
 def test_nothing_to_find(deduplicated):
