@@ -12,7 +12,9 @@ from pipeline.sources.text.cirrussearch import CirrusSearchSource
 from pipeline.sources.text.wikipedia_xml import WikipediaXmlSource
 
 # Formats of documents, which the source `text` chooses from.
-TEXT_FORMATS: dict[str, DocumentSource] = {source.name: source for source in (CC100Source(), CirrusSearchSource(), WikipediaXmlSource())}
+TEXT_FORMATS: dict[str, DocumentSource] = {
+    source.name: source for source in (CC100Source(), CirrusSearchSource(), WikipediaXmlSource())
+}
 # Wire formats that a manifest can name in `source.format`.
 SOURCES: dict[str, Source] = {
     source.name: source for source in (AnyTextSource(TEXT_FORMATS), *TEXT_FORMATS.values(), ImageTextSource(), SpeechSource())

@@ -24,6 +24,7 @@ from pipeline.sources.text import xml_pages
 from pipeline.sources.text.base import METADATA, TextSource
 from pipeline.sources.text.dividers import Divider
 from pipeline.sources.text.range_buffer import EXCERPT_BYTES
+from pipeline.sources.text.sniffing import Sniffed
 
 WIKITEXT = "text/x-wiki"  # MediaWiki's own name
 PAGES = Divider(
@@ -51,9 +52,8 @@ class WikipediaXmlSource(TextSource):
     metadata: ClassVar = {**METADATA, **_PAGE_COLUMNS}
     keep: ClassVar[tuple[str, ...]] = ("url", "title", "date")
 
-    @classmethod
-    def sniff(cls, head: bytes) -> bool:
-        return re.match(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?<mediawiki[\s>]", head) is not None
+    def accepts(self, sniffed: Sniffed, head: bytes) -> bool:
+        return super().accepts(sniffed, head) or head.lstrip().startswith(b"<page>")  # a piece of a dump, without its header
 
     def cut(self, file: InputFile, number: int, state: CutState) -> Iterator[tuple[Range, bytes | None]]:
         """Cut as other streams of text are. A dump that ends between two pages is damaged, although every page in it is complete."""
@@ -79,9 +79,8 @@ class WikipediaXmlSource(TextSource):
                 pages.append(parse_page(page))
             except ValueError as error:
                 line = (piece.line or 1) + int(np.count_nonzero(raw.data[:start] == 10))
-                pages.append(
-                    {"text": page[:EXCERPT_BYTES].decode("utf-8", "replace"), "problem": f"no page that can be read, in line {line:,}: {error}"}
-                )  # fmt: skip
+                problem = f"no page that can be read, in line {line:,}: {error}"
+                pages.append({"text": page[:EXCERPT_BYTES].decode("utf-8", "replace"), "problem": problem})
         return pl.DataFrame(pages, schema=_SCHEMA)
 
     def read(self, piece: Range, file: InputFile, body: np.ndarray | None, fields: Fields) -> Rows:

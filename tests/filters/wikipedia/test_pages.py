@@ -22,10 +22,12 @@ MARKS = {
     "配列の a[1] と b[i][2] は同じ。[要約]と[n][m][ip̚poɴ]も残る。": "配列の a[1] と b[i][2] は同じ。[要約]と[n][m][ip̚poɴ]も残る。",
     # what removed readings leave
     "東京（、）は": "東京は", "東京（）と京都（ ）、大阪（；）は": "東京と京都、大阪は", "東京(、)と大阪()は": "東京と大阪は",
-    "東京（、1900年 - ）は": "東京（1900年 -）は", "東京（とうきょう、）は": "東京（とうきょう）は", "東京(とうきょう、)は": "東京(とうきょう)は",
+    "東京（、1900年 - ）は": "東京（1900年 - ）は", "東京（とうきょう、）は": "東京（とうきょう）は",
+    "東京(とうきょう、)は": "東京(とうきょう)は",
     "読点（、）と句点（。）、コンマ（,）": "読点（、）と句点（。）、コンマ（,）", "関数 main() と f( ) は": "関数 main() と f( ) は",
     # remains of markup
-    "前{{仮|{{内|x}}|y}}後": "前後", "前<!-- 秘 -->後<ref>本</ref>。": "前後。", "'''東京'''は[[日本|日本国]]の[[首都]]": "東京は日本国の首都",
+    "前{{仮|{{内|x}}|y}}後": "前後", "前<!-- 秘 -->後<ref>本</ref>。": "前後。",
+    "'''東京'''は[[日本|日本国]]の[[首都]]": "東京は日本国の首都",
     "前\n{| class=x\n| a\n|}\n後": "前\n後",
     "前\nファイル:地図.png|thumb|240px|地図\nCategory:都市\nサムネイル|左|駅\nDEFAULTSORT:とうきよう\n__NOTOC__\n後": "前\n後",
     "前\n^ 『本』p.1\n↑ 同書\n後": "前\n後",
@@ -55,10 +57,12 @@ def test_a_navigation_line_goes_where_the_title_is_known():
 
 
 APPENDICES = {
-    "本文。\n\n歴史\n古い。\n\n脚注\n\n注釈\n\n出典\n\n参考文献\n 『本』出版社、2001年。\n\n関連項目\n 甲\n 乙\n\n外部リンク\n 公式": "本文。\n\n歴史\n古い。",
+    "本文。\n\n歴史\n古い。\n\n脚注\n\n注釈\n\n出典\n\n参考文献\n 『本』出版社、2001年。"
+    "\n\n関連項目\n 甲\n 乙\n\n外部リンク\n 公式": "本文。\n\n歴史\n古い。",
     "本文。\n関連項目\n甲\n乙": "本文。",
     "本文。\n== 外部リンク ==\n公式": "本文。",
-    "本文。\n\n参考文献\n\n書籍\n 『本』\n\n論文\n 『紀要』12頁。\n\n影響\nこの町はのちの世にも大きな影響を残した。": "本文。\n\n影響\nこの町はのちの世にも大きな影響を残した。",
+    "本文。\n\n参考文献\n\n書籍\n 『本』\n\n論文\n 『紀要』12頁。\n\n影響\nこの町はのちの世にも大きな影響を残した。":
+    "本文。\n\n影響\nこの町はのちの世にも大きな影響を残した。",
     "本文。\n\n成績\n\n注釈\n\n記録\n初勝利：対甲戦": "本文。\n\n成績\n\n記録\n初勝利：対甲戦",
     "項目\n出典\n注\n文献": "項目",
     "次の語がある\n文献\n資料": "次の語がある\n文献\n資料",
@@ -88,7 +92,8 @@ def test_wikitext_is_rendered_and_its_sections_are_not_guessed():
         ("x", {"namespace": 2300}, "namespace 2300"),
         ("#転送 [[甲]]", {"namespace": 0, "redirect": "甲", "wikitext": True}, "redirect"),
         ("'''甲'''\n* 乙\n{{aimai}}", {"wikitext": True}, "disambiguation"),
-        ("* 乙\n{{人名の曖昧さ回避}}", {"wikitext": True}, "disambiguation"), ("* 乙\n{{ 曖昧さ回避|地名}}", {"wikitext": True}, "disambiguation"),
+        ("* 乙\n{{人名の曖昧さ回避}}", {"wikitext": True}, "disambiguation"),
+        ("* 乙\n{{ 曖昧さ回避|地名}}", {"wikitext": True}, "disambiguation"),
         ("甲{{要曖昧さ回避|date=2020年}}は町。{{Otheruses||乙|甲 (曖昧さ回避)}}", {"wikitext": True}, "article"),
         ("甲", {"title": "甲 (曖昧さ回避)"}, "disambiguation"), ("甲", {"title": "甲_(曖昧さ回避)"}, "disambiguation"),
         ("甲\n乙 - 町\nこのページは曖昧さ回避のためのページです。", {}, "disambiguation"),
@@ -109,13 +114,18 @@ def test_nothing_of_nothing():
     assert empty.shape == (0, 3) and empty["page_kind"].dtype == pl.String
 
 
-SIGNS = st.sampled_from("[ ] ［ ］ ( ) （ ） 、 ; {{ }} {| |} [[ ]] 脚注 参考文献 注 \n \n\n ^ ↑ > 1 要出典 東京 。 \\displaystyle ファイル: thumb| ご覧 参照".split(" "))
+SIGNS = st.sampled_from(
+    "[ ] ［ ］ ( ) （ ） 、 ; {{ }} {| |} [[ ]] 脚注 参考文献 注 \n \n\n ^ ↑ > 1 要出典 東京 。 "
+    "\\displaystyle ファイル: thumb| ご覧 参照".split(" ")
+)
 
 
 @given(st.lists(st.lists(st.one_of(SIGNS, st.text(max_size=3)), max_size=30).map("".join), max_size=4))
 @settings(max_examples=200, deadline=None)
 def test_a_page_is_cleaned_as_if_it_were_alone(texts):
-    together = clean_pages(pl.DataFrame({"text": texts, "title": ["東京"] * len(texts)}, schema={"text": pl.String, "title": pl.String}))
+    together = clean_pages(
+        pl.DataFrame({"text": texts, "title": ["東京"] * len(texts)}, schema={"text": pl.String, "title": pl.String})
+    )
     alone = [clean(text, title="東京") for text in texts]
     assert together.rows(named=True) == alone
 

@@ -75,7 +75,8 @@ def test_every_kind_of_markup(wikitext):
 
 def test_appendices_go_to_the_end_of_their_section():
     text = wikitext_to_text(
-        "前。\n== 脚注 ==\n{{Reflist}}\n=== 注釈 ===\n注。\n==== さらに ====\n深い。\n== 本論 ==\n論。\n=== 出典 ===\n本。\n=== 結び ===\n終。\n"
+        "前。\n== 脚注 ==\n{{Reflist}}\n=== 注釈 ===\n注。\n==== さらに ====\n深い。\n"
+        "== 本論 ==\n論。\n=== 出典 ===\n本。\n=== 結び ===\n終。\n"
         "==関連項目==\n* [[甲]]\n== 外部リンク ==\n* [http://a.example a]"
     )
     assert text == "前。\n\n本論\n論。\n\n結び\n終。"
@@ -93,7 +94,8 @@ def test_what_is_never_closed_is_text():
 
 @pytest.mark.parametrize(
     ("wikitext", "target"),
-    [("#REDIRECT [[東京都]]", "東京都"), ("#転送[[甲#節|乙]]", "甲"), ("＃リダイレクト： [[甲]]", "甲"), ("\n #redirect\t[[a b]]\n{{r}}", "a b"),
+    [("#REDIRECT [[東京都]]", "東京都"), ("#転送[[甲#節|乙]]", "甲"), ("＃リダイレクト： [[甲]]", "甲"),
+     ("\n #redirect\t[[a b]]\n{{r}}", "a b"),
      ("本文 #REDIRECT [[甲]]", None), ("#REDIRECT 甲", None), ("", None)],
 )  # fmt: skip
 def test_redirects(wikitext, target):
@@ -102,7 +104,9 @@ def test_redirects(wikitext, target):
 
 PIECES = st.sampled_from(
     "{{ }} {{{ }}} [[ ]] [ ] | = '' ''' == \n \n\n {| |} |- * : ; # <ref> </ref> <ref/> <math> </math> <table> </table> <nowiki> </nowiki> "
-    "<!-- --> &lt; &#x3042; &#1114112; http:// [http://a a lang small 仮リンク Infobox ファイル: 東京 。 \0 \r\n \u3000".split(" ")
+    "<!-- --> &lt; &#x3042; &#1114112; http:// [http://a a lang small 仮リンク Infobox ファイル: 東京 。 \0 \r\n \u3000".split(
+        " "
+    )
 )
 
 
@@ -123,11 +127,12 @@ def test_prose_without_markup_stays(paragraphs):
 # Markup that is closed, in any nesting: text, and pieces around what comes before.
 WORD = st.text(st.sampled_from("東京は首都。あいう"), min_size=1, max_size=5)
 CLOSED = st.recursive(
-    WORD,
+    st.one_of(WORD, WORD.map("<ref>{}</ref>".format)),
     lambda inner: st.one_of(
         st.lists(inner, min_size=1, max_size=3).map("".join),
-        inner.map("[[東京|{}]]".format), inner.map("'''{}'''".format), inner.map("<ref>{}</ref>字".format), inner.map("{{{{Infobox|a={}}}}}字".format),
-        inner.map("[http://a.example {}]".format), inner.map("<small>{}</small>".format), inner.map("\n{{|\n| {}\n|}}\n字".format),
+        inner.map("[[東京|{}]]".format), inner.map("'''{}'''".format),
+        inner.map("{{{{Infobox|a={}}}}}字".format), inner.map("[http://a.example {}]".format),
+        inner.map("<small>{}</small>".format), inner.map("\n{{|\n| {}\n|}}\n字".format),
     ),
     max_leaves=12,
 )  # fmt: skip
@@ -148,7 +153,10 @@ def test_closed_markup_gives_what_mwparserfromhell_gives(wikitext):
     assert "".join(wikitext_to_text(wikitext).split()) == "".join(expected_text.split())
 
 
-@pytest.mark.parametrize("unit", ["{{", "[[", "\n{|\n", "<ref>", "[http://a ", "{{a|", "[[a|", "<div ", "{{a|[[b|", "{{small|", "= ", "\n=", "<math>"])
+@pytest.mark.parametrize(
+    "unit",
+    ["{{", "[[", "\n{|\n", "<ref>", "[http://a ", "{{a|", "[[a|", "<div ", "{{a|[[b|", "{{small|", "= ", "\n=", "<math>"],
+)
 def test_a_page_of_markup_that_is_never_closed_is_read_once(unit):
     wikitext_to_text(unit * 20_000)  # others take minutes
 
