@@ -127,7 +127,7 @@ def test_prose_without_markup_stays(paragraphs):
 # Markup that is closed, in any nesting: text, and pieces around what comes before.
 WORD = st.text(st.sampled_from("東京は首都。あいう"), min_size=1, max_size=5)
 CLOSED = st.recursive(
-    st.one_of(WORD, WORD.map("<ref>{}</ref>".format)),
+    st.one_of(WORD, WORD.map("<ref>{}</ref>字".format)),
     lambda inner: st.one_of(
         st.lists(inner, min_size=1, max_size=3).map("".join),
         inner.map("[[東京|{}]]".format), inner.map("'''{}'''".format),
