@@ -202,7 +202,7 @@ def test_where_nothing_can_be_read_the_build_says_why(build, tmp_path):
     done = build(*command)
     assert done.returncode == 1 and "20 of 20 records could not be read" in done.stderr and "--images" in done.stderr
     done = build(*command, "--keep-going")
-    assert done.returncode == 0 and "not one record could be read" in done.stdout
+    assert done.returncode == 1 and "not one record could be read" in done.stdout
     assert read_keyed_ledger(tmp_path / "o")["verdict"].unique().to_list() == ["unreadable"]
 
 
