@@ -13,6 +13,7 @@ from filters.text.minhash import SKETCH_BINS, signatures
 from filters.text.normalisation import drop_lines, normalise_spans
 from pipeline.modalities.base import EXCERPT, MeasuredRecords
 from pipeline.modalities.text.manifest import TextManifest
+from pipeline.modalities.text.wikipedia import clean_wikipedia, no_pages
 from pipeline.sources.rows import Rows, Spans
 
 
@@ -29,8 +30,11 @@ def _count_characters(data, starts, ends):
 
 def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
     """Clean documents and compute every measure and the signature."""
+    assert rows.text is not None, "sources of text yield spans of text"
+    sizes = rows.text.ends - rows.text.starts
+    rows, page_counters = clean_wikipedia(rows, manifest.clean.wikipedia)
     raw = rows.text
-    assert raw is not None, "sources of text yield spans of text"
+    assert raw is not None
     readable = rows.frame["problem"].is_null().to_numpy()
     # An empty span stands for a document that cannot be read.
     cleaned = normalise_spans(
@@ -42,16 +46,15 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
         dropped = np.zeros(len(cleaned.line_offsets) - 1, bool)
     data, offsets, dropped_lines, dropped_chars = drop_lines(cleaned, dropped)
     problems = _problems(rows.frame["problem"], raw, cleaned.invalid)
-    measures = compute(
-        data, offsets, manifest.measures, {"n_boilerplate_lines": dropped_lines, "n_boilerplate_chars": dropped_chars}
-    )
+    given = {"n_boilerplate_lines": dropped_lines, "n_boilerplate_chars": dropped_chars, **page_counters}
+    measures = compute(data, offsets, manifest.measures, given)
     settings = manifest.deduplicate
     keys = signatures(data, offsets, settings.permutations, settings.seed, settings.shingle, SKETCH_BINS)
     table = pa.table(
         {
             "file": rows.frame["file"].to_arrow(),
             "locator": rows.frame["locator"].to_arrow(),
-            "bytes": raw.ends - raw.starts,
+            "bytes": sizes,
             "amount_in": _count_characters(*raw),
             "amount": measures["chars"].cast(pl.Int64).to_arrow(),
             "payload": np.diff(offsets).astype(np.int64),
@@ -108,7 +111,7 @@ def warm_kernels(manifest: TextManifest) -> None:
     starts, ends = np.zeros(1, np.int64), np.array([len(text)], np.int64)
     cleaned = normalise_spans(text, starts, ends)
     data, offsets, _, dropped = drop_lines(cleaned, boilerplate_lines(cleaned))
-    given = {"n_boilerplate_lines": dropped, "n_boilerplate_chars": dropped}
+    given = {"n_boilerplate_lines": dropped, "n_boilerplate_chars": dropped, **no_pages(1)}
     names = [name for name, m in MEASURES.items() if m.kind in manifest.kinds and not name.startswith("language")]
     compute(data, offsets, names, given)
     signatures(data, offsets, bins=SKETCH_BINS)

@@ -26,7 +26,6 @@ from pipeline.sources.text.dividers import Divider
 from pipeline.sources.text.range_buffer import EXCERPT_BYTES
 from pipeline.sources.text.sniffing import Sniffed
 
-WIKITEXT = "text/x-wiki"  # MediaWiki's own name
 PAGES = Divider(
     xml_pages.first_boundary,
     xml_pages.last_boundary,
@@ -39,7 +38,7 @@ PAGES = Divider(
 _HEAD_BYTES, _END = 1 << 16, b"</mediawiki>"
 _PAGE_COLUMNS: dict[str, pl.DataType] = {"page_id": pl.Int64(), "namespace": pl.Int64(), "redirect": pl.String()}
 _SCHEMA = {
-    "text": pl.String(), "problem": pl.String(), "title": pl.String(), "date": pl.String(), "media_type": pl.String(), **_PAGE_COLUMNS,
+    "text": pl.String(), "problem": pl.String(), "title": pl.String(), "date": pl.String(), "wikitext": pl.Boolean(), **_PAGE_COLUMNS,
 }  # fmt: skip
 
 
@@ -124,7 +123,7 @@ def parse_page(page: bytes) -> dict[str, object]:
         "text": text,
         "title": title,
         "date": revision.findtext("timestamp"),
-        "media_type": WIKITEXT,
+        "wikitext": True,
         "page_id": page_id,
         "namespace": namespace,
         "redirect": redirect_target(text) if redirect is None else redirect.get("title") or "",

@@ -124,18 +124,15 @@ def test_prose_without_markup_stays(paragraphs):
     assert wikitext_to_text("\n\n".join(p for p in paragraphs if p)) == "\n\n".join(p for p in paragraphs if p)
 
 
-# Markup that is closed, in any nesting: text, and pieces around what comes before.
+# Markup that is closed, in any nesting: text, and markup around what comes before.
 WORD = st.text(st.sampled_from("東京は首都。あいう"), min_size=1, max_size=5)
-CLOSED = st.recursive(
+AROUND = ("[[東京|{}]]", "'''{}'''", "{{{{Infobox|a={}}}}}字", "[http://a.example {}]", "<small>{}</small>")
+INLINE = st.recursive(
     st.one_of(WORD, WORD.map("<ref>{}</ref>字".format)),
-    lambda inner: st.one_of(
-        st.lists(inner, min_size=1, max_size=3).map("".join),
-        inner.map("[[東京|{}]]".format), inner.map("'''{}'''".format),
-        inner.map("{{{{Infobox|a={}}}}}字".format), inner.map("[http://a.example {}]".format),
-        inner.map("<small>{}</small>".format), inner.map("\n{{|\n| {}\n|}}\n字".format),
-    ),
+    lambda inner: st.one_of(st.lists(inner, min_size=1, max_size=3).map("".join), *(inner.map(form.format) for form in AROUND)),
     max_leaves=12,
-)  # fmt: skip
+)
+CLOSED = st.lists(st.one_of(INLINE, INLINE.map("\n{{|\n| {}\n|}}\n".format)), max_size=3).map("".join)
 
 
 @given(CLOSED)

@@ -140,7 +140,7 @@ def test_a_page_has_its_metadata(cut):
     _, found, _ = cut(raw.encode())
     assert [f[3] for f in found] == ["'''東京'''<ref>&</ref>", "#転送 [[東京]]"]
     assert found[0][2] | {"locator": 0} == {
-        "locator": 0, "problem": None, "title": "東京都 (行政)", "date": "2024-01-02T03:04:05Z", "media_type": "text/x-wiki", "page_id": 7,
+        "locator": 0, "problem": None, "title": "東京都 (行政)", "date": "2024-01-02T03:04:05Z", "wikitext": True, "page_id": 7,
         "namespace": 0, "redirect": None,
         "url": "https://ja.wikipedia.org/wiki/%E6%9D%B1%E4%BA%AC%E9%83%BD_(%E8%A1%8C%E6%94%BF)",
     }  # fmt: skip
