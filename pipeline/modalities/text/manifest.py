@@ -18,6 +18,10 @@ ON_REQUEST = (*(f"duplicate_{n}gram_share" for n in (6, 7, 8, 9)), "page_kind", 
 class CleanText(Clean):
     """How documents are cleaned."""
 
+    html: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="take the main text out of HTML: where the source says that it is HTML, always (JSON lines of pages), or never",
+    )
     wikipedia: Literal["auto", "always", "never"] = Field(
         "auto",
         description="make text of Wikipedia's pages, without templates, references, 関連項目 and marks such as [1]: of those in its "
@@ -37,7 +41,7 @@ class TextManifest(Manifest):
     """A corpus of documents."""
 
     modality: ClassVar[str] = "text"
-    kinds: ClassVar[tuple[Kind, ...]] = ("text", "document")
+    kinds: ClassVar[tuple[Kind, ...]] = ("text", "document", "page")
     clean: CleanText = CleanText()
     deduplicate: MinHashTable = MinHashTable()
     shards: TextShards = TextShards()

@@ -12,6 +12,7 @@ from filters.text.boilerplate import boilerplate_lines
 from filters.text.minhash import SKETCH_BINS, signatures
 from filters.text.normalisation import drop_lines, normalise_spans
 from pipeline.modalities.base import EXCERPT, MeasuredRecords
+from pipeline.modalities.text.extract import extract_text
 from pipeline.modalities.text.manifest import TextManifest
 from pipeline.modalities.text.wikipedia import clean_wikipedia, no_pages
 from pipeline.sources.rows import Rows, Spans
@@ -32,6 +33,7 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
     """Clean documents and compute every measure and the signature."""
     assert rows.text is not None, "sources of text yield spans of text"
     sizes = rows.text.ends - rows.text.starts
+    rows = extract_text(rows, manifest.clean)
     rows, page_counters = clean_wikipedia(rows, manifest.clean.wikipedia)
     raw = rows.text
     assert raw is not None

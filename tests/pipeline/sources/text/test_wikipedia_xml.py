@@ -30,13 +30,25 @@ CHUNKS = st.one_of(st.integers(8, 80), st.just(10_000))
 TEXT = st.text(st.sampled_from("東京<>&\n a{}[]/page"), max_size=12)
 PAGE = TEXT.map(lambda text: page("甲", text).encode())
 BROKEN = st.sampled_from(
-    [b"<page>", b"<page><title>x", b"<page>\xff</page>", b"junk", b"</page>", b"<pag", b"<revision>x</page>", b"<siteinfo>x"]
+    [
+        b"<page>",
+        b"<page><title>x",
+        b"<page>\xff</page>",
+        b"junk",
+        b"</page>",
+        b"<pag",
+        b"<mediawiki ",
+        b"<?xml ",
+        b"<revision>x</page>",
+        b"<siteinfo>x",
+    ]
 )
 GAP = st.sampled_from([b"", b"\n", b"  \n", b"\r\n\t"])
 
 
 OUTSIDE = re.compile(
-    rb"(?:[ \n\r\t]|\xef\xbb\xbf|<siteinfo>.*?</siteinfo>|</mediawiki>|<mediawiki[^>]*>|<\?[^>]*>)*", re.DOTALL
+    rb"(?:[ \n\r\t]|\xef\xbb\xbf|<siteinfo>(?:(?!<page>).)*?</siteinfo>|</mediawiki>|<mediawiki[^<>]*>|<\?[^<>]*>)*",
+    re.DOTALL,
 )
 
 
