@@ -54,7 +54,7 @@ ROOMS: dict[str, set[str]] = {
     },
     "pipeline.build": {
         "pipeline.core", "pipeline.sources", "pipeline.manifest", "pipeline.manifest.model", "pipeline.workspace", "pipeline.plan",
-        "pipeline.steps", "pipeline.report", "pipeline.fetch", "pipeline.publish", "pipeline.run",
+        "pipeline.modalities", "pipeline.steps", "pipeline.report", "pipeline.fetch", "pipeline.publish", "pipeline.run",
     },
 }  # fmt: skip
 

@@ -25,6 +25,11 @@ class Sniffed(NamedTuple):
     label: str
     advice: str = ""
 
+    @property
+    def is_plain_text(self) -> bool:
+        """Whether it is text, of which only a person knows what a document is."""
+        return self.name == "cc100" or self.label in ("text without empty lines", "TSV", "CSV")
+
 
 EMPTY = Sniffed(None, "an empty file", "There is nothing in it.")
 JSON_ARRAY = Sniffed(None, "a JSON array", "Write it as JSON lines, one object in each line: jq -c '.[]' FILE > FILE.jsonl")
@@ -61,7 +66,7 @@ def sniff_format(head: bytes) -> Sniffed:
         return Sniffed("arrow", "Arrow")
     if re.match(rb"\s*WARC/\d", head):
         return Sniffed("warc", "WARC")
-    if is_tar(head[:BLOCK]):
+    if head[:BLOCK].strip(b"\0") and is_tar(head[:BLOCK]):
         return Sniffed(
             None,
             "a tar",
