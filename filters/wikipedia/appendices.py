@@ -7,7 +7,9 @@ import polars as pl
 from filters.wikipedia.sections import APPENDICES
 
 # Sections of notes may stand below a table in mid-article; the others end an article.
-_NOTES = frozenset("脚注 脚註 注釈 註釈 注 註 注記 出典 出典・脚注 脚注・出典 注釈・出典 注釈と出典 出典・注釈 引用元 典拠".split())
+_NOTES = frozenset(
+    "脚注 脚註 注釈 註釈 注 註 注記 出典 出典・脚注 脚注・出典 注釈・出典 注釈と出典 出典・注釈 引用元 典拠".split()
+)
 # Words that may as well be an item of a list: headings only after an empty line.
 _AMBIGUOUS = frozenset("注 註 注記 引用元 典拠 文献 参考リンク 一次文献 二次文献".split())
 _NAMES = "|".join(sorted(APPENDICES - _AMBIGUOUS, key=len, reverse=True))

@@ -13,7 +13,18 @@ _GREEK = {
     for place, name in enumerate(names.split())
     if name != "."
 }  # fmt: skip
-_SIGNS = {"times": "×", "pm": "±", "leq": "≤", "le": "≤", "geq": "≥", "ge": "≥", "neq": "≠", "infty": "∞", "cdot": "·", "to": "→"}
+_SIGNS = {
+    "times": "×",
+    "pm": "±",
+    "leq": "≤",
+    "le": "≤",
+    "geq": "≥",
+    "ge": "≥",
+    "neq": "≠",
+    "infty": "∞",
+    "cdot": "·",
+    "to": "→",
+}
 _COMMAND = re.compile(r"\\([A-Za-z]+) ?")
 _SIMPLE = re.compile(r"[\w ,.()+\-−=<>*/'!|:×±≤≥≠∞·→\[\]]{1,60}\Z")
 MARK = r"{\displaystyle "  # as Wikipedia's own text rendering, and so CirrusSearch, begins a formula

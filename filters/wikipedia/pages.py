@@ -13,8 +13,12 @@ NAMESPACES = {
     2: "user", 4: "project", 6: "file", 8: "interface", 10: "template", 12: "help", 14: "category", 100: "portal", 102: "project",
     118: "draft", 710: "subtitle", 828: "module", 2600: "talk",
 }  # fmt: skip
-_DISAMBIGUATION_TEMPLATE = r"(?i)\{\{\s*(?:aimai|disambig(?:uation)?|disamb|dab|hndis|geodis|mathdab|[^{}|\n要]{0,12}曖昧さ回避)\s*(?:\||\}\})"
-_DISAMBIGUATION_TEXT = r"曖昧さ回避のためのページ|この(?:項目|ページ)は[、，]?[^。\n]{0,20}曖昧さ回避|(?m:^[^。\n]{1,40}の曖昧さ回避[ \t]*$)"
+_DISAMBIGUATION_TEMPLATE = (
+    r"(?i)\{\{\s*(?:aimai|disambig(?:uation)?|disamb|dab|hndis|geodis|mathdab|[^{}|\n要]{0,12}曖昧さ回避)\s*(?:\||\}\})"
+)
+_DISAMBIGUATION_TEXT = (
+    r"曖昧さ回避のためのページ|この(?:項目|ページ)は[、，]?[^。\n]{0,20}曖昧さ回避|(?m:^[^。\n]{1,40}の曖昧さ回避[ \t]*$)"
+)
 _DISAMBIGUATION_TITLE = r"[_ ]?[(（]曖昧さ回避[)）]\s*$"
 # "Xは、以下のものを指す。" and then a list.
 _OPENING = r"\A\s*[^\n]{0,80}(?:以下|次)の[^。\n]{0,30}(?:指す|意味する|表す|示す|ある|持つ|通り|とおり|こと|もの|人物|項目)[^。\n]{0,10}[。:：]?[ \t]*\n"
@@ -47,7 +51,9 @@ def _kinds(pages: pl.DataFrame) -> pl.Series:
     talk = (namespace % 2 == 1) & (namespace > 0)
     known = namespace.replace_strict(NAMESPACES, default=None, return_dtype=pl.String)
     lines = text.str.strip_chars().str.split("\n")
-    is_list = text.str.contains(_OPENING) & (text.str.len_chars() < 3000) & (5 * text.str.count_matches("。") <= lines.list.len() + 5)
+    is_list = (
+        text.str.contains(_OPENING) & (text.str.len_chars() < 3000) & (5 * text.str.count_matches("。") <= lines.list.len() + 5)
+    )
     disambiguation = (
         pl.when(pl.col("wikitext").fill_null(False))
         .then(text.str.contains(_DISAMBIGUATION_TEMPLATE))

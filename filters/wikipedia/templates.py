@@ -130,7 +130,21 @@ _HANDLERS: dict[str, Handler] = {
         _first,
     ),
 }  # fmt: skip
-_CONSTANTS = {"=": "=", "!": "|", "!!": "||", "nbsp": " ", "spaces": " ", "snd": " – ", "–": "–", "—": "—", "・": "・", "*": "・", "sharp": "♯", "flat": "♭", "'": "'"}
+_CONSTANTS = {
+    "=": "=",
+    "!": "|",
+    "!!": "||",
+    "nbsp": " ",
+    "spaces": " ",
+    "snd": " – ",
+    "–": "–",
+    "—": "—",
+    "・": "・",
+    "*": "・",
+    "sharp": "♯",
+    "flat": "♭",
+    "'": "'",
+}
 
 
 _TITLES = ("pagename", "subst:pagename", "記事名")
@@ -160,7 +174,9 @@ def template_text(args: list[str], title: str | None = None) -> str:
         return _CONSTANTS[name]
     if name.startswith("lang-"):
         return _foreign(name, Arguments(args))
-    if name.endswith("範囲") or name.startswith("ipa-"):  # what readers doubt, from 要出典範囲 to 独自研究範囲, is text all the same
+    if name.endswith("範囲") or name.startswith(
+        "ipa-"
+    ):  # what readers doubt, from 要出典範囲 to 独自研究範囲, is text all the same
         return Arguments(args).get(1)
     if name.startswith("formatnum:"):
         return args[0].strip()[len("formatnum:") :]

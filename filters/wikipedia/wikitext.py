@@ -268,7 +268,7 @@ class _Renderer:
                 self._close_table()
             return position
         if name in ("rt", "ruby"):
-            parts.append(("" if name == "ruby" else "）" if closes else "（"))
+            parts.append("" if name == "ruby" else "）" if closes else "（")
         elif name in _LINES:
             parts.append("\n")
         return position

@@ -12,12 +12,21 @@ from pipeline.sources.text.cc100 import CC100Source
 from pipeline.sources.text.cirrussearch import CirrusSearchSource
 from pipeline.sources.text.jsonl import JsonlSource
 from pipeline.sources.text.parquet import ParquetSource
+from pipeline.sources.text.warc import WARCSource
 from pipeline.sources.text.wikipedia_xml import WikipediaXmlSource
 
 # Formats of documents, which the source `text` chooses from.
 TEXT_FORMATS: dict[str, DocumentSource] = {
     source.name: source
-    for source in (CC100Source(), JsonlSource(), ParquetSource(), ArrowSource(), CirrusSearchSource(), WikipediaXmlSource())
+    for source in (
+        CC100Source(),
+        JsonlSource(),
+        ParquetSource(),
+        ArrowSource(),
+        WARCSource(),
+        WikipediaXmlSource(),
+        CirrusSearchSource(),
+    )
 }
 # Wire formats that a manifest can name in `source.format`.
 SOURCES: dict[str, Source] = {

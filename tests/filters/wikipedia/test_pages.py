@@ -109,13 +109,19 @@ def test_nothing_of_nothing():
     assert empty.shape == (0, 3) and empty["page_kind"].dtype == pl.String
 
 
-SIGNS = st.sampled_from("[ ] ［ ］ ( ) （ ） 、 ; {{ }} {| |} [[ ]] 脚注 参考文献 注 \n \n\n ^ ↑ > 1 要出典 東京 。 \\displaystyle ファイル: thumb| ご覧 参照".split(" "))
+SIGNS = st.sampled_from(
+    "[ ] ［ ］ ( ) （ ） 、 ; {{ }} {| |} [[ ]] 脚注 参考文献 注 \n \n\n ^ ↑ > 1 要出典 東京 。 \\displaystyle ファイル: thumb| ご覧 参照".split(
+        " "
+    )
+)
 
 
 @given(st.lists(st.lists(st.one_of(SIGNS, st.text(max_size=3)), max_size=30).map("".join), max_size=4))
 @settings(max_examples=200, deadline=None)
 def test_a_page_is_cleaned_as_if_it_were_alone(texts):
-    together = clean_pages(pl.DataFrame({"text": texts, "title": ["東京"] * len(texts)}, schema={"text": pl.String, "title": pl.String}))
+    together = clean_pages(
+        pl.DataFrame({"text": texts, "title": ["東京"] * len(texts)}, schema={"text": pl.String, "title": pl.String})
+    )
     alone = [clean(text, title="東京") for text in texts]
     assert together.rows(named=True) == alone
 

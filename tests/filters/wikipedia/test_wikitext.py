@@ -102,7 +102,9 @@ def test_redirects(wikitext, target):
 
 PIECES = st.sampled_from(
     "{{ }} {{{ }}} [[ ]] [ ] | = '' ''' == \n \n\n {| |} |- * : ; # <ref> </ref> <ref/> <math> </math> <table> </table> <nowiki> </nowiki> "
-    "<!-- --> &lt; &#x3042; &#1114112; http:// [http://a a lang small 仮リンク Infobox ファイル: 東京 。 \0 \r\n \u3000".split(" ")
+    "<!-- --> &lt; &#x3042; &#1114112; http:// [http://a a lang small 仮リンク Infobox ファイル: 東京 。 \0 \r\n \u3000".split(
+        " "
+    )
 )
 
 
@@ -148,7 +150,10 @@ def test_closed_markup_gives_what_mwparserfromhell_gives(wikitext):
     assert "".join(wikitext_to_text(wikitext).split()) == "".join(expected_text.split())
 
 
-@pytest.mark.parametrize("unit", ["{{", "[[", "\n{|\n", "<ref>", "[http://a ", "{{a|", "[[a|", "<div ", "{{a|[[b|", "{{small|", "= ", "\n=", "<math>"])
+@pytest.mark.parametrize(
+    "unit",
+    ["{{", "[[", "\n{|\n", "<ref>", "[http://a ", "{{a|", "[[a|", "<div ", "{{a|[[b|", "{{small|", "= ", "\n=", "<math>"],
+)
 def test_a_page_of_markup_that_is_never_closed_is_read_once(unit):
     wikitext_to_text(unit * 20_000)  # others take minutes
 

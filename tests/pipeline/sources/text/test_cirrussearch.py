@@ -17,7 +17,7 @@ SOURCE = CirrusSearchSource()
 CHUNKS = st.one_of(st.integers(8, 80), st.just(10_000))
 ACTION = b'{"index":{"_type":"page","_id":"1"}}'
 LINE = st.one_of(
-    st.text(st.sampled_from("あa\\\"{}"), max_size=6).map(lambda text: json.dumps({"text": text, "title": "甲"}).encode()),
+    st.text(st.sampled_from('あa\\"{}'), max_size=6).map(lambda text: json.dumps({"text": text, "title": "甲"}).encode()),
     st.sampled_from([ACTION, ACTION, b"", b'{"index"', b'{"index":', b"{}", b"\xff", b'{"text":1}', b'{"text":"x"']),
 )
 
@@ -99,7 +99,9 @@ def test_limit(cut, lines, partition, limit):
 
 
 def test_a_page_has_its_metadata(cut):
-    raw = cirrus_lines("東京都 (行政)", "東京は\u3042町。", 7) + cirrus_lines("x", "y", wiki="zh_yuewiktionary", namespace=10, page_id=9)
+    raw = cirrus_lines("東京都 (行政)", "東京は\u3042町。", 7) + cirrus_lines(
+        "x", "y", wiki="zh_yuewiktionary", namespace=10, page_id=9
+    )
     _, found, _ = cut(gzip.compress(raw.encode()))
     assert found[0] == {
         "locator": raw.index("\n") + 1, "problem": None, "title": "東京都 (行政)", "date": "2024-01-02T03:04:05Z", "page_id": None,

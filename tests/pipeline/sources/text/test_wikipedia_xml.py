@@ -21,11 +21,15 @@ CHUNKS = st.one_of(st.integers(8, 80), st.just(10_000))
 # What stands in a dump.
 TEXT = st.text(st.sampled_from("東京<>&\n a{}[]/page"), max_size=12)
 PAGE = TEXT.map(lambda text: page("甲", text).encode())
-BROKEN = st.sampled_from([b"<page>", b"<page><title>x", b"<page>\xff</page>", b"junk", b"</page>", b"<pag", b"<revision>x</page>", b"<siteinfo>x"])
+BROKEN = st.sampled_from(
+    [b"<page>", b"<page><title>x", b"<page>\xff</page>", b"junk", b"</page>", b"<pag", b"<revision>x</page>", b"<siteinfo>x"]
+)
 GAP = st.sampled_from([b"", b"\n", b"  \n", b"\r\n\t"])
 
 
-OUTSIDE = re.compile(rb"(?:[ \n\r\t]|\xef\xbb\xbf|<siteinfo>.*?</siteinfo>|</mediawiki>|<mediawiki[^>]*>|<\?[^>]*>)*", re.DOTALL)
+OUTSIDE = re.compile(
+    rb"(?:[ \n\r\t]|\xef\xbb\xbf|<siteinfo>.*?</siteinfo>|</mediawiki>|<mediawiki[^>]*>|<\?[^>]*>)*", re.DOTALL
+)
 
 
 def split_pages(raw):
@@ -71,7 +75,9 @@ def cut(tmp_path_factory):
 
 
 def texts(rows):
-    return [rows.text.data[start:end].tobytes().decode("utf-8", "replace") for start, end in zip(rows.text.starts, rows.text.ends)]
+    return [
+        rows.text.data[start:end].tobytes().decode("utf-8", "replace") for start, end in zip(rows.text.starts, rows.text.ends)
+    ]
 
 
 def parse(raw):
@@ -117,7 +123,12 @@ def test_limit(cut, dump, partition, limit):
 
 
 def test_a_page_has_its_metadata(cut):
-    raw = HEAD + page("東京都 (行政)", "'''東京'''<ref>&</ref>", page_id=7) + page("江戸", "#転送 [[東京]]", redirect="東京都") + END
+    raw = (
+        HEAD
+        + page("東京都 (行政)", "'''東京'''<ref>&</ref>", page_id=7)
+        + page("江戸", "#転送 [[東京]]", redirect="東京都")
+        + END
+    )
     _, found, _ = cut(raw.encode())
     assert [f[3] for f in found] == ["'''東京'''<ref>&</ref>", "#転送 [[東京]]"]
     assert found[0][2] | {"locator": 0} == {
@@ -133,9 +144,14 @@ def test_a_dump_without_a_header_has_no_urls(cut):
 
 
 def test_the_last_of_several_revisions_counts():
-    history = page("甲", "新").replace("<revision>", "<revision><timestamp>2001-01-01T00:00:00Z</timestamp><text>旧</text></revision><revision>")
+    history = page("甲", "新").replace(
+        "<revision>", "<revision><timestamp>2001-01-01T00:00:00Z</timestamp><text>旧</text></revision><revision>"
+    )
     assert parse_page(history.encode())["text"] == "新"
-    assert parse_page(b"<page><title>a</title><ns>0</ns><id>1</id><revision><text deleted='deleted' /></revision></page>")["text"] == ""
+    assert (
+        parse_page(b"<page><title>a</title><ns>0</ns><id>1</id><revision><text deleted='deleted' /></revision></page>")["text"]
+        == ""
+    )
 
 
 BOMB = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;"><!ENTITY f SYSTEM "file:///etc/passwd">]>'
@@ -160,7 +176,7 @@ def test_a_broken_page_is_one_unreadable_record(cut, raw, problem):
     dump = HEAD.encode() + page("甲", "前").encode() + broken + b"\n" + page("乙", "後").encode() + END.encode()
     _, found, state = cut(dump)
     assert [f[3] for f in found if f[1] is None] == ["前", "後"]
-    (offset, told, _, excerpt), = [f for f in found if f[1] is not None]
+    ((offset, told, _, excerpt),) = [f for f in found if f[1] is not None]
     line = 1 + dump[:offset].count(b"\n")
     assert told.startswith(f"no page that can be read, in line {line}: ") and problem in told
     assert excerpt == broken.decode("utf-8", "replace") and state.damage is None
