@@ -159,8 +159,8 @@ class TextSource(DocumentSource):
         finally:
             stream.close()
 
-    def warn_of_one_document(self, file: InputFile, size: int) -> str:
-        """Return what to say of a large file that is a single document."""
+    def warn_of_one_document(self, file: InputFile, size: int) -> str | None:
+        """Return what to say of a large file that is a single document, if anything."""
         return f"{file.url} has no {self.divider.name} in {size:,} bytes and so is one document"
 
     def _count(self, body: bytes, most: int) -> int:
