@@ -104,6 +104,9 @@ class Source(ABC):
         """Return the input files that paths, globs and URLs stand for."""
         return resolve(patterns)
 
+    def check_fields(self, files: list[InputFile], fields: Fields) -> None:  # noqa: B027 (most formats have no columns to choose from)
+        """Raise UsageError where input files lack a column that is needed or named, as far as a quick look can tell."""
+
     @abstractmethod
     def cut(self, file: InputFile, number: int, state: CutState) -> Iterator[tuple[Range, bytes | memoryview | None]]:
         """Cut input file `number` into ranges from `state.start` on, each with the bytes that `read` needs of it.
