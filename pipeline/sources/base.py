@@ -51,11 +51,12 @@ class Fields:
     """Which columns of a record are wanted beside its content.
 
     `columns`: the manifest's `source.columns`, from standard names to those in the data. `keep`: columns of `source.keep`, with their
-    types.
+    types. `max_document`: bytes; a longer text is not read, where cutting did not see to that already.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
     keep: Mapping[str, pl.DataType] = field(default_factory=dict)
+    max_document: int = 1 << 62
 
 
 @dataclass

@@ -26,6 +26,7 @@ from pipeline.sources.pointers import hash_in_background
 from pipeline.sources.rows import Rows, Spans
 from pipeline.sources.text.base import DocumentSource, pick_local
 from pipeline.sources.text.columns import SYNONYMS, Choice, ColumnError, Table, choose_columns
+from pipeline.sources.text.range_buffer import EXCERPT_BYTES
 from pipeline.sources.values import decode_texts
 
 MOST_ROWS = 100_000  # in a range
@@ -86,6 +87,11 @@ class TableSource(DocumentSource):
         stored = table.read(piece.start, count, choice.names)
         text = as_bytes(stored[choice.text])
         problem = pl.coalesce(stored[PROBLEM], pl.when(text.is_null()).then(pl.lit(f"no text: {choice.text!r} is null")))
+        size = text.bin.size().cast(pl.Int64)
+        too_long = pl.format(f"document of {{}} bytes, over source.max_document = {fields.max_document:,}", size)
+        problem = pl.coalesce(problem, pl.when(size > fields.max_document).then(too_long))
+        if (size > fields.max_document).any():
+            text = text.zip_with((size <= fields.max_document).fill_null(True), text.bin.slice(0, EXCERPT_BYTES))  # noqa: FBT003
         columns = []
         for name, (column, kind) in choice.others.items():
             converted, misfits = convert_column(stored[column], kind)
