@@ -15,6 +15,8 @@ from pipeline.modalities.base import EXCERPT, MeasuredRecords
 from pipeline.modalities.text.manifest import TextManifest
 from pipeline.sources.rows import Rows, Spans
 
+PASSED_OVER = "passed_over:"  # begins the names of counts of what is no record
+
 
 @jit
 def _count_characters(data, starts, ends):
@@ -65,7 +67,8 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
         }
     )
     arrays = {"signatures": keys.minima.astype(np.uint16), "sketches": keys.sketches}
-    return MeasuredRecords(table, arrays, {"boilerplate_lines": int(dropped_lines.sum())})
+    passed_over = {f"{PASSED_OVER}{kind}": count for kind, count in rows.passed_over.items()}
+    return MeasuredRecords(table, arrays, {"boilerplate_lines": int(dropped_lines.sum()), **passed_over})
 
 
 def _metadata(manifest: TextManifest, frame: pl.DataFrame) -> dict[str, pa.Array]:

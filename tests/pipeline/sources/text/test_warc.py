@@ -3,6 +3,7 @@ import hashlib
 import io
 import random
 import tracemalloc
+from collections import Counter
 
 import numpy as np
 import polars as pl
@@ -45,11 +46,12 @@ class Result:
 
     def __init__(self, path, fields=NO_FIELDS, **options):
         self.state = CutState(**LIMITS | options)
-        self.ranges, self.rows, self.bodies = [], [], []
+        self.ranges, self.rows, self.bodies, self.passed_over = [], [], [], Counter()
         file = resolve([str(path)])[0]
         for piece, body in SOURCE.cut(file, 3, self.state):
             rows = SOURCE.read(piece, file, np.frombuffer(body, np.uint8), fields)
             assert len(rows.frame) == piece.records
+            self.passed_over.update(rows.passed_over)
             self.ranges.append(piece)
             self.bodies.append(bytes(body))
             for row, start, end in zip(rows.frame.to_dicts(), rows.text.starts, rows.text.ends):
@@ -109,6 +111,7 @@ def test_pages_and_what_is_said_of_them(source_of, layout):
     assert (first["media_type"], first["charset"]) == ("text/html", "UTF-8")
     assert result.state.damage is None
     assert result.state.checksum == hashlib.sha256(raw).hexdigest()
+    assert result.passed_over == {"warcinfo": 1, "request": 1, "metadata": 1}
     assert [(r.file, r.records, r.format) for r in result.ranges] == [(3, 2, "warc")]
 
 
@@ -472,6 +475,8 @@ def test_every_page_comes_back(cut, archive, layout, partition, block):
     result = cut(raw, block, partition=partition)
     assert [row["text"] for row in result.rows] == bodies
     assert not result.problems and result.state.damage is None
+    if bodies:
+        assert len(bodies) + result.passed_over.total() == len(records)
     assert result.state.checksum == hashlib.sha256(raw).hexdigest()
     assert result.rows == cut(raw).rows
 
