@@ -51,7 +51,7 @@ def extract_documents(
     problems: list[str | None] = []
     codecs: list[str | None] = []
     replaced = np.zeros(len(starts), np.int32)
-    view = memoryview(np.ascontiguousarray(data, np.uint8)).cast("B")
+    view = np.ascontiguousarray(data, np.uint8).data
     rows = zip(starts.tolist(), ends.tolist(), charsets, is_html.tolist(), strict=True)
     for row, (start, end, charset, html) in enumerate(rows):
         title, problem = None, find_excess(view[start:end]) if html else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from pipeline.core.errors import BuildError, InputError
 from pipeline.sources.formats.arrow import DAMAGED, readable_columns, to_polars
+from pipeline.sources.formats.columns import PROBLEM
 from pipeline.sources.inputs import InputFile, is_url, open_filesystem
 
 _RETRIES = 6  # as for streams: half a minute of a server being away
@@ -46,27 +47,31 @@ class TableFile(ABC):
     def _load(self) -> pa.Schema: ...
 
     @abstractmethod
-    def groups(self, text: str) -> list[Group]:
-        """Return the groups of rows in their order; `text` is the column that counts."""
+    def groups(self, text: str) -> tuple[list[Group], str | None]:
+        """Return the groups of rows in their order, and what is wrong with the file beyond the last; `text` is the column that counts."""
 
     @abstractmethod
     def _read(self, start: int, count: int, columns: Sequence[str]) -> pl.DataFrame: ...
 
     def read(self, start: int, count: int, columns: Sequence[str]) -> pl.DataFrame:
-        """Return `count` rows of the wanted columns, from row `start`, and `problem`: rows that cannot be read are null."""
+        """Return `count` rows of the wanted columns, from row `start`, and `PROBLEM`: rows that cannot be read are null.
+
+        Strings may come as bytes, since what a file calls a string need not be UTF-8.
+        """
         try:
             frame = self._read(start, count, columns)
             if len(frame) != count:
                 raise InputError(f"has {len(frame):,} rows where it should have {count:,}")
-            return frame.with_columns(pl.lit(None, pl.String).alias("problem"))
+            return frame.with_columns(pl.lit(None, pl.String).alias(PROBLEM))
         except (*DAMAGED, InputError) as error:
             self._refuse_changed()
             if count <= _FEWEST:
                 problem = f"the {self.label} is damaged in rows {start:,} to {start + count - 1:,} ({_first_line(error)})"
-                return pl.DataFrame({"problem": [problem] * count}, schema={"problem": pl.String})
+                nulls = [pl.Series(name, [None] * count) for name in columns]
+                return pl.DataFrame([*nulls, pl.Series(PROBLEM, [problem] * count)])
         half = count // 2
         first, second = self.read(start, half, columns), self.read(start + half, count - half, columns)
-        return pl.concat([first, second], how="diagonal")
+        return pl.concat([_as_bytes(first), _as_bytes(second)], how="vertical_relaxed")
 
     def _refuse_changed(self) -> None:
         """Raise where the file is gone, or a server does not answer: what was read then says nothing about damage."""
@@ -109,22 +114,25 @@ class ParquetTable(TableFile):
         except DAMAGED as error:
             raise InputError(f"is not a whole Parquet file ({_first_line(error)})") from None
 
-    def groups(self, text: str) -> list[Group]:
+    def groups(self, text: str) -> tuple[list[Group], str | None]:
         groups = []
         for number in range(self.metadata.num_row_groups):
             group = self.metadata.row_group(number)
             columns = (group.column(i) for i in range(group.num_columns))
             size = sum(column.total_uncompressed_size for column in columns if column.path_in_schema.split(".")[0] == text)
             groups.append(Group(group.num_rows, size))
-        return groups
+        return groups, None
 
     def _read(self, start: int, count: int, columns: Sequence[str]) -> pl.DataFrame:
         if not is_url(self.file.url):
-            # polars passes over the pages before `start`, where pyarrow decodes them.
-            return pl.scan_parquet(self.file.url, glob=False, parallel="none").slice(start, count).select(columns).collect()
-        return _try_again(self.file.url, lambda: self._read_remote(start, count, columns))
+            try:
+                # polars passes over the pages before `start`, where pyarrow decodes them.
+                return pl.scan_parquet(self.file.url, glob=False, parallel="none").slice(start, count).select(columns).collect()
+            except DAMAGED:
+                pass  # a string that is not UTF-8, for one
+        return _try_again(self.file.url, lambda: self._read_bytes(start, count, columns))
 
-    def _read_remote(self, start: int, count: int, columns: Sequence[str]) -> pl.DataFrame:
+    def _read_bytes(self, start: int, count: int, columns: Sequence[str]) -> pl.DataFrame:
         frames, reached = [], 0
         with self.open() as opened:
             file = pq.ParquetFile(opened, metadata=self.metadata, pre_buffer=True)
@@ -133,7 +141,7 @@ class ParquetTable(TableFile):
                 first, last = max(start - reached, 0), min(start + count - reached, rows)
                 if first < last:
                     table = file.read_row_group(number, columns=[*columns], use_threads=False).slice(first, last - first)
-                    frames.append(to_polars(table, table.schema.names, {*columns}))
+                    frames.append(_to_bytes(table))
                 reached += rows
         return pl.concat(frames).select(columns)
 
@@ -142,39 +150,42 @@ class ArrowTable(TableFile):
     label = "Arrow file"
 
     def _load(self) -> pa.Schema:
+        self._rows: list[int] = []  # of each record batch that has been met
         try:
             with self._batches() as (schema, _):
                 return schema
         except DAMAGED as error:
             raise InputError(f"is not a whole Arrow file ({_first_line(error)})") from None
 
-    def groups(self, text: str) -> list[Group]:
-        """Return the record batches. Raises InputError where there are some that cannot be read; those before are `self.sound`."""
-        self.sound: list[Group] = []
+    def groups(self, text: str) -> tuple[list[Group], str | None]:
+        groups: list[Group] = []
         try:
             with self._batches([text]) as (_, batches):
-                for batch in batches:
-                    self.sound.append(Group(len(batch), batch.nbytes))
+                for _, batch in batches:
+                    groups.append(Group(len(batch), batch.nbytes))
         except DAMAGED as error:
-            raise InputError(f"is not a whole Arrow file ({_first_line(error)})") from None
-        return self.sound
+            return groups, f"is not a whole Arrow file ({_first_line(error)}): {sum(g.rows for g in groups):,} rows can be read"
+        return groups, None
 
     def _read(self, start: int, count: int, columns: Sequence[str]) -> pl.DataFrame:
-        frames, reached = [], 0
-        with self._batches(columns) as (schema, batches):
-            for batch in batches:
+        frames = []
+        with self._batches(columns, start) as (_, batches):
+            for reached, batch in batches:
                 first, last = max(start - reached, 0), min(start + count - reached, len(batch))
                 if first < last:
-                    table = pa.Table.from_batches([batch.slice(first, last - first)])
-                    frames.append(to_polars(table, table.schema.names, {*columns}))
-                reached += len(batch)
-                if reached >= start + count:
+                    frames.append(_to_bytes(pa.Table.from_batches([batch.slice(first, last - first)])))
+                if reached + len(batch) >= start + count:
                     break
         return pl.concat(frames).select(columns) if frames else pl.DataFrame()
 
     @contextmanager
-    def _batches(self, columns: Sequence[str] = ()) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
-        """Yield the schema and the record batches. Nothing of a local file is copied but what is compressed."""
+    def _batches(
+        self, columns: Sequence[str] = (), start: int = 0
+    ) -> Iterator[tuple[pa.Schema, Iterator[tuple[int, pa.RecordBatch]]]]:
+        """Yield the schema, and the record batches with the number of their first row; a file's may begin at the one with row `start`.
+
+        Nothing of a local file is copied but what is compressed.
+        """
         with self.open() as opened:
             is_file = opened.read(6) == b"ARROW1"
             opened.seek(0)
@@ -185,14 +196,34 @@ class ArrowTable(TableFile):
                 )
                 opened.seek(0)
                 reader = pa.ipc.open_file(opened, options=options)
-                yield schema, (reader.get_batch(i) for i in range(reader.num_record_batches))
+                yield schema, self._walk_file(reader, start)
                 return
             if is_url(self.file.url):
                 raise InputError(
                     "is an Arrow stream, which is read from its beginning only: download it, or convert it to Parquet"
                 )
-            reader = pa.ipc.open_stream(opened)
-            yield reader.schema, (batch.select([*columns]) for batch in reader)
+            stream = pa.ipc.open_stream(opened)
+            yield stream.schema, _number_rows(batch.select([*columns]) for batch in stream)
+
+    def _walk_file(self, reader: pa.RecordBatchFileReader, start: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+        reached = 0
+        for number in range(reader.num_record_batches):
+            if number < len(self._rows) and reached + self._rows[number] <= start:
+                reached += self._rows[number]
+                continue
+            batch = reader.get_batch(number)
+            if number == len(self._rows):
+                self._rows.append(len(batch))
+            yield reached, batch
+            reached += len(batch)
+
+
+def _number_rows(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Yield batches with the number of their first row."""
+    reached = 0
+    for batch in batches:
+        yield reached, batch
+        reached += len(batch)
 
 
 def holds_text(kind: pa.DataType) -> bool:
@@ -209,6 +240,26 @@ def holds_scalars(schema: pa.Schema, name: str) -> bool:
     """Return whether the values of a column can be kept: neither lists nor structs, nor of a type that polars does not have."""
     kind = schema.field(name).type
     return not pa.types.is_nested(kind) and name in readable_columns(schema)
+
+
+def _to_bytes(table: pa.Table) -> pl.DataFrame:
+    """Return a table whose strings are bytes: polars trusts that strings are UTF-8, which a file only claims."""
+    columns = [_strings_to_bytes(column) for column in table.columns]
+    return to_polars(pa.table(columns, table.schema.names), table.schema.names, {*table.schema.names})
+
+
+def _strings_to_bytes(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_dictionary(column.type):
+        column = pa.chunked_array([chunk.dictionary_decode() for chunk in column.chunks], column.type.value_type)
+    if pa.types.is_string_view(column.type):
+        return column.cast(pa.binary_view())
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return column.cast(pa.large_binary())
+    return column
+
+
+def _as_bytes(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(pl.col(pl.String).exclude(PROBLEM).cast(pl.Binary))
 
 
 def _open_remote(url: str) -> Any:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 import polars as pl
 
 from pipeline.core.errors import InputError
+from pipeline.sources.base import Fields
 from pipeline.sources.formats.columns import match_columns
-
-# Columns of metadata that every table of documents may have, by their type in the shards.
-METADATA: Mapping[str, pl.DataType] = dict.fromkeys(("url", "title", "date", "license", "source"), pl.String())
-STANDARD = ("text", *METADATA)
+from pipeline.sources.text.base import METADATA
 
 # Names in the wild, best first, case aside: C4, OSCAR, RedPajama, FineWeb, CulturaX, Wikipedia, LangChain, WordPress exports.
 SYNONYMS = {
@@ -48,47 +46,53 @@ class Choice(NamedTuple):
     text: str
     others: dict[str, Column]
 
+    @property
+    def names(self) -> list[str]:
+        """Return the names of all these columns in the data."""
+        return [*dict.fromkeys([self.text, *(column.name for column in self.others.values())])]
 
-def choose_columns(
-    names: Iterable[str],
-    mapped: Mapping[str, str],
-    keep: Mapping[str, pl.DataType],
-    describe: Callable[[str], str],
-    holds_text: Callable[[str], bool],
-    holds_scalars: Callable[[str], bool],
-) -> Choice:
-    """Return which columns of a table are read.
 
-    `mapped` is the manifest's `source.columns`, which goes before the usual names. `describe` says what a column holds, for messages;
-    `holds_text` and `holds_scalars` whether it can be the text, or metadata. A kept column that a table lacks is null.
-    Raises ColumnError where there is no text, or a column that `mapped` names is missing.
+class Table(NamedTuple):
+    """What `choose_columns` asks of a table: its columns, what they hold (for messages), and which can be text or metadata."""
+
+    names: list[str]
+    describe: Callable[[str], str]
+    holds_text: Callable[[str], bool]
+    holds_scalars: Callable[[str], bool]
+
+
+def choose_columns(table: Table, fields: Fields) -> Choice:
+    """Return which columns of a table are read: those that `source.columns` names, else those that are known by their names.
+
+    Raises ColumnError where none is the text, or one that `source.columns` names is missing.
     """
-    there = [*names]
-    for standard, name in mapped.items():
-        if name not in there:
-            raise ColumnError(f"has no column {name!r}, which source.columns.{standard} names. {list_columns(there, describe)}")
+    for standard, name in fields.columns.items():
+        if name not in table.names:
+            raise ColumnError(f"has no column {name!r}, which source.columns.{standard} names. {list_columns(table)}")
+        if not (table.holds_text if standard == "text" else table.holds_scalars)(name):
+            raise ColumnError(
+                f"has {table.describe(name)} in {name!r}, which source.columns.{standard} names: it cannot be read as that. "
+                f"{list_columns(table)}"
+            )
     usual = match_columns(
-        there, SYNONYMS, lambda standard, name: holds_text(name) if standard == "text" else holds_scalars(name)
+        table.names, SYNONYMS, lambda standard, name: (table.holds_text if standard == "text" else table.holds_scalars)(name)
     )
-    chosen = usual | {standard: name for standard, name in mapped.items() if standard in STANDARD}
-    if "text" in mapped and not holds_text(mapped["text"]):
-        raise ColumnError(
-            f"has no text in {mapped['text']!r}, which holds {describe(mapped['text'])}. {list_columns(there, describe)}"
-        )
+    chosen = usual | {standard: name for standard, name in fields.columns.items() if standard in SYNONYMS}
     if "text" not in chosen:
         raise ColumnError(
-            f"has no column of text that is known by its name. {list_columns(there, describe)}. "
+            f"has no column of text that is known by its name. {list_columns(table)}. "
             "Say which one it is: --set source.columns.text=NAME"
         )
     others = {standard: Column(chosen[standard], kind) for standard, kind in METADATA.items() if standard in chosen}
-    for name, kind in keep.items():
-        if (column := mapped.get(name, name)) in there:
+    for name, kind in fields.keep.items():
+        column = chosen.get(name) if name in METADATA else fields.columns.get(name, name)
+        if column in table.names and table.holds_scalars(column):
             others[name] = Column(column, kind)
     return Choice(chosen["text"], others)
 
 
-def list_columns(names: list[str], describe: Callable[[str], str]) -> str:
+def list_columns(table: Table) -> str:
     """Return the names of columns and what they hold, as a message says them."""
-    listed = ", ".join(f"{name!r} ({describe(name)})" for name in names[:20])
-    more = f" and {len(names) - 20:,} more" if len(names) > 20 else ""
+    listed = ", ".join(f"{name!r} ({table.describe(name)})" for name in table.names[:20])
+    more = f" and {len(table.names) - 20:,} more" if len(table.names) > 20 else ""
     return f"Its columns: {listed or 'none'}{more}"
