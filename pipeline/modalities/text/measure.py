@@ -34,6 +34,7 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
     """Clean documents and compute every measure and the signature."""
     assert rows.text is not None, "sources of text yield spans of text"
     sizes = rows.text.ends - rows.text.starts
+    passed_over = {f"{PASSED_OVER}{kind}": count for kind, count in rows.passed_over.items()}
     rows = extract_text(rows, manifest.clean)
     raw = rows.text
     assert raw is not None
@@ -71,7 +72,6 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
         }
     )
     arrays = {"signatures": keys.minima.astype(np.uint16), "sketches": keys.sketches}
-    passed_over = {f"{PASSED_OVER}{kind}": count for kind, count in rows.passed_over.items()}
     return MeasuredRecords(table, arrays, {"boilerplate_lines": int(dropped_lines.sum()), **passed_over})
 
 
