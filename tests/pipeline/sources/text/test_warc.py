@@ -140,6 +140,16 @@ PAGES = {
     "no type, binary": (http(b"\x89PNG\0\0", content_type=None), "content of an unknown type is no text", None, None, None),
     "unknown type, UTF-16": (http("<html>あ".encode("utf-16"), content_type="application/octet-stream"), None, "text/html", None, None),
     "image": (http(b"\x89PNG\0\0", content_type="image/png"), "image/png is no text", "image/png", None, b"\x89PNG\0\0"),
+    "plain, said; HTML": (http(b" <html><p>", content_type="text/plain"), None, "text/html", None, None),
+    "WAP": (http(b"<html>", content_type="application/vnd.wap.xhtml+xml"), None, "application/xhtml+xml", None, None),
+    "HTML, said; PNG": (
+        http(b"\x89PNG\r\n\x1a\n\0"), "said to be text/html, but is a PNG image", "text/html", "UTF-8", b"\x89PNG\r\n\x1a\n\0",
+    ),
+    "HTML, said; PDF": (http(b"%PDF-1.4 "), "said to be text/html, but is PDF", "text/html", "UTF-8", b"%PDF-1.4 "),
+    "binary, unknown": (
+        http(b"\0\1", content_type="application/octet-stream"), "content of an unknown type is no text", "application/octet-stream",
+        None, None,
+    ),
     "PDF": (http(b"%PDF", content_type="application/pdf"), "application/pdf is no text", "application/pdf", None, b"%PDF"),
     "script": (http(b"a()", content_type="text/javascript"), "text/javascript is no text", "text/javascript", None, b"a()"),
     "status 404": (http(b"<html>", status=b"HTTP/1.1 404 Not Found"), "HTTP status 404", None, None, b"<html>"),
