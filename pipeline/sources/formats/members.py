@@ -111,10 +111,10 @@ class Members:
         if self._at == len(self._window):
             return None
         self._decoder, self._tail, self._input = self._codec.new(), b"", self._codec.first_input
-        has_magic = self._window.startswith(self._codec.magic, self._at)
-        is_cut = self._codec.magic.startswith(self._window[self._at :])  # the file ends within the magic number
+        magic = self._window[self._at : self._at + len(self._codec.magic)]
+        is_cut = len(magic) < len(self._codec.magic)  # the file ends within the magic number
         self._is_begun = is_cut or self._codec.is_certain
-        if not (has_magic or is_cut):
+        if not self._codec.magic.startswith(magic):
             raise MemberError(f"they begin with {self._window[self._at : self._at + 8]!r}")
         return self.start
 

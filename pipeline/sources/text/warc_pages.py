@@ -20,6 +20,7 @@ _HTML = re.compile(
     rb"<(?:!doctype\s+html|html|head|body|title|meta|link|script|style|h[1-6]|p|div|table|frameset|center|font)\b",
     re.I | re.S,
 )
+_MARKUP = re.compile(rb"\s*<")
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")  # without ESC, which ISO-2022-JP has
 _CHARSET = re.compile(r""";\s*charset\s*=\s*["']?\s*([^\s"';]+)""", re.I)
 
@@ -65,7 +66,7 @@ def read_page(kind: str, fields: dict[str, str], block: memoryview, most: int) -
     problem = None
     if media_type not in TEXTS:
         problem = f"{'content of an unknown type' if media_type in _UNKNOWN else media_type} is no text"
-    elif kind != "conversion" and (found := find_kind(bytes(body[:_SNIFFED]))):
+    elif kind != "conversion" and not _MARKUP.match(body) and (found := find_kind(bytes(body[:_SNIFFED]))):
         problem = f"said to be {media_type}, but is {found[0]}"
     return Page(body, problem, media_type or None, charset[1] if charset else fallback)
 
