@@ -293,6 +293,16 @@ def test_damage_inside_a_member_costs_that_member_alone(source_of, layout):
     assert [row["locator"] for row in result.rows][2] == f"{start:010}"
 
 
+def test_behind_damage_in_a_very_large_member_nothing_is_read(cut, monkeypatch):
+    monkeypatch.setattr(members, "_KEPT", 1000)
+    monkeypatch.setattr(members, "_TRIAL", 1000)
+    large = bytearray(pack([page(2, text=random.Random(2).randbytes(5000).hex())]))
+    large[-6] ^= 1  # of its CRC
+    result = cut(pack([page(1)]) + bytes(large) + pack([page(3)]), 300)
+    assert [*result.texts] == [uuid(1)]
+    assert "incorrect data check), and it is too large to go on behind it" in result.state.damage
+
+
 @pytest.mark.parametrize(
     "junk", [b"garbage!", bytes(3000), b"\x1f\x8b\x08garbage", b"\x1f\x8b\x08", gzip.compress(b"no record")]
 )
@@ -520,7 +530,10 @@ def test_no_damage_raises_and_ranges_stay_the_same(cut, archive, layout, data, b
         at = data.draw(st.integers(0, len(raw) - 1))
         raw[at : at + data.draw(st.integers(0, 5))] = data.draw(st.binary(max_size=5))
     result, again = cut(bytes(raw), partition=partition), cut(bytes(raw), block, partition=partition)
-    assert (result.ranges, result.bodies) == (again.ranges, again.bodies)
+    assert (result.ranges, result.bodies, result.state.damage) == (again.ranges, again.bodies, again.state.damage)
+    done = data.draw(st.integers(0, len(result.ranges)))
+    rest = cut(bytes(raw), partition=partition, start=result.ranges[done - 1].end if done else 0)
+    assert (rest.ranges, rest.bodies, rest.state.damage) == (result.ranges[done:], result.bodies[done:], result.state.damage)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
