@@ -36,6 +36,8 @@ def make_development_data(folder: Path) -> Path:
         return folder
     shutil.rmtree(folder, ignore_errors=True)
     _write_text(folder / "text")
+    (folder / "text" / "warc").mkdir()
+    shutil.copy(SAMPLES / "common-crawl-ja.warc.gz", folder / "text" / "warc" / "debian-docs.warc.gz")
     _write_labelled(folder / "language")
     _write_pairs(folder / "image-text" / "img2dataset")
     _write_speech(folder / "speech")
