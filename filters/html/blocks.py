@@ -38,7 +38,10 @@ HIDING_ROLES = frozenset(("alertdialog", "dialog", "menu", "menubar", "navigatio
 
 # East Asian wide characters, Hangul aside: a line break in the source between two of these is no space (CSS Text Module Level 3,
 # section 4.1.3, segment break transformation rules).
-_WIDE = "\u2e80-\u303f\u3041-\u312f\u3190-\ua4cf\uf900-\ufaff\ufe30-\ufe4f\uff01-\uff9f\uffe0-\uffe6\U0001b000-\U0001b16f\U00020000-\U0003ffff"
+_WIDE = (
+    "\u2e80-\u303f\u3041-\u312f\u3190-\ua4cf\uf900-\ufaff\ufe30-\ufe4f\uff01-\uff9f\uffe0-\uffe6"
+    "\U0001b000-\U0001b16f\U00020000-\U0003ffff"
+)
 _BREAK_BETWEEN_WIDE = re.compile(rf"(?<=[{_WIDE}])[ \t\r\f]*\n[ \t\r\n\f]*(?=[{_WIDE}])")
 _SPACES = re.compile(r"[ \t\r\n\f]+")
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)

@@ -46,7 +46,13 @@ _XML = re.compile(rb"^\s*<\?xml\b[^<>]*?encoding\s*=\s*[\"']\s*([\w.:-]+)", re.I
 _COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
 _ESCAPE = re.compile(rb"(\x1b(?:\$\(?[@BD]|\([BIJ]))")
 _TAG = re.compile(rb"<[^<>]*>")
-_BOMS = ((b"\xef\xbb\xbf", "utf_8"), (b"\xff\xfe\0\0", "utf_32"), (b"\0\0\xfe\xff", "utf_32"), (b"\xff\xfe", "utf_16"), (b"\xfe\xff", "utf_16"))
+_BOMS = (
+    (b"\xef\xbb\xbf", "utf_8"),
+    (b"\xff\xfe\0\0", "utf_32"),
+    (b"\0\0\xfe\xff", "utf_32"),
+    (b"\xff\xfe", "utf_16"),
+    (b"\xfe\xff", "utf_16"),
+)
 JAPANESE = ("utf_8", "cp932", "euc_jp")
 # Japanese reads like Chinese or Korean too often to believe such a declaration without a look at Japanese.
 CHINESE_KOREAN = frozenset(("gb18030", "cp949", "big5hkscs"))
@@ -99,7 +105,11 @@ def decode(data: bytes | memoryview, label: str | None = None, html: bool = True
     values = np.frombuffer(data, np.uint8)
     survey = _Survey(*_count_bytes(values))
     # Two-byte sequences alone may be EUC-JP by chance: 鼻 is a letter of IPA. Three bytes in order hardly are.
-    if not survey.escapes and not survey.zeros and (survey.top < 0x80 or survey.top >= 0xE0 and first_invalid(values, 0, len(values)) < 0):
+    if (
+        not survey.escapes
+        and not survey.zeros
+        and (survey.top < 0x80 or survey.top >= 0xE0 and first_invalid(values, 0, len(values)) < 0)
+    ):
         return Decoded(data, "utf_8")
     return _decode_by_evidence(bytes(data), values, survey, label, html)
 

@@ -8,18 +8,23 @@ A paragraph, heading, list item or row of a table is one line; cells of a row ar
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from selectolax.lexbor import SelectolaxError
 
-from filters.html.blocks import NEWLINE, TAB, Block, parse_page
+from filters.html.blocks import HEADINGS, NEWLINE, TAB, Block, parse_page
 from filters.html.charset import decode
 from filters.html.limits import find_excess
 from filters.html.main_text import choose_main_text
 
 CELL_CHARS = 80  # a longer cell is a paragraph: it stands on a line of its own
+
+# What wikis and manuals put after a heading: a link for editing, a link to the heading itself.
+_HEADING_MARK = re.compile(r"\s*(?:[\[［]\s*(?:編集|edit|ソースを編集)(?:\s*\|\s*ソースを編集)?\s*[\]］]|[¶#§🔗])\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,7 @@ def extract_documents(
     problems: list[str | None] = []
     codecs: list[str | None] = []
     replaced = np.zeros(len(starts), np.int32)
-    view = memoryview(np.ascontiguousarray(data, np.uint8)).cast("B")
+    view = np.ascontiguousarray(data, np.uint8).data
     rows = zip(starts.tolist(), ends.tolist(), charsets, is_html.tolist(), strict=True)
     for row, (start, end, charset, html) in enumerate(rows):
         title, problem = None, find_excess(view[start:end]) if html else None
@@ -90,12 +95,12 @@ def _extract(html: bytes) -> tuple[str | None, bytes, str | None]:
 
 
 def join_blocks(blocks: list[Block]) -> str:
-    """Return blocks as lines; short cells of a table's row stand on one line."""
+    """Return blocks as lines. Short cells of a table's row stand on one line, where each is the only block of its cell."""
+    in_cell = Counter(block.container for block in blocks)
     pieces: list[str] = []
-    before = 0
-    for block in blocks:
-        if pieces:
-            pieces.append(TAB if block.separator == TAB and max(before, len(block.text)) <= CELL_CHARS else NEWLINE)
-        pieces.append(block.text)
-        before = len(block.text)
+    for before, block in zip([None, *blocks], blocks, strict=False):
+        if before is not None:
+            is_row = block.separator == TAB and in_cell[before.container] == in_cell[block.container] == 1
+            pieces.append(TAB if is_row and max(len(before.text), len(block.text)) <= CELL_CHARS else NEWLINE)
+        pieces.append(_HEADING_MARK.sub("", block.text) if block.tag in HEADINGS else block.text)
     return "".join(pieces)

@@ -15,7 +15,9 @@ import numpy as np
 from filters.html.blocks import HEADINGS, NEWLINE, TAB, VERBATIM, Block, Container, Page
 
 LISTS = frozenset(("dl", "menu", "ol", "table", "ul"))
-FURNITURE_TAGS = frozenset(("aside", "footer", "header", "menu", "nav"))
+FURNITURE_TAGS = frozenset(("aside", "footer", "menu", "nav"))
+# A header within these is that of a text, and has its title; elsewhere it is that of the site.
+SECTIONING = frozenset(("article", "main", "section"))
 FURNITURE_ROLES = frozenset(("banner", "complementary", "contentinfo"))
 
 # Words in `id` and `class` that name furniture, whatever it holds.
@@ -25,6 +27,9 @@ _FURNITURE = re.compile(
     r"|skip|skip-?links?|skip-?to-?\w+|sns|share|social|sitemap|cookies?|popup|modal|no-?print|(?:mw-)?editsection|sr-only"
     r"|screen-reader-text|visually-?hidden)(?:[_-]?(?:\d+|area|bar|block|bottom|box|buttons?|container|inner|left|links?|list|menu|outer"
     r"|right|section|table|top|wrap|wrapper))?(?=\s|$)"
+)
+_HEADER = re.compile(
+    r"(?:^|\s)(?:(?:g|global|page|site|top)[_-]?)?(?:header|head)(?:[_-]?(?:area|bar|box|container|inner|wrap|wrapper))?(?=\s|$)"
 )
 # Words that often name furniture, and often something else: it counts only where the text is links or short.
 _PERHAPS_FURNITURE = re.compile(
@@ -38,10 +43,11 @@ _SEPARATORS = re.compile(r"[\s|｜/／>＞»›<＜«‹・•:：,、\[\]［］
 
 ONLY_LINKS_SHARE = 0.8
 LINK_SHARE = 0.5  # of the characters; boilerpipe (Kohlschütter et al. 2010) divides at 0.33 to 0.56
+LIST_LINK_SHARE = 0.65
 PROSE_LINK_SHARE = 0.33  # a link on a line of its own among such text belongs to it
 LABEL_SHARE = 0.25  # of what a container had, in characters
 FURNITURE_CHARS = 300  # what a footer may say, even where it is most of the page
-SHORT_CHARS = 100  # an element with less text than this has no paragraph
+LINE_CHARS = 150  # a longer line is no copyright line
 LONG_CHARS = 60  # a block of so many characters says something, even without the end of a sentence
 OUTSIDE_CHARS = 5  # between links: "en | fr | ja" after 翻訳済み言語
 
@@ -64,11 +70,17 @@ def choose_main_text(page: Page) -> list[Block]:
     sums = _sum_containers(page, links, prose)
     removed = _remove_furniture(page.containers, sums)
     kept = [not removed[block.container] for block in blocks]
+    if not any(keep and block.tag in ("h1", "h2") for block, keep in zip(blocks, kept, strict=True)):
+        # The title may stand in the header.
+        for i, block in enumerate(blocks):
+            if block.tag == "h1":
+                kept[i] = True
+                break
     # The rest is judged by what is left.
     sums = _sum_containers(page, links, prose, kept)
     _remove_links(page, sums, links, kept)
     _remove_labels(page, sums, links, prose, kept)
-    _remove_outer_lines(blocks, prose, kept)
+    _remove_outer_lines(blocks, links, prose, kept)
     _remove_empty_headings(blocks, kept)
     chosen: list[Block] = []
     begins = True  # whether a line begins between the last chosen block and this one
@@ -103,7 +115,7 @@ def _sum_containers(page: Page, links: list[bool], prose: list[bool], kept: list
         if kept is None or kept[i]:
             size = len(block.text)
             chars[block.container] += size
-            link_chars[block.container] += size if links[i] else min(size, block.link_chars)
+            link_chars[block.container] += min(size, block.link_chars)
             if prose[i]:
                 prose_chars[block.container] += size
     for i in range(n - 1, 0, -1):  # a container stands after its parent
@@ -128,12 +140,21 @@ def _remove_furniture(containers: list[Container], sums: _Sums) -> list[bool]:
             continue
         names = container.names
         certain = container.tag in FURNITURE_TAGS or container.role in FURNITURE_ROLES or _FURNITURE.search(names) is not None
+        certain |= (container.tag == "header" or _HEADER.search(names) is not None) and not _lies_in(containers, i, SECTIONING)
         if certain:
             removed[i] = bool(sums.prose_chars[i] <= most)
         elif names.strip() and _PERHAPS_FURNITURE.search(names):
             linked = sums.link_chars[i] >= PROSE_LINK_SHARE * sums.chars[i]
             removed[i] = bool(sums.prose_chars[i] <= most and (linked or sums.prose_chars[i] == 0))
     return removed
+
+
+def _lies_in(containers: list[Container], i: int, tags: frozenset[str]) -> bool:
+    while i:
+        i = containers[i].parent
+        if containers[i].tag in tags:
+            return True
+    return False
 
 
 def _remove_links(page: Page, sums: _Sums, links: list[bool], kept: list[bool]) -> None:
@@ -145,7 +166,7 @@ def _remove_links(page: Page, sums: _Sums, links: list[bool], kept: list[bool]) 
         if i and in_links[container.parent]:
             in_links[i] = True
         elif i and container.tag in LISTS and sums.chars[i]:
-            in_links[i] = bool(sums.link_chars[i] >= LINK_SHARE * sums.chars[i])
+            in_links[i] = bool(sums.link_chars[i] >= LIST_LINK_SHARE * sums.chars[i])
     for i, block in enumerate(page.blocks):
         if not kept[i]:
             continue
@@ -155,13 +176,13 @@ def _remove_links(page: Page, sums: _Sums, links: list[bool], kept: list[bool]) 
             c = block.container
             while c and sums.chars[c] == len(block.text):  # the innermost container with anything else in it
                 c = containers[c].parent
-            share = LINK_SHARE if containers[c].tag in LISTS else PROSE_LINK_SHARE
+            share = LIST_LINK_SHARE if containers[c].tag in LISTS else PROSE_LINK_SHARE
             kept[i] = bool(sums.link_chars[c] <= share * sums.chars[c])
 
 
 def _is_between_text(blocks: list[Block], links: list[bool], i: int) -> bool:
-    """Whether a block that is links, though not only, stands alone between blocks of text, as a heading with a reference does."""
-    if blocks[i].link_chars >= ONLY_LINKS_SHARE * len(blocks[i].text):
+    """Whether a block with a link stands alone between blocks of text, as an address or a heading with a reference does."""
+    if blocks[i].link_chars >= ONLY_LINKS_SHARE * len(blocks[i].text) and "://" not in blocks[i].text:
         return False
     return not (i and links[i - 1]) and not (i + 1 < len(links) and links[i + 1])
 
@@ -175,12 +196,14 @@ def _remove_labels(page: Page, before: _Sums, links: list[bool], prose: list[boo
             kept[i] = False
 
 
-def _remove_outer_lines(blocks: list[Block], prose: list[bool], kept: list[bool]) -> None:
-    """Remove copyright lines after the last prose."""
+def _remove_outer_lines(blocks: list[Block], links: list[bool], prose: list[bool], kept: list[bool]) -> None:
+    """Remove copyright lines, and links that are no addresses, after the last prose."""
     for i in range(len(blocks) - 1, -1, -1):
         if not kept[i]:
             continue
-        if _COPYRIGHT.search(blocks[i].text) and len(blocks[i].text) < 2 * SHORT_CHARS:
+        text = blocks[i].text
+        only_links = links[i] and (blocks[i].links > 1 or blocks[i].link_chars >= ONLY_LINKS_SHARE * len(text))
+        if len(text) < LINE_CHARS and (only_links and "://" not in text or _COPYRIGHT.search(text)):
             kept[i] = False
         elif prose[i]:
             break

@@ -19,11 +19,15 @@ HIRAGANA_SHARE, HIRAGANA = 0.15, 0.1
 MAX_HALF_WIDTH = 0.3  # half-width katakana, of all characters that are not ASCII
 
 # The most frequent characters of Chinese, in both scripts: at least a tenth of prose. Korean read as Chinese has none of them.
-FREQUENT = "的一是不了在人有我他这這个個们們中来來上大为為和国國地到以说說时時要就出会會可也你对對能而子那得于著下自之年用使或将將及可"
+FREQUENT = (
+    "的一是不了在人有我他这這个個们們中来來上大为為和国國地到以说說时時要就出会會可也你对對能而子那得于著下自之年用使或将將及可"
+)
 FREQUENT_SHARE = 0.03
 _FREQUENT = np.array(sorted({ord(c) for c in FREQUENT}), np.uint32)
 
-LATIN = frozenset(("cp1250", "cp1252", "cp1254", "cp1257", "iso8859_2", "iso8859_3", "iso8859_4", "iso8859_9", "iso8859_10", "iso8859_15"))
+LATIN = frozenset(
+    ("cp1250", "cp1252", "cp1254", "cp1257", "iso8859_2", "iso8859_3", "iso8859_4", "iso8859_9", "iso8859_10", "iso8859_15")
+)
 JAPANESE = frozenset(("cp932", "euc_jp", "iso2022_jp"))
 HAN = JAPANESE | {"gb18030", "big5hkscs", "cp949"}
 
@@ -61,7 +65,7 @@ def _weights(codec: str) -> np.ndarray:
 
 
 def plausibility(text: str, codec: str) -> float:
-    """Return how plausible it is that `text` was written in the charset of a Python codec: 0 is not, 1 is (1.1 is Japanese beyond doubt)."""
+    """Return how plausible it is that `text` was written in the charset of a Python codec: 0 is not at all, 1.1 Japanese beyond doubt."""
     points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     places = np.flatnonzero(points >= 0x80)[:SAMPLE]
     if len(places) == 0:
