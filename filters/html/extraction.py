@@ -96,11 +96,12 @@ def _extract(html: bytes) -> tuple[str | None, bytes, str | None]:
 
 def join_blocks(blocks: list[Block]) -> str:
     """Return blocks as lines. Short cells of a table's row stand on one line, where each is the only block of its cell."""
+    lines = [_HEADING_MARK.sub("", block.text) if block.tag in HEADINGS else block.text for block in blocks]
+    if all(block.separator == NEWLINE for block in blocks[1:]):
+        return "\n".join(lines)
     in_cell = Counter(block.container for block in blocks)
-    pieces: list[str] = []
-    for before, block in zip([None, *blocks], blocks, strict=False):
-        if before is not None:
-            is_row = block.separator == TAB and in_cell[before.container] == in_cell[block.container] == 1
-            pieces.append(TAB if is_row and max(len(before.text), len(block.text)) <= CELL_CHARS else NEWLINE)
-        pieces.append(_HEADING_MARK.sub("", block.text) if block.tag in HEADINGS else block.text)
+    pieces = lines[:1]
+    for before, block, line in zip(blocks, blocks[1:], lines[1:], strict=False):
+        is_row = block.separator == TAB and in_cell[before.container] == in_cell[block.container] == 1
+        pieces += (TAB if is_row and max(len(before.text), len(line)) <= CELL_CHARS else NEWLINE, line)
     return "".join(pieces)
