@@ -7,8 +7,8 @@ Needs trafilatura, lxml_html_clean and resiliparse (benchmarks/requirements.txt)
 1. **Charset**: the Shift_JIS pages of `statutes-sjis.warc.gz`, as they are and transcoded, with headers that are right, missing or lie.
    Right is a page whose decoded bytes are those of the text.
 2. **Similarity** of the text of the same pages to `statutes.reference.jsonl.gz`, another tool's rendering of all of their text.
-3. **Main text** of the 60 pages in `benchmarks/labels/extraction.jsonl`: of `debian-docs.warc.gz`, drawn by `random.Random(16)` from pages of
-   at most 60,000 bytes, so many of each manual (51 of them in Japanese).
+3. **Main text** of the 60 pages in `benchmarks/labels/extraction.jsonl`: of `debian-docs.warc.gz`, drawn by `random.Random(16)` from
+   pages of at most 60,000 bytes, so many of each manual (51 of them in Japanese).
    A label has the WARC record's id and the spans of
    main text in the decoded page. Title, headings, paragraphs, lists, tables, code, captions and notes are main text. Navigation, headers,
    footers, copyright lines, and lists of nothing but links (contents, menus, see also) are not.
