@@ -16,12 +16,13 @@ from rich.console import Console
 
 from pipeline.core.command import report_errors
 from pipeline.core.engine import Engine
-from pipeline.core.errors import SeimaiError, UsageError
+from pipeline.core.errors import BuildError, SeimaiError, UsageError
 from pipeline.core.locks import hold_lock_file
 from pipeline.core.storage import format_size, read_json, remove_temporaries, write_json
 from pipeline.fetch.download import download as download_file
 from pipeline.manifest.loading import load, manifest_folder
 from pipeline.manifest.model import Manifest, source_options
+from pipeline.modalities import modality_of
 from pipeline.plan import Plan
 from pipeline.publish import PUBLISHED_FOLDERS, undo_publication
 from pipeline.report.card import write_card
@@ -216,6 +217,7 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
         if summary is not None and (tokenising is None or tokenised is not None):
             facts = gather_facts(plan, summary)
             print_up_to_date(console, facts)
+            _refuse_empty_corpus(plan, summary)
             print_next_commands(console, facts)
             return
         write_json(plan.workspace.inputs, [f.as_dict() for f in plan.inputs])
@@ -227,7 +229,7 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
             if summary is None:
                 undo_publication(plan)
             result: dict[str, Any] = summary or run(plan, engine, keep_going)
-            if tokenising is not None:
+            if tokenising is not None and _count_kept(result):
                 try:
                     tokenised = tokenising.run(engine)
                 except SeimaiError as error:  # the corpus is complete nevertheless
@@ -236,6 +238,7 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
         facts = gather_facts(plan, result, tokenised)
         if summary is None:
             print_summary(console, facts)
+        _refuse_empty_corpus(plan, result)
         if failure is not None:
             raise failure
         if tokenised is not None:
@@ -243,6 +246,20 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
             write_lock(facts)
             print_tokenizer(console, facts)
         print_next_commands(console, facts)
+
+
+def _count_kept(summary: dict[str, Any]) -> int:
+    return int(summary["verdicts"].get("kept", [0])[0])
+
+
+def _refuse_empty_corpus(plan: Plan, summary: dict[str, Any]) -> None:
+    """Raise BuildError where nothing was kept. The ledger, which says why, is published by then."""
+    if not _count_kept(summary):
+        records = modality_of(plan.manifest).terms.records.english
+        command = f"python -c \"import polars as pl; print(pl.read_parquet({str(plan.out / 'ledger')!r}).group_by('step', 'rule').len())\""
+        raise BuildError(
+            f"not one of the {records} was kept: there is nothing to train on. The ledger says why each was dropped: {command}"
+        )
 
 
 if __name__ == "__main__":

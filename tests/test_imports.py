@@ -26,7 +26,7 @@ ROOMS: dict[str, set[str]] = {
     "pipeline.sources": {"filters", "pipeline.core"},
     "pipeline.manifest.steps": {"pipeline.core"},
     "pipeline.manifest.model": {"filters", "tokenizer", "pipeline.core", "pipeline.sources", "pipeline.manifest.steps"},
-    "pipeline.workspace": {"pipeline.manifest.steps"},
+    "pipeline.workspace": {"pipeline.core", "pipeline.manifest.steps"},
     "pipeline.dedup": {"filters", "pipeline.core", "pipeline.manifest.steps", "pipeline.workspace"},
     "pipeline.modalities": {
         "filters", "pipeline.core", "pipeline.sources", "pipeline.manifest.steps", "pipeline.manifest.model", "pipeline.workspace",
@@ -54,7 +54,7 @@ ROOMS: dict[str, set[str]] = {
     },
     "pipeline.build": {
         "pipeline.core", "pipeline.sources", "pipeline.manifest", "pipeline.manifest.model", "pipeline.workspace", "pipeline.plan",
-        "pipeline.steps", "pipeline.report", "pipeline.fetch", "pipeline.publish", "pipeline.run",
+        "pipeline.modalities", "pipeline.steps", "pipeline.report", "pipeline.fetch", "pipeline.publish", "pipeline.run",
     },
 }  # fmt: skip
 
