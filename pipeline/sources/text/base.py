@@ -21,7 +21,7 @@ from pipeline.sources.rows import Rows, Spans
 from pipeline.sources.streams import Stream
 from pipeline.sources.text.dividers import LINES, NO_SPANS, Divider, find_documents
 from pipeline.sources.text.range_buffer import RangeBuffer
-from pipeline.sources.text.sniffing import EMPTY, HEAD_BYTES, Sniffed, sniff_format
+from pipeline.sources.text.sniffing import EMPTY, HEAD_BYTES, KNOWN_BY_CONTENT, Sniffed, sniff_format
 
 # What documents may come with, whatever their format: `license` and `source` override what the manifest and the input say.
 METADATA: dict[str, pl.DataType] = {name: pl.String() for name in ("url", "title", "date", "license", "source")}
@@ -53,8 +53,8 @@ class DocumentSource(Source):
             raise UsageError(explain_mismatch(file, sniffed, self))
 
     def accepts(self, sniffed: Sniffed, head: bytes) -> bool:
-        """Return whether what a file looks like is this format."""
-        return sniffed.name == self.name
+        """Return whether what a file looks like is this format. A format that is not known by content may look like any."""
+        return sniffed.name == self.name or self.name not in KNOWN_BY_CONTENT
 
 
 def read_head(file: InputFile) -> bytes:
