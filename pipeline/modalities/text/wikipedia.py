@@ -37,7 +37,7 @@ def clean_wikipedia(rows: Rows, setting: Literal["auto", "always", "never"]) -> 
     texts = _gather(text, is_page)
     numbers = np.flatnonzero(is_page)[texts.is_not_null().to_numpy()]
     known = [name for name in _KNOWN if name in frame.columns]
-    cleaned = clean_pages(pl.DataFrame([texts.drop_nulls().alias("text"), *frame.select(known)[numbers].get_columns()]))
+    cleaned = clean_pages(pl.DataFrame([texts.drop_nulls().alias("text"), *(frame[name].gather(numbers) for name in known)]))
     data, offsets = buffers(cleaned["text"])
     starts, ends = text.starts.copy(), text.ends.copy()
     starts[numbers], ends[numbers] = offsets[:-1] + len(text.data), offsets[1:] + len(text.data)
