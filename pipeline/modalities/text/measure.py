@@ -17,6 +17,8 @@ from pipeline.modalities.text.manifest import TextManifest
 from pipeline.modalities.text.wikipedia import clean_wikipedia, no_pages
 from pipeline.sources.rows import Rows, Spans
 
+PASSED_OVER = "passed_over:"  # begins the names of counts of what is no record
+
 
 @jit
 def _count_characters(data, starts, ends):
@@ -33,6 +35,7 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
     """Clean documents and compute every measure and the signature."""
     assert rows.text is not None, "sources of text yield spans of text"
     sizes = rows.text.ends - rows.text.starts
+    passed_over = {f"{PASSED_OVER}{kind}": count for kind, count in rows.passed_over.items()}
     rows = extract_text(rows, manifest.clean)
     rows, page_counters = clean_wikipedia(rows, manifest.clean.wikipedia)
     raw = rows.text
@@ -70,7 +73,7 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
         }
     )
     arrays = {"signatures": keys.minima.astype(np.uint16), "sketches": keys.sketches}
-    return MeasuredRecords(table, arrays, {"boilerplate_lines": int(dropped_lines.sum())})
+    return MeasuredRecords(table, arrays, {"boilerplate_lines": int(dropped_lines.sum()), **passed_over})
 
 
 def _metadata(manifest: TextManifest, frame: pl.DataFrame) -> dict[str, pa.Array]:
