@@ -54,14 +54,16 @@ def _kinds(pages: pl.DataFrame) -> pl.Series:
     namespace, text = pl.col("namespace"), pl.col("text")
     talk = (namespace % 2 == 1) & (namespace > 0)
     known = namespace.replace_strict(NAMESPACES, default=None, return_dtype=pl.String)
-    lines = text.str.strip_chars().str.split("\n")
+    lines = text.str.count_matches("\n", literal=True) + 1
     is_list = (
-        text.str.contains(_OPENING) & (text.str.len_chars() < 3000) & (5 * text.str.count_matches("。") <= lines.list.len() + 5)
+        text.str.contains(_OPENING)
+        & (text.str.len_bytes() < 9000)
+        & (5 * text.str.count_matches("。", literal=True) <= lines + 5)
     )
     disambiguation = (
         pl.when(pl.col("wikitext").fill_null(False))
         .then(text.str.contains(_DISAMBIGUATION_TEMPLATE))
-        .otherwise(text.str.contains(_DISAMBIGUATION_TEXT) | is_list)
+        .otherwise(_say_disambiguation(pages["text"]) | is_list)
     ) | pl.col("title").str.contains(_DISAMBIGUATION_TITLE).fill_null(False)
     kind = (
         pl.when(namespace.fill_null(0) != 0)
@@ -73,6 +75,12 @@ def _kinds(pages: pl.DataFrame) -> pl.Series:
         .otherwise(pl.lit("article"))
     )
     return pages.select(kind.alias("page_kind")).to_series()
+
+
+def _say_disambiguation(texts: pl.Series) -> pl.Series:
+    rows = texts.str.contains("曖昧さ回避", literal=True).arg_true()
+    said = pl.repeat(False, len(texts), eager=True)
+    return said.scatter(rows, texts.gather(rows).str.contains(_DISAMBIGUATION_TEXT)) if len(rows) else said
 
 
 def _render(pages: pl.DataFrame, kinds: pl.Series, is_wikitext: pl.Series) -> pl.Series:
