@@ -15,6 +15,7 @@ from pipeline.sources.formats.tar import BLOCK, is_tar
 from pipeline.sources.text import sniffing_binary, sniffing_encoding
 
 HEAD_BYTES = 1 << 16  # how much of a file tells what it is
+KNOWN_BY_CONTENT = frozenset({"jsonl", "parquet", "arrow", "warc", "wikipedia-xml", "cirrussearch", "cc100", "text"})  # sources
 _BOM = b"\xef\xbb\xbf"
 
 
