@@ -21,6 +21,7 @@ import polars as pl
 from filters.url.hosts import hosts, is_address, to_ascii
 
 SHIPPED = ("adult", "spam")
+NO_LIST = "none"  # what the measure `url_list` says of a URL on no list: no list may be called so
 SHOWN = 3  # bad lines that a message shows
 SHORTEST_WORD = 4  # letters of a word in hosts: a shorter one stands in half of all names
 

@@ -8,11 +8,14 @@ from pydantic import Field
 
 from filters import MEASURES
 from filters.registry import Kind
+from pipeline.core.errors import UsageError
 from pipeline.dedup.settings import MinHashTable
 from pipeline.manifest.model import Clean, Manifest, Shards
+from pipeline.modalities.text.urls import UrlTable
+from pipeline.sources import SOURCES
 
 # Measured only where a rule or `measure.also` asks for them: they cost a tenth of the measure step and no shipped preset uses them.
-ON_REQUEST = tuple(f"duplicate_{n}gram_share" for n in (6, 7, 8, 9))
+ON_REQUEST = (*(f"duplicate_{n}gram_share" for n in (6, 7, 8, 9)), "url_list")
 
 
 class CleanText(Clean):
@@ -36,11 +39,18 @@ class TextManifest(Manifest):
     """A corpus of documents."""
 
     modality: ClassVar[str] = "text"
-    kinds: ClassVar[tuple[Kind, ...]] = ("text", "document")
+    kinds: ClassVar[tuple[Kind, ...]] = ("text", "document", "url")
     clean: CleanText = CleanText()
+    urls: UrlTable = UrlTable()
     deduplicate: MinHashTable = MinHashTable()
     shards: TextShards = TextShards()
 
     @classmethod
     def measures_by_default(cls, name: str) -> bool:
         return MEASURES[name].kind in cls.kinds and name not in ON_REQUEST
+
+    def check(self, where: str) -> None:
+        needs_urls = [f"the measure {name}" for name in self.measures if MEASURES[name].kind == "url"]
+        if needs_urls and "url" not in SOURCES[self.source.format].keep:
+            raise UsageError(f"{where}: {needs_urls[0]} needs URLs; source.format = {self.source.format!r} has none")
+        self.urls.check(where, self.rules.get("url_list"), "url_list" in self.measures)

@@ -7,6 +7,7 @@ import polars as pl
 import pyarrow as pa
 
 from filters import MEASURES, compute
+from filters.html import extract_documents
 from filters.kernels import jit, to_arrow
 from filters.text.boilerplate import boilerplate_lines
 from filters.text.minhash import SKETCH_BINS, signatures
@@ -46,9 +47,10 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
         dropped = np.zeros(len(cleaned.line_offsets) - 1, bool)
     data, offsets, dropped_lines, dropped_chars = drop_lines(cleaned, dropped)
     problems = _problems(rows.frame["problem"], raw, cleaned.invalid)
-    measures = compute(
-        data, offsets, manifest.measures, {"n_boilerplate_lines": dropped_lines, "n_boilerplate_chars": dropped_chars}
-    )
+    given = {"n_boilerplate_lines": dropped_lines, "n_boilerplate_chars": dropped_chars}
+    if "url_list" in manifest.measures:
+        given["url_list"] = manifest.urls.find(_column(rows.frame, "url")).to_numpy().astype(object)
+    measures = compute(data, offsets, manifest.measures, given)
     settings = manifest.deduplicate
     keys = signatures(data, offsets, settings.permutations, settings.seed, settings.shingle, SKETCH_BINS)
     table = pa.table(
@@ -70,6 +72,11 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
     )
     arrays = {"signatures": keys.minima.astype(np.uint16), "sketches": keys.sketches}
     return MeasuredRecords(table, arrays, {"boilerplate_lines": int(dropped_lines.sum())})
+
+
+def _column(frame: pl.DataFrame, name: str) -> pl.Series:
+    """Return a column of strings, nulls where there is none."""
+    return frame[name] if name in frame.columns else pl.Series(name, [None], pl.String).new_from_index(0, len(frame))
 
 
 def _metadata(manifest: TextManifest, frame: pl.DataFrame) -> dict[str, pa.Array]:
@@ -112,7 +119,9 @@ def warm_kernels(manifest: TextManifest) -> None:
     starts, ends = np.zeros(1, np.int64), np.array([len(text)], np.int64)
     cleaned = normalise_spans(text, starts, ends)
     data, offsets, _, dropped = drop_lines(cleaned, boilerplate_lines(cleaned))
-    given = {"n_boilerplate_lines": dropped, "n_boilerplate_chars": dropped}
+    page = np.frombuffer("<p>吾輩は猫である。</p>".encode("cp932"), np.uint8)
+    extract_documents(page, np.zeros(1, np.int64), np.array([len(page)]), [None], np.array([True]))
+    given = {"n_boilerplate_lines": dropped, "n_boilerplate_chars": dropped, "url_list": np.array([None], object)}
     names = [name for name, m in MEASURES.items() if m.kind in manifest.kinds and not name.startswith("language")]
     compute(data, offsets, names, given)
     signatures(data, offsets, bins=SKETCH_BINS)
