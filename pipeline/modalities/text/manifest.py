@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from filters import MEASURES
 from filters.registry import Kind
 from pipeline.core.errors import UsageError
 from pipeline.dedup.settings import MinHashTable
 from pipeline.manifest.model import Clean, Manifest, Shards
+from pipeline.manifest.steps import BelongsTo
 from pipeline.modalities.text.urls import UrlTable
 from pipeline.sources import SOURCES
 
-# Measured only where a rule or `measure.also` asks for them: they cost a tenth of the measure step and no shipped preset uses them.
-ON_REQUEST = (*(f"duplicate_{n}gram_share" for n in (6, 7, 8, 9)), "url_list")
+# Measured only where a rule or `measure.also` asks for them: the first cost a tenth of the measure step, two are of Wikipedia alone, one
+# needs URLs.
+ON_REQUEST = (*(f"duplicate_{n}gram_share" for n in (6, 7, 8, 9)), "page_kind", "page_markup_share", "url_list")
 
 
 class CleanText(Clean):
@@ -25,8 +27,31 @@ class CleanText(Clean):
         "auto",
         description="take the main text out of HTML: where the source says that it is HTML, always (JSON lines of pages), or never",
     )
+    wikipedia: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="make text of Wikipedia's pages, without templates, references, 関連項目 and marks such as [1]: of those in its "
+        "dumps, of all documents (as in Parquet from Hugging Face), or of none",
+    )
     boilerplate: bool = Field(True, description="drop short lines that hold a phrase of the list boilerplate")
     boilerplate_line_chars: int = Field(60, ge=1, description="longest line, in characters, taken for boilerplate")
+
+
+class DocumentDuplicates(MinHashTable):
+    """Exact and near duplicates of documents, and how many may be of one domain."""
+
+    # The step measure hashes domains where they are needed.
+    same_domain: Annotated[int | None, BelongsTo("measure", lambda most: most is not None), BelongsTo("deduplicate")] = Field(
+        None,
+        ge=1,
+        description="documents of one registered domain that are kept, the best by quality, then length (name.hatenablog.com "
+        "is a domain of its own)",
+    )
+
+    @model_validator(mode="after")
+    def _check_cap(self) -> DocumentDuplicates:
+        if self.same_domain is not None and not self.enabled:
+            raise ValueError("same_domain needs enabled = true: domains are counted after duplicates are gone")
+        return self
 
 
 class TextShards(Shards):
@@ -39,10 +64,10 @@ class TextManifest(Manifest):
     """A corpus of documents."""
 
     modality: ClassVar[str] = "text"
-    kinds: ClassVar[tuple[Kind, ...]] = ("text", "document", "url")
+    kinds: ClassVar[tuple[Kind, ...]] = ("text", "document", "page", "url")
     clean: CleanText = CleanText()
     urls: UrlTable = UrlTable()
-    deduplicate: MinHashTable = MinHashTable()
+    deduplicate: DocumentDuplicates = DocumentDuplicates()
     shards: TextShards = TextShards()
 
     @classmethod
@@ -51,6 +76,7 @@ class TextManifest(Manifest):
 
     def check(self, where: str) -> None:
         needs_urls = [f"the measure {name}" for name in self.measures if MEASURES[name].kind == "url"]
+        needs_urls += ["deduplicate.same_domain"] if self.deduplicate.same_domain else []
         if needs_urls and "url" not in SOURCES[self.source.format].keep:
             raise UsageError(f"{where}: {needs_urls[0]} needs URLs; source.format = {self.source.format!r} has none")
         self.urls.check(where, self.rules.get("url_list"), "url_list" in self.measures)

@@ -15,7 +15,11 @@ from filters.text.normalisation import drop_lines, normalise_spans
 from pipeline.modalities.base import EXCERPT, MeasuredRecords
 from pipeline.modalities.text.extract import extract_text
 from pipeline.modalities.text.manifest import TextManifest
+from pipeline.modalities.text.urls import hash_domains
+from pipeline.modalities.text.wikipedia import clean_wikipedia, no_pages
 from pipeline.sources.rows import Rows, Spans
+
+PASSED_OVER = "passed_over:"  # begins the names of counts of what is no record
 
 
 @jit
@@ -33,7 +37,9 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
     """Clean documents and compute every measure and the signature."""
     assert rows.text is not None, "sources of text yield spans of text"
     sizes = rows.text.ends - rows.text.starts
+    passed_over = {f"{PASSED_OVER}{kind}": count for kind, count in rows.passed_over.items()}
     rows = extract_text(rows, manifest.clean)
+    rows, page_counters = clean_wikipedia(rows, manifest.clean.wikipedia)
     raw = rows.text
     assert raw is not None
     readable = rows.frame["problem"].is_null().to_numpy()
@@ -47,7 +53,7 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
         dropped = np.zeros(len(cleaned.line_offsets) - 1, bool)
     data, offsets, dropped_lines, dropped_chars = drop_lines(cleaned, dropped)
     problems = _problems(rows.frame["problem"], raw, cleaned.invalid)
-    given = {"n_boilerplate_lines": dropped_lines, "n_boilerplate_chars": dropped_chars}
+    given = {"n_boilerplate_lines": dropped_lines, "n_boilerplate_chars": dropped_chars, **page_counters}
     if "url_list" in manifest.measures:
         given["url_list"] = manifest.urls.find(_column(rows.frame, "url")).to_numpy().astype(object)
     measures = compute(data, offsets, manifest.measures, given)
@@ -67,11 +73,12 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
             "key_length": keys.lengths,
             **{f"m:{name}": measures[name].to_arrow() for name in measures.columns},
             **_metadata(manifest, rows.frame),
+            **({"domain": hash_domains(_column(rows.frame, "url")).to_arrow()} if settings.same_domain else {}),
             "text": to_arrow(data, offsets),
         }
     )
     arrays = {"signatures": keys.minima.astype(np.uint16), "sketches": keys.sketches}
-    return MeasuredRecords(table, arrays, {"boilerplate_lines": int(dropped_lines.sum())})
+    return MeasuredRecords(table, arrays, {"boilerplate_lines": int(dropped_lines.sum()), **passed_over})
 
 
 def _column(frame: pl.DataFrame, name: str) -> pl.Series:
@@ -121,7 +128,12 @@ def warm_kernels(manifest: TextManifest) -> None:
     data, offsets, _, dropped = drop_lines(cleaned, boilerplate_lines(cleaned))
     page = np.frombuffer("<p>吾輩は猫である。</p>".encode("cp932"), np.uint8)
     extract_documents(page, np.zeros(1, np.int64), np.array([len(page)]), [None], np.array([True]))
-    given = {"n_boilerplate_lines": dropped, "n_boilerplate_chars": dropped, "url_list": np.array([None], object)}
+    given = {
+        "n_boilerplate_lines": dropped,
+        "n_boilerplate_chars": dropped,
+        **no_pages(1),
+        "url_list": np.array([None], object),
+    }
     names = [name for name, m in MEASURES.items() if m.kind in manifest.kinds and not name.startswith("language")]
     compute(data, offsets, names, given)
     signatures(data, offsets, bins=SKETCH_BINS)

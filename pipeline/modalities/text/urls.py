@@ -11,7 +11,7 @@ import polars as pl
 import xxhash
 from pydantic import Field
 
-from filters.url import UrlList, UrlListError, find_list, read_list, shipped_list
+from filters.url import UrlList, UrlListError, domains, find_list, read_list, shipped_list
 from filters.url.lists import NO_LIST, SHIPPED
 from pipeline.core.errors import UsageError
 from pipeline.manifest.model import Bound, did_you_mean
@@ -75,6 +75,14 @@ class UrlTable(ManifestTable):
     @property
     def _frozen(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return tuple(self.block), tuple(self.allow)
+
+
+def hash_domains(urls: pl.Series) -> pl.Series:
+    """Return a hash of the registered domain of each URL, null where there is none."""
+    found = domains(urls)
+    distinct = found.drop_nulls().unique()
+    hashes = pl.Series([xxhash.xxh3_64_intdigest(domain) for domain in distinct], dtype=pl.UInt64)
+    return found.replace_strict(distinct, hashes, default=None, return_dtype=pl.UInt64)
 
 
 @lru_cache(maxsize=2)

@@ -67,6 +67,8 @@ def sniff_format(head: bytes) -> Sniffed:
         return Sniffed("arrow", "Arrow")
     if re.match(rb"\s*WARC/\d", head):
         return Sniffed("warc", "WARC")
+    if head.startswith(b"filedesc://"):
+        return Sniffed(None, "an ARC, the format before WARC", "Make a WARC of it: warcio recompress FILE FILE.warc.gz")
     if head[:BLOCK].strip(b"\0") and is_tar(head[:BLOCK]):
         return Sniffed(
             None,
