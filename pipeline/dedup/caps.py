@@ -1,7 +1,8 @@
 """A cap on how many records may have one key, such as a domain, over a corpus of any size: the best are kept.
 
 1. `send_keys`, a task per run of partitions: of every key the best records, as many as the cap, and how many records have it there.
-2. `find_limits`, a task per key range: of every key that too many records have, the last record that is kept. It goes to the runs.
+2. `find_limits`, a task per key range: of every key that too many records have, the last record that is kept. Runs that have such
+   records hear of it.
 3. `write_late`, a task per run: what comes after that record breaks the rule. `count_late` sums the counts.
 
 Counted are records that the rules kept and that are no duplicates. A task holds the keys of its run, or of its range.
@@ -21,7 +22,7 @@ from pipeline.core.storage import read_json, write_atomically
 from pipeline.core.tasks import Counts, resumable
 from pipeline.dedup.bands import range_of
 from pipeline.dedup.exchange import Exchange
-from pipeline.dedup.runs import divide_into_runs
+from pipeline.dedup.runs import divide_into_runs, run_of_records
 from pipeline.workspace import Layout
 
 RECORDS_PER_RANGE = 2_000_000
@@ -108,16 +109,16 @@ def send_keys(layout: Layout, cap: Cap, run: int) -> Counts:
 
 @resumable(lambda layout, cap, number: layout.folder / f"{cap.rule}-limits-{number:05d}.json")
 def find_limits(layout: Layout, cap: Cap, number: int) -> Counts:
-    """Send to all runs the limits of the keys in one range that more records have than may."""
+    """Send the limits of the keys in one range that more records have than may, to the runs that have such records."""
     plan = _plan(layout, cap)
-    received = np.concatenate([np.empty(0, _KEY), *plan.keys.receive_rows(number, _KEY)])
-    rows, starts, ranks = _rank(received)
+    rows, starts, ranks = _rank(np.concatenate([np.empty(0, _KEY), *plan.keys.receive_rows(number, _KEY)]))
     totals = np.add.reduceat(rows["count"], starts) if len(rows) else np.empty(0, np.int64)
-    limits = rows[ranks == cap.most - 1]  # one of each key that has so many
+    limits = rows[ranks == cap.most - 1]  # one of each key that so many records have
     limits["count"] = totals[np.searchsorted(rows["key"][starts], limits["key"])]
     limits = limits[limits["count"] > cap.most]
-    runs = plan.limits.receivers
-    plan.limits.send(number, np.tile(limits, runs), np.repeat(np.arange(runs), len(limits)))
+    firsts = rows[(rows["count"] > 0) & np.isin(rows["key"], limits["key"])]  # one of each key and run
+    wanted = limits[np.searchsorted(limits["key"], firsts["key"])]
+    plan.limits.send(number, wanted, run_of_records(layout, firsts["record"]))
     return {"capped": len(limits)}
 
 

@@ -81,7 +81,7 @@ def hash_domains(urls: pl.Series) -> pl.Series:
     """Return a hash of the registered domain of each URL, null where there is none."""
     found = domains(urls)
     distinct = found.drop_nulls().unique()
-    hashes = pl.Series([xxhash.xxh3_64_intdigest(domain) for domain in distinct], dtype=pl.UInt64)
+    hashes = pl.Series([xxhash.xxh3_64_intdigest(domain.encode()) for domain in distinct], dtype=pl.UInt64)
     return found.replace_strict(distinct, hashes, default=None, return_dtype=pl.UInt64)
 
 

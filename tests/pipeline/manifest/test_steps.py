@@ -43,7 +43,6 @@ OTHER: dict[str, Any] = {
     "clean.boilerplate_line_chars": 7, "clean.tags": "mark", "clean.speakers": "keep", "clean.fillers": "remove", "measure.also": ["chars"],
     "deduplicate.enabled": False, "deduplicate.threshold": 0.7, "deduplicate.margin": 0.01, "deduplicate.permutations": 64,
     "deduplicate.shingle": 4, "deduplicate.seed": 2, "deduplicate.distance": 3, "deduplicate.accept": 0.8, "deduplicate.same_caption": 7,
-    "deduplicate.same_domain": 7,
     "deduplicate.same_sentence": 2, "deduplicate.similar_transcripts": 2, "deduplicate.transcripts.threshold": 0.7,
     "deduplicate.transcripts.shingle": 4, "images.max_pixels": 1000, "images.batch": 3, "recordings.rate": 8000, "recordings.longest": 30,
     "recordings.cut": 20, "transcripts.dictionary": "sudachi", "shards.size": 1000, "shards.validation": 0.5, "shards.compression_level": 4,
@@ -64,7 +63,7 @@ EXEMPT = {
     "source.format", "source.sample", "source.images", "source.audio", "source.transcripts", "source.columns", "source.keep", "rules",
     "deduplicate.bands", "deduplicate.rows", "deduplicate.transcripts.bands", "deduplicate.transcripts.rows", "images.model", "tokenizer",
     "deduplicate.transcripts.enabled", "deduplicate.transcripts.margin", "deduplicate.transcripts.permutations",
-    "deduplicate.transcripts.seed", "urls.block", "urls.allow",
+    "deduplicate.transcripts.seed", "urls.block", "urls.allow", "deduplicate.same_domain",
 }  # fmt: skip
 
 

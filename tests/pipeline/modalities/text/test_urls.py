@@ -97,3 +97,42 @@ def test_a_missing_list_and_names_that_are_taken_are_told(tmp_path: Path, lists:
 def test_a_source_without_urls_is_told() -> None:
     with pytest.raises(UsageError, match="the measure url_list needs URLs; source.format = 'cc100' has none"):
         load("cc100-ja", ['rules.url_list={none_of=["adult"]}'])
+
+
+def test_documents_beyond_the_cap_of_their_domain_are_dropped(build: Any, tmp_path: Path) -> None:
+    hosts = ["www.a.example.co.jp", "b.example.co.jp", "example.co.jp", "x.hatenablog.com", "y.hatenablog.com", None, None]
+    rows = [{"text": make_sentences(f"cap {i}"), "url": host and f"https://{host}/{i}"} for i, host in enumerate(2 * hosts)]
+    rows.append(rows[0])  # a duplicate counts as none
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = ["--input", tmp_path / "in.jsonl", "--set", "deduplicate.same_domain=4", "--set", "source.partition=2 KB"]
+    done = build("c4-ja", *options, "--out", tmp_path / "o")
+    assert done.returncode == 0, done.stderr
+    ledger = read_ledger(tmp_path / "o")
+    late = ledger.filter(rule="same_domain")
+    assert late.select("verdict", "step", "value", "bound").unique().rows() == [("dropped", "deduplicate", "6", "<= 4")]
+    assert len(late) == 2 and late["url"].str.contains("example.co.jp").all()
+    assert len(ledger.filter(verdict="duplicate")) == 1
+    assert len(read_shards(tmp_path / "o")) == len(rows) - 3
+    assert "`same_domain`" in (tmp_path / "o" / "README.md").read_text("utf-8")
+
+
+def test_another_cap_deduplicates_again_and_the_first_measures() -> None:
+    steps = []
+    for cap in ([], ["deduplicate.same_domain=2"], ["deduplicate.same_domain=3"]):
+        steps.append(Plan(load("c4-ja", cap), (), Path("out"), Path("work")).fingerprints)
+    assert steps[0]["measure"] != steps[1]["measure"] == steps[2]["measure"]
+    assert len({step["deduplicate"] for step in steps}) == 3
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("cc100-ja", "deduplicate.same_domain needs URLs; source.format = 'cc100' has none"),
+        ("c4-ja", "same_domain needs enabled = true"),
+    ],
+)
+def test_a_cap_that_cannot_be_is_told(reference: str, message: str) -> None:
+    options = ["deduplicate.same_domain=2"] + ["deduplicate.enabled=false"] * (reference == "c4-ja")
+    with pytest.raises(UsageError) as error:
+        load(reference, options)
+    assert message in str(error.value)
