@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -100,7 +101,7 @@ def main() -> int:
             raise SystemExit(f"{name} reads {peer(path)}, ours {expected}")
     turns = take_turns(
         lambda: seconds(lambda: read_with_ours(path)),
-        {name: (lambda peer=peer: seconds(lambda: peer(path))) for name, peer in PEERS.items()},
+        {name: partial(seconds, partial(peer, path)) for name, peer in PEERS.items()},
         options.rounds,
     )
     ours = turns.median_of_ours()
