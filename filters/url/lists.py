@@ -132,8 +132,10 @@ def shipped_list(name: str) -> UrlList:
 
 def _build(name: str, entries: Entries) -> UrlList:
     prefix_hosts = entries.prefixes.str.extract(r"^([^/?#]*)")
-    hashes = [np.unique(_hash(column)) for column in (entries.domains, entries.prefixes, prefix_hosts)]
-    return UrlList(name, *hashes, tuple(entries.words.to_list()))
+    domains, prefixes, hosts_of_prefixes = (
+        np.unique(_hash(column)) for column in (entries.domains, entries.prefixes, prefix_hosts)
+    )
+    return UrlList(name, domains, prefixes, hosts_of_prefixes, tuple(entries.words.to_list()))
 
 
 # The host above a host; an address has none.
