@@ -18,7 +18,7 @@ from pipeline.steps.decide import Decided
 from pipeline.steps.deduplicate import Deduplicated
 from pipeline.steps.measure import Measured
 from pipeline.steps.write import Written
-from pipeline.workspace import RecordIds
+from pipeline.workspace import RecordIds, write_names
 
 
 def run(plan: Plan, engine: Engine, keep_going: bool) -> dict[str, Any]:
@@ -26,8 +26,9 @@ def run(plan: Plan, engine: Engine, keep_going: bool) -> dict[str, Any]:
     began = time.perf_counter()
     measured = measure.run(plan, engine, keep_going)
     decided = decide.run(plan, engine, measured)
-    layout = deduplicate.layout_of(plan, [part["records"] for part in measured.parts], decided.kept)
-    ids = RecordIds(plan.manifest.name, tuple(f.name for f in plan.inputs), tuple(p.file for p in measured.partitions))
+    layout = deduplicate.layout_of(plan, measured, decided.kept)
+    names = write_names(plan.workspace.folder("decide") / "inputs.parquet", [file.name for file in plan.inputs])
+    ids = RecordIds(plan.manifest.name, names)
     deduplicated = deduplicate.run(plan, engine, layout, ids)
     written = write.run(plan, engine, layout, ids, measured, decided)
     seconds = {

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from pipeline.core.storage import write_atomically
 from pipeline.manifest.steps import Step
 
 STATE_FOLDER = ".seimai"  # in the output folder: what a build remembers, its lock, and its intermediates by default
@@ -50,43 +52,42 @@ class Workspace:
         """JSON, written last: the counts of the step deduplicate."""
         return self.folder("deduplicate") / "duplicates.json"
 
-    def part(self, index: int) -> Part:
-        return Part(self.folder("measure"), index)
-
-    def partition_record(self, index: int) -> Path:
-        """JSON: a partition that was cut."""
-        return self.folder("measure") / "cut" / f"{index:05d}.json"
-
-    def input_record(self, number: int) -> Path:
-        """JSON: size, checksum and damage of an input file that was read to its end."""
-        return self.folder("measure") / "cut" / f"file-{number:03d}.json"
-
 
 @dataclass(frozen=True)
 class Part:
-    """The files of one measured partition."""
+    """The files of one measured partition, in the folder of the step measure. `name` says which it is: `<unit>-<number in the unit>`."""
 
     folder: Path
-    index: int
+    name: str
+
+    @property
+    def record(self) -> Path:
+        """JSON: the partition as it was cut; it vouches for `raw` or `counts`."""
+        return self.folder / "cut" / f"{self.name}.json"
 
     @property
     def raw(self) -> Path:
-        """The bytes that the source's `read` gets."""
-        return self.folder / "raw" / f"{self.index:05d}.bin"
+        """The bytes that the source's `read` gets, where it does not get them from the input itself."""
+        return self.folder / "raw" / f"{self.name}.bin"
 
     @property
     def table(self) -> Path:
         """Parquet: a row per record, with the columns of `pipeline.modalities.base.MeasuredRecords`."""
-        return self.folder / f"part-{self.index:05d}.parquet"
+        return self.folder / f"part-{self.name}.parquet"
 
     def array(self, name: str) -> Path:
         """A matrix with a row per record: `signatures` uint16[n, permutations] (their low halves), `sketches` uint8[n, width] …"""
-        return self.folder / f"part-{self.index:05d}.{name}.npy"
+        return self.folder / f"part-{self.name}.{name}.npy"
 
     @property
     def counts(self) -> Path:
         """JSON, written last: where it exists, the part is complete."""
-        return self.folder / f"part-{self.index:05d}.json"
+        return self.folder / f"part-{self.name}.json"
+
+
+def unit_record(folder: Path, unit: int) -> Path:
+    """Return the JSON file, in the folder of the step measure, of a unit that was cut to its end: what was found out about its inputs."""
+    return folder / "cut" / f"unit-{unit:05d}.json"
 
 
 def list_parts(folder: Path) -> list[Part]:
@@ -102,26 +103,34 @@ def verdicts_file(folder: Path, index: int) -> Path:
 
 @dataclass(frozen=True)
 class Layout:
-    """What the step deduplicate reads and writes. Partition i holds the records numbered `bases[i]` to `bases[i + 1]` - 1.
+    """What the step deduplicate reads and writes. Partition i, `parts[i]`, holds the records numbered `bases[i]` to `bases[i + 1]` - 1.
 
-    `kept`: how many records enter the step. `settings`: the manifest's table `deduplicate`, or one like it. `prefix`: what the compared
-    arrays and columns begin with: "" for those of the record, "text_" for those of its transcript alone.
+    `table`: the file that has parts and bases (`write_layout`), so that a task does not carry those of all partitions. `kept`: how many
+    records enter the step. `settings`: the manifest's table `deduplicate`, or one like it. `prefix`: what the compared arrays and
+    columns begin with: "" for those of the record, "text_" for those of its transcript alone.
     """
 
-    measured: Path
+    table: Path
     decided: Path
     folder: Path
-    bases: tuple[int, ...]
     kept: int
     settings: Any
     prefix: str = ""
 
     @property
+    def parts(self) -> list[Part]:
+        return _load_layout(self.table)[0]
+
+    @property
+    def bases(self) -> list[int]:
+        return _load_layout(self.table)[1]
+
+    @property
     def partitions(self) -> int:
-        return len(self.bases) - 1
+        return len(self.parts)
 
     def part(self, index: int) -> Part:
-        return Part(self.measured, index)
+        return self.parts[index]
 
     def spans(self, numbers: np.ndarray) -> Iterator[tuple[int, slice]]:
         """Yield every partition, and where its records stand among ascending numbers."""
@@ -152,21 +161,54 @@ class Layout:
         return self.folder / f"late-{index:05d}.parquet"
 
 
+def write_layout(path: Path, parts: Sequence[Part], records: Sequence[int]) -> Path:
+    """Write which parts a layout has, and how many records are in each."""
+    columns = {"folder": [str(part.folder) for part in parts], "name": [part.name for part in parts], "records": list(records)}
+    with write_atomically(path) as temporary:
+        pl.DataFrame(columns, schema_overrides={"records": pl.Int64}).write_parquet(temporary)
+    return path
+
+
+@lru_cache(maxsize=4)
+def _load_layout(path: Path) -> tuple[list[Part], list[int]]:
+    table = pl.read_parquet(path)
+    parts = [Part(Path(folder), name) for folder, name in table.select("folder", "name").iter_rows()]
+    return parts, [0, *table["records"].cum_sum()]
+
+
 @dataclass(frozen=True)
 class RecordIds:
-    """Record ids: `<corpus>/<locator>`, with the file's name between them where there are several files.
+    """Record ids: `<source>/<locator>`. The source of a record is the corpus, or `<corpus>/<file>` where there are several input files.
 
-    A locator that is a number, an offset, is written with ten digits. `file_of_partition` has the number of the file of each partition.
+    A locator that is a number, such as an offset, is written with ten digits. `table`: the file that has the files' names
+    (`write_names`), None for a single file.
     """
 
     corpus: str
-    files: tuple[str, ...]
-    file_of_partition: tuple[int, ...]
+    table: Path | None = None
 
-    def __call__(self, index: int, locators: pl.Series) -> list[str]:
-        """Return the ids of records of partition `index`."""
-        prefix = f"{self.corpus}/"
-        if len(self.files) > 1:
-            prefix += f"{self.files[self.file_of_partition[index]]}/"
+    def __call__(self, index: int, records: pl.DataFrame) -> pl.Series:
+        """Return the ids of records of partition `index`, given by `locator` and `file` (the number of the input file)."""
+        locators = records["locator"]
         words = locators if locators.dtype == pl.String else locators.cast(pl.String).str.zfill(10)
-        return (prefix + words).to_list()
+        return (self.sources(index, records) + "/" + words).alias("id")
+
+    def sources(self, index: int, records: pl.DataFrame) -> pl.Series:
+        """Return the source of each record of partition `index`."""
+        if self.table is None:
+            return pl.Series("source", [self.corpus]).new_from_index(0, len(records))
+        return f"{self.corpus}/" + _load_names(self.table).gather(records["file"])
+
+
+def write_names(path: Path, files: Sequence[str]) -> Path | None:
+    """Write the names of several input files; return None for a single one, which ids do without."""
+    if len(files) < 2:
+        return None
+    with write_atomically(path) as temporary:
+        pl.DataFrame({"source": list(files)}).write_parquet(temporary)
+    return path
+
+
+@lru_cache(maxsize=4)
+def _load_names(path: Path) -> pl.Series:
+    return pl.read_parquet(path)["source"]

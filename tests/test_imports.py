@@ -26,7 +26,7 @@ ROOMS: dict[str, set[str]] = {
     "pipeline.sources": {"filters", "pipeline.core"},
     "pipeline.manifest.steps": {"pipeline.core"},
     "pipeline.manifest.model": {"filters", "tokenizer", "pipeline.core", "pipeline.sources", "pipeline.manifest.steps"},
-    "pipeline.workspace": {"pipeline.manifest.steps"},
+    "pipeline.workspace": {"pipeline.core", "pipeline.manifest.steps"},
     "pipeline.dedup": {"filters", "pipeline.core", "pipeline.manifest.steps", "pipeline.workspace"},
     "pipeline.modalities": {
         "filters", "pipeline.core", "pipeline.sources", "pipeline.manifest.steps", "pipeline.manifest.model", "pipeline.workspace",

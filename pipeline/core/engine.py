@@ -11,7 +11,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+import uuid
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -34,7 +36,9 @@ _WORKER_ENVIRONMENT = {
 }
 _RETRIES = 2
 _WAIT_SECONDS = 10
-_MAX_WAITS_WITHOUT_WORKERS = 6
+_POLL_SECONDS = 1
+_MOST_SECONDS_WITHOUT_WORKERS = 60
+_PATIENCE_SECONDS = 3600  # of a producer whose items nobody takes: its driver is gone
 CONNECT_SECONDS = 15  # for the scheduler to answer
 Task = tuple[Callable[..., Any], tuple[Any, ...]]  # a function and its arguments
 
@@ -178,10 +182,17 @@ class Engine:
         """Start the progress line of a step. `total`: its bytes, where they are known."""
         return StepProgress(self._progress, name, total)
 
-    def run(self, activity: str, tasks: Iterable[Task], in_flight: int | None = None) -> Iterator[tuple[int, Any]]:
+    def run(
+        self,
+        activity: str,
+        tasks: Iterable[Task],
+        in_flight: int | None = None,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> Iterator[tuple[int, Any]]:
         """Run tasks; yield (number, result) as they finish. At most `in_flight` are taken from `tasks` before they finish.
 
-        A task that fails is tried again. If it still fails, the step stops with a BuildError that says what to do.
+        `meanwhile` is called now and then while they run. A task that fails is tried again. If it still fails, the step stops with a
+        BuildError that says what to do.
         """
         limit = in_flight or 4 * self.worker_count
         pending: dict[Any, int] = {}
@@ -190,17 +201,50 @@ class Engine:
                 future = self._client.submit(function, *arguments, pure=False, retries=_RETRIES)
                 pending[future] = number
                 while len(pending) >= limit:
-                    yield from self._collect(activity, pending)
+                    yield from self._collect(activity, pending, meanwhile)
             while pending:
-                yield from self._collect(activity, pending)
+                yield from self._collect(activity, pending, meanwhile)
         finally:
             for future in pending:
                 future.cancel()
+            if isinstance(tasks, Generator):
+                tasks.close()  # now, while there is a cluster: it may hold a producer
 
-    def _collect(self, activity: str, pending: dict[Any, int]) -> Iterator[tuple[int, Any]]:
+    def produce(
+        self, activity: str, function: Callable[..., Iterator[Any]], arguments: tuple[Any, ...], ahead: int
+    ) -> Iterator[Any]:
+        """Run a generator function on a worker, beside the worker's other tasks; yield what it yields, which is JSON.
+
+        It goes on only while fewer than `ahead` of its items have not been taken. Where its worker dies it is run again from the
+        beginning on another, so that items may come twice.
+        """
+        from distributed import Queue
+
+        queue = Queue(f"seimai-{uuid.uuid4().hex}", client=self._client, maxsize=ahead)
+        future = self._client.submit(_produce, queue.name, function, arguments, pure=False, retries=_RETRIES)
+        try:
+            while True:
+                try:
+                    item = queue.get(timeout=_POLL_SECONDS)
+                except TimeoutError:
+                    if future.status in ("error", "cancelled", "lost"):
+                        failure = future.exception() if future.status == "error" else None
+                        raise _explain_failure(activity, 0, failure, self.scratch.parent) from None
+                    continue
+                if item is None:
+                    return
+                yield item
+        finally:
+            with suppress(Exception):  # the cluster may be gone already; that must not hide how the step ended
+                future.cancel()
+                queue.close()
+
+    def _collect(
+        self, activity: str, pending: dict[Any, int], meanwhile: Callable[[], None] | None
+    ) -> Iterator[tuple[int, Any]]:
         """Wait for some tasks to finish, take them from `pending`, and yield their results."""
         try:
-            finished = self._wait_for_some(list(pending))
+            finished = self._wait_for_some(list(pending), meanwhile)
         except BuildError:
             raise
         except Exception as error:
@@ -216,18 +260,32 @@ class Engine:
                 continue
             raise _explain_failure(activity, number, failure, self.scratch.parent)
 
-    def _wait_for_some(self, futures: list[Any]) -> Any:
+    def _wait_for_some(self, futures: list[Any], meanwhile: Callable[[], None] | None) -> Any:
         """Return the finished futures, once there are some. Raises BuildError after a minute without any worker."""
         from distributed import wait
 
-        waits = 0
+        without_workers = 0.0
+        seconds = _WAIT_SECONDS if meanwhile is None else _POLL_SECONDS
         while True:
             try:
-                return wait(futures, timeout=_WAIT_SECONDS, return_when="FIRST_COMPLETED").done
+                return wait(futures, timeout=seconds, return_when="FIRST_COMPLETED").done
             except TimeoutError:
-                waits = 0 if self._list_workers() else waits + 1
-                if waits >= _MAX_WAITS_WITHOUT_WORKERS:
+                if meanwhile is not None:
+                    meanwhile()
+                without_workers = 0 if self._list_workers() else without_workers + seconds
+                if without_workers >= _MOST_SECONDS_WITHOUT_WORKERS:
                     raise BuildError("all workers are gone and none came back. Run the same command again to go on.") from None
+
+
+def _produce(queue_name: str, function: Callable[..., Iterator[Any]], arguments: tuple[Any, ...]) -> None:
+    """Put what a generator function yields into a queue, and None at the end."""
+    from distributed import Queue, secede
+
+    secede()  # the worker takes other tasks meanwhile
+    queue = Queue(queue_name)
+    for item in function(*arguments):
+        queue.put(item, timeout=_PATIENCE_SECONDS)
+    queue.put(None, timeout=_PATIENCE_SECONDS)
 
 
 def _explain_failure(activity: str, number: int, error: BaseException | None, work: Path) -> BaseException:

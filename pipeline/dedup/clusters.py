@@ -86,7 +86,8 @@ def choose_survivors(starts, neighbours, sketches, exact, key_length, accept, ki
 def cluster(layout: Layout, ids: RecordIds, files: int, kind: int) -> Counts:
     """Join the pairs of all `files` to clusters and choose survivors; one small Parquet file per partition.
 
-    `ids` turns a partition's index and locators into record ids; `kind` says what the sketches are. Returns counts over the corpus.
+    `ids` turns locators and files of a partition's records into record ids; `kind` says what the sketches are. Returns counts over the
+    corpus.
     """
     began = time.perf_counter()
     pairs = np.unique(np.concatenate([np.load(layout.pairs(number)) for number in range(files)]), axis=0)
@@ -159,6 +160,6 @@ def _record_ids(layout: Layout, records: np.ndarray, ids: RecordIds) -> np.ndarr
     names = np.empty(len(records), dtype=object)
     for index, span in layout.spans(ascending):
         if span.stop > span.start:
-            locators = pl.read_parquet(layout.part(index).table, columns=["locator"])["locator"]
-            names[order[span]] = ids(index, locators.gather(ascending[span] - layout.bases[index]))
+            records_of_part = pl.read_parquet(layout.part(index).table, columns=["locator", "file"])
+            names[order[span]] = ids(index, records_of_part[ascending[span] - layout.bases[index]]).to_numpy()
     return names

@@ -20,22 +20,21 @@ def schema() -> dict[str, Any]:
         manifest = modality.manifest
         one = manifest.model_json_schema()
         definitions |= one.pop("$defs")
-        formats = [name for name, source in SOURCES.items() if source.modality == modality.name]
+        sources = [source for source in SOURCES.values() if source.modality == modality.name]
         measures = {name: m for name, m in MEASURES.items() if m.kind in manifest.kinds}
-        rules = {
-            "type": "object",
-            "properties": {
-                "preset": {"type": "string", "enum": list_presets(manifest)},
-                "skip": {"type": "array", "items": {"enum": [*measures]}},
+        for any_column in sorted({source.any_column for source in sources}):
+            formats = [source.name for source in sources if source.any_column == any_column]
+            rules = {
+                "type": "object",
+                "properties": {
+                    "preset": {"type": "string", "enum": list_presets(manifest)},
+                    "skip": {"type": "array", "items": {"enum": [*measures]}},
+                }
+                | {name: bound | {"description": m.description} for name, m in measures.items()},
+                "additionalProperties": bound if any_column else False,  # rules may judge columns of source.keep
             }
-            | {name: bound | {"description": m.description} for name, m in measures.items()},
-            "additionalProperties": False,
-        }
-        one["properties"] |= {
-            "source": {"allOf": [{"$ref": "#/$defs/SourceTable"}, {"properties": {"format": {"enum": formats}}}]},
-            "rules": rules,
-        }
-        kinds.append(one)
+            source = {"allOf": [{"$ref": "#/$defs/SourceTable"}, {"properties": {"format": {"enum": formats}}}]}
+            kinds.append(one | {"properties": one["properties"] | {"source": source, "rules": rules}})
     return {"title": "Manifest", "anyOf": kinds, "$defs": definitions}
 
 

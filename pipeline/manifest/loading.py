@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
+import polars as pl
 from pydantic import BaseModel, ValidationError
 
 from filters import MEASURES
@@ -132,16 +133,20 @@ def _merge_preset(table: dict[str, Any], where: str, manifest: type[Manifest]) -
     if not isinstance(skip, list) or not all(isinstance(name, str) for name in skip):
         raise UsageError(f"{where}: rules.skip = {skip!r}: expected a list of rules")
     bounds = _preset_bounds(preset, where, manifest)
-    for name in [*rules, *skip]:
-        if name not in MEASURES:
-            raise UsageError(f"{where}: rules.{name}: there is no measure of that name{did_you_mean(name, MEASURES)}")
     for name in skip:
+        _check_rule_name(name, where, ())
         bounds.pop(name, None)
     for name, bound in rules.items():
         if not isinstance(bound, dict):
             raise UsageError(f"{where}: rules.{name} = {bound!r}: expected bounds, such as {{ at_least = 0.1 }}")
         bounds[name] = bounds.get(name, {}) | bound
     return table | {"rules": bounds}
+
+
+def _check_rule_name(name: str, where: str, kept: Collection[str]) -> None:
+    if name not in MEASURES and name not in kept:
+        words = did_you_mean(name, [*MEASURES, *kept])
+        raise UsageError(f"{where}: rules.{name}: there is no measure of that name, nor a column of source.keep{words}")
 
 
 def _preset_bounds(preset: Any, where: str, manifest: type[Manifest]) -> dict[str, dict[str, Any]]:
@@ -181,8 +186,10 @@ def _check_measures(manifest: Manifest, where: str) -> None:
     for name in manifest.measure.also:
         if name not in MEASURES:
             raise UsageError(f"{where}: measure.also: there is no measure {name!r}{did_you_mean(name, MEASURES)}")
+    for name in manifest.rules:
+        _check_rule_name(name, where, manifest.source.kept if manifest.source.format in SOURCES else ())
     for name in [*manifest.measure.also, *manifest.rules]:
-        if MEASURES[name].kind not in manifest.kinds:
+        if name in MEASURES and MEASURES[name].kind not in manifest.kinds:
             raise UsageError(
                 f"{where}: {name} is a measure of {MEASURES[name].kind}s; the records of "
                 f"source.format = {manifest.source.format!r} are {manifest.modality.replace('_', '-')}"
@@ -197,9 +204,14 @@ def _check_bounds(manifest: Manifest, where: str) -> None:
             raise UsageError(
                 f"{where}: rules.{name}.by = {bound.by!r} is for iqr, and for recordings, which have programmes and speakers"
             )
-        if numeric == MEASURES[name].words or worded != MEASURES[name].words:
-            expected = "any_of or none_of" if MEASURES[name].words else "at_least, at_most or iqr"
-            raise UsageError(f"{where}: rules.{name}: this measure takes {expected}")
+        is_measure = name in MEASURES
+        if not is_measure and bound.iqr is not None:
+            raise UsageError(f"{where}: rules.{name}.iqr is for measures; {name} is a column of the input")
+        words = MEASURES[name].words if is_measure else manifest.source.kept[name] == pl.String()
+        if numeric == words or worded != words:
+            expected = "any_of or none_of" if words else "at_least, at_most or iqr" if is_measure else "at_least or at_most"
+            hint = "" if is_measure or not words else f'; numbers are kept as such by source.keep = ["{name}:float"]'
+            raise UsageError(f"{where}: rules.{name}: this {'measure' if is_measure else 'column'} takes {expected}{hint}")
 
 
 # -- messages

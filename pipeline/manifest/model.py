@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
+import polars as pl
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from filters import MEASURES
@@ -18,7 +19,17 @@ from filters.registry import Kind
 from pipeline.core.settings import Size
 from pipeline.manifest.steps import BelongsTo, ManifestTable, Step
 from pipeline.sources import SOURCES
+from pipeline.sources.base import Fields
 from tokenizer.settings import Tokenise
+
+# The types of `source.keep`, and columns of shards and ledger that cannot be named there.
+COLUMN_TYPES: dict[str, pl.DataType] = {"string": pl.String(), "int": pl.Int64(), "float": pl.Float64(), "bool": pl.Boolean()}
+RESERVED_COLUMNS = frozenset(
+    {
+        "id", "text", "source", "license", "language", "language_score", "chars", "cluster_size", "cluster_id", "verdict", "step",
+        "rule", "value", "bound", "duplicate_of", "similarity", "excerpt", "sources_seen", "epoch",
+    }
+)  # fmt: skip
 
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:
@@ -77,8 +88,10 @@ class SourceTable(ManifestTable):
         default_factory=dict,
         description='what a table calls its columns, where Seimai does not know the names: caption = "alt_ja"',
     )
-    keep: list[str] = Field(
-        default_factory=list, description="metadata columns of the source that go to the shards: url, title, date …"
+    keep: list[str] | None = Field(
+        None,
+        description="columns that go to the shards and that rules may judge: url, title, date …; of another type than text with it, "
+        "as in score:float (int, float, bool). By default those that the format is known to have",
     )
 
     @field_validator("columns")
@@ -90,7 +103,7 @@ class SourceTable(ManifestTable):
         if not source.columns:
             raise ValueError(f"source.format = {info.data['format']!r} has no columns to be named")
         for name in value:
-            if name not in source.columns:
+            if name not in source.columns and not source.any_column:
                 raise ValueError(
                     f"{name}: Seimai has no such column{did_you_mean(name, source.columns)} Known: {', '.join(source.columns)}"
                 )
@@ -98,17 +111,40 @@ class SourceTable(ManifestTable):
 
     @field_validator("keep")
     @classmethod
-    def _check_kept_columns(cls, value: list[str], info: ValidationInfo) -> list[str]:
+    def _check_kept_columns(cls, value: list[str] | None, info: ValidationInfo) -> list[str] | None:
         source = SOURCES.get(info.data.get("format", ""))
         if source is None or not value:
             return value
         if not source.metadata:
             raise ValueError(f"source.format = {info.data['format']!r} has no metadata columns to be kept")
-        for name in value:
-            if name not in source.metadata:
+        names = [entry.partition(":")[0] for entry in value]
+        for entry, name in zip(value, names, strict=True):
+            _, colon, kind = entry.partition(":")
+            if colon and kind not in COLUMN_TYPES:
+                raise ValueError(f"{entry}: there is no type {kind!r}. Known: {', '.join(COLUMN_TYPES)}")
+            if name in RESERVED_COLUMNS or name in MEASURES:
+                raise ValueError(
+                    f"{name}: shards or ledger have a column of that name already; give yours another: "
+                    f'source.columns.own_{name} = "{name}", source.keep = ["own_{name}"]'
+                )
+            if name not in source.metadata and not source.any_column:
                 words = did_you_mean(name, source.metadata)
                 raise ValueError(f"{name}: the format has no such column{words} Known: {', '.join(source.metadata)}")
+        if len({*names}) < len(names):
+            raise ValueError("a column is named twice")
         return value
+
+    @property
+    def kept(self) -> dict[str, pl.DataType]:
+        """Return the columns that go to the shards, with their types."""
+        source = SOURCES[self.format]
+        entries = source.keep if self.keep is None else self.keep
+        return {name: COLUMN_TYPES[kind or "string"] for name, _, kind in (entry.partition(":") for entry in entries)}
+
+    @property
+    def fields(self) -> Fields:
+        """Return which columns are read beside the content."""
+        return Fields(self.columns, self.kept)
 
     @property
     def options(self) -> dict[str, str]:

@@ -18,8 +18,9 @@ from pipeline.modalities import modality_of
 from pipeline.modalities.base import ReportTerms
 from pipeline.modalities.text.manifest import TextManifest
 from pipeline.plan import Plan
-from pipeline.steps.cut import load_partitions
+from pipeline.steps.cut import group_files, load_partitions
 from pipeline.steps.tokenise import Tokenising
+from pipeline.workspace import Part, unit_record
 
 _SPLITS = ("train", "validation")
 _SPLIT_BY_CLUSTER = (
@@ -194,7 +195,7 @@ def _describe_rule(manifest: Manifest, rule: str) -> tuple[str, str]:
     if (iqr := bound.pop("iqr", None)) is not None:
         bound[f"fitted per {manifest.rules[rule].by}, interquartile ranges"] = iqr
     words = [f"{key} {value:g}" if isinstance(value, float) else f"{key} {', '.join(value)}" for key, value in bound.items()]
-    return ", ".join(words), MEASURES[rule].description
+    return ", ".join(words), MEASURES[rule].description if rule in MEASURES else f"`{rule}` of the input (`source.keep`)."
 
 
 def _suggest_training(plan: Plan, terms: ReportTerms, is_sample: bool) -> str:
@@ -257,11 +258,13 @@ def _gather_finished_steps(plan: Plan) -> list[StepState]:
 
 
 def _gather_step_states(plan: Plan) -> list[StepState]:
-    workspace, partitions = plan.workspace, load_partitions(plan)
-    measured = sum(workspace.part(partition.index).counts.is_file() for partition in partitions)
+    workspace = plan.workspace
+    units, measure_folder = group_files(plan.inputs, plan.manifest.source), workspace.folder("measure")
+    partitions = [partition for unit in units for partition in load_partitions(measure_folder, unit.number)]
+    measured = sum(Part(measure_folder, partition.name).counts.is_file() for partition in partitions)
     is_measured = (
         bool(plan.inputs)
-        and all(workspace.input_record(number).is_file() for number in range(len(plan.inputs)))
+        and all(unit_record(measure_folder, unit.number).is_file() for unit in units)
         and measured == len(partitions)
     )
     states = []

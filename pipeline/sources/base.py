@@ -1,7 +1,7 @@
-"""What a source is: raw bytes of one wire format in, partitions of rows with stable ids out.
+"""What a source is: raw bytes of one wire format in, ranges of rows with stable ids out.
 
-A source has two halves. `cut`, on the driver, turns an input file into partitions in one pass that can be taken up again after any of
-them. `read`, on a worker, turns one partition into rows. Neither cleans text nor drops records.
+A source has two halves, and both run on workers. `cut` turns an input file into ranges, in one pass that can be taken up again after any
+of them. `read` turns one range into rows. Neither cleans text nor drops records.
 
 Nearly every source starts from one of two classes that do the cutting: `pipeline.sources.text.base.TextSource` for streams of text, and
 `pipeline.sources.pointers.PointerSource` where content, such as images, stays where it is.
@@ -12,9 +12,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import polars as pl
 
 from pipeline.sources.inputs import InputFile, resolve
@@ -22,25 +22,40 @@ from pipeline.sources.rows import Rows
 
 
 @dataclass(frozen=True)
-class Partition:
-    """A run of consecutive records of one input file.
+class Range:
+    """Consecutive records of one input file, number `file`.
 
-    `start`, `end`: byte offsets in the uncompressed stream or, where content stays in its place, in the sequence of all content of the
-    file. `problem`: None, or why its only record cannot be read (it is too large, or the input ends inside it); the partition then
-    holds only that record's first bytes. `limit`: how many of its records are wanted, None for all. `records`: how many there are,
-    where the source knows before reading.
+    `start`, `end`: where they lie. Most formats count bytes of the uncompressed stream; where content stays in its place, bytes of all
+    content of the file; a format may count rows, or bytes of the file as stored. `size`: bytes of content. `line`: the number of the
+    first line, from 1, where the format has lines. `problem`: None, or why the only record cannot be read (it is too large, or the input
+    ends inside it); only that record's first bytes are then at hand. `limit`: how many of the records are wanted, None for all.
+    `records`: how many there are, where the source knows before reading. `format`: the name of the source that reads the range.
     """
 
-    index: int
     file: int
     start: int
     end: int
+    size: int
+    line: int | None = None
     problem: str | None = None
     limit: int | None = None
     records: int | None = None
+    format: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Which columns of a record are wanted beside its content.
+
+    `columns`: the manifest's `source.columns`, from standard names to those in the data. `keep`: columns of `source.keep`, with their
+    types.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    keep: Mapping[str, pl.DataType] = field(default_factory=dict)
 
 
 @dataclass
@@ -48,14 +63,14 @@ class CutState:
     """How to cut an input file, where to go on, and what was learnt about the file.
 
     Sizes are in bytes. `columns` and `content` are the manifest's `source.columns` and the folder of the images or recordings that a
-    list names. A source sets `checksum` and `size` at the end of the file, `damage` where the file is damaged, and `warning` where it
-    does not look like the format. `consumed` counts bytes of the file as stored that were read so far, `reached` the bytes of the
-    uncompressed stream that they stand for.
+    list names; `start` is the `end` of the last range that is finished. A source sets `checksum` and `size` at the end of the file,
+    `damage` where the file is damaged, and `warning` where there is something to say about it. `consumed` counts bytes of the file as
+    stored that were read so far, `reached` the bytes of the uncompressed stream that they stand for.
     """
 
     partition: int
     max_document: int
-    start: int = 0  # first byte of the stream that is not in a finished partition
+    start: int = 0
     limit: int | None = None  # records still wanted
     content: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -72,7 +87,8 @@ class Source(ABC):
 
     `modality`: whose records it yields, a key of `pipeline.modalities.MODALITIES`. `options`: keys of a manifest's table `source` that
     `find_inputs` takes. `columns`: standard names that `source.columns` may map to those of a table. `metadata`: columns of its rows
-    that `source.keep` may carry to the shards, by their type.
+    that `source.keep` may carry to the shards, by their type; `any_column`: `source.keep` may name others, too. `keep`: what is kept
+    where a manifest does not say. `groups_small_files`: several small files may make one partition.
     """
 
     name: ClassVar[str]
@@ -80,20 +96,24 @@ class Source(ABC):
     options: ClassVar[tuple[str, ...]] = ()
     columns: ClassVar[tuple[str, ...]] = ()
     metadata: ClassVar[Mapping[str, pl.DataType]] = {}
+    any_column: ClassVar[bool] = False
+    keep: ClassVar[tuple[str, ...]] = ()
+    groups_small_files: ClassVar[bool] = False
 
     def find_inputs(self, patterns: list[str], **options: str) -> list[InputFile]:
         """Return the input files that paths, globs and URLs stand for."""
         return resolve(patterns)
 
     @abstractmethod
-    def cut(
-        self, file: InputFile, number: int, first_index: int, state: CutState
-    ) -> Iterator[tuple[Partition, bytes | memoryview]]:
-        """Cut input file `number` into partitions from `first_index` on, each with the bytes that `read` needs of it."""
+    def cut(self, file: InputFile, number: int, state: CutState) -> Iterator[tuple[Range, bytes | memoryview | None]]:
+        """Cut input file `number` into ranges from `state.start` on, each with the bytes that `read` needs of it.
+
+        None stands for bytes that `read` gets from the input itself. Where a range ends must depend on the bytes of the file alone.
+        """
 
     @abstractmethod
-    def read(self, partition: Partition, path: Path) -> Rows:
-        """Return the rows of a partition whose bytes are in the file `path`."""
+    def read(self, piece: Range, file: InputFile, body: np.ndarray | None, fields: Fields) -> Rows:
+        """Return the rows of a range. `body`: the bytes that `cut` gave with it, as uint8."""
 
     def warm(self) -> None:  # noqa: B027 (most sources have nothing to compile)
         """Compile the kernels that workers use."""

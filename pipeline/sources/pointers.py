@@ -1,6 +1,6 @@
 """Records whose content (an image, a recording) stays where it is: rows point to it, and workers read the bytes.
 
-A source yields frames of rows, and `PointerSource` cuts them into partitions; cutting can be resumed after any of them. Bytes are copied
+A source yields frames of rows, and `PointerSource` cuts them into ranges; cutting can be resumed after any of them. Bytes are copied
 into a row only where the input is remote or compressed.
 """
 
@@ -22,12 +22,12 @@ import numpy as np
 import polars as pl
 
 from pipeline.core.errors import InputError
-from pipeline.sources.base import CutState, Partition, Source
+from pipeline.sources.base import CutState, Fields, Range, Source
 from pipeline.sources.inputs import InputFile, is_url
 from pipeline.sources.rows import CONTENT_POINTERS, METADATA_POINTERS, TEXT_POINTERS, Rows
 from pipeline.sources.streams import CHUNK, Stream, compression
 
-MOST_ROWS = 20_000  # in a partition
+MOST_ROWS = 20_000  # in a range
 LONGEST_TEXT = 10_000_000  # bytes of a caption, a transcript or metadata; a longer one is not read
 
 _POINTERS = CONTENT_POINTERS | TEXT_POINTERS | METADATA_POINTERS
@@ -59,17 +59,16 @@ class PointerSource(Source):
         The columns are `locator`, `problem`, the pointers that `Rows` lists, and those of the source. Raises InputError at damage.
         """
 
-    def read(self, partition: Partition, path: Path) -> Rows:
-        return Rows(pl.read_ipc(path))
+    def read(self, piece: Range, file: InputFile, body: np.ndarray | None, fields: Fields) -> Rows:
+        assert body is not None, "rows travel"
+        return Rows(pl.read_ipc(io.BytesIO(body.data)))
 
-    def cut(
-        self, file: InputFile, number: int, first_index: int, state: CutState
-    ) -> Iterator[tuple[Partition, bytes | memoryview]]:
-        """Cut the rows of an input file into partitions of about `state.partition` bytes of content, beginning at `state.start`.
+    def cut(self, file: InputFile, number: int, state: CutState) -> Iterator[tuple[Range, memoryview]]:
+        """Cut the rows of an input file into ranges of about `state.partition` bytes of content, beginning at `state.start`.
 
-        `start` and `end` of a partition count the bytes of all content before, plus one for every row. Rows travel as Arrow IPC.
+        `start` and `end` of a range count the bytes of all content before, plus one for every row. Rows travel as Arrow IPC.
         """
-        reached, index = 0, first_index
+        reached = 0
         pending: list[pl.DataFrame] = []
         weights = np.zeros(0, np.int64)
         previous: tuple[str, int] | None = None
@@ -106,9 +105,13 @@ class PointerSource(Source):
                     part = table[:count]
                     if not is_permanent and (part["content_path"] == str(path)).any():
                         part = _inline_content(part, self.row_kind)
-                    yield _partition(part, index, number, state, size)
+                    out = io.BytesIO()
+                    part.write_ipc(out, compression="uncompressed")
+                    yield (
+                        Range(number, state.start, state.start + size, size, records=len(part), format=self.name),
+                        out.getbuffer(),
+                    )
                     state.start += size
-                    index += 1
                     pending, weights = [table[count:]], weights[count:]
                     if state.limit is not None:
                         state.limit -= count
@@ -226,9 +229,3 @@ def _weights(frame: pl.DataFrame, previous: tuple[str, int] | None, kind: RowKin
         )
         size = pl.when(same.fill_null(False)).then(0).otherwise(size)
     return frame.select(size + 1).to_series().to_numpy()
-
-
-def _partition(frame: pl.DataFrame, index: int, number: int, state: CutState, size: int) -> tuple[Partition, memoryview]:
-    out = io.BytesIO()
-    frame.write_ipc(out, compression="uncompressed")
-    return Partition(index, number, state.start, state.start + size, None, None, len(frame)), out.getbuffer()

@@ -138,6 +138,23 @@ class Rows:
         self._open.clear()
 
 
+def concatenate(rows: list[Rows]) -> Rows:
+    """Return the rows of several ranges of text as one."""
+    if len(rows) == 1:
+        return rows[0]
+    frame = pl.concat([one.frame for one in rows], how="diagonal_relaxed")
+    texts = [one.text for one in rows if one.text is not None]
+    bases = np.cumsum([0, *(len(text.data) for text in texts)])
+    return Rows(
+        frame,
+        Spans(
+            np.concatenate([text.data for text in texts]),
+            np.concatenate([text.starts + base for text, base in zip(texts, bases, strict=False)]),
+            np.concatenate([text.ends + base for text, base in zip(texts, bases, strict=False)]),
+        ),
+    )
+
+
 def batches(rows: np.ndarray, content: Callable[[int], Any]) -> Iterator[tuple[np.ndarray, list[Any]]]:
     """Yield row numbers and what `content` gives for each, as many at a time as fit in memory: a path takes none."""
     numbers: list[int] = []

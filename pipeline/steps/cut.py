@@ -1,102 +1,230 @@
-"""Cutting inputs into partitions, on the driver: what an earlier run cut is taken up, inside a file, too."""
+"""Cutting inputs into partitions, on a worker: what an earlier run cut is taken up, inside a file, too.
+
+Inputs are cut by the unit: one input file, or several small ones. A partition is what one task measures: one range of a large file, or the
+ranges of several small ones. Where partitions end depends on the input alone, never on workers or interruptions.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import polars as pl
+
 from pipeline.core.storage import read_json, write_atomically, write_json
-from pipeline.plan import Plan
+from pipeline.manifest.model import Manifest, SourceTable
 from pipeline.sources import SOURCES
-from pipeline.sources.base import CutState, Partition
+from pipeline.sources.base import CutState, Range
 from pipeline.sources.inputs import InputFile
+from pipeline.sources.rows import Rows, concatenate
+from pipeline.workspace import Part, unit_record
+
+SMALL_FILE = 4 << 20  # bytes as stored; a smaller file shares a partition with its neighbours
+UNIT_BYTES, UNIT_FILES = 16 << 20, 2000  # of small files, as stored
+
+Body = bytes | memoryview | None
 
 
-class Cutter:
-    """The partitions of a plan's inputs. `partitions` lists those that are cut, `expected_bytes` estimates the bytes of all."""
+@dataclass(frozen=True)
+class Unit:
+    """One input file, or several small ones that follow one another; `first` is the number of the first."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan, self.workspace = plan, plan.workspace
-        self.source = SOURCES[plan.manifest.source.format]
-        self.partitions: list[Partition] = []
-        self.expected_bytes: float | None = None
-
-    def cut(self, skip: Callable[[Partition, dict[str, Any]], None]) -> Iterator[Partition]:
-        """Yield partitions that have to be measured: those cut before whose raw bytes still exist, then those cut now.
-
-        `skip` is called with those that are measured already, and their counts.
-        """
-        known = load_partitions(self.plan)
-        limit = self.plan.limit
-        for number, file in enumerate(self.plan.inputs):
-            if limit is not None and limit <= 0:
-                self._record_input(number, CutState(0, 0))
-                continue
-            lost = False
-            for partition in (p for p in known if p.file == number):
-                part = self.workspace.part(partition.index)
-                counts = read_json(part.counts)
-                if counts is None and not part.raw.is_file():
-                    lost = True
-                    break
-                self.partitions.append(partition)
-                if limit is not None:
-                    limit -= self._count_records(partition, counts)
-                if counts is None:
-                    yield partition
-                else:
-                    skip(partition, counts)
-            record = read_json(self.workspace.input_record(number))
-            if lost or record is None or record["damage"]:
-                limit = yield from self._cut_file(file, number, limit)
-
-    def _count_records(self, partition: Partition, counts: dict[str, Any] | None) -> int:
-        if counts is not None:
-            return counts["records"]
-        if partition.records is not None:
-            return partition.records
-        return len(self.source.read(partition, self.workspace.part(partition.index).raw).frame)
-
-    def _cut_file(self, file: InputFile, number: int, limit: int | None) -> Generator[Partition, None, int | None]:
-        """Cut what is not cut yet of one file; return how many records are still wanted."""
-        settings = self.plan.manifest.source
-        state = CutState(
-            partition=min(settings.partition, settings.max_document),  # a document over the limit stands in one of its own
-            max_document=settings.max_document,
-            start=max((p.end for p in self.partitions if p.file == number), default=0),
-            limit=limit,
-            content=settings.content,
-            columns=settings.columns,
-        )
-        for partition, body in self.source.cut(file, number, len(self.partitions), state):
-            part = self.workspace.part(partition.index)
-            if read_json(part.counts) is None:
-                with write_atomically(part.raw) as temporary:
-                    temporary.write_bytes(body)
-            write_json(self.workspace.partition_record(partition.index), partition.as_dict())
-            self.partitions.append(partition)
-            self.expected_bytes = self._estimate_bytes(number, state)
-            yield partition
-        self._record_input(number, state)
-        return state.limit
-
-    def _record_input(self, number: int, state: CutState) -> None:
-        record = {"checksum": state.checksum, "size": state.size, "damage": state.damage, "warning": state.warning}
-        write_json(self.workspace.input_record(number), record)
-
-    def _estimate_bytes(self, number: int, state: CutState) -> float | None:
-        """Return the bytes of text to expect in all, from how much the files as stored have given so far."""
-        sizes = [f.size for f in self.plan.inputs]
-        if None in sizes or not state.consumed or self.plan.limit is not None:
-            return None
-        before = sum(p.end - p.start for p in self.partitions if p.file < number)
-        consumed = sum(s or 0 for s in sizes[:number]) + state.consumed
-        return (before + state.reached) * sum(s or 0 for s in sizes) / consumed
+    number: int
+    first: int
+    files: tuple[InputFile, ...]
 
 
-def load_partitions(plan: Plan) -> list[Partition]:
-    """Return the partitions that were cut in earlier runs, up to the first gap."""
+@dataclass(frozen=True)
+class Partition:
+    """Consecutive ranges, which one task measures. `bodies`: how many bytes of the raw file are of each, None where they stay in the input.
+
+    `consumed`, `reached`: bytes of the unit's files as stored that were read until here, and bytes of content that they gave.
+    """
+
+    name: str
+    ranges: tuple[Range, ...]
+    bodies: tuple[int | None, ...]
+    consumed: int = 0
+    reached: int = 0
+
+    @property
+    def size(self) -> int:
+        return sum(piece.size for piece in self.ranges)
+
+    @property
+    def records(self) -> int | None:
+        """How many records there are, where that is known before reading."""
+        counts = [piece.records for piece in self.ranges]
+        return None if None in counts else sum(count or 0 for count in counts)
+
+
+def name_partition(unit: int, number: int) -> str:
+    return f"{unit:05d}-{number:05d}"
+
+
+def group_files(files: Sequence[InputFile], settings: SourceTable) -> list[Unit]:
+    """Return the units of a build's input files, in order."""
+    units: list[Unit] = []
+    group: list[InputFile] = []
+    small = SMALL_FILE if SOURCES[settings.format].groups_small_files else 0
+    for number, file in enumerate(files):
+        is_small = file.size is not None and file.size < small
+        is_full = sum(f.size or 0 for f in group) + (file.size or 0) > UNIT_BYTES or len(group) == UNIT_FILES
+        if group and (is_full or not is_small):
+            units.append(Unit(len(units), number - len(group), tuple(group)))
+            group = []
+        group.append(file)
+        if not is_small:
+            units.append(Unit(len(units), number, (file,)))
+            group = []
+    if group:
+        units.append(Unit(len(units), len(files) - len(group), tuple(group)))
+    return units
+
+
+def load_partition(part: Part) -> Partition | None:
+    """Return a partition that was cut in an earlier run."""
+    record = read_json(part.record)
+    if record is None:
+        return None
+    ranges = tuple(Range(**piece) for piece in record["ranges"])
+    return Partition(record["name"], ranges, tuple(record["bodies"]), record["consumed"], record["reached"])
+
+
+def load_partitions(folder: Path, unit: int) -> list[Partition]:
+    """Return the partitions of a unit that were cut in earlier runs and are at hand, up to the first that is not."""
     partitions: list[Partition] = []
-    while (value := read_json(plan.workspace.partition_record(len(partitions)))) is not None:
-        partitions.append(Partition(**value))
-    return partitions
+    while True:
+        part = Part(folder, name_partition(unit, len(partitions)))
+        partition = load_partition(part)
+        if partition is None or not (_stays_in_input(partition) or part.raw.is_file() or read_json(part.counts) is not None):
+            return partitions
+        partitions.append(partition)
+
+
+def is_cut(folder: Path, unit: int) -> bool:
+    """Return whether a unit was cut to its end, without damage, and all its partitions are at hand."""
+    record = read_json(unit_record(folder, unit))
+    return (
+        record is not None
+        and not any(one["damage"] for one in record["inputs"])
+        and len(load_partitions(folder, unit)) == record["partitions"]
+    )
+
+
+def _stays_in_input(partition: Partition) -> bool:
+    return all(size is None for size in partition.bodies)
+
+
+def cut_unit(manifest: Manifest, unit: Unit, folder: Path, limit: int | None) -> Iterator[tuple[Partition, list[Body]]]:
+    """Yield the partitions of a unit that are not cut yet, with the bytes of their ranges. `limit`: how many records are wanted of it.
+
+    The caller measures a partition or stores its bytes, and then records it, before it asks for the next.
+    """
+    known = load_partitions(folder, unit.number)
+    # Cutting goes on inside a file. Small files are cut anew, and what is known of them is passed over.
+    first = len(known) if len(unit.files) == 1 else 0
+    if first and limit is not None:
+        limit -= sum(partition.records or 0 for partition in known)
+    cutting = _FileCutter(manifest.source, unit, known[-1].ranges[-1].end if first else 0, limit)
+    partitions = first
+    for ranges in cutting.group_ranges():
+        partition, bodies = cutting.make_partition(name_partition(unit.number, partitions), ranges)
+        if partitions >= len(known):
+            yield partition, bodies
+        partitions += 1
+    record = {"inputs": cutting.inputs, "partitions": partitions, "limit": cutting.limit}
+    write_json(unit_record(folder, unit.number), record)
+
+
+class _FileCutter:
+    """Cuts the files of a unit into ranges. `inputs`: what was found out about them; `limit`: how many records are still wanted."""
+
+    def __init__(self, settings: SourceTable, unit: Unit, start: int, limit: int | None) -> None:
+        self.settings, self.unit, self.start, self.limit = settings, unit, start, limit
+        self.inputs: list[dict[str, Any]] = []
+        self._consumed = self._reached = 0  # of the files before
+        self._state = _new_state(settings, limit)
+
+    def group_ranges(self) -> Iterator[list[tuple[Range, Body]]]:
+        """Yield the ranges of each partition, with their bytes."""
+        group: list[tuple[Range, Body]] = []
+        for piece, body in self._cut_files():
+            if group and sum(r.size for r, _ in group) + piece.size > self._state.partition:
+                yield group
+                group = []
+            group.append((piece, body))
+            if len(self.unit.files) == 1:  # at once: nothing is held back
+                yield group
+                group = []
+        if group:
+            yield group
+
+    def make_partition(self, name: str, ranges: list[tuple[Range, Body]]) -> tuple[Partition, list[Body]]:
+        bodies = [body for _, body in ranges]
+        sizes = tuple(None if body is None else len(body) for body in bodies)
+        consumed, reached = self._consumed + self._state.consumed, self._reached + self._state.reached
+        return Partition(name, tuple(piece for piece, _ in ranges), sizes, consumed, reached), bodies
+
+    def _cut_files(self) -> Iterator[tuple[Range, Body]]:
+        for number, file in enumerate(self.unit.files, self.unit.first):
+            self._state = state = _new_state(self.settings, self.limit)
+            state.start = self.start
+            if self.limit is None or self.limit > 0:
+                yield from SOURCES[self.settings.format].cut(file, number, state)
+            self.limit = state.limit
+            self._consumed, self._reached = self._consumed + state.consumed, self._reached + state.reached
+            state.consumed = state.reached = 0
+            self.inputs.append({name: getattr(state, name) for name in ("checksum", "size", "damage", "warning")})
+
+
+def _new_state(settings: SourceTable, limit: int | None) -> CutState:
+    return CutState(
+        partition=min(settings.partition, settings.max_document),  # a document over the limit stands in a range of its own
+        max_document=settings.max_document,
+        limit=limit,
+        content=settings.content,
+        columns=settings.columns,
+    )
+
+
+def record_partition(folder: Path, partition: Partition) -> None:
+    """Write down that a partition was cut, once its bytes are stored or it is measured."""
+    record = {
+        "name": partition.name,
+        "ranges": [piece.as_dict() for piece in partition.ranges],
+        "bodies": partition.bodies,
+        "consumed": partition.consumed,
+        "reached": partition.reached,
+    }
+    write_json(Part(folder, partition.name).record, record)
+
+
+def store_bodies(part: Part, bodies: list[Body]) -> None:
+    """Write the bytes of a partition's ranges to its raw file, where there are any."""
+    if any(body is not None for body in bodies):
+        with write_atomically(part.raw) as temporary, open(temporary, "wb") as file:
+            file.writelines(body for body in bodies if body is not None)
+
+
+def load_bodies(part: Part, partition: Partition) -> list[np.ndarray | None]:
+    """Return the bytes of a partition's ranges, as they were stored."""
+    if _stays_in_input(partition):
+        return [None] * len(partition.ranges)
+    data = np.fromfile(part.raw, np.uint8)
+    ends = np.cumsum([size or 0 for size in partition.bodies])
+    return [None if size is None else data[end - size : end] for size, end in zip(partition.bodies, ends.tolist(), strict=True)]
+
+
+def read_partition(manifest: Manifest, unit: Unit, partition: Partition, bodies: Sequence[np.ndarray | None]) -> Rows:
+    """Return the rows of a partition; `file` is the number of each row's input file."""
+    settings = manifest.source
+    rows: list[Rows] = []
+    for piece, body in zip(partition.ranges, bodies, strict=True):
+        source = SOURCES[piece.format or settings.format]
+        one = source.read(piece, unit.files[piece.file - unit.first], body, settings.fields)
+        rows.append(replace(one, frame=one.frame.with_columns(file=pl.lit(piece.file, pl.Int32))))
+    return concatenate(rows)

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
+import polars.selectors as cs
 
+from filters import MEASURES
 from pipeline.core.engine import Engine, Task
 from pipeline.core.storage import write_atomically
 from pipeline.core.tasks import Counts, resumable
@@ -20,12 +22,17 @@ from pipeline.workspace import Part, verdicts_file
 # -- on a worker
 
 
+def measured_column(rule: str) -> str:
+    """Return the column of the measured table that a rule judges: a measure's, or one of `source.keep`."""
+    return f"m:{rule}" if rule in MEASURES else f"keep:{rule}"
+
+
 def broken_bound(name: str, bound: Bound) -> tuple[pl.Expr, pl.Expr]:
     """Return, for one rule, whether a record breaks it, and as text the bound that it breaks.
 
     A missing value (NaN, null) breaks a rule, unless `bound.missing` is "keep".
     """
-    value = pl.col(f"m:{name}")
+    value = pl.col(measured_column(name))
     missing = value.cast(pl.Float64, strict=False).is_nan()  # NaN is above every bound to polars
     checks: list[tuple[pl.Expr, str | pl.Expr]] = []
     if bound.at_least is not None:
@@ -64,8 +71,9 @@ def decide_frame(frame: pl.DataFrame, rules: dict[str, Bound]) -> pl.DataFrame:
     rule, value, bound = (pl.lit(None, pl.String) for _ in range(3))
     for name, bounds in reversed(rules.items()):
         broken, broken_text = broken_bound(name, bounds)
-        shown = pl.col(f"m:{name}")
-        shown = shown.round_sig_figs(6) if frame.schema[f"m:{name}"].is_float() else shown
+        column = measured_column(name)
+        shown = pl.col(column)
+        shown = shown.round_sig_figs(6) if frame.schema[column].is_float() else shown
         rule = pl.when(broken).then(pl.lit(name)).otherwise(rule)
         value = pl.when(broken).then(shown.cast(pl.String)).otherwise(value)
         bound = pl.when(broken).then(broken_text).otherwise(bound)
@@ -84,15 +92,15 @@ def decide_frame(frame: pl.DataFrame, rules: dict[str, Bound]) -> pl.DataFrame:
     return frame.select(verdict.alias("verdict"), "rule", "value", "bound")
 
 
-@resumable(lambda manifest, measure_folder, index, folder: verdicts_file(folder, index).with_suffix(".json"))
-def decide(manifest: Manifest, measure_folder: Path, index: int, folder: Path) -> Counts:
+@resumable(lambda manifest, part, index, folder: verdicts_file(folder, index).with_suffix(".json"))
+def decide(manifest: Manifest, part: Part, index: int, folder: Path) -> Counts:
     """Decide about one measured partition; return counts by rule."""
     out = verdicts_file(folder, index)
     began = time.perf_counter()
     bands = fitted_rules(manifest.rules)
     groups = {bound.by for bound in bands.values()} - {"corpus"}
-    columns = ["unreadable", "amount", "payload", *sorted(groups), *(f"m:{name}" for name in manifest.rules)]
-    frame = pl.read_parquet(Part(measure_folder, index).table, columns=columns)
+    columns = ["unreadable", "amount", "payload", *sorted(groups), *(measured_column(name) for name in manifest.rules)]
+    frame = pl.read_parquet(part.table, columns=columns).with_columns(cs.boolean().cast(pl.Int8))  # false 0, true 1
     if bands:
         frame = with_bands(frame, bands, pl.read_parquet(bands_file(folder)))
     verdicts = decide_frame(frame, manifest.rules)
@@ -127,20 +135,19 @@ class Decided(NamedTuple):
 
 def run(plan: Plan, engine: Engine, measured: Measured) -> Decided:
     """Fit what has to be fitted, and decide about every part."""
-    parts = len(measured.parts)
-    measure_folder, folder = plan.workspace.folder("measure"), plan.workspace.folder("decide")
-    progress = engine.step("decide", total=max(parts, 1))
+    parts, folder = measured.parts, plan.workspace.folder("decide")
+    progress = engine.step("decide", total=max(len(parts), 1))
     warnings: list[str] = []
     if fitted_rules(plan.manifest.rules):
         folder.mkdir(parents=True, exist_ok=True)
-        for _, counts in engine.run("fitting", [(fit, (plan.manifest, measure_folder, parts, folder))]):
+        for _, counts in engine.run("fitting", [(fit, (plan.manifest, parts, folder))]):
             warnings += [
                 f"rules.{name}: no band was fitted, since fewer than {LEAST} records have a value above zero; it judges nothing"
                 for name in counts["without"]
             ]
-    tasks: list[Task] = [(decide, (plan.manifest, measure_folder, index, folder)) for index in range(parts)]
-    decisions: list[Any] = [None] * parts
+    tasks: list[Task] = [(decide, (plan.manifest, part, index, folder)) for index, part in enumerate(parts)]
+    decisions: list[Any] = [None] * len(parts)
     for number, counts in engine.run("deciding", tasks):
         decisions[number] = counts
-    progress.records = sum(part["records"] for part in measured.parts)
+    progress.records = sum(counts["records"] for counts in measured.counts)
     return Decided(decisions, warnings, progress.finish())

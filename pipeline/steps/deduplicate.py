@@ -6,14 +6,14 @@ pairs and chooses survivors.
 
 from __future__ import annotations
 
-from itertools import accumulate
 from typing import Any, NamedTuple
 
 from pipeline.core.engine import Engine
 from pipeline.core.storage import read_json, write_json
 from pipeline.modalities import modality_of
 from pipeline.plan import Plan
-from pipeline.workspace import Layout, RecordIds
+from pipeline.steps.measure import Measured
+from pipeline.workspace import Layout, RecordIds, write_layout
 
 # What only the search for pairs needs, and the step `write` does not.
 _SCRATCH = ("bands-*.bin", "facts-*.npy", "index-*.npy", "hamming-*.npy")
@@ -26,14 +26,13 @@ class Deduplicated(NamedTuple):
     seconds: float | None
 
 
-def layout_of(plan: Plan, records: list[int], kept: int) -> Layout:
-    """Return how the records of a build are numbered; `records` counts those of every part, `kept` those that enter the step."""
-    workspace = plan.workspace
+def layout_of(plan: Plan, measured: Measured, kept: int) -> Layout:
+    """Return how the records of a build are numbered; `kept` of them enter the step."""
+    workspace, records = plan.workspace, [counts["records"] for counts in measured.counts]
     return Layout(
-        measured=workspace.folder("measure"),
+        table=write_layout(workspace.folder("decide") / "layout.parquet", measured.parts, records),
         decided=workspace.folder("decide"),
         folder=workspace.folder("deduplicate"),
-        bases=tuple(accumulate(records, initial=0)),
         kept=kept,
         settings=plan.manifest.deduplicate,
     )

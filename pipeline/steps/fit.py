@@ -8,6 +8,7 @@ per character so, per recording and with k = 1.5, not in logarithms (arXiv:2407.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,10 @@ def bands_file(folder: Path) -> Path:
     return folder / "bands.parquet"
 
 
-@resumable(lambda manifest, measured, parts, folder: bands_file(folder).with_suffix(".json"))
-def fit(manifest: Manifest, measured: Path, parts: int, folder: Path) -> Counts:
+@resumable(lambda manifest, parts, folder: bands_file(folder).with_suffix(".json"))
+def fit(manifest: Manifest, parts: Sequence[Part], folder: Path) -> Counts:
     """Write the bands of all fitted rules; what is unreadable, null, infinite or not above zero has no part in them."""
-    table = band_frame(pl.scan_parquet([Part(measured, index).table for index in range(parts)]), manifest.rules)
+    table = band_frame(pl.scan_parquet([part.table for part in parts]), manifest.rules)
     with write_atomically(bands_file(folder)) as temporary:
         table.write_parquet(temporary)
     with_band = set(table.filter(pl.col("group").is_null())["rule"])

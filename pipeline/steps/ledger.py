@@ -11,6 +11,7 @@ from pipeline.modalities.base import EXCERPT
 
 HEAD = (
     pa.field("id", pa.string()),
+    pa.field("source", pa.string()),
     pa.field("verdict", pa.string()),
     pa.field("step", pa.string()),
     pa.field("rule", pa.string()),
@@ -30,18 +31,21 @@ def ledger_frame(
     clusters: pl.DataFrame,
     late: pl.DataFrame | None,
     ids: pl.Series,
+    sources: pl.Series,
     near_rule: str,
     accept: float,
     further: Sequence[str] = (),
 ) -> pl.DataFrame:
     """Return ledger rows of consecutive records.
 
-    `measured` and `verdicts` hold the same records row for row; `clusters` and `late` (records that the step deduplicate dropped,
-    with `rule` `value` `bound`) have a column `row` that counts from the first of them. `near_rule` names the rule of a near duplicate.
-    `bound` is the limit that a record broke: `< accept` for duplicates, since a similarity of `accept` or more makes a duplicate.
-    `further` names columns of `measured` or `late` to be shown beside the measures.
+    `measured` and `verdicts` hold the same records row for row, `ids` and `sources` what they are called and come from; `clusters` and
+    `late` (records that the step deduplicate dropped, with `rule` `value` `bound`) have a column `row` that counts from the first of
+    them. `near_rule` names the rule of a near duplicate. `bound` is the limit that a record broke: `< accept` for duplicates, since a
+    similarity of `accept` or more makes a duplicate. `further` names columns of `measured` or `late` to be shown beside the measures.
     """
-    frame = pl.concat([measured, verdicts], how="horizontal").with_columns(id=ids).with_row_index("row")
+    frame = pl.concat([measured, verdicts], how="horizontal").with_columns(id=ids, source=sources).with_row_index("row")
+    if "own:source" in measured.columns:
+        frame = frame.with_columns(source=pl.coalesce("own:source", "source"))
     frame = frame.join(clusters, on="row", how="left", maintain_order="left")
     if late is not None:
         frame = frame.join(late, on="row", how="left", maintain_order="left", suffix="_late")
@@ -76,15 +80,17 @@ def ledger_frame(
         cluster_size=pl.when(pl.col("verdict") == "kept").then(pl.coalesce("cluster_size", pl.lit(1, pl.UInt32))),
     )
     measures = [name for name in measured.columns if name.startswith("m:")]
+    kept = [name for name in measured.columns if name.startswith("keep:")]
     return frame.select(
         *(field.name for field in HEAD),
+        *(pl.col(name).alias(name[5:]) for name in kept),
         *(pl.when(pl.col("verdict") != "unreadable").then(name).alias(name[2:]) for name in measures),
         *further,
     )
 
 
-def ledger_schema(measures: pl.Schema, further: Sequence[pa.Field] = ()) -> pa.Schema:
-    """Return the Arrow schema of ledger files, given the schema of the measure columns (`m:<name>`) and further fields."""
+def ledger_schema(measured: pl.Schema, further: Sequence[pa.Field] = ()) -> pa.Schema:
+    """Return the Arrow schema of ledger files, given that of a measured table and further fields."""
     kinds = {
         pl.String: pa.string(),
         pl.Float32: pa.float32(),
@@ -92,6 +98,14 @@ def ledger_schema(measures: pl.Schema, further: Sequence[pa.Field] = ()) -> pa.S
         pl.Float64: pa.float64(),
         pl.Int64: pa.int64(),
         pl.Int8: pa.int8(),
+        pl.Boolean: pa.bool_(),
     }
-    fields = [pa.field(name[2:], kinds[kind.base_type()]) for name, kind in measures.items() if name.startswith("m:")]
-    return pa.schema([*HEAD, *fields, *further])
+    kept, measures = (
+        [
+            pa.field(name.partition(":")[2], kinds[kind.base_type()])
+            for name, kind in measured.items()
+            if name.startswith(prefix)
+        ]
+        for prefix in ("keep:", "m:")
+    )
+    return pa.schema([*HEAD, *kept, *measures, *further])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import polars as pl
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -21,30 +23,87 @@ from pipeline.manifest.model import Manifest
 from pipeline.modalities import modality_of
 from pipeline.plan import Plan
 from pipeline.sources import SOURCES
-from pipeline.sources.base import Partition
-from pipeline.steps.cut import Cutter
-from pipeline.workspace import Part
+from pipeline.steps.cut import (
+    Partition,
+    Unit,
+    cut_unit,
+    group_files,
+    is_cut,
+    load_bodies,
+    load_partition,
+    load_partitions,
+    name_partition,
+    read_partition,
+    record_partition,
+    store_bodies,
+)
+from pipeline.workspace import Part, unit_record
 
 ROW_GROUP = 4096
+UNITS_PER_WORKER = 4  # from so many on, each worker cuts units of its own
 # Summed over the records of a part; `pipeline.modalities.base.MeasuredRecords` says what they are.
 _SUMS = ("amount_in", "amount", "payload")
 
 # -- on a worker
 
 
-def measure(manifest: Manifest, partition: Partition, folder: Path) -> Counts:
-    """Measure one partition; return its counts. Its raw bytes go, once the marker vouches for what was made of them."""
-    counts = _measure(manifest, partition, folder)
-    if not modality_of(manifest).keeps_raw:
-        Part(folder, partition.index).raw.unlink(missing_ok=True)
+@dataclass(frozen=True)
+class Job:
+    """What tasks of the step need: a manifest, and the folder of the step."""
+
+    manifest: Manifest
+    folder: Path
+
+
+def measure(job: Job, unit: Unit, partition: Partition) -> Counts:
+    """Measure one partition whose bytes are stored; return its counts.
+
+    Its raw bytes go, once the marker vouches for what was made of them.
+    """
+    part = Part(job.folder, partition.name)
+    counts = _measure(job, unit, partition, None)
+    if not modality_of(job.manifest).keeps_raw:
+        part.raw.unlink(missing_ok=True)
     return counts
 
 
-@resumable(lambda manifest, partition, folder: Part(folder, partition.index).counts)
-def _measure(manifest: Manifest, partition: Partition, folder: Path) -> Counts:
-    part = Part(folder, partition.index)
+def cut_and_measure(job: Job, unit: Unit) -> Counts:
+    """Cut one unit and measure its partitions as they come, all on this worker: the way where there are more units than workers."""
+    for partition in load_partitions(job.folder, unit.number):
+        measure(job, unit, partition)
+    for partition, bodies in cut_unit(job.manifest, unit, job.folder, None):
+        arrays = [None if body is None else np.frombuffer(body, np.uint8) for body in bodies]
+        if modality_of(job.manifest).keeps_raw:
+            store_bodies(Part(job.folder, partition.name), bodies)
+        _measure(job, unit, partition, arrays)
+        record_partition(job.folder, partition)
+    return {"unit": unit.number}
+
+
+def cut_units(job: Job, units: Sequence[Unit], limit: int | None) -> Iterator[list[Any]]:
+    """Cut units one after the other and store their bytes; yield the unit's number and the name of each partition to be measured.
+
+    This runs on one worker while all measure: the way for a single large stream.
+    """
+    for unit in units:
+        for partition in load_partitions(job.folder, unit.number):
+            if read_json(Part(job.folder, partition.name).counts) is None:
+                yield [unit.number, partition.name]
+        if not is_cut(job.folder, unit.number):
+            for partition, bodies in cut_unit(job.manifest, unit, job.folder, limit):
+                store_bodies(Part(job.folder, partition.name), bodies)
+                record_partition(job.folder, partition)
+                yield [unit.number, partition.name]
+        if limit is not None:
+            limit -= sum(partition.records or 0 for partition in load_partitions(job.folder, unit.number))
+
+
+@resumable(lambda job, unit, partition, bodies: Part(job.folder, partition.name).counts)
+def _measure(job: Job, unit: Unit, partition: Partition, bodies: Sequence[np.ndarray | None] | None) -> Counts:
+    """Measure one partition; `bodies` are the bytes of its ranges, None where they are stored."""
+    manifest, part = job.manifest, Part(job.folder, partition.name)
     began = time.perf_counter()
-    rows = SOURCES[manifest.source.format].read(partition, part.raw)
+    rows = read_partition(manifest, unit, partition, load_bodies(part, partition) if bodies is None else bodies)
     records = modality_of(manifest).measure(manifest, rows)
     for name, values in records.arrays.items():
         write_array(part.array(name), values)
@@ -55,12 +114,12 @@ def _measure(manifest: Manifest, partition: Partition, folder: Path) -> Counts:
             row_group_size=ROW_GROUP,
             compression="zstd",
             compression_level=1,
-            use_dictionary=["unreadable", *(f"m:{name}" for name in manifest.measures if MEASURES[name].words)],
+            use_dictionary=["file", "unreadable", *(f"m:{name}" for name in manifest.measures if MEASURES[name].words)],
             write_statistics=False,
         )
     return {
         "records": len(records.table),
-        "bytes": partition.end - partition.start,
+        "bytes": partition.size,
         **{name: pc.sum(records.table[name]).as_py() or 0 for name in _SUMS},
         "unreadable": len(records.table) - records.table["unreadable"].null_count,
         **records.counts,
@@ -80,10 +139,10 @@ def warm(manifest: Manifest, compiling: bool) -> None:
 
 
 class Measured(NamedTuple):
-    """What the step did: counts by partition, what is recorded of every input, what the build has to say, seconds."""
+    """What the step did: parts in order with their counts, what is recorded of every input, what the build has to say, seconds."""
 
-    partitions: list[Partition]
-    parts: list[Counts]
+    parts: list[Part]
+    counts: list[Counts]
     inputs: list[dict[str, Any]]
     warnings: list[str]
     damage: list[str]
@@ -91,52 +150,129 @@ class Measured(NamedTuple):
 
     def total(self) -> dict[str, int]:
         """Return the counts of all parts, summed."""
-        names = [name for name, value in self.parts[0].items() if isinstance(value, int) and name != "peak"]
-        return {name: sum(part[name] for part in self.parts) for name in names}
+        names = [name for name, value in self.counts[0].items() if isinstance(value, int) and name != "peak"]
+        return {name: sum(counts[name] for counts in self.counts) for name in names}
+
+
+class _Progress:
+    """The progress line of the step, from what parts have been measured of each unit."""
+
+    def __init__(self, engine: Engine, plan: Plan, folder: Path) -> None:
+        self.line, self.folder = engine.step("measure"), folder
+        sizes = [file.size for file in plan.inputs]
+        self._stored = None if None in sizes or plan.limit is not None else sum(size or 0 for size in sizes)
+        self._seen: dict[int, int] = {}  # parts by unit
+        self._consumed: dict[int, int] = {}
+        self._reached: dict[int, int] = {}
+
+    def look_at(self, unit: int) -> None:
+        """Add the parts of a unit that have been measured since the last look, in order."""
+        number = self._seen.get(unit, 0)
+        while (counts := read_json((part := Part(self.folder, name_partition(unit, number))).counts)) is not None:
+            partition = load_partition(part)
+            if partition is None:
+                break
+            number += 1
+            self._consumed[unit], self._reached[unit] = partition.consumed, partition.reached
+            self.line.advance(counts["bytes"], counts["records"], self._expected_bytes())
+        self._seen[unit] = number
+
+    def _expected_bytes(self) -> float | None:
+        """Return the bytes of content to expect in all, from how much the files as stored have given so far."""
+        consumed = sum(self._consumed.values())
+        if self._stored is None or not consumed:
+            return None
+        return sum(self._reached.values()) * self._stored / consumed
 
 
 def run(plan: Plan, engine: Engine, keep_going: bool) -> Measured:
     """Cut and measure what is not measured yet. Raises InputError for damage, unless `keep_going`, and for empty input."""
     folder = plan.workspace.folder("measure")
     (folder / "raw").mkdir(parents=True, exist_ok=True)
-    progress = engine.step("measure")
-    cutter = Cutter(plan)
+    job = Job(plan.manifest, folder)
+    units = group_files(plan.inputs, plan.manifest.source)
+    progress = _Progress(engine, plan, folder)
+    for unit in units:
+        progress.look_at(unit.number)
+    missing = [unit for unit in units if not _is_measured(folder, unit.number)]
+    if missing:
+        # One compiles what is not compiled yet, the others load what they need meanwhile.
+        for _ in engine.run("measuring", [(warm, (plan.manifest, number == 0)) for number in range(engine.worker_count)]):
+            pass
+    can_share = SOURCES[plan.manifest.source.format].groups_small_files and plan.limit is None
+    if can_share and len(missing) >= UNITS_PER_WORKER * engine.worker_count:
+        _measure_units(job, engine, missing, progress)
+    else:
+        _measure_while_cutting(job, engine, units if plan.limit is not None else missing, plan.limit, progress)
+    return _collect(plan, units, progress.line.finish(), keep_going)
 
-    def advance(partition: Partition, counts: Counts) -> None:
-        progress.advance(partition.end - partition.start, counts["records"], cutter.expected_bytes)
 
-    partitions = cutter.cut(advance)
-    # One compiles what is not compiled yet, the others load what they need meanwhile.
-    for _ in engine.run("measuring", [(warm, (plan.manifest, number == 0)) for number in range(engine.worker_count)]):
-        pass
-    running: dict[int, Partition] = {}
+def _is_measured(folder: Path, unit: int) -> bool:
+    return is_cut(folder, unit) and all(
+        read_json(Part(folder, partition.name).counts) is not None for partition in load_partitions(folder, unit)
+    )
+
+
+def _measure_units(job: Job, engine: Engine, units: Sequence[Unit], progress: _Progress) -> None:
+    """Let each worker cut and measure units of its own."""
+    begun: set[int] = set()
 
     def tasks() -> Iterator[Task]:
-        for number, partition in enumerate(partitions):
-            running[number] = partition
-            yield measure, (plan.manifest, partition, folder)
+        for unit in units:
+            begun.add(unit.number)
+            yield cut_and_measure, (job, unit)
 
-    for number, counts in engine.run("measuring", tasks(), in_flight=2 * engine.worker_count + 2):
-        advance(running.pop(number), counts)
-    return _collect(plan, cutter.partitions, progress.finish(), keep_going)
+    def look() -> None:
+        for number in begun:
+            progress.look_at(number)
+
+    for _, counts in engine.run("measuring", tasks(), in_flight=2 * engine.worker_count, meanwhile=look):
+        begun.discard(counts["unit"])
+        progress.look_at(counts["unit"])
 
 
-def _collect(plan: Plan, partitions: list[Partition], seconds: float, keep_going: bool) -> Measured:
+def _measure_while_cutting(job: Job, engine: Engine, units: Sequence[Unit], limit: int | None, progress: _Progress) -> None:
+    """Let one worker cut the units one after the other, while all measure what is cut."""
+    by_number = {unit.number: unit for unit in units}
+    running: dict[int, int] = {}
+    in_flight = 2 * engine.worker_count + 2
+
+    def tasks() -> Iterator[Task]:
+        names: set[str] = set()  # a cutter whose worker died begins again with what was not measured then
+        for unit, name in engine.produce("cutting", cut_units, (job, units, limit), in_flight):
+            partition = load_partition(Part(job.folder, name))
+            if name in names or partition is None:
+                continue
+            running[len(names)] = unit
+            names.add(name)
+            yield measure, (job, by_number[unit], partition)
+
+    for number, _ in engine.run("measuring", tasks(), in_flight=in_flight):
+        progress.look_at(running.pop(number))
+
+
+def _collect(plan: Plan, units: Sequence[Unit], seconds: float, keep_going: bool) -> Measured:
     """Return what was measured, after checking that all of it exists and can be built from."""
-    workspace = plan.workspace
-    inputs = [r for n in range(len(plan.inputs)) if (r := read_json(workspace.input_record(n)))]
+    folder = plan.workspace.folder("measure")
+    records = [read_json(unit_record(folder, unit.number)) for unit in units]
+    parts = [
+        Part(folder, name_partition(unit.number, number))
+        for unit, record in zip(units, records, strict=True)
+        for number in range(record["partitions"] if record else 0)
+    ]
+    counts: list[Counts] = [read_json(part.counts) for part in parts]
+    missing = [f"part {part.name}" for part, one in zip(parts, counts, strict=True) if one is None]
+    missing += [f"unit {unit.number}" for unit, record in zip(units, records, strict=True) if record is None]
+    if missing:
+        raise BuildError(f"{', '.join(missing[:5])}: measured data is missing in {folder}; run the same command again")
+    inputs = [one for record in records for one in record["inputs"]]
     damage = [record["damage"] for record in inputs if record["damage"]]
     if damage and not keep_going:
         raise InputError("\n".join(damage) + "\nWhat could be read is kept; --keep-going builds the corpus from that.")
-    parts: list[Counts] = [read_json(workspace.part(p.index).counts) for p in partitions]
-    if missing := [p.index for p, counts in zip(partitions, parts, strict=True) if counts is None]:
-        raise BuildError(
-            f"measured parts {missing[:5]} are missing in {workspace.folder('measure')}; run the same command again"
-        )
-    if not sum(part["records"] for part in parts):
+    if not sum(one["records"] for one in counts):
         names = ", ".join(f.url for f in plan.inputs)
         raise BuildError("\n".join([*damage, f"there is no record in {names}: the input is empty"]))
-    measured = Measured(partitions, parts, inputs, [*damage], damage, seconds)
+    measured = Measured(parts, counts, inputs, [*damage], damage, seconds)
     measured.warnings.extend(record["warning"] for record in inputs if record.get("warning"))
     measured.warnings.extend(modality_of(plan.manifest).warnings(measured.total()))
     measured.warnings.extend(_warn_of_unreadable(plan, measured, keep_going))
@@ -148,8 +284,7 @@ def _warn_of_unreadable(plan: Plan, measured: Measured, keep_going: bool) -> lis
     total = measured.total()
     if 2 * total["unreadable"] <= total["records"]:
         return []
-    tables = [plan.workspace.part(p.index).table for p in measured.partitions]
-    reasons = pl.scan_parquet(tables).select(pl.col("unreadable").drop_nulls()).collect()
+    reasons = pl.scan_parquet([part.table for part in measured.parts]).select(pl.col("unreadable").drop_nulls()).collect()
     by_kind = reasons.group_by(pl.col("unreadable").str.replace_all(r"[0-9A-F]+", ""), maintain_order=True)
     kinds = by_kind.agg(pl.first("unreadable").alias("example"), pl.len().alias("count")).sort("count", descending=True)
     most = kinds.row(0, named=True)

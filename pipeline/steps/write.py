@@ -116,11 +116,12 @@ def _ledger_batches(
     for batch in _read_batches(layout.part(index).table):
         at, length = int(batch["row"][0]), len(batch)
         rows = ledger_frame(
-            batch.drop("row", "exact", "key_length"),
+            batch.drop("row", "exact", "key_length", "file"),
             verdicts.slice(at, length),
             _slice_rows(clusters, at, length),
             None if late is None else _slice_rows(late, at, length),
-            pl.Series("ids", ids(index, batch["locator"]), pl.String),
+            ids(index, batch),
+            ids.sources(index, batch),
             modality.near_duplicate_rule(manifest).name,
             getattr(manifest.deduplicate, "accept", 1.0),
             further,
@@ -216,12 +217,12 @@ def run(plan: Plan, engine: Engine, layout: Layout, ids: RecordIds, measured: Me
     """Write what is not written yet to the staging folder."""
     staging = plan.workspace.staging
     groups = group_partitions([part["payload"] for part in decided.parts], plan.manifest.shards.size)
-    progress = engine.step("write", total=float(sum(part["bytes"] for part in measured.parts)))
+    progress = engine.step("write", total=float(sum(counts["bytes"] for counts in measured.counts)))
     tasks: list[Task] = [(write, (plan.manifest, layout, group, len(groups), ids, staging)) for group in groups]
     written: list[Any] = [None] * len(groups)
     for number, counts in engine.run("writing", tasks):
         written[number] = counts
-        parts = measured.parts[groups[number].first : groups[number].stop]
+        parts = measured.counts[groups[number].first : groups[number].stop]
         progress.advance(sum(part["bytes"] for part in parts), sum(part["records"] for part in parts))
     ((_, shards),) = engine.run("writing", [(join_validation, (plan.manifest, staging, len(groups)))])
     ledgers = sorted(path.name for path in (staging / "ledger").glob("*.parquet"))

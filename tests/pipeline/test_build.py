@@ -13,7 +13,7 @@ from tests.support.builds import find_temporaries, hash_outputs, list_times, rea
 from tests.support.texts import SMALL_PARTITIONS, make_sentences, split_documents
 
 HEAD = (
-    "id verdict step rule value bound duplicate_of similarity cluster_id cluster_size excerpt"
+    "id source verdict step rule value bound duplicate_of similarity cluster_id cluster_size excerpt"
 ).split()  # DESIGN.md, section 4
 
 

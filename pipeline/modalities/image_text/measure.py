@@ -106,6 +106,7 @@ def measure_pairs(manifest: ImageTextManifest, pairs: Rows) -> MeasuredRecords:
     heads = frame["caption"].fill_null("").str.head(EXCERPT)
     table = pa.table(
         {
+            "file": frame["file"].to_arrow(),
             "locator": frame["locator"].to_arrow(),
             "bytes": sizes,
             "amount_in": sizes,

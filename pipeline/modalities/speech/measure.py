@@ -53,6 +53,7 @@ def measure_recordings(manifest: SpeechManifest, recordings: Rows) -> MeasuredRe
     milliseconds = np.rint(sound.counters["duration"].astype(np.float64) * 1000).astype(np.int64)
     declared = (frame["duration"].fill_null(0).clip(0, 1e6) * 1000).cast(pl.Int64).to_numpy()
     columns: Mapping[str, Any] = {
+        "file": frame["file"].to_arrow(),
         "locator": frame["locator"].to_arrow(),
         "bytes": sizes,
         "amount_in": np.where(unreadable.to_numpy(), declared, milliseconds),

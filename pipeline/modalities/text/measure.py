@@ -49,6 +49,7 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
     keys = signatures(data, offsets, settings.permutations, settings.seed, settings.shingle, SKETCH_BINS)
     table = pa.table(
         {
+            "file": rows.frame["file"].to_arrow(),
             "locator": rows.frame["locator"].to_arrow(),
             "bytes": raw.ends - raw.starts,
             "amount_in": _count_characters(*raw),
@@ -59,12 +60,24 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
             "exact": keys.exact,
             "key_length": keys.lengths,
             **{f"m:{name}": measures[name].to_arrow() for name in measures.columns},
-            **{f"keep:{name}": rows.frame[name].to_arrow() for name in manifest.source.keep},
+            **_metadata(manifest, rows.frame),
             "text": to_arrow(data, offsets),
         }
     )
     arrays = {"signatures": keys.minima.astype(np.uint16), "sketches": keys.sketches}
     return MeasuredRecords(table, arrays, {"boilerplate_lines": int(dropped_lines.sum())})
+
+
+def _metadata(manifest: TextManifest, frame: pl.DataFrame) -> dict[str, pa.Array]:
+    """Return what a record comes with: the columns of `source.keep`, and a license and source of its own, null where there is none."""
+    wanted = {f"keep:{name}": (name, kind) for name, kind in manifest.source.kept.items()}
+    wanted |= {f"own:{name}": (name, pl.String()) for name in ("license", "source")}
+    return {
+        column: (frame[name] if name in frame.columns else pl.Series(name, [None]).new_from_index(0, len(frame)))
+        .cast(kind)
+        .to_arrow()
+        for column, (name, kind) in wanted.items()
+    }
 
 
 def _problems(problems: pl.Series, raw: Spans, invalid: np.ndarray) -> list[str | None]:

@@ -14,7 +14,6 @@ from pipeline.dedup import minhash
 from pipeline.modalities.base import Bilingual, MeasuredRecords, Modality, NearDuplicateRule, ReportTerms, RowGroup
 from pipeline.modalities.text.manifest import TextManifest
 from pipeline.modalities.text.measure import measure_documents, warm_kernels
-from pipeline.sources import SOURCES
 from pipeline.sources.rows import Rows
 from pipeline.workspace import Layout, Part, RecordIds
 
@@ -52,8 +51,7 @@ class TextModality(Modality[TextManifest]):
         return minhash.rounds(layout, ids)
 
     def shard_schema(self, manifest: TextManifest) -> pa.Schema:
-        metadata = SOURCES[manifest.source.format].metadata
-        kept = pl.Schema({name: metadata[name] for name in manifest.source.keep}).to_frame().to_arrow().schema
+        kept = pl.Schema(manifest.source.kept).to_frame().to_arrow().schema
         return pa.schema(
             [
                 pa.field("id", pa.string(), nullable=False),
@@ -80,16 +78,13 @@ class TextModality(Modality[TextManifest]):
             unknown = pl.Series(name, [None], kind).new_from_index(0, len(ledger_rows))
             return ledger_rows[name] if name in ledger_rows.columns else unknown
 
-        def repeated(name: str, value: str) -> pl.Series:
-            return pl.Series(name, [value]).new_from_index(0, len(ledger_rows))
-
         table = pl.DataFrame(
             [
                 ledger_rows["id"],
                 batch["text"],
-                repeated("source", manifest.name),
-                *(batch[f"keep:{name}"].alias(name) for name in manifest.source.keep),
-                repeated("license", manifest.license),
+                ledger_rows["source"],
+                *(ledger_rows[name] for name in manifest.source.kept),
+                batch["own:license"].fill_null(manifest.license).alias("license"),
                 measured("language", pl.String()),
                 measured("language_score", pl.Float32()),
                 ledger_rows["chars"],

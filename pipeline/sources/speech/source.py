@@ -15,10 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import polars as pl
 
 from pipeline.core.errors import InputError, UsageError
-from pipeline.sources.base import CutState, Partition
+from pipeline.sources.base import CutState, Fields, Range
 from pipeline.sources.formats.columns import PROBLEM
 from pipeline.sources.formats.lines import peek_lines
 from pipeline.sources.formats.tar import BLOCK, is_tar
@@ -61,9 +62,9 @@ class SpeechSource(PointerSource):
         else:
             yield from _read_table(file, path, state)
 
-    def read(self, partition: Partition, path: Path) -> Rows:
-        """Return the rows of a partition, with their transcripts read."""
-        rows = Rows(pl.read_ipc(path))
+    def read(self, piece: Range, file: InputFile, body: np.ndarray | None, fields: Fields) -> Rows:
+        """Return the rows of a range, with their transcripts read."""
+        rows = super().read(piece, file, body, fields)
         frame, _ = rows.texts("transcript")
         rows.frame = frame.with_columns(text_offset=pl.lit(None, pl.Int64), text_size=pl.lit(None, pl.Int64))
         return rows

@@ -1,12 +1,12 @@
 """Streams of text: what all formats of documents have in common.
 
 A format says how documents are divided (`LINES`, `BLANK_LINES` or a `Divider` of its own) and, where their bytes need parsing, what they
-say (`parse`). Resuming, `--limit`, damage and documents that are too large to read are handled here and in `PartitionBuffer`.
+say (`parse`). Resuming, `--limit`, damage and documents that are too large to read are handled here and in `RangeBuffer`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,40 +14,66 @@ import numpy as np
 import polars as pl
 
 from filters.kernels import buffers
-from pipeline.core.errors import UsageError
-from pipeline.sources.base import CutState, Partition, Source
+from pipeline.core.errors import InputError, UsageError
+from pipeline.sources.base import CutState, Fields, Range, Source
 from pipeline.sources.inputs import InputFile, is_url, resolve
 from pipeline.sources.rows import Rows, Spans
 from pipeline.sources.streams import Stream
 from pipeline.sources.text.dividers import LINES, NO_SPANS, Divider, find_documents
-from pipeline.sources.text.partition_buffer import PartitionBuffer
+from pipeline.sources.text.range_buffer import RangeBuffer
 
+# What documents may come with, whatever their format: `license` and `source` override what the manifest and the input say.
+METADATA: dict[str, pl.DataType] = {name: pl.String() for name in ("url", "title", "date", "license", "source")}
 _SUSPICIOUS_BYTES = 1_000_000  # one document of that size and nothing else is worth a warning
 
 
-class TextSource(Source):
+class DocumentSource(Source):
+    """A source of documents, whatever their format. `label`: what messages call the format."""
+
+    modality: ClassVar[str] = "text"
+    metadata: ClassVar[Mapping[str, pl.DataType]] = METADATA
+    groups_small_files: ClassVar[bool] = True
+    label: ClassVar[str] = "text"
+
+    @classmethod
+    def sniff(cls, head: bytes) -> bool:
+        """Return whether the first 64 KB of a file, uncompressed, look like this format."""
+        return False
+
+    def find_inputs(self, patterns: list[str], **options: str) -> list[InputFile]:
+        files = resolve(patterns)
+        for file in files:
+            if not is_url(file.url) and (kind := _binary_kind(Path(file.url))):
+                raise UsageError(
+                    f"{file.url} is {kind}, not text: source.format = {self.name!r} reads documents as lines of text. "
+                    "A manifest whose source.format is image-text (such as laion-ja) reads tars and tables of images"
+                )
+        return files
+
+
+class TextSource(DocumentSource):
     """A source of documents in a stream of bytes, compressed or not.
 
     A subclass names its `divider`. Where its raw bytes need parsing it overrides `parse`, or `parse_all` for speed, and
     lists the columns of `metadata` that these return.
     """
 
-    modality: ClassVar[str] = "text"
     divider: ClassVar[Divider] = LINES
 
     def parse(self, document: bytes) -> dict[str, Any]:
         """Return `text` and metadata of a raw document. A ValueError, KeyError or TypeError makes the record unreadable."""
         raise NotImplementedError
 
-    def parse_all(self, raw: Spans) -> pl.DataFrame | None:
-        """Return `text`, `problem` and metadata of raw documents, or None where a document is its raw bytes.
+    def parse_all(self, raw: Spans, piece: Range, fields: Fields) -> pl.DataFrame | None:
+        """Return `text`, `problem` and metadata of the raw documents of a range, or None where a document is its raw bytes.
 
         Where there is a problem, `text` is what the ledger shows of the record.
         """
         if type(self).parse is TextSource.parse:
             return None
         parsed = [self._parse_one(raw, start, end) for start, end in zip(raw.starts, raw.ends, strict=True)]
-        return pl.DataFrame(parsed, schema={"text": pl.String, "problem": pl.String, **self.metadata}, strict=False)
+        schema: dict[str, pl.DataType] = {"text": pl.String(), "problem": pl.String(), **self.metadata, **fields.keep}
+        return pl.DataFrame(parsed, schema=schema, strict=False)
 
     def _parse_one(self, raw: Spans, start: int, end: int) -> dict[str, Any]:
         document = raw.data[start:end].tobytes()
@@ -64,44 +90,37 @@ class TextSource(Source):
             # What could not be parsed stands as it came, for the ledger's excerpt.
             return {"text": document.decode("utf-8", "replace"), "problem": problem}
 
-    def find_inputs(self, patterns: list[str], **options: str) -> list[InputFile]:
-        files = resolve(patterns)
-        for file in files:
-            if not is_url(file.url) and (kind := _binary_kind(Path(file.url))):
-                raise UsageError(
-                    f"{file.url} is {kind}, not text: source.format = {self.name!r} reads documents as lines of text. "
-                    "A manifest whose source.format is image-text (such as laion-ja) reads tars and tables of images"
-                )
-        return files
+    def cut(self, file: InputFile, number: int, state: CutState) -> Iterator[tuple[Range, bytes | None]]:
+        """Cut one input file into ranges of whole documents, beginning at `state.start`.
 
-    def cut(self, file: InputFile, number: int, first_index: int, state: CutState) -> Iterator[tuple[Partition, bytes]]:
-        """Cut one input file into partitions of whole documents, beginning at `state.start`.
-
-        Where a partition ends depends on the bytes alone: at the last divider within `state.partition` bytes or, where there is none,
+        Where a range ends depends on the bytes alone: at the last divider within `state.partition` bytes or, where there is none,
         at the first one within `state.max_document`; failing that, the document is passed over.
         """
         stream = Stream(file)
-        buffer = PartitionBuffer(self.divider, stream, state)
-        index = first_index
+        is_in_place = stream.compression is None and not is_url(file.url)
+        buffer = RangeBuffer(self.divider, stream, state)
+        ranges = 0
         try:
             buffer.skip_to(state.start)
             while state.limit is None or state.limit > 0:
-                start = buffer.skip_dividers()
+                start, line = buffer.skip_dividers(), buffer.line
                 if start is None:
                     break
-                body, problem = buffer.take_partition()
-                limit = state.limit
+                body, problem = buffer.take_range()
+                records, limit = None, state.limit
                 if limit is not None:
-                    state.limit = limit - (1 if problem else self._count(body, limit))
+                    records = 1 if problem else self._count(body, limit)
+                    state.limit = limit - records
                 state.consumed, state.reached = stream.raw.position, buffer.offset
-                yield Partition(index, number, start, buffer.offset, problem, limit), body
-                index += 1
+                piece = Range(number, start, buffer.offset, buffer.offset - start, line, problem, limit, records, self.name)
+                yield piece, None if is_in_place and problem is None else body
+                ranges += 1
             if buffer.error is not None:
                 state.damage = str(buffer.error)
             elif state.limit is None:
                 state.checksum = stream.checksum()
             state.size = buffer.offset
-            if index == first_index + 1 and state.start == 0 and state.limit is None and state.size > _SUSPICIOUS_BYTES:
+            if ranges == 1 and state.start == 0 and state.limit is None and state.size > _SUSPICIOUS_BYTES:
                 if problem is not None or self._count(body, 2) == 1:
                     state.warning = self.warn_of_one_document(file, state.size)
         finally:
@@ -114,17 +133,16 @@ class TextSource(Source):
     def _count(self, body: bytes, most: int) -> int:
         return int(self.divider.documents(np.frombuffer(body, np.uint8), NO_SPANS, NO_SPANS, most))
 
-    def read(self, partition: Partition, path: Path) -> Rows:
-        data = np.fromfile(path, np.uint8)
-        limit = 2**62 if partition.limit is None else partition.limit
-        if partition.problem is not None:
+    def read(self, piece: Range, file: InputFile, body: np.ndarray | None, fields: Fields) -> Rows:
+        data = np.fromfile(file.url, np.uint8, piece.end - piece.start, offset=piece.start) if body is None else body
+        if body is None and len(data) != piece.end - piece.start:
+            raise InputError(f"{file.url} has changed since the build began: run the same command again")
+        if piece.problem is not None:
             raw = Spans(data, np.array([0], np.int64), np.array([len(data)], np.int64))
         else:
-            raw = find_documents(self.divider, data, limit)
-        frame = pl.DataFrame({"locator": partition.start + raw.starts}).with_columns(
-            problem=pl.lit(partition.problem, pl.String), **{name: pl.lit(None, kind) for name, kind in self.metadata.items()}
-        )
-        parsed = self.parse_all(raw) if partition.problem is None else None
+            raw = find_documents(self.divider, data, 2**62 if piece.limit is None else piece.limit)
+        frame = pl.DataFrame({"locator": piece.start + raw.starts}).with_columns(problem=pl.lit(piece.problem, pl.String))
+        parsed = self.parse_all(raw, piece, fields) if piece.problem is None else None
         if parsed is None:
             return Rows(frame, raw)
         text, offsets = buffers(parsed["text"].fill_null(""))

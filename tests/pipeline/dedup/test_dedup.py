@@ -14,10 +14,9 @@ from pipeline.dedup import minhash
 from pipeline.dedup.bands import BandFile, band_keys, bands_and_rows, range_of
 from pipeline.dedup.clusters import find_components
 from pipeline.manifest.loading import load
-from pipeline.sources.base import Partition
 from pipeline.steps.decide import decide
-from pipeline.steps.measure import measure
-from pipeline.workspace import Layout, Part
+from pipeline.workspace import Layout, write_layout
+from tests.support.parts import measure_documents
 
 LETTERS = "あいうえおかがきぎくけこさしすせそただちってとなにのはひほまみむもやゆよらりるれろ吾輩猫名前無所見当東京大阪電車会社昨日今明"
 RULELESS = load("cc100-ja", ["rules={}", "clean.boilerplate=false"])
@@ -38,22 +37,19 @@ def deduplicated(tmp_path_factory):
 
     def run(partitions, rows_per_range=minhash.ROWS_PER_RANGE):
         folder = tmp_path_factory.mktemp("dedup")
-        (folder / "m" / "raw").mkdir(parents=True)
-        bases, texts = [0], []
+        parts, texts = [], []
         for index, documents in enumerate(partitions):
-            body = "\n\n".join(documents).encode()
-            part = Part(folder / "m", index)
-            part.raw.write_bytes(body)
-            assert measure(RULELESS, Partition(index, 0, 0, len(body)), folder / "m")["records"] == len(documents)
-            decide(RULELESS, folder / "m", index, folder / "d")
+            parts.append(measure_documents(RULELESS, folder / "m", index, documents))
+            decide(RULELESS, parts[index], index, folder / "d")
             texts += documents
-            bases.append(len(texts))
-        layout = Layout(folder / "m", folder / "d", folder / "c", tuple(bases), len(texts), RULELESS.deduplicate)
+        table = write_layout(folder / "layout.parquet", parts, [len(documents) for documents in partitions])
+        layout = Layout(table, folder / "d", folder / "c", len(texts), RULELESS.deduplicate)
         layout.folder.mkdir()
-        number_of = [pl.read_parquet(Part(folder / "m", i).table)["locator"].to_list() for i in range(len(partitions))]
+        bases = layout.bases
+        number_of = [pl.read_parquet(part.table)["locator"].to_list() for part in parts]
 
-        def ids(index, locators):
-            return [str(bases[index] + number_of[index].index(locator)) for locator in locators]
+        def ids(index, records):
+            return pl.Series([str(bases[index] + number_of[index].index(locator)) for locator in records["locator"]])
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(minhash, "ROWS_PER_RANGE", rows_per_range)
@@ -64,9 +60,7 @@ def deduplicated(tmp_path_factory):
             pl.read_parquet(layout.clusters(i)).with_columns(document=pl.col("row").cast(pl.Int64) + bases[i])
             for i in range(layout.partitions)
         ]
-        measures = pl.concat(
-            pl.read_parquet(Part(folder / "m", i).table, columns=["m:quality", "m:chars"]) for i in range(layout.partitions)
-        )
+        measures = pl.concat(pl.read_parquet(part.table, columns=["m:quality", "m:chars"]) for part in parts)
         frame = pl.DataFrame({"document": np.arange(len(texts)), "text": texts}).hstack(measures)
         return frame.join(pl.concat(pieces), on="document", how="left", maintain_order="left"), counts, layout
 

@@ -4,15 +4,15 @@ import io
 import tarfile
 from typing import NamedTuple
 
-from pipeline.sources.base import CutState, Partition
+from pipeline.sources.base import CutState, Range
 
 BOM = b"\xef\xbb\xbf"
 
 
 class Result(NamedTuple):
-    """What a source made of an input file: its partitions, their rows as dictionaries, and what it found out about the file."""
+    """What a source made of an input file: its ranges, their rows as dictionaries, and what it found out about the file."""
 
-    partitions: list[Partition]
+    ranges: list[Range]
     rows: list[dict]
     state: CutState
 

@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 from pipeline.core.shards import choose_held_out
 from pipeline.manifest.loading import load
 from pipeline.modalities.text.manifest import TextManifest
-from pipeline.sources.base import Partition
 from pipeline.steps.decide import decide
-from pipeline.steps.measure import measure
 from pipeline.steps.write import group_partitions, join_validation, write
-from pipeline.workspace import Layout, RecordIds
+from pipeline.workspace import Layout, RecordIds, write_layout
+from tests.support.parts import measure_documents
 from tests.support.texts import make_sentences
 
 OVERRIDES = ["shards.row_group=8", "shards.validation=0.3", "deduplicate.enabled=false", "rules.chars.at_least=60"]
@@ -44,18 +43,15 @@ class Decided:
 def decided(tmp_path):
     """Three measured and decided partitions of 30 documents each."""
     manifest = load("cc100-ja", OVERRIDES)
-    documents, bases = [], [0]
-    (tmp_path / "measured" / "raw").mkdir(parents=True)
+    documents, parts = [], []
     for index in range(3):
         here = [make_sentences(f"{index}-{i}") if i % 5 else "短い文。" for i in range(30)]
-        body = "\n\n".join(here).encode()
-        (tmp_path / "measured" / "raw" / f"{index:05d}.bin").write_bytes(body)
-        measure(manifest, Partition(index, 0, 100_000 * index, 100_000 * index + len(body)), tmp_path / "measured")
-        decide(manifest, tmp_path / "measured", index, tmp_path / "decided")
+        parts.append(measure_documents(manifest, tmp_path / "measured", index, here, 100_000 * index))
+        decide(manifest, parts[index], index, tmp_path / "decided")
         documents += here
-        bases.append(len(documents))
-    layout = Layout(tmp_path / "measured", tmp_path / "decided", tmp_path / "none", tuple(bases), 72, manifest.deduplicate)
-    return Decided(manifest, layout, RecordIds("x", ("f",), (0, 0, 0)), documents)
+    table = write_layout(tmp_path / "layout.parquet", parts, [30, 30, 30])
+    layout = Layout(table, tmp_path / "decided", tmp_path / "none", 72, manifest.deduplicate)
+    return Decided(manifest, layout, RecordIds("x"), documents)
 
 
 def test_shards_and_ledger(decided, tmp_path):
@@ -93,12 +89,13 @@ def test_a_finished_group_is_not_written_again(decided, tmp_path):
 
 def test_a_failure_half_way_leaves_no_file(decided, tmp_path):
 
-    def failing(index, offsets):
-        if index == 2:
-            raise OSError(28, "No space left on device")
-        return decided.ids(index, offsets)
+    class Failing(RecordIds):
+        def __call__(self, index, records):
+            if index == 2:
+                raise OSError(28, "No space left on device")
+            return super().__call__(index, records)
 
     [group] = group_partitions([1, 1, 1], 3)
     with pytest.raises(OSError, match="No space left"):
-        write(decided.manifest, decided.layout, group, 1, failing, tmp_path / "out")
+        write(decided.manifest, decided.layout, group, 1, Failing("x"), tmp_path / "out")
     assert not [p for p in (tmp_path / "out").rglob("*") if p.is_file()]

@@ -1,12 +1,12 @@
-import io
 import json
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 from pipeline.modalities.image_text.measure import read_captions
-from pipeline.sources.base import CutState
+from pipeline.sources.base import CutState, Fields
 from pipeline.sources.image_text.source import ImageTextSource
 from pipeline.sources.inputs import InputFile
 from tests.pipeline.sources.helpers import BOM, Result, pick, problems
@@ -14,21 +14,21 @@ from tests.pipeline.sources.helpers import BOM, Result, pick, problems
 SOURCE = ImageTextSource()
 
 
-def read_pairs(path, images=None, partition=32_000_000, max_document=64_000_000, first_index=0, number=2, **options):
+def read_pairs(path, images=None, partition=32_000_000, max_document=64_000_000, number=2, **options):
     """Cut one input and read it, its captions included; `image` holds the bytes."""
     file = path if isinstance(path, InputFile) else SOURCE.find_inputs([str(path)], images=images and str(images))[0]
     state = CutState(partition, max_document, content=images and str(images), **options)
-    partitions, all_rows = [], []
-    for made, body in SOURCE.cut(file, number, first_index, state):
-        read = SOURCE.read(made, io.BytesIO(bytes(body)))
+    ranges, all_rows = [], []
+    for made, body in SOURCE.cut(file, number, state):
+        read = SOURCE.read(made, file, np.frombuffer(body, np.uint8), Fields())
         frame, _ = read_captions(read)
         rows = [row | {"image": read.content(i)} for i, row in enumerate(frame.iter_rows(named=True))]
         assert made.records == len(rows) > 0
         assert made.end - made.start == sum(len(row["image"] or b"") + 1 for row in rows)
-        partitions.append(made)
+        ranges.append(made)
         all_rows += rows
         read.close()
-    return Result(partitions, all_rows, state)
+    return Result(ranges, all_rows, state)
 
 
 DATA = Path(__file__).resolve().parents[5] / "shared" / "data" / "image-text"

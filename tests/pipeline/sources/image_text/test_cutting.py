@@ -3,6 +3,7 @@ import hashlib
 import io
 import json
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.core.errors import InputError
 from pipeline.sources import pointers
-from pipeline.sources.base import CutState
+from pipeline.sources.base import CutState, Fields
 from pipeline.sources.image_text import tables
 from tests.pipeline.sources.helpers import archive, pick
 from tests.pipeline.sources.image_text.helpers import (
@@ -99,30 +100,28 @@ def test_rows_are_the_same_however_they_are_cut(forms, form, partition, many, ba
         whole = pick(read_pairs(path, images).rows, "locator", "caption", "image", "problem")
         assert len(whole) == 60 - 7 * (form == "tar.gz")
         patch.setattr(pointers, "MOST_ROWS", many)
-        plain = read_pairs(path, images, partition).partitions
+        plain = read_pairs(path, images, partition).ranges
         patch.setattr(tables, "BATCH", batch)
         patch.setattr(tables, "_BATCH_WITH_IMAGES", batch)
-        result = read_pairs(path, images, partition, first_index=4)
+        result = read_pairs(path, images, partition)
         assert pick(result.rows, "locator", "caption", "image", "problem") == whole
         # Neither gaps nor overlaps, and nothing depends on how much is read at a time.
-        assert [p.start for p in result.partitions] == [0, *(p.end for p in result.partitions[:-1])]
-        assert [(p.start, p.end) for p in result.partitions] == [(p.start, p.end) for p in plain]
-        assert [p.index for p in result.partitions] == [*range(4, 4 + len(result.partitions))] and {
-            p.file for p in result.partitions
-        } == {2}
-        assert result.partitions[-1].end == result.state.size == sum(len(row["image"] or b"") + 1 for row in result.rows)
-        assert all(p.records <= many for p in result.partitions)
-        assert all(p.end - p.start >= partition or p.records == many for p in result.partitions[:-1])
+        assert [p.start for p in result.ranges] == [0, *(p.end for p in result.ranges[:-1])]
+        assert [(p.start, p.end) for p in result.ranges] == [(p.start, p.end) for p in plain]
+        assert {p.file for p in result.ranges} == {2}
+        assert result.ranges[-1].end == result.state.size == sum(len(row["image"] or b"") + 1 for row in result.rows)
+        assert all(p.records <= many for p in result.ranges)
+        assert all(p.end - p.start >= partition or p.records == many for p in result.ranges[:-1])
         assert result.state.checksum == hashlib.sha256(path.read_bytes()).hexdigest()
-        # Going on after any partition gives the rest, and with a limit its beginning.
-        done = data.draw(st.integers(0, len(result.partitions)))
-        start, before = (result.partitions[done - 1].end, sum(p.records for p in result.partitions[:done])) if done else (0, 0)
-        rest, rest_rows, rest_state = read_pairs(path, images, partition, first_index=4 + done, start=start)
-        assert rest == result.partitions[done:]
+        # Going on after any range gives the rest, and with a limit its beginning.
+        done = data.draw(st.integers(0, len(result.ranges)))
+        start, before = (result.ranges[done - 1].end, sum(p.records for p in result.ranges[:done])) if done else (0, 0)
+        rest, rest_rows, rest_state = read_pairs(path, images, partition, start=start)
+        assert rest == result.ranges[done:]
         assert pick(rest_rows, "locator", "caption", "image", "problem") == whole[before:]
         assert (rest_state.size, rest_state.checksum) == (result.state.size, result.state.checksum)
         limit = data.draw(st.integers(0, 70))
-        limited, few, limited_state = read_pairs(path, images, partition, first_index=4 + done, start=start, limit=limit)
+        limited, few, limited_state = read_pairs(path, images, partition, start=start, limit=limit)
         assert pick(few, "locator", "caption", "image", "problem") == whole[before : before + limit]
         assert limited_state.limit == limit - len(few) and limited[:-1] == rest[: len(limited) - 1 if limited else 0]
 
@@ -141,10 +140,10 @@ def test_images_that_are_too_large(forms, form):
         assert row["problem"] == expected
 
 
-def test_a_file_that_changes_under_a_partition_is_noticed(tmp_path, shard):
+def test_a_file_that_changes_under_a_range_is_noticed(tmp_path, shard):
     file = SOURCE.find_inputs([str(shard)])[0]
-    ((made, body),) = SOURCE.cut(file, 0, 0, CutState(1_000_000, 1_000_000))
-    here = SOURCE.read(made, io.BytesIO(bytes(body)))
+    ((made, body),) = SOURCE.cut(file, 0, CutState(1_000_000, 1_000_000))
+    here = SOURCE.read(made, file, np.frombuffer(body, np.uint8), Fields())
     shard.write_bytes(b"short")
     with pytest.raises(InputError, match="has changed since the build began"):
         here.content(0)

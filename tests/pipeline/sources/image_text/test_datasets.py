@@ -62,7 +62,7 @@ def test_a_table_that_is_damaged_in_the_middle_gives_what_came_before(saved, tmp
     result = read_pairs(tmp_path / "a.parquet", partition=3000)
     assert "not a whole Parquet file" in result.state.damage
     assert 64 <= len(result.rows) < 150 and pick(result.rows, "caption", "image") == expected[: len(result.rows)]
-    again = read_pairs(tmp_path / "a.parquet", partition=3000, start=result.partitions[-1].end)
+    again = read_pairs(tmp_path / "a.parquet", partition=3000, start=result.ranges[-1].end)
     assert again[0] == [] and again[2].damage == result.state.damage
 
 

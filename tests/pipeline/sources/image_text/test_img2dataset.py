@@ -38,7 +38,7 @@ def test_every_row_of_a_shard_once_and_in_order_of_its_key(shard):
         assert row["name"] == (None if i in (3, 7) else f"{i:09d}.jpg")
     assert (result.state.damage, result.state.warning) == (None, None)
     assert result.state.checksum == hashlib.sha256(shard.read_bytes()).hexdigest()
-    # The partition says where the images are instead of holding them.
+    # The range says where the images are instead of holding them.
     assert all(row["content_bytes"] is None and (row["content_path"] in (None, str(shard))) for row in result.rows)
 
 
@@ -242,13 +242,13 @@ def test_the_same_rows_from_a_server_and_from_compressed_archives(tmp_path, shar
     places = [tmp_path / "a.tar.gz", tmp_path / "a.tar.zst", tmp_path / "named-otherwise"]
     names = ("locator", "caption", "image", "problem", "url", "name", "original_width")
     for place in [f"{server.url}/00000.tar", f"{server.url}/00000.tar.gz", *places]:
-        partitions, there, state = read_pairs(place, partition=200)
+        ranges, there, state = read_pairs(place, partition=200)
         assert pick(there, *names) == pick(here, *names)
         assert state.damage is None and state.checksum
         assert all(row["content_path"] is None for row in there)
-        again, rest, _ = read_pairs(place, partition=200, start=partitions[2].end, first_index=3)
-        assert again == partitions[3:] and len(partitions) > 4
-        assert pick_pairs(rest) == pick_pairs(here)[sum(p.records for p in partitions[:3]) :]
+        again, rest, _ = read_pairs(place, partition=200, start=ranges[2].end)
+        assert again == ranges[3:] and len(ranges) > 4
+        assert pick_pairs(rest) == pick_pairs(here)[sum(p.records for p in ranges[:3]) :]
 
 
 def test_a_compressed_tar_that_is_cut_short(tmp_path, shard):
@@ -290,7 +290,7 @@ def test_keys_are_told_apart_across_frames(tmp_path):
     pl.DataFrame({"key": ["a"] * 200, "jpg": [b"x"] * 200}).write_parquet(tmp_path / "a.parquet")
     result = read_pairs(tmp_path / "a.parquet", partition=20)
     assert len({row["locator"] for row in result.rows}) == 200
-    again = read_pairs(tmp_path / "a.parquet", partition=20, start=result.partitions[9].end).rows
+    again = read_pairs(tmp_path / "a.parquet", partition=20, start=result.ranges[9].end).rows
     assert pick_pairs(again) == pick_pairs(result.rows)[100:]
 
 

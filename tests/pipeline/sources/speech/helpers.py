@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipeline.sources.base import CutState
+from pipeline.sources.base import CutState, Fields
 from pipeline.sources.speech import columns
 from pipeline.sources.speech.source import SpeechSource
 from tests.pipeline.sources.helpers import Result, archive, pick, write
@@ -23,19 +23,19 @@ class Read(NamedTuple):
     states: list[CutState]
 
 
-def read_file(file, audio=None, partition=32_000_000, max_document=64_000_000, first_index=0, number=2, **options):
+def read_file(file, audio=None, partition=32_000_000, max_document=64_000_000, number=2, **options):
     """Cut one input file and read it; `audio` holds the bytes."""
     state = CutState(partition, max_document, content=audio and str(audio), **options)
-    partitions, all_rows = [], []
-    for made, body in SOURCE.cut(file, number, first_index, state):
-        read = SOURCE.read(made, io.BytesIO(bytes(body)))
+    ranges, all_rows = [], []
+    for made, body in SOURCE.cut(file, number, state):
+        read = SOURCE.read(made, file, np.frombuffer(body, np.uint8), Fields())
         assert read.frame.schema == columns.SCHEMA
         rows = [row | {"audio": read.content(i)} for i, row in enumerate(read.frame.iter_rows(named=True))]
         assert made.records == len(rows) > 0
-        partitions.append(made)
+        ranges.append(made)
         all_rows += rows
         read.close()
-    return Result(partitions, all_rows, state)
+    return Result(ranges, all_rows, state)
 
 
 def read_speech(path, audio=None, transcripts=None, **options):

@@ -1,8 +1,8 @@
 import gzip
 import hashlib
-import io
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.core.errors import InputError
 from pipeline.sources import pointers
-from pipeline.sources.base import CutState
+from pipeline.sources.base import CutState, Fields
 from pipeline.sources.formats import lines as text_lines
 from pipeline.sources.speech import manifests, tables
 from tests.pipeline.sources.helpers import archive, pick, write
@@ -67,29 +67,27 @@ def test_rows_are_the_same_however_they_are_cut(forms, form, partition, many, ba
         names = ("locator", "transcript", "audio", "problem")
         assert len(whole) == 60 - 7 * (form == "webdataset") and sum(row["problem"] is None for row in whole) == 53
         patch.setattr(pointers, "MOST_ROWS", many)
-        plain = read_file(file, partition=partition).partitions
+        plain = read_file(file, partition=partition).ranges
         for module, name in ((tables, "BATCH"), (tables, "_BATCH_WITH_AUDIO"), (manifests, "BATCH"), (text_lines, "_BLOCK")):
             patch.setattr(module, name, batch)
-        result = read_file(file, partition=partition, first_index=4)
+        result = read_file(file, partition=partition)
         assert pick(result.rows, *names) == pick(whole, *names)
-        assert [p.start for p in result.partitions] == [0, *(p.end for p in result.partitions[:-1])]
-        assert [(p.start, p.end) for p in result.partitions] == [(p.start, p.end) for p in plain]
-        assert [p.index for p in result.partitions] == [*range(4, 4 + len(result.partitions))] and {
-            p.file for p in result.partitions
-        } == {2}
-        assert result.partitions[-1].end == result.state.size == sum(len(row["audio"] or b"") + 1 for row in result.rows)
-        assert all(p.records <= many for p in result.partitions)
-        assert all(p.end - p.start >= partition or p.records == many for p in result.partitions[:-1])
+        assert [p.start for p in result.ranges] == [0, *(p.end for p in result.ranges[:-1])]
+        assert [(p.start, p.end) for p in result.ranges] == [(p.start, p.end) for p in plain]
+        assert {p.file for p in result.ranges} == {2}
+        assert result.ranges[-1].end == result.state.size == sum(len(row["audio"] or b"") + 1 for row in result.rows)
+        assert all(p.records <= many for p in result.ranges)
+        assert all(p.end - p.start >= partition or p.records == many for p in result.ranges[:-1])
         if form != "folder":
             assert result.state.checksum == hashlib.sha256(Path(file.url).read_bytes()).hexdigest()
-        # Going on after any partition gives the rest, and with a limit its beginning.
-        done = data.draw(st.integers(0, len(result.partitions)))
-        start, before = (result.partitions[done - 1].end, sum(p.records for p in result.partitions[:done])) if done else (0, 0)
-        rest, rest_rows, rest_state = read_file(file, partition=partition, first_index=4 + done, start=start)
-        assert rest == result.partitions[done:] and pick(rest_rows, *names) == pick(whole, *names)[before:]
+        # Going on after any range gives the rest, and with a limit its beginning.
+        done = data.draw(st.integers(0, len(result.ranges)))
+        start, before = (result.ranges[done - 1].end, sum(p.records for p in result.ranges[:done])) if done else (0, 0)
+        rest, rest_rows, rest_state = read_file(file, partition=partition, start=start)
+        assert rest == result.ranges[done:] and pick(rest_rows, *names) == pick(whole, *names)[before:]
         assert (rest_state.size, rest_state.checksum) == (result.state.size, result.state.checksum)
         limit = data.draw(st.integers(0, 70))
-        _, few, limited = read_file(file, partition=partition, first_index=4 + done, start=start, limit=limit)
+        _, few, limited = read_file(file, partition=partition, start=start, limit=limit)
         assert pick(few, *names) == pick(whole, *names)[before : before + limit] and limited.limit == limit - len(few)
 
 
@@ -118,11 +116,11 @@ def test_damage_anywhere_is_told_in_words(forms, tmp_path_factory, data, name, w
     assert result.state.damage is None or str(path) in result.state.damage
 
 
-def test_a_recording_that_changes_under_a_partition_is_noticed(tmp_path):
+def test_a_recording_that_changes_under_a_range_is_noticed(tmp_path):
     path = write(tmp_path / "a" / "a.wav", fake_audio("a"))
     file = SOURCE.find_inputs([str(tmp_path / "a")])[0]
-    ((made, body),) = SOURCE.cut(file, 0, 0, CutState(1_000_000, 1_000_000))
-    here = SOURCE.read(made, io.BytesIO(bytes(body)))
+    ((made, body),) = SOURCE.cut(file, 0, CutState(1_000_000, 1_000_000))
+    here = SOURCE.read(made, file, np.frombuffer(body, np.uint8), Fields())
     path.write_bytes(b"x")
     with pytest.raises(InputError, match="has changed since the build began"):
         here.content(0)

@@ -1,13 +1,14 @@
 import hashlib
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.sources.base import CutState
+from pipeline.sources.base import CutState, Fields
 from pipeline.sources.inputs import resolve
-from pipeline.sources.text import partition_buffer
+from pipeline.sources.text import range_buffer
 from pipeline.sources.text.cc100 import CC100Source
 from tests.support.texts import split_documents
 
@@ -35,24 +36,24 @@ def corpora(draw):
 
 @pytest.fixture(scope="module")
 def cut(tmp_path_factory):
-    """Cut bytes as a file: (partitions, documents by offset, state)."""
+    """Cut bytes as a file: (ranges, documents by offset, state)."""
     folder = tmp_path_factory.mktemp("cut")
 
-    def cut_bytes(raw, partition=32_000_000, chunk=partition_buffer.CHUNK, first_index=0, **options):
+    def cut_bytes(raw, partition=32_000_000, chunk=range_buffer.CHUNK, **options):
         path = folder / "raw"
         path.write_bytes(raw)
         file = resolve([str(path)])[0]
         state = CutState(partition, options.pop("max_document", 64_000_000), **options)
-        partitions, found = [], []
+        ranges, found = [], []
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(partition_buffer, "CHUNK", chunk)
-            for made, body in CC100Source().cut(file, 3, first_index, state):
-                (folder / "body").write_bytes(body)
-                rows = CC100Source().read(made, folder / "body")
-                partitions.append(made)
+            patch.setattr(range_buffer, "CHUNK", chunk)
+            for made, body in CC100Source().cut(file, 3, state):
+                # The bytes of a file that is not compressed stay in it.
+                rows = CC100Source().read(made, file, None if body is None else np.frombuffer(body, np.uint8), Fields())
+                ranges.append(made)
                 for start, end, offset in zip(rows.text.starts, rows.text.ends, rows.frame["locator"]):
                     found.append((int(offset), rows.text.data[start:end].tobytes()))
-        return partitions, found, state
+        return ranges, found, state
 
     return cut_bytes
 
@@ -60,23 +61,23 @@ def cut(tmp_path_factory):
 @given(raw=corpora(), partition=SIZES, chunk=CHUNKS)
 @settings(max_examples=150, deadline=None)
 def test_documents_and_offsets_are_those_of_the_definition(cut, raw, partition, chunk):
-    partitions, found, state = cut(raw, partition, chunk)
+    ranges, found, state = cut(raw, partition, chunk)
     assert found == split_documents(raw)
-    assert [p.index for p in partitions] == [*range(len(partitions))]
-    assert all(p.file == 3 and p.problem is None for p in partitions)
-    assert all(a.end <= b.start for a, b in zip(partitions, partitions[1:]))
+    assert [p.line for p in ranges] == [1 + raw[: p.start].count(b"\n") for p in ranges]
+    assert all(p.file == 3 and p.problem is None for p in ranges)
+    assert all(a.end <= b.start for a, b in zip(ranges, ranges[1:]))
     assert (state.size, state.damage) == (len(raw), None)
     assert state.checksum == hashlib.sha256(raw).hexdigest()
 
 
 @given(raw=corpora(), partition=SIZES, chunks=st.tuples(CHUNKS, CHUNKS), data=st.data())
 @settings(max_examples=150, deadline=None)
-def test_cutting_goes_on_from_any_partition(cut, raw, partition, chunks, data):
-    partitions, found, state = cut(raw, partition, chunks[0])
-    done = data.draw(st.integers(0, len(partitions)))
-    start = partitions[done - 1].end if done else 0
-    rest, rest_found, rest_state = cut(raw, partition, chunks[1], first_index=done, start=start)
-    assert rest == partitions[done:]
+def test_cutting_goes_on_from_any_range(cut, raw, partition, chunks, data):
+    ranges, found, state = cut(raw, partition, chunks[0])
+    done = data.draw(st.integers(0, len(ranges)))
+    start = ranges[done - 1].end if done else 0
+    rest, rest_found, rest_state = cut(raw, partition, chunks[1], start=start)
+    assert rest == ranges[done:]
     assert rest_found == [f for f in found if f[0] >= start]
     assert (rest_state.size, rest_state.checksum) == (state.size, state.checksum)
 
@@ -97,9 +98,9 @@ def test_too_large_documents_become_one_flawed_record(cut, lengths, partition, c
     largest = 200
     documents = [b"x" * n for n in lengths]
     raw = b"\n\n".join(documents) + tail
-    partitions, found, _ = cut(raw, partition, chunk, max_document=largest)
+    ranges, found, _ = cut(raw, partition, chunk, max_document=largest)
     assert [offset for offset, _ in found] == [offset for offset, _ in split_documents(raw)]
-    flawed = {p.start: p for p in partitions if p.problem}
+    flawed = {p.start: p for p in ranges if p.problem}
     for (offset, document), (_, body) in zip(split_documents(raw), found):
         if offset in flawed:
             end = flawed[offset].end
@@ -112,24 +113,24 @@ def test_too_large_documents_become_one_flawed_record(cut, lengths, partition, c
             assert offset in flawed
         if len(document) <= largest - 2:
             assert offset not in flawed
-    # The same from any partition on.
-    for done in range(len(partitions)):
-        again, _, _ = cut(raw, partition, 10_000, done, max_document=largest, start=partitions[done - 1].end if done else 0)
-        assert again == partitions[done:]
+    # The same from any range on.
+    for done in range(len(ranges)):
+        again, _, _ = cut(raw, partition, 10_000, max_document=largest, start=ranges[done - 1].end if done else 0)
+        assert again == ranges[done:]
 
 
 def test_only_the_head_of_a_too_large_document_is_kept(cut):
     raw = b"a\n\n" + b"y" * 1_000_000 + b"\n\nb\n"
-    partitions, found, state = cut(raw, 100, 4096, max_document=10_000)
-    assert found == [(0, b"a"), (3, b"y" * partition_buffer.EXCERPT_BYTES), (1_000_005, b"b")]
-    assert [p.problem is None for p in partitions] == [True, False, True]
+    ranges, found, state = cut(raw, 100, 4096, max_document=10_000)
+    assert found == [(0, b"a"), (3, b"y" * range_buffer.EXCERPT_BYTES), (1_000_005, b"b")]
+    assert [p.problem is None for p in ranges] == [True, False, True]
     assert state.size == len(raw)
 
 
-def test_partitions_are_as_large_as_they_may_be(cut):
+def test_ranges_are_as_large_as_they_may_be(cut):
     raw = b"\n\n".join(b"z" * 9 for _ in range(1000))
-    partitions, _, _ = cut(raw, 110)
-    assert {p.end - p.start for p in partitions[:-1]} == {110}
+    ranges, _, _ = cut(raw, 110)
+    assert {p.end - p.start for p in ranges[:-1]} == {110}
 
 
 @pytest.mark.parametrize("size", [10, 100, 10_000])
@@ -139,12 +140,12 @@ def test_a_damaged_file_gives_what_came_before(cut, size):
     raw = b"\n\n".join(f"文書{i}の本文。".encode() * 5 for i in range(2000))
     packed = gzip.compress(raw, 1)
     packed = packed[: len(packed) // 2]
-    partitions, found, state = cut(packed, size)
+    ranges, found, state = cut(packed, size)
     assert len(found) > 100
     assert found[:-1] == split_documents(raw)[: len(found) - 1]
-    assert "ends inside this document" in partitions[-1].problem
+    assert "ends inside this document" in ranges[-1].problem
     assert "ends too early" in state.damage and state.checksum is None
-    assert replace(partitions[-1], problem=None).start == found[-1][0]
+    assert replace(ranges[-1], problem=None).start == found[-1][0]
     # Going on from there finds no more, and the damage again.
-    again, _, state_again = cut(packed, size, start=partitions[-1].end, first_index=len(partitions))
+    again, _, state_again = cut(packed, size, start=ranges[-1].end)
     assert (again, state_again.damage) == ([], state.damage)

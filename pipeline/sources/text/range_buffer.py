@@ -1,4 +1,4 @@
-"""Where a stream of text is cut: the bytes of one partition after the other, whole documents each."""
+"""Where a stream of text is cut: the bytes of one range after the other, whole documents each."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from pipeline.sources.base import CutState
 from pipeline.sources.streams import CHUNK, Stream
 from pipeline.sources.text.dividers import Divider
 
-MOST_DOCUMENTS = 100_000  # in a partition: memory per document bounds it, too
+MOST_DOCUMENTS = 100_000  # in a range: memory per document bounds it, too
 EXCERPT_BYTES = 4096  # kept of a document that is not read, for the ledger's excerpt
 
 
-class PartitionBuffer:
-    """The bytes of a stream between what has been cut into partitions and what has been read.
+class RangeBuffer:
+    """The bytes of a stream between what has been cut into ranges and what has been read.
 
-    `skip_to` where cutting goes on; then, again and again, `skip_dividers` and `take_partition`. `offset` counts the bytes that are cut;
-    `error` is the damage at which the stream ended.
+    `skip_to` where cutting goes on; then, again and again, `skip_dividers` and `take_range`. `offset` counts the bytes that are cut, and
+    `line` the line, from 1, that the next of them is in; `error` is the damage at which the stream ended.
     """
 
     def __init__(self, divider: Divider, stream: Stream, state: CutState) -> None:
         self.divider, self.stream, self.state = divider, stream, state
-        self.buffer, self.offset, self.ended = bytearray(), 0, False
+        self.buffer, self.offset, self.line, self.ended = bytearray(), 0, 1, False
         self.error: InputError | None = None
 
     def fill(self, size: int) -> None:
@@ -39,13 +39,13 @@ class PartitionBuffer:
 
     def take(self, size: int) -> bytes:
         taken = bytes(memoryview(self.buffer)[:size])
-        del self.buffer[:size]
-        self.offset += size
+        self.drop(size)
         return taken
 
     def give_back(self, data: bytes) -> None:
         self.buffer[:0] = data
         self.offset -= len(data)
+        self.line -= data.count(b"\n")
 
     def array(self) -> np.ndarray:
         return np.frombuffer(self.buffer, np.uint8)
@@ -56,20 +56,21 @@ class PartitionBuffer:
             self.drop(min(len(self.buffer), offset - self.offset))
 
     def drop(self, size: int) -> None:
+        self.line += self.buffer.count(b"\n", 0, size)
         del self.buffer[:size]
         self.offset += size
 
     def skip_dividers(self) -> int | None:
-        """Return the offset of the next document, None at the end. The buffer then holds a partition's bytes and one more."""
+        """Return the offset of the next document, None at the end. The buffer then holds a range's bytes and one more."""
         while True:
-            self.fill(self.state.partition + 1)  # one more, to know whether the partition is the last
+            self.fill(self.state.partition + 1)  # one more, to know whether the range is the last
             leading = int(self.divider.leading(self.array(), len(self.buffer)))
             if not leading:
                 return self.offset if self.buffer else None
             self.drop(leading)
 
-    def take_partition(self) -> tuple[bytes, str | None]:
-        """Return the bytes of the next partition or, with the reason, the beginning of a document that cannot be read."""
+    def take_range(self) -> tuple[bytes, str | None]:
+        """Return the bytes of the next range or, with the reason, the beginning of a document that cannot be read."""
         if self.ended and len(self.buffer) <= self.state.partition and self.error is None:
             body = self.take(len(self.buffer))
         else:
@@ -80,7 +81,7 @@ class PartitionBuffer:
         return self._limit_documents(body, MOST_DOCUMENTS), None
 
     def _find_end(self) -> int | None:
-        """Return where the partition ends in the buffer, or None where its only document is too large or cut off.
+        """Return where the range ends in the buffer, or None where its only document is too large or cut off.
 
         The answer must depend on the bytes alone, never on how many of them happen to be in the buffer.
         """
