@@ -93,7 +93,7 @@ def unit_record(folder: Path, unit: int) -> Path:
 def list_parts(folder: Path) -> list[Part]:
     """Return the complete parts in a folder of the step measure, in order."""
     names = (path.stem.removeprefix("part-") for path in folder.glob("part-*.json"))
-    return [Part(folder, int(name)) for name in sorted(names)]
+    return [Part(folder, name) for name in sorted(names, key=lambda name: [int(number) for number in name.split("-")])]
 
 
 def verdicts_file(folder: Path, index: int) -> Path:

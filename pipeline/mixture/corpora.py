@@ -109,13 +109,14 @@ def _open(mixture: MixtureManifest, part: MixturePart, out: Path) -> BuiltCorpus
         raise UsageError(f"{folder} is where this mixture itself is built: a mixture cannot contain itself")
     state = _read_state(folder)
     manifest = _read_manifest(folder)
-    build = f"Build it again in a fresh folder ({_move_away(folder)}): {_build_command(folder, moved=True)}"
     if state.get("versions") != VERSIONS:
         raise UsageError(
-            f"{folder} was built by an older Seimai ({_describe_versions(state.get('versions'))}; this one: "
-            f"{_describe_versions(VERSIONS)}). {build}"
+            f"{folder} was built by another version of Seimai ({_describe_versions(state.get('versions'))}; this one: "
+            f"{_describe_versions(VERSIONS)}). Build it again: {_build_command(folder)}"
         )
     _check_signatures(mixture, manifest, folder)
+    # An output that is complete would be found up to date, so it is moved away.
+    build = f"Build it again in a fresh folder: {_move_away(folder)}; {_build_command(folder, moved=True)}"
     parts, rows = _find_measured(folder, state, build)
     ledgers = _find_ledgers(folder, state)
     in_ledger = sum(count for _, count in ledgers)

@@ -15,7 +15,7 @@ from pipeline.core.tasks import Counts, resumable
 from pipeline.dedup import minhash
 from pipeline.dedup.clusters import CLUSTER_SCHEMA, find_components
 from pipeline.mixture.plan import MixturePlan
-from pipeline.mixture.records import Partition, TakenIds, records_file
+from pipeline.mixture.records import Partition, TakenIds, mixed_part
 from pipeline.workspace import Layout
 
 # What only the search for pairs needs.
@@ -129,7 +129,7 @@ def read_mixed(folder: Path, index: int) -> pl.DataFrame:
 
     `seen` are the numbers of the parts that have the record, null for those of its own part alone.
     """
-    records = pl.read_parquet(records_file(folder, index)).with_row_index("row").filter("kept")
+    records = pl.read_parquet(mixed_part(folder, index).table).with_row_index("row").filter("kept")
     mixed = pl.read_parquet(mixed_file(folder, index))
     own = pl.col("locator").alias("id"), pl.col("cluster_size").alias("own_size"), "row", "amount", "payload"
     frame = records.select(*own).join(mixed, on="row", how="left", maintain_order="left")

@@ -15,6 +15,7 @@ from pipeline.manifest.steps import BelongsTo, ManifestTable, Step
 from pipeline.modalities.text.manifest import TextShards
 from tokenizer.settings import Tokenise, Training
 
+MOST_PRIORITIES = 12  # as many as fit above the steps of quality in a record's priority (`pipeline.dedup.minhash.priorities`)
 WEIGHTS_ERROR = 1e-6  # by which a sum of weights may differ from 1
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
@@ -144,6 +145,12 @@ class MixtureManifest(Described):
         if len({part.priority is None for part in parts}) > 1:
             without = [part.corpus for part in parts if part.priority is None]
             raise ValueError(f"all parts have a priority, or none: {_list(without)} has none")
+        if (
+            len({part.priority for part in parts}) > MOST_PRIORITIES
+            or parts[0].priority is None
+            and len(parts) > MOST_PRIORITIES
+        ):
+            raise ValueError(f"there are at most {MOST_PRIORITIES} different priorities: give some parts the same")
         units = {name for part in parts for name in ("tokens", "chars") if getattr(part, name) is not None}
         if len(units) > 1:
             raise ValueError("some budgets are in tokens, some in chars: name all in one unit")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +20,10 @@ from pipeline.core.storage import write_atomically
 from pipeline.core.tasks import Counts, resumable
 from pipeline.mixture.corpora import BuiltCorpus, LedgerSlice
 from pipeline.mixture.plan import MixturePlan
-from pipeline.workspace import Layout, Part, RecordIds, verdicts_file
+from pipeline.workspace import Layout, Part, RecordIds, verdicts_file, write_layout
 
 # Above what a quality is, 0 to 1: records of a part with a higher priority are of a higher quality, as the choice of survivors sees it.
 _QUALITY_PER_PRIORITY = 1.05
-
-
-@dataclass(frozen=True)
-class MixedPart(Part):
-    """A partition of a mixture: the arrays are those that the part's build stored, the table is `records`."""
-
-    records: Path = Path()
-
-    @property
-    def table(self) -> Path:
-        """Parquet: `locator` (the record's id), what decides between duplicates, `cluster` and `cluster_size` within the part."""
-        return self.records
 
 
 @dataclass(frozen=True)
@@ -55,11 +42,9 @@ class TakenIds(RecordIds):
     """Ids of records that have one already, as their locator."""
 
     corpus: str = ""
-    files: tuple[str, ...] = ()
-    file_of_partition: tuple[int, ...] = ()
 
-    def __call__(self, index: int, locators: pl.Series) -> list[str]:
-        return locators.to_list()
+    def __call__(self, index: int, records: pl.DataFrame) -> pl.Series:
+        return records["locator"].alias("id")
 
 
 def list_partitions(corpora: Sequence[BuiltCorpus]) -> list[Partition]:
@@ -77,31 +62,20 @@ def rank_priorities(priorities: Sequence[int]) -> list[int]:
     return [ranks[priority] for priority in priorities]
 
 
-def records_file(folder: Path, index: int) -> Path:
-    return folder / f"records-{index:05d}.parquet"
+def mixed_part(folder: Path, index: int) -> Part:
+    """Return a partition as the step deduplicate finds it: the table is made here, the arrays are links to those of the part.
+
+    The table has `locator` (the record's id), what decides between duplicates, `cluster` and `cluster_size` within the part, `kept`.
+    """
+    return Part(folder / "records", f"{index:05d}")
 
 
 def mixture_layout(plan: MixturePlan, partitions: Sequence[Partition], kept: int) -> Layout:
     """Return how the records of all parts are numbered."""
     folder = plan.workspace.folder("deduplicate")
-    parts = tuple(MixedPart(p.measured.folder, p.measured.index, records_file(folder, p.index)) for p in partitions)
-    return MixtureLayout(
-        measured=folder,
-        decided=folder / "decided",
-        folder=folder,
-        bases=tuple(accumulate((p.rows for p in partitions), initial=0)),
-        kept=kept,
-        settings=plan.manifest.deduplicate,
-        parts=parts,
-    )
-
-
-@dataclass(frozen=True)
-class MixtureLayout(Layout):
-    parts: tuple[MixedPart, ...] = ()
-
-    def part(self, index: int) -> Part:
-        return self.parts[index]
+    parts = [mixed_part(folder, partition.index) for partition in partitions]
+    table = write_layout(folder / "layout.parquet", parts, [partition.rows for partition in partitions])
+    return Layout(table=table, decided=folder / "decided", folder=folder, kept=kept, settings=plan.manifest.deduplicate)
 
 
 # -- on a worker
@@ -126,7 +100,7 @@ def read_ledger(slices: Sequence[LedgerSlice], columns: Sequence[str]) -> pl.Dat
     return pl.concat(frames[1:]) if len(frames) > 1 else frames[0]
 
 
-@resumable(lambda partition, rank, folder: records_file(folder, partition.index).with_suffix(".json"))
+@resumable(lambda partition, rank, folder: mixed_part(folder, partition.index).counts)
 def collect(partition: Partition, rank: int, folder: Path) -> Counts:
     """Write which records of a partition its part kept, and what decides between duplicates; return counts of what was kept."""
     columns = ["exact", "key_length", "m:quality", "amount", "payload"]
@@ -148,7 +122,11 @@ def collect(partition: Partition, rank: int, folder: Path) -> Counts:
         pl.lit(0, pl.Int32).alias("file"),
         kept.alias("kept"),
     )
-    with write_atomically(records_file(folder, partition.index)) as temporary:
+    part = mixed_part(folder, partition.index)
+    for name in ("signatures", "sketches"):
+        part.array(name).unlink(missing_ok=True)
+        part.array(name).symlink_to(partition.measured.array(name).absolute())
+    with write_atomically(part.table) as temporary:
         table.write_parquet(temporary, compression="zstd", compression_level=1)
     with write_atomically(verdicts_file(folder / "decided", partition.index)) as temporary:
         table.select(when_kept.then(pl.lit("kept")).otherwise(pl.lit("dropped")).alias("verdict")).write_parquet(temporary)
@@ -166,7 +144,8 @@ def run(plan: MixturePlan, engine: Engine, partitions: Sequence[Partition]) -> l
     """Collect what is not collected yet; return the counts of every partition."""
     ranks = rank_priorities(plan.manifest.priorities)
     folder = plan.workspace.folder("deduplicate")
-    (folder / "decided").mkdir(parents=True, exist_ok=True)
+    for name in ("decided", "records"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
     progress = engine.step("collect", total=float(sum(p.rows for p in partitions)) or 1.0)
     tasks: Iterator[Task] = ((collect, (p, ranks[p.corpus], folder)) for p in partitions)
     counts: list[Any] = [None] * len(partitions)

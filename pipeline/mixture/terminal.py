@@ -28,16 +28,8 @@ def make_sources_table(facts: MixtureFacts) -> Table:
     """Tabulate the parts and their sum."""
     table = Table("part", box=None, pad_edge=False)
     counts_tokens = any(source.tokens is not None for source in facts.sources)
-    for name in (
-        "kept there",
-        "duplicates",
-        "documents",
-        "with copies",
-        "characters",
-        *["tokens"] * counts_tokens,
-        "share",
-        "wanted",
-    ):
+    names = ("records", "duplicate", "chosen", "copies", "characters", *["tokens"] * counts_tokens, "share", "wanted")
+    for name in names:
         table.add_column(name, justify="right")
     for source in facts.sources:
         wanted = "all" if source.wanted is None else f"{source.wanted:,}"
