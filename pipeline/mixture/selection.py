@@ -29,7 +29,7 @@ from pipeline.mixture.tokens import tokens_file
 TOLERANCE = 0.001  # of a target: what misses it by more is told
 _CLOSE = 0.0005  # of a target: what misses it by less is not improved on
 _BINS_BITS = 12  # keys are counted by their highest bits, so that only those of a few bins are in memory at once
-_SPARE = 20_000  # documents among which the last few are chosen
+_SPARE, _GIVEN_BACK = 20_000, 8  # documents behind and before the last, among which the last few are chosen
 _CHOICE, _ORDER = 0x5EED, 0x0DDE  # set the two keys of a document apart
 CANDIDATES = np.dtype(
     [
@@ -167,16 +167,20 @@ def _choose_some(folder: Path, indices: range, wanted: int, passes: int) -> Sele
         amounts += np.bincount(bins, weights=candidates["amount"], minlength=len(amounts))  # sums below 2**53 are exact
         counts += np.bincount(bins, minlength=len(counts))
     ends = np.cumsum(amounts.astype(np.int64))
-    first = int(np.searchsorted(ends, wanted, side="right"))  # the bin in which the target is met
-    last = first + int(np.searchsorted(np.cumsum(counts[first:]), counts[first] + _SPARE))
+    met = int(np.searchsorted(ends, wanted, side="right"))  # the bin in which the target is met
+    before = np.concatenate([[0], np.cumsum(counts)])  # documents in the bins before each
+    first = (
+        int(np.searchsorted(before[: met + 1], before[met] - _GIVEN_BACK, side="right")) - 1 if before[met] > _GIVEN_BACK else 0
+    )
+    last = int(np.searchsorted(before[1:], before[met + 1] + _SPARE))
     near = []
     for candidates in _eligible(folder, indices, passes):
         bins = (candidates["key"] >> shift).astype(np.int64)
         near.append(np.array(candidates[(bins >= first) & (bins <= last)]))
     documents = np.concatenate([np.zeros(0, CANDIDATES), *near])
     documents = documents[np.argsort(documents["key"], kind="stable")]
-    before = int(ends[first - 1]) if first else 0
-    count, extra = fill(documents["amount"], wanted - before, wanted * _CLOSE)
+    taken = int(ends[first - 1]) if first else 0
+    count, extra = fill(documents["amount"], wanted - taken, wanted * _CLOSE)
     boundary = int(documents["key"][count]) if count < len(documents) else 1 << 64
     return Selection(passes, boundary, tuple(int(key) for key in documents["key"][extra]))
 

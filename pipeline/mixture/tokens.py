@@ -133,19 +133,15 @@ class MixtureTokens:
 
     def find_complete(self) -> dict[str, Any] | None:
         """Return what `finish` returned, where tokenizer and token shards are in place."""
-        try:
-            if self._find_installed() is None:
-                return None
-            tokens = TokenShardBuild(self.plan.out, self.target, self.settings).find_complete()
-        except UsageError:  # damaged: it is put there anew
+        if self._find_installed() is None:
             return None
+        tokens = TokenShardBuild(self.plan.out, self.target, self.settings).find_complete()
         return None if tokens is None else {"tokenizer": self._training_record(), "tokens": tokens}
 
     def finish(self, engine: Engine) -> dict[str, Any]:
         """Put the tokenizer beside the shards and encode them; return the records `training.json` and `tokens.json`."""
-        tokenizer = Tokenizer.load(self.source)
-        if self._find_installed() != tokenizer.fingerprint:
-            self._install(tokenizer)
+        if self._find_installed() is None:
+            self._install(self.prepare(engine))
         build = TokenShardBuild(self.plan.out, self.target, self.settings)
         tokens = build.find_complete()
         if tokens is None:
@@ -158,7 +154,10 @@ class MixtureTokens:
         state = read_json(self._state)
         if not isinstance(state, dict) or state.get("trained") != self.plan.tokenizer_fingerprint:
             return None
-        installed = Tokenizer.load(self.target).fingerprint
+        try:
+            installed = Tokenizer.load(self.target).fingerprint
+        except UsageError:  # gone or damaged: it is put there anew
+            return None
         return installed if installed == state.get("tokenizer") else None
 
     def _training_record(self) -> dict[str, Any] | None:

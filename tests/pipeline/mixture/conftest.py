@@ -23,7 +23,9 @@ def edit(text: str, number: int = 0) -> str:
 
 
 def documents_of(name: str, count: int) -> list[str]:
-    return [make_sentences((name, i), 5 + i % 7, 35 + i % 11) for i in range(count)]  # of many lengths, so that budgets can be met
+    return [
+        make_sentences((name, i), 5 + i % 7, 35 + i % 11) for i in range(count)
+    ]  # of many lengths, so that budgets can be met
 
 
 @dataclass

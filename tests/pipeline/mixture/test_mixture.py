@@ -39,11 +39,16 @@ def test_the_part_with_the_higher_priority_keeps_what_several_have(everything, p
     assert everything.ledger.filter(verdict="duplicate").height == 40 + 55
     # Of the beginning of beta one was removed within beta already: three records of the input became this one.
     assert shards[alpha[parts.texts["alpha"][0][:60]]["id"]]["cluster_size"] == 3
-    assert everything.shards.filter(pl.col("sources_seen").list.len() == 1)["cluster_size"].to_list() == [1] * (150 + 100 + 30 - 90)
+    assert everything.shards.filter(pl.col("sources_seen").list.len() == 1)["cluster_size"].to_list() == [1] * (
+        150 + 100 + 30 - 90
+    )
 
 
 def test_nothing_is_lost(everything, parts):
-    kept = {name: json.loads((parts.folder / name / ".seimai" / "state.json").read_text())["verdicts"]["kept"] for name in parts.texts}
+    kept = {
+        name: json.loads((parts.folder / name / ".seimai" / "state.json").read_text())["verdicts"]["kept"]
+        for name in parts.texts
+    }
     by_source = dict(everything.ledger.group_by("source").len().iter_rows())
     assert by_source == {name: counts[0] for name, counts in kept.items()}
     shards, ledger = everything.shards, everything.ledger
@@ -95,7 +100,8 @@ def test_a_part_that_loses_most_to_another_is_told(everything):
 
 def test_weights_are_met_by_characters(mix, parts):
     weights = {"gamma": 0.2, "alpha": 0.5, "beta": 0.3}
-    lines = [f"{name} weight = {weight}; epochs = {3 if name == 'gamma' else 1}; priority = {1 if name == 'gamma' else 5}" for name, weight in weights.items()]  # fmt: skip
+    settings = {"gamma": "epochs = 3; priority = 1", "alpha": "priority = 5", "beta": "priority = 5"}
+    lines = [f"{name} weight = {weight}; {settings[name]}" for name, weight in weights.items()]
     mixed = mix(parts.mixture("\n".join(lines), SMALL_SHARDS, "weights"))
     chars = dict(mixed.shards.group_by("source").agg(pl.sum("chars")).iter_rows())
     total = sum(chars.values())
@@ -132,7 +138,8 @@ def test_copies_are_spread_and_counted(mix, parts):
 
 def test_a_smaller_budget_takes_some_of_what_a_larger_takes(mix, parts):
     small, large = (
-        mix(parts.mixture(f"alpha chars = {budget}", "[deduplicate]\nenabled = false", f"budget-{budget}")) for budget in (12_000, 30_000)
+        mix(parts.mixture(f"alpha chars = {budget}", "[deduplicate]\nenabled = false", f"budget-{budget}"))
+        for budget in (12_000, 30_000)
     )
     assert abs(small.shards["chars"].sum() - 12_000) <= 12 and abs(large.shards["chars"].sum() - 30_000) <= 30
     # But for the last few, which are chosen for their size.
@@ -153,7 +160,7 @@ def test_nothing_to_do_and_what_changed(mix, build, parts, tmp_path):
     assert "up to date" in build(manifest, "--out", mixed.out).stdout and list_times(mixed.out) == before
     plan = build(manifest, "--out", mixed.out, "--plan")
     assert "a build would do nothing" in plan.stdout and "documents" in plan.stdout and list_times(mixed.out) == before
-    work = {p for p in (mixed.out / ".seimai" / "work").iterdir()}
+    work = set((mixed.out / ".seimai" / "work").iterdir())
     done = build(manifest, "--out", mixed.out, "--set", "seed=3")
     assert done.returncode == 0 and "up to date" not in done.stdout
     kept = {p.name for p in work if p.name.startswith("deduplicate")}

@@ -99,7 +99,14 @@ def test_weights_without_a_size_use_one_part_to_its_end():
 
 
 def test_amounts_in_words():
-    assert [parse_amount(text) for text in ("3 B", "1.5K", "2_000", "7 T", 5, "x")] == [3 * 10**9, 1500, 2000, 7 * 10**12, 5, "x"]
+    assert [parse_amount(text) for text in ("3 B", "1.5K", "2_000", "7 T", 5, "x")] == [
+        3 * 10**9,
+        1500,
+        2000,
+        7 * 10**12,
+        5,
+        "x",
+    ]
     assert MixturePart(corpus="a", chars="0.5 M").chars == 500_000
 
 
