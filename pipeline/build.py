@@ -16,7 +16,7 @@ from rich.console import Console
 
 from pipeline.core.command import report_errors
 from pipeline.core.engine import Engine
-from pipeline.core.errors import SeimaiError, UsageError
+from pipeline.core.errors import BuildError, SeimaiError, UsageError
 from pipeline.core.locks import hold_lock_file
 from pipeline.core.storage import format_size, read_json, remove_temporaries, write_json
 from pipeline.fetch.download import download as download_file
@@ -29,6 +29,7 @@ from pipeline.mixture.plan import MixturePlan
 from pipeline.mixture.run import run as mix
 from pipeline.mixture.terminal import print_mixture
 from pipeline.mixture.tokens import MixtureTokens
+from pipeline.modalities import MODALITIES
 from pipeline.plan import Plan
 from pipeline.publish import PUBLISHED_FOLDERS, undo_publication
 from pipeline.report.card import write_card
@@ -233,6 +234,7 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
         if summary is not None and (tokenising is None or tokenised is not None):
             facts = gather_facts(plan, summary)
             print_up_to_date(console, facts)
+            _refuse_empty_corpus(plan, summary)
             print_next_commands(console, facts)
             return
         write_json(plan.workspace.inputs, [f.as_dict() for f in plan.inputs])
@@ -244,7 +246,7 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
             if summary is None:
                 undo_publication(plan.workspace)
             result: dict[str, Any] = summary or run(plan, engine, keep_going)
-            if tokenising is not None:
+            if tokenising is not None and _count_kept(result):
                 try:
                     tokenised = tokenising.run(engine)
                 except SeimaiError as error:  # the corpus is complete nevertheless
@@ -253,6 +255,7 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
         facts = gather_facts(plan, result, tokenised)
         if summary is None:
             print_summary(console, facts)
+        _refuse_empty_corpus(plan, result)
         if failure is not None:
             raise failure
         if tokenised is not None:
@@ -273,6 +276,8 @@ def _mix(
 ) -> None:
     """Build a mixture."""
     plan = MixturePlan(manifest, open_corpora(manifest, out), out.absolute(), work.absolute())
+    if plan.workspace.inputs.is_file():
+        raise UsageError(f"{out} holds a corpus that is no mixture, which this build would replace: name another folder with --out")
     tokens = MixtureTokens(plan) if manifest.tokenizer else None
     if tokens is not None:
         tokens.check()
@@ -287,25 +292,49 @@ def _mix(
         if summary is not None and (tokens is None or tokenised is not None):
             facts = gather_mixture_facts(plan, summary, tokenised)
             print_up_to_date(console, facts)
+            _refuse_empty_corpus(plan, summary)
             print_next_commands(console, facts)
             return
         for folder in (plan.work, plan.workspace.state_folder):
             remove_temporaries(folder)
         scratch = plan.work / "dask"
+        failure: SeimaiError | None = None
         with Engine(workers, scheduler, scratch, console) as engine:
             if summary is None:
                 undo_publication(plan.workspace)
             result = summary or mix(plan, engine)
-            tokenised = tokens.finish(engine) if tokens else None
+            if tokens is not None and _count_kept(result):
+                try:
+                    tokenised = tokens.finish(engine)
+                except SeimaiError as error:  # the corpus is complete nevertheless
+                    failure = error
         shutil.rmtree(scratch, ignore_errors=True)
         facts = gather_mixture_facts(plan, result, tokenised)
         if summary is None:
             print_mixture(console, facts)
+        if failure is not None:
+            raise failure
+        _refuse_empty_corpus(plan, result)
         if tokenised is not None:
             write_card(facts)
             write_lock(facts)
             print_tokenizer(console, facts)
         print_next_commands(console, facts)
+
+
+def _count_kept(summary: dict[str, Any]) -> int:
+    """Return how many records were kept."""
+    return int(summary["verdicts"].get("kept", [0])[0])
+
+
+def _refuse_empty_corpus(plan: Plan | MixturePlan, summary: dict[str, Any]) -> None:
+    """Raise BuildError where nothing was kept. The ledger, which says why, is published by then."""
+    if not _count_kept(summary):
+        records = MODALITIES[plan.manifest.modality].terms.records.english
+        command = f"python -c \"import polars as pl; print(pl.read_parquet({str(plan.out / 'ledger')!r}).group_by('step', 'rule').len())\""
+        raise BuildError(
+            f"not one of the {records} was kept: there is nothing to train on. The ledger says why each was dropped: {command}"
+        )
 
 
 if __name__ == "__main__":

@@ -51,11 +51,6 @@ def run(plan: Plan, engine: Engine, keep_going: bool) -> dict[str, Any]:
         "damaged": measured.damage,
     }
     check_conservation(plan, summary)
-    if not summary["verdicts"].get("kept", [0])[0]:
-        records_kept = modality_of(plan.manifest).terms.records.english
-        summary["warnings"].append(
-            f"not one of the {records_kept} was kept: look at the rules in the ledger before training on this"
-        )
     summary["peak_memory"] = engine.peak_memory
     publish(plan.workspace, summary, gather_facts(plan, summary))
     return summary

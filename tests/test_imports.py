@@ -63,8 +63,8 @@ ROOMS: dict[str, set[str]] = {
     },
     "pipeline.build": {
         "pipeline.core", "pipeline.sources", "pipeline.manifest", "pipeline.manifest.model", "pipeline.workspace", "pipeline.plan",
-        "pipeline.steps", "pipeline.report", "pipeline.fetch", "pipeline.publish", "pipeline.mixture.manifest", "pipeline.mixture",
-        "pipeline.run",
+        "pipeline.modalities", "pipeline.steps", "pipeline.report", "pipeline.fetch", "pipeline.publish", "pipeline.mixture.manifest",
+        "pipeline.mixture", "pipeline.run",
     },
 }  # fmt: skip
 

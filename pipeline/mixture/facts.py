@@ -100,8 +100,6 @@ def find_warnings(plan: MixturePlan, selected: Selected, duplicates: dict[str, A
         miss = _describe_miss(selected.targets[number], selected.chosen[number]["amount"], part.epochs, unit)
         if miss:
             warnings.append(f"{corpus.name} {miss}")
-    if not any(one["copies"] for one in selected.chosen):
-        warnings.append("not one document was chosen: look at the ledger before training on this")
     return warnings
 
 

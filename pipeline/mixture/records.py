@@ -109,9 +109,11 @@ def collect(partition: Partition, rank: int, folder: Path) -> Counts:
     if len(measured) != len(ledger):
         raise BuildError(f"{partition.measured.table} has {len(measured):,} records, the ledger {len(ledger):,}. {_REBUILD}")
     kept = ledger["verdict"] == "kept"
-    is_same = ledger["id"].str.ends_with(measured["locator"].cast(pl.String))
-    is_same &= ledger["chars"].cast(pl.Int64).eq_missing(measured["amount"]) | ~kept
-    if not is_same.all():
+    is_same = pl.concat([ledger, measured], how="horizontal").select(
+        pl.col("id").str.ends_with(pl.col("locator").cast(pl.String))
+        & ((pl.col("verdict") != "kept") | (pl.col("chars") == pl.col("amount")))
+    )
+    if not is_same.to_series().all():
         raise BuildError(
             f"{partition.measured.table} and {partition.ledger[0].file} are not about the same records. {_REBUILD}"
         )

@@ -125,7 +125,7 @@ def open_local(file: InputFile, state: CutState) -> Iterator[tuple[Path, bool]]:
         with open(file.url, "rb") as opened:
             plain = compression(opened.read(8)) is None
         if plain:
-            with _hash_in_background(Path(file.url), state):
+            with hash_in_background(Path(file.url), state):
                 yield Path(file.url), True
             return
     stream = Stream(file)
@@ -144,7 +144,7 @@ def open_local(file: InputFile, state: CutState) -> Iterator[tuple[Path, bool]]:
 
 
 @contextmanager
-def _hash_in_background(path: Path, state: CutState) -> Iterator[None]:
+def hash_in_background(path: Path, state: CutState) -> Iterator[None]:
     """Set the checksum of a file when the block ends, unless only some records are wanted. It is computed meanwhile."""
     stop = threading.Event()
 

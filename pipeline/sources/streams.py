@@ -190,6 +190,10 @@ class Stream:
         self.position += len(block)
         return block
 
+    def read_stored(self, size: int) -> bytes:
+        """Up to `size` bytes of the file as stored, b"" at the end; for who decodes it instead of `read`."""
+        return self._buffered.read1(size)
+
     def _damaged(self, error: Exception) -> InputError:
         kind = "ends too early" if isinstance(error, EOFError) else f"is damaged ({error})"
         return InputError(

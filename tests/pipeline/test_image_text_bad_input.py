@@ -202,7 +202,7 @@ def test_where_nothing_can_be_read_the_build_says_why(build, tmp_path):
     done = build(*command)
     assert done.returncode == 1 and "20 of 20 records could not be read" in done.stderr and "--images" in done.stderr
     done = build(*command, "--keep-going")
-    assert done.returncode == 0 and "not one record could be read" in done.stdout
+    assert done.returncode == 1 and "not one record could be read" in done.stdout
     assert read_keyed_ledger(tmp_path / "o")["verdict"].unique().to_list() == ["unreadable"]
 
 
@@ -255,7 +255,7 @@ def test_a_list_whose_images_were_not_fetched(build, tmp_path):
     assert done.returncode == 1 and "1 of 1 records could not be read" in done.stderr
     assert "the folder of images has none for this row" in done.stderr
     done = build("cc12m-ja", "--input", listed, "--images", images, "--out", tmp_path / "o", "--keep-going")
-    assert done.returncode == 0 and "there is no image in" in done.stdout and "not one of the pairs was kept" in done.stdout
+    assert done.returncode == 1 and "there is no image in" in done.stdout and "not one of the pairs was kept" in done.stderr
     done = build("cc12m-ja", "--input", listed, "--images", tmp_path / "none", "--out", tmp_path / "p")
     assert done.returncode == 2 and "there is no such folder" in done.stderr
     done = build("cc100-ja", "--input", listed, "--images", images, "--out", tmp_path / "q")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,10 @@ ON_REQUEST = tuple(f"duplicate_{n}gram_share" for n in (6, 7, 8, 9))
 class CleanText(Clean):
     """How documents are cleaned."""
 
+    html: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="take the main text out of HTML: where the source says that it is HTML, always (JSON lines of pages), or never",
+    )
     boilerplate: bool = Field(True, description="drop short lines that hold a phrase of the list boilerplate")
     boilerplate_line_chars: int = Field(60, ge=1, description="longest line, in characters, taken for boilerplate")
 

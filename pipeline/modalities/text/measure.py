@@ -12,6 +12,7 @@ from filters.text.boilerplate import boilerplate_lines
 from filters.text.minhash import SKETCH_BINS, signatures
 from filters.text.normalisation import drop_lines, normalise_spans
 from pipeline.modalities.base import EXCERPT, MeasuredRecords
+from pipeline.modalities.text.extract import extract_text
 from pipeline.modalities.text.manifest import TextManifest
 from pipeline.sources.rows import Rows, Spans
 
@@ -29,8 +30,11 @@ def _count_characters(data, starts, ends):
 
 def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
     """Clean documents and compute every measure and the signature."""
+    assert rows.text is not None, "sources of text yield spans of text"
+    sizes = rows.text.ends - rows.text.starts
+    rows = extract_text(rows, manifest.clean)
     raw = rows.text
-    assert raw is not None, "sources of text yield spans of text"
+    assert raw is not None
     readable = rows.frame["problem"].is_null().to_numpy()
     # An empty span stands for a document that cannot be read.
     cleaned = normalise_spans(
@@ -51,7 +55,7 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
         {
             "file": rows.frame["file"].to_arrow(),
             "locator": rows.frame["locator"].to_arrow(),
-            "bytes": raw.ends - raw.starts,
+            "bytes": sizes,
             "amount_in": _count_characters(*raw),
             "amount": measures["chars"].cast(pl.Int64).to_arrow(),
             "payload": np.diff(offsets).astype(np.int64),

@@ -6,8 +6,8 @@ say (`parse`). Resuming, `--limit`, damage and documents that are too large to r
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,10 +21,12 @@ from pipeline.sources.rows import Rows, Spans
 from pipeline.sources.streams import Stream
 from pipeline.sources.text.dividers import LINES, NO_SPANS, Divider, find_documents
 from pipeline.sources.text.range_buffer import RangeBuffer
+from pipeline.sources.text.sniffing import EMPTY, HEAD_BYTES, Sniffed, sniff_format
 
 # What documents may come with, whatever their format: `license` and `source` override what the manifest and the input say.
 METADATA: dict[str, pl.DataType] = {name: pl.String() for name in ("url", "title", "date", "license", "source")}
-_SUSPICIOUS_BYTES = 1_000_000  # one document of that size and nothing else is worth a warning
+_SUSPICIOUS_BYTES, _SUSPICIOUS_LINES = 1_000_000, 50  # one document of that size and nothing else is worth a warning
+_LOOK_AT = 100  # files, before work begins
 
 
 class DocumentSource(Source):
@@ -35,20 +37,48 @@ class DocumentSource(Source):
     groups_small_files: ClassVar[bool] = True
     label: ClassVar[str] = "text"
 
-    @classmethod
-    def sniff(cls, head: bytes) -> bool:
-        """Return whether the first 64 KB of a file, uncompressed, look like this format."""
-        return False
-
     def find_inputs(self, patterns: list[str], **options: str) -> list[InputFile]:
+        """Return the input files of paths, globs and URLs. Raises UsageError where their content is not of the format."""
         files = resolve(patterns)
-        for file in files:
-            if not is_url(file.url) and (kind := _binary_kind(Path(file.url))):
-                raise UsageError(
-                    f"{file.url} is {kind}, not text: source.format = {self.name!r} reads documents as lines of text. "
-                    "A manifest whose source.format is image-text (such as laion-ja) reads tars and tables of images"
-                )
+        step = max(1, len(files) // _LOOK_AT)
+        for file in files[::step]:  # workers look at the others
+            if not is_url(file.url):
+                self.check_head(file, read_head(file))
         return files
+
+    def check_head(self, file: InputFile, head: bytes) -> None:
+        """Raise UsageError where a file that begins with `head`, uncompressed, is not of this format."""
+        sniffed = sniff_format(head)
+        if sniffed is not EMPTY and not self.accepts(sniffed, head):
+            raise UsageError(explain_mismatch(file, sniffed, self))
+
+    def accepts(self, sniffed: Sniffed, head: bytes) -> bool:
+        """Return whether what a file looks like is this format."""
+        return sniffed.name == self.name
+
+
+def read_head(file: InputFile) -> bytes:
+    """Return the first bytes of a file, uncompressed; fewer where it is damaged."""
+    stream, head = Stream(file), b""
+    try:
+        while len(head) < HEAD_BYTES and (block := stream.read(HEAD_BYTES - len(head))):
+            head += block
+    except InputError:
+        pass  # whoever reads the file says so
+    finally:
+        stream.close()
+    return head
+
+
+def explain_mismatch(file: InputFile, sniffed: Sniffed, source: DocumentSource) -> str:
+    """Return a sentence on what a file is instead of what a source reads, and on the command that would be right."""
+    name = shlex.quote(file.url)
+    if sniffed.name is None:
+        return f"{file.url} is {sniffed.label}: {sniffed.advice.replace('FILE', name)}"
+    return (
+        f"{file.url} is {sniffed.label}; source.format = {source.name!r} reads {source.label}. Let the format be known by content: "
+        f"python -m pipeline.build ja-web --input {name} (or keep this manifest and add --set source.format={sniffed.name})"
+    )
 
 
 class TextSource(DocumentSource):
@@ -101,6 +131,8 @@ class TextSource(DocumentSource):
         buffer = RangeBuffer(self.divider, stream, state)
         ranges = 0
         try:
+            buffer.fill(HEAD_BYTES)
+            self.check_head(file, bytes(buffer.buffer[:HEAD_BYTES]))
             buffer.skip_to(state.start)
             while state.limit is None or state.limit > 0:
                 start, line = buffer.skip_dividers(), buffer.line
@@ -120,8 +152,9 @@ class TextSource(DocumentSource):
             elif state.limit is None:
                 state.checksum = stream.checksum()
             state.size = buffer.offset
-            if ranges == 1 and state.start == 0 and state.limit is None and state.size > _SUSPICIOUS_BYTES:
-                if problem is not None or self._count(body, 2) == 1:
+            if ranges == 1 and state.start == 0 and state.limit is None:
+                is_suspicious = state.size > _SUSPICIOUS_BYTES or buffer.line > _SUSPICIOUS_LINES
+                if is_suspicious and (problem is not None or self._count(body, 2) == 1):
                     state.warning = self.warn_of_one_document(file, state.size)
         finally:
             stream.close()
@@ -150,13 +183,3 @@ class TextSource(DocumentSource):
 
     def warm(self) -> None:
         find_documents(self.divider, np.frombuffer(b"a\r\n\r\nb", np.uint8), 2)
-
-
-def _binary_kind(path: Path) -> str | None:
-    """Return what a file is that holds no text as it stands."""
-    with open(path, "rb") as file:
-        head = file.read(512)
-    for magic, kind in ((b"PAR1", "Parquet"), (b"ARROW1", "Arrow"), (b"PK\x03\x04", "a ZIP archive")):
-        if head.startswith(magic):
-            return kind
-    return "a tar" if head[257:262] == b"ustar" else None

@@ -51,7 +51,7 @@ class RangeBuffer:
         return np.frombuffer(self.buffer, np.uint8)
 
     def skip_to(self, offset: int) -> None:
-        while self.offset < offset and not self.ended:
+        while self.offset < offset and (self.buffer or not self.ended):
             self.fill(min(CHUNK, offset - self.offset))
             self.drop(min(len(self.buffer), offset - self.offset))
 

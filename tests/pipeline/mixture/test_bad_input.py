@@ -151,6 +151,11 @@ def test_manifests_that_make_no_sense(parts, text, more, words):
     assert words in str(caught.value).replace(f"{parts.folder}/", "").replace("./", ""), caught.value
 
 
+def test_a_corpus_is_not_replaced_by_a_mixture(build, parts, copy):
+    done = build(parts.mixture("beta", name="over"), "--out", copy)
+    assert done.returncode == 2 and "holds a corpus that is no mixture" in done.stderr
+
+
 def test_options_for_the_builds_of_the_parts(refused):
     message = refused("alpha", "", "--input", "x", "--limit", "5", "--keep-going")
     assert "is a mixture of built corpora: --input, --limit, --keep-going is for the builds of its parts" in message

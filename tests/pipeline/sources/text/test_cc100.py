@@ -34,6 +34,13 @@ def corpora(draw):
     return raw + draw(st.sampled_from([b"", b"\n", b"\r\n", b"\n\n", b"\n\r\n\n", b"\r", b"\n\r"]))
 
 
+class Cut(CC100Source):
+    """The source, for bytes that are no text as well."""
+
+    def check_head(self, file, head):
+        pass
+
+
 @pytest.fixture(scope="module")
 def cut(tmp_path_factory):
     """Cut bytes as a file: (ranges, documents by offset, state)."""
@@ -47,9 +54,9 @@ def cut(tmp_path_factory):
         ranges, found = [], []
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(range_buffer, "CHUNK", chunk)
-            for made, body in CC100Source().cut(file, 3, state):
+            for made, body in Cut().cut(file, 3, state):
                 # The bytes of a file that is not compressed stay in it.
-                rows = CC100Source().read(made, file, None if body is None else np.frombuffer(body, np.uint8), Fields())
+                rows = Cut().read(made, file, None if body is None else np.frombuffer(body, np.uint8), Fields())
                 ranges.append(made)
                 for start, end, offset in zip(rows.text.starts, rows.text.ends, rows.frame["locator"]):
                     found.append((int(offset), rows.text.data[start:end].tobytes()))

@@ -1,0 +1,43 @@
+"""Text in whatever format it is: each file is read by the source that its content asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+import numpy as np
+
+from pipeline.sources.base import CutState, Fields, Range
+from pipeline.sources.inputs import InputFile
+from pipeline.sources.rows import Rows
+from pipeline.sources.text.base import DocumentSource, read_head
+from pipeline.sources.text.sniffing import Sniffed, sniff_format
+
+
+class AnyTextSource(DocumentSource):
+    """Documents in any of the formats that are known, each file by its content."""
+
+    name: ClassVar[str] = "text"
+    label: ClassVar[str] = "documents in any format that is known"
+    keep: ClassVar[tuple[str, ...]] = ("url", "title", "date")
+    any_column: ClassVar[bool] = True
+
+    def __init__(self, formats: Mapping[str, DocumentSource]) -> None:
+        self.formats = formats
+
+    def accepts(self, sniffed: Sniffed, head: bytes) -> bool:
+        return sniffed.name in self.formats
+
+    def cut(self, file: InputFile, number: int, state: CutState) -> Iterator[tuple[Range, bytes | memoryview | None]]:
+        head = read_head(file)
+        self.check_head(file, head)
+        source = self.formats.get(sniff_format(head).name or "")
+        if source is not None:  # else it is empty
+            yield from source.cut(file, number, state)
+
+    def read(self, piece: Range, file: InputFile, body: np.ndarray | None, fields: Fields) -> Rows:
+        return self.formats[piece.format].read(piece, file, body, fields)
+
+    def warm(self) -> None:
+        for source in self.formats.values():
+            source.warm()

@@ -1,0 +1,145 @@
+"""JSON lines: a document is an object in a line. C4 and mC4 (`text`, `timestamp`, `url`), and anybody's.
+
+The columns are known by their usual names, as the first lines have them; `source.columns` names others. A line that is no object, or has
+no text, is one unreadable record.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import numpy as np
+import polars as pl
+
+from pipeline.core.errors import InputError
+from pipeline.sources.base import CutState, Fields, Range
+from pipeline.sources.formats.columns import PROBLEM
+from pipeline.sources.formats.json_columns import are_objects, parse_lines
+from pipeline.sources.formats.json_values import DEEPEST, name_type
+from pipeline.sources.inputs import InputFile
+from pipeline.sources.rows import Rows, Spans
+from pipeline.sources.streams import Stream
+from pipeline.sources.text.base import METADATA, TextSource
+from pipeline.sources.text.columns import SYNONYMS, Choice, Column, ColumnError, Table, choose_columns
+from pipeline.sources.text.dividers import LINES, Divider
+from pipeline.sources.text.sniffing import HEAD_BYTES
+
+_LONGEST_FIRST_LINE = 16 << 20  # bytes that are read for the columns, where the head has no whole line
+
+
+class JsonlSource(TextSource):
+    """JSON objects, one in each line."""
+
+    name: ClassVar[str] = "jsonl"
+    label: ClassVar[str] = "JSON lines"
+    divider: ClassVar[Divider] = LINES
+    columns: ClassVar[tuple[str, ...]] = (*SYNONYMS,)
+    any_column: ClassVar[bool] = True
+    keep: ClassVar[tuple[str, ...]] = ("url", "title", "date")
+
+    def cut(self, file: InputFile, number: int, state: CutState) -> Iterator[tuple[Range, bytes | None]]:
+        try:
+            check_keys(file, Fields(state.columns))
+        except ColumnError as error:
+            state.damage = f"{file.url} {error}"
+            return
+        yield from super().cut(file, number, state)
+
+    def read(self, piece: Range, file: InputFile, body: np.ndarray | None, fields: Fields) -> Rows:
+        if piece.problem is not None:
+            piece = replace(piece, problem=f"line {piece.line}: {piece.problem}")
+        choice = choose_keys(file, _freeze(fields))
+        return super().read(
+            piece, file, body, Fields({"text": choice.text, **{n: c.name for n, c in choice.others.items()}}, fields.keep)
+        )
+
+    def parse_all(self, raw: Spans, piece: Range, fields: Fields) -> pl.DataFrame:
+        """Return the texts and other wanted values of a range of lines; `fields.columns` has the key of each."""
+        kinds = {name: fields.keep.get(name, pl.String()) for name in fields.columns if name != "text"}
+        # A key that is wanted twice is read as the number, which can be written out as a string.
+        by_key = {fields.columns[name]: kind for name, kind in sorted(kinds.items(), key=lambda item: item[1] != pl.String)}
+        frame = parse_lines(raw, fields.columns["text"], by_key)
+        problems = frame[PROBLEM]
+        if problems.null_count() < len(problems):
+            problems = _add_line_numbers(problems, raw, piece.line or 1)
+        others = [frame[fields.columns[name]].cast(kind, strict=False).alias(name) for name, kind in kinds.items()]
+        return pl.DataFrame([frame[fields.columns["text"]].alias("text"), problems.alias("problem"), *others])
+
+    def warm(self) -> None:
+        super().warm()
+        are_objects(np.frombuffer(b"{}", np.uint8), np.array([0]), np.array([2]), DEEPEST)
+
+
+def _add_line_numbers(problems: pl.Series, raw: Spans, first: int) -> pl.Series:
+    line_ends = np.flatnonzero(raw.data == 10)
+    numbers = pl.Series(first + np.searchsorted(line_ends, raw.starts))
+    return pl.select(pl.when(problems.is_not_null()).then(pl.format("line {}: {}", numbers, problems))).to_series()
+
+
+# -- which keys are read
+
+_Frozen = tuple[tuple[tuple[str, str], ...], tuple[tuple[str, pl.DataType], ...]]
+
+
+def _freeze(fields: Fields) -> _Frozen:
+    return (*fields.columns.items(),), (*fields.keep.items(),)
+
+
+@lru_cache(maxsize=256)
+def choose_keys(file: InputFile, frozen: _Frozen) -> Choice:
+    """Return the keys that are read of a file of JSON lines; `frozen` are `Fields` that can be hashed. Raises ColumnError.
+
+    Other lines may have keys that the first ones lack: metadata is looked for under its standard name, and what is kept under its own.
+    """
+    fields = Fields(dict(frozen[0]), dict(frozen[1]))
+    objects = peek_objects(file)
+    mapped = {name: fields.columns.get(name, name) for name in [*METADATA, *fields.keep]}
+    kinds = {name: fields.keep.get(name, pl.String()) for name in mapped}
+    fallback = {name: Column(column, kinds[name]) for name, column in mapped.items()}
+    if not objects:  # every line is broken, which is a matter of records
+        return Choice(fields.columns.get("text", "text"), fallback)
+    values: dict[str, dict[str, None]] = {}
+    for one in objects:
+        for key, value in one.items():
+            values.setdefault(key, {})[name_type(value)] = None
+
+    def holds_text(key: str) -> bool:
+        return "a string" in values[key] or [*values[key]] == ["null"]
+
+    table = Table([*values], lambda key: " or ".join(values[key]), holds_text, lambda key: True)
+    choice = choose_columns(table, fields)
+    return Choice(choice.text, fallback | choice.others)
+
+
+def peek_objects(file: InputFile) -> list[dict[str, Any]]:
+    """Return the JSON objects in the first lines of a file, without those that are broken or cut off."""
+    stream = Stream(file)
+    head = b""
+    try:
+        while len(head) < HEAD_BYTES or b"\n" not in head and len(head) < _LONGEST_FIRST_LINE:
+            block = stream.read(HEAD_BYTES)
+            if not block:
+                break
+            head += block
+    except InputError:
+        pass  # damage is told where the file is cut
+    finally:
+        stream.close()
+    objects = []
+    for line in head.split(b"\n"):
+        try:
+            value = json.loads(line.decode("utf-8-sig"))
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict):
+            objects.append(value)
+    return objects
+
+
+def check_keys(file: InputFile, fields: Fields) -> None:
+    """Raise ColumnError where a file of JSON lines has no key of text, or lacks one that the manifest names."""
+    choose_keys(file, _freeze(fields))

@@ -1,0 +1,80 @@
+"""Text that is not UTF-8, by its first bytes: in which encoding it is, and the command that makes UTF-8 of it."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import NamedTuple
+
+_FEW_BROKEN = 2  # bytes that are not UTF-8 are a matter of records where they are so few and no other encoding is likely
+_MOST_REPLACED = 0.02  # of the characters: an encoding that leaves more than that undecoded is another
+_COMMON_NAMES = {"CP932": "Shift_JIS"}
+_LEAST_KANA = 0.05  # of the characters beyond ASCII: Japanese text has kana, and Chinese read as Japanese has few
+_HALFWIDTH_KATAKANA = re.compile("[\uff61-\uff9f]")  # what EUC-JP looks like when it is read as Shift_JIS
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_KANA = re.compile("[\u3041-\u30ff]")
+_BOMS = ((b"\xff\xfe\0\0", "UTF-32"), (b"\0\0\xfe\xff", "UTF-32"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"))
+
+
+class Encoding(NamedTuple):
+    """What messages call an encoding, and what to do about it."""
+
+    label: str
+    advice: str
+
+
+def find_encoding(head: bytes) -> Encoding | None:
+    """Return the encoding of a text that begins with `head`, or None where that is UTF-8 (or nobody's)."""
+    for bom, name in _BOMS:
+        if head.startswith(bom):
+            return _explain(f"text in {name}", name)
+    if utf16 := _find_utf16(head):
+        return _explain(f"text in {utf16}", utf16)
+    if re.search(rb"\x1b\$[@B]", head) and re.search(rb"\x1b\([BJ]", head):
+        return _explain("text in ISO-2022-JP", "ISO-2022-JP")
+    broken, good = _count_utf8(head)
+    if broken <= good or not broken:
+        return None
+    if japanese := _find_japanese(head):
+        return _explain(f"text in {_COMMON_NAMES.get(japanese, japanese)}", japanese)
+    if broken <= _FEW_BROKEN or b"\0" in head or broken > len(head) // 2:
+        return None  # the latter are binary, most likely
+    return Encoding(
+        "text that is not UTF-8", "Convert it, once you know its encoding: iconv -f ENCODING -t UTF-8 FILE > FILE.utf8"
+    )
+
+
+def _explain(label: str, name: str) -> Encoding:
+    return Encoding(label, f"Convert it to UTF-8: iconv -f {name} -t UTF-8 FILE > FILE.utf8")
+
+
+def _find_utf16(head: bytes) -> str | None:
+    """Return the name of UTF-16 without a byte order mark: the zero bytes of its ASCII, line ends at least, stand at every other place."""
+    sample = head[: len(head) // 2 * 2]
+    even, odd = sample[::2].count(0), sample[1::2].count(0)
+    ends = {"UTF-16LE": (odd, even, b"\n\0"), "UTF-16BE": (even, odd, b"\0\n")}
+    for name, (high, low, line_end) in ends.items():
+        if high > 0.02 * len(sample) and high > 20 * low and (line_end in sample or high > 0.2 * len(sample)):
+            text = sample.decode(name, "replace")
+            return name if len(re.findall(r"[\0-\x08\x0e-\x1f]", text)) < 0.02 * len(text) else None
+    return None
+
+
+def _count_utf8(head: bytes) -> tuple[int, int]:
+    """Return how many sequences beyond ASCII are broken, and how many are right. The end of a head may cut one in two."""
+    text = codecs.getincrementaldecoder("utf-8")("replace").decode(head)
+    broken = text.count(_REPLACEMENT) - head.count(_REPLACEMENT.encode())
+    return broken, len(re.findall(r"[^\x00-\x7f]", text)) - broken
+
+
+def _find_japanese(head: bytes) -> str | None:
+    """Return the Japanese encoding that leaves least undecoded, if any reads as Japanese."""
+    scores = {}
+    for name in ("CP932", "EUC-JP"):
+        text = head.decode(name, "replace")
+        beyond = [c for c in text if c > "\x7f"]
+        replaced = text.count(_REPLACEMENT)
+        kana = len(_KANA.findall(text))
+        if replaced <= max(_MOST_REPLACED * len(text), 1) and kana >= _LEAST_KANA * len(beyond):
+            scores[name] = replaced + len(_HALFWIDTH_KATAKANA.findall(text)) / 2
+    return min(scores, key=scores.__getitem__) if scores else None

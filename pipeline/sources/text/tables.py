@@ -1,0 +1,170 @@
+"""Documents in tables: what Parquet and Arrow have in common.
+
+A range is a run of rows: several row groups, one, or a stretch of a large one. Nothing is copied: a worker reads the rows of a range, and
+of them the columns that are wanted, from where they are. A locator is a row's number in its file.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from pipeline.core.errors import InputError
+from pipeline.sources.base import CutState, Fields, Range
+from pipeline.sources.formats.columns import PROBLEM
+from pipeline.sources.formats.table_files import Group, TableFile, holds_scalars, holds_text
+from pipeline.sources.inputs import InputFile, is_url
+from pipeline.sources.pointers import hash_in_background
+from pipeline.sources.rows import Rows, Spans
+from pipeline.sources.text.base import DocumentSource
+from pipeline.sources.text.columns import SYNONYMS, Choice, Table, choose_columns
+from pipeline.sources.values import decode_texts
+
+MOST_ROWS = 100_000  # in a range
+_SPLIT = 2  # partitions of text in a row group from which on it is divided
+_SPLIT_REMOTE = 8  # the same where each stretch of a row group means to fetch all of it
+
+
+class TableSource(DocumentSource):
+    """A source of documents in the rows of tables. A subclass says which files hold them: `table`."""
+
+    table: ClassVar[type[TableFile]]
+    columns: ClassVar[tuple[str, ...]] = (*SYNONYMS,)
+    any_column: ClassVar[bool] = True
+    keep: ClassVar[tuple[str, ...]] = ("url", "title", "date")
+    groups_small_files: ClassVar[bool] = True
+
+    def cut(self, file: InputFile, number: int, state: CutState) -> Iterator[tuple[Range, None]]:
+        """Cut a table into ranges of about `state.partition` bytes of text. `start` and `end` are numbers of rows."""
+        hashing: AbstractContextManager[Any] = nullcontext() if is_url(file.url) else hash_in_background(Path(file.url), state)
+        with hashing:
+            groups = self._list_groups(file, state)
+            split = _SPLIT_REMOTE if is_url(file.url) else _SPLIT
+            rows = sum(group.rows for group in groups)
+            for start, end, size in cut_rows(groups, state.partition, split * state.partition):
+                state.reached += size
+                state.consumed = (file.size or 0) * end // max(rows, 1)
+                if end <= state.start or state.limit is not None and state.limit <= 0:
+                    continue
+                limit = state.limit
+                records = end - start if limit is None else min(end - start, limit)
+                state.limit = None if limit is None else limit - records
+                yield Range(number, start, end, size, limit=limit, records=records, format=self.name), None
+            state.size = sum(group.size for group in groups)
+
+    def _list_groups(self, file: InputFile, state: CutState) -> list[Group]:
+        """Return the groups of rows of a table that can be read, and set `state.damage` where it is damaged."""
+        try:
+            table = open_table(self.table, file)
+            groups, damage = table.groups(choose_from_schema(table, Fields(state.columns)).text)
+        except InputError as error:
+            groups, damage = [], str(error)
+        state.damage = damage and f"{file.url} {damage}"
+        return groups
+
+    def read(self, piece: Range, file: InputFile, body: np.ndarray | None, fields: Fields) -> Rows:
+        table = open_table(self.table, file)
+        choice = choose_from_schema(table, fields)
+        count = piece.end - piece.start if piece.limit is None else min(piece.end - piece.start, piece.limit)
+        stored = table.read(piece.start, count, choice.names)
+        text = as_bytes(stored[choice.text])
+        problem = pl.coalesce(stored[PROBLEM], pl.when(text.is_null()).then(pl.lit(f"no text: {choice.text!r} is null")))
+        columns = []
+        for name, (column, kind) in choice.others.items():
+            converted, misfits = convert_column(stored[column], kind)
+            columns.append(converted.alias(name))
+            problem = pl.coalesce(problem, pl.format(f"{column!r} does not fit its type {kind}: {{}}", misfits))
+        locator = pl.int_range(piece.start, piece.start + count, eager=True).alias("locator")
+        frame = pl.DataFrame([locator, *columns]).with_columns(problem=problem)
+        return Rows(frame, _spans(text))
+
+    def warm(self) -> None:
+        """There is nothing to compile."""
+
+
+def _spans(texts: pl.Series) -> Spans:
+    """Return texts, which are bytes, as spans of Arrow's buffer. Null is empty."""
+    array = texts.fill_null(b"").rechunk().to_arrow()
+    _, offsets, data = array.cast(pa.large_binary()).buffers()
+    ends = np.frombuffer(offsets, np.int64, len(array) + 1, array.offset * 8) if len(array) else np.zeros(1, np.int64)
+    return Spans(
+        np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8), ends[:-1], ends[1:]
+    )
+
+
+def cut_rows(groups: list[Group], partition: int, largest: int) -> Iterator[tuple[int, int, int]]:
+    """Yield the first row, the row after the last, and the bytes of text of each range of rows.
+
+    Groups are joined up to `partition` bytes; one of more than `largest` bytes, or `MOST_ROWS`, is divided into equal stretches.
+    """
+    start = rows = size = 0
+    for group in groups:
+        if rows and (size + group.size > partition or rows + group.rows > MOST_ROWS):
+            yield start, start + rows, size
+            start, rows, size = start + rows, 0, 0
+        if group.size > largest or group.rows > MOST_ROWS:
+            pieces = min(max(math.ceil(group.size / partition), math.ceil(group.rows / MOST_ROWS)), group.rows)
+            ends = [group.rows * i // pieces for i in range(pieces + 1)]
+            for first, last in zip(ends, ends[1:], strict=False):
+                yield start + first, start + last, group.size * (last - first) // group.rows
+            start += group.rows
+        else:
+            rows, size = rows + group.rows, size + group.size
+    if rows:
+        yield start, start + rows, size
+
+
+@lru_cache(maxsize=64)
+def open_table(kind: type[TableFile], file: InputFile) -> TableFile:
+    """Return the table in a file; what is known of it is kept for the next range. Raises InputError where it cannot be read."""
+    return kind(file)
+
+
+def choose_from_schema(table: TableFile, fields: Fields) -> Choice:
+    """Return which columns of a table are read. Raises ColumnError where there is none of text, or a named one is missing."""
+    schema = table.schema
+    names = [name for name in schema.names if schema.names.count(name) == 1]
+    return choose_columns(
+        Table(
+            names,
+            lambda name: str(schema.field(name).type),
+            lambda name: holds_text(schema.field(name).type),
+            lambda name: holds_scalars(schema, name),
+        ),
+        fields,
+    )
+
+
+def as_bytes(texts: pl.Series) -> pl.Series:
+    return texts if texts.dtype == pl.Binary else texts.cast(pl.String).cast(pl.Binary)
+
+
+def convert_column(column: pl.Series, kind: pl.DataType) -> tuple[pl.Series, pl.Series]:
+    """Return a column in the type that the shards have, and those of its values, as strings, that do not fit that type: they become null.
+
+    NaN where there are no floats is null: it is what pandas has for a value that is missing.
+    """
+    broken = pl.repeat(False, len(column), dtype=pl.Boolean, eager=True)
+    if column.dtype == pl.Binary:
+        column, problems = decode_texts(column, column.name)
+        broken = problems.is_not_null()
+    if column.dtype.is_float() and not kind.is_float():
+        column = column.fill_nan(None)
+    if kind == pl.String and column.dtype in (pl.Date, pl.Datetime):
+        converted = column.dt.to_string("iso:strict")
+    elif kind == pl.Boolean and column.dtype == pl.String:
+        converted = column.replace_strict({"true": True, "false": False}, default=None, return_dtype=pl.Boolean)
+    else:
+        converted = column.cast(kind, strict=False)
+    misfit = broken | (converted.is_null() & column.is_not_null())
+    if kind.is_integer() and column.dtype.is_float():
+        misfit |= (column != column.round()).fill_null(False)
+    return converted.set(misfit, None), column.cast(pl.String, strict=False).set(~misfit, None)

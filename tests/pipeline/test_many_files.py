@@ -1,0 +1,116 @@
+"""Many input files: each worker cuts its own, small ones share partitions, and nothing of that shows in what comes out."""
+
+import gzip
+
+import polars as pl
+import pytest
+
+from pipeline.manifest.loading import load
+from pipeline.sources.inputs import resolve
+from pipeline.steps import cut, measure
+from pipeline.steps.cut import group_files
+from tests.support.builds import hash_outputs, read_ledger, read_shards
+from tests.support.texts import make_sentences
+
+FILES, DOCUMENTS = 30, 6
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Files of six documents each; every third is compressed, one is empty."""
+    folder = tmp_path_factory.mktemp("many")
+    for number in range(FILES):
+        body = "\n\n".join(make_sentences(f"{number}-{i}") for i in range(DOCUMENTS)).encode() if number != 7 else b""
+        path = folder / f"{number:03d}.txt"
+        path.write_bytes(gzip.compress(body) if number % 3 == 0 else body)
+    return folder
+
+
+def test_small_files_share_a_unit_and_large_ones_have_one_each(folder, monkeypatch):
+    files = resolve([f"{folder}/*.txt"])
+    settings = load("cc100-ja").source
+    (unit,) = group_files(files, settings)
+    assert (unit.first, unit.files) == (0, tuple(files))
+    monkeypatch.setattr(cut, "UNIT_FILES", 7)
+    assert [(unit.number, unit.first, len(unit.files)) for unit in group_files(files, settings)] == [
+        (0, 0, 7), (1, 7, 7), (2, 14, 7), (3, 21, 7), (4, 28, 2),
+    ]  # fmt: skip
+    monkeypatch.setattr(cut, "SMALL_FILE", 1000)
+    large = [i for i, file in enumerate(files) if file.size >= 1000]
+    units = group_files(files, settings)
+    assert [file for unit in units for file in unit.files] == files
+    assert {unit.first for unit in units if len(unit.files) == 1} >= {*large}
+
+
+@pytest.mark.parametrize("units_per_worker", [0, 100])
+@pytest.mark.parametrize("small_file", [0, 1 << 20])
+def test_the_same_corpus_whoever_cuts_and_however_files_are_grouped(
+    folder, build, tmp_path, monkeypatch, units_per_worker, small_file
+):
+    """Grouping decides which parts there are, and so the shards' bytes; the records and their ids are the same."""
+    monkeypatch.setattr(cut, "SMALL_FILE", small_file)
+    monkeypatch.setattr(measure, "UNITS_PER_WORKER", units_per_worker)
+    done = build("cc100-ja", "--input", f"{folder}/*.txt", "--out", tmp_path / "o")
+    assert done.returncode == 0, done.stderr
+    ledger = read_ledger(tmp_path / "o")
+    assert len(ledger) == (FILES - 1) * DOCUMENTS
+    assert set(ledger["source"]) == {f"cc100-ja/{number:03d}.txt" for number in range(FILES) if number != 7}
+    assert (ledger["id"] == ledger["source"] + "/" + ledger["id"].str.slice(-10)).all()
+    assert ledger["id"].to_list() == sorted(ledger["id"])
+    for number in (0, 1, 29):
+        excerpts = ledger.filter(source=f"cc100-ja/{number:03d}.txt")["excerpt"].to_list()
+        assert excerpts == [make_sentences(f"{number}-{i}")[:200] for i in range(DOCUMENTS)]
+    shards = read_shards(tmp_path / "o")
+    assert dict(shards.select("id", "source").rows()).items() <= dict(ledger.select("id", "source").rows()).items()
+
+
+def test_who_cuts_does_not_change_a_byte(folder, build, tmp_path, monkeypatch):
+    hashes = []
+    for name, units_per_worker in (("a", 0), ("b", 100)):
+        monkeypatch.setattr(cut, "SMALL_FILE", 0)
+        monkeypatch.setattr(measure, "UNITS_PER_WORKER", units_per_worker)
+        assert build("cc100-ja", "--input", f"{folder}/*.txt", "--out", tmp_path / name).returncode == 0
+        hashes.append(hash_outputs(tmp_path / name))
+    assert hashes[0] == hashes[1]
+
+
+def test_a_limit_counts_over_all_files(folder, build, tmp_path):
+    done = build("cc100-ja", "--input", f"{folder}/*.txt", "--out", tmp_path / "o", "--limit", 20)
+    assert done.returncode == 0, done.stderr
+    assert read_ledger(tmp_path / "o")["source"].value_counts().sort("source").rows() == [
+        ("cc100-ja/000.txt", 6), ("cc100-ja/001.txt", 6), ("cc100-ja/002.txt", 6), ("cc100-ja/003.txt", 2),
+    ]  # fmt: skip
+
+
+def test_one_damaged_file_of_many_is_named_and_the_others_are_kept(folder, build, tmp_path):
+    broken = tmp_path / "in"
+    broken.mkdir()
+    for path in sorted(folder.iterdir())[:4]:
+        data = path.read_bytes()
+        (broken / path.name).write_bytes(data[: len(data) // 2] if path.name == "003.txt" else data)
+    options = ("cc100-ja", "--input", f"{broken}/*.txt", "--out", tmp_path / "o")
+    done = build(*options)
+    assert done.returncode == 1 and "003.txt ends too early" in done.stderr and "--keep-going" in done.stderr
+    done = build(*options, "--keep-going")
+    assert done.returncode == 0, done.stderr
+    counts = dict(read_ledger(tmp_path / "o")["source"].value_counts().rows())
+    assert [counts[f"cc100-ja/{number:03d}.txt"] for number in range(3)] == [DOCUMENTS] * 3
+    lock = (tmp_path / "o" / "manifest.lock.toml").read_text("utf-8")
+    assert lock.count("sha256") == 3
+
+
+def test_a_file_of_another_format_is_named_with_the_command_that_is_right(folder, build, tmp_path):
+    path = tmp_path / "pages.jsonl"
+    path.write_text('{"text": "日本語の文書。"}\n' * 3, "utf-8")
+    done = build("cc100-ja", "--input", path, "--out", tmp_path / "o")
+    assert done.returncode == 2
+    assert "is JSON lines" in done.stderr and f"python -m pipeline.build ja-web --input {path}" in done.stderr
+    assert not (tmp_path / "o").exists()
+
+
+def test_rules_may_judge_kept_columns_and_only_those():
+    from pipeline.core.errors import UsageError
+
+    with pytest.raises(UsageError, match="no measure of that name, nor a column of source.keep"):
+        load("cc100-ja", ["rules.score.at_least=1"])
+    assert pl.String() == load("cc100-ja", ['source.keep=["url"]']).source.kept["url"]
