@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import lzma
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 from filelock import FileLock
 
 from benchmarks.harness import build_command, run_command
+from pipeline.sources.formats.warc import RecordReader
 
 TOKENIZER = ("tokenizer.vocab_size=2500", "tokenizer.sequence_length=64")  # of smoke runs
 
@@ -88,6 +90,68 @@ def read_documents(data: Path, megabytes: float | None = None, offsets: set[int]
         raw = file.read(int(spans[-1].sum()) if len(spans) else 0)
     starts = spans[:, 0]
     return Documents(np.frombuffer(raw, np.uint8), starts, starts + spans[:, 1])
+
+
+def warc_file(data: Path) -> Path:
+    """Pages of HTML, with navigation and footers, a gzip member for every record."""
+    return data / "text" / "warc" / "debian-docs.warc.gz"
+
+
+def write_warc(data: Path, path: Path, megabytes: float) -> Path:
+    """Write a WARC of `megabytes` (10^6, uncompressed) to `path`, unless one of that size is there.
+
+    Its pages are those of `warc_file` again and again, each time with other characters for its kanji, so that they are no duplicates of
+    one another; pages without kanji are left out after the first time. Each has a request and metadata beside it, as in Common Crawl.
+    """
+    marker = path.with_suffix(".size")
+    if path.is_file() and marker.is_file() and marker.read_text() == str(megabytes):
+        return path
+    with gzip.open(warc_file(data)) as file:
+        reader = RecordReader(lambda: file.read(1 << 20), 1 << 30, is_joined=True)
+        pages = []
+        while (record := reader.next()) is not None:
+            block = bytes(record.data[record.head_size :])
+            if record.type == "response" and b"-Encoding:" not in block[:1000]:  # a coded body cannot be changed
+                pages.append(block)
+    written, copy = 0.0, 0
+    with open(path, "wb") as out:
+        while written < megabytes * 1e6:
+            table = _shift_kanji(copy)
+            for number, block in enumerate(pages):
+                text = block.decode("utf-8", "surrogateescape")
+                changed = text.translate(table)
+                if copy and changed == text:
+                    continue
+                url = f"https://docs.example/{copy}/{number}.html"
+                for kind, body in (
+                    ("request", b"GET / HTTP/1.1\r\n\r\n"),
+                    ("response", changed.encode("utf-8", "surrogateescape")),
+                ):
+                    raw = _format_record(kind, url, body)
+                    written += len(raw)
+                    out.write(gzip.compress(raw, 6, mtime=0))
+                out.write(gzip.compress(_format_record("metadata", url, b"fetchTimeMs: 100\r\n"), 6, mtime=0))
+                if written >= megabytes * 1e6:
+                    break
+            copy += 1
+    marker.write_text(str(megabytes))
+    return path
+
+
+def _format_record(kind: str, url: str, block: bytes) -> bytes:
+    content_type = "application/warc-fields" if kind == "metadata" else f"application/http; msgtype={kind}"
+    fields = {
+        "WARC-Type": kind, "WARC-Record-ID": f"<urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, kind + url)}>",
+        "WARC-Date": "2026-11-28T00:00:00Z", "WARC-Target-URI": url, "Content-Type": content_type, "Content-Length": str(len(block)),
+    }  # fmt: skip
+    head = "\r\n".join(["WARC/1.0", *(f"{name}: {value}" for name, value in fields.items()), "", ""])
+    return head.encode() + block + b"\r\n\r\n"
+
+
+def _shift_kanji(step: int) -> dict[int, int]:
+    """Return a table for `str.translate` that turns each kanji into another, 37 further on for every step."""
+    first, last = 0x4E00, 0x9FA0
+    return {code: first + (code - first + 37 * step) % (last - first) for code in range(first, last)} if step else {}
 
 
 def build_corpus(data: Path, out: Path, smoke: bool) -> Path:

@@ -36,6 +36,7 @@ def make_development_data(folder: Path) -> Path:
         return folder
     shutil.rmtree(folder, ignore_errors=True)
     _write_text(folder / "text")
+    _write_warc(folder / "text" / "warc")
     _write_labelled(folder / "language")
     _write_pairs(folder / "image-text" / "img2dataset")
     _write_speech(folder / "speech")
@@ -78,6 +79,37 @@ def _write_text(folder: Path) -> None:
         folder / "ja.pairs.jsonl.gz",
         ({"a": a, "b": b, "jaccard_char5": 0.9} for a, b, *_ in clusters.values()),
     )
+
+
+def _write_warc(folder: Path) -> None:
+    """Write pages of sentences with navigation and footers, in UTF-8 and in Shift_JIS, labelled and with a reference."""
+    folder.mkdir(parents=True)
+    labels, references, pages, statutes = [], [], [], []
+    for i in range(6):
+        paragraphs = "".join(f"<p>{number}。{sentence}</p>" for number in range(i + 2) for sentence in SENTENCES["ja"])
+        main = f"<h1>{JAPANESE_TITLES[i % 3]}</h1>{paragraphs}"
+        body = f"<body><nav><a href='/'>ホーム</a> <a href='/next'>次へ</a></nav>{main}<footer>Copyright 2026</footer></body>"
+        labels.append({"id": f"<urn:uuid:{i:032x}>", "spans": [[start := body.index("<h1>"), start + len(main)]]})
+        pages.append((labels[-1]["id"], f"https://docs.example/{i}.html", body.encode()))
+        head = '<META http-equiv="Content-Type" content="text/html; charset=shift_jis">'
+        statutes.append((f"<urn:uuid:{i + 100:032x}>", f"https://law.example/{i}.html", f"{head}{main}".encode("cp932")))
+        text = main.replace("</h1>", "\n").replace("</p>", "\n").replace("<h1>", "").replace("<p>", "")
+        references.append({"url": statutes[-1][1], "text": text})
+    for name, records in (("debian-docs", pages), ("statutes-sjis", statutes)):
+        with (folder / f"{name}.warc.gz").open("wb") as file:
+            for record, url, body in records:
+                file.write(gzip.compress(_warc_record(record, url, body), mtime=0))
+    _write_jsonl(folder / "statutes.reference.jsonl.gz", references)
+    (folder / "extraction.jsonl").write_text("".join(json.dumps(label) + "\n" for label in labels), "utf-8")
+
+
+def _warc_record(record: str, url: str, body: bytes) -> bytes:
+    http = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + body
+    lines = [
+        "WARC/1.0", "WARC-Type: response", f"WARC-Record-ID: {record}", f"WARC-Target-URI: {url}", "WARC-Date: 2026-11-28T00:00:00Z",
+        "Content-Type: application/http; msgtype=response", f"Content-Length: {len(http)}", "", "",
+    ]  # fmt: skip
+    return "\r\n".join(lines).encode() + http + b"\r\n\r\n"
 
 
 def _write_labelled(folder: Path) -> None:

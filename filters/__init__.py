@@ -14,8 +14,9 @@ from filters.registry import MEASURES, Measure, compute, measure, measure_frame,
 from filters.text import measures as text_measures
 from filters.text.normalisation import normalise
 from filters.transcript import measures as transcript_measures
+from filters.url import measures as url_measures
 
 __all__ = ["MEASURES", "Measure", "compute", "measure", "measure_frame", "measure_text", "normalise"]
 
 # The ledger has its columns in this order of modules, whatever order they are imported in.
-order_measures(audio_measures, text_measures, caption_measures, image_measures, transcript_measures)
+order_measures(audio_measures, text_measures, url_measures, caption_measures, image_measures, transcript_measures)

@@ -186,7 +186,10 @@ def _download(manifest: Manifest, console: Console) -> None:
 def _choose_inputs(manifest: Manifest, inputs: list[str], download: bool, plan_only: bool, console: Console) -> list[InputFile]:
     """Return the inputs of the command line, else the raw corpus where it was downloaded, else the embedded sample."""
     if inputs:
-        return SOURCES[manifest.source.format].find_inputs(inputs, **manifest.source.options)
+        source = SOURCES[manifest.source.format]
+        files = source.find_inputs(inputs, **manifest.source.options)
+        source.check_fields(files, manifest.source.fields)
+        return files
     raw = _raw_path(manifest)
     if raw is not None and (raw.is_file() or download):
         return [describe_file(str(raw) if raw.is_file() else manifest.source.url or "")]

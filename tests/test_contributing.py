@@ -27,9 +27,12 @@ class InProcessEngine:
 
     worker_count, peak_memory = 1, 0
 
-    def run(self, what, tasks, in_flight=None):
+    def run(self, what, tasks, in_flight=None, meanwhile=None):
         for number, (function, arguments) in enumerate(tasks):
             yield number, function(*arguments)
+
+    def produce(self, what, function, arguments, ahead):
+        return function(*arguments)
 
     def step(self, name, total=None):
         return StepProgress(Progress(disable=True), name, total)
@@ -63,6 +66,24 @@ def test_manifests_in_the_documents_are_valid(tmp_path, document, heading):
     manifest = load(str(path))
     assert manifest.rules["chars"].at_least == 200
     assert "language" in manifest.rules
+
+
+def test_the_manifest_of_json_lines_in_the_readme_builds(tmp_path, build):
+    """Pages of HTML in a column of another name, judged by a score of their own."""
+    path, pages = tmp_path / "my.toml", tmp_path / "pages.jsonl"
+    path.write_text(block("README.md", "Text in any format", "toml"), "utf-8")
+    texts = [make_sentences(i) for i in range(4)]
+    with open(pages, "w", encoding="utf-8") as file:
+        for number, text in enumerate(texts):
+            page = {"body": f"<html><body><nav><a href='/'>ホーム</a></nav><p>{text}</p></body></html>", "score": number}
+            file.write(json.dumps(page | {"url": f"https://example.jp/{number}", "license": "CC0-1.0"}) + "\n")
+    done = build(path, "--input", pages, "--out", tmp_path / "o")
+    assert done.returncode == 0, done.stderr
+    ledger = pl.read_parquet(tmp_path / "o" / "ledger" / "*.parquet")
+    assert ledger["rule"].to_list() == ["score", "score", "score", None] and ledger["bound"][0] == ">= 2.5"
+    shards = pl.read_parquet(tmp_path / "o" / "data" / "*.parquet")
+    assert shards.select("url", "date", "score", "license").rows() == [("https://example.jp/3", None, 3.0, "CC0-1.0")]
+    assert shards["text"][0].startswith(texts[3][:40]) and "ホーム" not in shards["text"][0]
 
 
 def test_the_manifest_of_pairs_in_the_readme_is_valid(tmp_path):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 from selectolax.lexbor import LexborHTMLParser
@@ -38,10 +40,26 @@ HIDING_ROLES = frozenset(("alertdialog", "dialog", "menu", "menubar", "navigatio
 
 # East Asian wide characters, Hangul aside: a line break in the source between two of these is no space (CSS Text Module Level 3,
 # section 4.1.3, segment break transformation rules).
-_WIDE = "\u2e80-\u303f\u3041-\u312f\u3190-\ua4cf\uf900-\ufaff\ufe30-\ufe4f\uff01-\uff9f\uffe0-\uffe6\U0001b000-\U0001b16f\U00020000-\U0003ffff"
-_BREAK_BETWEEN_WIDE = re.compile(rf"(?<=[{_WIDE}])[ \t\r\f]*\n[ \t\r\n\f]*(?=[{_WIDE}])")
-_SPACES = re.compile(r"[ \t\r\n\f]+")
+_WIDE = re.compile(
+    "[\u2e80-\u303f\u3041-\u312f\u3190-\ua4cf\uf900-\ufaff\ufe30-\ufe4f\uff01-\uff9f\uffe0-\uffe6"
+    "\U0001b000-\U0001b16f\U00020000-\U0003ffff]"
+)
+_ASCII_SPACE = " \t\r\n\f"
+_SPACES = re.compile(r"[ \t\r\n\f]{2,}|[\t\r\f]")
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+
+# What the walk does at an element.
+_INLINE, _UNREAD, _CONTAINER, _CELL, _BLOCK, _VERBATIM, _BREAK, _LINK, _TEXT = range(9)
+_KINDS: dict[str | None, int] = {
+    **dict.fromkeys((*UNREAD, None, "-comment", "-doctype", "-document", "!doctype"), _UNREAD),
+    **dict.fromkeys(CONTAINERS, _CONTAINER),
+    **dict.fromkeys(CELLS, _CELL),
+    **dict.fromkeys(BLOCKS, _BLOCK),
+    **dict.fromkeys(VERBATIM, _VERBATIM),
+    "br": _BREAK,
+    "a": _LINK,
+    "-text": _TEXT,
+}
 
 
 @dataclass(slots=True)
@@ -52,18 +70,23 @@ class Block:
     tag: str  # the innermost block element: p, h1, li, td, pre …
     container: int
     separator: str  # what stands before it
-    links: int = 0
-    link_chars: int = 0
+    links: int
+    link_chars: int
 
 
 @dataclass(slots=True)
 class Container:
-    """An element that holds blocks, with its names (`id` and `class`, in lower case) and what role it plays."""
+    """An element that holds blocks, with its names (`id` and `class`, in lower case) and its role.
+
+    What is in it are the blocks from `first` to before `end`.
+    """
 
     tag: str
     parent: int
-    names: str = ""
-    role: str = ""
+    names: str
+    role: str
+    first: int
+    end: int = 0
 
 
 @dataclass(slots=True)
@@ -75,11 +98,23 @@ class Page:
     containers: list[Container] = field(default_factory=list)
 
 
+@lru_cache(maxsize=1 << 16)
+def _is_wide(character: str) -> bool:
+    return _WIDE.match(character) is not None
+
+
 def collapse(text: str) -> str:
     """Return text as a browser shows it: white space collapsed, and no space where a line of Japanese was broken."""
+    text = text.strip()
     if "\n" in text:
-        text = _BREAK_BETWEEN_WIDE.sub("", text)
-    return _SPACES.sub(" ", text).strip()
+        lines = [line for raw in text.split("\n") if (line := raw.strip(_ASCII_SPACE))]
+        pieces = lines[:1]
+        for before, line in pairwise(lines):
+            if not (_is_wide(before[-1]) and _is_wide(line[0])):
+                pieces.append(" ")
+            pieces.append(line)
+        text = "".join(pieces)
+    return _SPACES.sub(" ", text) if "  " in text or "\t" in text or "\r" in text or "\f" in text else text
 
 
 def parse_page(html: bytes) -> Page:
@@ -109,89 +144,107 @@ class _Walk:
         self.container = 0
         self.link_depth = self.verbatim_depth = 0
         self.links = self.link_chars = 0
-        page.containers.append(Container("body", 0))
 
     def walk(self, body: Any) -> None:
         """Walk over all nodes without recursion: nesting costs no stack."""
-        stack: list[tuple[Any, str]] = []
+        self.page.containers.append(Container("body", 0, "", "", 0))
+        open_nodes: list[tuple[Any, int]] = []
         node = body.first_child
         while True:
             if node is None:
-                if not stack:
+                if not open_nodes:
                     break
-                node, tag = stack.pop()
-                self.leave(node, tag)
+                node, kind = open_nodes.pop()
+                if kind:
+                    self.leave(kind)
                 node = node.next
                 continue
             tag = node.tag
-            if tag == "-text":
-                self.add(node.text_content or "")
-            elif tag is not None and tag not in UNREAD and tag[0] != "-" and self.enter(node, tag):
-                child = node.first_child
-                if child is not None:
-                    stack.append((node, tag))
-                    node = child
-                    continue
-                self.leave(node, tag)
+            kind = _KINDS.get(tag, _INLINE)
+            if kind == _TEXT:
+                text = node.text_content or ""
+                if self.pieces or not text.isspace():
+                    self.add(text)
+            elif kind != _UNREAD:
+                if kind or "-" in tag:  # a custom element is as good as a div
+                    kind = self.enter(node, tag, kind or _BLOCK)
+                if kind != _UNREAD:
+                    child = node.first_child
+                    if child is not None:
+                        open_nodes.append((node, kind))
+                        node = child
+                        continue
+                    if kind:
+                        self.leave(kind)
             node = node.next
-        self.end_block(NEWLINE)
+        self.end_block()
+        self.page.containers[0].end = len(self.page.blocks)
 
     def add(self, text: str) -> None:
         if self.link_depth:
             self.link_chars += len(text.strip())
         self.pieces.append(text)
 
-    def enter(self, node: Any, tag: str) -> bool:
-        """Take note of an element's beginning; False where its content is to be passed over."""
-        if tag in CONTAINERS:
-            attributes = node.attributes
-            if attributes and _is_hidden(attributes):
-                return False
-            self.end_block(TAB if tag in CELLS else NEWLINE)
-            names = f"{attributes.get('id') or ''} {attributes.get('class') or ''}".lower()[:200] if attributes else ""
-            role = (attributes.get("role") or "").lower() if attributes else ""
-            self.page.containers.append(Container(tag, self.container, names, role))
-            self.container = len(self.page.containers) - 1
-            self.tags.append(tag)
-        elif tag in BLOCKS or "-" in tag:  # a custom element is as good as a div
-            self.end_block(NEWLINE)
-            self.tags.append(tag)
-            self.verbatim_depth += tag in VERBATIM
-        elif tag == "br":
+    def enter(self, node: Any, tag: str, kind: int) -> int:
+        """Take note of an element's beginning; returns its kind, `_UNREAD` where its content is to be passed over."""
+        if kind == _LINK:
+            if not node.attributes.get("href"):
+                return _INLINE
+            self.link_depth += 1
+            self.links += 1
+            return kind
+        if kind == _BREAK:
             if self.verbatim_depth:
                 self.pieces.append("\n")
-            else:
-                self.end_block(NEWLINE)
-        elif tag == "a":
-            if node.attributes.get("href"):
-                self.link_depth += 1
-                self.links += 1
-        return True
-
-    def leave(self, node: Any, tag: str) -> None:
-        if tag in CONTAINERS:
-            self.end_block(TAB if tag in CELLS else NEWLINE)
-            self.container = self.page.containers[self.container].parent
-            self.tags.pop()
-        elif tag in BLOCKS or "-" in tag:
-            self.end_block(NEWLINE)
-            self.verbatim_depth -= tag in VERBATIM
-            self.tags.pop()
-        elif tag == "a" and self.link_depth and node.attributes.get("href"):
-            self.link_depth -= 1
-
-    def end_block(self, separator: str) -> None:
-        """Make a block of the text that was read, where there is any; `separator` stands before the next one."""
-        if self.pieces:
-            text = "".join(self.pieces)
-            text = text.strip("\n").rstrip() if self.verbatim_depth else collapse(text)
-            if text.strip():
-                block = Block(text, self.tags[-1], self.container, self.separator, self.links, self.link_chars)
-                self.page.blocks.append(block)
-                self.separator = TAB
-            self.pieces, self.links, self.link_chars = [], 1 if self.link_depth else 0, 0
-        if separator == NEWLINE:
+                return _INLINE
+            self.end_block()
             self.separator = NEWLINE
+            return _INLINE
+        names = role = ""
+        if kind == _CONTAINER or kind == _CELL:
+            attributes = node.attributes
+            if attributes:
+                if _is_hidden(attributes):
+                    return _UNREAD
+                names = f"{attributes.get('id') or ''} {attributes.get('class') or ''}".lower()[:200]
+                role = (attributes.get("role") or "").lower()
+        self.end_block()
+        if kind == _CONTAINER or kind == _CELL:
+            containers = self.page.containers
+            containers.append(Container(tag, self.container, names, role, len(self.page.blocks)))
+            self.container = len(containers) - 1
+        elif kind == _VERBATIM:
+            self.verbatim_depth += 1
+        if kind != _CELL:
+            self.separator = NEWLINE
+        self.tags.append(tag)
+        return kind
+
+    def leave(self, kind: int) -> None:
+        if kind == _LINK:
+            self.link_depth -= 1
+            return
+        self.end_block()
+        self.tags.pop()
+        if kind == _CONTAINER or kind == _CELL:
+            container = self.page.containers[self.container]
+            container.end = len(self.page.blocks)
+            self.container = container.parent
+        elif kind == _VERBATIM:
+            self.verbatim_depth -= 1
+        if kind != _CELL:
+            self.separator = NEWLINE
+
+    def end_block(self) -> None:
+        """Make a block of the text that was read, where there is any."""
+        if not self.pieces:
+            return
+        text = "".join(self.pieces)
+        text = text.strip("\n").rstrip() if self.verbatim_depth else collapse(text)
+        if text and not text.isspace():
+            self.page.blocks.append(Block(text, self.tags[-1], self.container, self.separator, self.links, self.link_chars))
+            self.separator = TAB
+        self.pieces, self.links, self.link_chars = [], 1 if self.link_depth else 0, 0
 
 
 def _is_hidden(attributes: dict[str, str | None]) -> bool:

@@ -8,18 +8,23 @@ A paragraph, heading, list item or row of a table is one line; cells of a row ar
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from selectolax.lexbor import SelectolaxError
 
-from filters.html.blocks import NEWLINE, TAB, Block, parse_page
+from filters.html.blocks import HEADINGS, NEWLINE, TAB, Block, parse_page
 from filters.html.charset import decode
 from filters.html.limits import find_excess
 from filters.html.main_text import choose_main_text
 
 CELL_CHARS = 80  # a longer cell is a paragraph: it stands on a line of its own
+
+# What wikis and manuals put after a heading: a link for editing, a link to the heading itself.
+_HEADING_MARK = re.compile(r"\s*(?:[\[［]\s*(?:編集|edit|ソースを編集)(?:\s*\|\s*ソースを編集)?\s*[\]］]|[¶#§🔗])\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +95,13 @@ def _extract(html: bytes) -> tuple[str | None, bytes, str | None]:
 
 
 def join_blocks(blocks: list[Block]) -> str:
-    """Return blocks as lines; short cells of a table's row stand on one line."""
-    pieces: list[str] = []
-    before = 0
-    for block in blocks:
-        if pieces:
-            pieces.append(TAB if block.separator == TAB and max(before, len(block.text)) <= CELL_CHARS else NEWLINE)
-        pieces.append(block.text)
-        before = len(block.text)
+    """Return blocks as lines. Short cells of a table's row stand on one line, where each is the only block of its cell."""
+    lines = [_HEADING_MARK.sub("", block.text) if block.tag in HEADINGS else block.text for block in blocks]
+    if all(block.separator == NEWLINE for block in blocks[1:]):
+        return "\n".join(lines)
+    in_cell = Counter(block.container for block in blocks)
+    pieces = lines[:1]
+    for before, block, line in zip(blocks, blocks[1:], lines[1:], strict=False):
+        is_row = block.separator == TAB and in_cell[before.container] == in_cell[block.container] == 1
+        pieces += (TAB if is_row and max(len(before.text), len(line)) <= CELL_CHARS else NEWLINE, line)
     return "".join(pieces)

@@ -8,14 +8,16 @@ page's text.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+from itertools import accumulate
 from typing import NamedTuple
-
-import numpy as np
 
 from filters.html.blocks import HEADINGS, NEWLINE, TAB, VERBATIM, Block, Container, Page
 
 LISTS = frozenset(("dl", "menu", "ol", "table", "ul"))
-FURNITURE_TAGS = frozenset(("aside", "footer", "header", "menu", "nav"))
+FURNITURE_TAGS = frozenset(("aside", "footer", "menu", "nav"))
+# A header within these is that of a text, and has its title; elsewhere it is that of the site.
+SECTIONING = frozenset(("article", "main", "section"))
 FURNITURE_ROLES = frozenset(("banner", "complementary", "contentinfo"))
 
 # Words in `id` and `class` that name furniture, whatever it holds.
@@ -25,6 +27,9 @@ _FURNITURE = re.compile(
     r"|skip|skip-?links?|skip-?to-?\w+|sns|share|social|sitemap|cookies?|popup|modal|no-?print|(?:mw-)?editsection|sr-only"
     r"|screen-reader-text|visually-?hidden)(?:[_-]?(?:\d+|area|bar|block|bottom|box|buttons?|container|inner|left|links?|list|menu|outer"
     r"|right|section|table|top|wrap|wrapper))?(?=\s|$)"
+)
+_HEADER = re.compile(
+    r"(?:^|\s)(?:(?:g|global|page|site|top)[_-]?)?(?:header|head)(?:[_-]?(?:area|bar|box|container|inner|wrap|wrapper))?(?=\s|$)"
 )
 # Words that often name furniture, and often something else: it counts only where the text is links or short.
 _PERHAPS_FURNITURE = re.compile(
@@ -36,22 +41,23 @@ _SENTENCE = re.compile(r"[。．！？!?｡]|[.:：;]$|、.*、")
 _COPYRIGHT = re.compile(r"^\W*(?:copyright|\(c\)|©|all rights reserved)|all rights reserved\W*$", re.IGNORECASE)
 _SEPARATORS = re.compile(r"[\s|｜/／>＞»›<＜«‹・•:：,、\[\]［］()（）【】\-–—]+")
 
-ONLY_LINKS_SHARE = 0.8
+ONLY_LINKS_SHARE = 0.8  # of the characters: whatever else is there, it is a link
 LINK_SHARE = 0.5  # of the characters; boilerpipe (Kohlschütter et al. 2010) divides at 0.33 to 0.56
+LIST_LINK_SHARE = 0.65
 PROSE_LINK_SHARE = 0.33  # a link on a line of its own among such text belongs to it
 LABEL_SHARE = 0.25  # of what a container had, in characters
 FURNITURE_CHARS = 300  # what a footer may say, even where it is most of the page
-SHORT_CHARS = 100  # an element with less text than this has no paragraph
+LINE_CHARS = 150  # a longer line is no copyright line
 LONG_CHARS = 60  # a block of so many characters says something, even without the end of a sentence
 OUTSIDE_CHARS = 5  # between links: "en | fr | ja" after 翻訳済み言語
 
 
 class _Sums(NamedTuple):
-    """Of every container with all that is in it: characters, characters of links, and whether it has prose."""
+    """Of every container with all that is in it: characters, characters of links, and of prose."""
 
-    chars: np.ndarray
-    link_chars: np.ndarray
-    prose_chars: np.ndarray
+    chars: list[int]
+    link_chars: list[int]
+    prose_chars: list[int]
 
 
 def choose_main_text(page: Page) -> list[Block]:
@@ -59,16 +65,16 @@ def choose_main_text(page: Page) -> list[Block]:
     blocks = page.blocks
     if not blocks:
         return []
-    links = [_is_links(block) for block in blocks]
+    links = [block.links > 0 and _is_links(block) for block in blocks]
     prose = [not link and _is_prose(block) for block, link in zip(blocks, links, strict=True)]
-    sums = _sum_containers(page, links, prose)
-    removed = _remove_furniture(page.containers, sums)
+    kept = [True] * len(blocks)
+    removed = _find_furniture(page.containers, _sum_containers(page, prose, kept))
     kept = [not removed[block.container] for block in blocks]
-    # The rest is judged by what is left.
-    sums = _sum_containers(page, links, prose, kept)
+    _keep_title(blocks, kept)
+    sums = _sum_containers(page, prose, kept)  # the rest is judged by what is left
     _remove_links(page, sums, links, kept)
-    _remove_labels(page, sums, links, prose, kept)
-    _remove_outer_lines(blocks, prose, kept)
+    _remove_labels(page, sums, prose, kept)
+    _remove_outer_lines(blocks, links, prose, kept)
     _remove_empty_headings(blocks, kept)
     chosen: list[Block] = []
     begins = True  # whether a line begins between the last chosen block and this one
@@ -82,7 +88,7 @@ def choose_main_text(page: Page) -> list[Block]:
 
 def _is_links(block: Block) -> bool:
     """Whether a block is links rather than text with links in it."""
-    if not block.links or block.tag in VERBATIM:
+    if block.tag in VERBATIM:
         return False
     share = block.link_chars / len(block.text)
     if share >= ONLY_LINKS_SHARE:
@@ -96,44 +102,53 @@ def _is_prose(block: Block) -> bool:
     return len(block.text) >= LONG_CHARS or block.tag in VERBATIM or _SENTENCE.search(block.text) is not None
 
 
-def _sum_containers(page: Page, links: list[bool], prose: list[bool], kept: list[bool] | None = None) -> _Sums:
-    n = len(page.containers)
-    chars, link_chars, prose_chars = [0] * n, [0] * n, [0] * n
-    for i, block in enumerate(page.blocks):
-        if kept is None or kept[i]:
-            size = len(block.text)
-            chars[block.container] += size
-            link_chars[block.container] += size if links[i] else min(size, block.link_chars)
-            if prose[i]:
-                prose_chars[block.container] += size
-    for i in range(n - 1, 0, -1):  # a container stands after its parent
-        parent = page.containers[i].parent
-        chars[parent] += chars[i]
-        link_chars[parent] += link_chars[i]
-        prose_chars[parent] += prose_chars[i]
-    return _Sums(np.array(chars), np.array(link_chars), np.array(prose_chars))
+def _sum_containers(page: Page, prose: list[bool], kept: list[bool]) -> _Sums:
+    sizes = [len(block.text) if keep else 0 for block, keep in zip(page.blocks, kept, strict=True)]
+    link_sizes = [min(size, block.link_chars) for block, size in zip(page.blocks, sizes, strict=True)]
+    prose_sizes = [size if of_prose else 0 for size, of_prose in zip(sizes, prose, strict=True)]
+    # The blocks of a container follow one another: their sum is a difference of running sums.
+    running = [list(accumulate(column, initial=0)) for column in (sizes, link_sizes, prose_sizes)]
+    return _Sums(*([sums[container.end] - sums[container.first] for container in page.containers] for sums in running))
 
 
-def _remove_furniture(containers: list[Container], sums: _Sums) -> list[bool]:
+def _find_furniture(containers: list[Container], sums: _Sums) -> list[bool]:
     """Return for every container whether it, or one that it lies in, is furniture by its name."""
     removed = [False] * len(containers)
+    in_section = [False] * len(containers)
     most = max(sums.prose_chars[0] / 2, FURNITURE_CHARS)
     for i, container in enumerate(containers):
-        if i == 0:
+        parent = container.parent
+        in_section[i] = in_section[parent] or container.tag in SECTIONING
+        if i == 0 or not sums.chars[i]:
             continue
-        if removed[container.parent]:
+        if removed[parent]:
             removed[i] = True
             continue
-        if not sums.chars[i]:
+        if sums.prose_chars[i] > most:
             continue
-        names = container.names
-        certain = container.tag in FURNITURE_TAGS or container.role in FURNITURE_ROLES or _FURNITURE.search(names) is not None
-        if certain:
-            removed[i] = bool(sums.prose_chars[i] <= most)
-        elif names.strip() and _PERHAPS_FURNITURE.search(names):
-            linked = sums.link_chars[i] >= PROSE_LINK_SHARE * sums.chars[i]
-            removed[i] = bool(sums.prose_chars[i] <= most and (linked or sums.prose_chars[i] == 0))
+        certain, perhaps, header = _judge_names(container.names) if container.names else (False, False, False)
+        certain |= container.tag in FURNITURE_TAGS or container.role in FURNITURE_ROLES
+        if certain or (header or container.tag == "header") and not in_section[parent]:
+            removed[i] = True
+        elif perhaps:
+            removed[i] = not sums.prose_chars[i] or sums.link_chars[i] >= PROSE_LINK_SHARE * sums.chars[i]
     return removed
+
+
+@lru_cache(maxsize=1 << 14)
+def _judge_names(names: str) -> tuple[bool, bool, bool]:
+    """Whether an element's names are those of furniture, perhaps of furniture, and of a header."""
+    return bool(_FURNITURE.search(names)), bool(_PERHAPS_FURNITURE.search(names)), bool(_HEADER.search(names))
+
+
+def _keep_title(blocks: list[Block], kept: list[bool]) -> None:
+    """Keep the title where it stands in a header."""
+    if any(keep and block.tag in ("h1", "h2") for block, keep in zip(blocks, kept, strict=True)):
+        return
+    for i, block in enumerate(blocks):
+        if block.tag == "h1":
+            kept[i] = True
+            break
 
 
 def _remove_links(page: Page, sums: _Sums, links: list[bool], kept: list[bool]) -> None:
@@ -145,7 +160,7 @@ def _remove_links(page: Page, sums: _Sums, links: list[bool], kept: list[bool]) 
         if i and in_links[container.parent]:
             in_links[i] = True
         elif i and container.tag in LISTS and sums.chars[i]:
-            in_links[i] = bool(sums.link_chars[i] >= LINK_SHARE * sums.chars[i])
+            in_links[i] = sums.link_chars[i] >= LIST_LINK_SHARE * sums.chars[i]
     for i, block in enumerate(page.blocks):
         if not kept[i]:
             continue
@@ -155,32 +170,37 @@ def _remove_links(page: Page, sums: _Sums, links: list[bool], kept: list[bool]) 
             c = block.container
             while c and sums.chars[c] == len(block.text):  # the innermost container with anything else in it
                 c = containers[c].parent
-            share = LINK_SHARE if containers[c].tag in LISTS else PROSE_LINK_SHARE
-            kept[i] = bool(sums.link_chars[c] <= share * sums.chars[c])
+            share = LIST_LINK_SHARE if containers[c].tag in LISTS else PROSE_LINK_SHARE
+            kept[i] = sums.link_chars[c] <= share * sums.chars[c]
 
 
 def _is_between_text(blocks: list[Block], links: list[bool], i: int) -> bool:
-    """Whether a block that is links, though not only, stands alone between blocks of text, as a heading with a reference does."""
-    if blocks[i].link_chars >= ONLY_LINKS_SHARE * len(blocks[i].text):
+    """Whether a block with a link stands alone between blocks of text, as an address or a heading with a reference does."""
+    if blocks[i].link_chars >= ONLY_LINKS_SHARE * len(blocks[i].text) and "://" not in blocks[i].text:
         return False
     return not (i and links[i - 1]) and not (i + 1 < len(links) and links[i + 1])
 
 
-def _remove_labels(page: Page, before: _Sums, links: list[bool], prose: list[bool], kept: list[bool]) -> None:
+def _remove_labels(page: Page, before: _Sums, prose: list[bool], kept: list[bool]) -> None:
     """Remove what is left of containers that were links: the label above a list, separators."""
-    after = _sum_containers(page, links, prose, kept)
-    labels = (after.chars < LABEL_SHARE * before.chars) & (after.prose_chars == 0)
+    after = _sum_containers(page, prose, kept)
+    labels = [
+        not of_prose and left < LABEL_SHARE * chars
+        for chars, left, of_prose in zip(before.chars, after.chars, after.prose_chars, strict=True)
+    ]
     for i, block in enumerate(page.blocks):
         if kept[i] and labels[block.container] and block.tag not in HEADINGS:
             kept[i] = False
 
 
-def _remove_outer_lines(blocks: list[Block], prose: list[bool], kept: list[bool]) -> None:
-    """Remove copyright lines after the last prose."""
+def _remove_outer_lines(blocks: list[Block], links: list[bool], prose: list[bool], kept: list[bool]) -> None:
+    """Remove copyright lines, and links that are no addresses, after the last prose."""
     for i in range(len(blocks) - 1, -1, -1):
         if not kept[i]:
             continue
-        if _COPYRIGHT.search(blocks[i].text) and len(blocks[i].text) < 2 * SHORT_CHARS:
+        text = blocks[i].text
+        only_links = links[i] and (blocks[i].links > 1 or blocks[i].link_chars >= ONLY_LINKS_SHARE * len(text))
+        if len(text) < LINE_CHARS and (only_links and "://" not in text or _COPYRIGHT.search(text)):
             kept[i] = False
         elif prose[i]:
             break

@@ -65,7 +65,7 @@ def _weights(codec: str) -> np.ndarray:
 
 
 def plausibility(text: str, codec: str) -> float:
-    """Return how plausible it is that `text` was written in the charset of a Python codec: 0 is not, 1 is (1.1 is Japanese beyond doubt)."""
+    """Return how plausible it is that `text` was written in the charset of a Python codec: 0 is not at all, 1.1 Japanese beyond doubt."""
     points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     places = np.flatnonzero(points >= 0x80)[:SAMPLE]
     if len(places) == 0:

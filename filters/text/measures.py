@@ -281,6 +281,18 @@ def boilerplate_share() -> pl.Expr:
     return share(pl.col("n_boilerplate_chars"), pl.col("n_boilerplate_chars") + pl.col("n_chars"))
 
 
+@measure(kind="page", words=True)
+def page_kind() -> pl.Expr:
+    """Kind of a page of Wikipedia: article, disambiguation, redirect, or its namespace, such as template. None for other documents."""
+    return pl.col("page_kind")
+
+
+@measure(kind="page")
+def page_markup_share() -> pl.Expr:
+    """Characters that cleaning took out of a page of Wikipedia (markup, marks, appendices), as a share of the page."""
+    return share(pl.col("n_page_markup_chars"), pl.col("n_page_markup_chars") + pl.col("n_chars"))
+
+
 @measure(words=True)
 def language() -> pl.Expr:
     """Language: ISO 639 code of lid.176, or "ja" where kana settle it (filters/text/language.py).

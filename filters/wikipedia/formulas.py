@@ -3,30 +3,10 @@
 from __future__ import annotations
 
 import re
+from html.entities import html5
 
-_GREEK = {
-    name: chr(first + place)
-    for first, names in (
-        (0x3B1, "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho . sigma tau upsilon phi chi psi omega"),
-        (0x391, "Alpha Beta Gamma Delta Epsilon Zeta Eta Theta Iota Kappa Lambda Mu Nu Xi Omicron Pi Rho . Sigma Tau Upsilon Phi Chi Psi Omega"),
-    )
-    for place, name in enumerate(names.split())
-    if name != "."
-}  # fmt: skip
-_SIGNS = {
-    "times": "×",
-    "pm": "±",
-    "leq": "≤",
-    "le": "≤",
-    "geq": "≥",
-    "ge": "≥",
-    "neq": "≠",
-    "infty": "∞",
-    "cdot": "·",
-    "to": "→",
-}
 _COMMAND = re.compile(r"\\([A-Za-z]+) ?")
-_SIMPLE = re.compile(r"[\w ,.()+\-−=<>*/'!|:×±≤≥≠∞·→\[\]]{1,60}\Z")
+_SIMPLE = re.compile(r"[\w ,.()+\-−=<>*/'!|:×±≤≥≠∞⋅→∈\[\]]{1,60}\Z")
 MARK = r"{\displaystyle "  # as Wikipedia's own text rendering, and so CirrusSearch, begins a formula
 
 
@@ -36,7 +16,9 @@ def formula_text(tex: str) -> str:
     >>> formula_text(r"x + \\alpha"), formula_text(r"\\frac{a}{b}")
     ('x + α', '{\\\\displaystyle \\\\frac{a}{b}}')
     """
-    text = _COMMAND.sub(lambda found: _GREEK.get(found[1]) or _SIGNS.get(found[1]) or found[0], tex.strip())
+    text = _COMMAND.sub(
+        lambda found: html5.get(f"{found[1]};", found[0]), tex.strip()
+    )  # HTML has TeX's names: alpha, times, leq
     if _SIMPLE.match(text):
         return text
     return MARK + re.sub(r"[\n。]", " ", tex.strip()) + "}"

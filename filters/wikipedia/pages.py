@@ -21,7 +21,10 @@ _DISAMBIGUATION_TEXT = (
 )
 _DISAMBIGUATION_TITLE = r"[_ ]?[(（]曖昧さ回避[)）]\s*$"
 # "Xは、以下のものを指す。" and then a list.
-_OPENING = r"\A\s*[^\n]{0,80}(?:以下|次)の[^。\n]{0,30}(?:指す|意味する|表す|示す|ある|持つ|通り|とおり|こと|もの|人物|項目)[^。\n]{0,10}[。:：]?[ \t]*\n"
+_OPENING = (
+    r"\A\s*[^\n]{0,80}(?:以下|次)の[^。\n]{0,30}(?:指す|意味する|表す|示す|ある|持つ|通り|とおり|こと|もの|人物|項目)"
+    r"[^。\n]{0,10}[。:：]?[ \t]*\n"
+)
 
 
 def clean_pages(pages: pl.DataFrame) -> pl.DataFrame:

@@ -10,10 +10,12 @@ from collections.abc import Callable
 
 _NAMED = re.compile(r"\s*([^\s=<>\[\]{}|][^=<>\[\]{}|\n]{0,30}?)\s*=")
 _LANGUAGES = {
-    "ja": "日本語", "en": "英語", "de": "ドイツ語", "fr": "フランス語", "it": "イタリア語", "es": "スペイン語", "pt": "ポルトガル語", "nl": "オランダ語",
-    "ru": "ロシア語", "zh": "中国語", "ko": "朝鮮語", "la": "ラテン語", "el": "ギリシア語", "grc": "古代ギリシア語", "ar": "アラビア語", "fa": "ペルシア語",
-    "he": "ヘブライ語", "tr": "トルコ語", "sv": "スウェーデン語", "da": "デンマーク語", "no": "ノルウェー語", "fi": "フィンランド語", "pl": "ポーランド語",
-    "cs": "チェコ語", "hu": "ハンガリー語", "uk": "ウクライナ語", "vi": "ベトナム語", "th": "タイ語", "hi": "ヒンディー語", "sa": "サンスクリット",
+    "ja": "日本語", "en": "英語", "de": "ドイツ語", "fr": "フランス語", "it": "イタリア語",
+    "es": "スペイン語", "pt": "ポルトガル語", "nl": "オランダ語", "ru": "ロシア語", "zh": "中国語",
+    "ko": "朝鮮語", "la": "ラテン語", "el": "ギリシア語", "grc": "古代ギリシア語", "ar": "アラビア語",
+    "fa": "ペルシア語", "he": "ヘブライ語", "tr": "トルコ語", "sv": "スウェーデン語", "da": "デンマーク語",
+    "no": "ノルウェー語", "fi": "フィンランド語", "pl": "ポーランド語", "cs": "チェコ語", "hu": "ハンガリー語",
+    "uk": "ウクライナ語", "vi": "ベトナム語", "th": "タイ語", "hi": "ヒンディー語", "sa": "サンスクリット",
 }  # fmt: skip
 
 
@@ -114,39 +116,26 @@ _HANDLERS: dict[str, Handler] = {
     **dict.fromkeys("lang llang lang2 transl transliteration 色 色文字 color font_color fontcolor".split(), Arguments.last),
     **dict.fromkeys("convert cvt".split(), _convert),
     **dict.fromkeys("val num".split(), _number),
-    **dict.fromkeys("生年月日と年齢 死亡年月日と没年齢 生年月日 start_date start_date_and_age end_date birth_date birth_date_and_age 年月日".split(), _date),
+    **dict.fromkeys("生年月日と年齢 生年月日 年月日 start_date start_date_and_age end_date birth_date birth_date_and_age".split(), _date),
     **dict.fromkeys("frac sfrac 分数".split(), _fraction),
     **dict.fromkeys("chem chem2 linktext 漢字".split(), _joined),
     **dict.fromkeys("harvtxt harvnb_text".split(), _harvard),
     **dict.fromkeys("audio".split(), _second),
     **dict.fromkeys(
         """
-        nowrap nobr nobreak nobold small smaller big larger resize bold b italic i em strong u underline underline2 下線 strikethrough
-        unicode ipa ipa2 補助漢字フォント jis2004フォント jis90フォント cjkv 拡張漢字 拡張漢字フォント 漢字フォント script visible_anchor vanchor anchor2
-        quote quotation cquote blockquote bquote 引用 行内引用 引用文 rquote centered_pull_quote quotebox2 indent center centre left
-        sic ママ by by2 by2r by3 tooltip abbr 解説 sup sub math mvar nts ntsh nihongo_foot interlang 要出典範囲2 訳語疑問点範囲 kbd code tt samp var mono
-        formatnum 和暦表記 音符 はてな hover_title
+        nowrap nobr nobreak nobold small smaller big larger resize bold b italic i em strong u underline underline2
+        下線 strikethrough unicode ipa ipa2 補助漢字フォント jis2004フォント jis90フォント cjkv 拡張漢字
+        拡張漢字フォント 漢字フォント script visible_anchor vanchor anchor2 quote quotation cquote blockquote bquote
+        引用 行内引用 引用文 rquote centered_pull_quote quotebox2 indent center centre left sic ママ by by2 by2r by3
+        tooltip abbr 解説 sup sub math mvar nts ntsh interlang kbd code tt samp var mono formatnum
         """.split(),
         _first,
     ),
 }  # fmt: skip
 _CONSTANTS = {
-    "=": "=",
-    "!": "|",
-    "!!": "||",
-    "nbsp": " ",
-    "spaces": " ",
-    "snd": " – ",
-    "–": "–",
-    "—": "—",
-    "・": "・",
-    "*": "・",
-    "sharp": "♯",
-    "flat": "♭",
-    "'": "'",
-}
-
-
+    "=": "=", "!": "|", "!!": "||", "nbsp": " ", "spaces": " ", "snd": " – ", "–": "–", "—": "—", "・": "・", "*": "・", "sharp": "♯",
+    "flat": "♭", "'": "'",
+}  # fmt: skip
 _TITLES = ("pagename", "subst:pagename", "記事名")
 _PREFIXES = ("lang-", "formatnum:", "ipa-")
 

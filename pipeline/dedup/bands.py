@@ -1,22 +1,20 @@
 """Banding: documents with a band of their signatures in common are candidates.
 
-How many bands of how many values (`banding`), the keys of a document (`band_keys`), and the files that hold them by key range, so that
-one task can read a range of all partitions (`BandFile`).
+How many bands of how many values (`banding`), the keys of a document (`band_keys`), and the key ranges, of which one task looks at one
+(`range_of`).
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
 from filters.kernels import jit, mix64
-from pipeline.core.storage import write_atomically
 from pipeline.dedup.settings import MinHashTable
 
-# Rows of one key range: keys, documents, and sketches of those in candidate groups: at most 6 + 256 MB.
-ROWS_PER_RANGE = 500_000
+# Band keys of one key range: 32 MB of keys and documents, three times as much while they are sorted.
+ROWS_PER_RANGE = 2_000_000
 
 
 @lru_cache(maxsize=8)
@@ -81,31 +79,3 @@ def band_keys(
 def range_of(keys: np.ndarray, ranges: int) -> np.ndarray:
     """Return the key range, 0 to `ranges` - 1, that every key falls in."""
     return ((keys >> np.uint64(32)) * np.uint64(ranges) >> np.uint64(32)).astype(np.int64)
-
-
-class BandFile:
-    """Band keys of one partition, grouped by key range: int64 starts of the R ranges, then keys, then document numbers."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def write(self, keys: np.ndarray, documents: np.ndarray, ranges: int) -> None:
-        range_numbers = range_of(keys, ranges)
-        order = np.argsort(range_numbers, kind="stable")
-        starts = np.zeros(ranges + 1, np.int64)
-        np.cumsum(np.bincount(range_numbers, minlength=ranges), out=starts[1:])
-        with write_atomically(self.path) as temporary, open(temporary, "wb") as file:
-            starts.tofile(file)
-            keys[order].tofile(file)
-            documents[order].tofile(file)
-
-    def read(self, number: int, ranges: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return keys (uint64) and documents (uint32) of key range `number`."""
-        with open(self.path, "rb") as file:
-            starts = np.fromfile(file, np.int64, ranges + 1)
-            first, count = int(starts[number]), int(starts[number + 1] - starts[number])
-            head, total = 8 * (ranges + 1), int(starts[-1])
-            file.seek(head + 8 * first)
-            keys = np.fromfile(file, np.uint64, count)
-            file.seek(head + 8 * total + 4 * first)
-            return keys, np.fromfile(file, np.uint32, count)

@@ -1,23 +1,37 @@
-"""From verified pairs to clusters with survivors: `cluster`, the last task of every search for duplicates.
+"""From verified pairs to clusters with survivors: the last rounds of every search for duplicates.
 
-The answer does not depend on the order of the pairs: survivors are chosen in order of priority over the whole graph. Memory is bounded by
-the number of records that have a duplicate.
+1. `join_pairs`, one task, finds the components of the graph of verified pairs: which records are in one cluster. It holds two numbers
+   in memory for each record that has a duplicate, and nothing for others.
+2. `route_pairs`, a task per file of pairs, sends the pairs of a cluster to its bucket, and requests for the facts of its records.
+3. `answer`, a task per run of partitions, sends these facts, sketches and ids (`pipeline.dedup.facts`).
+4. `choose`, a task per bucket, chooses survivors and sends what it found out to the runs.
+5. `write_clusters`, a task per run, writes a small Parquet file per partition; `count_clusters` sums the counts.
+
+The answer does not depend on the order of the pairs: survivors are chosen in order of priority over whole clusters.
 """
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
-from filters.kernels import jit
-from pipeline.core.storage import write_atomically
+from filters.kernels import jit, mix64, to_arrow
+from pipeline.core.engine import Task
+from pipeline.core.storage import read_json, write_array, write_atomically
 from pipeline.core.tasks import Counts, resumable
-from pipeline.dedup.facts import allocate_sketches, load_facts
+from pipeline.dedup.bands import range_of
+from pipeline.dedup.exchange import Exchange
+from pipeline.dedup.facts import Inquiry, answer, best_first, receive_answers, sort_distinct
+from pipeline.dedup.runs import divide_into_runs
 from pipeline.dedup.verification import similarity
 from pipeline.workspace import Layout, RecordIds
 
+RECORDS_PER_BUCKET = 100_000  # 54 MB with sketches of text; a cluster that has more is in one bucket nevertheless
 CLUSTER_SCHEMA = {
     "row": pl.UInt32,
     "duplicate_of": pl.String,
@@ -27,6 +41,40 @@ CLUSTER_SCHEMA = {
     "cluster_size": pl.UInt32,
     "survivor": pl.Int64,  # its number in the corpus
 }
+_PAIR = np.dtype([("left", np.int64), ("right", np.int64)])
+
+
+def rounds(layout: Layout, ids: RecordIds, files: int, kind: int) -> Iterator[list[Task]]:
+    """Yield the rounds of tasks, given the number of files of pairs. `kind` says what the sketches are; `ids` makes record ids."""
+    yield [(join_pairs, (layout, files))]
+    buckets = read_json(_joined_marker(layout))["buckets"]
+    runs = len(divide_into_runs(layout)) - 1
+    plan = _Plan(
+        Exchange(layout.folder, "cluster-pairs", files, buckets),
+        Inquiry.of(layout, "cluster", files, buckets),
+        Exchange(layout.folder, "cluster-chosen", buckets, runs),
+    )
+    yield [(route_pairs, (layout, plan, number)) for number in range(files)]
+    yield from plan.pairs.passes()
+    yield from plan.inquiry.requests.passes()
+    yield [(answer, (layout, plan.inquiry, run, ids)) for run in range(runs)]
+    yield from plan.inquiry.answers.passes()
+    yield from plan.inquiry.names.passes()
+    yield [(choose, (layout, plan, bucket, kind)) for bucket in range(buckets)]
+    plan.pairs.remove()
+    plan.inquiry.remove()
+    yield from plan.chosen.passes()
+    yield [(write_clusters, (layout, plan, run)) for run in range(runs)]
+    plan.chosen.remove()
+    yield [(count_clusters, (layout, buckets))]
+
+
+class _Plan(NamedTuple):
+    """Who sends what to whom."""
+
+    pairs: Exchange  # from files of pairs to buckets
+    inquiry: Inquiry  # requests from files of pairs, answers to buckets
+    chosen: Exchange  # from buckets to runs
 
 
 @jit
@@ -38,23 +86,34 @@ def _root(parent, i):
 
 
 @jit
-def find_components(count, a, b):
-    """Return int64[count]: the smallest node of each node's component in the graph with edges (a[k], b[k]), by union-find."""
-    parent = np.arange(count)
+def unite(parent, a, b):
+    """Join the components of nodes a[k] and b[k] in int64[n] `parent`, by union-find: a root is the smallest node of its component."""
     for k in range(len(a)):
         x, y = _root(parent, a[k]), _root(parent, b[k])
         if x < y:
             parent[y] = x
         elif y < x:
             parent[x] = y
-    for i in range(count):
+
+
+@jit
+def find_roots(parent):
+    """Replace the parent of every node by its root."""
+    for i in range(len(parent)):
         parent[i] = _root(parent, i)
+
+
+def find_components(count: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return int64[count]: the smallest node of each node's component in the graph with edges (a[k], b[k])."""
+    parent = np.arange(count)
+    unite(parent, a, b)
+    find_roots(parent)
     return parent
 
 
 @jit
-def choose_survivors(starts, neighbours, sketches, exact, key_length, accept, kind):
-    """Choose survivors, for nodes in order of priority (node 0 is best).
+def choose_survivors(starts, neighbours, rows, sketches, exact, key_length, accept, kind):
+    """Choose survivors, for nodes in order of priority (node 0 is best); node i has row `rows[i]` of `sketches`.
 
     `neighbours[starts[i]:starts[i + 1]]` are the *better* nodes that node i was found similar to. A node is a duplicate of a
     survivor that it is verified to be similar to: a better neighbour, or the survivor that such a neighbour is a duplicate of.
@@ -72,7 +131,7 @@ def choose_survivors(starts, neighbours, sketches, exact, key_length, accept, ki
             if exact[other] == exact[i] and key_length[other] == key_length[i]:
                 value = 1.0
             else:
-                value = similarity(kind, sketches, other, i)
+                value = similarity(kind, sketches, rows[other], rows[i])
                 if value < accept:
                     continue
             if value > best_similarity or value == best_similarity and other < best:
@@ -82,26 +141,82 @@ def choose_survivors(starts, neighbours, sketches, exact, key_length, accept, ki
     return duplicate_of, similar
 
 
-@resumable(lambda layout, ids, files, kind: layout.folder / "cluster.json")
-def cluster(layout: Layout, ids: RecordIds, files: int, kind: int) -> Counts:
-    """Join the pairs of all `files` to clusters and choose survivors; one small Parquet file per partition.
+def _joined_marker(layout: Layout) -> Path:
+    return layout.folder / "cluster-joined.json"
 
-    `ids` turns locators and files of a partition's records into record ids; `kind` says what the sketches are. Returns counts over the
-    corpus.
-    """
-    began = time.perf_counter()
-    pairs = np.unique(np.concatenate([np.load(layout.pairs(number)) for number in range(files)]), axis=0)
-    records, facts, sketches = _gather_by_priority(layout, np.unique(pairs))
-    better, worse = _nodes_of_pairs(pairs, records)
-    exact, key_length = np.ascontiguousarray(facts["exact"]), np.ascontiguousarray(facts["key_length"])
+
+def _components_file(layout: Layout, name: str) -> Path:
+    return layout.folder / f"cluster-{name}.npy"
+
+
+@resumable(lambda layout, files: _joined_marker(layout))
+def join_pairs(layout: Layout, files: int) -> Counts:
+    """Write the records that are in clusters, by ascending number, and the first record of each one's cluster."""
+    records = np.empty(0, np.int64)
+    waiting: list[np.ndarray] = []
+    for number in range(files):
+        waiting.append(sort_distinct(np.load(layout.pairs(number)).ravel()))
+        # As large as what is there already: every number is sorted a few times, and a list of all never exists.
+        if number == files - 1 or sum(map(len, waiting)) > max(len(records), 1 << 22):
+            records, waiting = sort_distinct(np.concatenate([records, *waiting])), []
+    parent = np.arange(len(records))
+    for number in range(files):
+        pairs = np.load(layout.pairs(number))
+        unite(parent, np.searchsorted(records, pairs[:, 0]), np.searchsorted(records, pairs[:, 1]))
+    find_roots(parent)
+    write_array(_components_file(layout, "records"), records)
+    write_array(_components_file(layout, "heads"), records[parent])
+    return {"records": len(records), "buckets": max(1, -(-len(records) // RECORDS_PER_BUCKET))}
+
+
+@jit
+def _mix(values):
+    out = np.empty(len(values), np.uint64)
+    for i in range(len(values)):
+        out[i] = mix64(np.uint64(values[i]))
+    return out
+
+
+@resumable(lambda layout, plan, number: layout.folder / f"cluster-pairs-{number:05d}.json")
+def route_pairs(layout: Layout, plan: _Plan, number: int) -> Counts:
+    """Send one file of pairs to the buckets of their clusters, and requests for the facts of their records."""
+    pairs = np.load(layout.pairs(number))
+    records, heads = (np.load(_components_file(layout, name), mmap_mode="r") for name in ("records", "heads"))
+    buckets = range_of(_mix(heads[np.searchsorted(records, pairs[:, 0])]), plan.pairs.receivers)
+    rows = np.empty(len(pairs), _PAIR)
+    rows["left"], rows["right"] = pairs[:, 0], pairs[:, 1]
+    plan.pairs.send(number, rows, buckets)
+    plan.inquiry.ask(layout, number, pairs.ravel(), np.repeat(buckets, 2))
+    return {"pairs": len(pairs)}
+
+
+def _bucket_marker(layout: Layout, bucket: int) -> Path:
+    return layout.folder / f"cluster-chosen-{bucket:05d}.json"
+
+
+@resumable(lambda layout, plan, bucket, kind: _bucket_marker(layout, bucket))
+def choose(layout: Layout, plan: _Plan, bucket: int, kind: int) -> Counts:
+    """Choose the survivors of the clusters of one bucket, and send what is found out about their records to the runs."""
+    records, facts, sketches, name_lengths = receive_answers(layout, plan.inquiry, bucket)
+    pairs = np.concatenate([np.empty(0, _PAIR), *plan.pairs.receive_rows(bucket, _PAIR)])
+    left, right = np.searchsorted(records, pairs["left"]), np.searchsorted(records, pairs["right"])
+    packed = sort_distinct((left.astype(np.uint64) << np.uint64(32)) | right.astype(np.uint64))  # another file may have it, too
+    # The index here is a record's node: the best record's is 0.
+    order = best_first(records, facts)
+    nodes = np.empty(len(order), np.int64)
+    nodes[order] = np.arange(len(order))
+    left, right = nodes[(packed >> np.uint64(32)).astype(np.int64)], nodes[(packed & np.uint64(0xFFFFFFFF)).astype(np.int64)]
+    better, worse = np.minimum(left, right), np.maximum(left, right)
+    records, exact, key_length = records[order], facts["exact"][order], facts["key_length"][order]
     starts, neighbours = _better_neighbours(better, worse, len(records))
-    duplicate_of, similar = choose_survivors(starts, neighbours, sketches, exact, key_length, layout.settings.accept, kind)
+    accept = layout.settings.accept
+    duplicate_of, similar = choose_survivors(starts, neighbours, order, sketches, exact, key_length, accept, kind)
     # The smallest node of a component is its best record, which names the cluster.
     head = find_components(len(records), better, worse)
     is_duplicate = duplicate_of >= 0
     survivor = np.where(is_duplicate, duplicate_of, np.arange(len(records)))
     is_exact = (exact == exact[survivor]) & (key_length == key_length[survivor])
-    names = pl.Series(_record_ids(layout, records, ids).tolist(), dtype=pl.String)
+    names = _receive_names(plan.inquiry, bucket, name_lengths).gather(order)
     of_duplicates = pl.when(pl.Series(is_duplicate))
     frame = pl.DataFrame({"record": records, "survivor": records[survivor]}).with_columns(
         of_duplicates.then(names.gather(survivor)).alias("duplicate_of"),
@@ -110,32 +225,14 @@ def cluster(layout: Layout, ids: RecordIds, files: int, kind: int) -> Counts:
         names.gather(head).alias("cluster_id"),
         pl.Series("cluster_size", np.bincount(head, minlength=len(records))[head].astype(np.uint32)),
     )
-    _write_parts(layout, frame.sort("record"))
+    _send_frame(layout, plan.chosen, bucket, frame.sort("record"))
     return {
-        "pairs": len(pairs),
+        "pairs": len(packed),
         "clusters": len(np.unique(head)),
         "in_clusters": len(records),
         "exact": int((is_duplicate & is_exact).sum()),
         "near": int((is_duplicate & ~is_exact).sum()),
-        "seconds": round(time.perf_counter() - began, 3),
     }
-
-
-def _gather_by_priority(layout: Layout, records: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return records, given by ascending number, best first, with their facts and sketches. The index here is a record's node."""
-    facts, sketches = load_facts(layout, records)
-    best_first = np.argsort(facts["priority"])[::-1]
-    ordered = allocate_sketches(layout.folder, len(records), sketches.shape[1])
-    for at in range(0, len(records), 4096):  # both may be on disk
-        ordered[at : at + 4096] = sketches[best_first[at : at + 4096]]
-    return records[best_first], facts[best_first], ordered
-
-
-def _nodes_of_pairs(pairs: np.ndarray, records: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the nodes of the better and of the worse record of every pair."""
-    by_number = np.argsort(records)
-    nodes = by_number[np.searchsorted(records, pairs, sorter=by_number)]
-    return nodes.min(axis=1), nodes.max(axis=1)
 
 
 def _better_neighbours(better: np.ndarray, worse: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -145,21 +242,48 @@ def _better_neighbours(better: np.ndarray, worse: np.ndarray, count: int) -> tup
     return starts, better[np.argsort(worse, kind="stable")]
 
 
-def _write_parts(layout: Layout, frame: pl.DataFrame) -> None:
-    """Write the rows of every partition to a file of its own."""
-    for index, span in layout.spans(frame["record"].to_numpy()):
-        part = frame[span].with_columns(row=(pl.col("record") - layout.bases[index]).cast(pl.UInt32)).select(*CLUSTER_SCHEMA)
+def _receive_names(inquiry: Inquiry, bucket: int, lengths: np.ndarray) -> pl.Series:
+    """Return the ids of the records of a bucket, given their lengths in bytes."""
+    data = np.frombuffer(b"".join(inquiry.names.receive(bucket)), np.uint8)
+    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    return pl.Series("names", to_arrow(data, offsets), pl.String)
+
+
+def _send_frame(layout: Layout, exchange: Exchange, sender: int, frame: pl.DataFrame) -> None:
+    """Send rows to the runs of their records, as Arrow's streams."""
+    bases = np.asarray(layout.bases, np.int64)[divide_into_runs(layout)]
+    cuts = np.searchsorted(frame["record"].to_numpy(), bases).tolist()
+    table, streams = frame.to_arrow(compat_level=pl.CompatLevel.oldest()), []
+    for first, stop in zip(cuts[:-1], cuts[1:], strict=True):
+        stream = pa.BufferOutputStream()
+        if first < stop:
+            with pa.ipc.new_stream(stream, table.schema) as writer:
+                writer.write_table(table.slice(first, stop - first))
+        streams.append(stream.getvalue())
+    exchange.send_chunks(sender, [len(stream) for stream in streams], streams)
+
+
+@resumable(lambda layout, plan, run: layout.folder / f"clusters-run-{run:05d}.json")
+def write_clusters(layout: Layout, plan: _Plan, run: int) -> Counts:
+    """Write what was found out about the records of every partition of a run to a file of its own."""
+    tables = []
+    for body in plan.chosen.receive(run):
+        reader = pa.BufferReader(body)
+        while reader.tell() < len(body):  # a stream from every bucket
+            tables.append(pa.ipc.open_stream(reader).read_all())
+    empty = pl.DataFrame(schema={"record": pl.Int64} | {n: kind for n, kind in CLUSTER_SCHEMA.items() if n != "row"})
+    frame = pl.DataFrame(pl.from_arrow(pa.concat_tables(tables))).select(empty.columns).sort("record") if tables else empty
+    partitions = range(*divide_into_runs(layout)[run : run + 2].tolist())
+    cuts = np.searchsorted(frame["record"].to_numpy(), layout.bases[partitions.start : partitions.stop + 1]).tolist()
+    for index, first, stop in zip(partitions, cuts[:-1], cuts[1:], strict=True):
+        part = frame[first:stop].with_columns(row=(pl.col("record") - layout.bases[index]).cast(pl.UInt32))
         with write_atomically(layout.clusters(index)) as temporary:
-            part.write_parquet(temporary)
+            part.select(*CLUSTER_SCHEMA).write_parquet(temporary)
+    return {"records": len(frame)}
 
 
-def _record_ids(layout: Layout, records: np.ndarray, ids: RecordIds) -> np.ndarray:
-    """Return the ids of records given by number, in any order."""
-    order = np.argsort(records)
-    ascending = records[order]
-    names = np.empty(len(records), dtype=object)
-    for index, span in layout.spans(ascending):
-        if span.stop > span.start:
-            records_of_part = pl.read_parquet(layout.part(index).table, columns=["locator", "file"])
-            names[order[span]] = ids(index, records_of_part[ascending[span] - layout.bases[index]]).to_numpy()
-    return names
+@resumable(lambda layout, buckets: layout.folder / "cluster.json")
+def count_clusters(layout: Layout, buckets: int) -> Counts:
+    """Return the counts over the corpus."""
+    counts = [read_json(_bucket_marker(layout, bucket)) for bucket in range(buckets)]
+    return {name: sum(count[name] for count in counts) for name in counts[0]}

@@ -1,17 +1,44 @@
-"""What every record contributes to finding duplicates: facts and sketches, by the record's number in the corpus."""
+"""What every record contributes to finding duplicates: facts and sketches.
+
+Who compares records asks for them: it sends a request (`pack_requests`) for every record to the run that has it. `answer`, a task per
+run, reads the files of its partitions in order and sends facts, sketches and, where they are wanted, ids to all who asked.
+"""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
-from pipeline.workspace import Layout
+from filters.kernels import buffers
+from pipeline.core.errors import BuildError
+from pipeline.core.tasks import Counts, resumable
+from pipeline.dedup.exchange import Exchange
+from pipeline.dedup.runs import divide_into_runs, run_of_records
+from pipeline.workspace import Layout, RecordIds
 
 _IN_MEMORY = 512 << 20  # bytes of sketches
-# What a record contributes to the choice of survivors; one array of these per partition, memory-mapped.
+_CHUNK = 8192  # records that are copied at a time
+# What a record contributes to the choice of survivors; one array of these per partition, memory-mapped. Of two records the one with the
+# higher priority is better and, where that is equal, the one that is earlier in the input.
 FACTS = np.dtype([("priority", np.uint64), ("exact", np.uint64), ("key_length", np.int32)])
+# A request is a uint64: the record's number, and in the low bits who asks.
+_ASKER_BITS = 24
+
+
+def best_first(records: np.ndarray, facts: np.ndarray, *groups: np.ndarray) -> np.ndarray:
+    """Return the order of records from best to worst within groups, which are in ascending order of the last of `groups`."""
+    return np.lexsort((records, ~facts["priority"], *groups))
+
+
+def sort_distinct(values: np.ndarray) -> np.ndarray:
+    """Return the distinct values in ascending order: `np.unique`, which takes several times as long where it hashes."""
+    ordered = np.sort(values)
+    return ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(ordered)]]
 
 
 def allocate_sketches(folder: Path, rows: int, width: int) -> np.ndarray:
@@ -22,14 +49,119 @@ def allocate_sketches(folder: Path, rows: int, width: int) -> np.ndarray:
         return np.memmap(file, np.uint8, "w+", shape=(rows, width))
 
 
-def load_facts(layout: Layout, records: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return facts and sketches of records given by ascending number; one partition's files are open at a time."""
+def sketch_width(layout: Layout) -> int:
+    return np.load(layout.array("sketches", 0), mmap_mode="r").shape[1]
+
+
+# -- requests
+
+
+@dataclass(frozen=True)
+class Inquiry:
+    """Requests of `askers` tasks, which `senders` tasks send, and the answers."""
+
+    requests: Exchange  # to runs
+    answers: Exchange  # from runs to those who asked
+    names: Exchange  # bytes of record ids, where they are wanted
+
+    @classmethod
+    def of(cls, layout: Layout, name: str, senders: int, askers: int) -> Inquiry:
+        if layout.bases[-1] > 1 << (64 - _ASKER_BITS) or askers > 1 << _ASKER_BITS:
+            raise BuildError(
+                f"{layout.bases[-1]:,} records are more than can be deduplicated at once, {1 << (64 - _ASKER_BITS):,}. "
+                "Build them as several corpora."
+            )
+        runs = len(divide_into_runs(layout)) - 1
+        return cls(
+            Exchange(layout.folder, f"{name}-requests", senders, runs),
+            Exchange(layout.folder, f"{name}-answers", runs, askers),
+            Exchange(layout.folder, f"{name}-names", runs, askers),
+        )
+
+    def ask(self, layout: Layout, sender: int, records: np.ndarray, askers: np.ndarray) -> None:
+        """Send the requests of one sender: for every record, who asks."""
+        packed = sort_distinct((records.astype(np.uint64) << np.uint64(_ASKER_BITS)) | askers.astype(np.uint64))
+        self.requests.send(sender, packed, run_of_records(layout, (packed >> np.uint64(_ASKER_BITS)).astype(np.int64)))
+
+    def remove(self) -> None:
+        for exchange in (self.requests, self.answers, self.names):
+            exchange.remove()
+
+
+def _answer_type(width: int) -> np.dtype:
+    return np.dtype([("record", np.int64), ("facts", FACTS), ("name_length", np.int32), ("sketch", np.uint8, (width,))])
+
+
+@resumable(lambda layout, inquiry, run, ids: layout.folder / f"{inquiry.answers.name}-{run:05d}.json")
+def answer(layout: Layout, inquiry: Inquiry, run: int, ids: RecordIds | None) -> Counts:
+    """Send what one run has of the records that were asked for; with `ids` their record ids, too."""
+    received = [np.empty(0, np.uint64), *inquiry.requests.receive_rows(run, np.dtype(np.uint64))]
+    packed = sort_distinct(np.concatenate(received))
+    del received
+    asked = (packed >> np.uint64(_ASKER_BITS)).astype(np.int64)
+    askers = (packed & np.uint64((1 << _ASKER_BITS) - 1)).astype(np.int64)
+    is_first = np.diff(asked, prepend=-1) > 0
+    records, rows = asked[is_first], np.cumsum(is_first) - 1
+    partitions = range(*divide_into_runs(layout)[run : run + 2].tolist())
+    facts, sketches = load_facts(layout, records, partitions)
+    order = np.argsort(askers, kind="stable")
+    rows = rows[order]
+    row_type, counts = _answer_type(sketches.shape[1]), np.bincount(askers, minlength=inquiry.answers.receivers)
+    name_lengths = np.zeros(len(rows), np.int32)
+    if ids is not None:
+        data, offsets = buffers(_load_ids(layout, records, partitions, ids).gather(rows))
+        name_lengths = np.diff(offsets).astype(np.int32)
+        inquiry.names.send_chunks(run, np.diff(offsets[np.concatenate([[0], np.cumsum(counts)])]), [data[: offsets[-1]]])
+
+    def chunks() -> Iterator[memoryview]:
+        for at in range(0, len(rows), _CHUNK):
+            some = rows[at : at + _CHUNK]
+            chunk = np.empty(len(some), row_type)
+            chunk["record"], chunk["facts"], chunk["sketch"] = records[some], facts[some], sketches[some]
+            chunk["name_length"] = name_lengths[at : at + _CHUNK]
+            yield chunk.view(np.uint8).data
+
+    inquiry.answers.send_chunks(run, counts * row_type.itemsize, chunks())
+    return {"records": len(records), "answers": len(rows)}
+
+
+def receive_answers(layout: Layout, inquiry: Inquiry, asker: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return records, by ascending number, their facts, their sketches and the lengths of their ids in bytes."""
+    width = sketch_width(layout)
+    row_type = _answer_type(width)
+    count = inquiry.answers.size(asker) // row_type.itemsize
+    records, facts, lengths = np.empty(count, np.int64), np.empty(count, FACTS), np.empty(count, np.int32)
+    sketches = allocate_sketches(layout.folder, count, width)
+    at = 0
+    for rows in inquiry.answers.receive_rows(asker, row_type):
+        span = slice(at, at + len(rows))
+        records[span], facts[span], sketches[span], lengths[span] = (
+            rows[name] for name in ("record", "facts", "sketch", "name_length")
+        )
+        at += len(rows)
+    return records, facts, sketches, lengths
+
+
+def load_facts(layout: Layout, records: np.ndarray, partitions: range) -> tuple[np.ndarray, np.ndarray]:
+    """Return facts and sketches of records of some partitions, given by ascending number; one partition's files are open at a time."""
     facts = np.empty(len(records), FACTS)
-    width = np.load(layout.array("sketches", 0), mmap_mode="r").shape[1]
-    sketches = allocate_sketches(layout.folder, len(records), width)
-    for index, span in layout.spans(records):
-        if span.stop > span.start:
-            rows = records[span] - layout.bases[index]
-            facts[span] = np.load(layout.facts(index), mmap_mode="r")[rows]
-            sketches[span] = np.load(layout.array("sketches", index), mmap_mode="r")[rows]
+    sketches = allocate_sketches(layout.folder, len(records), sketch_width(layout))
+    for index, span, rows in _rows_by_partition(layout, records, partitions):
+        facts[span] = np.load(layout.facts(index), mmap_mode="r")[rows]
+        sketches[span] = np.load(layout.array("sketches", index), mmap_mode="r")[rows]
     return facts, sketches
+
+
+def _load_ids(layout: Layout, records: np.ndarray, partitions: range, ids: RecordIds) -> pl.Series:
+    names = [pl.Series("id", [], pl.String)]
+    for index, _, rows in _rows_by_partition(layout, records, partitions):
+        names.append(ids(index, pl.read_parquet(layout.part(index).table, columns=["locator", "file"])[rows]).alias("id"))
+    return pl.concat(names)
+
+
+def _rows_by_partition(layout: Layout, records: np.ndarray, partitions: range) -> Iterator[tuple[int, slice, np.ndarray]]:
+    """Yield, for partitions with any of the records, which of them these are, and their rows in the partition."""
+    cuts = np.searchsorted(records, layout.bases[partitions.start : partitions.stop + 1]).tolist()
+    for index, first, last in zip(partitions, cuts[:-1], cuts[1:], strict=True):
+        if last > first:
+            yield index, slice(first, last), records[first:last] - layout.bases[index]

@@ -1,9 +1,9 @@
 """Duplicates by what content looks or sounds like: the same bytes, or perceptual hashes within a Hamming distance, verified.
 
 Images and recordings share these rounds: `collect` per partition; `index_hashes` over all partitions, which also finds exact duplicates;
-`find_near_pairs` for a slice of the index at a time; `cluster`, as for text. Afterwards a modality may call `cap_records`, which bounds
-how many records may have one key, such as a caption, and writes `Layout.late_verdicts`. `index_hashes` and `cap_records` hold in memory
-some tens of bytes per record that the rules kept.
+`find_near_groups` and `find_near_pairs`, each for a slice of the index at a time; clusters, as for text. Afterwards a modality may call
+`cap_records`, which bounds how many records may have one key, such as a caption, and writes `Layout.late_verdicts`. `index_hashes` and
+`cap_records` hold in memory some tens of bytes per record that the rules kept.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ import polars as pl
 from pipeline.core.engine import Task
 from pipeline.core.storage import read_json, write_array, write_atomically
 from pipeline.core.tasks import Counts, resumable
-from pipeline.dedup.clusters import cluster
-from pipeline.dedup.facts import FACTS, load_facts
+from pipeline.dedup import clusters
+from pipeline.dedup.facts import FACTS, Inquiry, answer, best_first, receive_answers
 from pipeline.dedup.hamming import HammingIndex
+from pipeline.dedup.runs import divide_into_runs
 from pipeline.dedup.verification import verified_groups
 from pipeline.workspace import Layout, RecordIds
 
@@ -37,8 +38,14 @@ def rounds(layout: Layout, ids: RecordIds, kind: int) -> Iterator[list[Task]]:
     yield [(collect, (layout, index)) for index in range(layout.partitions)]
     yield [(index_hashes, (layout,))]
     slices = read_json(_index_marker(layout))["slices"]
-    yield [(find_near_pairs, (layout, number, kind)) for number in range(slices)]
-    yield [(cluster, (layout, ids, slices + 1, kind))]
+    inquiry = Inquiry.of(layout, "near", slices, slices)
+    yield [(find_near_groups, (layout, inquiry, number)) for number in range(slices)]
+    yield from inquiry.requests.passes()
+    yield [(answer, (layout, inquiry, run, None)) for run in range(len(divide_into_runs(layout)) - 1)]
+    yield from inquiry.answers.passes()
+    yield [(find_near_pairs, (layout, inquiry, number, kind)) for number in range(slices)]
+    inquiry.remove()
+    yield from clusters.rounds(layout, ids, slices + 1, kind)
 
 
 def _kept_file(layout: Layout, index: int) -> Path:
@@ -49,14 +56,13 @@ def _index_marker(layout: Layout) -> Path:
     return layout.folder / "index.json"
 
 
-def priorities(size: np.ndarray, score: np.ndarray, first: int) -> np.ndarray:
-    """Return uint64[n], by which survivors are chosen, largest first: by size (in steps of 16), score, then the earlier in the input.
+def priorities(size: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Return uint64[n], by which survivors are chosen, largest first: by size (in steps of 16), then score, 0 to 1.
 
-    `score` 0 to 1, `first` the number of the first record. No two records have the same priority.
+    Of equal records the earlier in the input is better (`facts.best_first`).
     """
-    order = np.uint64(0xFFFFFFFF) - np.arange(first, first + len(size), dtype=np.uint64)
     steps = np.minimum(size // 16, (1 << 26) - 1).astype(np.uint64)
-    return (steps << np.uint64(38)) | (np.round(np.clip(score, 0, 1) * 63).astype(np.uint64) << np.uint64(32)) | order
+    return (steps << np.uint64(38)) | (np.round(np.clip(score, 0, 1) * 63).astype(np.uint64) << np.uint64(32))
 
 
 @resumable(lambda layout, index: layout.folder / f"facts-{index:05d}.json")
@@ -65,7 +71,7 @@ def collect(layout: Layout, index: int) -> Counts:
     part = layout.part(index)
     table = pl.read_parquet(part.table, columns=["exact", "key_length", "flat", "size", "score", "key"])
     facts = np.empty(len(table), FACTS)
-    facts["priority"] = priorities(table["size"].to_numpy(), table["score"].to_numpy(), layout.bases[index])
+    facts["priority"] = priorities(table["size"].to_numpy(), table["score"].to_numpy())
     facts["exact"], facts["key_length"] = table["exact"].to_numpy(), table["key_length"].to_numpy()
     rows = np.flatnonzero(layout.kept_mask(index))
     views = np.load(part.array("hashes"), mmap_mode="r")
@@ -104,7 +110,7 @@ def index_hashes(layout: Layout) -> Counts:
     """Find exact duplicates, and index the hashes of one record of each."""
     records = load_kept(layout)
     facts = records.facts
-    records = records.take(np.lexsort((~facts["priority"], facts["key_length"], facts["exact"])))
+    records = records.take(best_first(records.numbers, facts, facts["key_length"], facts["exact"]))
     numbers, facts, kept = records
     repeats = (facts["exact"][1:] == facts["exact"][:-1]) & (facts["key_length"][1:] == facts["key_length"][:-1])
     is_first = np.concatenate([[True], ~repeats])[: len(numbers)]
@@ -113,7 +119,7 @@ def index_hashes(layout: Layout) -> Counts:
     indexed = np.flatnonzero(is_first & ~kept["flat"])
     # A record is listed under the hash of each of its views; under a hash, the best records come first.
     hashes, members = kept["hashes"][indexed].ravel(), np.repeat(indexed, kept["hashes"].shape[1])
-    order = np.lexsort((~facts["priority"][members], hashes))
+    order = best_first(numbers[members], facts[members], hashes)
     hashes, members = hashes[order], members[order]
     repeats = (hashes[1:] == hashes[:-1]) & (members[1:] == members[:-1])
     once = np.concatenate([[True], ~repeats])[: len(members)]
@@ -125,27 +131,55 @@ def index_hashes(layout: Layout) -> Counts:
     return {"slices": -(-len(distinct) // SLICE), "hashes": len(distinct)}
 
 
-@resumable(lambda layout, number, kind: layout.pairs(number + 1).with_suffix(".json"))
-def find_near_pairs(layout: Layout, number: int, kind: int) -> Counts:
-    """Write verified pairs among the candidates of one slice of the index, as int64[pairs, 2] of record numbers."""
-    tables = HammingIndex.load(layout.folder)
+class _Slice(NamedTuple):
+    """Candidates of one slice: groups of records with one hash, and pairs `left[k]`, `right[k]` of such groups."""
+
+    hashes: np.ndarray  # the slice's own groups, numbered as in `starts`
+    groups: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    starts: np.ndarray
+    records: np.ndarray  # of group g: records[starts[g]:starts[g + 1]], best first
+
+
+def _load_slice(layout: Layout, number: int) -> _Slice:
     members, starts = (np.load(layout.folder / f"index-{name}.npy", mmap_mode="r") for name in ("members", "starts"))
-    first, last = number * SLICE, min((number + 1) * SLICE, len(starts) - 1)
-    left, right, _ = tables.pairs(first, last, layout.settings.distance)
-    # Candidates are groups of records with one hash, and pairs of such groups.
-    groups = np.unique(np.concatenate([np.arange(first, last), left, right]))
+    left, right = np.load(_near_file(layout, number))
+    hashes = np.arange(number * SLICE, min((number + 1) * SLICE, len(starts) - 1))
+    groups = np.unique(np.concatenate([hashes, left, right]))
     sizes = starts[groups + 1] - starts[groups]
     group_starts = np.concatenate([[0], np.cumsum(sizes)])
     records = members[np.repeat(starts[groups] - group_starts[:-1], sizes) + np.arange(group_starts[-1])]
-    nodes, rows = np.unique(records, return_inverse=True)
-    _, sketches = load_facts(layout, nodes)
+    return _Slice(hashes, groups, left, right, group_starts, records)
+
+
+def _near_file(layout: Layout, number: int) -> Path:
+    return layout.folder / f"hamming-pairs-{number:05d}.npy"
+
+
+@resumable(lambda layout, inquiry, number: _near_file(layout, number).with_suffix(".json"))
+def find_near_groups(layout: Layout, inquiry: Inquiry, number: int) -> Counts:
+    """Find pairs of hashes within the distance, for one slice of the index, and request the sketches of their records."""
+    tables = HammingIndex.load(layout.folder)
+    left, right, _ = tables.pairs(number * SLICE, min((number + 1) * SLICE, len(tables)), layout.settings.distance)
+    write_array(_near_file(layout, number), np.stack([left, right]))
+    records = np.unique(_load_slice(layout, number).records)
+    inquiry.ask(layout, number, records, np.full(len(records), number))
+    return {"candidates": len(left)}
+
+
+@resumable(lambda layout, inquiry, number, kind: layout.pairs(number + 1).with_suffix(".json"))
+def find_near_pairs(layout: Layout, inquiry: Inquiry, number: int, kind: int) -> Counts:
+    """Write verified pairs among the candidates of one slice of the index, as int64[pairs, 2] of record numbers."""
+    hashes, groups, left, right, starts, records = _load_slice(layout, number)
+    nodes, _, sketches, _ = receive_answers(layout, inquiry, number)
     a, b = verified_groups(
-        group_starts, rows, np.searchsorted(groups, np.arange(first, last)), np.searchsorted(groups, left),
+        starts, np.searchsorted(nodes, records), np.searchsorted(groups, hashes), np.searchsorted(groups, left),
         np.searchsorted(groups, right), sketches, layout.settings.accept, kind,
     )  # fmt: skip
     pairs = np.unique(np.stack([nodes[a], nodes[b]], axis=1), axis=0)
     write_array(layout.pairs(number + 1), pairs)
-    return {"candidates": len(left), "pairs": len(pairs)}
+    return {"pairs": len(pairs)}
 
 
 # -- caps
@@ -162,13 +196,15 @@ def load_clusters(layout: Layout, column: str = "survivor") -> pl.DataFrame:
 def surviving_records(layout: Layout) -> pl.DataFrame:
     """Return the records that the rules kept and that are no duplicates, in order of number.
 
-    The columns are `number`, `key` (a hash, null: none) and `priority`.
+    The columns are `number`, `key` (a hash, null: none) and `priority`, the higher the better, no two alike.
     """
     records = load_kept(layout)
     duplicates = load_clusters(layout).filter(pl.col("number") != pl.col("survivor"))["number"]
     numbers, facts, kept = records.take(~np.isin(records.numbers, duplicates.to_numpy()))
     key = pl.Series("key", kept["key"]).set(pl.Series(~kept["has_key"]), None)
-    return pl.DataFrame({"number": numbers, "key": key, "priority": facts["priority"]}).sort("number")
+    priority = np.empty(len(numbers), np.int64)
+    priority[best_first(numbers, facts)[::-1]] = np.arange(len(numbers))
+    return pl.DataFrame({"number": numbers, "key": key, "priority": priority}).sort("number")
 
 
 @dataclass(frozen=True)

@@ -144,7 +144,7 @@ class SourceTable(ManifestTable):
     @property
     def fields(self) -> Fields:
         """Return which columns are read beside the content."""
-        return Fields(self.columns, self.kept)
+        return Fields(self.columns, self.kept, self.max_document)
 
     @property
     def options(self) -> dict[str, str]:

@@ -10,6 +10,7 @@ from pipeline.sources.text.arrow import ArrowSource
 from pipeline.sources.text.base import DocumentSource
 from pipeline.sources.text.cc100 import CC100Source
 from pipeline.sources.text.cirrussearch import CirrusSearchSource
+from pipeline.sources.text.documents import FilesSource, LinesSource
 from pipeline.sources.text.jsonl import JsonlSource
 from pipeline.sources.text.parquet import ParquetSource
 from pipeline.sources.text.warc import WARCSource
@@ -20,6 +21,8 @@ TEXT_FORMATS: dict[str, DocumentSource] = {
     source.name: source
     for source in (
         CC100Source(),
+        LinesSource(),
+        FilesSource(),
         JsonlSource(),
         ParquetSource(),
         ArrowSource(),

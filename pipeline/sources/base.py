@@ -51,11 +51,12 @@ class Fields:
     """Which columns of a record are wanted beside its content.
 
     `columns`: the manifest's `source.columns`, from standard names to those in the data. `keep`: columns of `source.keep`, with their
-    types.
+    types. `max_document`: bytes; a longer text is not read, where cutting did not see to that already.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
     keep: Mapping[str, pl.DataType] = field(default_factory=dict)
+    max_document: int = 1 << 62
 
 
 @dataclass
@@ -103,6 +104,9 @@ class Source(ABC):
     def find_inputs(self, patterns: list[str], **options: str) -> list[InputFile]:
         """Return the input files that paths, globs and URLs stand for."""
         return resolve(patterns)
+
+    def check_fields(self, files: list[InputFile], fields: Fields) -> None:  # noqa: B027 (most formats have no columns to choose from)
+        """Raise UsageError where input files lack a column that is needed or named, as far as a quick look can tell."""
 
     @abstractmethod
     def cut(self, file: InputFile, number: int, state: CutState) -> Iterator[tuple[Range, bytes | memoryview | None]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -46,10 +47,13 @@ class Rows:
     - an image or a recording, which the frame points to: `content_size` bytes at `content_offset` of the file `content_path`, or else the
       bytes in `content_bytes`. A caption or transcript may stand at `text_offset` `text_size` of the same file, a JSON object of metadata
       at `metadata_offset` `metadata_size`.
+
+    `passed_over` counts, by their kind, what else is in the input and is no record, such as the requests in a WARC.
     """
 
     frame: pl.DataFrame
     text: Spans | None = None
+    passed_over: Mapping[str, int] = field(default_factory=dict)
     _open: dict[str, IO[bytes]] = field(default_factory=dict)
 
     def _file(self, path: str) -> IO[bytes]:
@@ -152,6 +156,7 @@ def concatenate(rows: list[Rows]) -> Rows:
             np.concatenate([text.starts + base for text, base in zip(texts, bases, strict=False)]),
             np.concatenate([text.ends + base for text, base in zip(texts, bases, strict=False)]),
         ),
+        sum((Counter(one.passed_over) for one in rows), Counter()),
     )
 
 

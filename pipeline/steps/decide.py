@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,8 @@ from pipeline.plan import Plan
 from pipeline.steps.fit import LEAST, bands_file, fit, fitted_rules, with_bands
 from pipeline.steps.measure import Measured
 from pipeline.workspace import Part, verdicts_file
+
+MOST_IN_TASK = 64  # partitions
 
 # -- on a worker
 
@@ -118,6 +121,11 @@ def decide(manifest: Manifest, part: Part, index: int, folder: Path) -> Counts:
     }
 
 
+def decide_several(manifest: Manifest, parts: Sequence[Part], first: int, folder: Path) -> list[Counts]:
+    """Decide about consecutive partitions, `first` being the index of the first."""
+    return [decide(manifest, part, index, folder) for index, part in enumerate(parts, first)]
+
+
 # -- on the driver
 
 
@@ -145,9 +153,12 @@ def run(plan: Plan, engine: Engine, measured: Measured) -> Decided:
                 f"rules.{name}: no band was fitted, since fewer than {LEAST} records have a value above zero; it judges nothing"
                 for name in counts["without"]
             ]
-    tasks: list[Task] = [(decide, (plan.manifest, part, index, folder)) for index, part in enumerate(parts)]
+    # A decision takes milliseconds, as does a task: several to a task, and several tasks to a worker.
+    size = max(1, min(MOST_IN_TASK, len(parts) // (4 * engine.worker_count)))
+    firsts = range(0, len(parts), size)
+    tasks: list[Task] = [(decide_several, (plan.manifest, parts[at : at + size], at, folder)) for at in firsts]
     decisions: list[Any] = [None] * len(parts)
     for number, counts in engine.run("deciding", tasks):
-        decisions[number] = counts
+        decisions[firsts[number] : firsts[number] + size] = counts
     progress.records = sum(counts["records"] for counts in measured.counts)
     return Decided(decisions, warnings, progress.finish())

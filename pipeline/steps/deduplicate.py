@@ -16,7 +16,7 @@ from pipeline.steps.measure import Measured
 from pipeline.workspace import Layout, RecordIds, write_layout
 
 # What only the search for pairs needs, and the step `write` does not.
-_SCRATCH = ("bands-*.bin", "facts-*.npy", "index-*.npy", "hamming-*.npy")
+_SCRATCH = ("facts-*.npy", "index-*.npy", "hamming-*.npy", "pairs-*.npy", "cluster-*.npy")
 
 
 class Deduplicated(NamedTuple):
@@ -56,6 +56,6 @@ def run(plan: Plan, engine: Engine, layout: Layout, ids: RecordIds) -> Deduplica
     seconds = progress.finish()
     write_json(marker, counts)
     for pattern in _SCRATCH:
-        for path in layout.folder.glob(pattern):
+        for path in layout.folder.rglob(pattern):
             path.unlink()
     return Deduplicated(counts, seconds)

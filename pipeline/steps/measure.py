@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,8 +151,10 @@ class Measured(NamedTuple):
 
     def total(self) -> dict[str, int]:
         """Return the counts of all parts, summed."""
-        names = [name for name, value in self.counts[0].items() if isinstance(value, int) and name != "peak"]
-        return {name: sum(counts[name] for counts in self.counts) for name in names}
+        totals: Counter[str] = Counter()
+        for counts in self.counts:
+            totals.update({name: value for name, value in counts.items() if isinstance(value, int) and name != "peak"})
+        return dict(totals)
 
 
 class _Progress:

@@ -20,9 +20,11 @@ def page(title: str, text: str, namespace: int = 0, page_id: int = 1, redirect: 
     """Return a page of an XML dump."""
     leads_on = "" if redirect is None else f"    <redirect title={quoteattr(redirect)} />\n"
     return (
-        f"<page>\n    <title>{escape(title)}</title>\n    <ns>{namespace}</ns>\n    <id>{page_id}</id>\n{leads_on}    <revision>\n"
+        f"<page>\n    <title>{escape(title)}</title>\n    <ns>{namespace}</ns>\n    <id>{page_id}</id>\n{leads_on}"
+        "    <revision>\n"
         "      <id>3</id>\n      <timestamp>2024-01-02T03:04:05Z</timestamp>\n      <model>wikitext</model>\n"
-        f'      <text bytes="{len(text.encode())}" xml:space="preserve">{escape(text)}</text>\n      <sha1>x</sha1>\n    </revision>\n  </page>'
+        f'      <text bytes="{len(text.encode())}" xml:space="preserve">{escape(text)}</text>\n'
+        "      <sha1>x</sha1>\n    </revision>\n  </page>"
     )
 
 

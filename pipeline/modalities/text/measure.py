@@ -14,7 +14,10 @@ from filters.text.normalisation import drop_lines, normalise_spans
 from pipeline.modalities.base import EXCERPT, MeasuredRecords
 from pipeline.modalities.text.extract import extract_text
 from pipeline.modalities.text.manifest import TextManifest
+from pipeline.modalities.text.wikipedia import clean_wikipedia, no_pages
 from pipeline.sources.rows import Rows, Spans
+
+PASSED_OVER = "passed_over:"  # begins the names of counts of what is no record
 
 
 @jit
@@ -32,7 +35,9 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
     """Clean documents and compute every measure and the signature."""
     assert rows.text is not None, "sources of text yield spans of text"
     sizes = rows.text.ends - rows.text.starts
+    passed_over = {f"{PASSED_OVER}{kind}": count for kind, count in rows.passed_over.items()}
     rows = extract_text(rows, manifest.clean)
+    rows, page_counters = clean_wikipedia(rows, manifest.clean.wikipedia)
     raw = rows.text
     assert raw is not None
     readable = rows.frame["problem"].is_null().to_numpy()
@@ -46,9 +51,8 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
         dropped = np.zeros(len(cleaned.line_offsets) - 1, bool)
     data, offsets, dropped_lines, dropped_chars = drop_lines(cleaned, dropped)
     problems = _problems(rows.frame["problem"], raw, cleaned.invalid)
-    measures = compute(
-        data, offsets, manifest.measures, {"n_boilerplate_lines": dropped_lines, "n_boilerplate_chars": dropped_chars}
-    )
+    given = {"n_boilerplate_lines": dropped_lines, "n_boilerplate_chars": dropped_chars, **page_counters}
+    measures = compute(data, offsets, manifest.measures, given)
     settings = manifest.deduplicate
     keys = signatures(data, offsets, settings.permutations, settings.seed, settings.shingle, SKETCH_BINS)
     table = pa.table(
@@ -69,7 +73,7 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
         }
     )
     arrays = {"signatures": keys.minima.astype(np.uint16), "sketches": keys.sketches}
-    return MeasuredRecords(table, arrays, {"boilerplate_lines": int(dropped_lines.sum())})
+    return MeasuredRecords(table, arrays, {"boilerplate_lines": int(dropped_lines.sum()), **passed_over})
 
 
 def _metadata(manifest: TextManifest, frame: pl.DataFrame) -> dict[str, pa.Array]:
@@ -112,7 +116,7 @@ def warm_kernels(manifest: TextManifest) -> None:
     starts, ends = np.zeros(1, np.int64), np.array([len(text)], np.int64)
     cleaned = normalise_spans(text, starts, ends)
     data, offsets, _, dropped = drop_lines(cleaned, boilerplate_lines(cleaned))
-    given = {"n_boilerplate_lines": dropped, "n_boilerplate_chars": dropped}
+    given = {"n_boilerplate_lines": dropped, "n_boilerplate_chars": dropped, **no_pages(1)}
     names = [name for name, m in MEASURES.items() if m.kind in manifest.kinds and not name.startswith("language")]
     compute(data, offsets, names, given)
     signatures(data, offsets, bins=SKETCH_BINS)

@@ -13,7 +13,7 @@ from pipeline.core.engine import Task
 from pipeline.dedup import minhash
 from pipeline.modalities.base import Bilingual, MeasuredRecords, Modality, NearDuplicateRule, ReportTerms, RowGroup
 from pipeline.modalities.text.manifest import TextManifest
-from pipeline.modalities.text.measure import measure_documents, warm_kernels
+from pipeline.modalities.text.measure import PASSED_OVER, measure_documents, warm_kernels
 from pipeline.sources.rows import Rows
 from pipeline.workspace import Layout, Part, RecordIds
 
@@ -39,6 +39,14 @@ class TextModality(Modality[TextManifest]):
 
     def warm(self, manifest: TextManifest) -> None:
         warm_kernels(manifest)
+
+    def warnings(self, totals: dict[str, int]) -> list[str]:
+        """Tell of what is in the input and is no record."""
+        kinds = {
+            name.removeprefix(PASSED_OVER): count for name, count in sorted(totals.items()) if name.startswith(PASSED_OVER)
+        }
+        counts = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
+        return [f"passed over, since they hold no page: {counts}"] if kinds else []
 
     def near_duplicate_rule(self, manifest: TextManifest) -> NearDuplicateRule:
         d = manifest.deduplicate

@@ -13,7 +13,7 @@ from pipeline.sources.streams import Stream
 
 _BLOCK = 1 << 20  # read from the file at a time
 _PIECE = 1 << 20  # most that one step of zlib yields
-_KEPT = 8 << 20  # of a member's stored bytes, to look for the next member from where a damaged one begins
+_KEPT = 16 << 20  # bytes as stored of the largest member behind which, where it is damaged, the next one is looked for
 _TRIAL = 1 << 18  # bytes that tell whether a member begins at a place
 _SKIPPABLE = 0x184D2A50  # sixteen magic numbers from here on: frames of zstd that hold no content
 _DICTIONARY = 0x184D2A5D  # the first frame of a .warc.zst, where the others are compressed with a dictionary
@@ -111,10 +111,10 @@ class Members:
         if self._at == len(self._window):
             return None
         self._decoder, self._tail, self._input = self._codec.new(), b"", self._codec.first_input
-        has_magic = self._window.startswith(self._codec.magic, self._at)
-        is_cut = self._codec.magic.startswith(self._window[self._at :])  # the file ends within the magic number
+        magic = self._window[self._at : self._at + len(self._codec.magic)]
+        is_cut = len(magic) < len(self._codec.magic)  # the file ends within the magic number
         self._is_begun = is_cut or self._codec.is_certain
-        if not (has_magic or is_cut):
+        if not self._codec.magic.startswith(magic):
             raise MemberError(f"they begin with {self._window[self._at : self._at + 8]!r}")
         return self.start
 
@@ -137,12 +137,16 @@ class Members:
         return out
 
     def skip_damaged(self) -> int | None:
-        """Go to the first member after `start` that begins with `beginning`; return where, or None at the end of the file."""
+        """Go to the first member after `start` that begins with `beginning`; return where, or None at the end of the file.
+
+        Raises MemberError where the damaged member is too large for that: from some place inside it one might find another member
+        than from its beginning.
+        """
+        if self.start < self._base:
+            raise MemberError("it is too large to go on behind it")
         magic = self._codec.magic
-        self.only_zeros = self.start >= self._base
-        if self.start >= self._base:
-            self._at = self.start - self._base
-            self._pass_over(self._at + 1)
+        self._at, self.only_zeros = self.start - self._base, True
+        self._pass_over(self._at + 1)
         while self._fill(len(magic)):
             found = self._window.find(magic, self._at)
             if found < 0:

@@ -18,6 +18,8 @@ LONGEST_HEAD = 1 << 18  # bytes of the fields of a record
 _LINE_ENDS = re.compile(rb"[\r\n]*")
 _ZEROS = re.compile(rb"\0*")
 _HEAD_END = re.compile(rb"\n\r?\n")
+_TYPE_FIELD = re.compile(rb"(?i)\nwarc-type[ \t]*:([^\r\n]*)")
+_LENGTH_FIELD = re.compile(rb"(?i)\ncontent-length[ \t]*:([^\r\n]*)")
 _LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 _VERSION = re.compile(rb"WARC/\d{1,2}\.\d{1,3}[ \t]*\r?\n")
 _NEXT_RECORD = re.compile(rb"\nWARC/\d{1,2}\.\d{1,3}[ \t]*\r?\n[A-Za-z][A-Za-z0-9-]{0,60}:")
@@ -107,8 +109,11 @@ class RecordReader:
         head_size = self._find_head() if self._buffer.startswith(MAGIC, self._at) else 0
         if not head_size:
             return self._spoil("", 0, f"no WARC record begins here, but {self._buffer[self._at : self._at + 16]!r}")
-        fields = parse_fields(self._buffer[self._at : self._at + head_size])
-        kind, length = fields.get("warc-type", "").lower(), fields.get("content-length")
+        head_end = self._at + head_size
+        type_field = _TYPE_FIELD.search(self._buffer, self._at, head_end)
+        kind = type_field[1].decode("utf-8", "replace").strip().lower() if type_field else ""
+        length_field = _LENGTH_FIELD.search(self._buffer, self._at, head_end)
+        length = length_field[1].decode("utf-8", "replace").strip() if length_field else None
         if length is None or not _LENGTH.fullmatch(length):
             return self._spoil(kind, head_size, f"Content-Length is {'missing' if length is None else repr(length[:40])}")
         size = head_size + int(length)

@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.sources.base import CutState, Fields, Range
 from pipeline.sources.inputs import InputFile
 from pipeline.sources.rows import Rows
-from pipeline.sources.text.base import DocumentSource, read_head
+from pipeline.sources.text.base import DocumentSource, pick_local, read_head
 from pipeline.sources.text.sniffing import Sniffed, sniff_format
 
 
@@ -27,6 +27,11 @@ class AnyTextSource(DocumentSource):
 
     def accepts(self, sniffed: Sniffed, head: bytes) -> bool:
         return sniffed.name in self.formats
+
+    def check_fields(self, files: list[InputFile], fields: Fields) -> None:
+        for file in pick_local(files):
+            if source := self.formats.get(sniff_format(read_head(file)).name or ""):
+                source.check_fields([file], fields)
 
     def cut(self, file: InputFile, number: int, state: CutState) -> Iterator[tuple[Range, bytes | memoryview | None]]:
         head = read_head(file)

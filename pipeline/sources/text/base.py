@@ -16,12 +16,13 @@ import polars as pl
 from filters.kernels import buffers
 from pipeline.core.errors import InputError, UsageError
 from pipeline.sources.base import CutState, Fields, Range, Source
-from pipeline.sources.inputs import InputFile, is_url, resolve
+from pipeline.sources.inputs import InputFile, is_url
 from pipeline.sources.rows import Rows, Spans
 from pipeline.sources.streams import Stream
 from pipeline.sources.text.dividers import LINES, NO_SPANS, Divider, find_documents
+from pipeline.sources.text.inputs import find_document_files
 from pipeline.sources.text.range_buffer import RangeBuffer
-from pipeline.sources.text.sniffing import EMPTY, HEAD_BYTES, Sniffed, sniff_format
+from pipeline.sources.text.sniffing import EMPTY, HEAD_BYTES, KNOWN_BY_CONTENT, Sniffed, sniff_format
 
 # What documents may come with, whatever their format: `license` and `source` override what the manifest and the input say.
 METADATA: dict[str, pl.DataType] = {name: pl.String() for name in ("url", "title", "date", "license", "source")}
@@ -39,11 +40,9 @@ class DocumentSource(Source):
 
     def find_inputs(self, patterns: list[str], **options: str) -> list[InputFile]:
         """Return the input files of paths, globs and URLs. Raises UsageError where their content is not of the format."""
-        files = resolve(patterns)
-        step = max(1, len(files) // _LOOK_AT)
-        for file in files[::step]:  # workers look at the others
-            if not is_url(file.url):
-                self.check_head(file, read_head(file))
+        files = find_document_files(patterns)
+        for file in pick_local(files):
+            self.check_head(file, read_head(file))
         return files
 
     def check_head(self, file: InputFile, head: bytes) -> None:
@@ -53,8 +52,13 @@ class DocumentSource(Source):
             raise UsageError(explain_mismatch(file, sniffed, self))
 
     def accepts(self, sniffed: Sniffed, head: bytes) -> bool:
-        """Return whether what a file looks like is this format."""
-        return sniffed.name == self.name
+        """Return whether what a file looks like is this format. A format that is not known by content may look like any."""
+        return sniffed.name == self.name or self.name not in KNOWN_BY_CONTENT
+
+
+def pick_local(files: list[InputFile]) -> list[InputFile]:
+    """Return some files, all over a list, that can be looked at before work begins; workers look at the others."""
+    return [file for file in files[:: max(1, len(files) // _LOOK_AT)] if not is_url(file.url)]
 
 
 def read_head(file: InputFile) -> bytes:
@@ -159,8 +163,8 @@ class TextSource(DocumentSource):
         finally:
             stream.close()
 
-    def warn_of_one_document(self, file: InputFile, size: int) -> str:
-        """Return what to say of a large file that is a single document."""
+    def warn_of_one_document(self, file: InputFile, size: int) -> str | None:
+        """Return what to say of a large file that is a single document, if anything."""
         return f"{file.url} has no {self.divider.name} in {size:,} bytes and so is one document"
 
     def _count(self, body: bytes, most: int) -> int:

@@ -40,10 +40,6 @@ class CirrusSearchSource(TextSource):
     metadata: ClassVar = {**METADATA, **_PAGE_COLUMNS}
     keep: ClassVar[tuple[str, ...]] = ("url", "title", "date")
 
-    @classmethod
-    def sniff(cls, head: bytes) -> bool:
-        return re.match(rb'(?:\xef\xbb\xbf)?\s*\{"index":\{[^\n]*"_id"', head) is not None
-
     def parse_all(self, raw: Spans, piece: Range, fields: Fields) -> pl.DataFrame:
         wanted = {"title": pl.String(), "timestamp": pl.String(), "wiki": pl.String(), **_PAGE_COLUMNS}
         frame = parse_lines(raw, "text", wanted)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.sources.rows import Spans
-from pipeline.sources.text import blank_lines, lines
+from pipeline.sources.text import blank_lines, lines, whole_files
 
 NO_SPANS = np.zeros(0, np.int64)  # for `documents` to count without filling anything
 
@@ -54,6 +54,16 @@ LINES = Divider(
     lines.count_at_most,
     width=2,
     name="line end",
+)
+
+WHOLE_FILES = Divider(
+    whole_files.first_boundary,
+    whole_files.last_boundary,
+    whole_files.leading,
+    whole_files.documents,
+    whole_files.count_at_most,
+    width=1,
+    name="end of file",
 )
 
 

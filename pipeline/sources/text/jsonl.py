@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import polars as pl
 
-from pipeline.core.errors import InputError
+from pipeline.core.errors import InputError, UsageError
 from pipeline.sources.base import CutState, Fields, Range
 from pipeline.sources.formats.columns import PROBLEM
 from pipeline.sources.formats.json_columns import are_objects, parse_lines
@@ -23,7 +23,7 @@ from pipeline.sources.formats.json_values import DEEPEST, name_type
 from pipeline.sources.inputs import InputFile
 from pipeline.sources.rows import Rows, Spans
 from pipeline.sources.streams import Stream
-from pipeline.sources.text.base import METADATA, TextSource
+from pipeline.sources.text.base import METADATA, TextSource, pick_local
 from pipeline.sources.text.columns import SYNONYMS, Choice, Column, ColumnError, Table, choose_columns
 from pipeline.sources.text.dividers import LINES, Divider
 from pipeline.sources.text.sniffing import HEAD_BYTES
@@ -40,6 +40,13 @@ class JsonlSource(TextSource):
     columns: ClassVar[tuple[str, ...]] = (*SYNONYMS,)
     any_column: ClassVar[bool] = True
     keep: ClassVar[tuple[str, ...]] = ("url", "title", "date")
+
+    def check_fields(self, files: list[InputFile], fields: Fields) -> None:
+        for file in pick_local(files):
+            try:
+                check_keys(file, fields)
+            except ColumnError as error:
+                raise UsageError(f"{file.url} {error}") from None
 
     def cut(self, file: InputFile, number: int, state: CutState) -> Iterator[tuple[Range, bytes | None]]:
         try:

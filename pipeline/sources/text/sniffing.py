@@ -15,6 +15,7 @@ from pipeline.sources.formats.tar import BLOCK, is_tar
 from pipeline.sources.text import sniffing_binary, sniffing_encoding
 
 HEAD_BYTES = 1 << 16  # how much of a file tells what it is
+KNOWN_BY_CONTENT = frozenset({"jsonl", "parquet", "arrow", "warc", "wikipedia-xml", "cirrussearch", "cc100", "text"})  # sources
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -66,6 +67,8 @@ def sniff_format(head: bytes) -> Sniffed:
         return Sniffed("arrow", "Arrow")
     if re.match(rb"\s*WARC/\d", head):
         return Sniffed("warc", "WARC")
+    if head.startswith(b"filedesc://"):
+        return Sniffed(None, "an ARC, the format before WARC", "Make a WARC of it: warcio recompress FILE FILE.warc.gz")
     if head[:BLOCK].strip(b"\0") and is_tar(head[:BLOCK]):
         return Sniffed(
             None,

@@ -17,15 +17,16 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from pipeline.core.errors import InputError
+from pipeline.core.errors import InputError, UsageError
 from pipeline.sources.base import CutState, Fields, Range
 from pipeline.sources.formats.columns import PROBLEM
 from pipeline.sources.formats.table_files import Group, TableFile, holds_scalars, holds_text
 from pipeline.sources.inputs import InputFile, is_url
 from pipeline.sources.pointers import hash_in_background
 from pipeline.sources.rows import Rows, Spans
-from pipeline.sources.text.base import DocumentSource
-from pipeline.sources.text.columns import SYNONYMS, Choice, Table, choose_columns
+from pipeline.sources.text.base import DocumentSource, pick_local
+from pipeline.sources.text.columns import SYNONYMS, Choice, ColumnError, Table, choose_columns
+from pipeline.sources.text.range_buffer import EXCERPT_BYTES
 from pipeline.sources.values import decode_texts
 
 MOST_ROWS = 100_000  # in a range
@@ -41,6 +42,15 @@ class TableSource(DocumentSource):
     any_column: ClassVar[bool] = True
     keep: ClassVar[tuple[str, ...]] = ("url", "title", "date")
     groups_small_files: ClassVar[bool] = True
+
+    def check_fields(self, files: list[InputFile], fields: Fields) -> None:
+        for file in pick_local(files):
+            try:
+                choose_from_schema(open_table(self.table, file), fields)
+            except ColumnError as error:
+                raise UsageError(f"{file.url} {error}") from None
+            except InputError:
+                pass  # damage is told where the file is cut
 
     def cut(self, file: InputFile, number: int, state: CutState) -> Iterator[tuple[Range, None]]:
         """Cut a table into ranges of about `state.partition` bytes of text. `start` and `end` are numbers of rows."""
@@ -77,6 +87,11 @@ class TableSource(DocumentSource):
         stored = table.read(piece.start, count, choice.names)
         text = as_bytes(stored[choice.text])
         problem = pl.coalesce(stored[PROBLEM], pl.when(text.is_null()).then(pl.lit(f"no text: {choice.text!r} is null")))
+        size = text.bin.size().cast(pl.Int64)
+        too_long = pl.format(f"document of {{}} bytes, over source.max_document = {fields.max_document:,}", size)
+        problem = pl.coalesce(problem, pl.when(size > fields.max_document).then(too_long))
+        if (size > fields.max_document).any():
+            text = text.zip_with((size <= fields.max_document).fill_null(True), text.bin.slice(0, EXCERPT_BYTES))  # noqa: FBT003
         columns = []
         for name, (column, kind) in choice.others.items():
             converted, misfits = convert_column(stored[column], kind)
@@ -107,6 +122,8 @@ def cut_rows(groups: list[Group], partition: int, largest: int) -> Iterator[tupl
     """
     start = rows = size = 0
     for group in groups:
+        if not group.rows:
+            continue
         if rows and (size + group.size > partition or rows + group.rows > MOST_ROWS):
             yield start, start + rows, size
             start, rows, size = start + rows, 0, 0

@@ -103,7 +103,7 @@ class WARCSource(DocumentSource):
         frame = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String), strict=False)
         frame = frame.with_columns(pl.col(name).cast(fields.keep[name], strict=False) for name in kept)
         text = np.frombuffer(b"".join([packed.data, *decoded]) if decoded else packed.data, np.uint8)
-        return Rows(frame, Spans(text, spans[:, 0].copy(), spans[:, 1].copy()))
+        return Rows(frame, Spans(text, spans[:, 0].copy(), spans[:, 1].copy()), packed.passed_over)
 
 
 def _record_id(fields: dict[str, str]) -> str | None:

@@ -6,18 +6,13 @@ import re
 from typing import NamedTuple
 
 from pipeline.sources.formats.http_messages import CodingError, decode_body, parse_head
+from pipeline.sources.text.sniffing_binary import find_kind
 
 RECORDS = ("response", "resource", "conversion")  # types of records that are pages
-TEXTS = (
-    "text/html",
-    "application/xhtml+xml",
-    "application/vnd.wap.xhtml+xml",
-    "text/plain",
-    "text/markdown",
-    "text/x-markdown",
-)
+TEXTS = ("text/html", "application/xhtml+xml", "text/plain", "text/markdown", "text/x-markdown")
 
 _UNKNOWN = ("", "application/octet-stream", "binary/octet-stream", "content/unknown", "unknown/unknown", "application/unknown")
+_SYNONYMS = {"application/vnd.wap.xhtml+xml": "application/xhtml+xml", "application/x-html": "text/html"}
 _SNIFFED = 1024  # bytes
 _BOMS = (b"\xff\xfe", b"\xfe\xff")  # of UTF-16, whose ASCII has zeros in it
 _HTML = re.compile(
@@ -25,6 +20,7 @@ _HTML = re.compile(
     rb"<(?:!doctype\s+html|html|head|body|title|meta|link|script|style|h[1-6]|p|div|table|frameset|center|font)\b",
     re.I | re.S,
 )
+_MARKUP = re.compile(rb"\s*<")
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")  # without ESC, which ISO-2022-JP has
 _CHARSET = re.compile(r""";\s*charset\s*=\s*["']?\s*([^\s"';]+)""", re.I)
 
@@ -61,16 +57,22 @@ def read_page(kind: str, fields: dict[str, str], block: memoryview, most: int) -
         return Page(block, f"{_media_type(said)} is no HTTP response")
     charset = _CHARSET.search(said)
     given = fields.get("warc-identified-payload-type") or said
-    media_type = _media_type(given)
-    if media_type in _UNKNOWN:
-        media_type = sniff_media_type(body)
-    problem = None if media_type in TEXTS else f"{media_type or 'content of an unknown type'} is no text"
-    fallback = "utf-8" if kind == "conversion" else None  # as WET is defined
+    media_type = _SYNONYMS.get(_media_type(given), _media_type(given))
+    fallback = None
+    if kind == "conversion":
+        fallback = "utf-8"  # as WET is defined
+    elif media_type in (*_UNKNOWN, "text/plain"):
+        media_type = sniff_media_type(body) or media_type
+    problem = None
+    if media_type not in TEXTS:
+        problem = f"{'content of an unknown type' if media_type in _UNKNOWN else media_type} is no text"
+    elif kind != "conversion" and not _MARKUP.match(body) and (found := find_kind(bytes(body[:_SNIFFED]))):
+        problem = f"said to be {media_type}, but is {found[0]}"
     return Page(body, problem, media_type or None, charset[1] if charset else fallback)
 
 
 def sniff_media_type(body: memoryview | bytes) -> str:
-    """Return what content of an unknown type looks like: text/html, text/plain, or "" for neither."""
+    """Return what content of an unknown type, or of text/plain, looks like: text/html, text/plain, or "" for neither."""
     head = bytes(body[:_SNIFFED])
     if head.startswith(_BOMS):
         head = head[2:].replace(b"\0", b"")

@@ -87,7 +87,7 @@ class Walk:
                 start = opened
                 records = self._read_member(members)
             except MemberError as error:
-                end = members.skip_damaged()
+                end = self._skip_damaged(members, error)
                 if end is None:
                     size = members.position - members.start
                     self._tell_of_end(size, members.start, None if members.only_zeros else f"no {members.name}: {error}")
@@ -102,6 +102,13 @@ class Walk:
             locators = [f"{start:010}" if i == 0 else f"{start:010}+{record.start}" for i, record in enumerate(records)]
             self.size = members.position
             yield Unit(records, locators, members.position)
+
+    def _skip_damaged(self, members: Members, error: MemberError) -> int | None:
+        try:
+            return members.skip_damaged()
+        except MemberError as reason:
+            what = f"the {members.name} that begins at byte {members.start:,} of the file as stored is damaged"
+            raise InputError(f"{self.file.url}: {what} ({error}), and {reason}") from None
 
     def _read_member(self, members: Members) -> list[Record]:
         reader = RecordReader(members.read, self._most, is_joined=False)

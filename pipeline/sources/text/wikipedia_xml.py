@@ -24,8 +24,8 @@ from pipeline.sources.text import xml_pages
 from pipeline.sources.text.base import METADATA, TextSource
 from pipeline.sources.text.dividers import Divider
 from pipeline.sources.text.range_buffer import EXCERPT_BYTES
+from pipeline.sources.text.sniffing import Sniffed
 
-WIKITEXT = "text/x-wiki"  # MediaWiki's own name
 PAGES = Divider(
     xml_pages.first_boundary,
     xml_pages.last_boundary,
@@ -38,7 +38,7 @@ PAGES = Divider(
 _HEAD_BYTES, _END = 1 << 16, b"</mediawiki>"
 _PAGE_COLUMNS: dict[str, pl.DataType] = {"page_id": pl.Int64(), "namespace": pl.Int64(), "redirect": pl.String()}
 _SCHEMA = {
-    "text": pl.String(), "problem": pl.String(), "title": pl.String(), "date": pl.String(), "media_type": pl.String(), **_PAGE_COLUMNS,
+    "text": pl.String(), "problem": pl.String(), "title": pl.String(), "date": pl.String(), "wikitext": pl.Boolean(), **_PAGE_COLUMNS,
 }  # fmt: skip
 
 
@@ -51,9 +51,8 @@ class WikipediaXmlSource(TextSource):
     metadata: ClassVar = {**METADATA, **_PAGE_COLUMNS}
     keep: ClassVar[tuple[str, ...]] = ("url", "title", "date")
 
-    @classmethod
-    def sniff(cls, head: bytes) -> bool:
-        return re.match(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?<mediawiki[\s>]", head) is not None
+    def accepts(self, sniffed: Sniffed, head: bytes) -> bool:
+        return super().accepts(sniffed, head) or head.lstrip().startswith(b"<page>")  # a piece of a dump, without its header
 
     def cut(self, file: InputFile, number: int, state: CutState) -> Iterator[tuple[Range, bytes | None]]:
         """Cut as other streams of text are. A dump that ends between two pages is damaged, although every page in it is complete."""
@@ -79,9 +78,8 @@ class WikipediaXmlSource(TextSource):
                 pages.append(parse_page(page))
             except ValueError as error:
                 line = (piece.line or 1) + int(np.count_nonzero(raw.data[:start] == 10))
-                pages.append(
-                    {"text": page[:EXCERPT_BYTES].decode("utf-8", "replace"), "problem": f"no page that can be read, in line {line:,}: {error}"}
-                )  # fmt: skip
+                problem = f"no page that can be read, in line {line:,}: {error}"
+                pages.append({"text": page[:EXCERPT_BYTES].decode("utf-8", "replace"), "problem": problem})
         return pl.DataFrame(pages, schema=_SCHEMA)
 
     def read(self, piece: Range, file: InputFile, body: np.ndarray | None, fields: Fields) -> Rows:
@@ -125,7 +123,7 @@ def parse_page(page: bytes) -> dict[str, object]:
         "text": text,
         "title": title,
         "date": revision.findtext("timestamp"),
-        "media_type": WIKITEXT,
+        "wikitext": True,
         "page_id": page_id,
         "namespace": namespace,
         "redirect": redirect_target(text) if redirect is None else redirect.get("title") or "",

@@ -67,15 +67,16 @@ def _skip(data, start, end):
         if i + 2 < end and data[i] == 0xEF and data[i + 1] == 0xBB and data[i + 2] == 0xBF:
             after = i + 3
         elif _stands_at(data, i, end, _SITE):
-            after = _find(data, i, end, _SITE_END)
+            page = _find(data, i, end, _PAGE)
+            after = _find(data, i, page if page >= 0 else end, _SITE_END)
             after = after + len(_SITE_END) if after >= 0 else after
         elif _stands_at(data, i, end, _WIKI_END):
             after = i + len(_WIKI_END)
         elif _stands_at(data, i, end, _WIKI) or i + 1 < end and data[i] == 60 and data[i + 1] == 63:
-            after = i
-            while after < end and data[after] != 62:
+            after = i + 1
+            while after < end and data[after] != 62 and data[after] != 60:
                 after += 1
-            after = after + 1 if after < end else np.int64(-1)
+            after = after + 1 if after < end and data[after] == 62 else np.int64(-1)
         if after < 0:
             break
         i = after

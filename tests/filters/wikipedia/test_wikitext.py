@@ -75,7 +75,8 @@ def test_every_kind_of_markup(wikitext):
 
 def test_appendices_go_to_the_end_of_their_section():
     text = wikitext_to_text(
-        "前。\n== 脚注 ==\n{{Reflist}}\n=== 注釈 ===\n注。\n==== さらに ====\n深い。\n== 本論 ==\n論。\n=== 出典 ===\n本。\n=== 結び ===\n終。\n"
+        "前。\n== 脚注 ==\n{{Reflist}}\n=== 注釈 ===\n注。\n==== さらに ====\n深い。\n"
+        "== 本論 ==\n論。\n=== 出典 ===\n本。\n=== 結び ===\n終。\n"
         "==関連項目==\n* [[甲]]\n== 外部リンク ==\n* [http://a.example a]"
     )
     assert text == "前。\n\n本論\n論。\n\n結び\n終。"
@@ -93,7 +94,8 @@ def test_what_is_never_closed_is_text():
 
 @pytest.mark.parametrize(
     ("wikitext", "target"),
-    [("#REDIRECT [[東京都]]", "東京都"), ("#転送[[甲#節|乙]]", "甲"), ("＃リダイレクト： [[甲]]", "甲"), ("\n #redirect\t[[a b]]\n{{r}}", "a b"),
+    [("#REDIRECT [[東京都]]", "東京都"), ("#転送[[甲#節|乙]]", "甲"), ("＃リダイレクト： [[甲]]", "甲"),
+     ("\n #redirect\t[[a b]]\n{{r}}", "a b"),
      ("本文 #REDIRECT [[甲]]", None), ("#REDIRECT 甲", None), ("", None)],
 )  # fmt: skip
 def test_redirects(wikitext, target):
@@ -122,17 +124,15 @@ def test_prose_without_markup_stays(paragraphs):
     assert wikitext_to_text("\n\n".join(p for p in paragraphs if p)) == "\n\n".join(p for p in paragraphs if p)
 
 
-# Markup that is closed, in any nesting: text, and pieces around what comes before.
+# Markup that is closed, in any nesting: text, and markup around what comes before.
 WORD = st.text(st.sampled_from("東京は首都。あいう"), min_size=1, max_size=5)
-CLOSED = st.recursive(
-    WORD,
-    lambda inner: st.one_of(
-        st.lists(inner, min_size=1, max_size=3).map("".join),
-        inner.map("[[東京|{}]]".format), inner.map("'''{}'''".format), inner.map("<ref>{}</ref>字".format), inner.map("{{{{Infobox|a={}}}}}字".format),
-        inner.map("[http://a.example {}]".format), inner.map("<small>{}</small>".format), inner.map("\n{{|\n| {}\n|}}\n字".format),
-    ),
+AROUND = ("[[東京|{}]]", "'''{}'''", "{{{{Infobox|a={}}}}}字", "[http://a.example {}]", "<small>{}</small>")
+INLINE = st.recursive(
+    st.one_of(WORD, WORD.map("<ref>{}</ref>字".format)),
+    lambda inner: st.one_of(st.lists(inner, min_size=1, max_size=3).map("".join), *(inner.map(form.format) for form in AROUND)),
     max_leaves=12,
-)  # fmt: skip
+)
+CLOSED = st.lists(st.one_of(INLINE, INLINE.map("\n{{|\n| {}\n|}}\n".format)), max_size=3).map("".join)
 
 
 @given(CLOSED)

@@ -10,12 +10,16 @@ from hypothesis import strategies as st
 
 from filters.kernels import buffers
 from filters.text.minhash import key, signatures
-from pipeline.dedup import minhash
-from pipeline.dedup.bands import BandFile, band_keys, bands_and_rows, range_of
+from pipeline.core.errors import BuildError
+from pipeline.dedup import bands as banding
+from pipeline.dedup import clusters, exchange, minhash, runs
+from pipeline.dedup.bands import band_keys, bands_and_rows
 from pipeline.dedup.clusters import find_components
+from pipeline.dedup.facts import FACTS, Inquiry, best_first
+from pipeline.dedup.runs import divide_into_runs, run_of_records
 from pipeline.manifest.loading import load
 from pipeline.steps.decide import decide
-from pipeline.workspace import Layout, write_layout
+from pipeline.workspace import Layout, Part, write_layout
 from tests.support.parts import measure_documents
 
 LETTERS = "あいうえおかがきぎくけこさしすせそただちってとなにのはひほまみむもやゆよらりるれろ吾輩猫名前無所見当東京大阪電車会社昨日今明"
@@ -35,15 +39,25 @@ def jaccard(a, b):
 def deduplicated(tmp_path_factory):
     """Documents in partitions, deduplicated by the steps of a build: a row for each, in the order given."""
 
-    def run(partitions, rows_per_range=minhash.ROWS_PER_RANGE):
+    def run(partitions, first=0, **constants):
+        """`first`: the number of the first document; `constants` of the modules, in capitals, are replaced by small ones."""
         folder = tmp_path_factory.mktemp("dedup")
         parts, texts = [], []
+        if first:
+            parts.append(measure_documents(RULELESS, folder / "m", len(partitions), []))  # said to have `first` documents
+            decide(RULELESS, parts[0], 0, folder / "d")
         for index, documents in enumerate(partitions):
             parts.append(measure_documents(RULELESS, folder / "m", index, documents))
-            decide(RULELESS, parts[index], index, folder / "d")
+            decide(RULELESS, parts[-1], len(parts) - 1, folder / "d")
             texts += documents
-        table = write_layout(folder / "layout.parquet", parts, [len(documents) for documents in partitions])
-        layout = Layout(table, folder / "d", folder / "c", len(texts), RULELESS.deduplicate)
+        records = [first] * bool(first) + [len(documents) for documents in partitions]
+        layout = Layout(
+            write_layout(folder / "layout.parquet", parts, records),
+            folder / "d",
+            folder / "c",
+            len(texts),
+            RULELESS.deduplicate,
+        )
         layout.folder.mkdir()
         bases = layout.bases
         number_of = [pl.read_parquet(part.table)["locator"].to_list() for part in parts]
@@ -52,7 +66,9 @@ def deduplicated(tmp_path_factory):
             return pl.Series([str(bases[index] + number_of[index].index(locator)) for locator in records["locator"]])
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(minhash, "ROWS_PER_RANGE", rows_per_range)
+            for name, value in constants.items():
+                (module,) = (m for m in (banding, runs, exchange, clusters) if hasattr(m, name))
+                patch.setattr(module, name, value)
             for tasks in minhash.rounds(layout, ids):
                 for function, arguments in tasks:
                     counts = function(*arguments)
@@ -61,7 +77,7 @@ def deduplicated(tmp_path_factory):
             for i in range(layout.partitions)
         ]
         measures = pl.concat(pl.read_parquet(part.table, columns=["m:quality", "m:chars"]) for part in parts)
-        frame = pl.DataFrame({"document": np.arange(len(texts)), "text": texts}).hstack(measures)
+        frame = pl.DataFrame({"document": np.arange(len(texts)) + first, "text": texts}).hstack(measures)
         return frame.join(pl.concat(pieces), on="document", how="left", maintain_order="left"), counts, layout
 
     return run
@@ -172,13 +188,25 @@ def graded():
     return documents
 
 
-def test_the_number_of_key_ranges_changes_nothing(deduplicated, graded):
-    one, one_counts, layout = deduplicated([graded[:150], graded[150:]])
-    many, many_counts, layout_many = deduplicated([graded[:150], graded[150:]], rows_per_range=300)
+def test_ranges_runs_passes_and_buckets_change_nothing(deduplicated, graded):
+    partitions = [graded[i : i + 9] for i in range(0, len(graded), 9)]
+    one, one_counts, layout = deduplicated(partitions)
+    many, many_counts, layout_many = deduplicated(partitions, ROWS_PER_RANGE=300, PARTITIONS=3, RECORDS_PER_BUCKET=20, FAN_IN=3)
     assert len(list(layout.folder.glob("pairs-*.npy"))) == 1
-    assert len([*layout_many.folder.glob("pairs-*.npy")]) > 10
-    assert many.equals(one)
-    assert {k: v for k, v in many_counts.items() if k != "seconds"} == {k: v for k, v in one_counts.items() if k != "seconds"}
+    assert len(list(layout_many.folder.glob("pairs-*.npy"))) > 10
+    assert len(list(layout_many.folder.glob("bands-2-*.json"))) >= 4  # markers of the second pass
+    assert not list(layout_many.folder.glob("*.bin"))
+    assert many.equals(one) and many_counts == one_counts and one_counts["clusters"] > 150
+
+
+def test_tasks_that_were_done_are_not_done_again(deduplicated, graded):
+    _, counts, layout = deduplicated([graded[:100], graded[100:]])
+    for number in range(2):
+        layout.part(number).table.unlink()
+    for tasks in minhash.rounds(layout, None):
+        for function, arguments in tasks:
+            again = function(*arguments)
+    assert again == counts
 
 
 def test_candidates_are_found_as_datasketch_finds_them(deduplicated, graded):
@@ -218,24 +246,68 @@ def test_bands_and_rows_fit_and_catch_what_is_over_the_threshold():
         assert 1 - (1 - (threshold + 0.05) ** rows) ** bands > 0.92
 
 
-def test_band_files(tmp_path):
-    drawn = np.random.default_rng(1)
-    keys, documents = drawn.integers(0, 2**64, 5000, np.uint64), drawn.integers(0, 900, 5000).astype(np.uint32)
-    for ranges in (1, 7, 64):
-        file = BandFile(tmp_path / f"{ranges}.bin")
-        file.write(keys, documents, ranges)
-        belongs = range_of(keys, ranges)
-        for number in range(ranges):
-            found = file.read(number, ranges)
-            assert (found[0] == keys[belongs == number]).all() and (found[1] == documents[belongs == number]).all()
-    assert [p.name for p in sorted(tmp_path.iterdir())] == ["1.bin", "64.bin", "7.bin"]
-
-
 def test_priorities():
-    quality = np.array([0.5, 0.9, 0.9, 0.9, np.nan])
-    chars = np.array([900, 100, 200, 200, 5])
-    assert np.argsort(minhash.priorities(quality, chars, 10))[::-1].tolist() == [2, 3, 1, 0, 4]
-    assert len(set(minhash.priorities(np.ones(1000), np.full(1000, 2**30), 0))) == 1000
+    quality = np.array([0.5, 0.9, 0.9, 0.9, np.nan, 0.9])
+    chars = np.array([900, 100, 200, 200, 5, 2**30])
+    facts = np.zeros(6, FACTS)
+    facts["priority"] = minhash.priorities(quality, chars)
+    assert best_first(np.arange(10, 16), facts).tolist() == [5, 2, 3, 1, 0, 4]
+    assert best_first(np.arange(16, 10, -1), facts).tolist() == [5, 3, 2, 1, 0, 4]
+    assert best_first(np.arange(6), facts, np.array([1, 0, 1, 0, 1, 0])).tolist() == [5, 3, 1, 2, 0, 4]
+
+
+def test_a_group_that_several_ranges_found_is_compared_once():
+    rows = [
+        [(7, 1), (7, 5), (9, 1), (9, 2)],
+        [],
+        [(9, 2), (9, 1), (8, 3), (8, 4), (7, 5), (7, 1)],
+        [(8, 3), (8, 4), (6, 0), (6, 9)],
+    ]
+    documents, sizes = minhash._distinct_groups([np.array(part, minhash._MEMBER) for part in rows])
+    assert documents.tolist() == [1, 5, 1, 2, 3, 4, 0, 9] and sizes.tolist() == [2, 2, 2, 2]
+
+
+def test_groups_are_named_by_the_set_of_their_documents():
+    groups = [[1, 2], [2, 1], [0, 1, 2], [0], [1], [0, 1], [3], [2**40, 1]]
+    starts = np.cumsum([0, *map(len, groups)])
+    names, homes = minhash._name_groups(np.array([d for group in groups for d in group]), starts)
+    assert names[0] == names[1] and len(set(names.tolist())) == len(groups) - 1
+    assert homes[0] == homes[1] == homes[4] == homes[7] and homes[2] == homes[3] == homes[5]
+
+
+def test_runs_hold_few_records_and_few_partitions(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "RECORDS", 100)
+    monkeypatch.setattr(runs, "PARTITIONS", 4)
+
+    def divide(records):
+        parts = [Part(tmp_path, str(index)) for index in range(len(records))]
+        layout = Layout(write_layout(tmp_path / f"{len(list(tmp_path.iterdir()))}", parts, records), None, None, 0, None)
+        cuts = divide_into_runs(layout)
+        numbers = run_of_records(layout, np.arange(layout.bases[0], layout.bases[-1]))
+        assert numbers.tolist() == [k for k, (a, b) in enumerate(itertools.pairwise(cuts)) for _ in range(sum(records[a:b]))]
+        return cuts.tolist()
+
+    assert divide([50, 50, 1, 200, 99, 0, 1, 1]) == [0, 2, 3, 4, 7, 8]
+    assert divide([1] * 9) == [0, 4, 8, 9]
+    assert divide([0, 0, 0, 0, 0, 3]) == [0, 4, 6]
+
+
+@pytest.mark.parametrize("first", [2**32 - 2, 2**33 + 5])
+def test_documents_may_be_numbered_beyond_32_bits(deduplicated, graded, first):
+    partitions = [graded[:50], graded[50:51], graded[51:]]
+    expected, expected_counts, _ = deduplicated(partitions)
+    frame, counts, layout = deduplicated(partitions, first=first)
+    assert counts == expected_counts and counts["clusters"] > 150
+    for name in ("duplicate_of", "cluster_id"):
+        assert (frame[name].cast(pl.Int64) - first).equals(expected[name].cast(pl.Int64), check_names=False)
+    assert frame.select("similarity", "exact", "cluster_size").equals(expected.select("similarity", "exact", "cluster_size"))
+    assert pl.read_parquet(layout.clusters(3))["survivor"].min() >= first
+
+
+def test_more_records_than_can_be_numbered_are_refused(tmp_path):
+    with pytest.raises(BuildError, match="records"):
+        table = write_layout(tmp_path / "layout.parquet", [Part(tmp_path, "0")], [2**40 + 1])
+        Inquiry.of(Layout(table, tmp_path, tmp_path, 1, None), "x", 1, 1)
 
 
 def test_nothing_to_find(deduplicated):

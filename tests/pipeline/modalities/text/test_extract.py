@@ -6,7 +6,10 @@ from pipeline.modalities.text.extract import extract_text
 from pipeline.modalities.text.manifest import CleanText
 from pipeline.sources.rows import Rows, Spans
 
-PAGE = "<html><head><title>猫</title></head><body><nav><a href='/'>ホーム</a></nav><h1>吾輩は猫である</h1><p>名前はまだ無い。</p></body></html>"
+PAGE = (
+    "<html><head><title>猫</title></head><body><nav><a href='/'>ホーム</a></nav>"
+    "<h1>吾輩は猫である</h1><p>名前はまだ無い。</p></body></html>"
+)
 MAIN = "吾輩は猫である\n名前はまだ無い。"
 
 

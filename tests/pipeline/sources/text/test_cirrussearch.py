@@ -13,7 +13,15 @@ from pipeline.sources.text import range_buffer
 from pipeline.sources.text.cirrussearch import CirrusSearchSource
 from tests.support.wikipedia import cirrus_lines
 
-SOURCE = CirrusSearchSource()
+
+class Cut(CirrusSearchSource):
+    """The source, for bytes that do not begin like a dump as well."""
+
+    def check_head(self, file, head):
+        pass
+
+
+SOURCE = Cut()
 CHUNKS = st.one_of(st.integers(8, 80), st.just(10_000))
 ACTION = b'{"index":{"_type":"page","_id":"1"}}'
 LINE = st.one_of(
@@ -57,7 +65,8 @@ def cut(tmp_path_factory):
 
 
 @given(
-    lines=st.lists(LINE, max_size=10), end=st.sampled_from([b"\n", b"\r\n"]), last=st.booleans(), partition=st.integers(50, 300), chunk=CHUNKS,
+    lines=st.lists(LINE, max_size=10), end=st.sampled_from([b"\n", b"\r\n"]), last=st.booleans(),
+    partition=st.integers(50, 300), chunk=CHUNKS,
 )  # fmt: skip
 @settings(max_examples=150, deadline=None)
 def test_documents_and_offsets_are_those_of_the_definition(cut, lines, end, last, partition, chunk):

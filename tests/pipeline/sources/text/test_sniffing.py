@@ -124,6 +124,7 @@ def test_what_is_read_is_known_by_its_first_bytes(name, head):
 
 TOLD = {
     "an empty file": [b"", b"\n\n", b"  \r\n"],
+    "an ARC, the format before WARC": [b"filedesc://a.arc.gz 0.0.0.0 20010101000000 text/plain 73\n1 0 Alexa\nURL IP-address\n"],
     JSON_ARRAY.label: [
         json.dumps([PAGE, PAGE]).encode(),
         json.dumps([PAGE, PAGE], indent=2).encode(),

@@ -174,6 +174,13 @@ def test_a_file_that_changes_during_a_build_is_told(tmp_path, source, write):
 
 
 @formats
+def test_a_text_that_is_too_large_is_not_read(tmp_path, source, write):
+    read = read_all(source, write(tmp_path / "a", {"text": ["a", "あ" * 2000, "b"]}), Fields(max_document=500))
+    assert read.problems() == {1: "document of 6000 bytes, over source.max_document = 500"}
+    assert read.texts()[::2] == ["a", "b"] and read.texts()[1].startswith("あ" * 1300)  # for the ledger's excerpt
+
+
+@formats
 def test_no_rows(tmp_path, source, write):
     read = read_all(source, write(tmp_path / "a", {"text": pa.array([], pa.string())}))
     assert not read.ranges and read.state.damage is None

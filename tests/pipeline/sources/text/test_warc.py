@@ -3,6 +3,7 @@ import hashlib
 import io
 import random
 import tracemalloc
+from collections import Counter
 
 import numpy as np
 import polars as pl
@@ -45,11 +46,12 @@ class Result:
 
     def __init__(self, path, fields=NO_FIELDS, **options):
         self.state = CutState(**LIMITS | options)
-        self.ranges, self.rows, self.bodies = [], [], []
+        self.ranges, self.rows, self.bodies, self.passed_over = [], [], [], Counter()
         file = resolve([str(path)])[0]
         for piece, body in SOURCE.cut(file, 3, self.state):
             rows = SOURCE.read(piece, file, np.frombuffer(body, np.uint8), fields)
             assert len(rows.frame) == piece.records
+            self.passed_over.update(rows.passed_over)
             self.ranges.append(piece)
             self.bodies.append(bytes(body))
             for row, start, end in zip(rows.frame.to_dicts(), rows.text.starts, rows.text.ends):
@@ -109,6 +111,7 @@ def test_pages_and_what_is_said_of_them(source_of, layout):
     assert (first["media_type"], first["charset"]) == ("text/html", "UTF-8")
     assert result.state.damage is None
     assert result.state.checksum == hashlib.sha256(raw).hexdigest()
+    assert result.passed_over == {"warcinfo": 1, "request": 1, "metadata": 1}
     assert [(r.file, r.records, r.format) for r in result.ranges] == [(3, 2, "warc")]
 
 
@@ -137,6 +140,16 @@ PAGES = {
     "no type, binary": (http(b"\x89PNG\0\0", content_type=None), "content of an unknown type is no text", None, None, None),
     "unknown type, UTF-16": (http("<html>あ".encode("utf-16"), content_type="application/octet-stream"), None, "text/html", None, None),
     "image": (http(b"\x89PNG\0\0", content_type="image/png"), "image/png is no text", "image/png", None, b"\x89PNG\0\0"),
+    "plain, said; HTML": (http(b" <html><p>", content_type="text/plain"), None, "text/html", None, None),
+    "WAP": (http(b"<html>", content_type="application/vnd.wap.xhtml+xml"), None, "application/xhtml+xml", None, None),
+    "HTML, said; PNG": (
+        http(b"\x89PNG\r\n\x1a\n\0"), "said to be text/html, but is a PNG image", "text/html", "UTF-8", b"\x89PNG\r\n\x1a\n\0",
+    ),
+    "HTML, said; PDF": (http(b"%PDF-1.4 "), "said to be text/html, but is PDF", "text/html", "UTF-8", b"%PDF-1.4 "),
+    "binary, unknown": (
+        http(b"\0\1", content_type="application/octet-stream"), "content of an unknown type is no text", "application/octet-stream",
+        None, None,
+    ),
     "PDF": (http(b"%PDF", content_type="application/pdf"), "application/pdf is no text", "application/pdf", None, b"%PDF"),
     "script": (http(b"a()", content_type="text/javascript"), "text/javascript is no text", "text/javascript", None, b"a()"),
     "status 404": (http(b"<html>", status=b"HTTP/1.1 404 Not Found"), "HTTP status 404", None, None, b"<html>"),
@@ -278,6 +291,16 @@ def test_damage_inside_a_member_costs_that_member_alone(source_of, layout):
     assert f"the {len(damaged):,} bytes from byte {start:,} of the file as stored are no" in result.problems[f"{start:010}"]
     assert result.state.damage is None
     assert [row["locator"] for row in result.rows][2] == f"{start:010}"
+
+
+def test_behind_damage_in_a_very_large_member_nothing_is_read(cut, monkeypatch):
+    monkeypatch.setattr(members, "_KEPT", 1000)
+    monkeypatch.setattr(members, "_TRIAL", 1000)
+    large = bytearray(pack([page(2, text=random.Random(2).randbytes(5000).hex())]))
+    large[-6] ^= 1  # of its CRC
+    result = cut(pack([page(1)]) + bytes(large) + pack([page(3)]), 300)
+    assert [*result.texts] == [uuid(1)]
+    assert "incorrect data check), and it is too large to go on behind it" in result.state.damage
 
 
 @pytest.mark.parametrize(
@@ -472,6 +495,8 @@ def test_every_page_comes_back(cut, archive, layout, partition, block):
     result = cut(raw, block, partition=partition)
     assert [row["text"] for row in result.rows] == bodies
     assert not result.problems and result.state.damage is None
+    if bodies:
+        assert len(bodies) + result.passed_over.total() == len(records)
     assert result.state.checksum == hashlib.sha256(raw).hexdigest()
     assert result.rows == cut(raw).rows
 
@@ -505,7 +530,10 @@ def test_no_damage_raises_and_ranges_stay_the_same(cut, archive, layout, data, b
         at = data.draw(st.integers(0, len(raw) - 1))
         raw[at : at + data.draw(st.integers(0, 5))] = data.draw(st.binary(max_size=5))
     result, again = cut(bytes(raw), partition=partition), cut(bytes(raw), block, partition=partition)
-    assert (result.ranges, result.bodies) == (again.ranges, again.bodies)
+    assert (result.ranges, result.bodies, result.state.damage) == (again.ranges, again.bodies, again.state.damage)
+    done = data.draw(st.integers(0, len(result.ranges)))
+    rest = cut(bytes(raw), partition=partition, start=result.ranges[done - 1].end if done else 0)
+    assert (rest.ranges, rest.bodies, rest.state.damage) == (result.ranges[done:], result.bodies[done:], result.state.damage)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -1,0 +1,149 @@
+"""Deduplication at growing sizes: CPU seconds per million documents, files opened, memory of a task, disk.
+
+    python -m benchmarks.scale [--millions 1 8 30] [--partition 9000]
+
+All rounds of the step deduplicate run over synthetic measured parts, as many processes at a time as there are `--workers`. Of the
+documents 10 % are exact copies of another, 5 % near copies (similarity 0.9), 5 % relatives (0.7: often candidates, never duplicates),
+and 1 % belong to clusters of 10,000; the widths are those of a build, 112 signature values of 2 bytes and sketches of 512 bytes. Signatures
+and sketches of a partition are made when a task needs them and removed afterwards (benchmarks/workers/scale.py), so that disk holds only
+what the step itself writes; making them is not in any number. Time is CPU time, user and system, of the tasks alone: other work on the
+machine changes it little. Opened files are those that Python opens; polars opens one table and one file of verdicts per partition beside.
+
+The second table goes on to 10^9 documents on paper: tasks, opened files and passes follow from the code's own plan, bytes and CPU
+seconds from those measured per document at the largest size.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections import defaultdict
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from benchmarks.harness import Bar, finish, format_table, make_parser, parse_options, print_progress
+from benchmarks.workers.scale import TaskCost, make_partition, prepare_worker, run_task, warm_worker
+from pipeline.core.storage import sum_file_sizes
+from pipeline.dedup import minhash
+from pipeline.dedup.settings import MinHashTable
+from pipeline.workspace import Layout, Part, RecordIds, write_layout
+
+STAGES = {  # what the columns of the table call the tasks
+    "write_bands": "bands", "find_groups": "groups", "answer": "sketches", "find_pairs": "pairs", "merge": "passes",
+    "join_pairs": "join", "route_pairs": "clusters", "choose": "clusters", "write_clusters": "clusters",
+    "count_clusters": "clusters",
+}  # fmt: skip
+
+
+def make_layout(folder: Path, documents: int, partition: int) -> tuple[Layout, RecordIds]:
+    """Return the layout of so many documents in partitions of one size, in an empty folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    sizes = [partition] * (documents // partition) + [documents % partition] * bool(documents % partition)
+    parts = [Part(folder / "measured", f"{index:05d}") for index in range(len(sizes))]
+    for name in ("measured", "decided", "deduplicated"):
+        (folder / name).mkdir(parents=True)
+    table = write_layout(folder / "layout.parquet", parts, sizes)
+    layout = Layout(table, folder / "decided", folder / "deduplicated", documents, MinHashTable())
+    make_partition(layout, 0, with_signatures=False)  # whose width the tasks look up
+    return layout, RecordIds("scale")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One size, measured."""
+
+    documents: int
+    costs: list[TaskCost]
+    seconds: float  # wall
+    disk: int  # bytes, the most after any round
+    counts: dict[str, int]
+
+    @property
+    def millions(self) -> float:
+        return self.documents / 1e6
+
+    @property
+    def cpu(self) -> float:
+        """CPU seconds per million documents."""
+        return sum(cost.cpu for cost in self.costs) / self.millions
+
+    def by_stage(self) -> dict[str, float]:
+        """CPU seconds per million documents, by stage."""
+        sums: dict[str, float] = defaultdict(float)
+        for cost in self.costs:
+            sums[STAGES[cost.task]] += cost.cpu / self.millions
+        return sums
+
+    def peak(self, but: str = "") -> int:
+        return max(cost.peak for cost in self.costs if cost.task != but)
+
+
+def measure(folder: Path, documents: int, partition: int, workers: int) -> Measured:
+    """Run all rounds over so many documents."""
+    layout, ids = make_layout(folder / f"{documents}", documents, partition)
+    costs: list[TaskCost] = []
+    disk, counts, began = 0, {}, time.perf_counter()
+    with ProcessPoolExecutor(workers, get_context("spawn"), prepare_worker) as pool:
+        list(pool.map(warm_worker, [folder] * workers))
+        for tasks in minhash.rounds(layout, ids):
+            results = list(pool.map(run_task, *zip(*tasks, strict=True)))
+            costs += [cost for _, cost in results]
+            counts = results[-1][0]
+            disk = max(disk, sum_file_sizes(layout.folder))
+            print_progress(f"{documents:,}: {len(tasks):,} x {tasks[0][0].__name__}, {time.perf_counter() - began:.0f} s")
+    shutil.rmtree(folder / f"{documents}")
+    return Measured(documents, costs, time.perf_counter() - began, disk, counts)
+
+
+def print_tables(sizes: list[Measured]) -> None:
+    stages = list(dict.fromkeys(STAGES.values()))
+    rows = []
+    for size in sizes:
+        by_stage = size.by_stage()
+        rows.append([f"{size.millions:g}", f"{size.cpu:.2f}", *(f"{by_stage.get(stage, 0):.2f}" for stage in stages)])
+    print("CPU seconds per million documents\n")
+    print(format_table(["millions", "all", *stages], rows), end="\n\n")
+    rows = []
+    for size in sizes:
+        opened, written = sum(cost.opened for cost in size.costs), sum(cost.written for cost in size.costs)
+        join = max(cost.peak for cost in size.costs if cost.task == "join_pairs")
+        rows.append(
+            [
+                f"{size.millions:g}", f"{len(size.costs):,}", f"{opened:,}", f"{opened / size.millions:,.0f}",
+                f"{written / size.documents:,.0f}", f"{size.disk / 1e9:.2f} GB", f"{size.peak('join_pairs') / 1e6:,.0f} MB",
+                f"{join / 1e6:,.0f} MB", f"{size.seconds:,.0f}", f"{size.counts['exact']:,}", f"{size.counts['near']:,}",
+            ]
+        )  # fmt: skip
+    header = ["millions", "tasks", "files opened", "per million", "bytes written per document", "disk at most"]
+    header += ["memory of a task", "of join_pairs", "wall seconds", "exact", "near"]
+    print(format_table(header, rows), end="\n\n")
+
+
+def main() -> int:
+    parser = make_parser(__doc__)
+    parser.add_argument("--millions", type=float, nargs="+", default=[1, 8, 30], help="sizes (default: %(default)s)")
+    parser.add_argument("--partition", type=int, default=9000, help="documents per partition (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=2)
+    options = parse_options(parser, "scale", {"millions": [0.005, 0.01], "partition": 500})
+    sizes = []
+    for millions in sorted(options.millions):
+        sizes.append(measure(options.scratch, round(millions * 1e6), options.partition, options.workers))
+        print_tables(sizes[-1:])
+    print_tables(sizes)
+    bars = []
+    for size, most in zip(sizes[1:], (1.3, 1.5), strict=False):
+        ratio = size.cpu / sizes[0].cpu
+        text = (
+            f"CPU per million at {size.millions:g} million <= {most} times that at {sizes[0].millions:g} million: {ratio:.2f}"
+        )
+        bars.append(Bar(ratio <= most, text))
+    growth = max(size.peak("join_pairs") for size in sizes) / sizes[0].peak("join_pairs")
+    bars.append(Bar(growth <= 1.3, f"memory of one task flat: at most {growth:.2f} times that at the smallest size"))
+    return finish(bars, options.smoke)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
