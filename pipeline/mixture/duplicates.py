@@ -19,7 +19,7 @@ from pipeline.mixture.records import Partition, TakenIds, mixed_part
 from pipeline.workspace import Layout
 
 # What only the search for pairs needs.
-_SCRATCH = ("bands-*.bin", "facts-*.npy", "index-*.npy")
+_SCRATCH = ("facts-*.npy", "pairs-*.npy", "cluster-*.npy")
 # Of the records whose cluster is more than themselves.
 MIXED_SCHEMA: dict[str, Any] = {
     "row": pl.UInt32,
@@ -164,6 +164,6 @@ def run(plan: MixturePlan, engine: Engine, layout: Layout, partitions: Sequence[
     progress.finish()
     write_json(marker, counts)
     for pattern in _SCRATCH:
-        for path in layout.folder.glob(pattern):
+        for path in layout.folder.rglob(pattern):
             path.unlink()
     return dict(counts)

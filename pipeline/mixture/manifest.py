@@ -15,7 +15,7 @@ from pipeline.manifest.steps import BelongsTo, ManifestTable, Step
 from pipeline.modalities.text.manifest import TextShards
 from tokenizer.settings import Tokenise, Training
 
-MOST_PRIORITIES = 12  # as many as fit above the steps of quality in a record's priority (`pipeline.dedup.minhash.priorities`)
+MOST_PRIORITIES = 1000  # of what fits above the quality in a record's priority (`pipeline.dedup.minhash.priorities`)
 WEIGHTS_ERROR = 1e-6  # by which a sum of weights may differ from 1
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
