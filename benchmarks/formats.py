@@ -17,6 +17,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
@@ -95,7 +96,7 @@ def make_formats(source: Path, copies: int, files: int, folder: Path) -> dict[st
     if not note.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         tasks = [(copy, part) for copy in range(copies) for part in range(max(1, files // copies))]
-        with ProcessPoolExecutor(2) as pool:
+        with ProcessPoolExecutor(2, get_context("spawn")) as pool:  # forked ones hang in polars
             parts = max(1, files // copies)
             sizes = [pool.submit(write_part, source, copy, part, parts, folder) for copy, part in tasks]
             note.write_text(json.dumps(sum(size.result() for size in sizes)))
