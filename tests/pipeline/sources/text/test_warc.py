@@ -12,6 +12,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.sources import SOURCES
 from pipeline.sources.base import CutState, Fields
 from pipeline.sources.formats import members
 from pipeline.sources.inputs import resolve
@@ -433,6 +434,15 @@ def test_an_arc_is_told(source_of):
 def test_a_file_without_pages_says_what_it_has(source_of):
     result = source_of(pack([info(), record(b"a", "request"), record(b"a", "request"), record(b"b", "new")]))
     assert result.state.warning.endswith("a.warc has no pages: 2 request, 1 unknown, 1 warcinfo")
+
+
+def test_a_format_that_damage_hides_is_no_empty_file(tmp_path):
+    path = tmp_path / "a.warc.gz"
+    path.write_bytes(pack([page(1)])[:10] + bytes(20) + pack([page(2)]))
+    state = CutState(**LIMITS)
+    assert [*SOURCES["text"].cut(resolve([str(path)])[0], 0, state)] == []
+    assert "is damaged" in state.damage and "--set source.format=warc" in state.damage
+    assert [*Result(path).texts] == [uuid(2)]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
