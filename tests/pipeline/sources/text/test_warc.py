@@ -470,6 +470,16 @@ def test_many_records_in_a_member_of_a_warc_that_has_them_alone_are_refused(sour
     assert "compress it anew" in result.state.damage
 
 
+@pytest.mark.parametrize("layout", [GZIP, JOINED_GZIP])
+def test_over_http_with_a_connection_that_drops(server, layout):
+    raw = pack([page(n, text=random.Random(n).randbytes(60_000).hex()) for n in range(80)], layout)
+    server.files["a.warc.gz"] = raw
+    server.drops = [len(raw) // 2, len(raw) // 3]
+    result = Result(f"{server.url}/a.warc.gz", partition=1_000_000)
+    assert [*result.texts] == [uuid(n) for n in range(80)]
+    assert result.state.checksum == hashlib.sha256(raw).hexdigest() and server.drops == []
+
+
 # -- nothing is lost
 
 
