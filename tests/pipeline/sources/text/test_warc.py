@@ -12,6 +12,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.core.errors import UsageError
 from pipeline.sources import SOURCES
 from pipeline.sources.base import CutState, Fields
 from pipeline.sources.formats import members
@@ -206,6 +207,15 @@ def test_any_field_of_a_record_can_be_kept(source_of):
         pack([page(1, WARC_IP_Address="10.0.0.1", WARC_Segment_Number="7"), page(2, WARC_Segment_Number="x")]), fields=MANY
     )
     assert [(row["warc_ip_address"], row["segment_number"]) for row in result.rows] == [("10.0.0.1", 7), (None, None)]
+
+
+def test_a_field_that_no_record_has_is_refused(tmp_path):
+    path = tmp_path / "a.warc"
+    path.write_bytes(pack([page(1, WARC_Own="x")]))
+    files = resolve([str(path)])
+    SOURCE.check_fields(files, Fields({}, {name: pl.String() for name in ("url", "title", "truncated", "own", "ip_address")}))
+    with pytest.raises(UsageError, match="records have no field WARC-TRUNKATED. Known: .*truncated"):
+        SOURCE.check_fields(files, Fields({}, {"trunkated": pl.String()}))
 
 
 def test_ids(source_of):
