@@ -40,7 +40,7 @@ from tests.support.warcs import (
 SOURCE = WARCSource()
 LIMITS = {"partition": 32_000_000, "max_document": 64_000_000}
 NO_FIELDS = Fields({}, {})
-MANY = Fields({}, {"truncated": pl.String(), "warc_ip_address": pl.String(), "segment_number": pl.Int64()})
+MANY = Fields({}, {"truncated": pl.String(), "warc_ip_address": pl.String(), "size": pl.Int64(), "own": pl.Boolean()})
 
 
 class Result:
@@ -202,11 +202,18 @@ def test_a_page_that_the_crawler_cut_off_is_a_page(source_of):
     assert "ends too early" in result.problems[uuid(2)]
 
 
+def test_a_page_in_segments_is_not_taken_for_a_page(source_of):
+    records = [page(1), page(2, WARC_Segment_Number="1"), record(b"more", "continuation", 3, WARC_Segment_Number="2")]
+    result = source_of(pack(records))
+    assert [*result.texts] == [uuid(1)] and "continuation" in result.problems[uuid(2)]
+    assert result.passed_over == {"continuation": 1}
+
+
 def test_any_field_of_a_record_can_be_kept(source_of):
-    result = source_of(
-        pack([page(1, WARC_IP_Address="10.0.0.1", WARC_Segment_Number="7"), page(2, WARC_Segment_Number="x")]), fields=MANY
-    )
-    assert [(row["warc_ip_address"], row["segment_number"]) for row in result.rows] == [("10.0.0.1", 7), (None, None)]
+    fields = [{"WARC_IP_Address": "10.0.0.1", "WARC_Size": "7", "Own": "true"}, {"WARC_Size": "x"}]
+    result = source_of(pack([page(n, **said) for n, said in enumerate(fields)]), fields=MANY)
+    columns = ("warc_ip_address", "size", "own")
+    assert [tuple(row[name] for name in columns) for row in result.rows] == [("10.0.0.1", 7, True), (None, None, None)]
 
 
 def test_a_field_that_no_record_has_is_refused(tmp_path):
