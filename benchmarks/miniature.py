@@ -37,6 +37,7 @@ def make_development_data(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     _write_text(folder / "text")
     _write_warc(folder / "text" / "warc")
+    _write_wikipedia(folder / "text" / "wikipedia")
     _write_labelled(folder / "language")
     _write_pairs(folder / "image-text" / "img2dataset")
     _write_speech(folder / "speech")
@@ -48,6 +49,12 @@ def make_development_data(folder: Path) -> Path:
 def _write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     with gzip.open(path, "wt", encoding="utf-8") as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _write_wikipedia(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    articles = pl.read_ndjson(SAMPLES / "wikipedia-ja.truth.jsonl").filter(expect="kept").select("title", "text")
+    articles.write_parquet(folder / "train-00000-of-00001.parquet")
 
 
 def _write_text(folder: Path) -> None:
