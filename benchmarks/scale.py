@@ -9,8 +9,9 @@ and sketches of a partition are made when a task needs them and removed afterwar
 what the step itself writes; making them is not in any number. Time is CPU time, user and system, of the tasks alone: other work on the
 machine changes it little. Opened files are those that Python opens; polars opens one table and one file of verdicts per partition beside.
 
-The second table goes on to 10^9 documents on paper: tasks, opened files and passes follow from the code's own plan, bytes and CPU
-seconds from those measured per document at the largest size.
+The last table goes on to 10^9 documents on paper: tasks and opened files follow from the plan of the exchanges, bytes and CPU seconds
+from those measured per document at the largest size. `join_pairs`, the one task that sees all pairs, holds a record's number twice for
+every record in a cluster, and for a moment a second copy of these.
 """
 
 from __future__ import annotations
@@ -23,11 +24,15 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.harness import Bar, finish, format_table, make_parser, parse_options, print_progress
 from benchmarks.workers.scale import TaskCost, make_partition, prepare_worker, run_task, warm_worker
 from pipeline.core.storage import sum_file_sizes
-from pipeline.dedup import minhash
+from pipeline.dedup import clusters, minhash
+from pipeline.dedup import runs as runs_module
+from pipeline.dedup.bands import ROWS_PER_RANGE, banding
+from pipeline.dedup.exchange import FAN_IN, SMALL
 from pipeline.dedup.settings import MinHashTable
 from pipeline.workspace import Layout, Part, RecordIds, write_layout
 
@@ -122,6 +127,68 @@ def print_tables(sizes: list[Measured]) -> None:
     print(format_table(header, rows), end="\n\n")
 
 
+class Work(NamedTuple):
+    """Tasks, and files that they open."""
+
+    tasks: int
+    opened: int
+
+
+def count_exchange(senders: int, receivers: int, into: int = FAN_IN, looks: int = 1) -> Work:
+    """Return the passes of an exchange, and the files that these and the receivers open, the receivers `looks` times each."""
+    tasks = opened = 0
+    files, blocks = senders, 1
+    while files > FAN_IN:
+        blocks = min(receivers, blocks * into)
+        opened += blocks * files
+        files = -(-files // FAN_IN)
+        tasks += blocks * files
+    return Work(tasks, opened + looks * receivers * files)
+
+
+def plan_on_paper(documents: int, partition: int, in_clusters: float) -> Work:
+    """Return the work for so many documents, of which the share `in_clusters` has duplicates."""
+    partitions = -(-documents // partition)
+    runs = -(-documents // (runs_module.RECORDS // partition * partition))
+    ranges = -(-documents * (banding(MinHashTable())[0] + 1) // ROWS_PER_RANGE)
+    buckets = -(-round(documents * in_clusters) // clusters.RECORDS_PER_BUCKET)
+    exchanges = [
+        count_exchange(runs, ranges),  # bands
+        count_exchange(ranges, ranges, SMALL),  # groups
+        count_exchange(ranges, runs, SMALL),  # requests, and answers, which are opened for their size, too
+        count_exchange(runs, ranges, looks=2),
+        count_exchange(ranges, buckets, SMALL),  # pairs of clusters, requests, answers, ids
+        count_exchange(ranges, runs, SMALL),
+        count_exchange(runs, buckets, looks=2),
+        count_exchange(runs, buckets, SMALL),
+        count_exchange(buckets, runs, SMALL),  # what was chosen
+    ]
+    tasks = 4 * runs + 3 * ranges + buckets + 2 + sum(work.tasks for work in exchanges)
+    # A partition's own files, and markers, as they were counted at the measured sizes.
+    return Work(tasks, sum(work.opened for work in exchanges) + 18 * partitions + 3 * tasks)
+
+
+def print_projection(largest: Measured, partition: int) -> None:
+    """Print the table that goes on to 10^9 documents."""
+    written = sum(cost.written for cost in largest.costs) / largest.documents
+    join = largest.by_stage()["join"]
+    in_clusters = largest.counts["in_clusters"] / largest.documents
+    rows = []
+    for documents in (10**7, 10**8, 10**9):
+        work, millions = plan_on_paper(documents, partition, in_clusters), documents / 1e6
+        rows.append(
+            [
+                f"{millions:,.0f}", f"{-(-documents // partition):,}", f"{work.tasks:,}", f"{work.opened:,}",
+                f"{work.opened / millions:,.0f}", f"{written * documents / 1e9:,.0f} GB",
+                f"{largest.disk / largest.documents * documents / 1e9:,.0f} GB", f"{largest.cpu * millions / 3600:,.1f}",
+                f"{join * millions / 60:,.1f}", f"{32 * in_clusters * documents / 1e9:,.1f} GB",
+            ]
+        )  # fmt: skip
+    header = ["millions", "partitions", "tasks", "files opened", "per million", "written", "disk at most", "CPU hours"]
+    print("On paper\n")
+    print(format_table([*header, "minutes of join_pairs", "its memory"], rows), end="\n\n")
+
+
 def main() -> int:
     parser = make_parser(__doc__)
     parser.add_argument("--millions", type=float, nargs="+", default=[1, 8, 30], help="sizes (default: %(default)s)")
@@ -133,6 +200,7 @@ def main() -> int:
         sizes.append(measure(options.scratch, round(millions * 1e6), options.partition, options.workers))
         print_tables(sizes[-1:])
     print_tables(sizes)
+    print_projection(sizes[-1], options.partition)
     bars = []
     for size, most in zip(sizes[1:], (1.3, 1.5), strict=False):
         ratio = size.cpu / sizes[0].cpu

@@ -280,7 +280,9 @@ def _mix(
     """Build a mixture."""
     plan = MixturePlan(manifest, open_corpora(manifest, out), out.absolute(), work.absolute())
     if plan.workspace.inputs.is_file():
-        raise UsageError(f"{out} holds a corpus that is no mixture, which this build would replace: name another folder with --out")
+        raise UsageError(
+            f"{out} holds a corpus that is no mixture, which this build would replace: name another folder with --out"
+        )
     tokens = MixtureTokens(plan) if manifest.tokenizer else None
     if tokens is not None:
         tokens.check()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 
 from filters.kernels import buffers, jit, mix64
 
-_MAX_GROUP_BYTES = 1 << 30  # Arrow's plain strings end at 2 GB
+MAX_GROUP_BYTES = 96 << 20  # of text or binary values: the Hub's viewer refuses row groups of more than some hundred megabytes
 _LARGEST_SHARE = 1 - 2**-53  # the largest float below 1: its 64-bit bound still fits a uint64
 
 
@@ -62,14 +63,8 @@ class ShardWriter:
         self.schema, self.row_group, self.weight_column = schema, row_group, weight_column
         self._pending: list[pa.Table] = []
         self._pending_weight = 0
-        leaves = {leaf for field in schema for leaf in _list_leaves(field)}
         self._writer = pq.ParquetWriter(
-            path,
-            schema,
-            compression={leaf: "none" if leaf == weight_column else "zstd" for leaf in leaves},
-            compression_level={leaf: compression_level for leaf in leaves if leaf != weight_column},
-            use_dictionary=dictionary_columns,
-            write_statistics=False,
+            path, schema, **writer_options(schema, weight_column, compression_level, dictionary_columns)
         )
 
     def write(self, table: pa.Table) -> None:
@@ -102,14 +97,59 @@ class ShardWriter:
 
     def _write_group(self, table: pa.Table) -> None:
         """Write a row group, or several where it is too large for one."""
-        groups = max(1, -(-table.nbytes // _MAX_GROUP_BYTES))
-        size = -(-len(table) // groups)
-        for start in range(0, len(table), size):
-            self._writer.write_table(table.slice(start, size).cast(self.schema), row_group_size=len(table))
+        ends = np.cumsum(_count_bytes(table))
+        start = 0
+        while start < len(table):
+            before = int(ends[start - 1]) if start else 0
+            stop = max(start + 1, int(np.searchsorted(ends, before + MAX_GROUP_BYTES, side="right")))
+            # In one piece, since where a page ends may depend on pieces.
+            group = table.slice(start, stop - start).cast(self.schema).combine_chunks()
+            self._writer.write_table(group, row_group_size=len(table))
+            start = stop
 
 
-def _list_leaves(field: pa.Field) -> list[str]:
-    """Return the names that Parquet gives to the leaf columns of a field."""
+def writer_options(
+    schema: pa.Schema, weight_column: str | None, compression_level: int, dictionary_columns: list[str]
+) -> dict[str, Any]:
+    """Return the options of `pq.ParquetWriter`; docs/benchmarks/shards.md has what they cost and save.
+
+    Pages of text end where the content says so, so that storage that keeps equal chunks once, such as the Hub's, uploads little of a
+    shard that changed a little. Images and recordings are long enough to be found again as they are.
+    """
+    leaves = {leaf: kind for field in schema for leaf, kind in _list_leaves(field)}
+    return {
+        "compression": {leaf: "none" if leaf == weight_column else "zstd" for leaf in leaves},
+        "compression_level": {leaf: compression_level for leaf in leaves if leaf != weight_column},
+        "use_dictionary": dictionary_columns,
+        "use_content_defined_chunking": weight_column is None,
+        "write_page_index": True,
+        # Of ids and numbers, which readers look records up by; of long values they would be as long.
+        "write_statistics": [leaf for leaf, kind in leaves.items() if leaf == "id" or pa.types.is_primitive(kind)],
+    }
+
+
+def _count_bytes(table: pa.Table) -> np.ndarray:
+    """Return int64[n]: the bytes of the text and binary values of each record. Lists, which are short, count nothing."""
+    sizes = np.zeros(len(table), np.int64)
+    columns = [(field.type, table[field.name]) for field in table.schema]
+    while columns:
+        kind, column = columns.pop()
+        if pa.types.is_struct(kind):
+            columns += [(child.type, pc.struct_field(column, child.name)) for child in kind]
+        elif (
+            pa.types.is_string(kind)
+            or pa.types.is_large_string(kind)
+            or pa.types.is_binary(kind)
+            or pa.types.is_large_binary(kind)
+        ):
+            sizes += pc.fill_null(pc.binary_length(column), 0).to_numpy()
+    return sizes
+
+
+def _list_leaves(field: pa.Field) -> list[tuple[str, pa.DataType]]:
+    """Return the names that Parquet gives to the leaf columns of a field, and their types."""
     if pa.types.is_struct(field.type):
-        return [f"{field.name}.{leaf}" for child in field.type for leaf in _list_leaves(child)]
-    return [f"{field.name}.list.element"] if pa.types.is_list(field.type) else [field.name]
+        return [(f"{field.name}.{leaf}", kind) for child in field.type for leaf, kind in _list_leaves(child)]
+    if pa.types.is_list(field.type):
+        return [(f"{field.name}.list.element", field.type.value_type)]
+    return [(field.name, field.type)]

@@ -25,7 +25,7 @@ from pipeline.core.engine import Task
 from pipeline.core.storage import read_json, write_array, write_atomically
 from pipeline.core.tasks import Counts, resumable
 from pipeline.dedup.bands import range_of
-from pipeline.dedup.exchange import Exchange
+from pipeline.dedup.exchange import SMALL, Exchange
 from pipeline.dedup.facts import Inquiry, answer, best_first, receive_answers, sort_distinct
 from pipeline.dedup.runs import divide_into_runs
 from pipeline.dedup.verification import similarity
@@ -50,9 +50,9 @@ def rounds(layout: Layout, ids: RecordIds, files: int, kind: int) -> Iterator[li
     buckets = read_json(_joined_marker(layout))["buckets"]
     runs = len(divide_into_runs(layout)) - 1
     plan = _Plan(
-        Exchange(layout.folder, "cluster-pairs", files, buckets),
+        Exchange(layout.folder, "cluster-pairs", files, buckets, SMALL),
         Inquiry.of(layout, "cluster", files, buckets),
-        Exchange(layout.folder, "cluster-chosen", buckets, runs),
+        Exchange(layout.folder, "cluster-chosen", buckets, runs, SMALL),
     )
     yield [(route_pairs, (layout, plan, number)) for number in range(files)]
     yield from plan.pairs.passes()

@@ -2,8 +2,8 @@
 
 A sender writes one file, in which what a receiver gets is one section. Would every receiver open every sender's file, the number of
 files that are opened would be the product of the two, and grow with the square of a corpus. So where there are more senders than
-`FAN_IN`, passes come between: a pass merges as many files, for a block of receivers, into one. A file that is passed on has as many bytes
-as a sender's, covers `FAN_IN` times as many senders and a part of the receivers. With n files and n receivers that makes n log n reads.
+`FAN_IN`, passes come between: a pass merges as many files, for a block of receivers, into one. It makes as many blocks as it merges files,
+so that files stay as large as they were, or fewer where they are small. With n senders and n receivers that makes n log n reads.
 
 A file is int64 `first receiver`, `number of sections`, where each section begins and where the last ends; then the sections, byte for
 byte. What a section says is up to the sender: sections for one receiver are put one after the other in the order of the senders.
@@ -24,7 +24,8 @@ from pipeline.core.errors import BuildError
 from pipeline.core.storage import write_atomically
 from pipeline.core.tasks import Counts, resumable
 
-FAN_IN = 128  # files that one task opens in one pass, and blocks of receivers that a pass makes of one
+FAN_IN = 128  # files that one task opens in one pass
+SMALL = 16  # blocks that a pass makes where a sender writes some megabytes
 
 
 class SectionFile:
@@ -89,12 +90,16 @@ class SectionFile:
 
 @dataclass(frozen=True)
 class Exchange:
-    """Sections from `senders` tasks for `receivers` tasks, in files of `folder` that are named after it."""
+    """Sections from `senders` tasks for `receivers` tasks, in files of `folder` that are named after it.
+
+    `blocks`: how many blocks of receivers a pass makes of one; `FAN_IN` by default.
+    """
 
     folder: Path
     name: str
     senders: int
     receivers: int
+    blocks: int | None = None
 
     # -- senders
 
@@ -167,7 +172,7 @@ class Exchange:
 
     def _cuts(self, level: int) -> np.ndarray:
         """Return the first receiver of every block at a level, and the number of receivers: blocks lie within those of the level below."""
-        blocks = min(self.receivers, FAN_IN**level)
+        blocks = min(self.receivers, (self.blocks or FAN_IN) ** level)
         return np.arange(blocks + 1) * self.receivers // blocks
 
     def _file(self, level: int, group: int, block: int) -> SectionFile:

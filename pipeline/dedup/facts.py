@@ -17,7 +17,7 @@ import polars as pl
 from filters.kernels import buffers
 from pipeline.core.errors import BuildError
 from pipeline.core.tasks import Counts, resumable
-from pipeline.dedup.exchange import Exchange
+from pipeline.dedup.exchange import SMALL, Exchange
 from pipeline.dedup.runs import divide_into_runs, run_of_records
 from pipeline.workspace import Layout, RecordIds
 
@@ -73,9 +73,9 @@ class Inquiry:
             )
         runs = len(divide_into_runs(layout)) - 1
         return cls(
-            Exchange(layout.folder, f"{name}-requests", senders, runs),
+            Exchange(layout.folder, f"{name}-requests", senders, runs, SMALL),
             Exchange(layout.folder, f"{name}-answers", runs, askers),
-            Exchange(layout.folder, f"{name}-names", runs, askers),
+            Exchange(layout.folder, f"{name}-names", runs, askers, SMALL),
         )
 
     def ask(self, layout: Layout, sender: int, records: np.ndarray, askers: np.ndarray) -> None:

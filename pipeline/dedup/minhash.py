@@ -28,7 +28,7 @@ from pipeline.core.tasks import Counts, resumable
 from pipeline.dedup import bands as banding
 from pipeline.dedup import clusters
 from pipeline.dedup.bands import band_keys, range_of
-from pipeline.dedup.exchange import Exchange
+from pipeline.dedup.exchange import SMALL, Exchange
 from pipeline.dedup.facts import FACTS, Inquiry, answer, best_first, receive_answers, sort_distinct
 from pipeline.dedup.runs import divide_into_runs
 from pipeline.dedup.verification import SKETCHES, verified_pairs
@@ -57,7 +57,7 @@ def _plan(layout: Layout) -> _Plan:
         runs,
         ranges,
         Exchange(layout.folder, "bands", runs, ranges),
-        Exchange(layout.folder, "groups", ranges, ranges),
+        Exchange(layout.folder, "groups", ranges, ranges, SMALL),
         Inquiry.of(layout, "groups", ranges, ranges),
     )
 

@@ -18,7 +18,7 @@ ROW = np.dtype([("sender", np.int32), ("receiver", np.int32), ("number", np.int1
 def exchanged(tmp_path_factory):
     """Send rows through an exchange; return them by receiver, and the most files that one task opened."""
 
-    def run(senders, receivers, fan_in, seed):
+    def run(senders, receivers, fan_in, blocks, seed):
         folder, opened = tmp_path_factory.mktemp("exchange"), []
         original = SectionFile.read
 
@@ -29,7 +29,7 @@ def exchanged(tmp_path_factory):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(module, "FAN_IN", fan_in)
             patch.setattr(SectionFile, "read", read)
-            exchange = Exchange(folder, "x", senders, receivers)
+            exchange = Exchange(folder, "x", senders, receivers, blocks)
             drawn = np.random.default_rng(seed)
             sent = []
             for sender in range(senders):
@@ -54,10 +54,10 @@ def exchanged(tmp_path_factory):
     return run
 
 
-@given(st.integers(1, 40), st.integers(1, 30), st.integers(2, 5), st.integers(0, 2**32))
+@given(st.integers(1, 40), st.integers(1, 30), st.integers(2, 5), st.none() | st.integers(2, 5), st.integers(0, 2**32))
 @settings(max_examples=40, deadline=None)
-def test_all_that_was_sent_is_received_in_order(exchanged, senders, receivers, fan_in, seed):
-    sent, received, files = exchanged(senders, receivers, fan_in, seed)
+def test_all_that_was_sent_is_received_in_order(exchanged, senders, receivers, fan_in, blocks, seed):
+    sent, received, files = exchanged(senders, receivers, fan_in, blocks, seed)
     for receiver, rows in enumerate(received):
         assert rows.tolist() == sent[sent["receiver"] == receiver].tolist()
     assert files <= fan_in
@@ -65,7 +65,9 @@ def test_all_that_was_sent_is_received_in_order(exchanged, senders, receivers, f
 
 def test_few_senders_need_no_pass(tmp_path):
     assert not list(Exchange(tmp_path, "x", module.FAN_IN, 1000).passes())
-    assert [len(tasks) for tasks in Exchange(tmp_path, "x", 10 * module.FAN_IN, 1000).passes()] == [10 * module.FAN_IN]
+    many = 10 * module.FAN_IN
+    assert [len(tasks) for tasks in Exchange(tmp_path, "x", many, 1000).passes()] == [many]
+    assert [len(tasks) for tasks in Exchange(tmp_path, "x", many, 1000, 5).passes()] == [10 * 5]
 
 
 def test_damage_is_noticed(tmp_path):

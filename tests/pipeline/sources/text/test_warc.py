@@ -465,10 +465,11 @@ def test_many_records_in_a_member_of_a_warc_that_has_them_alone_are_refused(sour
 
 @st.composite
 def pages(draw, number):
-    body = draw(st.sampled_from([b"", b"<p>", "あ".encode() * 50])) + draw(st.binary(max_size=60))
+    body = draw(st.sampled_from([b"", b"<p>", "あ".encode() * 50]))  # and no magic number of another format
+    body = body and body + draw(st.binary(max_size=60))
     kind = draw(st.sampled_from(["response", "response", "resource", "conversion", "request", "warcinfo", "revisit"]))
     coded = {
-        b"Content-Encoding: gzip": gzip.compress(body), b"Transfer-Encoding: chunked": chunked(body, 20), b"X: y": body,
+        b"Content-Encoding: gzip": gzip.compress(body, mtime=0), b"Transfer-Encoding: chunked": chunked(body, 20), b"X: y": body,
     }  # fmt: skip
     line = draw(st.sampled_from([*coded])) if kind == "response" else b"X: y"
     block = http(coded[line], line) if kind == "response" else body
@@ -527,8 +528,10 @@ def test_limit(cut, archive, layout, partition, limit):
 def test_no_damage_raises_and_ranges_stay_the_same(cut, archive, layout, data, block, partition):
     raw = bytearray(pack(archive[0], layout))
     for _ in range(data.draw(st.integers(1, 4))):
-        at = data.draw(st.integers(0, len(raw) - 1))
+        at = data.draw(st.integers(0, max(0, len(raw) - 1)))
         raw[at : at + data.draw(st.integers(0, 5))] = data.draw(st.binary(max_size=5))
+    # How much a decoder of one long stream gives before an error depends on how much it is given at a time.
+    block = block if layout in (*BY_RECORD, PLAIN) else 1 << 20
     result, again = cut(bytes(raw), partition=partition), cut(bytes(raw), block, partition=partition)
     assert (result.ranges, result.bodies, result.state.damage) == (again.ranges, again.bodies, again.state.damage)
     done = data.draw(st.integers(0, len(result.ranges)))
