@@ -14,10 +14,6 @@ from pipeline.dedup.verification import THUMBNAILS
 from pipeline.workspace import Layout, Part, verdicts_file, write_layout
 
 SETTINGS = SimpleNamespace(distance=6, accept=0.9)
-    1: "same",
-    2: "near",
-    3: "other",
-}  # of every picture: its bytes again, another size, another picture with nearly its hash
 
 
 @pytest.fixture
@@ -61,7 +57,9 @@ def deduplicate(folder, pictures, first):
         frame[at : at + size].write_parquet(part.table)
         np.save(part.array("hashes"), hashes[at : at + size, None])
         np.save(part.array("sketches"), sketches[at : at + size])
-        pl.DataFrame({"verdict": ["kept"] * size}, schema={"verdict": pl.String}).write_parquet(verdicts_file(folder / "decided", index))
+        pl.DataFrame({"verdict": ["kept"] * size}, schema={"verdict": pl.String}).write_parquet(
+            verdicts_file(folder / "decided", index)
+        )
         at += size
     table = write_layout(folder / "layout.parquet", parts, [first] * bool(first) + sizes[bool(first) :])
     layout = Layout(table, folder / "decided", folder / "out", len(frame), SETTINGS)
