@@ -129,6 +129,8 @@ BROKEN = {
     b'{"text": "a", "f": ' + b"9" * 5000 + b"}": "'f' does not fit",
     b'{"text": "a", "n": ' + b"9" * 5000 + b"}": "'n' does not fit",
     b'{"text": "a", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}": f"more than {DEEPEST} levels",
+    b'{"text": "a", "n": "\\ud800"}': "'n' does not fit its type Int64: \"\N{REPLACEMENT CHARACTER}\"",
+    b'{"\\ud800": "a"}': "no text: it has no key 'text', but '\\ud800'",
     b'{"text": "a", "n": 1.5}': "'n' does not fit its type Int64: 1.5",
     b'{"text": "a", "n": "many"}': "'n' does not fit its type Int64: \"many\"",
     b'{"text": "a", "n": 99999999999999999999}': "'n' does not fit",
