@@ -35,6 +35,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from warcio.archiveiterator import ArchiveIterator
 
 from benchmarks.harness import (
     ROOT,
@@ -78,11 +79,16 @@ class Similarity:
 
 
 def read_pages(path: Path) -> list[Page]:
-    from fastwarc.warc import ArchiveIterator, WarcRecordType  # late, as for the peers
-
     with path.open("rb") as file:
-        records = ArchiveIterator(file, record_types=WarcRecordType.response)
-        return [Page(str(r.record_id), r.headers["WARC-Target-URI"], r.reader.read()) for r in records]
+        return [
+            Page(
+                r.rec_headers.get_header("WARC-Record-ID"),
+                r.rec_headers.get_header("WARC-Target-URI"),
+                r.content_stream().read(),
+            )
+            for r in ArchiveIterator(file)
+            if r.rec_type == "response"
+        ]
 
 
 class _Text(HTMLParser):

@@ -37,6 +37,7 @@ def make_development_data(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     _write_text(folder / "text")
     _write_warc(folder / "text" / "warc")
+    _write_wikipedia(folder / "text" / "wikipedia")
     _write_labelled(folder / "language")
     _write_pairs(folder / "image-text" / "img2dataset")
     _write_speech(folder / "speech")
@@ -48,6 +49,12 @@ def make_development_data(folder: Path) -> Path:
 def _write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     with gzip.open(path, "wt", encoding="utf-8") as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _write_wikipedia(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    articles = pl.read_ndjson(SAMPLES / "wikipedia-ja.truth.jsonl").filter(expect="kept").select("title", "text")
+    articles.write_parquet(folder / "train-00000-of-00001.parquet")
 
 
 def _write_text(folder: Path) -> None:
@@ -84,13 +91,16 @@ def _write_text(folder: Path) -> None:
 def _write_warc(folder: Path) -> None:
     """Write pages of sentences with navigation and footers, in UTF-8 and in Shift_JIS, labelled and with a reference."""
     folder.mkdir(parents=True)
-    labels, references, pages, statutes = [], [], [], []
+    labels: list[dict[str, Any]] = []
+    references: list[dict[str, Any]] = []
+    pages: list[tuple[str, str, bytes]] = []
+    statutes: list[tuple[str, str, bytes]] = []
     for i in range(6):
         paragraphs = "".join(f"<p>{number}。{sentence}</p>" for number in range(i + 2) for sentence in SENTENCES["ja"])
         main = f"<h1>{JAPANESE_TITLES[i % 3]}</h1>{paragraphs}"
-        body = f"<body><nav><a href='/'>ホーム</a> <a href='/next'>次へ</a></nav>{main}<footer>Copyright 2026</footer></body>"
-        labels.append({"id": f"<urn:uuid:{i:032x}>", "spans": [[start := body.index("<h1>"), start + len(main)]]})
-        pages.append((labels[-1]["id"], f"https://docs.example/{i}.html", body.encode()))
+        html = f"<body><nav><a href='/'>ホーム</a> <a href='/next'>次へ</a></nav>{main}<footer>Copyright 2026</footer></body>"
+        labels.append({"id": f"<urn:uuid:{i:032x}>", "spans": [[start := html.index("<h1>"), start + len(main)]]})
+        pages.append((labels[-1]["id"], f"https://docs.example/{i}.html", html.encode()))
         head = '<META http-equiv="Content-Type" content="text/html; charset=shift_jis">'
         statutes.append((f"<urn:uuid:{i + 100:032x}>", f"https://law.example/{i}.html", f"{head}{main}".encode("cp932")))
         text = main.replace("</h1>", "\n").replace("</p>", "\n").replace("<h1>", "").replace("<p>", "")

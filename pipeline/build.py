@@ -20,9 +20,16 @@ from pipeline.core.errors import BuildError, SeimaiError, UsageError
 from pipeline.core.locks import hold_lock_file
 from pipeline.core.storage import format_size, read_json, remove_temporaries, write_json
 from pipeline.fetch.download import download as download_file
-from pipeline.manifest.loading import load, manifest_folder
-from pipeline.manifest.model import Manifest, source_options
-from pipeline.modalities import modality_of
+from pipeline.manifest.loading import load_any, manifest_folder
+from pipeline.manifest.model import Described, Manifest, source_options
+from pipeline.mixture.corpora import open_corpora
+from pipeline.mixture.facts import gather_mixture_facts, gather_mixture_plan
+from pipeline.mixture.manifest import MixtureManifest
+from pipeline.mixture.plan import MixturePlan
+from pipeline.mixture.run import run as mix
+from pipeline.mixture.terminal import print_mixture
+from pipeline.mixture.tokens import MixtureTokens
+from pipeline.modalities import MODALITIES
 from pipeline.plan import Plan
 from pipeline.publish import PUBLISHED_FOLDERS, undo_publication
 from pipeline.report.card import write_card
@@ -87,7 +94,12 @@ def main(
         if scheduler and workers:
             raise UsageError("--workers is for the local cluster; a scheduler has the workers that were started for it")
         settings = [f"source.{key}={Path(value).absolute()}" for key, value in folders.items() if value]
-        loaded = load(manifest, [*overrides, *settings])
+        loaded = load_any(manifest, [*overrides, *settings])
+        if isinstance(loaded, MixtureManifest):
+            given = {"--input": inputs, "--download": download, "--limit": limit, "--keep-going": keep_going}
+            _refuse_options(loaded, [option for option, value in given.items() if value])
+            _mix(loaded, *_choose_folders(loaded, out, work), workers, scheduler, plan_only, console)
+            return
         for key, value in folders.items():
             if value and not inputs:
                 raise UsageError(f"--{key} is for an input that lists {source_options()[key].content}: name it with --input")
@@ -110,7 +122,12 @@ def main(
 # -- what is built, and where
 
 
-def _choose_folders(manifest: Manifest, out: Path | None, work: Path | None) -> tuple[Path, Path]:
+def _refuse_options(manifest: MixtureManifest, options: list[str]) -> None:
+    if options:
+        raise UsageError(f"{manifest.name} is a mixture of built corpora: {', '.join(options)} is for the builds of its parts")
+
+
+def _choose_folders(manifest: Described, out: Path | None, work: Path | None) -> tuple[Path, Path]:
     """Return output folder and folder for intermediates. Raises UsageError where a build must not write."""
     out = (out or Path("corpora") / manifest.name).expanduser()
     for option, path in (("--out", out), ("--work", work)):
@@ -198,7 +215,7 @@ def _choose_inputs(manifest: Manifest, inputs: list[str], download: bool, plan_o
 
 
 @contextmanager
-def _exclusive(plan: Plan) -> Iterator[None]:
+def _exclusive(plan: Plan | MixturePlan) -> Iterator[None]:
     """Hold the locks of the output folder and of the folder for intermediates."""
     folders = [plan.workspace.state_folder, *([plan.work] if plan.work.parent != plan.workspace.state_folder else [])]
     with ExitStack() as stack:
@@ -230,7 +247,7 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
         failure: SeimaiError | None = None
         with Engine(workers, scheduler, scratch, console) as engine:
             if summary is None:
-                undo_publication(plan)
+                undo_publication(plan.workspace)
             result: dict[str, Any] = summary or run(plan, engine, keep_going)
             if tokenising is not None and _count_kept(result):
                 try:
@@ -251,14 +268,74 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
         print_next_commands(console, facts)
 
 
+def _mix(
+    manifest: MixtureManifest,
+    out: Path,
+    work: Path,
+    workers: int | None,
+    scheduler: str | None,
+    plan_only: bool,
+    console: Console,
+) -> None:
+    """Build a mixture."""
+    plan = MixturePlan(manifest, open_corpora(manifest, out), out.absolute(), work.absolute())
+    if plan.workspace.inputs.is_file():
+        raise UsageError(
+            f"{out} holds a corpus that is no mixture, which this build would replace: name another folder with --out"
+        )
+    tokens = MixtureTokens(plan) if manifest.tokenizer else None
+    if tokens is not None:
+        tokens.check()
+    if plan_only:
+        print_plan(console, gather_mixture_plan(plan))
+        return
+    for folder in (plan.workspace.state_folder, plan.work):
+        folder.mkdir(parents=True, exist_ok=True)
+    with _exclusive(plan):
+        summary = plan.up_to_date()
+        tokenised = tokens.find_complete() if tokens and summary else None
+        if summary is not None and (tokens is None or tokenised is not None):
+            facts = gather_mixture_facts(plan, summary, tokenised)
+            print_up_to_date(console, facts)
+            _refuse_empty_corpus(plan, summary)
+            print_next_commands(console, facts)
+            return
+        for folder in (plan.work, plan.workspace.state_folder):
+            remove_temporaries(folder)
+        scratch = plan.work / "dask"
+        failure: SeimaiError | None = None
+        with Engine(workers, scheduler, scratch, console) as engine:
+            if summary is None:
+                undo_publication(plan.workspace)
+            result = summary or mix(plan, engine)
+            if tokens is not None and _count_kept(result):
+                try:
+                    tokenised = tokens.finish(engine)
+                except SeimaiError as error:  # the corpus is complete nevertheless
+                    failure = error
+        shutil.rmtree(scratch, ignore_errors=True)
+        facts = gather_mixture_facts(plan, result, tokenised)
+        if summary is None:
+            print_mixture(console, facts)
+        if failure is not None:
+            raise failure
+        _refuse_empty_corpus(plan, result)
+        if tokenised is not None:
+            write_card(facts)
+            write_lock(facts)
+            print_tokenizer(console, facts)
+        print_next_commands(console, facts)
+
+
 def _count_kept(summary: dict[str, Any]) -> int:
+    """Return how many records were kept."""
     return int(summary["verdicts"].get("kept", [0])[0])
 
 
-def _refuse_empty_corpus(plan: Plan, summary: dict[str, Any]) -> None:
+def _refuse_empty_corpus(plan: Plan | MixturePlan, summary: dict[str, Any]) -> None:
     """Raise BuildError where nothing was kept. The ledger, which says why, is published by then."""
     if not _count_kept(summary):
-        records = modality_of(plan.manifest).terms.records.english
+        records = MODALITIES[plan.manifest.modality].terms.records.english
         command = f"python -c \"import polars as pl; print(pl.read_parquet({str(plan.out / 'ledger')!r}).group_by('step', 'rule').len())\""
         raise BuildError(
             f"not one of the {records} was kept: there is nothing to train on. The ledger says why each was dropped: {command}"

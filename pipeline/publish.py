@@ -6,46 +6,41 @@ import shutil
 from typing import Any
 
 from pipeline.core.storage import write_json
-from pipeline.manifest.steps import Step
-from pipeline.plan import Plan
 from pipeline.report.card import write_card
-from pipeline.report.facts import gather_facts
+from pipeline.report.facts import BuildFacts
 from pipeline.report.lock import write_lock
+from pipeline.workspace import Workspace
 
 PUBLISHED_FOLDERS = ("data", "ledger")
 
 
-def publish(plan: Plan, summary: dict[str, Any]) -> None:
+def publish(workspace: Workspace, summary: dict[str, Any], facts: BuildFacts) -> None:
     """Move shards and ledger to their final place, write the card and the lock, and remove what other builds left."""
-    workspace = plan.workspace
     workspace.state.unlink(missing_ok=True)
     for name in PUBLISHED_FOLDERS:
-        final, old = plan.out / name, workspace.state_folder / f"old-{name}"
+        final, old = workspace.out / name, workspace.state_folder / f"old-{name}"
         shutil.rmtree(old, ignore_errors=True)
         if final.exists():
             final.rename(old)
         (workspace.staging / name).rename(final)
         shutil.rmtree(old, ignore_errors=True)
-    facts = gather_facts(plan, summary)
     write_card(facts)
     write_lock(facts)
     write_json(workspace.state, summary)
-    steps: tuple[Step, ...] = ("measure", "decide", "deduplicate")
-    for step in steps:
-        for folder in plan.work.glob(f"{step}-*"):
+    for step in workspace.fingerprints:
+        for folder in workspace.work.glob(f"{step}-*"):
             if folder != workspace.folder(step):
                 shutil.rmtree(folder, ignore_errors=True)
     for folder in workspace.state_folder.glob("write-*"):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def undo_publication(plan: Plan) -> None:
+def undo_publication(workspace: Workspace) -> None:
     """Undo a publication that was cut short between its folders."""
-    workspace = plan.workspace
     for name in PUBLISHED_FOLDERS:
         old = workspace.state_folder / f"old-{name}"
-        if old.is_dir() and not (plan.out / name).exists():
-            old.rename(plan.out / name)
+        if old.is_dir() and not (workspace.out / name).exists():
+            old.rename(workspace.out / name)
         shutil.rmtree(old, ignore_errors=True)
     staging = workspace.staging
     if staging.is_dir() and not all((staging / name).is_dir() for name in PUBLISHED_FOLDERS):

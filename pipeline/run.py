@@ -8,8 +8,9 @@ from typing import Any
 from pipeline.core.engine import Engine
 from pipeline.core.errors import BuildError
 from pipeline.modalities import modality_of
-from pipeline.plan import Plan
+from pipeline.plan import VERSIONS, Plan
 from pipeline.publish import publish
+from pipeline.report.facts import gather_facts
 from pipeline.sources.inputs import resolve
 from pipeline.sources.streams import checksum
 from pipeline.steps import decide, deduplicate, measure, write
@@ -40,6 +41,8 @@ def run(plan: Plan, engine: Engine, keep_going: bool) -> dict[str, Any]:
         "fingerprint": plan.output_fingerprint,
         "written": plan.fingerprints["write"],
         "limit": plan.limit,
+        "versions": VERSIONS,
+        "work": str(plan.work),
         "shards": written.shards,
         "ledgers": written.ledgers,
         "seconds": round(time.perf_counter() - began, 1),
@@ -49,7 +52,7 @@ def run(plan: Plan, engine: Engine, keep_going: bool) -> dict[str, Any]:
     }
     check_conservation(plan, summary)
     summary["peak_memory"] = engine.peak_memory
-    publish(plan, summary)
+    publish(plan.workspace, summary, gather_facts(plan, summary))
     return summary
 
 

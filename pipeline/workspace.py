@@ -90,6 +90,12 @@ def unit_record(folder: Path, unit: int) -> Path:
     return folder / "cut" / f"unit-{unit:05d}.json"
 
 
+def list_parts(folder: Path) -> list[Part]:
+    """Return the complete parts in a folder of the step measure, in order."""
+    names = (path.stem.removeprefix("part-") for path in folder.glob("part-*.json"))
+    return [Part(folder, name) for name in sorted(names, key=lambda name: [int(number) for number in name.split("-")])]
+
+
 def verdicts_file(folder: Path, index: int) -> Path:
     """Return the Parquet file, in the folder of the step decide, of the verdicts on one measured partition, row for row."""
     return folder / f"part-{index:05d}.parquet"

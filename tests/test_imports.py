@@ -32,8 +32,12 @@ ROOMS: dict[str, set[str]] = {
         "filters", "pipeline.core", "pipeline.sources", "pipeline.manifest.steps", "pipeline.manifest.model", "pipeline.workspace",
         "pipeline.dedup",
     },
+    "pipeline.mixture.manifest": {
+        "tokenizer", "pipeline.manifest.steps", "pipeline.manifest.model", "pipeline.dedup", "pipeline.modalities",
+    },
     "pipeline.manifest": {
         "filters", "pipeline.core", "pipeline.sources", "pipeline.manifest.steps", "pipeline.manifest.model", "pipeline.modalities",
+        "pipeline.mixture.manifest",
     },
     "pipeline.plan": {
         "pipeline.core", "pipeline.sources", "pipeline.manifest.steps", "pipeline.manifest.model", "pipeline.workspace",
@@ -47,14 +51,20 @@ ROOMS: dict[str, set[str]] = {
         "pipeline.workspace", "pipeline.dedup", "pipeline.modalities", "pipeline.plan", "pipeline.steps",
     },
     "pipeline.fetch": {"pipeline.core", "pipeline.sources"},
-    "pipeline.publish": {"pipeline.core", "pipeline.manifest.steps", "pipeline.plan", "pipeline.report"},
+    "pipeline.publish": {"pipeline.core", "pipeline.workspace", "pipeline.report"},
+    "pipeline.mixture": {
+        "filters", "tokenizer", "pipeline.core", "pipeline.sources", "pipeline.manifest", "pipeline.manifest.steps",
+        "pipeline.manifest.model", "pipeline.mixture.manifest", "pipeline.workspace", "pipeline.dedup", "pipeline.modalities",
+        "pipeline.plan", "pipeline.report", "pipeline.publish",
+    },
     "pipeline.run": {
         "pipeline.core", "pipeline.sources", "pipeline.workspace", "pipeline.modalities", "pipeline.plan", "pipeline.steps",
         "pipeline.report", "pipeline.publish",
     },
     "pipeline.build": {
         "pipeline.core", "pipeline.sources", "pipeline.manifest", "pipeline.manifest.model", "pipeline.workspace", "pipeline.plan",
-        "pipeline.modalities", "pipeline.steps", "pipeline.report", "pipeline.fetch", "pipeline.publish", "pipeline.run",
+        "pipeline.modalities", "pipeline.steps", "pipeline.report", "pipeline.fetch", "pipeline.publish", "pipeline.mixture.manifest",
+        "pipeline.mixture", "pipeline.run",
     },
 }  # fmt: skip
 

@@ -21,6 +21,7 @@ import polars as pl
 from filters.url.hosts import hosts, is_address, to_ascii
 
 SHIPPED = ("adult", "spam")
+NO_LIST = "none"  # what the measure `url_list` says of a URL on no list: no list may be called so
 SHOWN = 3  # bad lines that a message shows
 SHORTEST_WORD = 4  # letters of a word in hosts: a shorter one stands in half of all names
 
@@ -131,8 +132,10 @@ def shipped_list(name: str) -> UrlList:
 
 def _build(name: str, entries: Entries) -> UrlList:
     prefix_hosts = entries.prefixes.str.extract(r"^([^/?#]*)")
-    hashes = [np.unique(_hash(column)) for column in (entries.domains, entries.prefixes, prefix_hosts)]
-    return UrlList(name, *hashes, tuple(entries.words.to_list()))
+    domains, prefixes, hosts_of_prefixes = (
+        np.unique(_hash(column)) for column in (entries.domains, entries.prefixes, prefix_hosts)
+    )
+    return UrlList(name, domains, prefixes, hosts_of_prefixes, tuple(entries.words.to_list()))
 
 
 # The host above a host; an address has none.

@@ -52,7 +52,7 @@ class _Step(NamedTuple):
 
 
 _BRACES = r"\{\{[^{}]*\}\}"
-_STEPS = (
+_MARKUP = (
     _Step(("<!--",), ((r"(?s)<!--.*?-->", ""),)),
     _Step(("<ref",), ((r"<ref[^<>]*/>|<ref[^<>]*>[^<]*</ref>", ""),)),
     _Step(("{{",), ((_BRACES, ""), (_BRACES, ""), (_BRACES, ""))),  # one in another
@@ -66,6 +66,8 @@ _STEPS = (
     ),
     _Step(("'''",), ((r"'{3}([^'\n]+)'{3}", "${1}"),)),
     _Step(("|", "DEFAULTSORT", "__", "^", "↑", "ategory", "カテゴリ", "ファイル", "ile", "画像", "mage"), ((_MARKUP_LINE, ""),)),
+)  # fmt: skip
+_MARKS = (
     _Step(("ご覧", "参照", "へ転送", "へリダイレクト"), ((_NOTICE, ""),)),
     _Step(("]", "］"), ((_BRACKETED, ""), (_NUMBERED, "${1}"))),
     _Step(("\\displaystyle",), ((r"[^。\n]*\\displaystyle[^。\n]*(?:。|\n|\z)", ""),)),
@@ -89,15 +91,25 @@ _STEPS = (
 _FOOTNOTES = r"(?s)([。」』）)]) \^ .*"  # of a text without line ends: from the first to the end
 
 
+def strip_markup(texts: pl.Series) -> pl.Series:
+    """Return plain texts without remains of wikitext: braces, tables, lines of files and categories, footnotes.
+
+    >>> strip_markup(pl.Series(["東京は{{仮|x}}首都。\\nCategory:都市"])).item()
+    '東京は首都。\\n'
+    """
+    for step in _MARKUP:
+        texts = _replace(texts, step)
+    return _drop_footnotes(texts)
+
+
 def strip_marks(texts: pl.Series, titles: pl.Series | None = None) -> pl.Series:
     """Return texts without marks. Titles, where they are known, tell a navigation line ("A > B > title") from text.
 
     >>> strip_marks(pl.Series(["東京（、）は首都[1]である[要出典]。"])).item()
     '東京は首都である。'
     """
-    for step in _STEPS:
+    for step in _MARKS:
         texts = _replace(texts, step)
-    texts = _drop_footnotes(texts)
     return texts if titles is None else _drop_navigation(texts, titles)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from filters.wikipedia.appendices import cut_appendices
-from filters.wikipedia.marks import strip_marks
+from filters.wikipedia.marks import strip_marks, strip_markup
 from filters.wikipedia.wikitext import wikitext_to_text
 
 # MediaWiki's namespaces, those of the Japanese Wikipedia among them; odd numbers are the talk pages of the one before.
@@ -35,7 +35,7 @@ def clean_pages(pages: pl.DataFrame) -> pl.DataFrame:
     namespace in words: "template", "category". A page in wikitext that is no article has no text.
 
     >>> clean_pages(pl.DataFrame({"text": ["東京（、）は首都である[1]。\\n\\n脚注"]})).row(0)
-    ('東京は首都である。', 'article', 9)
+    ('東京は首都である。', 'article', 10)
     """
     columns = {"title": pl.String(), "namespace": pl.Int64(), "redirect": pl.String(), "wikitext": pl.Boolean()}
     pages = pages.with_columns(pl.lit(None, kind).alias(name) for name, kind in columns.items() if name not in pages.columns)
@@ -43,7 +43,8 @@ def clean_pages(pages: pl.DataFrame) -> pl.DataFrame:
     is_wikitext = pages["wikitext"].fill_null(False)
     texts = _render(pages, kinds, is_wikitext) if is_wikitext.any() else pages["text"]
     plain = (~is_wikitext).arg_true()
-    texts = texts.scatter(plain, cut_appendices(texts.gather(plain))) if len(plain) < len(texts) else cut_appendices(texts)
+    stripped = strip_markup(cut_appendices(texts.gather(plain)))  # what rendered text has of it was meant to be read
+    texts = texts.scatter(plain, stripped) if len(plain) < len(texts) else stripped
     texts = _tidy(strip_marks(texts, pages["title"]))
     removed = (pages["text"].str.len_chars().cast(pl.Int32) - texts.str.len_chars().cast(pl.Int32)).clip(0)
     return pl.DataFrame({"text": texts, "page_kind": kinds, "removed_chars": removed})
@@ -53,14 +54,16 @@ def _kinds(pages: pl.DataFrame) -> pl.Series:
     namespace, text = pl.col("namespace"), pl.col("text")
     talk = (namespace % 2 == 1) & (namespace > 0)
     known = namespace.replace_strict(NAMESPACES, default=None, return_dtype=pl.String)
-    lines = text.str.strip_chars().str.split("\n")
+    lines = text.str.count_matches("\n", literal=True) + 1
     is_list = (
-        text.str.contains(_OPENING) & (text.str.len_chars() < 3000) & (5 * text.str.count_matches("。") <= lines.list.len() + 5)
+        text.str.contains(_OPENING)
+        & (text.str.len_bytes() < 9000)
+        & (5 * text.str.count_matches("。", literal=True) <= lines + 5)
     )
     disambiguation = (
         pl.when(pl.col("wikitext").fill_null(False))
         .then(text.str.contains(_DISAMBIGUATION_TEMPLATE))
-        .otherwise(text.str.contains(_DISAMBIGUATION_TEXT) | is_list)
+        .otherwise(_say_disambiguation(pages["text"]) | is_list)
     ) | pl.col("title").str.contains(_DISAMBIGUATION_TITLE).fill_null(False)
     kind = (
         pl.when(namespace.fill_null(0) != 0)
@@ -72,6 +75,12 @@ def _kinds(pages: pl.DataFrame) -> pl.Series:
         .otherwise(pl.lit("article"))
     )
     return pages.select(kind.alias("page_kind")).to_series()
+
+
+def _say_disambiguation(texts: pl.Series) -> pl.Series:
+    rows = texts.str.contains("曖昧さ回避", literal=True).arg_true()
+    said = pl.repeat(False, len(texts), eager=True)
+    return said.scatter(rows, texts.gather(rows).str.contains(_DISAMBIGUATION_TEXT)) if len(rows) else said
 
 
 def _render(pages: pl.DataFrame, kinds: pl.Series, is_wikitext: pl.Series) -> pl.Series:

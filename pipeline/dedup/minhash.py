@@ -82,10 +82,11 @@ def rounds(layout: Layout, ids: RecordIds) -> Iterator[list[Task]]:
 def priorities(quality: np.ndarray, chars: np.ndarray) -> np.ndarray:
     """Return uint64[n], by which survivors are chosen, largest first: by quality, then length.
 
-    `quality` 0 to 1, `chars` in characters. Of equal documents the earlier in the input is better (`facts.best_first`).
+    `quality` 0 to 1 (above it for what is better whatever its quality, at most 3,000), `chars` in characters. Of equal documents the
+    earlier in the input is better (`facts.best_first`).
     """
     quality_steps = np.round(np.nan_to_num(quality) * 20).astype(np.uint64)
-    return (quality_steps << np.uint64(56)) | (np.minimum(chars, 0xFFFFFF).astype(np.uint64) << np.uint64(32))
+    return (quality_steps << np.uint64(48)) | (np.minimum(chars, 0xFFFFFF).astype(np.uint64) << np.uint64(24))
 
 
 @resumable(lambda layout, run: layout.folder / f"bands-{run:05d}.json")

@@ -7,12 +7,13 @@ from typing import Any
 
 from filters import MEASURES
 from pipeline.manifest.loading import list_presets
+from pipeline.mixture.manifest import MixtureManifest
 from pipeline.modalities import MODALITIES
 from pipeline.sources import SOURCES
 
 
 def schema() -> dict[str, Any]:
-    """Return the schema. By the source's format an editor tells which kind of manifest it has before it."""
+    """Return the schema. By the source's format, or by parts of a mixture, an editor tells which kind of manifest it has before it."""
     bound = {"$ref": "#/$defs/Bound"}
     definitions: dict[str, Any] = {}
     kinds = []
@@ -35,7 +36,9 @@ def schema() -> dict[str, Any]:
             }
             source = {"allOf": [{"$ref": "#/$defs/SourceTable"}, {"properties": {"format": {"enum": formats}}}]}
             kinds.append(one | {"properties": one["properties"] | {"source": source, "rules": rules}})
-    return {"title": "Manifest", "anyOf": kinds, "$defs": definitions}
+    mixture = MixtureManifest.model_json_schema()
+    definitions |= mixture.pop("$defs")
+    return {"title": "Manifest", "anyOf": [*kinds, mixture], "$defs": definitions}
 
 
 if __name__ == "__main__":

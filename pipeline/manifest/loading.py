@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Collection, Iterable
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_args, get_origin
 
 import polars as pl
 from pydantic import BaseModel, ValidationError
 
 from filters import MEASURES
 from pipeline.core.errors import UsageError
-from pipeline.manifest.model import Bound, Manifest, did_you_mean, source_options
+from pipeline.manifest.model import Bound, Described, Manifest, did_you_mean, source_options
+from pipeline.mixture.manifest import MixtureManifest
 from pipeline.modalities import MODALITIES
 from pipeline.sources import SOURCES
+
+AnyManifest = TypeVar("AnyManifest", bound=Described)
 
 
 def load(reference: str, overrides: Iterable[str] = ()) -> Manifest:
     """Return the manifest that `reference` names or points to, with `key=value` overrides. Raises UsageError."""
+    manifest = load_any(reference, overrides)
+    if isinstance(manifest, MixtureManifest):
+        raise UsageError(f"{reference} is a mixture of built corpora: expected the manifest of one corpus")
+    return manifest
+
+
+def load_any(reference: str, overrides: Iterable[str] = ()) -> Manifest | MixtureManifest:
+    """Return the manifest that `reference` names or points to, of a corpus or of a mixture. Raises UsageError."""
     table, where = _read(reference)
     table.pop("lock", None)  # a manifest.lock.toml is a manifest: what it records of a build is no part of it
     for assignment in overrides:
         _override(table, assignment)
+    if "mixture" in table:
+        return _validate(MixtureManifest, table, where)
     manifest_class = _manifest_class(table)
-    try:
-        manifest = manifest_class.model_validate(_merge_preset(table, where, manifest_class))
-    except ValidationError as error:
-        raise UsageError("\n".join(_sentence(e, where, manifest_class) for e in error.errors())) from None
+    manifest = _validate(manifest_class, _merge_preset(table, where, manifest_class), where)
     _check_measures(manifest, where)
     manifest.check(where)
     for key in manifest.source.options:
@@ -41,6 +52,13 @@ def load(reference: str, overrides: Iterable[str] = ()) -> Manifest:
             )
     _check_bounds(manifest, where)
     return manifest
+
+
+def _validate(manifest: type[AnyManifest], table: dict[str, Any], where: str) -> AnyManifest:
+    try:
+        return manifest.model_validate(table)
+    except ValidationError as error:
+        raise UsageError("\n".join(_sentence(e, where, manifest) for e in error.errors())) from None
 
 
 # -- the files that ship with Seimai
@@ -199,26 +217,30 @@ def _check_bounds(manifest: Manifest, where: str) -> None:
 # -- messages
 
 
-def _fields_at(location: tuple[Any, ...], manifest: type[Manifest]) -> list[str]:
+def _fields_at(location: tuple[Any, ...], manifest: type[Described]) -> list[str]:
     """Return the keys that a table of a manifest may have, given where it stands."""
     if location[:1] == ("rules",):
         return list(Bound.model_fields)
     model: Any = manifest
     for key in location:
-        if isinstance(model, type) and issubclass(model, BaseModel) and key in model.model_fields:
+        if isinstance(key, int) and get_origin(model) is list:
+            (model,) = get_args(model)
+        elif isinstance(model, type) and issubclass(model, BaseModel) and key in model.model_fields:
             model = model.model_fields[key].annotation
+            optional = [kind for kind in get_args(model) if isinstance(kind, type) and issubclass(kind, BaseModel)]
+            model = optional[0] if optional and get_origin(model) is not list else model
     return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
 
 
-def _sentence(error: Any, where: str, manifest: type[Manifest]) -> str:
+def _sentence(error: Any, where: str, manifest: type[Described]) -> str:
     """Return one of pydantic's errors as a sentence."""
     location = error["loc"]
-    key = ".".join(str(x) for x in location)
+    key = re.sub(r"\.(\d+)", lambda number: f"[{int(number[1]) + 1}]", ".".join(str(x) for x in location))
     if error["type"] == "extra_forbidden":
         keys = _fields_at(location[:-1], manifest)
         return f"{where}: {key}: there is no such key{did_you_mean(str(location[-1]), keys)} Known here: {', '.join(keys)}"
     if error["type"] == "missing":
         return f"{where}: {key} is missing"
     message = error["msg"].removeprefix("Value error, ")
-    value = "" if isinstance(error["input"], dict) else f", found {error['input']!r}"
-    return f"{where}: {key}: {message}{value}"
+    value = "" if isinstance(error["input"], dict | list) else f", found {error['input']!r}"
+    return f"{where}: {key}: {message}{value}" if key else f"{where}: {message}"

@@ -232,17 +232,22 @@ class Shards(ManifestTable):
     compression_level: int = Field(3, ge=1, le=22, description="zstd")
 
 
-class Manifest(ManifestTable):
-    """A corpus. What a manifest can say beyond this depends on the modality of its source."""
-
-    modality: ClassVar[str]  # a key of pipeline.modalities.MODALITIES
-    kinds: ClassVar[tuple[Kind, ...]]  # of measures that its rules may name
+class Described(ManifestTable):
+    """What every corpus says of itself, however it is made."""
 
     name: Annotated[str, BelongsTo("deduplicate")] = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")  # ids begin with it
     title: Annotated[str, BelongsTo("report")] = Field(min_length=1)
     description: Annotated[str, BelongsTo("report")] = ""
     license: Annotated[str, BelongsTo("write")]
     homepage: Annotated[str | None, BelongsTo("report")] = None
+
+
+class Manifest(Described):
+    """A corpus. What a manifest can say beyond this depends on the modality of its source."""
+
+    modality: ClassVar[str]  # a key of pipeline.modalities.MODALITIES
+    kinds: ClassVar[tuple[Kind, ...]]  # of measures that its rules may name
+
     source: SourceTable
     clean: Clean = Clean()
     measure: MeasureTable = MeasureTable()

@@ -16,7 +16,8 @@ from pydantic import BaseModel
 from pipeline.core.settings import Table
 
 # `inputs`: fields that only choose what is read; inputs have identities of their own. `report`: what only the dataset card shows.
-Step = Literal["inputs", "measure", "decide", "deduplicate", "write", "tokenise", "report"]
+# `count` and `select` are steps of a mixture.
+Step = Literal["inputs", "measure", "decide", "deduplicate", "count", "select", "write", "tokenise", "report"]
 
 
 @dataclass(frozen=True)

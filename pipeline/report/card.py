@@ -40,7 +40,7 @@ def render_card(facts: BuildFacts) -> str:
         "escape_markdown": escape_markdown,
     }
     front_matter = yaml.safe_dump(_describe_dataset(facts), allow_unicode=True, sort_keys=False, width=_NO_FOLDING)
-    return environment.get_template("card.md.j2").render(facts=facts, front_matter=front_matter).rstrip("\n") + "\n"
+    return environment.get_template(facts.template).render(facts=facts, front_matter=front_matter).rstrip("\n") + "\n"
 
 
 def escape_markdown(text: str) -> str:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from filters import MEASURES
 from pipeline.core.storage import format_size, sum_file_sizes
 from pipeline.dedup.bands import banding
-from pipeline.manifest.model import Manifest
+from pipeline.manifest.model import Described, Manifest
 from pipeline.modalities import modality_of
 from pipeline.modalities.base import ReportTerms
 from pipeline.modalities.text.manifest import TextManifest
@@ -83,8 +83,10 @@ class InputFacts(NamedTuple):
 class BuildFacts:
     """Everything that a finished build says."""
 
+    template: ClassVar[str] = "card.md.j2"
+
     out: Path
-    manifest: Manifest
+    manifest: Described
     terms: ReportTerms
     is_sample: bool
     size_category: str
@@ -110,6 +112,10 @@ class BuildFacts:
     bands_and_rows: tuple[int, int] | None
     limit: int | None
 
+    def further_lock(self) -> dict[str, Any]:
+        """Return what the lock file records beside what it records of every build."""
+        return {}
+
 
 def gather_facts(plan: Plan, summary: dict[str, Any], tokenised: dict[str, Any] | None = None) -> BuildFacts:
     """Gather what the build of `plan` says, from the summary of its run and of its step tokenise."""
@@ -122,8 +128,8 @@ def gather_facts(plan: Plan, summary: dict[str, Any], tokenised: dict[str, Any] 
         manifest=manifest,
         terms=terms,
         is_sample=is_sample,
-        size_category=_find_size_category(summary["verdicts"].get("kept", [0])[0]),
-        split_rule=_explain_split(terms),
+        size_category=find_size_category(summary["verdicts"].get("kept", [0])[0]),
+        split_rule=explain_split(terms),
         polishing_ratio=summary["polishing_ratio"],
         steps=_gather_steps(terms, summary),
         splits=[
@@ -152,11 +158,13 @@ def gather_facts(plan: Plan, summary: dict[str, Any], tokenised: dict[str, Any] 
     )
 
 
-def _explain_split(terms: ReportTerms) -> tuple[str, ...]:
+def explain_split(terms: ReportTerms) -> tuple[str, ...]:
+    """Return how records are split, a sentence in each language."""
     return terms.split or tuple(sentence.format(records_ja=terms.records.japanese) for sentence in _SPLIT_BY_CLUSTER)
 
 
-def _find_size_category(records: int) -> str:
+def find_size_category(records: int) -> str:
+    """Return Hugging Face's category for so many records."""
     return next((name for edge, name in _SIZE_CATEGORIES.items() if records < edge), "100M<n<1B")
 
 

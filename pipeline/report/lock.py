@@ -25,6 +25,7 @@ def write_lock(facts: BuildFacts) -> None:
         lock["bands"], lock["rows"] = facts.bands_and_rows
     if facts.limit is not None:
         lock["limit"] = facts.limit
+    lock |= facts.further_lock()
     with write_atomically(facts.out / "manifest.lock.toml") as temporary:
         temporary.write_bytes(tomli_w.dumps(facts.resolved_manifest | {"lock": lock}, multiline_strings=True).encode())
 

@@ -32,24 +32,24 @@ def print_summary(console: Console, facts: BuildFacts) -> None:
         f"{facts.seconds:.1f} s ({speed:.1f} MB/s)   peak memory {format_size(facts.peak_memory)}",
         highlight=False,
     )
-    _print_warnings(console, facts)
+    print_warnings(console, facts)
 
 
 def print_up_to_date(console: Console, facts: BuildFacts) -> None:
     """Print that nothing was to be done, and the warnings of the build that did it."""
     console.print(f"{facts.out} is up to date: nothing to do", highlight=False, markup=False)
-    _print_warnings(console, facts)
+    print_warnings(console, facts)
 
 
 def print_tokenizer(console: Console, facts: BuildFacts) -> None:
     """Print the tokenizer's figures and the tokens by split."""
-    assert facts.training is not None
-    settings, size = facts.training["settings"], format_size(facts.training["sample"]["bytes"])
-    console.print(
-        f"\ntokenizer     {settings['model']}, {settings['vocab_size']:,} pieces, from {size} of text", highlight=False
-    )
-    if facts.training["figures"]:
-        console.print(make_figures_table([facts.training["figures"] | {"tokenizer": "held-out"}]))
+    if facts.training is not None:
+        settings, size = facts.training["settings"], format_size(facts.training["sample"]["bytes"])
+        console.print(
+            f"\ntokenizer     {settings['model']}, {settings['vocab_size']:,} pieces, from {size} of text", highlight=False
+        )
+        if facts.training["figures"]:
+            console.print(make_figures_table([facts.training["figures"] | {"tokenizer": "held-out"}]))
     if facts.tokens:
         console.print()
         console.print(make_counts_table(facts.tokens))
@@ -85,6 +85,7 @@ def _build_steps_table(facts: BuildFacts) -> Table:
     return table
 
 
-def _print_warnings(console: Console, facts: BuildFacts) -> None:
+def print_warnings(console: Console, facts: BuildFacts) -> None:
+    """Print what the build has to say beyond its numbers."""
     for warning in facts.warnings:
         console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)

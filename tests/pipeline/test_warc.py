@@ -1,7 +1,10 @@
 """Corpora of WARC files."""
 
 import gzip
+import json
 import random
+import unicodedata
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +12,7 @@ from tests.support.builds import hash_outputs, read_ledger, read_shards
 from tests.support.texts import make_sentences
 from tests.support.warcs import GZIP, JOINED_GZIP, PLAIN, http, info, pack, record, uuid
 
+SAMPLES = Path(__file__).parents[2] / "manifests" / "samples"
 LAYOUTS = (GZIP, PLAIN, JOINED_GZIP)
 PAGES = 40
 
@@ -80,3 +84,23 @@ def test_killed_the_build_goes_on_and_makes_the_same(kill_at, build, tmp_path, l
     done = build(*arguments, "--out", tmp_path / "reference")
     assert hash_outputs(out) == hash_outputs(tmp_path / "reference")
     assert "80 metadata, 80 request, 2 warcinfo" in done.stdout
+
+
+def test_the_sample_is_built_as_its_truth_says(build, tmp_path):
+    done = build("common-crawl-ja", "--out", tmp_path / "out", "--set", "shards.validation=0")
+    assert done.returncode == 0, done.stderr
+    truth = {t["id"]: t for t in map(json.loads, (SAMPLES / "common-crawl-ja.truth.jsonl").read_text("utf-8").splitlines())}
+    ledger = {row["id"].rsplit("/")[-1]: row for row in read_ledger(tmp_path / "out").iter_rows(named=True)}
+    assert ledger.keys() == truth.keys()
+    for id_, t in truth.items():
+        if t["group"] is None:
+            assert ledger[id_]["verdict"] == t["expect"], t["note"]
+        else:
+            group = sorted(ledger[other]["verdict"] for other in truth if truth[other]["group"] == t["group"])
+            assert group == ["duplicate", "kept"]
+    for row in read_shards(tmp_path / "out").iter_rows(named=True):
+        t = truth[row["id"].rsplit("/")[-1]]
+        assert (row["url"], row["title"] or "", row["date"]) == (t["url"], t["title"], t["date"])
+        lines = [line for line in row["text"].split("\n") if line]
+        expected = [unicodedata.normalize("NFKC", paragraph) for paragraph in t["paragraphs"]]
+        assert [unicodedata.normalize("NFKC", line) for line in lines if line != t["title"]] == expected, t["note"]

@@ -36,7 +36,8 @@ class Page:
     meta: str | None = None
     coding: str = ""
     layout: str = "blog"
-    expect: str = "kept"
+    expect: str | None = "kept"
+    group: str | None = None  # of pages that say the same: one of them is kept
     note: str = ""
     status: str = "200 OK"
     media_type: str | None = "text/html"
@@ -89,7 +90,7 @@ RADIO = (
 )
 
 PAGES = (
-    Page("/essay/well.html", "祖父の井戸", WELL, note="UTF-8 by the header"),
+    Page("/essay/well.html", "祖父の井戸", WELL, expect=None, group="well", note="UTF-8 by the header"),
     Page("/island/ferry.html", "一日三便の船", FERRY, header=None, meta="utf-8", layout="news", note="UTF-8 by META alone"),
     Page("/kitchen/bread.html", "粉と水と塩のパン", BREAD, charset="cp932", header="Shift_JIS", layout="table", note="Shift_JIS by the header"),
     Page("/news/clock.html", "駅前の時計塔、解体へ", STATION, charset="cp932", header=None, meta="shift_jis", layout="news", note="Shift_JIS by META alone"),
@@ -98,9 +99,9 @@ PAGES = (
     Page("/craft/indigo.html", "藍の百日", DYE, charset="cp932", header="utf-8", note="the header lies: Shift_JIS, said to be UTF-8"),
     Page("/town/library.html", "二階の図書室", LIBRARY, coding="gzip", layout="news", note="Content-Encoding: gzip"),
     Page("/town/snow.html", "雪下ろしの手順", SNOW, coding="chunked", note="Transfer-Encoding: chunked"),
-    Page("/hobby/radio.html", "電池のいらないラジオ", RADIO, header=None, layout="news", note="no charset is named"),
-    Page("/hobby/radio.txt", "", RADIO, media_type="text/plain", layout="text", expect="duplicate", note="plain text; what /hobby/radio.html says"),
-    Page("/print/well.html", "祖父の井戸（印刷用）", WELL, layout="table", expect="duplicate", note="what /essay/well.html says, with other furniture"),
+    Page("/hobby/radio.html", "電池のいらないラジオ", RADIO, header=None, layout="news", expect=None, group="radio", note="no charset is named"),
+    Page("/hobby/radio.txt", "", RADIO, media_type="text/plain", layout="text", expect=None, group="radio", note="plain text; what /hobby/radio.html says"),
+    Page("/print/well.html", "祖父の井戸（印刷用）", WELL, layout="table", expect=None, group="well", note="what /essay/well.html says, with other furniture"),
     Page(
         "/en/harbour.html", "The harbour at night",
         (
@@ -139,16 +140,17 @@ def _news(page: Page, head: str) -> str:
     return (
         f"<html><head>{head}<script>var page = {{ id: 7 }};</script></head><body>\n"
         f'<div id="header"><div class="menu">{" | ".join(NAVIGATION)}</div></div>\n'
-        f'<div id="content"><h1>{page.title}</h1><div class="date">2024年5月3日</div>\n<div class="body">{body}</div></div>\n'
+        f'<div id="content"><h1>{page.title}</h1>\n<div class="body">{body}</div></div>\n'
         f'<div id="sidebar">{"".join(f"<div>{word}</div>" for word in RANKING)}</div><div id="footer">{FOOTER}</div></body></html>\n'
     )
 
 
 def _table(page: Page, head: str) -> str:
     rows = "\n".join(f"<P>{paragraph}" for paragraph in page.paragraphs)
+    menu = "<BR>".join(f"<A HREF=/{i}/>{word}</A>" for i, word in enumerate(NAVIGATION))
     return (
         f"<HTML><HEAD>{head}</HEAD><BODY BGCOLOR=white>\n<TABLE WIDTH=760><TR><TD COLSPAN=2><A HREF=/>{NAVIGATION[0]}</A> &gt; "
-        f"<A HREF=/list>{NAVIGATION[2]}</A></TD></TR>\n<TR><TD WIDTH=160 VALIGN=top>{'<BR>'.join(NAVIGATION)}</TD>\n"
+        f"<A HREF=/list>{NAVIGATION[2]}</A></TD></TR>\n<TR><TD WIDTH=160 VALIGN=top>{menu}</TD>\n"
         f"<TD><H2>{page.title}</H2>\n{rows}\n</TD></TR>\n<TR><TD COLSPAN=2 ALIGN=center><FONT SIZE=1>{FOOTER}</FONT></TD></TR></TABLE></BODY></HTML>\n"
     )
 
@@ -232,7 +234,7 @@ def build() -> tuple[list[bytes], str]:
         truth.append(
             {
                 "id": identifier, "url": url, "date": DATE.format(number + 1), "title": page.title, "charset": page.charset,
-                "paragraphs": page.paragraphs, "expect": page.expect, "note": page.note,
+                "paragraphs": page.paragraphs, "expect": page.expect, "group": page.group, "note": page.note,
             }
         )  # fmt: skip
     again = f"https://minato.example{PAGES[0].path}"

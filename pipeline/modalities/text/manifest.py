@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from filters import MEASURES
 from filters.registry import Kind
+from pipeline.core.errors import UsageError
 from pipeline.dedup.settings import MinHashTable
 from pipeline.manifest.model import Clean, Manifest, Shards
+from pipeline.manifest.steps import BelongsTo
+from pipeline.modalities.text.urls import UrlTable
+from pipeline.sources import SOURCES
 
-# Measured only where a rule or `measure.also` asks for them: those cost a tenth of the measure step, these are of Wikipedia alone.
-ON_REQUEST = (*(f"duplicate_{n}gram_share" for n in (6, 7, 8, 9)), "page_kind", "page_markup_share")
+# Measured only where a rule or `measure.also` asks for them: the first cost a tenth of the measure step, two are of Wikipedia alone, one
+# needs URLs.
+ON_REQUEST = (*(f"duplicate_{n}gram_share" for n in (6, 7, 8, 9)), "page_kind", "page_markup_share", "url_list")
 
 
 class CleanText(Clean):
@@ -31,6 +36,24 @@ class CleanText(Clean):
     boilerplate_line_chars: int = Field(60, ge=1, description="longest line, in characters, taken for boilerplate")
 
 
+class DocumentDuplicates(MinHashTable):
+    """Exact and near duplicates of documents, and how many may be of one domain."""
+
+    # The step measure hashes domains where they are needed.
+    same_domain: Annotated[int | None, BelongsTo("measure", lambda most: most is not None), BelongsTo("deduplicate")] = Field(
+        None,
+        ge=1,
+        description="documents of one registered domain that are kept, the best by quality, then length (name.hatenablog.com "
+        "is a domain of its own)",
+    )
+
+    @model_validator(mode="after")
+    def _check_cap(self) -> DocumentDuplicates:
+        if self.same_domain is not None and not self.enabled:
+            raise ValueError("same_domain needs enabled = true: domains are counted after duplicates are gone")
+        return self
+
+
 class TextShards(Shards):
     """Shards of documents."""
 
@@ -41,11 +64,19 @@ class TextManifest(Manifest):
     """A corpus of documents."""
 
     modality: ClassVar[str] = "text"
-    kinds: ClassVar[tuple[Kind, ...]] = ("text", "document", "page")
+    kinds: ClassVar[tuple[Kind, ...]] = ("text", "document", "page", "url")
     clean: CleanText = CleanText()
-    deduplicate: MinHashTable = MinHashTable()
+    urls: UrlTable = UrlTable()
+    deduplicate: DocumentDuplicates = DocumentDuplicates()
     shards: TextShards = TextShards()
 
     @classmethod
     def measures_by_default(cls, name: str) -> bool:
         return MEASURES[name].kind in cls.kinds and name not in ON_REQUEST
+
+    def check(self, where: str) -> None:
+        needs_urls = [f"the measure {name}" for name in self.measures if MEASURES[name].kind == "url"]
+        needs_urls += ["deduplicate.same_domain"] if self.deduplicate.same_domain else []
+        if needs_urls and "url" not in SOURCES[self.source.format].keep:
+            raise UsageError(f"{where}: {needs_urls[0]} needs URLs; source.format = {self.source.format!r} has none")
+        self.urls.check(where, self.rules.get("url_list"), "url_list" in self.measures)

@@ -7,6 +7,7 @@ import polars as pl
 import pyarrow as pa
 
 from filters import MEASURES, compute
+from filters.html import extract_documents
 from filters.kernels import jit, to_arrow
 from filters.text.boilerplate import boilerplate_lines
 from filters.text.minhash import SKETCH_BINS, signatures
@@ -14,6 +15,7 @@ from filters.text.normalisation import drop_lines, normalise_spans
 from pipeline.modalities.base import EXCERPT, MeasuredRecords
 from pipeline.modalities.text.extract import extract_text
 from pipeline.modalities.text.manifest import TextManifest
+from pipeline.modalities.text.urls import hash_domains
 from pipeline.modalities.text.wikipedia import clean_wikipedia, no_pages
 from pipeline.sources.rows import Rows, Spans
 
@@ -52,6 +54,8 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
     data, offsets, dropped_lines, dropped_chars = drop_lines(cleaned, dropped)
     problems = _problems(rows.frame["problem"], raw, cleaned.invalid)
     given = {"n_boilerplate_lines": dropped_lines, "n_boilerplate_chars": dropped_chars, **page_counters}
+    if "url_list" in manifest.measures:
+        given["url_list"] = manifest.urls.find(_column(rows.frame, "url")).to_numpy().astype(object)
     measures = compute(data, offsets, manifest.measures, given)
     settings = manifest.deduplicate
     keys = signatures(data, offsets, settings.permutations, settings.seed, settings.shingle, SKETCH_BINS)
@@ -69,11 +73,17 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
             "key_length": keys.lengths,
             **{f"m:{name}": measures[name].to_arrow() for name in measures.columns},
             **_metadata(manifest, rows.frame),
+            **({"domain": hash_domains(_column(rows.frame, "url")).to_arrow()} if settings.same_domain else {}),
             "text": to_arrow(data, offsets),
         }
     )
     arrays = {"signatures": keys.minima.astype(np.uint16), "sketches": keys.sketches}
     return MeasuredRecords(table, arrays, {"boilerplate_lines": int(dropped_lines.sum()), **passed_over})
+
+
+def _column(frame: pl.DataFrame, name: str) -> pl.Series:
+    """Return a column of strings, nulls where there is none."""
+    return frame[name] if name in frame.columns else pl.Series(name, [None], pl.String).new_from_index(0, len(frame))
 
 
 def _metadata(manifest: TextManifest, frame: pl.DataFrame) -> dict[str, pa.Array]:
@@ -116,7 +126,14 @@ def warm_kernels(manifest: TextManifest) -> None:
     starts, ends = np.zeros(1, np.int64), np.array([len(text)], np.int64)
     cleaned = normalise_spans(text, starts, ends)
     data, offsets, _, dropped = drop_lines(cleaned, boilerplate_lines(cleaned))
-    given = {"n_boilerplate_lines": dropped, "n_boilerplate_chars": dropped, **no_pages(1)}
+    page = np.frombuffer("<p>吾輩は猫である。</p>".encode("cp932"), np.uint8)
+    extract_documents(page, np.zeros(1, np.int64), np.array([len(page)]), [None], np.array([True]))
+    given = {
+        "n_boilerplate_lines": dropped,
+        "n_boilerplate_chars": dropped,
+        **no_pages(1),
+        "url_list": np.array([None], object),
+    }
     names = [name for name, m in MEASURES.items() if m.kind in manifest.kinds and not name.startswith("language")]
     compute(data, offsets, names, given)
     signatures(data, offsets, bins=SKETCH_BINS)

@@ -10,7 +10,8 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline.core.engine import Task
-from pipeline.dedup import minhash
+from pipeline.dedup import caps, minhash
+from pipeline.dedup.caps import Cap
 from pipeline.modalities.base import Bilingual, MeasuredRecords, Modality, NearDuplicateRule, ReportTerms, RowGroup
 from pipeline.modalities.text.manifest import TextManifest
 from pipeline.modalities.text.measure import PASSED_OVER, measure_documents, warm_kernels
@@ -56,7 +57,12 @@ class TextModality(Modality[TextManifest]):
         )
 
     def duplicate_rounds(self, layout: Layout, ids: RecordIds) -> Iterator[list[Task]]:
-        return minhash.rounds(layout, ids)
+        yield from minhash.rounds(layout, ids)
+        if layout.settings.same_domain is not None:
+            yield from caps.rounds(layout, Cap("same_domain", layout.settings.same_domain, "domain"))
+
+    def late_verdicts(self, layout: Layout, index: int) -> pl.DataFrame | None:
+        return pl.read_parquet(layout.late_verdicts(index)) if layout.settings.same_domain is not None else None
 
     def shard_schema(self, manifest: TextManifest) -> pa.Schema:
         kept = pl.Schema(manifest.source.kept).to_frame().to_arrow().schema

@@ -37,7 +37,7 @@ def clean_wikipedia(rows: Rows, setting: Literal["auto", "always", "never"]) -> 
     texts = _gather(text, is_page)
     numbers = np.flatnonzero(is_page)[texts.is_not_null().to_numpy()]
     known = [name for name in _KNOWN if name in frame.columns]
-    cleaned = clean_pages(frame[numbers].select(known).with_columns(texts.drop_nulls().alias("text")))
+    cleaned = clean_pages(pl.DataFrame([texts.drop_nulls().alias("text"), *(frame[name].gather(numbers) for name in known)]))
     data, offsets = buffers(cleaned["text"])
     starts, ends = text.starts.copy(), text.ends.copy()
     starts[numbers], ends[numbers] = offsets[:-1] + len(text.data), offsets[1:] + len(text.data)
@@ -57,4 +57,14 @@ def _gather(text: Spans, chosen: np.ndarray) -> pl.Series:
         column = pl.Series(stored)
     else:
         column = pl.Series([text.data[start:end].tobytes() for start, end in zip(starts, ends, strict=True)], dtype=pl.Binary)
-    return column.cast(pl.String, strict=False)
+    try:
+        return column.cast(pl.String)
+    except pl.exceptions.ComputeError:
+        return pl.Series([_decode(document) for document in column], dtype=pl.String)
+
+
+def _decode(document: bytes) -> str | None:
+    try:
+        return document.decode()
+    except UnicodeDecodeError:
+        return None

@@ -115,6 +115,7 @@ class Members:
         is_cut = len(magic) < len(self._codec.magic)  # the file ends within the magic number
         self._is_begun = is_cut or self._codec.is_certain
         if not self._codec.magic.startswith(magic):
+            self._fill(8)
             raise MemberError(f"they begin with {self._window[self._at : self._at + 8]!r}")
         return self.start
 

@@ -108,6 +108,7 @@ class RecordReader:
             self._raise_at_end()
         head_size = self._find_head() if self._buffer.startswith(MAGIC, self._at) else 0
         if not head_size:
+            self._fill(16)
             return self._spoil("", 0, f"no WARC record begins here, but {self._buffer[self._at : self._at + 16]!r}")
         head_end = self._at + head_size
         type_field = _TYPE_FIELD.search(self._buffer, self._at, head_end)
@@ -155,6 +156,7 @@ class RecordReader:
     def _spoil(self, kind: str, head_size: int, problem: str, end: int | None = None) -> Record:
         """Pass over a record that cannot be read, up to `end` or to the next one; return it with its problem."""
         start = self.position
+        self._fill(EXCERPT_BYTES)
         head_size = head_size if head_size < EXCERPT_BYTES else 0
         excerpt = memoryview(self._buffer[self._at : self._at + EXCERPT_BYTES])
         self._skip_to(end, self._is_joined)
@@ -168,20 +170,18 @@ class RecordReader:
 
     def _skip_to(self, end: int | None, is_searching: bool) -> None:
         """Pass over bytes up to position `end`, to the end of the stream or, when searching, to what looks like a record."""
-        while self._fill(1):
-            if is_searching and (found := _NEXT_RECORD.search(self._buffer, self._at)):
-                at = found.start() + 1
-                self._at = at if end is None else min(at, end - self._base)
+        overlap = _OVERLAP if is_searching else 1
+        while self._fill(overlap) or self._fill(1):
+            # What begins before `limit` lies in the buffer as a whole, so the answer does not depend on how much was read.
+            limit = len(self._buffer) if self._ended else len(self._buffer) - overlap + 1
+            limit = limit if end is None else min(limit, end - self._base)
+            found = _NEXT_RECORD.search(self._buffer, self._at) if is_searching else None
+            if found and found.start() < limit:
+                self._at = found.start() + 1
                 return
-            limit = len(self._buffer) if end is None else min(len(self._buffer), end - self._base)
-            if limit == self._at or self._base + limit == end:
-                self._at = limit
+            self._at = limit
+            if self.position == end:
                 return
-            # What the buffer's end may cut in two is looked at again with more behind it.
-            is_cut = is_searching and not self._ended
-            self._at = max(self._at, limit - _OVERLAP) if is_cut else limit
-            if is_cut:
-                self._fill(len(self._buffer) - self._at + 1)
 
     def _fill(self, size: int) -> bool:
         """Read on until `size` bytes lie ready; return whether they do."""

@@ -145,9 +145,10 @@ def find_layout(file: InputFile, most: int) -> bool:
                 reader = RecordReader(members.read, most, is_joined=False)
                 first = reader.next()
                 if first is not None:
+                    second = reader.next()
                     if first.problem is not None:
                         _check_beginning(file, bytes(first.data))
-                    return reader.next() is not None
+                    return second is not None
         except MemberError:
             return False
         except EOFError:  # the first member is all there is

@@ -118,7 +118,7 @@ def test_the_measure():
     urls = pl.Series(URLS, dtype=pl.String)
     data, offsets = buffers(pl.Series([""] * len(urls)))
     listed = find_list(urls, [shipped_list("adult")]).to_numpy().astype(object)
-    assert compute(data, offsets, ["url_list"], {"url_list": listed})["url_list"].to_list() == [None] * 5
+    assert compute(data, offsets, ["url_list"], {"url_list": listed})["url_list"].to_list() == ["none"] * 5
 
 
 def test_entries_by_kind():

@@ -10,7 +10,7 @@ from pipeline.report.lock import collect_versions, write_lock
 def read_lock(out, **facts):
     """Write the lock of a build with these facts, others absent, and read it."""
     absent = {"resolved_manifest": {}, "fingerprints": {}, "inputs": [], "bands_and_rows": None, "limit": None}
-    write_lock(SimpleNamespace(**absent | facts | {"out": out}))
+    write_lock(SimpleNamespace(**absent | facts | {"out": out, "further_lock": dict}))
     return tomllib.loads((out / "manifest.lock.toml").read_text("utf-8"))
 
 

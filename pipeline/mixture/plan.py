@@ -1,0 +1,95 @@
+"""What a mixture is made of: its manifest, its parts, and the fingerprints that say which work is done already."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pipeline.core.storage import fingerprint, read_json
+from pipeline.manifest.steps import Step, parameters
+from pipeline.mixture.corpora import BuiltCorpus
+from pipeline.mixture.manifest import MixtureManifest
+from pipeline.workspace import Workspace
+from tokenizer import train as training
+from tokenizer.model import Tokenizer
+from tokenizer.settings import Training
+
+# To be raised when the output of a step changes for the same parts.
+VERSIONS: dict[Step, int] = {"deduplicate": 1, "count": 1, "select": 1, "write": 1}
+
+
+@dataclass(frozen=True)
+class MixturePlan:
+    """A manifest applied to its parts, which are `corpora` in the order of `manifest.mixture`, with the folders of its steps."""
+
+    manifest: MixtureManifest
+    corpora: tuple[BuiltCorpus, ...]
+    out: Path
+    work: Path
+
+    @cached_property
+    def tokenizer_fingerprint(self) -> str | None:
+        """Of the tokenizer that counts: of its file where it is named, of settings and text where it is trained here."""
+        settings = self.manifest.tokenizer
+        if settings is None:
+            return None
+        if settings.path is not None:
+            return Tokenizer.load(settings.path).fingerprint
+        corpora = [[corpus.identity, weight] for corpus, weight in zip(self.corpora, self.training_weights, strict=True)]
+        return fingerprint(training.VERSION, settings.model_dump(include=set(Training.model_fields)), corpora)
+
+    @property
+    def training_weights(self) -> list[float | None]:
+        """Weights of the parts in the sample that a tokenizer is trained on: their weights or budgets, None for their sizes."""
+        parts = self.manifest.mixture
+        targets = [part.weight or part.budget for part in parts]
+        return [None] * len(parts) if None in targets else [float(target or 0) for target in targets]
+
+    @cached_property
+    def fingerprints(self) -> dict[Step, str]:
+        """One per step: its version, the settings that belong to it, and the fingerprint of the step before."""
+        manifest = self.manifest
+        settings: dict[Step, Any] = {
+            "deduplicate": [
+                [corpus.identity, priority] for corpus, priority in zip(self.corpora, manifest.priorities, strict=True)
+            ],
+            "count": self.tokenizer_fingerprint,
+            "select": [manifest.unit, manifest.shards.validation],
+            "write": [],
+        }
+        previous: list[Any] = []
+        fingerprints: dict[Step, str] = {}
+        for step, version in VERSIONS.items():
+            of_parts = [parameters(part, step) for part in manifest.mixture]
+            fingerprints[step] = fingerprint(version, parameters(manifest, step), of_parts, settings[step], previous)
+            previous = [fingerprints[step]]
+        return fingerprints
+
+    @cached_property
+    def output_fingerprint(self) -> str:
+        """Fingerprint of everything that the output shows, the card's words included."""
+        words = self.manifest.model_dump(mode="json", exclude={"tokenizer"})
+        return fingerprint(self.fingerprints["write"], words, [corpus.state["fingerprint"] for corpus in self.corpora])
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        return Workspace(self.out, self.work, self.fingerprints)
+
+    def up_to_date(self) -> dict[str, Any] | None:
+        """Return the summary of the last build, where that build is this one and its output is in place."""
+        state = read_json(self.workspace.state)
+        if not isinstance(state, dict) or state.get("fingerprint") != self.output_fingerprint:
+            return None
+        data = [self.out / "data" / name for name in state["shards"]]
+        ledgers = [self.out / "ledger" / name for name in state["ledgers"]]
+        return state if all(p.is_file() for p in [*data, *ledgers, self.out / "README.md"]) else None
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the manifest as it is built, every default written out."""
+        resolved = self.manifest.model_dump(mode="json", exclude_none=True)
+        tokenizer = resolved.get("tokenizer", {})
+        if "path" in tokenizer:  # which was trained elsewhere
+            resolved["tokenizer"] = {key: value for key, value in tokenizer.items() if key not in Training.model_fields}
+        return resolved

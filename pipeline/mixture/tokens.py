@@ -1,0 +1,180 @@
+"""Tokens of a mixture: the tokenizer that counts them, how many each document has, and the token shards afterwards."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+
+from filters.kernels import buffers
+from pipeline.core.engine import Engine, Task
+from pipeline.core.errors import BuildError, UsageError
+from pipeline.core.storage import read_json, write_array, write_json
+from pipeline.core.tasks import Counts, resumable
+from pipeline.mixture.duplicates import read_survivors
+from pipeline.mixture.plan import MixturePlan
+from pipeline.mixture.records import Partition
+from tokenizer import train as training
+from tokenizer.encode import TokenShardBuild
+from tokenizer.export import export, make_tokenizer_json
+from tokenizer.model import Tokenizer
+from tokenizer.sample import WeightedCorpus
+from tokenizer.settings import Training
+from tokenizer.texts import Texts
+
+_BATCH = 1024  # documents encoded at a time
+
+
+@lru_cache(maxsize=2)
+def _load(path: Path, sha256: str) -> Tokenizer:
+    tokenizer = Tokenizer.load(path)
+    if tokenizer.fingerprint != sha256:
+        raise BuildError(f"the tokenizer in {path} was replaced meanwhile; run the same command again")
+    return tokenizer
+
+
+def tokens_file(folder: Path, index: int) -> Path:
+    """Return the int32 array of the tokens of a partition's records, 0 for those that did not survive."""
+    return folder / f"tokens-{index:05d}.npy"
+
+
+@resumable(lambda partition, records, path, sha256, folder: tokens_file(folder, partition.index).with_suffix(".json"))
+def count(partition: Partition, records: Path, path: Path, sha256: str, folder: Path) -> Counts:
+    """Count the tokens of the documents of a partition that survived, without BOS and EOS. `records`: folder of the step deduplicate."""
+    tokenizer = _load(path, sha256)
+    survivors = np.zeros(partition.rows, bool)
+    survivors[read_survivors(records, partition.index)["row"].to_numpy()] = True
+    counts = np.zeros(partition.rows, np.int32)
+    with pq.ParquetFile(partition.measured.table) as file:
+        at = 0
+        for batch in file.iter_batches(_BATCH, columns=["text"]):
+            rows = at + np.flatnonzero(survivors[at : at + len(batch)])
+            if len(rows):
+                _, ends = tokenizer.encode(*buffers(pl.Series(pl.from_arrow(batch.column(0))).gather(rows - at)))
+                counts[rows] = np.diff(ends)
+            at += len(batch)
+    write_array(tokens_file(folder, partition.index), counts)
+    return {"tokens": int(counts.sum()), "records": int(survivors.sum())}
+
+
+# -- on the driver
+
+
+class MixtureTokens:
+    """The tokenizer of a mixture: found or trained before documents are chosen, put beside the shards afterwards."""
+
+    def __init__(self, plan: MixturePlan) -> None:
+        assert plan.manifest.tokenizer is not None
+        self.plan, self.settings = plan, plan.manifest.tokenizer
+        self.target = plan.out / "tokenizer"
+
+    @property
+    def _trained(self) -> Path:
+        """The folder of a tokenizer that is trained here, until it is put beside the shards; and afterwards, for a build that goes on."""
+        return self.plan.work / f"tokenizer-{self.plan.tokenizer_fingerprint}"
+
+    @property
+    def source(self) -> Path:
+        """The folder or file of the tokenizer that counts."""
+        return self._trained if self.settings.path is None else Path(self.settings.path).expanduser().absolute()
+
+    @property
+    def _state(self) -> Path:
+        """JSON: fingerprint of the tokenizer that was put beside the shards."""
+        return self.plan.workspace.state_folder / "tokenizer.json"
+
+    def check(self) -> None:
+        """Raise UsageError, before any work is done, where a tokenizer that is named cannot be put beside the shards."""
+        if self.settings.path is not None:
+            tokenizer = Tokenizer.load(self.source)
+            if not (self.source / "tokenizer.json").is_file():
+                make_tokenizer_json(tokenizer)
+
+    def prepare(self, engine: Engine) -> Tokenizer:
+        """Return the tokenizer; train it on the parts by their weights, where none is named and none is trained yet."""
+        if self.settings.path is None and not (self._trained / training.TRAINING_FILE).is_file():
+            training.remove_leftovers(self._trained)
+            progress = engine.step("tokenizer", total=1.0)
+            corpora = [
+                WeightedCorpus(corpus.name, Texts.find(corpus.out, "train"), weight)
+                for corpus, weight in zip(self.plan.corpora, self.plan.training_weights, strict=True)
+            ]
+            record = training.train(
+                corpora,
+                Training(**self.settings.model_dump(include=set(Training.model_fields))),
+                self._trained,
+                training.find_held_out([str(corpus.out) for corpus in self.plan.corpora]),
+                lambda phase, share: progress.set_share(0.05 * share if phase == "draw" else 0.05 + 0.95 * share),
+            )
+            progress.records = record["sample"]["lines"]
+            progress.finish()
+        return Tokenizer.load(self.source)
+
+    def run(self, engine: Engine, partitions: Sequence[Partition], tokenizer: Tokenizer) -> None:
+        """Count tokens where they are not counted yet."""
+        folder, records = self.plan.workspace.folder("count"), self.plan.workspace.folder("deduplicate")
+        folder.mkdir(parents=True, exist_ok=True)
+        progress = engine.step("count tokens", total=float(sum(p.rows for p in partitions)) or 1.0)
+        tasks: list[Task] = [(count, (p, records, self.source, tokenizer.fingerprint, folder)) for p in partitions]
+        done = 0
+        for number, counts in engine.run("counting tokens", tasks):
+            done += partitions[number].rows
+            progress.records += counts["records"]
+            progress.set_share(done / max(progress.total or 1, 1))
+        progress.finish()
+
+    # -- afterwards
+
+    def find_complete(self) -> dict[str, Any] | None:
+        """Return what `finish` returned, where tokenizer and token shards are in place."""
+        if self._find_installed() is None:
+            return None
+        tokens = TokenShardBuild(self.plan.out, self.target, self.settings).find_complete()
+        return None if tokens is None else {"tokenizer": self._training_record(), "tokens": tokens}
+
+    def finish(self, engine: Engine) -> dict[str, Any]:
+        """Put the tokenizer beside the shards and encode them; return the records `training.json` and `tokens.json`."""
+        if self._find_installed() is None:
+            self._install(self.prepare(engine))
+        build = TokenShardBuild(self.plan.out, self.target, self.settings)
+        tokens = build.find_complete()
+        if tokens is None:
+            build.check_output_folder(overwrite=True)
+            tokens = build.run(engine)
+        return {"tokenizer": self._training_record(), "tokens": tokens}
+
+    def _find_installed(self) -> str | None:
+        """Return the fingerprint of the tokenizer beside the shards, where it is the one that was put there for this plan."""
+        state = read_json(self._state)
+        if not isinstance(state, dict) or state.get("trained") != self.plan.tokenizer_fingerprint:
+            return None
+        try:
+            installed = Tokenizer.load(self.target).fingerprint
+        except UsageError:  # gone or damaged: it is put there anew
+            return None
+        return installed if installed == state.get("tokenizer") else None
+
+    def _training_record(self) -> dict[str, Any] | None:
+        record = read_json(self.target / training.TRAINING_FILE)
+        return record if isinstance(record, dict) and {"settings", "sample", "figures"} <= set(record) else None
+
+    def _install(self, tokenizer: Tokenizer) -> None:
+        """Copy the tokenizer beside the shards. Raises UsageError where that would replace one that no build put there."""
+        state = read_json(self._state)
+        if self.target.is_dir() and any(self.target.iterdir()) and not isinstance(state, dict):
+            raise UsageError(
+                f"{self.target} was not put there by a build of this manifest, which would replace it: move it elsewhere"
+            )
+        write_json(self._state, {"begun": self.plan.tokenizer_fingerprint})
+        shutil.rmtree(self.target, ignore_errors=True)
+        if (self.source / "tokenizer.json").is_file():
+            shutil.copytree(self.source, self.target)
+        else:
+            export(tokenizer, self.target)
+        write_json(self._state, {"trained": self.plan.tokenizer_fingerprint, "tokenizer": tokenizer.fingerprint})
