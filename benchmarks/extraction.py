@@ -144,10 +144,10 @@ def compare(reference: str, text: str) -> Similarity:
 
 
 def count_duplicated(html: str, text: str) -> int:
-    """Return how many paragraphs of a text are there more often than in the page."""
-    lines = Counter(line for raw in text.split("\n") if len(line := re.sub(r"\s+", "", raw)) >= PARAGRAPH)
+    """Return how many paragraphs of a text are there more often than in the page: letters and digits count, not what marks a list."""
+    lines = Counter(line for raw in text.split("\n") if len(line := re.sub(r"[\W_]+", "", raw)) >= PARAGRAPH)
     repeated = {line: n for line, n in lines.items() if n > 1}
-    page = re.sub(r"\s+", "", text_of(html)) if repeated else ""
+    page = re.sub(r"[\W_]+", "", text_of(html)) if repeated else ""
     return sum(max(0, n - page.count(line)) for line, n in repeated.items())
 
 
