@@ -7,6 +7,7 @@ lines are read one by one as `json_values` says. The values are the same either 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -90,14 +91,15 @@ def _parse_quickly(lines: Spans, text: str, wanted: Mapping[str, pl.DataType]) -
     body = lines.data[lines.starts[0] : lines.ends[-1]]
     if not are_objects(*lines, DEEPEST) or has_odd_numbers(body):
         return None
-    stored = body.tobytes()
-    if not _is_utf8(stored):
+    raw = body.tobytes()
+    if not _is_utf8(raw):
         return None
-    types = {text: pa.string(), **{name: _stored_type(kind) for name, kind in wanted.items()}}
+    first = raw[: int(lines.ends[0] - lines.starts[0])]
+    types = {text: pa.string(), **{name: _stored_type(kind) for name, kind in _guess_kinds(first, wanted).items()}}
     try:
         table = pj.read_json(
-            pa.BufferReader(stored),
-            pj.ReadOptions(use_threads=False, block_size=len(stored) + 1),
+            pa.BufferReader(raw),
+            pj.ReadOptions(use_threads=False, block_size=len(raw) + 1),
             pj.ParseOptions(explicit_schema=pa.schema([*types.items()]), unexpected_field_behavior="ignore"),
         )
         if len(table) != len(lines.starts):
@@ -110,6 +112,16 @@ def _parse_quickly(lines: Spans, text: str, wanted: Mapping[str, pl.DataType]) -
         return ParsedLines(table[text].cast(pa.large_string()).combine_chunks(), pl.DataFrame([*columns, problem]))
     except (pa.ArrowInvalid, pl.exceptions.PolarsError):
         return None
+
+
+def _guess_kinds(line: bytes, wanted: Mapping[str, pl.DataType]) -> dict[str, pl.DataType]:
+    """Return the kinds of columns as the first line has them: what is wanted as strings may be integers or booleans throughout."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        value = {}
+    guesses = {bool: pl.Boolean(), int: pl.Int64()}
+    return {name: guesses.get(type(value.get(name)), kind) if kind == pl.String else kind for name, kind in wanted.items()}
 
 
 def _stored_type(kind: pl.DataType) -> pa.DataType:

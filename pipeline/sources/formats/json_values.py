@@ -134,7 +134,7 @@ def _read_scalar(text: str, kind: pl.DataType, name: str) -> bool | int | float:
 
 
 def _misfit(value: Any, kind: pl.DataType, name: str) -> LineError:
-    shown = json.dumps(value, ensure_ascii=False)
+    shown = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", json.dumps(value, ensure_ascii=False))
     return LineError(f"{name!r} does not fit its type {kind}: {shown if len(shown) <= 80 else shown[:80] + '…'}")
 
 

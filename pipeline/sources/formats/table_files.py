@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.core.errors import BuildError, InputError
 from pipeline.sources.formats.arrow import DAMAGED, readable_columns, to_polars
@@ -66,7 +65,7 @@ class TableFile(ABC):
         except (*DAMAGED, InputError) as error:
             self._refuse_changed()
             if count <= _FEWEST:
-                problem = f"the {self.label} is damaged in rows {start:,} to {start + count - 1:,} ({_first_line(error)})"
+                problem = f"the {self.label} is damaged in rows {start:,} to {start + count - 1:,} ({first_line(error)})"
                 nulls = [pl.Series(name, [None] * count) for name in columns]
                 return pl.DataFrame([*nulls, pl.Series(PROBLEM, [problem] * count)])
         half = count // 2
@@ -86,10 +85,10 @@ class TableFile(ABC):
             try:
                 opened: Any = pa.memory_map(file.url)
             except OSError as error:
-                raise InputError(f"cannot be opened ({_first_line(error)})") from None
+                raise InputError(f"cannot be opened ({first_line(error)})") from None
             size = opened.size()
         else:
-            remote = _try_again(file.url, lambda: _open_remote(file.url))
+            remote = try_again(file.url, lambda: _open_remote(file.url))
             size = getattr(remote, "size", None)
             opened = pa.PythonFile(remote, mode="r")
         with opened:
@@ -98,132 +97,6 @@ class TableFile(ABC):
                     f"{file.url} has changed since the build began ({file.size:,} bytes, now {size:,}): start again"
                 )
             yield opened
-
-
-class ParquetTable(TableFile):
-    label = "Parquet file"
-
-    def _load(self) -> pa.Schema:
-        def load() -> Any:
-            with self.open() as opened:
-                return pq.read_metadata(opened)
-
-        try:
-            self.metadata = _try_again(self.file.url, load)
-            return self.metadata.schema.to_arrow_schema()
-        except DAMAGED as error:
-            raise InputError(f"is not a whole Parquet file ({_first_line(error)})") from None
-
-    def groups(self, text: str) -> tuple[list[Group], str | None]:
-        groups = []
-        for number in range(self.metadata.num_row_groups):
-            group = self.metadata.row_group(number)
-            columns = (group.column(i) for i in range(group.num_columns))
-            size = sum(column.total_uncompressed_size for column in columns if column.path_in_schema.split(".")[0] == text)
-            groups.append(Group(group.num_rows, size))
-        return groups, None
-
-    def _read(self, start: int, count: int, columns: Sequence[str]) -> pl.DataFrame:
-        if not is_url(self.file.url):
-            try:
-                # polars passes over the pages before `start`, where pyarrow decodes them.
-                return pl.scan_parquet(self.file.url, glob=False, parallel="none").slice(start, count).select(columns).collect()
-            except DAMAGED:
-                pass  # a string that is not UTF-8, for one
-        return _try_again(self.file.url, lambda: self._read_bytes(start, count, columns))
-
-    def _read_bytes(self, start: int, count: int, columns: Sequence[str]) -> pl.DataFrame:
-        frames, reached = [], 0
-        with self.open() as opened:
-            file = pq.ParquetFile(opened, metadata=self.metadata, pre_buffer=True)
-            for number in range(file.num_row_groups):
-                rows = self.metadata.row_group(number).num_rows
-                first, last = max(start - reached, 0), min(start + count - reached, rows)
-                if first < last:
-                    table = file.read_row_group(number, columns=[*columns], use_threads=False).slice(first, last - first)
-                    frames.append(_to_bytes(table))
-                reached += rows
-        return pl.concat(frames).select(columns)
-
-
-class ArrowTable(TableFile):
-    label = "Arrow file"
-
-    def _load(self) -> pa.Schema:
-        self._rows: list[int] = []  # of each record batch that has been met
-        try:
-            with self._batches() as (schema, _):
-                return schema
-        except DAMAGED as error:
-            raise InputError(f"is not a whole Arrow file ({_first_line(error)})") from None
-
-    def groups(self, text: str) -> tuple[list[Group], str | None]:
-        groups: list[Group] = []
-        try:
-            with self._batches([text]) as (_, batches):
-                for _, batch in batches:
-                    groups.append(Group(len(batch), batch.nbytes))
-        except DAMAGED as error:
-            return groups, f"is not a whole Arrow file ({_first_line(error)}): {sum(g.rows for g in groups):,} rows can be read"
-        return groups, None
-
-    def _read(self, start: int, count: int, columns: Sequence[str]) -> pl.DataFrame:
-        frames = []
-        with self._batches(columns, start) as (_, batches):
-            for reached, batch in batches:
-                first, last = max(start - reached, 0), min(start + count - reached, len(batch))
-                if first < last:
-                    frames.append(_to_bytes(pa.Table.from_batches([batch.slice(first, last - first)])))
-                if reached + len(batch) >= start + count:
-                    break
-        return pl.concat(frames).select(columns) if frames else pl.DataFrame()
-
-    @contextmanager
-    def _batches(
-        self, columns: Sequence[str] = (), start: int = 0
-    ) -> Iterator[tuple[pa.Schema, Iterator[tuple[int, pa.RecordBatch]]]]:
-        """Yield the schema, and the record batches with the number of their first row; a file's may begin at the one with row `start`.
-
-        Nothing of a local file is copied but what is compressed.
-        """
-        with self.open() as opened:
-            is_file = opened.read(6) == b"ARROW1"
-            opened.seek(0)
-            if is_file:
-                schema = pa.ipc.open_file(opened).schema
-                options = pa.ipc.IpcReadOptions(
-                    included_fields=[schema.get_field_index(name) for name in columns], use_threads=False
-                )
-                opened.seek(0)
-                reader = pa.ipc.open_file(opened, options=options)
-                yield schema, self._walk_file(reader, start)
-                return
-            if is_url(self.file.url):
-                raise InputError(
-                    "is an Arrow stream, which is read from its beginning only: download it, or convert it to Parquet"
-                )
-            stream = pa.ipc.open_stream(opened)
-            yield stream.schema, _number_rows(batch.select([*columns]) for batch in stream)
-
-    def _walk_file(self, reader: pa.RecordBatchFileReader, start: int) -> Iterator[tuple[int, pa.RecordBatch]]:
-        reached = 0
-        for number in range(reader.num_record_batches):
-            if number < len(self._rows) and reached + self._rows[number] <= start:
-                reached += self._rows[number]
-                continue
-            batch = reader.get_batch(number)
-            if number == len(self._rows):
-                self._rows.append(len(batch))
-            yield reached, batch
-            reached += len(batch)
-
-
-def _number_rows(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Yield batches with the number of their first row."""
-    reached = 0
-    for batch in batches:
-        yield reached, batch
-        reached += len(batch)
 
 
 def holds_text(kind: pa.DataType) -> bool:
@@ -242,13 +115,13 @@ def holds_scalars(schema: pa.Schema, name: str) -> bool:
     return not pa.types.is_nested(kind) and name in readable_columns(schema)
 
 
-def _to_bytes(table: pa.Table) -> pl.DataFrame:
+def strings_to_bytes(table: pa.Table) -> pl.DataFrame:
     """Return a table whose strings are bytes: polars trusts that strings are UTF-8, which a file only claims."""
-    columns = [_strings_to_bytes(column) for column in table.columns]
+    columns = [_columnstrings_to_bytes(column) for column in table.columns]
     return to_polars(pa.table(columns, table.schema.names), table.schema.names, {*table.schema.names})
 
 
-def _strings_to_bytes(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _columnstrings_to_bytes(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_dictionary(column.type):
         column = pa.chunked_array([chunk.dictionary_decode() for chunk in column.chunks], column.type.value_type)
     if pa.types.is_string_view(column.type):
@@ -270,7 +143,7 @@ def _open_remote(url: str) -> Any:
     return file
 
 
-def _try_again(url: str, read: Callable[[], T]) -> T:
+def try_again(url: str, read: Callable[[], T]) -> T:
     """Return what `read` returns; over a network it is tried again where it fails."""
     for attempt in range(_RETRIES + 1):
         try:
@@ -284,12 +157,12 @@ def _try_again(url: str, read: Callable[[], T]) -> T:
                 raise
             if attempt == _RETRIES:
                 raise BuildError(
-                    f"{url}: reading failed {_RETRIES + 1} times ({type(error).__name__}: {_first_line(error)}). "
+                    f"{url}: reading failed {_RETRIES + 1} times ({type(error).__name__}: {first_line(error)}). "
                     "Run the same command again to go on."
                 ) from None
             time.sleep(0.5 * 2**attempt)
     raise AssertionError
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     return str(error).strip().split("\n", 1)[0][:200]

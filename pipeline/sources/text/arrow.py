@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pipeline.sources.formats.table_files import ArrowTable, TableFile
+from pipeline.sources.formats.arrow_table import ArrowTable
+from pipeline.sources.formats.table_files import TableFile
 from pipeline.sources.text.tables import TableSource
 
 

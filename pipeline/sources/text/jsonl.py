@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import polars as pl
@@ -29,6 +29,7 @@ from pipeline.sources.text.columns import SYNONYMS, Choice, Column, ColumnError,
 from pipeline.sources.text.dividers import LINES, Divider
 from pipeline.sources.text.sniffing import HEAD_BYTES
 
+_MOST_LINES = 100  # that tell which keys there are
 _LONGEST_FIRST_LINE = 16 << 20  # bytes that are read for the columns, where the head has no whole line
 
 
@@ -113,29 +114,24 @@ def choose_keys(file: InputFile, frozen: _Frozen) -> Choice:
     Other lines may have keys that the first ones lack: metadata is looked for under its standard name, and what is kept under its own.
     """
     fields = Fields(dict(frozen[0]), dict(frozen[1]))
-    objects = peek_objects(file)
+    kinds = peek_keys(file)
     mapped = {name: fields.columns.get(name, name) for name in [*METADATA, *fields.keep]}
-    kinds = {name: fields.keep.get(name, pl.String()) for name in mapped}
-    fallback = {name: Column(column, kinds[name]) for name, column in mapped.items()}
-    if not objects:  # every line is broken, which is a matter of records
+    fallback = {name: Column(column, fields.keep.get(name, pl.String())) for name, column in mapped.items()}
+    if kinds is None:  # every line is broken, which is a matter of records
         return Choice(fields.columns.get("text", "text"), fallback)
-    values: dict[str, dict[str, None]] = {}
-    for one in objects:
-        for key, value in one.items():
-            values.setdefault(key, {})[name_type(value)] = None
 
     def holds_text(key: str) -> bool:
-        return "a string" in values[key] or [*values[key]] == ["null"]
+        return "a string" in kinds[key] or kinds[key] == ["null"]
 
-    table = Table([*values], lambda key: " or ".join(values[key]), holds_text, lambda key: True)
+    table = Table([*kinds], lambda key: " or ".join(kinds[key]), holds_text, lambda key: True)
     choice = choose_columns(table, fields)
     return Choice(choice.text, fallback | choice.others)
 
 
-def peek_objects(file: InputFile) -> list[dict[str, Any]]:
-    """Return the JSON objects in the first lines of a file, without those that are broken or cut off."""
-    stream = Stream(file)
-    head = b""
+@lru_cache(maxsize=256)
+def peek_keys(file: InputFile) -> dict[str, list[str]] | None:
+    """Return the keys in the first lines of a file with the types of their values; None where no line is an object."""
+    stream, head = Stream(file), b""
     try:
         while len(head) < HEAD_BYTES or b"\n" not in head and len(head) < _LONGEST_FIRST_LINE:
             block = stream.read(HEAD_BYTES)
@@ -146,15 +142,17 @@ def peek_objects(file: InputFile) -> list[dict[str, Any]]:
         pass  # damage is told where the file is cut
     finally:
         stream.close()
-    objects = []
-    for line in head.split(b"\n"):
+    kinds: dict[str, dict[str, None]] | None = None
+    for line in head.split(b"\n", _MOST_LINES)[:_MOST_LINES]:
         try:
             value = json.loads(line.decode("utf-8-sig"))
         except (ValueError, RecursionError):
             continue
         if isinstance(value, dict):
-            objects.append(value)
-    return objects
+            kinds = {} if kinds is None else kinds
+            for key, one in value.items():
+                kinds.setdefault(key, {})[name_type(one)] = None
+    return None if kinds is None else {key: [*names] for key, names in kinds.items()}
 
 
 def check_keys(file: InputFile, fields: Fields) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pipeline.sources.formats.table_files import ParquetTable, TableFile
+from pipeline.sources.formats.parquet_table import ParquetTable
+from pipeline.sources.formats.table_files import TableFile
 from pipeline.sources.text.tables import TableSource
 
 

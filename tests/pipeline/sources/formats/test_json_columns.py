@@ -16,7 +16,7 @@ from pipeline.sources.formats.json_columns import parse_lines
 from pipeline.sources.formats.json_values import DEEPEST, LineError, convert_value, parse_line
 from pipeline.sources.text.dividers import LINES, find_documents
 
-KINDS = {"url": pl.String(), "n": pl.Int64(), "f": pl.Float64(), "b": pl.Boolean(), "small": pl.Int8()}
+KINDS = {"url": pl.String(), "date": pl.String(), "n": pl.Int64(), "f": pl.Float64(), "b": pl.Boolean(), "small": pl.Int8()}
 
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(-200, 200), st.integers(), st.floats(), st.text(max_size=8),
@@ -30,7 +30,8 @@ OBJECTS = st.dictionaries(KEYS, VALUES, max_size=6)
 SOUND = st.fixed_dictionaries(
     {"text": st.text(max_size=10)},
     optional={
-        "url": st.none() | st.text(max_size=5), "n": st.none() | st.integers(-(2**63), 2**63 - 1), "f": st.floats(allow_infinity=False),
+        "url": st.none() | st.text(max_size=5), "date": st.booleans() | st.integers() | st.floats(),
+        "n": st.none() | st.integers(-(2**63), 2**63 - 1), "f": st.floats(allow_infinity=False),
         "b": st.none() | st.booleans(), "small": st.integers(-128, 127),
     },
 )  # fmt: skip
@@ -83,10 +84,21 @@ def test_lines_are_what_the_definition_says(raw, chunk):
 @given(values=st.lists(SOUND, min_size=1, max_size=5), ensure_ascii=st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_sound_lines_are_read_at_once(values, ensure_ascii):
-    raw = "\n".join(json.dumps(value | {"x": [{"y": None}]}, ensure_ascii=ensure_ascii) for value in values).encode()
+    raw = "\n".join(
+        json.dumps(value | {"x": [{"y": None}], "date": None}, ensure_ascii=ensure_ascii) for value in values
+    ).encode()
     lines = find_documents(LINES, np.frombuffer(raw, np.uint8), 2**62)
     parsed = json_columns._parse_quickly(lines, "text", KINDS)
     assert parsed is not None and parsed.text.to_pylist() == [value["text"] for value in values]
+
+
+@pytest.mark.parametrize("values", [[1, -2, None, 2**62], [True, None, False]])
+def test_numbers_and_booleans_as_strings_are_read_at_once(values):
+    raw = "\n".join(json.dumps({"text": "a", "url": value}) for value in values).encode()
+    lines = find_documents(LINES, np.frombuffer(raw, np.uint8), 2**62)
+    parsed = json_columns._parse_quickly(lines, "text", {"url": pl.String()})
+    assert parsed is not None
+    assert parsed.frame["url"].to_list() == [None if value is None else json.dumps(value) for value in values]
 
 
 BROKEN = {
@@ -117,6 +129,8 @@ BROKEN = {
     b'{"text": "a", "f": ' + b"9" * 5000 + b"}": "'f' does not fit",
     b'{"text": "a", "n": ' + b"9" * 5000 + b"}": "'n' does not fit",
     b'{"text": "a", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}": f"more than {DEEPEST} levels",
+    b'{"text": "a", "n": "\\ud800"}': "'n' does not fit its type Int64: \"\N{REPLACEMENT CHARACTER}\"",
+    b'{"\\ud800": "a"}': "no text: it has no key 'text', but '\\ud800'",
     b'{"text": "a", "n": 1.5}': "'n' does not fit its type Int64: 1.5",
     b'{"text": "a", "n": "many"}': "'n' does not fit its type Int64: \"many\"",
     b'{"text": "a", "n": 99999999999999999999}': "'n' does not fit",
