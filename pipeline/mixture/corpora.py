@@ -114,6 +114,8 @@ def _open(mixture: MixtureManifest, part: MixturePart, out: Path) -> BuiltCorpus
             f"{folder} was built by another version of Seimai ({_describe_versions(state.get('versions'))}; this one: "
             f"{_describe_versions(VERSIONS)}). Build it again: {_build_command(folder)}"
         )
+    if not state["verdicts"].get("kept", [0])[0]:
+        raise UsageError(f"{folder} kept not one document: there is nothing to mix. Its ledger says why")
     _check_signatures(mixture, manifest, folder)
     # An output that is complete would be found up to date, so it is moved away.
     build = f"Build it again in a fresh folder: {_move_away(folder)}; {_build_command(folder, moved=True)}"
