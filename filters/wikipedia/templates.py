@@ -104,6 +104,11 @@ def _joined(args: Arguments) -> str:
     return "".join(args.positional)
 
 
+def _quotation(args: Arguments) -> str:
+    """A block of its own."""
+    return f"\n\n{args.get(1)}\n\n"
+
+
 def _harvard(args: Arguments) -> str:
     return f"{args.get(1)} ({args.get(2)})" if args.get(2) else args.get(1)
 
@@ -121,13 +126,13 @@ _HANDLERS: dict[str, Handler] = {
     **dict.fromkeys("chem chem2 linktext 漢字".split(), _joined),
     **dict.fromkeys("harvtxt harvnb_text".split(), _harvard),
     **dict.fromkeys("audio".split(), _second),
+    **dict.fromkeys("quote quotation cquote blockquote bquote 引用 引用文 rquote centered_pull_quote".split(), _quotation),
     **dict.fromkeys(
         """
         nowrap nobr nobreak nobold small smaller big larger resize bold b italic i em strong u underline underline2
         下線 strikethrough unicode ipa ipa2 補助漢字フォント jis2004フォント jis90フォント cjkv 拡張漢字
-        拡張漢字フォント 漢字フォント script visible_anchor vanchor anchor2 quote quotation cquote blockquote bquote
-        引用 行内引用 引用文 rquote centered_pull_quote quotebox2 indent center centre left sic ママ by by2 by2r by3
-        tooltip abbr 解説 sup sub math mvar nts ntsh interlang kbd code tt samp var mono formatnum
+        拡張漢字フォント 漢字フォント script visible_anchor vanchor anchor2 行内引用 indent center centre left sic ママ
+        by by2 by2r by3 tooltip abbr 解説 sup sub math mvar nts ntsh interlang kbd code tt samp var mono formatnum
         """.split(),
         _first,
     ),

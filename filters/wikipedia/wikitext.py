@@ -304,4 +304,4 @@ def _link_text(args: list[str]) -> str:
         return label
     if colon and prefix and _LANGUAGE.match(prefix):
         return ""  # the same page in another language
-    return target.lstrip(":")
+    return target.lstrip(":#")
