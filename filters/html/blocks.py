@@ -61,6 +61,8 @@ _KINDS: dict[str | None, int] = {
     "-text": _TEXT,
 }
 
+TITLE_CHARS = 1000  # of a title: what is longer is none
+
 
 @dataclass(slots=True)
 class Block:
@@ -129,7 +131,7 @@ def parse_page(html: bytes) -> Page:
 def _find_title(parser: LexborHTMLParser) -> str | None:
     for node in parser.head.iter() if parser.head is not None else ():
         if node.tag == "title":
-            return collapse(node.text()) or None
+            return collapse(node.text())[:TITLE_CHARS] or None
     return None
 
 

@@ -15,13 +15,14 @@ from typing import NamedTuple
 import cchardet
 import numpy as np
 
-from filters.html.plausibility import plausibility
+from filters.html.plausibility import HAN, plausibility
 from filters.kernels import first_invalid, jit
 
 BELIEVED = 0.8  # a declared charset under which text is so plausible is not doubted
 ACCEPTED = 0.5  # less plausible text is not accepted under any charset
 DECLARED = DETECTED = 0.05  # what a declaration, and a detector's word, count for
 MAX_REPLACED = 0.01  # of the characters that are not ASCII
+MANY = 4  # characters of two bytes that are no accident
 HEAD = 8192  # bytes in which a page says what it is in; browsers look at 1,024
 CONTROLS = 0.01  # more control characters than this: not text
 
@@ -104,14 +105,14 @@ def decode(data: bytes | memoryview, label: str | None = None, html: bool = True
             break
     values = np.frombuffer(data, np.uint8)
     survey = _Survey(*_count_bytes(values))
-    # Two-byte sequences alone may be EUC-JP by chance: 鼻 is a letter of IPA. Three bytes in order hardly are.
-    if (
-        not survey.escapes
-        and not survey.zeros
-        and (survey.top < 0x80 or survey.top >= 0xE0 and first_invalid(values, 0, len(values)) < 0)
-    ):
+    is_plain = not survey.escapes and not survey.zeros
+    if is_plain and survey.top < 0x80:
         return Decoded(data, "utf_8")
-    return _decode_by_evidence(bytes(data), values, survey, label, html)
+    is_utf8 = first_invalid(values, 0, len(values)) < 0
+    # Few two-byte sequences may be EUC-JP by chance: 鼻 is a letter of IPA. Kana, longer sequences and the letters of Latin-1 are not.
+    if is_plain and is_utf8 and (survey.top >= 0xE0 or survey.top <= 0xC3 or int((values >= 0xC0).sum()) >= MANY):
+        return Decoded(data, "utf_8")
+    return _decode_by_evidence(bytes(data), values, survey, label, html, is_utf8)
 
 
 class _Survey(NamedTuple):
@@ -147,9 +148,13 @@ class _Reading(NamedTuple):
     replaced: int
 
 
-def _decode_by_evidence(data: bytes, values: np.ndarray, survey: _Survey, label: str | None, html: bool) -> Decoded:
+def _decode_by_evidence(
+    data: bytes, values: np.ndarray, survey: _Survey, label: str | None, html: bool, is_utf8: bool
+) -> Decoded:
     labels = [label, find_meta_label(data) if html else None]
-    declared = [codec for codec in map(find_codec, labels) if codec]
+    # Western text that is valid as UTF-8 is in no other Western charset, whatever it says.
+    possible = {"utf_8", "utf_16", *HAN} if is_utf8 else None
+    declared = [codec for codec in map(find_codec, labels) if codec and (possible is None or codec in possible)]
     if survey.escapes and survey.top < 0x80 and _ESCAPE.search(data):
         declared.insert(0, "iso2022_jp")
     wide = _find_utf16(values) if survey.zeros else None
@@ -166,7 +171,7 @@ def _decode_by_evidence(data: bytes, values: np.ndarray, survey: _Survey, label:
         best = max(best, reading, key=_score)
     detected = _detect(data)
     for codec in dict.fromkeys([*JAPANESE, *([detected] if detected else []), *OTHERS]):
-        if codec not in declared:
+        if codec not in declared and (possible is None or codec in possible):
             best = max(best, _read(data, codec, DETECTED if codec == detected else 0.0), key=_score)
     if best.score < ACCEPTED:
         said = " and ".join(f"{name!r}" for name in dict.fromkeys(filter(None, labels))) or "none"

@@ -24,7 +24,7 @@ FURNITURE_ROLES = frozenset(("banner", "complementary", "contentinfo"))
 _FURNITURE = re.compile(
     r"(?:^|\s)(?:[a-z]+[_-])?(?:[gls]?nav|[gls]?navi|navbar|navigation|nav-?header|nav-?footer|docnav|globalnav|localnav|sidenav|subnav"
     r"|breadcrumbs?|crumbs?|topic[_-]?path|pankuzu|foot|footer|footer-?nav|copyrights?|pagination|pager|paging|page[_-]?top|go[_-]?top"
-    r"|skip|skip-?links?|skip-?to-?\w+|sns|share|social|sitemap|cookies?|popup|modal|no-?print|(?:mw-)?editsection|sr-only"
+    r"|cat-?links|skip|skip-?links?|skip-?to-?\w+|sns|share|social|sitemap|cookies?|popup|modal|no-?print|(?:mw-)?editsection|sr-only"
     r"|screen-reader-text|visually-?hidden)(?:[_-]?(?:\d+|area|bar|block|bottom|box|buttons?|container|inner|left|links?|list|menu|outer"
     r"|right|section|table|top|wrap|wrapper))?(?=\s|$)"
 )
@@ -70,7 +70,7 @@ def choose_main_text(page: Page) -> list[Block]:
     kept = [True] * len(blocks)
     removed = _find_furniture(page.containers, _sum_containers(page, prose, kept))
     kept = [not removed[block.container] for block in blocks]
-    _keep_title(blocks, kept)
+    _keep_title(page, kept)
     sums = _sum_containers(page, prose, kept)  # the rest is judged by what is left
     _remove_links(page, sums, links, kept)
     _remove_labels(page, sums, prose, kept)
@@ -130,8 +130,9 @@ def _find_furniture(containers: list[Container], sums: _Sums) -> list[bool]:
         certain |= container.tag in FURNITURE_TAGS or container.role in FURNITURE_ROLES
         if certain or (header or container.tag == "header") and not in_section[parent]:
             removed[i] = True
-        elif perhaps:
-            removed[i] = not sums.prose_chars[i] or sums.link_chars[i] >= PROSE_LINK_SHARE * sums.chars[i]
+        elif perhaps and 2 * sums.prose_chars[i] <= sums.prose_chars[0]:
+            is_short = not sums.prose_chars[i] and sums.chars[i] < LONG_CHARS
+            removed[i] = is_short or sums.link_chars[i] >= PROSE_LINK_SHARE * sums.chars[i]
     return removed
 
 
@@ -141,14 +142,17 @@ def _judge_names(names: str) -> tuple[bool, bool, bool]:
     return bool(_FURNITURE.search(names)), bool(_PERHAPS_FURNITURE.search(names)), bool(_HEADER.search(names))
 
 
-def _keep_title(blocks: list[Block], kept: list[bool]) -> None:
-    """Keep the title where it stands in a header."""
-    if any(keep and block.tag in ("h1", "h2") for block, keep in zip(blocks, kept, strict=True)):
-        return
-    for i, block in enumerate(blocks):
+def _keep_title(page: Page, kept: list[bool]) -> None:
+    """Keep the title of the text where it stands in the site's header: the first h1, where no other heading is the page's title."""
+    title = page.title or ""
+    for block, keep in zip(page.blocks, kept, strict=True):
+        if keep and block.tag in ("h1", "h2") and (not title or block.text in title):
+            return
+    has_heading = any(keep and block.tag in ("h1", "h2") for block, keep in zip(page.blocks, kept, strict=True))
+    for i, block in enumerate(page.blocks):
         if block.tag == "h1":
-            kept[i] = True
-            break
+            kept[i] |= not has_heading or block.text in title
+            return
 
 
 def _remove_links(page: Page, sums: _Sums, links: list[bool], kept: list[bool]) -> None:

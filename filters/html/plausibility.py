@@ -41,8 +41,11 @@ def _rows(codec: str, first: int, last: int) -> str:
 
 @lru_cache(maxsize=8)
 def _weights(codec: str) -> np.ndarray:
-    """float32[0x10000]: the weight of every character for text in a charset; `utf_8` is that of all languages."""
+    """float32[0x10000]: the weight of every character for text in a charset; `utf_8` is that of all languages, `other` of few."""
     weights = np.full(0x10000, USUAL, np.float32)
+    if codec == "utf_8":
+        for first, last in ((0xA0, 0x180), (0x370, 0x530), (0x5D0, 0x700), (0xE00, 0xE80), (0x2010, 0x2030)):
+            weights[first:last] = COMMON  # Latin, Greek, Cyrillic, Hebrew, Arabic, Thai, punctuation
     weights[0x80:0xA0] = 0  # C1 controls
     weights[0x2500:0x2600] = RARE  # box drawing: Cyrillic read as another Cyrillic
     weights[0x3400:0xA000] = RARE
@@ -73,7 +76,7 @@ def plausibility(text: str, codec: str) -> float:
     chars = points[places]
     if codec in LATIN:
         return _share_outside_runs(places)
-    weights = _weights(codec if codec in HAN else "utf_8")
+    weights = _weights(codec if codec in HAN or codec == "utf_8" else "other")
     plane = chars < 0x10000
     value = float(weights[chars[plane]].sum()) + USUAL * float(((chars >= 0x1F000) & (chars < 0x30000)).sum())
     score = value / len(chars)

@@ -267,6 +267,9 @@ def _build_command(folder: Path, moved: bool = False) -> str:
         manifest,
         *(f"--input {shlex.quote(url) if url not in ('PATH', '…') else url}" for url in urls),
     ]
+    state = read_json(folder / STATE_FOLDER / "state.json")
+    if isinstance(state, dict) and state.get("limit") is not None:
+        words.append(f"--limit {state['limit']}")
     if folder != Path("corpora") / folder.name or manifest != folder.name:
         words.append(f"--out {folder}")
     return " ".join(words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -10,6 +11,7 @@ from pipeline.dedup.bands import banding
 from pipeline.mixture.plan import MixturePlan
 from pipeline.mixture.selection import TOLERANCE, Selected, Target
 from pipeline.mixture.tokens import MixtureTokens
+from pipeline.modalities.base import Bilingual
 from pipeline.modalities.text.modality import TextModality
 from pipeline.report.facts import (
     BuildFacts,
@@ -40,6 +42,7 @@ class SourceFacts(NamedTuple):
     share: float  # of the mixture, in its unit
     wanted: int | None
     reached: int
+    reachable: int  # with all of its epochs
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class MixtureFacts(BuildFacts):
     unit: str = "characters"
     unit_ja: str = "文字数"
     seed: int = 1
+    size_note: Bilingual | None = None  # what decided the size of the whole, where the manifest does not
     part_fingerprints: tuple[str, ...] = ()
 
     def further_lock(self) -> dict[str, Any]:
@@ -77,6 +81,7 @@ def summarise_sources(plan: MixturePlan, selected: Selected, duplicates: dict[st
             share=chosen["amount"] / max(total, 1),
             wanted=target.wanted,
             reached=chosen["amount"],
+            reachable=target.reachable,
         )
         sources.append(values._asdict())
     return sources
@@ -112,6 +117,20 @@ def _describe_miss(target: Target, reached: int, epochs: int, unit: str) -> str 
         times = "once" if epochs == 1 else f"{epochs} times"
         return f"has too little: {share}, with every document {times}. More epochs, a smaller budget or more text would meet it"
     return f"meets its budget by {share} only: its documents are large beside it"
+
+
+def _explain_size(plan: MixturePlan, sources: Sequence[SourceFacts]) -> Bilingual | None:
+    """Return which part decided the size of the whole, where it is as large as the weights allow."""
+    if plan.manifest.total is not None or plan.manifest.mixture[0].weight is None:
+        return None
+    reaches = [source.reachable / (part.weight or 1) for source, part in zip(sources, plan.manifest.mixture, strict=True)]
+    number = reaches.index(min(reaches))
+    name, epochs = sources[number].name, plan.manifest.mixture[number].epochs
+    times = "once" if epochs == 1 else f"{epochs} times"
+    return Bilingual(
+        f"as large as the weights allow: {name} is used completely, {times}",
+        f"割合の許す最大: {name} のすべてを{epochs}回使用",
+    )
 
 
 def unit_of(plan: MixturePlan) -> tuple[str, str]:
@@ -169,6 +188,7 @@ def gather_mixture_facts(plan: MixturePlan, summary: dict[str, Any], tokenised: 
         unit=unit_of(plan)[0],
         unit_ja=unit_of(plan)[1],
         seed=manifest.seed,
+        size_note=_explain_size(plan, sources),
         part_fingerprints=tuple(corpus.state["fingerprint"] for corpus in plan.corpora),
     )
 

@@ -14,9 +14,12 @@ def print_mixture(console: Console, facts: MixtureFacts) -> None:
     """Print what every part had and what of it is in the mixture, then time, memory and warnings."""
     console.print()
     console.print(make_sources_table(facts))
+    console.print()
+    if facts.size_note is not None:
+        console.print(f"size          {facts.size_note.english}", highlight=False, soft_wrap=True)
     duplicates = facts.duplicates
     console.print(
-        f"\nduplicates    {duplicates['exact']:,} exact, {duplicates['near']:,} near; {duplicates['clusters']:,} documents that several "
+        f"duplicates    {duplicates['exact']:,} exact, {duplicates['near']:,} near; {duplicates['clusters']:,} documents that several "
         f"parts have",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
@@ -25,21 +28,30 @@ def print_mixture(console: Console, facts: MixtureFacts) -> None:
 
 
 def make_sources_table(facts: MixtureFacts) -> Table:
-    """Tabulate the parts and their sum."""
+    """Tabulate the parts and their sum. Large numbers are rounded: the card has them exactly."""
     table = Table("part", box=None, pad_edge=False)
+    is_repeated = any(source.copies > source.documents for source in facts.sources)
     counts_tokens = any(source.tokens is not None for source in facts.sources)
-    names = ("records", "duplicate", "chosen", "copies", "characters", *["tokens"] * counts_tokens, "share", "wanted")
-    for name in names:
-        table.add_column(name, justify="right")
+    shown = ["records", "duplicates", "documents", *["copies"] * is_repeated, "chars", *["tokens"] * counts_tokens]
+    headings = {"duplicates": "lost", "documents": "chosen"}
+    for name in (*(headings.get(name, name) for name in shown), "share", "wanted"):
+        table.add_column(name, justify="right", no_wrap=True)
     for source in facts.sources:
-        wanted = "all" if source.wanted is None else f"{source.wanted:,}"
-        numbers = [source.records, source.duplicates, source.documents, source.copies, source.chars]
-        numbers += [source.tokens or 0] if counts_tokens else []
-        table.add_row(source.name, *(f"{number:,}" for number in numbers), f"{source.share:.2%}", wanted)
-    sums = [
-        sum(column)
-        for column in zip(*((s.records, s.duplicates, s.documents, s.copies, s.chars) for s in facts.sources), strict=True)
-    ]
-    sums += [sum(source.tokens or 0 for source in facts.sources)] if counts_tokens else []
-    table.add_row("all", *(f"{number:,}" for number in sums), "", "")
+        wanted = "all" if source.wanted is None else round_number(source.wanted)
+        table.add_row(source.name, *(round_number(getattr(source, name)) for name in shown), f"{source.share:.2%}", wanted)
+    sums = (sum(getattr(source, name) for source in facts.sources) for name in shown)
+    table.add_row("all", *map(round_number, sums), "", "")
     return table
+
+
+def round_number(number: int) -> str:
+    """Return a number as a person reads it.
+
+    >>> round_number(99_999), round_number(4_871_400), round_number(312_500_000_000)
+    ('99,999', '4.871 M', '312.5 B')
+    """
+    for unit, size in (("T", 10**12), ("B", 10**9), ("M", 10**6)):
+        if number >= size:
+            digits = 3 - (number >= 10 * size) - (number >= 100 * size)
+            return f"{number / size:.{digits}f} {unit}"
+    return f"{number:,}"

@@ -1,17 +1,19 @@
 """Columns of many lines of JSON at once.
 
-pyarrow's reader does the work, a few megabytes at a time, where every line is an object and nothing in them is unusual. It is stricter than
-Python's `json` in nearly everything: where it refuses, or where it is known to be more lenient (several values in a line, `Inf`), the
+pyarrow's reader does the work, all lines at once or a few megabytes of them, where every line is an object and nothing is unusual. It is
+stricter than Python's `json` in nearly everything: where it refuses, or is known to be more lenient (several values in a line, `Inf`), the
 lines are read one by one as `json_values` says. The values are the same either way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from filters.kernels import jit
@@ -21,19 +23,46 @@ from pipeline.sources.rows import Spans
 from pipeline.sources.values import decode_text
 
 EXCERPT_BYTES = 4096  # kept of a line that cannot be read, for the ledger's excerpt
-_ODD_CONSTANTS = r"-NaN|Inf[\s,\]}]"  # -NaN and Inf are numbers to pyarrow, but not to Python
-_CHUNK = 4 << 20  # bytes; a broken line makes the others in its chunk slower
+_CHUNK = 2 << 20  # bytes; a broken line makes the others in its chunk slower
+
+
+class ParsedLines(NamedTuple):
+    """What lines say: the texts as an Arrow column, and a frame with the other values and `PROBLEM`."""
+
+    text: pa.Array | pa.ChunkedArray
+    frame: pl.DataFrame
 
 
 def parse_lines(raw: Spans, text: str, wanted: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """Return what `parse_texts` does as one frame, the texts under their key."""
+    parsed = parse_texts(raw, text, wanted)
+    return pl.DataFrame([pl.Series(text, parsed.text), *parsed.frame])
+
+
+def parse_texts(raw: Spans, text: str, wanted: Mapping[str, pl.DataType]) -> ParsedLines:
     """Return the values of the keys `text` and `wanted` in lines of JSON objects, under these names, and `PROBLEM`.
 
-    `text` must be a string in every record, and `wanted` fit their types; else the line has a problem, and `text` is its beginning.
+    `text` must be a string in every record, and `wanted` fit their types; else the line has a problem, and its text is its beginning.
     Missing keys and null are null.
     """
     wanted = {name: kind for name, kind in wanted.items() if name != text}
-    frames = [_parse_chunk(Spans(raw.data, raw.starts[a:b], raw.ends[a:b]), text, wanted) for a, b in _cut_chunks(raw)]
-    return pl.concat(frames) if frames else _build_frame([], text, wanted)
+    if not len(raw.starts):
+        return _parse_exactly(raw, text, wanted)
+    at_once = _parse_quickly(raw, text, wanted)
+    if at_once is not None:
+        return _explain_nulls(at_once, raw, text, wanted)
+    parsed = []
+    for first, last in _cut_chunks(raw):
+        lines = Spans(raw.data, raw.starts[first:last], raw.ends[first:last])
+        quick = _parse_quickly(lines, text, wanted)
+        parsed.append(_parse_exactly(lines, text, wanted) if quick is None else _explain_nulls(quick, lines, text, wanted))
+    return _join(parsed)
+
+
+def _join(parsed: list[ParsedLines]) -> ParsedLines:
+    columns = [one.text for one in parsed]
+    chunks = [chunk for column in columns for chunk in (column.chunks if isinstance(column, pa.ChunkedArray) else [column])]
+    return ParsedLines(pa.chunked_array(chunks, pa.large_string()), pl.concat([one.frame for one in parsed]))
 
 
 def _cut_chunks(raw: Spans) -> Iterator[tuple[int, int]]:
@@ -45,25 +74,24 @@ def _cut_chunks(raw: Spans) -> Iterator[tuple[int, int]]:
         first = last
 
 
-def _parse_chunk(lines: Spans, text: str, wanted: Mapping[str, pl.DataType]) -> pl.DataFrame:
-    frame = _parse_quickly(lines, text, wanted)
-    if frame is None:
-        return _parse_exactly(lines, text, wanted)
-    if not frame[text].null_count():
-        return frame
-    nulls = frame[text].is_null().to_numpy()
+def _explain_nulls(parsed: ParsedLines, lines: Spans, text: str, wanted: Mapping[str, pl.DataType]) -> ParsedLines:
+    """Return lines with the reasons why some have no text."""
+    if not parsed.text.null_count:
+        return parsed
+    nulls = np.asarray(parsed.text.is_null())
     explained = _parse_exactly(Spans(lines.data, lines.starts[nulls], lines.ends[nulls]), text, wanted)
     rows = np.flatnonzero(nulls)
-    return frame.with_columns(frame[name].scatter(rows, explained[name]) for name in (text, PROBLEM, *wanted))
+    frame = parsed.frame.with_columns(parsed.frame[name].scatter(rows, explained.frame[name]) for name in (PROBLEM, *wanted))
+    return ParsedLines(pc.replace_with_mask(parsed.text, pa.array(nulls), explained.text), frame)
 
 
-def _parse_quickly(lines: Spans, text: str, wanted: Mapping[str, pl.DataType]) -> pl.DataFrame | None:
-    """Return the frame of lines in which nothing is unusual, else None."""
-    if not are_objects(*lines, DEEPEST):
-        return None
+def _parse_quickly(lines: Spans, text: str, wanted: Mapping[str, pl.DataType]) -> ParsedLines | None:
+    """Return what lines say in which nothing is unusual, else None."""
     body = lines.data[lines.starts[0] : lines.ends[-1]]
+    if not are_objects(*lines, DEEPEST) or has_odd_numbers(body):
+        return None
     stored = body.tobytes()
-    if not _is_plain(stored):
+    if not _is_utf8(stored):
         return None
     types = {text: pa.string(), **{name: _stored_type(kind) for name, kind in wanted.items()}}
     try:
@@ -74,13 +102,12 @@ def _parse_quickly(lines: Spans, text: str, wanted: Mapping[str, pl.DataType]) -
         )
         if len(table) != len(lines.starts):
             return None
-        frame = pl.DataFrame(pl.from_arrow(table.select([*types])))
+        frame = pl.DataFrame(pl.from_arrow(table.select([*wanted]))) if wanted else pl.DataFrame(height=len(table))
         if any(frame[name].is_infinite().any() for name, kind in wanted.items() if kind.is_float()):
             return None
-        return frame.with_columns(
-            *(pl.col(name).cast(kind) for name, kind in wanted.items() if frame[name].dtype != kind),
-            pl.lit(None, pl.String).alias(PROBLEM),
-        )
+        columns = [frame[name] if frame[name].dtype == kind else frame[name].cast(kind) for name, kind in wanted.items()]
+        problem = pl.repeat(None, len(table), dtype=pl.String, eager=True).alias(PROBLEM)
+        return ParsedLines(table[text].cast(pa.large_string()).combine_chunks(), pl.DataFrame([*columns, problem]))
     except (pa.ArrowInvalid, pl.exceptions.PolarsError):
         return None
 
@@ -91,30 +118,26 @@ def _stored_type(kind: pl.DataType) -> pa.DataType:
     return pa.bool_() if kind == pl.Boolean else pa.float64() if kind.is_float() else pa.string()
 
 
-def _is_plain(stored: bytes) -> bool:
-    """Return whether bytes are UTF-8, and have no number that pyarrow alone takes for one. polars searches ten times as fast as `re`."""
+def _is_utf8(stored: bytes) -> bool:
     try:
-        text = pl.Series([stored], dtype=pl.Binary).cast(pl.String)
+        pl.Series([stored], dtype=pl.Binary).cast(pl.String)
     except pl.exceptions.PolarsError:
         return False
-    return not text.str.contains(_ODD_CONSTANTS)[0]
+    return True
 
 
-def _parse_exactly(lines: Spans, text: str, wanted: Mapping[str, pl.DataType]) -> pl.DataFrame:
-    """Return the frame of lines of any kind, read one by one."""
-    rows = []
+def _parse_exactly(lines: Spans, text: str, wanted: Mapping[str, pl.DataType]) -> ParsedLines:
+    """Return what lines of any kind say, read one by one."""
+    rows: list[dict[str, object]] = []
     for start, end in zip(lines.starts.tolist(), lines.ends.tolist(), strict=True):
         line = lines.data[start:end].tobytes()
         try:
             rows.append(parse_line(line, text, wanted))
         except LineError as error:
             rows.append({text: decode_text(line[:EXCERPT_BYTES], text)[0], PROBLEM: str(error)})
-    return _build_frame(rows, text, wanted)
-
-
-def _build_frame(rows: list[dict[str, object]], text: str, wanted: Mapping[str, pl.DataType]) -> pl.DataFrame:
-    schema = {text: pl.String(), **wanted, PROBLEM: pl.String()}
-    return pl.DataFrame([pl.Series(name, [row.get(name) for row in rows], kind) for name, kind in schema.items()])
+    kinds = {**wanted, PROBLEM: pl.String()}
+    frame = pl.DataFrame([pl.Series(name, [row.get(name) for row in rows], kind) for name, kind in kinds.items()])
+    return ParsedLines(pa.array([row[text] for row in rows], pa.large_string()), frame)
 
 
 @jit
@@ -153,3 +176,16 @@ def are_objects(data, starts, ends, deepest):
                 depth -= 1
             i += 1
     return True
+
+
+@jit
+def has_odd_numbers(data):
+    """Return whether -NaN or Inf may stand for a number somewhere: pyarrow takes them for one, and Python does not."""
+    for i in range(len(data) - 3):
+        if data[i] == 73:
+            after = data[i + 3]
+            if data[i + 1] == 110 and data[i + 2] == 102 and (after <= 32 or after == 44 or after == 93 or after == 125):
+                return True
+        elif data[i] == 45 and data[i + 1] == 78 and data[i + 2] == 97 and data[i + 3] == 78:
+            return True
+    return False

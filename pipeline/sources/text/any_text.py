@@ -7,9 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from pipeline.core.errors import InputError
 from pipeline.sources.base import CutState, Fields, Range
 from pipeline.sources.inputs import InputFile
 from pipeline.sources.rows import Rows
+from pipeline.sources.streams import Stream
 from pipeline.sources.text.base import DocumentSource, pick_local, read_head
 from pipeline.sources.text.sniffing import Sniffed, sniff_format
 
@@ -37,7 +39,9 @@ class AnyTextSource(DocumentSource):
         head = read_head(file)
         self.check_head(file, head)
         source = self.formats.get(sniff_format(head).name or "")
-        if source is not None:  # else it is empty
+        if source is None:
+            state.damage = find_damage(file)
+        else:
             yield from source.cut(file, number, state)
 
     def read(self, piece: Range, file: InputFile, body: np.ndarray | None, fields: Fields) -> Rows:
@@ -46,3 +50,17 @@ class AnyTextSource(DocumentSource):
     def warm(self) -> None:
         for source in self.formats.values():
             source.warm()
+
+
+def find_damage(file: InputFile) -> str | None:
+    """Return what keeps the first byte of a file from being read, None where the file is empty."""
+    stream = Stream(file)
+    try:
+        stream.read(1)
+    except InputError as error:
+        return (
+            f"{error}; so its format is not known. If it is readable further on, name it: --set source.format=warc, for example"
+        )
+    finally:
+        stream.close()
+    return None

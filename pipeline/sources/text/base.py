@@ -179,7 +179,11 @@ class TextSource(DocumentSource):
         else:
             raw = find_documents(self.divider, data, 2**62 if piece.limit is None else piece.limit)
         frame = pl.DataFrame({"locator": piece.start + raw.starts}).with_columns(problem=pl.lit(piece.problem, pl.String))
-        parsed = self.parse_all(raw, piece, fields) if piece.problem is None else None
+        return Rows(frame, raw) if piece.problem is not None else self.parse_rows(frame, raw, piece, fields)
+
+    def parse_rows(self, frame: pl.DataFrame, raw: Spans, piece: Range, fields: Fields) -> Rows:
+        """Return the rows of raw documents; `frame` has their locators."""
+        parsed = self.parse_all(raw, piece, fields)
         if parsed is None:
             return Rows(frame, raw)
         text, offsets = buffers(parsed["text"].fill_null(""))

@@ -15,10 +15,11 @@ from typing import Any, ClassVar
 import numpy as np
 import polars as pl
 
+from filters.kernels import buffers
 from pipeline.core.errors import InputError, UsageError
 from pipeline.sources.base import CutState, Fields, Range
 from pipeline.sources.formats.columns import PROBLEM
-from pipeline.sources.formats.json_columns import are_objects, parse_lines
+from pipeline.sources.formats.json_columns import are_objects, has_odd_numbers, parse_texts
 from pipeline.sources.formats.json_values import DEEPEST, name_type
 from pipeline.sources.inputs import InputFile
 from pipeline.sources.rows import Rows, Spans
@@ -64,21 +65,30 @@ class JsonlSource(TextSource):
             piece, file, body, Fields({"text": choice.text, **{n: c.name for n, c in choice.others.items()}}, fields.keep)
         )
 
-    def parse_all(self, raw: Spans, piece: Range, fields: Fields) -> pl.DataFrame:
-        """Return the texts and other wanted values of a range of lines; `fields.columns` has the key of each."""
+    def parse_rows(self, frame: pl.DataFrame, raw: Spans, piece: Range, fields: Fields) -> Rows:
+        """Return the rows of a range of lines; `fields.columns` has the key of each value that is wanted."""
+        text = fields.columns["text"]
         kinds = {name: fields.keep.get(name, pl.String()) for name in fields.columns if name != "text"}
         # A key that is wanted twice is read as the number, which can be written out as a string.
         by_key = {fields.columns[name]: kind for name, kind in sorted(kinds.items(), key=lambda item: item[1] != pl.String)}
-        frame = parse_lines(raw, fields.columns["text"], by_key)
-        problems = frame[PROBLEM]
+        parsed = parse_texts(raw, text, by_key)
+        problems = parsed.frame[PROBLEM]
         if problems.null_count() < len(problems):
             problems = _add_line_numbers(problems, raw, piece.line or 1)
-        others = [frame[fields.columns[name]].cast(kind, strict=False).alias(name) for name, kind in kinds.items()]
-        return pl.DataFrame([frame[fields.columns["text"]].alias("text"), problems.alias("problem"), *others])
+        values = {
+            name: parsed.frame[key] if key != text else pl.Series(parsed.text)
+            for name, key in fields.columns.items()
+            if name != "text"
+        }
+        others = [values[name].cast(kind, strict=False).alias(name) for name, kind in kinds.items()]
+        data, offsets = buffers(parsed.text)
+        return Rows(frame.with_columns(problems.alias("problem"), *others), Spans(data, offsets[:-1], offsets[1:]))
 
     def warm(self) -> None:
         super().warm()
-        are_objects(np.frombuffer(b"{}", np.uint8), np.array([0]), np.array([2]), DEEPEST)
+        data = np.frombuffer(b"{}", np.uint8)
+        are_objects(data, np.array([0]), np.array([2]), DEEPEST)
+        has_odd_numbers(data)
 
 
 def _add_line_numbers(problems: pl.Series, raw: Spans, first: int) -> pl.Series:

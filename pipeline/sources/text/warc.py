@@ -11,17 +11,24 @@ from typing import Any, ClassVar
 import numpy as np
 import polars as pl
 
+from pipeline.core.errors import UsageError
 from pipeline.sources.base import CutState, Fields, Range
 from pipeline.sources.formats.warc import parse_fields
 from pipeline.sources.inputs import InputFile
 from pipeline.sources.rows import Rows, Spans
-from pipeline.sources.text.base import METADATA, DocumentSource
+from pipeline.sources.text.base import METADATA, DocumentSource, pick_local, read_head
+from pipeline.sources.text.tables import convert_column
 from pipeline.sources.text.warc_pages import Page, read_page
 from pipeline.sources.text.warc_records import PackedRecords, Pages
 from pipeline.sources.text.warc_walk import MOST_RECORDS, Walk
 from pipeline.sources.values import make_printable
 
 _LONGEST_ID = 200  # characters of a WARC-Record-ID that is taken for a locator
+# Fields of WARC 1.1 that can be kept, and those of Common Crawl.
+_FIELDS = (
+    "block-digest", "concurrent-to", "filename", "identified-content-language", "identified-payload-type", "ip-address",
+    "payload-digest", "record-id", "refers-to", "segment-number", "target-uri", "truncated", "type", "warcinfo-id",
+)  # fmt: skip
 _COLUMNS = {"url": "warc-target-uri", "date": "warc-date"}  # fields of a record that are columns by another name
 
 
@@ -36,6 +43,16 @@ class WARCSource(DocumentSource):
     label: ClassVar[str] = "WARC"
     any_column: ClassVar[bool] = True
     keep: ClassVar[tuple[str, ...]] = ("url", "title", "date")
+
+    def check_fields(self, files: list[InputFile], fields: Fields) -> None:
+        unusual = [name for name in fields.keep if name not in METADATA and _field_names(name)[1] not in _FIELDS]
+        heads = b"".join(read_head(file).lower() for file in pick_local(files)) if unusual else b""
+        for name in unusual:
+            if not any(f"\n{field}:".encode() in heads for field in _field_names(name)):
+                known = ", ".join(field.replace("-", "_") for field in _FIELDS)
+                raise UsageError(
+                    f"source.keep = {name!r}: records have no field {_field_names(name)[0].upper()}. Known: {known}"
+                )
 
     def cut(self, file: InputFile, number: int, state: CutState) -> Iterator[tuple[Range, bytes]]:
         """Cut one input file into ranges of whole gzip members, or of whole records where these are not compressed each alone.
@@ -101,7 +118,7 @@ class WARCSource(DocumentSource):
             for column, value in zip(columns.values(), (*values, page.media_type, page.charset, *more), strict=True):
                 column.append(value)
         frame = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String), strict=False)
-        frame = frame.with_columns(pl.col(name).cast(fields.keep[name], strict=False) for name in kept)
+        frame = frame.with_columns(convert_column(frame[name], fields.keep[name])[0] for name in kept)
         text = np.frombuffer(b"".join([packed.data, *decoded]) if decoded else packed.data, np.uint8)
         return Rows(frame, Spans(text, spans[:, 0].copy(), spans[:, 1].copy()), packed.passed_over)
 

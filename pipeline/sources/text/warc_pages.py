@@ -40,6 +40,8 @@ def read_page(kind: str, fields: dict[str, str], block: memoryview, most: int) -
     `response`: the body of the HTTP response, decoded. `resource`, `conversion`: the block. A page that the crawler cut off
     (WARC-Truncated) is one; what is missing of its codings is no problem.
     """
+    if "warc-segment-number" in fields:
+        return Page(block, "the page goes on in records of the type continuation, which are not joined")
     said = fields.get("content-type", "")
     body: memoryview | bytes = block
     if kind == "response" and not said or said.lower().startswith("application/http"):

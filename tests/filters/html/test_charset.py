@@ -72,6 +72,14 @@ def test_other_languages_are_read_as_declared_and_found_where_it_says_shift_jis(
     assert text_of(text.encode(codec), "shift_jis") == text
 
 
+@pytest.mark.parametrize("label", [None, "iso-8859-1", "utf-8", "shift_jis", "windows-1252", "windows-1251", "euc-jp"])
+@pytest.mark.parametrize(
+    "text", ["é", "Ça va être déjà l’été à Nîmes.", "Привет, мир", "naïve café", "Ελληνικά", "© 2024 Müller"]
+)
+def test_western_text_in_utf_8_is_utf_8_whatever_it_says(text, label):
+    assert text_of(text.encode(), label) == text
+
+
 @pytest.mark.parametrize("label", ["x-sjis", "Shift-JIS", "windows-31J", "MS_Kanji", "sjis", '"shift_jis"', "csShiftJIS"])
 def test_names_of_shift_jis(label):
     assert find_codec(label) == "cp932"

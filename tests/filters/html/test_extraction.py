@@ -109,6 +109,24 @@ def test_an_element_is_not_furniture_by_its_name_alone():
     assert extract_text(f"<p>初め。</p><section id=copyright-information>{paragraphs}</section>").count("\n") == 30
 
 
+@pytest.mark.parametrize("name", ["with-sidebar", "related-layout", "page-header-fixed", "search-page"])
+def test_a_short_page_in_an_oddly_named_element_stays(name):
+    links = "<ul><li><a href=a>別のページの題名です</a></li><li><a href=b>もう一つのページの題名です</a></li></ul>"
+    assert extract_text(f"<div class={name}><h1>題</h1><p>短い文です。</p>{links}</div>") == "題\n短い文です。"
+
+
+@pytest.mark.parametrize(
+    ("title", "expected"),
+    [("記事の題 | 猫の館", "記事の題\n章\n文です。"), ("猫の館", "章\n文です。"), (None, "章\n文です。")],
+)
+def test_the_title_of_the_text_may_stand_in_the_header_of_the_site(title, expected):
+    head = f"<title>{title}</title>" if title else ""
+    assert (
+        extract_text(f"{head}<header><h1>記事の題</h1><p>猫の館へようこそ。</p></header><h2>章</h2><p>文です。</p>") == expected
+    )
+    assert extract_text(f"{head}<header><h1>記事の題</h1></header><p>文です。</p>") == "記事の題\n文です。"
+
+
 def test_links_in_prose_stay():
     html = (
         "<p>詳しくは<a href=a>こちらの記事</a>を読んでください。</p><p><a href=b>https://example.com/</a></p><p>以上です。</p>"

@@ -72,9 +72,16 @@ def parts(build: Build, shared_folders: SharedFolders) -> Parts:
     return Parts(shared_folders.make("mixture-parts", fill), texts)
 
 
-def named(name: str) -> list[str]:
+def named(name: str, *more: str) -> list[str]:
     """Return the options of a part's build."""
-    settings = (f"name={name}", f"title={name}", f"license=terms of {name}", "source.partition=20 KB", "shards.size=60 KB")
+    settings = (
+        f"name={name}",
+        f"title={name}",
+        f"license=terms of {name}",
+        "source.partition=20 KB",
+        "shards.size=60 KB",
+        *more,
+    )
     return [word for setting in settings for word in ("--set", setting)]
 
 

@@ -8,8 +8,8 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from tests.pipeline.mixture.conftest import Mixed, Parts
-from tests.support.builds import find_temporaries, hash_outputs, list_times
+from tests.pipeline.mixture.conftest import Mixed, Parts, named
+from tests.support.builds import find_temporaries, hash_outputs, list_times, read_ledger
 
 SMALL_SHARDS = '[shards]\nsize = "40 KB"\nrow_group = 16\nvalidation = 0.1'
 
@@ -70,6 +70,28 @@ def test_the_order_is_drawn_over_the_whole_mixture(everything, mix, parts):
     other = mix(parts.mixture("alpha\nbeta\ngamma", "seed = 2\n" + SMALL_SHARDS, "seed"))
     assert other.shards["id"].to_list() != everything.shards["id"].to_list()
     assert sorted(other.shards["id"]) == sorted(everything.shards["id"])
+
+
+def test_duplicates_across_parts_are_those_that_one_corpus_would_have(build, parts, mix, tmp_path):
+    """Two parts without deduplication of their own, of one priority: the mixture finds what a build of both together finds."""
+    texts = [*parts.texts["beta"], *parts.texts["gamma"]]
+    for name, documents in (("left", texts[:140]), ("right", texts[140:]), ("both", texts)):
+        raw = tmp_path / f"{name}.txt"
+        raw.write_text("\n\n".join(documents) + "\n", "utf-8")
+        more = () if name == "both" else ("deduplicate.enabled=false",)
+        assert build("cc100-ja", "--input", raw, "--out", tmp_path / name, *named(name, *more)).returncode == 0
+    together = read_ledger(tmp_path / "both")
+    mixed = mix(parts.mixture(f"{tmp_path}/left priority = 1\n{tmp_path}/right priority = 1", name="across")).ledger
+    position = {id_: at for ledger in (together, mixed) for at, id_ in enumerate(ledger["id"])}
+    found = [
+        {
+            (position[a], position[b], kind)
+            for a, b, kind in ledger.filter(verdict="duplicate").select("id", "duplicate_of", "rule").rows()
+        }
+        for ledger in (together, mixed)
+    ]
+    assert found[0] == found[1] and len(found[0]) > 50
+    assert sorted(together.filter(verdict="kept")["cluster_size"]) == sorted(mixed.filter(verdict="kept")["cluster_size"])
 
 
 def test_who_reads_it(everything, tmp_path):

@@ -12,6 +12,8 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.core.errors import UsageError
+from pipeline.sources import SOURCES
 from pipeline.sources.base import CutState, Fields
 from pipeline.sources.formats import members
 from pipeline.sources.inputs import resolve
@@ -38,7 +40,7 @@ from tests.support.warcs import (
 SOURCE = WARCSource()
 LIMITS = {"partition": 32_000_000, "max_document": 64_000_000}
 NO_FIELDS = Fields({}, {})
-MANY = Fields({}, {"truncated": pl.String(), "warc_ip_address": pl.String(), "segment_number": pl.Int64()})
+MANY = Fields({}, {"truncated": pl.String(), "warc_ip_address": pl.String(), "size": pl.Int64(), "own": pl.Boolean()})
 
 
 class Result:
@@ -200,11 +202,27 @@ def test_a_page_that_the_crawler_cut_off_is_a_page(source_of):
     assert "ends too early" in result.problems[uuid(2)]
 
 
+def test_a_page_in_segments_is_not_taken_for_a_page(source_of):
+    records = [page(1), page(2, WARC_Segment_Number="1"), record(b"more", "continuation", 3, WARC_Segment_Number="2")]
+    result = source_of(pack(records))
+    assert [*result.texts] == [uuid(1)] and "continuation" in result.problems[uuid(2)]
+    assert result.passed_over == {"continuation": 1}
+
+
 def test_any_field_of_a_record_can_be_kept(source_of):
-    result = source_of(
-        pack([page(1, WARC_IP_Address="10.0.0.1", WARC_Segment_Number="7"), page(2, WARC_Segment_Number="x")]), fields=MANY
-    )
-    assert [(row["warc_ip_address"], row["segment_number"]) for row in result.rows] == [("10.0.0.1", 7), (None, None)]
+    fields = [{"WARC_IP_Address": "10.0.0.1", "WARC_Size": "7", "Own": "true"}, {"WARC_Size": "x"}]
+    result = source_of(pack([page(n, **said) for n, said in enumerate(fields)]), fields=MANY)
+    columns = ("warc_ip_address", "size", "own")
+    assert [tuple(row[name] for name in columns) for row in result.rows] == [("10.0.0.1", 7, True), (None, None, None)]
+
+
+def test_a_field_that_no_record_has_is_refused(tmp_path):
+    path = tmp_path / "a.warc"
+    path.write_bytes(pack([page(1, WARC_Own="x")]))
+    files = resolve([str(path)])
+    SOURCE.check_fields(files, Fields({}, {name: pl.String() for name in ("url", "title", "truncated", "own", "ip_address")}))
+    with pytest.raises(UsageError, match="records have no field WARC-TRUNKATED. Known: .*truncated"):
+        SOURCE.check_fields(files, Fields({}, {"trunkated": pl.String()}))
 
 
 def test_ids(source_of):
@@ -435,6 +453,15 @@ def test_a_file_without_pages_says_what_it_has(source_of):
     assert result.state.warning.endswith("a.warc has no pages: 2 request, 1 unknown, 1 warcinfo")
 
 
+def test_a_format_that_damage_hides_is_no_empty_file(tmp_path):
+    path = tmp_path / "a.warc.gz"
+    path.write_bytes(pack([page(1)])[:10] + bytes(20) + pack([page(2)]))
+    state = CutState(**LIMITS)
+    assert [*SOURCES["text"].cut(resolve([str(path)])[0], 0, state)] == []
+    assert "is damaged" in state.damage and "--set source.format=warc" in state.damage
+    assert [*Result(path).texts] == [uuid(2)]
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_an_empty_file(source_of, layout):
     result = source_of(pack([], layout))
@@ -458,6 +485,16 @@ def test_many_records_in_a_member_of_a_warc_that_has_them_alone_are_refused(sour
     result = source_of(pack([page(1), b"".join(page(n, text="x" * 900) for n in range(500))]), max_document=10_000)
     assert list(result.texts) == [uuid(1)]
     assert "compress it anew" in result.state.damage
+
+
+@pytest.mark.parametrize("layout", [GZIP, JOINED_GZIP])
+def test_over_http_with_a_connection_that_drops(server, layout):
+    raw = pack([page(n, text=random.Random(n).randbytes(60_000).hex()) for n in range(80)], layout)
+    server.files["a.warc.gz"] = raw
+    server.drops = [len(raw) // 2, len(raw) // 3]
+    result = Result(f"{server.url}/a.warc.gz", partition=1_000_000)
+    assert [*result.texts] == [uuid(n) for n in range(80)]
+    assert result.state.checksum == hashlib.sha256(raw).hexdigest() and server.drops == []
 
 
 # -- nothing is lost
