@@ -180,7 +180,7 @@ def print_projection(largest: Measured, partition: int) -> None:
             [
                 f"{millions:,.0f}", f"{-(-documents // partition):,}", f"{work.tasks:,}", f"{work.opened:,}",
                 f"{work.opened / millions:,.0f}", f"{written * documents / 1e9:,.0f} GB",
-                f"{largest.disk / largest.documents * documents / 1e9:,.0f} GB", f"{largest.cpu * millions / 3600:,.1f}",
+                f"{largest.disk / largest.documents * documents / 1e9:,.0f} GB", f"{largest.cpu * millions / 3600:,.2f}",
                 f"{join * millions / 60:,.1f}", f"{32 * in_clusters * documents / 1e9:,.1f} GB",
             ]
         )  # fmt: skip

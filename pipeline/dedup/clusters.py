@@ -149,20 +149,33 @@ def _components_file(layout: Layout, name: str) -> Path:
     return layout.folder / f"cluster-{name}.npy"
 
 
+def write_pairs(layout: Layout, number: int, pairs: np.ndarray) -> None:
+    """Write one file of verified pairs, int64[n, 2], and one of links: no more pairs than join the same records, for `join_pairs`."""
+    records = sort_distinct(pairs.ravel())
+    roots = find_components(len(records), np.searchsorted(records, pairs[:, 0]), np.searchsorted(records, pairs[:, 1]))
+    is_linked = roots < np.arange(len(records))
+    write_array(_links_file(layout, number), np.stack([records[roots[is_linked]], records[is_linked]], axis=1))
+    write_array(layout.pairs(number), pairs)
+
+
+def _links_file(layout: Layout, number: int) -> Path:
+    return layout.folder / f"pairs-links-{number:05d}.npy"
+
+
 @resumable(lambda layout, files: _joined_marker(layout))
 def join_pairs(layout: Layout, files: int) -> Counts:
     """Write the records that are in clusters, by ascending number, and the first record of each one's cluster."""
     records = np.empty(0, np.int64)
     waiting: list[np.ndarray] = []
     for number in range(files):
-        waiting.append(sort_distinct(np.load(layout.pairs(number)).ravel()))
+        waiting.append(sort_distinct(np.load(_links_file(layout, number)).ravel()))
         # As large as what is there already: every number is sorted a few times, and a list of all never exists.
         if number == files - 1 or sum(map(len, waiting)) > max(len(records), 1 << 22):
             records, waiting = sort_distinct(np.concatenate([records, *waiting])), []
     parent = np.arange(len(records))
     for number in range(files):
-        pairs = np.load(layout.pairs(number))
-        unite(parent, np.searchsorted(records, pairs[:, 0]), np.searchsorted(records, pairs[:, 1]))
+        links = np.load(_links_file(layout, number))
+        unite(parent, np.searchsorted(records, links[:, 0]), np.searchsorted(records, links[:, 1]))
     find_roots(parent)
     write_array(_components_file(layout, "records"), records)
     write_array(_components_file(layout, "heads"), records[parent])

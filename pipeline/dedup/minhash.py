@@ -199,7 +199,7 @@ def find_pairs(layout: Layout, number: int) -> Counts:
     )
     pairs = sort_distinct((a.astype(np.uint64) << np.uint64(32)) | b.astype(np.uint64))
     found = documents[np.stack([pairs >> np.uint64(32), pairs & np.uint64(0xFFFFFFFF)], axis=1).astype(np.int64)]
-    write_array(layout.pairs(number), found)
+    clusters.write_pairs(layout, number, found)
     return {"candidates": int((sizes - 1).sum()), "pairs": len(found)}
 
 

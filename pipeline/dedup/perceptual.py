@@ -115,7 +115,7 @@ def index_hashes(layout: Layout) -> Counts:
     repeats = (facts["exact"][1:] == facts["exact"][:-1]) & (facts["key_length"][1:] == facts["key_length"][:-1])
     is_first = np.concatenate([[True], ~repeats])[: len(numbers)]
     firsts = np.maximum.accumulate(np.where(is_first, np.arange(len(numbers)), 0)) if len(numbers) else np.zeros(0, np.int64)
-    write_array(layout.pairs(0), np.stack([numbers[firsts][~is_first], numbers[~is_first]], axis=1))
+    clusters.write_pairs(layout, 0, np.stack([numbers[firsts][~is_first], numbers[~is_first]], axis=1))
     indexed = np.flatnonzero(is_first & ~kept["flat"])
     # A record is listed under the hash of each of its views; under a hash, the best records come first.
     hashes, members = kept["hashes"][indexed].ravel(), np.repeat(indexed, kept["hashes"].shape[1])
@@ -178,7 +178,7 @@ def find_near_pairs(layout: Layout, inquiry: Inquiry, number: int, kind: int) ->
         np.searchsorted(groups, right), sketches, layout.settings.accept, kind,
     )  # fmt: skip
     pairs = np.unique(np.stack([nodes[a], nodes[b]], axis=1), axis=0)
-    write_array(layout.pairs(number + 1), pairs)
+    clusters.write_pairs(layout, number + 1, pairs)
     return {"pairs": len(pairs)}
 
 

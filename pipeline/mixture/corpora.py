@@ -114,6 +114,8 @@ def _open(mixture: MixtureManifest, part: MixturePart, out: Path) -> BuiltCorpus
             f"{folder} was built by another version of Seimai ({_describe_versions(state.get('versions'))}; this one: "
             f"{_describe_versions(VERSIONS)}). Build it again: {_build_command(folder)}"
         )
+    if not state["verdicts"].get("kept", [0])[0]:
+        raise UsageError(f"{folder} kept not one document: there is nothing to mix. Its ledger says why")
     _check_signatures(mixture, manifest, folder)
     # An output that is complete would be found up to date, so it is moved away.
     build = f"Build it again in a fresh folder: {_move_away(folder)}; {_build_command(folder, moved=True)}"
@@ -126,7 +128,7 @@ def _open(mixture: MixtureManifest, part: MixturePart, out: Path) -> BuiltCorpus
         )
     inputs = read_json(folder / STATE_FOLDER / "inputs.json") or []
     is_sample = any(is_sample_identity(str(file.get("identity"))) for file in inputs)
-    return BuiltCorpus(manifest.name, folder, manifest, state, parts, rows, ledgers, is_sample)
+    return BuiltCorpus(manifest.name, folder.absolute(), manifest, state, parts, rows, ledgers, is_sample)
 
 
 def _read_state(folder: Path) -> dict[str, Any]:
@@ -189,7 +191,7 @@ def _find_measured(folder: Path, state: dict[str, Any], build: str) -> tuple[tup
             f"{folder}: its intermediates are gone (there is no {measured[0]}), and with them the signatures and the text that a "
             f"mixture is made from. {build}"
         )
-    parts = list_parts(found)
+    parts = list_parts(found.absolute())
     counts = [read_json(part.counts) for part in parts]
     complete = [
         part.table.is_file() and part.array("signatures").is_file() and part.array("sketches").is_file() for part in parts
@@ -208,7 +210,8 @@ def load_lock(folder: Path) -> dict[str, Any]:
 
 
 def _find_ledgers(folder: Path, state: dict[str, Any]) -> tuple[tuple[Path, int], ...]:
-    files = [folder / "ledger" / name for name in sorted(state["ledgers"])]
+    # Absolute, since workers may stand in another folder.
+    files = [folder.absolute() / "ledger" / name for name in sorted(state["ledgers"])]
     if missing := [file for file in files if not file.is_file()]:
         raise UsageError(f"{folder}: {missing[0]} is gone. Build it again: {_build_command(folder)}")
     return tuple((file, pq.read_metadata(file).num_rows) for file in files)

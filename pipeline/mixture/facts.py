@@ -96,6 +96,8 @@ def find_warnings(plan: MixturePlan, selected: Selected, duplicates: dict[str, A
             warnings.append(f"{corpus.name} is built from its embedded sample, not from the corpus itself")
         if corpus.state.get("damaged"):
             warnings.append(f"{corpus.name} was built from damaged input, with --keep-going")
+        if not selected.available[number]["documents"]:
+            warnings.append(f"{corpus.name} contributes nothing: other parts have all of its documents, and keep them")
         for loser, winner, count in duplicates["lost"]:
             if loser == number != winner and count > _HALF * corpus.kept[0]:
                 warnings.append(

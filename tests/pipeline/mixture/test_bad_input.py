@@ -75,6 +75,24 @@ def test_parts_hold_documents(refused, copy):
     assert "its records are image-text; a mixture is of documents" in refused(str(copy))
 
 
+def test_a_part_that_kept_nothing(refused, copy):
+    path = copy / ".seimai" / "state.json"
+    state = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps(state | {"verdicts": {"dropped": [150, 1, 1]}}), "utf-8")
+    assert "kept not one document: there is nothing to mix" in refused(str(copy))
+
+
+def test_a_part_of_which_others_have_everything(mix, copy, parts):
+    (copy / "manifest.lock.toml").write_text(
+        (copy / "manifest.lock.toml").read_text("utf-8").replace('"alpha"', '"copy"', 1), "utf-8"
+    )
+    with pytest.raises(AssertionError, match="not one of the documents was kept"):
+        mix(parts.mixture(f"alpha weight = 0.5; priority = 2\n{copy} weight = 0.5; priority = 1", name="nothing"))
+    mixed = mix(parts.mixture(f"alpha priority = 2\n{copy} priority = 1", name="nothing"))
+    assert "copy contributes nothing: other parts have all of its documents" in mixed.stdout
+    assert "copy loses 150 of its 150 documents (100%) to alpha" in mixed.stdout
+
+
 def test_parts_of_another_version(refused, copy):
     path = copy / ".seimai" / "state.json"
     state = json.loads(path.read_text("utf-8"))

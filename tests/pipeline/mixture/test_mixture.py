@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from tests.pipeline.mixture.conftest import Mixed, Parts, named
+from tests.pipeline.mixture.conftest import Mixed, Parts, documents_of, named
 from tests.support.builds import find_temporaries, hash_outputs, list_times, read_ledger
 
 SMALL_SHARDS = '[shards]\nsize = "40 KB"\nrow_group = 16\nvalidation = 0.1'
@@ -112,6 +113,32 @@ def test_who_reads_it(everything, tmp_path):
     groups = [pq.read_metadata(files[0]).row_group(i).num_rows for i in range(pq.read_metadata(files[0]).num_row_groups)]
     assert groups[:-1] == [16] * (len(groups) - 1)
     assert not list((everything.out / ".seimai").glob("write-*")) and find_temporaries(everything.out) == []
+
+
+def test_columns_that_only_some_parts_have(build, mix, parts, tmp_path):
+    lines = [
+        {"text": text, "url": f"https://example.com/{i}", "date": "2026-01-01"}
+        for i, text in enumerate(documents_of("web", 30))
+    ]
+    raw = tmp_path / "web.jsonl"
+    raw.write_text("".join(f"{json.dumps(line)}\n" for line in lines), "utf-8")
+    assert (
+        build("jsonl", "--input", raw, "--out", tmp_path / "web", *named("web"), "--set", "rules.preset=ja-web").returncode == 0
+    )
+    mixed = mix(parts.mixture(f"beta\n{tmp_path}/web", name="columns"))
+    shards = mixed.shards
+    assert shards.columns[:3] == ["id", "text", "source"] and shards.columns[-2:] == ["sources_seen", "epoch"]
+    assert shards.filter(source="beta")["url"].null_count() == shards.filter(source="beta").height
+    assert sorted(shards.filter(source="web")["url"]) == sorted(line["url"] for line in lines)
+
+
+def test_a_sample_among_the_parts_is_told(mix, parts, tmp_path):
+    folder = tmp_path / "sample"
+    shutil.copytree(parts.folder / "beta", folder)
+    inputs = json.loads((folder / ".seimai" / "inputs.json").read_text("utf-8"))
+    (folder / ".seimai" / "inputs.json").write_text(json.dumps([inputs[0] | {"identity": "sample-0"}]), "utf-8")
+    mixed = mix(parts.mixture(f"{folder}", name="sampled"))
+    assert "beta is built from its embedded sample" in mixed.stdout and "beta is built from its embedded sample" in mixed.card
 
 
 def test_a_part_that_loses_most_to_another_is_told(everything):
