@@ -1,6 +1,6 @@
 """Step 3, deduplicate: exact, then near duplicates, over signature columns. Never reads content.
 
-How pairs are found is the modality's: rounds of tasks that leave files of verified pairs. `pipeline.dedup.clusters.cluster` joins the
+How pairs are found is the modality's: rounds of tasks that leave files of verified pairs. `pipeline.dedup.clusters` joins the
 pairs and chooses survivors.
 """
 
