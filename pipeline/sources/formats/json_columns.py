@@ -108,7 +108,7 @@ def _parse_quickly(lines: Spans, text: str, wanted: Mapping[str, pl.DataType]) -
         if any(frame[name].is_infinite().any() for name, kind in wanted.items() if kind.is_float()):
             return None
         columns = [frame[name] if frame[name].dtype == kind else frame[name].cast(kind) for name, kind in wanted.items()]
-        problem = pl.repeat(None, len(table), dtype=pl.String, eager=True).alias(PROBLEM)
+        problem = pl.Series(PROBLEM, [None], pl.String).new_from_index(0, len(table))
         return ParsedLines(table[text].cast(pa.large_string()).combine_chunks(), pl.DataFrame([*columns, problem]))
     except (pa.ArrowInvalid, pl.exceptions.PolarsError):
         return None

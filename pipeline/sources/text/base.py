@@ -178,7 +178,8 @@ class TextSource(DocumentSource):
             raw = Spans(data, np.array([0], np.int64), np.array([len(data)], np.int64))
         else:
             raw = find_documents(self.divider, data, 2**62 if piece.limit is None else piece.limit)
-        frame = pl.DataFrame({"locator": piece.start + raw.starts}).with_columns(problem=pl.lit(piece.problem, pl.String))
+        problem = pl.Series("problem", [piece.problem], pl.String).new_from_index(0, len(raw.starts))
+        frame = pl.DataFrame([pl.Series("locator", piece.start + raw.starts), problem])
         return Rows(frame, raw) if piece.problem is not None else self.parse_rows(frame, raw, piece, fields)
 
     def parse_rows(self, frame: pl.DataFrame, raw: Spans, piece: Range, fields: Fields) -> Rows:

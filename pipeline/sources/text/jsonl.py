@@ -83,7 +83,8 @@ class JsonlSource(TextSource):
         }
         others = [values[name].cast(kind, strict=False).alias(name) for name, kind in kinds.items()]
         data, offsets = buffers(parsed.text)
-        return Rows(frame.with_columns(problems.alias("problem"), *others), Spans(data, offsets[:-1], offsets[1:]))
+        columns = [frame["locator"], problems.alias("problem"), *others]
+        return Rows(pl.DataFrame(columns), Spans(data, offsets[:-1], offsets[1:]))
 
     def warm(self) -> None:
         super().warm()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from pipeline.sources.formats.arrow import is_arrow
@@ -57,6 +58,7 @@ WIKI_EXTRACTOR = Sniffed(
 XML = Sniffed(None, "XML", 'Of XML only Wikipedia\'s dumps and HTML are read: write its texts as JSON lines, {"text": …} each.')
 
 
+@lru_cache(maxsize=4)  # several ask of one file, one after the other
 def sniff_format(head: bytes) -> Sniffed:
     """Return what a file is that begins, uncompressed, with `head`: its first `HEAD_BYTES`, or all of it."""
     if not head.strip(b" \t\r\n"):

@@ -62,9 +62,14 @@ def _find_utf16(head: bytes) -> str | None:
 
 def _count_utf8(head: bytes) -> tuple[int, int]:
     """Return how many sequences beyond ASCII are broken, and how many are right. The end of a head may cut one in two."""
-    text = codecs.getincrementaldecoder("utf-8")("replace").decode(head)
+    decoder = codecs.getincrementaldecoder("utf-8")
+    try:
+        decoder().decode(head)
+        return 0, 1  # by far the most; counting takes twenty times as long
+    except UnicodeDecodeError:
+        text = decoder("replace").decode(head)
     broken = text.count(_REPLACEMENT) - head.count(_REPLACEMENT.encode())
-    return broken, len(re.findall(r"[^\x00-\x7f]", text)) - broken
+    return broken, len(text) - len(text.encode("ascii", "ignore")) - broken
 
 
 def _find_japanese(head: bytes) -> str | None:
