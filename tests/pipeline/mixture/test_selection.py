@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.shards import name_shard
+from pipeline.mixture.filling import fill
 from pipeline.mixture.manifest import MixtureManifest, MixturePart, parse_amount
-from pipeline.mixture.selection import CANDIDATES, Selection, Target, _choose, candidates_file, fill, find_targets, select
+from pipeline.mixture.selection import CANDIDATES, Selection, Target, _choose, candidates_file, find_targets, select
 from pipeline.mixture.shuffle import place_copies, plan_ranges
 
 

@@ -130,9 +130,9 @@ def test_wet(source_of):
 
 PAGES = {
     "chunked": (http(chunked(b"<html>a"), b"Transfer-Encoding: chunked"), None, "text/html", "UTF-8", b"<html>a"),
-    "gzip": (http(gzip.compress(b"<html>a"), b"Content-Encoding: gzip"), None, "text/html", "UTF-8", b"<html>a"),
+    "gzip": (http(gzip.compress(b"<html>a", mtime=0), b"Content-Encoding: gzip"), None, "text/html", "UTF-8", b"<html>a"),
     "both": (
-        http(chunked(gzip.compress(b"<p>")), b"Content-Encoding: gzip", b"Transfer-Encoding: chunked"),
+        http(chunked(gzip.compress(b"<p>", mtime=0)), b"Content-Encoding: gzip", b"Transfer-Encoding: chunked"),
         None, "text/html", "UTF-8", b"<p>",
     ),
     "plain text": (http(b"a", content_type="text/plain; charset=Shift_JIS"), None, "text/plain", "Shift_JIS", b"a"),
@@ -322,7 +322,7 @@ def test_behind_damage_in_a_very_large_member_nothing_is_read(cut, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "junk", [b"garbage!", bytes(3000), b"\x1f\x8b\x08garbage", b"\x1f\x8b\x08", gzip.compress(b"no record")]
+    "junk", [b"garbage!", bytes(3000), b"\x1f\x8b\x08garbage", b"\x1f\x8b\x08", gzip.compress(b"no record", mtime=0)]
 )
 @pytest.mark.parametrize("block", [7, 1 << 20])
 def test_junk_between_members(cut, junk, block):
@@ -445,7 +445,7 @@ def test_what_is_no_warc_is_refused(source_of, raw, layout):
 
 
 def test_an_arc_is_told(source_of):
-    assert "is an ARC" in source_of(gzip.compress(b"filedesc://a.arc.gz 0.0.0.0 2001 text/plain 73\n1 0 A\n")).state.damage
+    assert "is an ARC" in source_of(gzip.compress(b"filedesc://a.arc.gz 0.0.0.0 2001 text/plain 73\n1 0 A\n", mtime=0)).state.damage
 
 
 def test_a_file_without_pages_says_what_it_has(source_of):
