@@ -90,8 +90,8 @@ class SourceTable(ManifestTable):
     )
     keep: list[str] | None = Field(
         None,
-        description="columns that go to the shards and that rules may judge: url, title, date …; of another type than text with it, "
-        "as in score:float (int, float, bool). By default those that the format is known to have",
+        description="columns that go to shards and ledger and that rules may judge, beside url, title and date where the format has "
+        "them; of another type than text with it, as in score:float (int, float, bool)",
     )
 
     @field_validator("columns")
@@ -138,7 +138,7 @@ class SourceTable(ManifestTable):
     def kept(self) -> dict[str, pl.DataType]:
         """Return the columns that go to the shards, with their types."""
         source = SOURCES[self.format]
-        entries = source.keep if self.keep is None else self.keep
+        entries = dict.fromkeys([*source.keep, *(self.keep or [])])
         return {name: COLUMN_TYPES[kind or "string"] for name, _, kind in (entry.partition(":") for entry in entries)}
 
     @property

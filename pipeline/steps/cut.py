@@ -178,7 +178,8 @@ class _FileCutter:
             self.limit = state.limit
             self._consumed, self._reached = self._consumed + state.consumed, self._reached + state.reached
             state.consumed = state.reached = 0
-            self.inputs.append({name: getattr(state, name) for name in ("checksum", "size", "damage", "warning")})
+            warning = "; ".join(filter(None, [file.note, state.warning])) or None
+            self.inputs.append({name: getattr(state, name) for name in ("checksum", "size", "damage")} | {"warning": warning})
 
 
 def _new_state(settings: SourceTable, limit: int | None) -> CutState:
