@@ -42,15 +42,18 @@ def choose_data_files(paths: Iterable[str], readme: str | None, where: str) -> D
     if not any(splits.values()):
         raise UsageError(_explain_nothing(names, where))
     chosen = _choose_split(splits, where)
-    others = [f"{name} ({len(files):,})" for name, files in splits.items() if name != chosen and files]
+    others = [f"{name} ({len(files):,}: {_shorten(files)})" for name, files in splits.items() if name != chosen and files]
     note = f"of {where} only the split {chosen} is read ({len(splits[chosen]):,} files), not {', '.join(others)}: name the files of those"
     return DataFiles(splits[chosen], note if others else _note_left_out(names, data, splits[chosen], where))
 
 
 def _note_left_out(names: list[str], data: list[str], chosen: list[str], where: str) -> str | None:
     left_out = [name for name in names if name not in {*chosen}]
-    shown = ", ".join(left_out[:3]) + (f" and {len(left_out) - 3:,} more" if len(left_out) > 3 else "")
-    return f"of {where} {len(chosen):,} files are read, not {shown}" if left_out else None
+    return f"of {where} {len(chosen):,} files are read, not {_shorten(left_out)}" if left_out else None
+
+
+def _shorten(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
 
 
 def _is_hidden(path: str) -> bool:
@@ -58,15 +61,21 @@ def _is_hidden(path: str) -> bool:
 
 
 def _guess_splits(paths: list[str]) -> dict[str, list[str]]:
-    """Return files by the split that their paths name. Where none is of `train` and some are of no split, all are `train`."""
+    """Return files by the split that their paths name. What names none is of `train`.
+
+    Where none names `train` and some name no split, all are `train`: then a word such as `test` says nothing.
+    """
+    named = [_find_split(path) for path in paths]
+    if None in named and "train" not in named:
+        return {"train": paths}
     splits: dict[str, list[str]] = {split: [] for split in _SPLITS}
-    for path in paths:
-        for split, words in _SPLITS.items():
-            if re.search(rf"(?i)(?:^|[^a-z])(?:{words})(?![a-z])", path):
-                splits[split].append(path)
-                break
-    is_divided = splits["train"] or sum(map(len, splits.values())) == len(paths)
-    return splits if is_divided else {"train": paths}
+    for path, split in zip(paths, named, strict=True):
+        splits[split or "train"].append(path)
+    return splits
+
+
+def _find_split(path: str) -> str | None:
+    return next((split for split, words in _SPLITS.items() if re.search(rf"(?i)(?:^|[^a-z])(?:{words})(?![a-z])", path)), None)
 
 
 def _choose_split(splits: dict[str, list[str]], where: str) -> str:

@@ -45,7 +45,8 @@ REPOSITORY = [
     [
         (["a.parquet", "b.parquet", "README.md", "LICENSE", ".hidden", "_OK", "d/.git/x", "state.json"], ["a.parquet", "b.parquet"]),
         (["data/train-0.parquet", "data/train-1.parquet", "data/validation-0.parquet"], ["data/train-0.parquet", "data/train-1.parquet"]),
-        (["train.jsonl", "test.jsonl", "more.jsonl"], ["train.jsonl"]),
+        (["train.jsonl", "test.jsonl", "more.jsonl"], ["train.jsonl", "more.jsonl"]),
+        (["a.jsonl", "b.jsonl", "train.jsonl"], ["a.jsonl", "b.jsonl", "train.jsonl"]),
         (["dev-blog.jsonl", "news.jsonl", "latest.jsonl"], ["dev-blog.jsonl", "news.jsonl", "latest.jsonl"]),
         (["test/a.txt"], ["test/a.txt"]),
         (["Training/a.jsonl.gz", "eval/b.jsonl.gz"], ["Training/a.jsonl.gz"]),
@@ -60,7 +61,7 @@ def test_files_are_chosen_by_name(paths, chosen):
 
 def test_what_is_left_out_is_told():
     note = choose_data_files(["train.jsonl", "test.jsonl", "README.md"], None, "here").note
-    assert note == "of here only the split train is read (1 files), not test (1): name the files of those"
+    assert note == "of here only the split train is read (1 files), not test (1: test.jsonl): name the files of those"
     assert choose_data_files(["a.jsonl", "README.md"], None, "here").note == "of here 1 files are read, not README.md"
 
 
