@@ -30,7 +30,12 @@ def is_arrow(head: bytes) -> bool:
 
 def readable_columns(schema: pa.Schema) -> Set[str]:
     """Return the names of the columns that polars has a type for."""
-    return {field.name for field in schema if _is_in_polars(field.type) or pa.types.is_decimal256(field.type)}
+    return {field.name for field in schema if is_readable(field.type)}
+
+
+def is_readable(kind: pa.DataType) -> bool:
+    """Return whether polars has a type for values, or strings stand for them, as for numbers of 256 bits."""
+    return is_in_polars(kind) or pa.types.is_decimal256(kind)
 
 
 def read_arrow(path: Path, rows: int, choose: ColumnChoice = readable_columns) -> Iterator[pl.DataFrame]:
@@ -67,11 +72,11 @@ def to_polars(table: pa.Table, names: list[str], chosen: Set[str]) -> pl.DataFra
 
 
 def is_binary(kind: pa.DataType) -> bool:
-    kind = _storage_type(kind)
+    kind = storage_type(kind)
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
 
 
-def _storage_type(kind: pa.DataType) -> pa.DataType:
+def storage_type(kind: pa.DataType) -> pa.DataType:
     """Return the type that the values of a dictionary or an extension are stored in."""
     while pa.types.is_dictionary(kind) or isinstance(kind, pa.BaseExtensionType):
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind.storage_type
@@ -82,7 +87,7 @@ def _to_known_type(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     """Return `column` in a type that polars has: it panics at others, and prints so. Raises InputError where there is none."""
     if isinstance(column.type, pa.BaseExtensionType):
         column = column.cast(column.type.storage_type)
-    if _is_in_polars(column.type):
+    if is_in_polars(column.type):
         return column
     try:
         return column.cast(pa.string())  # numbers of 256 bits
@@ -90,7 +95,7 @@ def _to_known_type(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
         raise InputError(f"has a column {name!r} of type {column.type}, which cannot be read") from None
 
 
-def _is_in_polars(kind: pa.DataType) -> bool:
-    kind = _storage_type(kind)
+def is_in_polars(kind: pa.DataType) -> bool:
+    kind = storage_type(kind)
     children = (kind.field(i).type for i in range(kind.num_fields))
-    return not any(is_type(kind) for is_type in _NOT_IN_POLARS) and all(map(_is_in_polars, children))
+    return not any(is_type(kind) for is_type in _NOT_IN_POLARS) and all(map(is_in_polars, children))

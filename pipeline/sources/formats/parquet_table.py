@@ -30,12 +30,12 @@ class ParquetTable(TableFile):
             raise InputError(f"is not a whole Parquet file ({first_line(error)})") from None
 
     def groups(self, text: str) -> tuple[list[Group], str | None]:
+        stored = self.metadata.schema
+        counted = [i for i in range(len(stored)) if stored.column(i).path.split(".")[0] == text]
         groups = []
         for number in range(self.metadata.num_row_groups):
             group = self.metadata.row_group(number)
-            columns = (group.column(i) for i in range(group.num_columns))
-            size = sum(column.total_uncompressed_size for column in columns if column.path_in_schema.split(".")[0] == text)
-            groups.append(Group(group.num_rows, size))
+            groups.append(Group(group.num_rows, sum(group.column(i).total_uncompressed_size for i in counted)))
         return groups, None
 
     def _read(self, start: int, count: int, columns: Sequence[str]) -> pl.DataFrame:

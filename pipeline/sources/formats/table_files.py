@@ -6,6 +6,7 @@ is, and returns any run of rows; what of it is damaged is found out a thousand r
 
 from __future__ import annotations
 
+import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,7 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline.core.errors import BuildError, InputError
-from pipeline.sources.formats.arrow import DAMAGED, readable_columns, to_polars
+from pipeline.sources.formats.arrow import DAMAGED, is_readable, storage_type, to_polars
 from pipeline.sources.formats.columns import PROBLEM
 from pipeline.sources.inputs import InputFile, is_url, open_filesystem
 
@@ -84,6 +85,10 @@ class TableFile(ABC):
         if not is_url(file.url):
             try:
                 opened: Any = pa.memory_map(file.url)
+            except FileNotFoundError:
+                raise BuildError(
+                    f"{file.url} is gone since the build began: put it back and run the same command again"
+                ) from None
             except OSError as error:
                 raise InputError(f"cannot be opened ({first_line(error)})") from None
             size = opened.size()
@@ -109,10 +114,40 @@ def holds_text(kind: pa.DataType) -> bool:
     return any(test(kind) for test in tests)
 
 
-def holds_scalars(schema: pa.Schema, name: str) -> bool:
-    """Return whether the values of a column can be kept: neither lists nor structs, nor of a type that polars does not have."""
-    kind = schema.field(name).type
-    return not pa.types.is_nested(kind) and name in readable_columns(schema)
+def holds_scalars(kind: pa.DataType) -> bool:
+    """Return whether the values of a column can be metadata, which is strings: neither lists nor structs, nor spans of time."""
+    return not pa.types.is_nested(storage_type(kind)) and fits_type(kind, pl.String())
+
+
+def fits_type(kind: pa.DataType, wanted: pl.DataType) -> bool:
+    """Return whether a column of Arrow's type `kind` can be kept as the type `wanted`, single values aside. Nested ones become JSON."""
+    kind = storage_type(kind)
+    if not is_readable(kind) or pa.types.is_duration(kind):
+        return False
+    if pa.types.is_nested(kind):
+        return wanted == pl.String and _is_like_json(kind)
+    if pa.types.is_temporal(kind):
+        return wanted == pl.String and _has_known_zone(kind)
+    return True
+
+
+def _is_like_json(kind: pa.DataType) -> bool:
+    """Return whether the values of a nested column are what JSON has: strings, numbers, booleans, lists and objects of them."""
+    if pa.types.is_nested(kind):
+        return all(_is_like_json(kind.field(i).type) for i in range(kind.num_fields))
+    tests = (
+        pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view,
+        pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_null,
+    )  # fmt: skip
+    return any(test(kind) for test in tests)
+
+
+def _has_known_zone(kind: pa.DataType) -> bool:
+    try:
+        pl.from_arrow(pa.array([], kind))
+    except DAMAGED:
+        return False
+    return True
 
 
 def strings_to_bytes(table: pa.Table) -> pl.DataFrame:
@@ -138,9 +173,16 @@ def _as_bytes(frame: pl.DataFrame) -> pl.DataFrame:
 def _open_remote(url: str) -> Any:
     filesystem, path = open_filesystem(url)
     file = filesystem.open(path, "rb", cache_type="none")
-    if not file.seekable():
-        raise BuildError(f"{url}: that server does not answer requests for a part of a file: download it first")
+    try:
+        file.seek(1)  # without a request; a file of a server without ranges can only be read from its beginning
+        file.seek(0)
+    except (ValueError, OSError):
+        raise _no_ranges(url) from None
     return file
+
+
+def _no_ranges(url: str) -> BuildError:
+    return BuildError(f"{url}: the server does not serve ranges, which a table needs: download the file first")
 
 
 def try_again(url: str, read: Callable[[], T]) -> T:
@@ -155,6 +197,8 @@ def try_again(url: str, read: Callable[[], T]) -> T:
         except Exception as error:
             if not is_url(url):
                 raise
+            if isinstance(error, ValueError) and re.search("range requests|more bytes so far|seek streaming", str(error)):
+                raise _no_ranges(url) from None
             if attempt == _RETRIES:
                 raise BuildError(
                     f"{url}: reading failed {_RETRIES + 1} times ({type(error).__name__}: {first_line(error)}). "

@@ -14,6 +14,7 @@ from pipeline.sources.inputs import InputFile
 from pipeline.sources.rows import Rows
 from pipeline.sources.streams import Stream
 from pipeline.sources.text.base import DocumentSource, pick_local, read_head
+from pipeline.sources.text.columns import MissingColumnError
 from pipeline.sources.text.sniffing import Sniffed, sniff_format
 
 
@@ -43,9 +44,19 @@ class AnyTextSource(DocumentSource):
         return sniffed.name in self.formats
 
     def check_fields(self, files: list[InputFile], fields: Fields) -> None:
+        by_format: dict[str, list[InputFile]] = {}
         for file in pick_local(files):
-            if source := self.formats.get(sniff_format(read_head(file)).name or ""):
-                source.check_fields([file], fields)
+            by_format.setdefault(sniff_format(read_head(file)).name or "", []).append(file)
+        missing = []
+        for name in by_format:
+            if name not in self.formats:
+                continue
+            try:
+                self.formats[name].check_fields(by_format[name], fields)
+            except MissingColumnError as error:
+                missing.append(error)
+        if missing and len(missing) == len(by_format):  # else files of another format may have it
+            raise missing[0]
 
     def cut(self, file: InputFile, number: int, state: CutState) -> Iterator[tuple[Range, bytes | memoryview | None]]:
         head = read_head(file)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Set
 from typing import NamedTuple
 
 import polars as pl
 
-from pipeline.core.errors import InputError
+from pipeline.core.errors import InputError, UsageError
 from pipeline.sources.base import Fields
 from pipeline.sources.formats.columns import match_columns
 from pipeline.sources.text.base import METADATA
@@ -33,6 +33,10 @@ class ColumnError(InputError):
     """A table has no column of text, or lacks one that the manifest names."""
 
 
+class MissingColumnError(UsageError):
+    """No file that was looked at has a column that `source.keep` names."""
+
+
 class Column(NamedTuple):
     """A column that is read: its name in the data, and its type in the shards."""
 
@@ -53,27 +57,52 @@ class Choice(NamedTuple):
 
 
 class Table(NamedTuple):
-    """What `choose_columns` asks of a table: its columns, what they hold (for messages), and which can be text or metadata."""
+    """What `choose_columns` asks of a table: its columns, what they hold (for messages), and which can be text or metadata.
 
-    names: list[str]
+    `fits`: whether a column can be kept as a type. `twice`: names that more than one column has, none of which is read.
+    """
+
+    names: Collection[str]  # with a quick `in`
     describe: Callable[[str], str]
     holds_text: Callable[[str], bool]
     holds_scalars: Callable[[str], bool]
+    fits: Callable[[str, pl.DataType], bool]
+    twice: Set[str] = frozenset()
+
+
+Frozen = tuple[tuple[tuple[str, str], ...], tuple[tuple[str, pl.DataType], ...]]
+
+
+def freeze(fields: Fields) -> Frozen:
+    """Return what `Fields` say of columns as a key of a cache; `thaw` undoes it."""
+    return (*fields.columns.items(),), (*fields.keep.items(),)
+
+
+def thaw(frozen: Frozen) -> Fields:
+    return Fields(dict(frozen[0]), dict(frozen[1]))
 
 
 def choose_columns(table: Table, fields: Fields) -> Choice:
     """Return which columns of a table are read: those that `source.columns` names, else those that are known by their names.
 
-    Raises ColumnError where none is the text, or one that `source.columns` names is missing.
+    Raises ColumnError where none is the text, or one that `source.columns` names is missing, or one that `source.keep` names is of a type
+    that cannot be kept as that.
     """
     for standard, name in fields.columns.items():
+        if name in table.twice:
+            raise ColumnError(f"has {name!r}, which source.columns.{standard} names, twice: rename one of these columns")
         if name not in table.names:
             raise ColumnError(f"has no column {name!r}, which source.columns.{standard} names. {list_columns(table)}")
-        if not (table.holds_text if standard == "text" else table.holds_scalars)(name):
+        if standard in SYNONYMS and not (table.holds_text if standard == "text" else table.holds_scalars)(name):
             raise ColumnError(
                 f"has {table.describe(name)} in {name!r}, which source.columns.{standard} names: it cannot be read as that. "
                 f"{list_columns(table)}"
             )
+    if "text" not in fields.columns and (both := [name for name in table.twice if name.strip().lower() in SYNONYMS["text"]]):
+        raise ColumnError(
+            f"has two columns {both[0]!r}, so {both[0]} is there twice. Rename one of them, or say which other column is the text: "
+            f"--set source.columns.text=NAME. {list_columns(table)}"
+        )
     usual = match_columns(
         table.names, SYNONYMS, lambda standard, name: (table.holds_text if standard == "text" else table.holds_scalars)(name)
     )
@@ -86,13 +115,21 @@ def choose_columns(table: Table, fields: Fields) -> Choice:
     others = {standard: Column(chosen[standard], kind) for standard, kind in METADATA.items() if standard in chosen}
     for name, kind in fields.keep.items():
         column = chosen.get(name) if name in METADATA else fields.columns.get(name, name)
-        if column in table.names and table.holds_scalars(column):
-            others[name] = Column(column, kind)
+        if column in table.twice and name not in METADATA:
+            raise ColumnError(f"has {column!r}, which source.keep names, twice: rename one of these columns")
+        if column is None or column not in table.names:
+            continue
+        if not table.fits(column, kind):
+            raise ColumnError(
+                f"has {table.describe(column)} in {column!r}, which source.keep names: it cannot be kept as {kind}. "
+                "Take it out of source.keep, or convert it first"
+            )
+        others[name] = Column(column, kind)
     return Choice(chosen["text"], others)
 
 
 def list_columns(table: Table) -> str:
     """Return the names of columns and what they hold, as a message says them."""
-    listed = ", ".join(f"{name!r} ({table.describe(name)})" for name in table.names[:20])
+    listed = ", ".join(f"{name!r} ({table.describe(name)})" for name in [*table.names][:20])
     more = f" and {len(table.names) - 20:,} more" if len(table.names) > 20 else ""
     return f"Its columns: {listed or 'none'}{more}"

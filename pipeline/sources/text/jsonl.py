@@ -25,7 +25,7 @@ from pipeline.sources.inputs import InputFile
 from pipeline.sources.rows import Rows, Spans
 from pipeline.sources.streams import Stream
 from pipeline.sources.text.base import METADATA, TextSource, pick_local
-from pipeline.sources.text.columns import SYNONYMS, Choice, Column, ColumnError, Table, choose_columns
+from pipeline.sources.text.columns import SYNONYMS, Choice, Column, ColumnError, Frozen, Table, choose_columns, freeze, thaw
 from pipeline.sources.text.dividers import LINES, Divider
 from pipeline.sources.text.sniffing import HEAD_BYTES
 
@@ -61,7 +61,7 @@ class JsonlSource(TextSource):
     def read(self, piece: Range, file: InputFile, body: np.ndarray | None, fields: Fields) -> Rows:
         if piece.problem is not None:
             piece = replace(piece, problem=f"line {piece.line}: {piece.problem}")
-        choice = choose_keys(file, _freeze(fields))
+        choice = choose_keys(file, freeze(fields))
         return super().read(
             piece, file, body, Fields({"text": choice.text, **{n: c.name for n, c in choice.others.items()}}, fields.keep)
         )
@@ -101,20 +101,14 @@ def _add_line_numbers(problems: pl.Series, raw: Spans, first: int) -> pl.Series:
 
 # -- which keys are read
 
-_Frozen = tuple[tuple[tuple[str, str], ...], tuple[tuple[str, pl.DataType], ...]]
-
-
-def _freeze(fields: Fields) -> _Frozen:
-    return (*fields.columns.items(),), (*fields.keep.items(),)
-
 
 @lru_cache(maxsize=256)
-def choose_keys(file: InputFile, frozen: _Frozen) -> Choice:
+def choose_keys(file: InputFile, frozen: Frozen) -> Choice:
     """Return the keys that are read of a file of JSON lines; `frozen` are `Fields` that can be hashed. Raises ColumnError.
 
     Other lines may have keys that the first ones lack: metadata is looked for under its standard name, and what is kept under its own.
     """
-    fields = Fields(dict(frozen[0]), dict(frozen[1]))
+    fields = thaw(frozen)
     kinds = peek_keys(file)
     mapped = {name: fields.columns.get(name, name) for name in [*METADATA, *fields.keep]}
     fallback = {name: Column(column, fields.keep.get(name, pl.String())) for name, column in mapped.items()}
@@ -124,7 +118,7 @@ def choose_keys(file: InputFile, frozen: _Frozen) -> Choice:
     def holds_text(key: str) -> bool:
         return "a string" in kinds[key] or kinds[key] == ["null"]
 
-    table = Table([*kinds], lambda key: " or ".join(kinds[key]), holds_text, lambda key: True)
+    table = Table(kinds, lambda key: " or ".join(kinds[key]), holds_text, lambda key: True, lambda key, kind: True)
     choice = choose_columns(table, fields)
     return Choice(choice.text, fallback | choice.others)
 
@@ -158,4 +152,4 @@ def peek_keys(file: InputFile) -> dict[str, list[str]] | None:
 
 def check_keys(file: InputFile, fields: Fields) -> None:
     """Raise ColumnError where a file of JSON lines has no key of text, or lacks one that the manifest names."""
-    choose_keys(file, _freeze(fields))
+    choose_keys(file, freeze(fields))

@@ -24,6 +24,7 @@ _MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (b"\xff\x06\x00\x00sNaPpY", "compressed with snappy", _RECOMPRESS),
     (b"\x1f\x9d", "compressed with compress (.Z)", _RECOMPRESS),
     (b"\x5d\x00\x00\x80\x00", "compressed with lzma", _RECOMPRESS),
+    (b"PARE", "encrypted Parquet", "Only who has its keys can read it: write it again without encryption."),
     (b"ORC", "ORC", "Convert it to Parquet."),
     (b"Obj\x01", "Avro", "Convert it to Parquet."),
     (b"\x89HDF\r\n\x1a\n", "HDF5", "Convert it to Parquet."),

@@ -6,7 +6,9 @@ of them the columns that are wanted, from where they are. A locator is a row's n
 
 from __future__ import annotations
 
+import difflib
 import math
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
@@ -17,17 +19,29 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from pipeline.core.errors import InputError, UsageError
+from pipeline.core.errors import BuildError, InputError, UsageError
 from pipeline.sources.base import CutState, Fields, Range
+from pipeline.sources.formats.arrow import is_binary
 from pipeline.sources.formats.columns import PROBLEM
-from pipeline.sources.formats.table_files import Group, TableFile, holds_scalars, holds_text
+from pipeline.sources.formats.table_files import Group, TableFile, fits_type, holds_scalars, holds_text
 from pipeline.sources.inputs import InputFile, is_url
 from pipeline.sources.pointers import hash_in_background
 from pipeline.sources.rows import Rows, Spans
-from pipeline.sources.text.base import DocumentSource, pick_local
-from pipeline.sources.text.columns import SYNONYMS, Choice, ColumnError, Table, choose_columns
+from pipeline.sources.text.base import METADATA, DocumentSource, pick_local
+from pipeline.sources.text.columns import (
+    SYNONYMS,
+    Choice,
+    ColumnError,
+    Frozen,
+    MissingColumnError,
+    Table,
+    choose_columns,
+    freeze,
+    list_columns,
+    thaw,
+)
+from pipeline.sources.text.conversions import convert_column
 from pipeline.sources.text.range_buffer import EXCERPT_BYTES
-from pipeline.sources.values import decode_texts
 
 MOST_ROWS = 100_000  # in a range
 _SPLIT = 2  # partitions of text in a row group from which on it is divided
@@ -44,13 +58,26 @@ class TableSource(DocumentSource):
     groups_small_files: ClassVar[bool] = True
 
     def check_fields(self, files: list[InputFile], fields: Fields) -> None:
+        wanted = {name: fields.columns.get(name, name) for name in fields.keep if name not in METADATA}
+        missing, seen = dict(wanted), None
         for file in pick_local(files):
             try:
-                choose_from_schema(open_table(self.table, file), fields)
+                table = open_table(self.table, file)
+                choose_from_schema(table, fields)
             except ColumnError as error:
                 raise UsageError(f"{file.url} {error}") from None
             except InputError:
-                pass  # damage is told where the file is cut
+                continue  # damage is told where the file is cut
+            seen = seen or (file, table)
+            missing = {name: column for name, column in missing.items() if column not in {*table.schema.names}}
+        if seen and missing:
+            file, table = seen
+            column = next(iter(missing.values()))
+            close = difflib.get_close_matches(column, table.schema.names, 1)
+            hint = f"; did you mean {close[0]!r}?" if close else "."
+            raise MissingColumnError(
+                f"{file.url} has no column {column!r}, which source.keep names{hint} {list_columns(describe_table(table))}"
+            )
 
     def cut(self, file: InputFile, number: int, state: CutState) -> Iterator[tuple[Range, None]]:
         """Cut a table into ranges of about `state.partition` bytes of text. `start` and `end` are numbers of rows."""
@@ -82,7 +109,10 @@ class TableSource(DocumentSource):
 
     def read(self, piece: Range, file: InputFile, body: np.ndarray | None, fields: Fields) -> Rows:
         table = open_table(self.table, file)
-        choice = choose_from_schema(table, fields)
+        try:
+            choice = choose_from_schema(table, fields)
+        except ColumnError as error:
+            raise BuildError(f"{file.url} {error}") from None
         count = piece.end - piece.start if piece.limit is None else min(piece.end - piece.start, piece.limit)
         stored = table.read(piece.start, count, choice.names)
         text = as_bytes(stored[choice.text])
@@ -96,6 +126,8 @@ class TableSource(DocumentSource):
         for name, (column, kind) in choice.others.items():
             converted, misfits = convert_column(stored[column], kind)
             columns.append(converted.alias(name))
+            if name in METADATA and name not in fields.columns and is_binary(table.schema.field(column).type):
+                continue  # nobody said that these bytes are a title, say
             problem = pl.coalesce(problem, pl.format(f"{column!r} does not fit its type {kind}: {{}}", misfits))
         locator = pl.int_range(piece.start, piece.start + count, eager=True).alias("locator")
         frame = pl.DataFrame([locator, *columns]).with_columns(problem=problem)
@@ -146,42 +178,28 @@ def open_table(kind: type[TableFile], file: InputFile) -> TableFile:
 
 
 def choose_from_schema(table: TableFile, fields: Fields) -> Choice:
-    """Return which columns of a table are read. Raises ColumnError where there is none of text, or a named one is missing."""
-    schema = table.schema
-    names = [name for name in schema.names if schema.names.count(name) == 1]
-    return choose_columns(
-        Table(
-            names,
-            lambda name: str(schema.field(name).type),
-            lambda name: holds_text(schema.field(name).type),
-            lambda name: holds_scalars(schema, name),
-        ),
-        fields,
+    """Return which columns of a table are read. Raises ColumnError where there is none of text, or a named one is missing or unfit."""
+    return _choose_frozen(table, freeze(fields))
+
+
+@lru_cache(maxsize=256)
+def _choose_frozen(table: TableFile, fields: Frozen) -> Choice:
+    return choose_columns(describe_table(table), thaw(fields))
+
+
+def describe_table(table: TableFile) -> Table:
+    """Return what choosing its columns asks of a table. Columns that share a name are left out."""
+    counts = Counter(table.schema.names)
+    types = {field.name: field.type for field in table.schema if counts[field.name] == 1}
+    return Table(
+        types,
+        lambda name: str(types[name]),
+        lambda name: holds_text(types[name]),
+        lambda name: holds_scalars(types[name]),
+        lambda name, kind: fits_type(types[name], kind),
+        {name for name, count in counts.items() if count > 1},
     )
 
 
 def as_bytes(texts: pl.Series) -> pl.Series:
     return texts if texts.dtype == pl.Binary else texts.cast(pl.String).cast(pl.Binary)
-
-
-def convert_column(column: pl.Series, kind: pl.DataType) -> tuple[pl.Series, pl.Series]:
-    """Return a column in the type that the shards have, and those of its values, as strings, that do not fit that type: they become null.
-
-    NaN where there are no floats is null: it is what pandas has for a value that is missing.
-    """
-    broken = pl.repeat(False, len(column), dtype=pl.Boolean, eager=True)
-    if column.dtype == pl.Binary:
-        column, problems = decode_texts(column, column.name)
-        broken = problems.is_not_null()
-    if column.dtype.is_float() and not kind.is_float():
-        column = column.fill_nan(None)
-    if kind == pl.String and column.dtype in (pl.Date, pl.Datetime):
-        converted = column.dt.to_string("iso:strict")
-    elif kind == pl.Boolean and column.dtype == pl.String:
-        converted = column.replace_strict({"true": True, "false": False}, default=None, return_dtype=pl.Boolean)
-    else:
-        converted = column.cast(kind, strict=False)
-    misfit = broken | (converted.is_null() & column.is_not_null())
-    if kind.is_integer() and column.dtype.is_float():
-        misfit |= (column != column.round()).fill_null(False)
-    return converted.set(misfit, None), column.cast(pl.String, strict=False).set(~misfit, None)

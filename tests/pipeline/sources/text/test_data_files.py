@@ -67,7 +67,7 @@ def test_what_is_left_out_is_told():
 
 def test_the_card_says_which_files_are_read():
     files = choose_data_files(REPOSITORY, CARD.format(default="default: true"), "here")
-    assert files.paths == ["data/ja/train-0.parquet", "more/x.parquet"] and "not test (1)" in files.note
+    assert files.paths == ["data/ja/train-0.parquet", "more/x.parquet"] and "not test (1: data/ja/test-0.parquet)" in files.note
 
 
 def test_several_configs_are_told_with_their_files():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 import hashlib
 import os
 from dataclasses import replace
@@ -14,14 +15,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.errors import BuildError
+from pipeline.core.errors import BuildError, UsageError
 from pipeline.sources.base import Fields
 from pipeline.sources.formats import table_files
 from pipeline.sources.formats.table_files import Group
 from pipeline.sources.inputs import describe_file
 from pipeline.sources.text import tables
+from pipeline.sources.text.any_text import AnyTextSource
 from pipeline.sources.text.arrow import ArrowSource
 from pipeline.sources.text.parquet import ParquetSource
+from pipeline.sources.text.sniffing import sniff_format
 from pipeline.sources.text.tables import cut_rows
 from tests.pipeline.sources.text.helpers import check_resuming, read_all
 from tests.support.server import serve
@@ -120,7 +123,7 @@ def test_columns_are_mapped_and_kept_with_their_types(tmp_path, source, write):
     read = read_all(source, write(tmp_path / "a", table), Fields({"date": "when"}, keep))
     assert [row["score"] for row in read.rows] == [0.5, None, None] and [row["n"] for row in read.rows] == [1, None, None]
     assert read.rows[0]["date"].startswith("2024-02-29T12:30:00") and read.rows[1]["date"] is None
-    assert "tags" not in read.rows[0] and "absent" not in read.rows[0]  # a list cannot be kept
+    assert [row["tags"] for row in read.rows] == ['["x"]', "[]", None] and "absent" not in read.rows[0]
     assert read.problems() == {1: "'score' does not fit its type Float64: many", 2: "'n' does not fit its type Int64: 1.5"}
 
 
@@ -234,3 +237,101 @@ def test_a_remote_stream_is_refused_with_a_way_out(tmp_path):
     with serve() as server:
         server.files["a"] = (tmp_path / "a").read_bytes()
         assert "download it" in read_all(ArrowSource(), describe_file(f"{server.url}/a")).state.damage
+
+
+@formats
+def test_a_server_without_ranges_is_told_at_once(tmp_path, source, write):
+    write(tmp_path / "a", {"text": TEXTS})
+    with serve() as server:
+        server.files["a"], server.ranges = (tmp_path / "a").read_bytes(), False
+        with pytest.raises(BuildError, match="does not serve ranges.* download the file first"):
+            read_all(source, describe_file(f"{server.url}/a"))
+        assert len(server.requests) < 5
+
+
+@formats
+def test_a_value_that_would_change_is_a_misfit(tmp_path, source, write):
+    table = {
+        "text": ["a"] * 3,
+        "price": pa.array([decimal.Decimal("1.9"), decimal.Decimal("2.0"), None]),
+        "flag": [1, 0, 2],
+        "label": pa.array(["7", "8", "9"]).dictionary_encode(),
+    }
+    keep = {"price": pl.Int64(), "flag": pl.Boolean(), "label": pl.Int64()}
+    read = read_all(source, write(tmp_path / "a", table), Fields({}, keep))
+    assert [tuple(row[name] for name in keep) for row in read.rows] == [(None, True, 7), (2, False, 8), (None, None, 9)]
+    assert read.problems() == {0: "'price' does not fit its type Int64: 1.9", 2: "'flag' does not fit its type Boolean: 2"}
+
+
+ODD = {
+    "span": pa.array([1, 2], pa.duration("s")),
+    "list": pa.array([["a"], None]),
+    "bytes": pa.array([b"\xff", b"ok"]),
+    "struct": pa.array([{"a": "\u3042", "b": [1.5]}, None]),
+    "time": pa.array([1, 2], pa.time64("us")),
+    "raw": pa.array([[b"a"], None]),
+    "zone": pa.array([1, 2], pa.timestamp("us", "Mars/X")),
+}
+
+
+@formats
+@pytest.mark.parametrize("odd", ODD)
+def test_metadata_of_an_odd_type_is_not_used(tmp_path, source, write, odd):
+    fields = Fields({}, dict.fromkeys(("url", "title", "date"), pl.String()))
+    file = write(tmp_path / "a", {"text": ["a", "b"], "title": ODD[odd], "date": ODD[odd], "source": ODD[odd]})
+    source.check_fields([file], fields)
+    read = read_all(source, file, fields)
+    assert read.texts() == ["a", "b"] and not read.problems()
+    assert bool(read.rows[0].get("title")) == (odd == "time")
+
+
+@formats
+@pytest.mark.parametrize(
+    ("column", "kind"), [("span", pl.String()), ("time", pl.Int64()), ("time", pl.Boolean()), ("list", pl.Int64()), ("raw", pl.String())]
+)  # fmt: skip
+def test_a_column_that_cannot_be_kept_is_refused(tmp_path, source, write, column, kind):
+    file = write(tmp_path / "a", {"text": ["a", "b"], column: ODD[column]})
+    for one in (source, AnyTextSource({source.name: source})):
+        with pytest.raises(UsageError, match=f"/a has .* in '{column}', which source.keep names: it cannot be kept as {kind}"):
+            one.check_fields([file], Fields({}, {column: kind}))
+
+
+@formats
+@pytest.mark.parametrize("kind", [pa.date32(), pa.timestamp("ms"), pa.timestamp("us")])
+def test_a_date_beyond_the_calendar_costs_one_record(tmp_path, source, write, kind):
+    numbers = pa.array([1, 2**31 - 1 if kind == pa.date32() else 2**62], pa.int32() if kind == pa.date32() else pa.int64())
+    read = read_all(source, write(tmp_path / "a", {"text": ["a", "b"], "date": numbers.view(kind)}))
+    assert read.rows[0]["date"].startswith("1970-01-0") and [*read.problems()] == [1]
+
+
+@formats
+def test_a_kept_column_that_no_file_has_is_refused(tmp_path, source, write):
+    files = [write(tmp_path / "a", {"text": ["a"], "score": [1.0]}), write(tmp_path / "b", {"text": ["a"], "other": [1.0]})]
+    one = AnyTextSource({source.name: source})
+    one.check_fields(files, Fields({}, {"other": pl.Float64(), "date": pl.String()}))
+    with pytest.raises(
+        UsageError, match="no column 'scroe', which source.keep names; did you mean 'score'.* Its columns: 'text'"
+    ):
+        one.check_fields(files, Fields({}, {"scroe": pl.Float64(), "date": pl.String()}))
+
+
+@formats
+def test_two_columns_of_text_of_one_name_are_told(tmp_path, source, write):
+    table = pa.table([pa.array(["a"]), pa.array(["b"]), pa.array(["c"])], names=["text", "text", "content"])
+    file = write(tmp_path / "a", table)
+    with pytest.raises(UsageError, match="text is there twice"):
+        source.check_fields([file], Fields())
+    assert read_all(source, file, Fields({"text": "content"})).texts() == ["c"]
+
+
+@formats
+def test_a_file_that_is_gone_is_named(tmp_path, source, write):
+    file = write(tmp_path / "a", {"text": TEXTS})
+    read = read_all(source, file)
+    (tmp_path / "a").unlink()
+    with pytest.raises(BuildError, match="/a is gone since the build began: put it back"):
+        source.read(read.ranges[0], file, None, Fields())
+
+
+def test_encrypted_parquet_is_called_that():
+    assert sniff_format(b"PARE" + b"\0" * 100).label == "encrypted Parquet"
