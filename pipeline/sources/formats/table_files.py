@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.core.errors import BuildError, InputError
 from pipeline.sources.formats.arrow import DAMAGED, is_readable, storage_type, to_polars
@@ -159,11 +160,20 @@ def strings_to_bytes(table: pa.Table) -> pl.DataFrame:
 def _columnstrings_to_bytes(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_dictionary(column.type):
         column = pa.chunked_array([chunk.dictionary_decode() for chunk in column.chunks], column.type.value_type)
+    if pa.types.is_timestamp(column.type) and column.type.unit == "s":
+        return _bound_seconds(column)
     if pa.types.is_string_view(column.type):
         return column.cast(pa.binary_view())
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return column.cast(pa.large_binary())
     return column
+
+
+def _bound_seconds(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return seconds so that polars, which makes milliseconds of them, does not wrap around: they stay far beyond any calendar."""
+    most = pa.scalar(1 << 53, pa.int64())
+    seconds = pc.min_element_wise(column.cast(pa.int64()), most, skip_nulls=False)
+    return pc.max_element_wise(seconds, pc.negate(most), skip_nulls=False).cast(column.type)
 
 
 def _as_bytes(frame: pl.DataFrame) -> pl.DataFrame:

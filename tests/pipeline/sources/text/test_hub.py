@@ -74,7 +74,7 @@ def test_a_dataset_by_name_is_its_split_train(results):
     result = results["owner/tables"]
     assert result["texts"] == TEXTS
     assert result["files"] == ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet"]
-    assert "only the split train is read (2 files), not test (1)" in result["note"]
+    assert "only the split train is read (2 files), not test (1: data/test-00000-of-00001.parquet)" in result["note"]
     assert len({*result["identities"]}) == 2
 
 

@@ -297,9 +297,11 @@ def test_a_column_that_cannot_be_kept_is_refused(tmp_path, source, write, column
 
 
 @formats
-@pytest.mark.parametrize("kind", [pa.date32(), pa.timestamp("ms"), pa.timestamp("us")])
+@pytest.mark.parametrize("kind", [pa.date32(), pa.timestamp("s"), pa.timestamp("ms"), pa.timestamp("us")])
 def test_a_date_beyond_the_calendar_costs_one_record(tmp_path, source, write, kind):
     numbers = pa.array([1, 2**31 - 1 if kind == pa.date32() else 2**62], pa.int32() if kind == pa.date32() else pa.int64())
+    if source.name == "parquet" and kind == pa.timestamp("s"):
+        return  # which Parquet does not have
     read = read_all(source, write(tmp_path / "a", {"text": ["a", "b"], "date": numbers.view(kind)}))
     assert read.rows[0]["date"].startswith("1970-01-0") and [*read.problems()] == [1]
 
