@@ -25,6 +25,7 @@ class Server:
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
     ranges: bool = True
+    says_so: bool = True  # in a header, that it serves ranges or not
     drops: list[int] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
 
@@ -59,7 +60,8 @@ def serve() -> Iterator[Server]:
             self.send_response(206 if ranged else 200)
             if ranged:
                 self.send_header("Content-Range", f"bytes {first}-{last}/{len(content)}")
-            self.send_header("Accept-Ranges", "bytes" if server.ranges else "none")
+            if server.says_so:
+                self.send_header("Accept-Ranges", "bytes" if server.ranges else "none")
             self.send_header("Content-Length", str(last + 1 - first))
             self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()[:8]}"')
             self.end_headers()

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipeline.core.errors import InputError
 from pipeline.sources.formats.arrow import DAMAGED
-from pipeline.sources.formats.table_files import Group, TableFile, first_line, strings_to_bytes
+from pipeline.sources.formats.table_files import Group, TableFile, first_line, refuse_no_ranges, strings_to_bytes
 from pipeline.sources.inputs import is_url
 
 
@@ -23,6 +23,7 @@ class ArrowTable(TableFile):
             with self._batches() as (schema, _):
                 return schema
         except DAMAGED as error:
+            refuse_no_ranges(self.file.url, error)
             raise InputError(f"is not a whole Arrow file ({first_line(error)})") from None
 
     def groups(self, text: str) -> tuple[list[Group], str | None]:

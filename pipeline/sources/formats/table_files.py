@@ -191,6 +191,12 @@ def _open_remote(url: str) -> Any:
     return file
 
 
+def refuse_no_ranges(url: str, error: Exception) -> None:
+    """Raise BuildError where `error` is fsspec's about a server that sent a whole file for a part of it."""
+    if isinstance(error, ValueError) and re.search("range requests|more bytes so far|seek streaming", str(error)):
+        raise _no_ranges(url) from None
+
+
 def _no_ranges(url: str) -> BuildError:
     return BuildError(f"{url}: the server does not serve ranges, which a table needs: download the file first")
 
@@ -207,8 +213,7 @@ def try_again(url: str, read: Callable[[], T]) -> T:
         except Exception as error:
             if not is_url(url):
                 raise
-            if isinstance(error, ValueError) and re.search("range requests|more bytes so far|seek streaming", str(error)):
-                raise _no_ranges(url) from None
+            refuse_no_ranges(url, error)
             if attempt == _RETRIES:
                 raise BuildError(
                     f"{url}: reading failed {_RETRIES + 1} times ({type(error).__name__}: {first_line(error)}). "

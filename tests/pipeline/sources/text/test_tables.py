@@ -239,11 +239,12 @@ def test_a_remote_stream_is_refused_with_a_way_out(tmp_path):
         assert "download it" in read_all(ArrowSource(), describe_file(f"{server.url}/a")).state.damage
 
 
-@formats
-def test_a_server_without_ranges_is_told_at_once(tmp_path, source, write):
-    write(tmp_path / "a", {"text": TEXTS})
+@pytest.mark.parametrize(("source", "write"), [FORMATS[0], FORMATS[2]], ids=["parquet", "file"])
+@pytest.mark.parametrize("says_so", [True, False])
+def test_a_server_without_ranges_is_told_at_once(tmp_path, source, write, says_so):
+    write(tmp_path / "a", {"text": [os.urandom(2000).hex() for _ in range(500)]})
     with serve() as server:
-        server.files["a"], server.ranges = (tmp_path / "a").read_bytes(), False
+        server.files["a"], server.ranges, server.says_so = (tmp_path / "a").read_bytes(), False, says_so
         with pytest.raises(BuildError, match="does not serve ranges.* download the file first"):
             read_all(source, describe_file(f"{server.url}/a"))
         assert len(server.requests) < 5
