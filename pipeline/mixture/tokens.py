@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from tokenizer import train as training
 from tokenizer.encode import TokenShardBuild
 from tokenizer.export import export, make_tokenizer_json
 from tokenizer.model import Tokenizer
-from tokenizer.sample import WeightedCorpus
+from tokenizer.sample import WeightedCorpus, find_most
 from tokenizer.settings import Training
 from tokenizer.texts import Texts
 
@@ -64,6 +65,15 @@ def count(partition: Partition, records: Path, path: Path, sha256: str, folder: 
 
 
 # -- on the driver
+
+
+def find_held_out(folders: Sequence[Path]) -> Texts | None:
+    """Return the validation splits of all parts that have one, as one."""
+    found = list[Texts]()
+    for folder in folders:
+        with suppress(UsageError):
+            found.append(Texts.find(folder, "validation"))
+    return Texts(tuple(file for texts in found for file in texts.files), found[0].column) if found else None
 
 
 class MixtureTokens:
@@ -109,8 +119,9 @@ class MixtureTokens:
                 corpora,
                 Training(**self.settings.model_dump(include=set(Training.model_fields))),
                 self._trained,
-                training.find_held_out([str(corpus.out) for corpus in self.plan.corpora]),
+                find_held_out([corpus.out for corpus in self.plan.corpora]),
                 lambda phase, share: progress.set_share(0.05 * share if phase == "draw" else 0.05 + 0.95 * share),
+                find_most(corpora),
             )
             progress.records = record["sample"]["lines"]
             progress.finish()

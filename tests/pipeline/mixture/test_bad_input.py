@@ -86,8 +86,11 @@ def test_a_part_of_which_others_have_everything(mix, copy, parts):
     (copy / "manifest.lock.toml").write_text(
         (copy / "manifest.lock.toml").read_text("utf-8").replace('"alpha"', '"copy"', 1), "utf-8"
     )
-    with pytest.raises(AssertionError, match="not one of the documents was kept"):
+    with pytest.raises(AssertionError, match="its weight of 0.5 cannot be met: nothing of it is left") as refused:
         mix(parts.mixture(f"alpha weight = 0.5; priority = 2\n{copy} weight = 0.5; priority = 1", name="nothing"))
+    assert "All of its 150 documents are duplicates: 150 of alpha's. Drop this part, give it a higher priority" in str(
+        refused.value
+    )
     mixed = mix(parts.mixture(f"alpha priority = 2\n{copy} priority = 1", name="nothing"))
     assert "copy contributes nothing: other parts have all of its documents" in mixed.stdout
     assert "copy loses 150 of its 150 documents (100%) to alpha" in mixed.stdout

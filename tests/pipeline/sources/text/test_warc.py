@@ -445,7 +445,10 @@ def test_what_is_no_warc_is_refused(source_of, raw, layout):
 
 
 def test_an_arc_is_told(source_of):
-    assert "is an ARC" in source_of(gzip.compress(b"filedesc://a.arc.gz 0.0.0.0 2001 text/plain 73\n1 0 A\n", mtime=0)).state.damage
+    assert (
+        "is an ARC"
+        in source_of(gzip.compress(b"filedesc://a.arc.gz 0.0.0.0 2001 text/plain 73\n1 0 A\n", mtime=0)).state.damage
+    )
 
 
 def test_a_file_without_pages_says_what_it_has(source_of):
