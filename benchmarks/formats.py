@@ -191,6 +191,8 @@ def main() -> int:
         watch(build_command("ja-web", original, clear(out), "--limit", "1000", "--workers", "1"))
 
     inputs = make_formats(original, options.copies, options.files, scratch / f"formats-{options.copies}-{options.files}")
+    if options.smoke:
+        inputs = dict([*inputs.items()][:2])
     runs = run_all(inputs, out, options.workers, options.runs)
     size, files = next(iter(inputs.values())).size, max(1, options.files // options.copies) * options.copies
     print(f"{size / 1e6:,.0f} MB of text in {files} files, {options.workers} workers, median of {options.runs}\n")

@@ -87,7 +87,7 @@ def main(
     With no raw corpus at hand it builds the embedded sample. Exit code 0: done; 1: the build failed (run the same command
     again to go on); 2: wrong usage or manifest.
     """
-    console = Console()
+    console = Console(emoji=False)
     with report_errors("building"):
         if download and inputs:
             raise UsageError("--download and --input exclude one another")

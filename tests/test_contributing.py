@@ -68,10 +68,13 @@ def test_manifests_in_the_documents_are_valid(tmp_path, document, heading):
     assert "language" in manifest.rules
 
 
-def test_the_manifest_of_json_lines_in_the_readme_builds(tmp_path, build):
+@pytest.mark.parametrize(
+    "document, heading", [("README.md", "Text in any format"), ("README.ja.md", "どんな形式のテキストでも")]
+)
+def test_the_manifest_of_json_lines_in_the_readme_builds(tmp_path, build, document, heading):
     """Pages of HTML in a column of another name, judged by a score of their own."""
     path, pages = tmp_path / "my.toml", tmp_path / "pages.jsonl"
-    path.write_text(block("README.md", "Text in any format", "toml"), "utf-8")
+    path.write_text(block(document, heading, "toml"), "utf-8")
     texts = [make_sentences(i) for i in range(4)]
     with open(pages, "w", encoding="utf-8") as file:
         for number, text in enumerate(texts):

@@ -457,7 +457,7 @@ def main(
 
     Killed, the same command goes on from there. The same input gives the same bytes on any number of workers.
     """
-    console = Console()
+    console = Console(emoji=False)
     with report_errors("encoding", "--out"):
         if scheduler and workers:
             raise UsageError("--workers is for the local cluster; a scheduler has the workers that were started for it")

@@ -269,7 +269,7 @@ def main(
     models: tuple[Path, ...], on: tuple[Path, ...], split: str | None, column: str | None, characters: int, out: Path | None
 ) -> None:
     """Compare tokenizers (folders, SentencePiece .model files, Hugging Face tokenizer.json) on the same text."""
-    console = Console()
+    console = Console(emoji=False)
     with report_errors("evaluating", "--out"):
         tokenizers = [open_tokenizer(path) for path in models]
         results: list[dict[str, Any]] = []

@@ -165,7 +165,7 @@ def remove_leftovers(out: Path) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the tokenizer.  [default: CORPUS/tokenizer]")
 def main(corpora: tuple[str, ...], column: str | None, out: Path | None, memory: str, **options: Any) -> None:
     """Train a tokenizer on CORPUS (folders that Seimai built; or Parquet, .jsonl or .txt files), weighted where weights are given."""
-    console = Console()
+    console = Console(emoji=False)
     with report_errors("training", "--out", "nothing was changed"):
         options = {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
         settings = parse_options(Training, options | {"memory": parse_size(memory)})

@@ -21,7 +21,7 @@ def report_errors(
     `activity` and `out_options` are for `explain_os_error`; `advice` is printed after Ctrl-C. With SEIMAI_TRACEBACK in the
     environment, errors that have a cause keep their traceback.
     """
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)  # a file may be called x:b:.jsonl
     try:
         yield
     except SeimaiError as error:

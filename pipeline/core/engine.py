@@ -140,16 +140,21 @@ class Engine:
         # Workers would profile themselves a hundred times a second, for nobody.
         settings = {"worker.daemon": True, "worker.profile.enabled": False, "nanny.pre-spawn-environ": _WORKER_ENVIRONMENT}
         with dask.config.set({f"distributed.{key}": value for key, value in settings.items()}):
-            self._cluster = LocalCluster(
-                n_workers=self.worker_count,
-                threads_per_worker=1,
-                processes=True,
-                memory_limit=0,  # bounded by the size of a partition; the nanny's guesses kill sound workers
-                dashboard_address="127.0.0.1:0",
-                scheduler_kwargs={"dashboard": False},
-                silence_logs=logging.CRITICAL,
-                local_directory=str(self.scratch),
-            )
+            try:
+                self._cluster = LocalCluster(
+                    n_workers=self.worker_count,
+                    threads_per_worker=1,
+                    processes=True,
+                    memory_limit=0,  # bounded by the size of a partition; the nanny's guesses kill sound workers
+                    dashboard_address="127.0.0.1:0",
+                    scheduler_kwargs={"dashboard": False},
+                    silence_logs=logging.CRITICAL,
+                    local_directory=str(self.scratch),
+                )
+            except (RuntimeError, OSError, TimeoutError) as error:
+                raise BuildError(
+                    f"the workers could not be started ({error or type(error).__name__}). Run the same command again to go on."
+                ) from error
         if handler is not None:
             signal.signal(signal.SIGINT, handler)
         self._client = Client(self._cluster)

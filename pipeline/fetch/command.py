@@ -41,7 +41,7 @@ def main(lists: tuple[str, ...], out: Path, **options: Any) -> None:
     failed with a reason; 1: the fetch broke off; 2: wrong usage.
     """
     with report_errors("fetching", "--out"):
-        fetch(lists, out.expanduser(), parse_options(FetchSettings, options), Console())
+        fetch(lists, out.expanduser(), parse_options(FetchSettings, options), Console(emoji=False))
 
 
 def fetch(lists: Sequence[str], out: Path, settings: FetchSettings, console: Console) -> FetchSummary:

@@ -30,6 +30,8 @@ RESERVED_COLUMNS = frozenset(
         "rule", "value", "bound", "duplicate_of", "similarity", "excerpt", "sources_seen", "epoch",
     }
 )  # fmt: skip
+# Columns of `pipeline.sources.rows.Rows` with a meaning of their own.
+ROW_COLUMNS = frozenset({"locator", "file", "problem", "media_type", "charset", "namespace", "redirect", "wikitext"})
 
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:
@@ -90,8 +92,8 @@ class SourceTable(ManifestTable):
     )
     keep: list[str] | None = Field(
         None,
-        description="columns that go to the shards and that rules may judge: url, title, date …; of another type than text with it, "
-        "as in score:float (int, float, bool). By default those that the format is known to have",
+        description="columns that go to shards and ledger and that rules may judge, beside url, title and date where the format has "
+        "them; of another type than text with it, as in score:float (int, float, bool)",
     )
 
     @field_validator("columns")
@@ -109,6 +111,18 @@ class SourceTable(ManifestTable):
                 )
         return value
 
+    @model_validator(mode="after")
+    def _check_mapped_columns(self) -> SourceTable:
+        source = SOURCES[self.format]
+        for name in self.columns:
+            if name not in source.columns and name not in self.kept:
+                words = did_you_mean(name, [*source.columns, *self.kept])
+                raise ValueError(
+                    f"columns.{name}: Seimai has no such column, and source.keep does not name it{words} "
+                    f"Known: {', '.join([*source.columns, *self.kept])}"
+                )
+        return self
+
     @field_validator("keep")
     @classmethod
     def _check_kept_columns(cls, value: list[str] | None, info: ValidationInfo) -> list[str] | None:
@@ -119,10 +133,12 @@ class SourceTable(ManifestTable):
             raise ValueError(f"source.format = {info.data['format']!r} has no metadata columns to be kept")
         names = [entry.partition(":")[0] for entry in value]
         for entry, name in zip(value, names, strict=True):
+            if not name:
+                raise ValueError(f"{entry!r} names no column")
             _, colon, kind = entry.partition(":")
             if colon and kind not in COLUMN_TYPES:
                 raise ValueError(f"{entry}: there is no type {kind!r}. Known: {', '.join(COLUMN_TYPES)}")
-            if name in RESERVED_COLUMNS or name in MEASURES:
+            if name in RESERVED_COLUMNS or name in MEASURES or name in ROW_COLUMNS and name not in source.metadata:
                 raise ValueError(
                     f"{name}: shards or ledger have a column of that name already; give yours another: "
                     f'source.columns.own_{name} = "{name}", source.keep = ["own_{name}"]'
@@ -138,7 +154,7 @@ class SourceTable(ManifestTable):
     def kept(self) -> dict[str, pl.DataType]:
         """Return the columns that go to the shards, with their types."""
         source = SOURCES[self.format]
-        entries = source.keep if self.keep is None else self.keep
+        entries = dict.fromkeys([*source.keep, *(self.keep or [])])
         return {name: COLUMN_TYPES[kind or "string"] for name, _, kind in (entry.partition(":") for entry in entries)}
 
     @property

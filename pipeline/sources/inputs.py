@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.core.errors import BuildError, UsageError
+from pipeline.core.errors import BuildError, InputError, UsageError
+
+_LOCAL_IDENTITY = re.compile(r"\d+-\d+")  # size and time of change
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,18 @@ def _describe_local(url: str) -> InputFile:
     return InputFile(path.name, str(path.resolve()), status.st_size, f"{status.st_size}-{status.st_mtime_ns}")
 
 
+def check_unchanged(file: InputFile) -> None:
+    """Raise InputError where a local file is not what it was when the build began."""
+    if is_url(file.url) or file.is_sample or not _LOCAL_IDENTITY.fullmatch(file.identity):
+        return
+    try:
+        status = os.stat(file.url)
+    except OSError as error:
+        raise InputError(f"{file.url} cannot be read any more ({error.strerror}): it was there when the build began") from None
+    if file.identity != f"{status.st_size}-{status.st_mtime_ns}":
+        raise InputError(f"{file.url} has changed since the build began: run the same command again")
+
+
 def _describe_remote(url: str) -> InputFile:
     filesystem, path = open_filesystem(url)
     try:
@@ -108,7 +123,8 @@ def _expand(pattern: str) -> list[str]:
         scheme = pattern.split("://", 1)[0]
         return [f"{scheme}://{match}" for match in sorted(filesystem.glob(path))]
     if not is_url(pattern) and any(c in pattern for c in "*?[") and not Path(pattern).exists():
-        return sorted(glob.glob(pattern, recursive=True))
+        matches = sorted(glob.glob(pattern, recursive=True))
+        return [match for match in matches if not Path(match).is_dir()] or matches
     return [pattern]
 
 

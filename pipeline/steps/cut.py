@@ -18,7 +18,7 @@ from pipeline.core.storage import read_json, write_atomically, write_json
 from pipeline.manifest.model import Manifest, SourceTable
 from pipeline.sources import SOURCES
 from pipeline.sources.base import CutState, Range
-from pipeline.sources.inputs import InputFile
+from pipeline.sources.inputs import InputFile, check_unchanged
 from pipeline.sources.rows import Rows, concatenate
 from pipeline.workspace import Part, unit_record
 
@@ -175,10 +175,12 @@ class _FileCutter:
             state.start = self.start
             if self.limit is None or self.limit > 0:
                 yield from SOURCES[self.settings.format].cut(file, number, state)
+                check_unchanged(file)
             self.limit = state.limit
             self._consumed, self._reached = self._consumed + state.consumed, self._reached + state.reached
             state.consumed = state.reached = 0
-            self.inputs.append({name: getattr(state, name) for name in ("checksum", "size", "damage", "warning")})
+            warning = "; ".join(filter(None, [file.note, state.warning])) or None
+            self.inputs.append({name: getattr(state, name) for name in ("checksum", "size", "damage")} | {"warning": warning})
 
 
 def _new_state(settings: SourceTable, limit: int | None) -> CutState:
@@ -225,6 +227,9 @@ def read_partition(manifest: Manifest, unit: Unit, partition: Partition, bodies:
     rows: list[Rows] = []
     for piece, body in zip(partition.ranges, bodies, strict=True):
         source = SOURCES[piece.format or settings.format]
-        one = source.read(piece, unit.files[piece.file - unit.first], body, settings.fields)
+        file = unit.files[piece.file - unit.first]
+        if body is None:
+            check_unchanged(file)
+        one = source.read(piece, file, body, settings.fields)
         rows.append(replace(one, frame=one.frame.with_columns(file=pl.lit(piece.file, pl.Int32))))
     return concatenate(rows)

@@ -131,7 +131,7 @@ def test_an_empty_file(build, out, tmp_path, refused, content):
 def test_a_directory(build, out, tmp_path, refused):
     done = build("cc100-ja", "--input", tmp_path, "--out", out)
     message = refused(done, 2)
-    assert f"{tmp_path} is a directory" in message and f"{tmp_path}/*.xz" in message
+    assert f"{tmp_path} has no files of documents; it is empty" in message
     assert not out.exists()
 
 

@@ -278,7 +278,10 @@ def test_a_manifest_of_ones_own_from_any_folder(build, tmp_path):
 def test_documents_that_all_break_a_rule(build, tmp_path):
     (tmp_path / "in.txt").write_text("短い。\n\nHello.\n", "utf-8")
     done = build("cc100-ja", "--input", tmp_path / "in.txt", "--out", tmp_path / "out")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1 and "not one of the documents was kept" in done.stderr
+    assert build("cc100-ja", "--input", tmp_path / "in.txt", "--out", tmp_path / "out").returncode == 1, (
+        "up to date, and as empty"
+    )
     assert read_ledger(tmp_path / "out")["verdict"].to_list() == ["dropped"] * 2
     assert all(pq.read_metadata(p).num_rows == 0 for p in (tmp_path / "out" / "data").iterdir())
 

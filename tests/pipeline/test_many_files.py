@@ -5,6 +5,7 @@ import gzip
 import polars as pl
 import pytest
 
+from pipeline.core.errors import InputError, UsageError
 from pipeline.manifest.loading import load
 from pipeline.sources.inputs import resolve
 from pipeline.steps import cut, measure
@@ -109,8 +110,54 @@ def test_a_file_of_another_format_is_named_with_the_command_that_is_right(folder
 
 
 def test_rules_may_judge_kept_columns_and_only_those():
-    from pipeline.core.errors import UsageError
-
     with pytest.raises(UsageError, match="no measure of that name, nor a column of source.keep"):
         load("cc100-ja", ["rules.score.at_least=1"])
     assert pl.String() == load("cc100-ja", ['source.keep=["url"]']).source.kept["url"]
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ('source.keep=["locator"]', "have a column of that name already"),
+        ('source.keep=["file:int"]', "have a column of that name already"),
+        ('source.keep=["namespace"]', "have a column of that name already"),
+        ('source.keep=[""]', "names no column"),
+        ('source.keep=["score:flaot"]', "there is no type 'flaot'"),
+        ('source.columns={txt="body"}', "Seimai has no such column, and source.keep does not name it; did you mean 'text'?"),
+    ],
+)
+def test_columns_that_cannot_be_kept_are_refused(override, words):
+    with pytest.raises(UsageError) as refused:
+        load("jsonl", [override])
+    assert words in str(refused.value)
+
+
+def test_a_kept_column_may_have_another_name():
+    source = load("jsonl", ['source.columns={own_file="file"}', 'source.keep=["own_file:int"]']).source
+    assert (source.kept["own_file"], source.fields.columns["own_file"]) == (pl.Int64(), "file")
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".txt.gz"])
+def test_a_file_that_changes_under_the_build_is_noticed(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    pack = gzip.compress if suffix.endswith("gz") else bytes
+    path.write_bytes(pack("\n\n".join(make_sentences(i) for i in range(30)).encode()))
+    manifest = load("cc100-ja", ["source.partition=1000"])
+    (unit,) = group_files(resolve([str(path)]), manifest.source)
+    (tmp_path / "m").mkdir()
+    cutting = cut.cut_unit(manifest, unit, tmp_path / "m", None)
+    partition, bodies = next(cutting)
+    path.write_bytes(pack("\n\n".join(make_sentences(i) for i in range(31)).encode()))
+    with pytest.raises(InputError, match="has changed since the build began"):
+        cut.read_partition(manifest, unit, partition, bodies) if bodies == [None] else [*cutting]
+
+
+def test_names_are_shown_as_they_are(build, tmp_path):
+    done = build("cc100-ja", "--input", tmp_path / "x:b:[red].jsonl", "--out", tmp_path / "o")
+    assert "x:b:[red].jsonl: nothing matches" in done.stderr.replace("\n", "")
+
+
+def test_a_glob_takes_files_where_there_are_folders_beside_them(folder, tmp_path):
+    (tmp_path / "a.txt").write_text("文。", "utf-8")
+    (tmp_path / "sub").mkdir()
+    assert [file.name for file in resolve([f"{tmp_path}/*"])] == ["a.txt"]

@@ -52,7 +52,7 @@ class Loop:
             torch.cuda.set_device(self.device)
         if self.ranks > 1 and not dist.is_initialized():
             dist.init_process_group("cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo")
-        self.console = Console(stderr=True, quiet=self.rank > 0)
+        self.console = Console(stderr=True, emoji=False, quiet=self.rank > 0)
         self.checkpoints = Checkpoints(self.out, self.settings.keep)
         self.state = self.checkpoints.load_newest(self.config, options.resume)
         self.step: int = self.state["step"] if self.state else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -26,6 +27,17 @@ class AnyTextSource(DocumentSource):
 
     def __init__(self, formats: Mapping[str, DocumentSource]) -> None:
         self.formats = formats
+
+    def find_inputs(self, patterns: list[str], **options: str) -> list[InputFile]:
+        files = super().find_inputs(patterns, **options)
+        plain = [file for file in pick_local(files) if sniff_format(read_head(file)).name == "cc100"]
+        if plain:
+            note = (
+                f"{plain[0].name} {'and its like are' if len(plain) > 1 else 'is'} taken for documents with empty lines between them; "
+                "if each file is one document, add --set source.format=files"
+            )
+            files[0] = replace(files[0], note="; ".join(filter(None, [files[0].note, note])))
+        return files
 
     def accepts(self, sniffed: Sniffed, head: bytes) -> bool:
         return sniffed.name in self.formats

@@ -27,6 +27,7 @@ from pipeline.sources.text.sniffing import EMPTY, HEAD_BYTES, KNOWN_BY_CONTENT, 
 # What documents may come with, whatever their format: `license` and `source` override what the manifest and the input say.
 METADATA: dict[str, pl.DataType] = {name: pl.String() for name in ("url", "title", "date", "license", "source")}
 _SUSPICIOUS_BYTES, _SUSPICIOUS_LINES = 1_000_000, 50  # one document of that size and nothing else is worth a warning
+_MOST_PROBLEMS = 5  # files that are no input, told at once
 _LOOK_AT = 100  # files, before work begins
 
 
@@ -41,8 +42,15 @@ class DocumentSource(Source):
     def find_inputs(self, patterns: list[str], **options: str) -> list[InputFile]:
         """Return the input files of paths, globs and URLs. Raises UsageError where their content is not of the format."""
         files = find_document_files(patterns)
+        problems: list[str] = []
         for file in pick_local(files):
-            self.check_head(file, read_head(file))
+            try:
+                self.check_head(file, read_head(file))
+            except UsageError as error:
+                problems.append(str(error))
+        if problems:
+            more = [f"… and {len(problems) - _MOST_PROBLEMS} more files"] if len(problems) > _MOST_PROBLEMS else []
+            raise UsageError("\n".join([*problems[:_MOST_PROBLEMS], *more]))
         return files
 
     def check_head(self, file: InputFile, head: bytes) -> None:

@@ -127,5 +127,5 @@ def _explain_nothing(names: list[str], where: str) -> str:
             f"{where} has no files of documents but a script, {scripts[0]}, which is never run. The Hub may have its data as Parquet: "
             f"{where}@refs/convert/parquet"
         )
-    listed = ", ".join(names[:10]) or "nothing"
-    return f"{where} has no files of documents; in it are {listed}. Symbolic links are not followed, but a glob takes them"
+    listed = f"in it are {', '.join(names[:10])}" if names else "it is empty"
+    return f"{where} has no files of documents; {listed}. Symbolic links are not followed, but a glob takes them"

@@ -1,6 +1,7 @@
 """WARC, as web crawls are published, and WET, the same with the text of pages.
 
-A locator is the UUID of the record's WARC-Record-ID or, where it has none, the offset of its gzip member in the file as stored.
+A locator is the UUID of the record's WARC-Record-ID or, where it has none or one that was seen in its range already, the offset of its
+gzip member in the file as stored.
 """
 
 from __future__ import annotations
@@ -98,6 +99,7 @@ class WARCSource(DocumentSource):
         columns: dict[str, list[Any]] = {name: [] for name in ("locator", "problem", *_COLUMNS, "media_type", "charset", *kept)}
         spans = np.empty((len(packed.index), 2), np.int64)
         decoded: list[bytes] = []
+        names: set[str] = set()
         reached = len(packed.data)  # what was decoded goes behind what was not
         for row, (locator, kind, start, block, end, problem) in enumerate(packed.index.iter_rows()):
             said = parse_fields(bytes(packed.data[start:block]))
@@ -109,12 +111,14 @@ class WARCSource(DocumentSource):
                 reached += len(page.content)
             else:
                 spans[row] = end - len(page.content), end
+            name = _record_id(said) or locator
             values = (
-                _record_id(said) or locator,
+                locator if name in names else name,  # ids of a crawl are not always unique
                 page.problem,
                 *(said.get(f, "").strip("<>") or None for f in _COLUMNS.values()),
             )
-            more = (next((said[name] for name in names if name in said), None) for names in kept.values())
+            more = (next((said[field] for field in fields_ if field in said), None) for fields_ in kept.values())
+            names.add(name)
             for column, value in zip(columns.values(), (*values, page.media_type, page.charset, *more), strict=True):
                 column.append(value)
         frame = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String), strict=False)

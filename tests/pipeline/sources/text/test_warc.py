@@ -232,7 +232,7 @@ def test_ids(source_of):
     ]  # fmt: skip
     result = source_of(pack(records))
     sizes = np.cumsum([0, *(len(pack([one])) for one in records)])
-    locators = [uuid(1), uuid(1), f"{sizes[2]:010}", "http://a/b\ufffd\ufffd", f"{sizes[4]:010}", f"{sizes[5]:010}"]
+    locators = [uuid(1), f"{sizes[1]:010}", f"{sizes[2]:010}", "http://a/b\ufffd\ufffd", f"{sizes[4]:010}", f"{sizes[5]:010}"]
     assert [row["locator"] for row in result.rows] == locators
 
 
