@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from filters.kernels import buffers
 from pipeline.core.engine import Engine, Task
 from pipeline.core.errors import BuildError, UsageError
-from pipeline.core.storage import read_json, write_array, write_json
+from pipeline.core.storage import format_size, read_json, write_array, write_json
 from pipeline.core.tasks import Counts, resumable
 from pipeline.mixture.duplicates import read_survivors
 from pipeline.mixture.plan import MixturePlan
@@ -115,14 +115,23 @@ class MixtureTokens:
                 WeightedCorpus(corpus.name, Texts.find(corpus.out, "train"), weight)
                 for corpus, weight in zip(self.plan.corpora, self.plan.training_weights, strict=True)
             ]
-            record = training.train(
-                corpora,
-                Training(**self.settings.model_dump(include=set(Training.model_fields))),
-                self._trained,
-                find_held_out([corpus.out for corpus in self.plan.corpora]),
-                lambda phase, share: progress.set_share(0.05 * share if phase == "draw" else 0.05 + 0.95 * share),
-                find_most(corpora),
-            )
+            most = find_most(corpora)
+            try:
+                record = training.train(
+                    corpora,
+                    Training(**self.settings.model_dump(include=set(Training.model_fields))),
+                    self._trained,
+                    find_held_out([corpus.out for corpus in self.plan.corpora]),
+                    lambda phase, share: progress.set_share(0.05 * share if phase == "draw" else 0.05 + 0.95 * share),
+                    most,
+                )
+            except UsageError as error:
+                if most is None:
+                    raise
+                raise UsageError(
+                    f"{error}. By their weights the parts give {format_size(most)} of text, until one of them is used up; "
+                    "a tokenizer that is trained already can be named with tokenizer.path"
+                ) from None
             progress.records = record["sample"]["lines"]
             progress.finish()
         return Tokenizer.load(self.source)

@@ -188,6 +188,13 @@ def test_tokenizers_that_cannot_be_used(refused, tmp_path):
     assert "is not a SentencePiece model" in refused("alpha", f"[tokenizer]\npath = '{tmp_path}/damaged.model'")
 
 
+def test_a_vocabulary_that_the_text_of_the_parts_does_not_support(build, parts, tmp_path):
+    manifest = parts.mixture("alpha weight = 0.01\ngamma weight = 0.99", "[tokenizer]\nvocab_size = 20_000", "large")
+    done = build(manifest, "--out", tmp_path / "out")
+    assert done.returncode == 2 and "vocab_size = 20,000 is more than this text supports" in done.stderr
+    assert "By their weights the parts give " in done.stderr and "named with tokenizer.path" in done.stderr
+
+
 def test_a_part_that_was_built_anew_meanwhile(parts, copy):
     corpora = open_corpora(load_any(str(parts.mixture(f"{copy}\nbeta", name="anew"))), parts.folder / "anew")
     assert check_unchanged(corpora) == []
