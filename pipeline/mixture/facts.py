@@ -63,14 +63,14 @@ class MixtureFacts(BuildFacts):
     @property
     def learned_from(self) -> Bilingual:
         if self.names_tokenizer:  # whatever it was trained on, that was not done here
-            return Bilingual("elsewhere, before this mixture", "この混合とは別のテキスト")
+            return Bilingual("of text elsewhere, before this mixture", "この混合とは別のテキスト")
         return Bilingual("of the parts' training splits", "各出典の学習用テキスト")
 
     @property
     def measured_on(self) -> Bilingual:
         if self.names_tokenizer:
-            return Bilingual("held-out text of where it was trained", "学習元の検証用テキスト")
-        return Bilingual("held-out text of all parts", "全出典の検証用テキスト")
+            return Bilingual("the held-out text of that training", "学習元の検証用テキスト")
+        return Bilingual("the parts' held-out text", "各出典の検証用テキスト")
 
     def further_lock(self) -> dict[str, Any]:
         parts = zip(self.sources, self.part_fingerprints, strict=True)

@@ -52,7 +52,7 @@ def test_the_tokenizer_s_text_is_drawn_by_the_weights(trained: Mixed, parts: Par
     # Its figures are of the held-out text of every part.
     held_out = [pl.read_parquet(parts.folder / name / "data" / "validation-*.parquet") for name in ("gamma", "beta", "alpha")]
     assert record["figures"]["texts"] == sum(map(len, held_out))
-    assert "On held-out text of all parts" in trained.card and "全出典の検証用テキストで" in trained.card
+    assert "On the parts' held-out text" in trained.card and "各出典の検証用テキストで" in trained.card
 
 
 def test_a_tokenizer_that_is_named(trained: Mixed, mix: Callable[..., Mixed], parts: Parts, build: Callable[..., Any]) -> None:
@@ -76,7 +76,7 @@ def test_a_tokenizer_that_is_named(trained: Mixed, mix: Callable[..., Mixed], pa
     done = build(manifest, "--out", mixed.out)
     assert done.returncode == 2 and "was not put there by a build of this manifest" in done.stderr
     lock = (mixed.out / "manifest.lock.toml").read_text("utf-8")
-    assert "elsewhere, before this mixture" in mixed.card and "On held-out text of where it was trained" in mixed.card
+    assert "elsewhere, before this mixture" in mixed.card and "On the held-out text of that training" in mixed.card
     assert "vocab_size" not in lock and f'path = "{trained.out}/tokenizer"' in lock
 
 
@@ -92,7 +92,7 @@ def test_a_tiny_gpt_trains_on_it(trained: Mixed, tmp_path: Path) -> None:
     assert f"python -m trainers.gpt {trained.out}" in trained.stdout
     shorter = [
         word
-        for setting in ("steps=4", "evaluate_every=4", "save_every=4", "log_every=1")
+        for setting in ("steps=2", "evaluate_every=2", "save_every=2", "log_every=1")
         for word in ("--set", f"train.{setting}")
     ]
     arguments = [str(trained.out), "--config", "tiny", "--out", str(tmp_path / "run"), *shorter]
