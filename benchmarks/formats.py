@@ -80,6 +80,7 @@ class Input(NamedTuple):
 
     pattern: str
     size: int
+    manifest: str = "ja-web"
 
 
 def write_part(source: Path, copy: int, part: int, parts: int, folder: Path) -> int:
@@ -129,7 +130,8 @@ def make_small_files(source: Path, count: int, size: int, folder: Path) -> dict[
         note.write_text(json.dumps(total))
     total = json.loads(note.read_text())
     names = {f"{count:,} plain files": "small", "the same in ten files": "large"}
-    return {name: Input(str(folder / kind / "*.txt"), total) for name, kind in names.items()}
+    # A small file may be a single document, of which only a person knows that.
+    return {name: Input(str(folder / kind / "*.txt"), total, "cc100-ja") for name, kind in names.items()}
 
 
 # -- runs
@@ -145,7 +147,7 @@ class Run(NamedTuple):
 
 
 def run_build(source: Input, out: Path, workers: int) -> Run:
-    watched = watch(build_command("ja-web", source.pattern, clear(out), "--workers", str(workers)))
+    watched = watch(build_command(source.manifest, source.pattern, clear(out), "--workers", str(workers)))
     state = json.loads((out / ".seimai" / "state.json").read_text())
     return Run(watched.seconds, state["steps_seconds"]["measure"], watched.peak_sum, state["total"]["records"])
 
