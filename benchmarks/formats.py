@@ -13,6 +13,7 @@ from __future__ import annotations
 import gzip
 import json
 import lzma
+import resource
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -138,18 +139,31 @@ def make_small_files(source: Path, count: int, size: int, folder: Path) -> dict[
 
 
 class Run(NamedTuple):
-    """A build: seconds in all and in measuring, memory of all processes in bytes, records."""
+    """A build: seconds in all, of processors and in measuring, memory of all processes in bytes, records."""
 
     seconds: float
+    cpu: float
     measure: float
     peak: int
     records: int
 
 
 def run_build(source: Input, out: Path, workers: int) -> Run:
+    before = _cpu_of_children()
     watched = watch(build_command(source.manifest, source.pattern, clear(out), "--workers", str(workers)))
     state = json.loads((out / ".seimai" / "state.json").read_text())
-    return Run(watched.seconds, state["steps_seconds"]["measure"], watched.peak_sum, state["total"]["records"])
+    return Run(
+        watched.seconds,
+        _cpu_of_children() - before,
+        state["steps_seconds"]["measure"],
+        watched.peak_sum,
+        state["total"]["records"],
+    )
+
+
+def _cpu_of_children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def run_all(inputs: dict[str, Input], out: Path, workers: int, rounds: int) -> dict[str, list[Run]]:
@@ -171,8 +185,9 @@ def print_runs(runs: dict[str, list[Run]], inputs: dict[str, Input]) -> dict[str
     for name, one in runs.items():
         megabytes, measure = inputs[name].size / 1e6, median([run.measure for run in one])
         speeds = [f"{megabytes / seconds[name]:.1f}", f"{megabytes / max(measure, 1e-9):.1f}"]
-        rows.append([name, f"{seconds[name]:.1f}", *speeds, f"{max(run.peak for run in one) / 1e9:.2f} GB"])
-    print(format_table(["", "seconds", "MB/s", "MB/s of measuring", "peak memory (sum)"], rows), "\n")
+        cpu = median([run.cpu for run in one])
+        rows.append([name, f"{seconds[name]:.1f}", f"{cpu:.1f}", *speeds, f"{max(run.peak for run in one) / 1e9:.2f} GB"])
+    print(format_table(["", "seconds", "CPU seconds", "MB/s", "MB/s of measuring", "peak memory (sum)"], rows), "\n")
     return seconds
 
 

@@ -122,6 +122,14 @@ def divide_budget(sources: Sequence[WeightedCorpus], budget: int) -> list[int]:
     return [int(x) for x in shares]
 
 
+def find_most(sources: Sequence[WeightedCorpus]) -> int | None:
+    """Return how many bytes can be drawn in the proportions of the weights, until one of the corpora is used up; None without weights."""
+    weights = [source.weight for source in sources if source.weight is not None]
+    if len(weights) < len(sources):
+        return None
+    return max(1, int(min(s.texts.bytes * sum(weights) / weight for s, weight in zip(sources, weights, strict=True))))
+
+
 def draw_sample(
     sources: Sequence[WeightedCorpus], budget: int, seed: int, out: Path, report_progress: Callable[[float], None] | None = None
 ) -> Sample:

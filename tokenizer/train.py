@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -84,14 +85,16 @@ def train(
     out: Path,
     held_out: Texts | None = None,
     report_progress: ReportProgress | None = None,
+    most: int | None = None,
 ) -> dict[str, Any]:
     """Train on corpora and write the tokenizer's folder, completely or not at all; returns the content of `training.json`.
 
-    `held_out` is text for the figures. Raises UsageError where the text is too little for the vocabulary, or the memory for training.
+    `held_out` is text for the figures; `most`: bytes of text to draw at most, where that is less than the memory takes. Raises
+    UsageError where the text is too little for the vocabulary, or the memory for training.
     """
     began = time.perf_counter()
     report = report_progress or (lambda what, share: None)
-    budget = compute_text_budget(settings)
+    budget = min(compute_text_budget(settings), most or sys.maxsize)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as work:
         text, new = Path(work) / "text", Path(work) / "out"

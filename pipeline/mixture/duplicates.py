@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from pipeline.core.engine import Engine
+from pipeline.core.errors import BuildError
 from pipeline.core.storage import read_json, write_atomically, write_json
 from pipeline.core.tasks import Counts, resumable
 from pipeline.dedup import minhash
@@ -42,7 +43,8 @@ def join_clusters(layout: Layout, corpora: tuple[int, ...]) -> Counts:
     """Join the clusters of the mixture with those that the parts had found; one small file per partition.
 
     Survivors of one cluster of a part stay in one cluster, whatever they are similar to in other parts, so that they are in one split.
-    `corpora` has the number of the part of each partition. Returns `lost`: how many records of part i are duplicates of part j's.
+    `corpora` has the number of the part of each partition. Returns `lost`: how many records of part i are duplicates of part j's;
+    `exact` and `near`: of which kind these are; `shared`: how many survivors are in several parts.
     """
     frame = _gather(layout, corpora)
     frame = frame.with_columns(cluster=_number_components(frame))
@@ -65,7 +67,7 @@ def join_clusters(layout: Layout, corpora: tuple[int, ...]) -> Counts:
         "lost": [[int(value) for value in row] for row in lost.iter_rows()],
         "exact": int(frame.filter(is_duplicate & pl.col("exact")).height),
         "near": int(frame.filter(is_duplicate & ~pl.col("exact")).height),
-        "clusters": frame.filter(pl.col("seen").list.len() > 1)["cluster"].n_unique(),
+        "shared": frame.filter(~is_duplicate & (pl.col("seen").list.len() > 1)).height,
     }
 
 
@@ -146,6 +148,24 @@ def read_survivors(folder: Path, index: int) -> pl.DataFrame:
 
 
 # -- on the driver
+
+
+def check_weights(plan: MixturePlan, lost: Sequence[Sequence[int]]) -> None:
+    """Raise BuildError where a part has a weight, and nothing is left of it: the mixture, as large as the weights allow, would be empty.
+
+    `lost`: as `join_clusters` returns it.
+    """
+    if plan.manifest.total is not None:
+        return
+    for number, (corpus, part) in enumerate(zip(plan.corpora, plan.manifest.mixture, strict=True)):
+        winners = [(plan.corpora[winner].name, count) for loser, winner, count in lost if loser == number]
+        if part.weight is not None and sum(count for _, count in winners) == corpus.kept[0]:
+            counts = ", ".join(f"{count:,} of {name}'s" for name, count in winners)
+            raise BuildError(
+                f"{plan.manifest.name}: [[mixture]] {part.corpus}: its weight of {part.weight:g} cannot be met: nothing of it is left. "
+                f"All of its {corpus.kept[0]:,} documents are duplicates: {counts}. Drop this part, give it a higher priority, "
+                f"or mix by budgets (tokens, chars) instead of weights"
+            )
 
 
 def run(plan: MixturePlan, engine: Engine, layout: Layout, partitions: Sequence[Partition]) -> dict[str, Any]:

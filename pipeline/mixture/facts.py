@@ -22,6 +22,7 @@ from pipeline.report.facts import (
     StepState,
     explain_split,
     find_size_category,
+    find_token_warnings,
 )
 
 SPLITS = ("train", "validation")
@@ -57,6 +58,19 @@ class MixtureFacts(BuildFacts):
     seed: int = 1
     size_note: Bilingual | None = None  # what decided the size of the whole, where the manifest does not
     part_fingerprints: tuple[str, ...] = ()
+    names_tokenizer: bool = False  # it is not trained on the parts
+
+    @property
+    def learned_from(self) -> Bilingual:
+        if self.names_tokenizer:  # whatever it was trained on, that was not done here
+            return Bilingual("of text elsewhere, before this mixture", "この混合とは別のテキスト")
+        return Bilingual("of the parts' training splits", "各出典の学習用テキスト")
+
+    @property
+    def measured_on(self) -> Bilingual:
+        if self.names_tokenizer:
+            return Bilingual("the held-out text of that training", "学習元の検証用テキスト")
+        return Bilingual("the parts' held-out text", "各出典の検証用テキスト")
 
     def further_lock(self) -> dict[str, Any]:
         parts = zip(self.sources, self.part_fingerprints, strict=True)
@@ -171,11 +185,11 @@ def gather_mixture_facts(plan: MixturePlan, summary: dict[str, Any], tokenised: 
         rules=[RuleFacts("budget", dropped[0], f"{dropped[1]:,}", "", "beyond the weight or the budget of its part")]
         if dropped[0]
         else [],
-        duplicates={name: summary["duplicates"][name] for name in ("exact", "near", "clusters")},
+        duplicates={name: summary["duplicates"][name] for name in ("exact", "near", "shared")},
         near_duplicate=near,
         unreadable=0,
         inputs=[],
-        warnings=summary["warnings"],
+        warnings=[*summary["warnings"], *find_token_warnings(tokenised)],
         training=tokenised["tokenizer"] if tokenised else None,
         tokens=tokenised["tokens"] if tokenised else None,
         bytes=summary["bytes"],
@@ -192,6 +206,7 @@ def gather_mixture_facts(plan: MixturePlan, summary: dict[str, Any], tokenised: 
         seed=manifest.seed,
         size_note=_explain_size(plan, sources),
         part_fingerprints=tuple(corpus.state["fingerprint"] for corpus in plan.corpora),
+        names_tokenizer=manifest.tokenizer is not None and manifest.tokenizer.path is not None,
     )
 
 

@@ -37,6 +37,7 @@ def run(plan: MixturePlan, engine: Engine) -> dict[str, Any]:
     collected = timed("collect", lambda: records.run(plan, engine, partitions))
     layout = records.mixture_layout(plan, partitions, sum(counts["kept"] for counts in collected))
     found = timed("deduplicate", lambda: duplicates.run(plan, engine, layout, partitions))
+    duplicates.check_weights(plan, found["lost"])
     if tokens is not None:
         tokenizer = timed("tokenizer", lambda: tokens.prepare(engine))
         timed("count", lambda: tokens.run(engine, partitions, tokenizer))

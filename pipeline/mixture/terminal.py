@@ -19,8 +19,8 @@ def print_mixture(console: Console, facts: MixtureFacts) -> None:
         console.print(f"size          {facts.size_note.english}", highlight=False, soft_wrap=True)
     duplicates = facts.duplicates
     console.print(
-        f"duplicates    {duplicates['exact']:,} exact, {duplicates['near']:,} near; {duplicates['clusters']:,} documents that several "
-        f"parts have",
+        f"duplicates    {duplicates['exact']:,} exact, {duplicates['near']:,} near; {duplicates['shared']:,} of the documents left "
+        f"are in several parts",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
     console.print(f"{facts.seconds:.1f} s   peak memory {format_size(facts.peak_memory)}", highlight=False)

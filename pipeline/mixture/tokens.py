@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 from filters.kernels import buffers
 from pipeline.core.engine import Engine, Task
 from pipeline.core.errors import BuildError, UsageError
-from pipeline.core.storage import read_json, write_array, write_json
+from pipeline.core.storage import format_size, read_json, write_array, write_json
 from pipeline.core.tasks import Counts, resumable
 from pipeline.mixture.duplicates import read_survivors
 from pipeline.mixture.plan import MixturePlan
@@ -24,7 +25,7 @@ from tokenizer import train as training
 from tokenizer.encode import TokenShardBuild
 from tokenizer.export import export, make_tokenizer_json
 from tokenizer.model import Tokenizer
-from tokenizer.sample import WeightedCorpus
+from tokenizer.sample import WeightedCorpus, find_most
 from tokenizer.settings import Training
 from tokenizer.texts import Texts
 
@@ -66,6 +67,15 @@ def count(partition: Partition, records: Path, path: Path, sha256: str, folder: 
 # -- on the driver
 
 
+def find_held_out(folders: Sequence[Path]) -> Texts | None:
+    """Return the validation splits of all parts that have one, as one."""
+    found = list[Texts]()
+    for folder in folders:
+        with suppress(UsageError):
+            found.append(Texts.find(folder, "validation"))
+    return Texts(tuple(file for texts in found for file in texts.files), found[0].column) if found else None
+
+
 class MixtureTokens:
     """The tokenizer of a mixture: found or trained before documents are chosen, put beside the shards afterwards."""
 
@@ -105,13 +115,23 @@ class MixtureTokens:
                 WeightedCorpus(corpus.name, Texts.find(corpus.out, "train"), weight)
                 for corpus, weight in zip(self.plan.corpora, self.plan.training_weights, strict=True)
             ]
-            record = training.train(
-                corpora,
-                Training(**self.settings.model_dump(include=set(Training.model_fields))),
-                self._trained,
-                training.find_held_out([str(corpus.out) for corpus in self.plan.corpora]),
-                lambda phase, share: progress.set_share(0.05 * share if phase == "draw" else 0.05 + 0.95 * share),
-            )
+            most = find_most(corpora)
+            try:
+                record = training.train(
+                    corpora,
+                    Training(**self.settings.model_dump(include=set(Training.model_fields))),
+                    self._trained,
+                    find_held_out([corpus.out for corpus in self.plan.corpora]),
+                    lambda phase, share: progress.set_share(0.05 * share if phase == "draw" else 0.05 + 0.95 * share),
+                    most,
+                )
+            except UsageError as error:
+                if most is None:
+                    raise
+                raise UsageError(
+                    f"{error}. By their weights the parts give {format_size(most)} of text, until one of them is used up; "
+                    "a tokenizer that is trained already can be named with tokenizer.path"
+                ) from None
             progress.records = record["sample"]["lines"]
             progress.finish()
         return Tokenizer.load(self.source)

@@ -15,7 +15,7 @@ from pipeline.core.storage import format_size, sum_file_sizes
 from pipeline.dedup.bands import banding
 from pipeline.manifest.model import Described, Manifest
 from pipeline.modalities import modality_of
-from pipeline.modalities.base import ReportTerms
+from pipeline.modalities.base import Bilingual, ReportTerms
 from pipeline.modalities.text.manifest import TextManifest
 from pipeline.plan import Plan
 from pipeline.steps.cut import group_files, load_partitions
@@ -112,6 +112,23 @@ class BuildFacts:
     bands_and_rows: tuple[int, int] | None
     limit: int | None
 
+    @property
+    def drawn(self) -> str:
+        """Of what the tokenizer's text was drawn, where of several corpora: each with its share."""
+        corpora = self.training["sample"].get("corpora", []) if self.training else []
+        total = max(sum(corpus["drawn"] for corpus in corpora), 1)
+        return ", ".join(f"{corpus['name']} {corpus['drawn'] / total:.1%}" for corpus in corpora) if len(corpora) > 1 else ""
+
+    @property
+    def learned_from(self) -> Bilingual:
+        """What the tokenizer was trained on, after "N MB"."""
+        return Bilingual("of what was kept", "残したテキスト")
+
+    @property
+    def measured_on(self) -> Bilingual:
+        """What the tokenizer's figures are of."""
+        return Bilingual("held-out text", "検証用テキスト")
+
     def further_lock(self) -> dict[str, Any]:
         """Return what the lock file records beside what it records of every build."""
         return {}
@@ -144,7 +161,7 @@ def gather_facts(plan: Plan, summary: dict[str, Any], tokenised: dict[str, Any] 
         near_duplicate=modality.near_duplicate_rule(manifest).explanation,
         unreadable=summary["total"]["unreadable"],
         inputs=[InputFacts(*map(file.get, InputFacts._fields)) for file in summary["inputs"]],
-        warnings=summary["warnings"],
+        warnings=[*summary["warnings"], *find_token_warnings(tokenised)],
         training=tokenised["tokenizer"] if tokenised else None,
         tokens=tokenised["tokens"] if tokenised else None,
         bytes=summary["total"]["bytes"],
@@ -156,6 +173,18 @@ def gather_facts(plan: Plan, summary: dict[str, Any], tokenised: dict[str, Any] 
         bands_and_rows=banding(manifest.deduplicate) if is_banded else None,
         limit=plan.limit,
     )
+
+
+def find_token_warnings(tokenised: dict[str, Any] | None) -> list[str]:
+    """Return what is to be said of token shards: a validation split that has documents, but not one sequence."""
+    tokens = (tokenised or {}).get("tokens") or {}
+    counts = tokens.get("splits", {}).get("validation")
+    if not counts or not counts["documents"] or counts["sequences"]:
+        return []
+    return [
+        f"validation has {counts['tokens'] + counts['separators']:,} tokens, less than one sequence of {tokens['sequence_length']:,}: "
+        "there is nothing to evaluate on; set shards.validation higher, or tokenizer.sequence_length lower"
+    ]
 
 
 def explain_split(terms: ReportTerms) -> tuple[str, ...]:

@@ -45,9 +45,11 @@ def print_tokenizer(console: Console, facts: BuildFacts) -> None:
     """Print the tokenizer's figures and the tokens by split."""
     if facts.training is not None:
         settings, size = facts.training["settings"], format_size(facts.training["sample"]["bytes"])
+        drawn = f": {facts.drawn}" if facts.drawn else ""
         console.print(
-            f"\ntokenizer     {settings['model']}, {settings['vocab_size']:,} pieces, from {size} of text", highlight=False
-        )
+            f"\ntokenizer     {settings['model']}, {settings['vocab_size']:,} pieces, from {size} of text{drawn}",
+            highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
         if facts.training["figures"]:
             console.print(make_figures_table([facts.training["figures"] | {"tokenizer": "held-out"}]))
     if facts.tokens:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import bz2
-import gzip
 import hashlib
 import io
 import lzma
 import time
-import zlib
 from collections.abc import Callable
 from typing import IO, Any, cast
+
+from isal.igzip_lib import DECOMP_GZIP, IgzipDecompressor
 
 from pipeline.core.errors import BuildError, InputError
 from pipeline.sources.inputs import InputFile, is_url, open_filesystem
@@ -100,14 +100,15 @@ class _Hashing(io.RawIOBase):
 
 
 class _Members(io.RawIOBase):
-    """Compressed streams (xz, bzip2) or frames (zstd) one after the other, as the tools that write them concatenate them.
+    """Compressed streams (gzip, xz, bzip2) or frames (zstd) one after the other, as the tools that write them concatenate them.
 
     The standard library's readers take whatever follows the first stream and does not decode for the end of the file; here it is
     damage. `new` makes a decoder with `decompress`, `eof` and `unused_data`; `bounded` says that it also takes a largest output.
+    `block`: bytes that are decoded at a time.
     """
 
-    def __init__(self, inner: IO[bytes], new: Callable[[], Any], bounded: bool, padding: bool) -> None:
-        self._inner, self._new, self._bounded, self._padding = inner, new, bounded, padding
+    def __init__(self, inner: IO[bytes], new: Callable[[], Any], bounded: bool, padding: bool, block: int = 1 << 16) -> None:
+        self._inner, self._new, self._bounded, self._padding, self._block_size = inner, new, bounded, padding, block
         self._decoder, self._fresh = new(), True  # fresh: no byte of the current stream has been read
         self._ready = memoryview(b"")
 
@@ -115,8 +116,7 @@ class _Members(io.RawIOBase):
         return True
 
     def _block(self) -> bytes:
-        # Where the output has no bound the input is kept small: zstd expands up to 32,000 times.
-        return self._inner.read(1 << 16 if self._bounded else 1 << 12)
+        return self._inner.read(self._block_size)
 
     def read1(self, size: int) -> bytes:
         while not self._ready:
@@ -163,14 +163,18 @@ class Stream:
         if self.compression == "xz":
             self._body = _Members(buffered, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ), bounded=True, padding=True)
         elif self.compression == "gzip":
-            self._body = gzip.GzipFile(fileobj=buffered)
+            # What a decoder has made of a block when it meets damage is lost, so that blocks are small.
+            self._body = _Members(
+                buffered, lambda: IgzipDecompressor(flag=DECOMP_GZIP), bounded=True, padding=True, block=1 << 13
+            )
         elif self.compression == "bzip2":
             self._body = _Members(buffered, bz2.BZ2Decompressor, bounded=True, padding=False)
         elif self.compression == "zstd":
             import zstandard
 
             decoder = zstandard.ZstdDecompressor(max_window_size=1 << 31)
-            self._body = _Members(buffered, decoder.decompressobj, bounded=False, padding=False)
+            # Small blocks, since the output has no bound: zstd expands up to 32,000 times.
+            self._body = _Members(buffered, decoder.decompressobj, bounded=False, padding=False, block=1 << 12)
         self._buffered = buffered
         self.position = 0
 
@@ -179,12 +183,12 @@ class Stream:
         try:
             # One block of the decoder at a time: `read` would throw away what it has where the next block is damaged.
             block = self._body.read1(size)
-        except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, OSError) as error:
+        except (EOFError, lzma.LZMAError, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
             raise self._damaged(error) from None
         except Exception as error:
-            if type(error).__name__ == "ZstdError":
+            if type(error).__name__ in ("IsalError", "ZstdError"):
                 raise self._damaged(error) from None
             raise
         self.position += len(block)

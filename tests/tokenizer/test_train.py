@@ -19,7 +19,7 @@ from pipeline.core.errors import UsageError
 from tokenizer import evaluate, train
 from tokenizer.fitting import compute_text_budget
 from tokenizer.model import Tokenizer
-from tokenizer.sample import LONGEST, WeightedCorpus, divide_budget, draw_sample, split_lines
+from tokenizer.sample import LONGEST, WeightedCorpus, divide_budget, draw_sample, find_most, split_lines
 from tokenizer.settings import Training
 from tokenizer.texts import Texts
 from tokenizer.words import DELIMITER, make_splitter
@@ -82,6 +82,12 @@ def test_weights_say_how_much_of_each_is_drawn(tmp_path: Path) -> None:
     # What the small one cannot fill goes to the large one.
     shares = divide_budget([WeightedCorpus("l", large, 1), WeightedCorpus("s", small, 9)], 60_000)
     assert shares == [60_000 - small.bytes, small.bytes]
+    # As much as all can give by their weights.
+    weighted = [WeightedCorpus("l", large, 1), WeightedCorpus("s", small, 9)]
+    most = find_most(weighted)
+    assert most is not None and most == pytest.approx(small.bytes * 10 / 9, abs=1)
+    assert [share / most for share in divide_budget(weighted, most)] == pytest.approx([0.1, 0.9], abs=0.001)
+    assert find_most([WeightedCorpus("l", large), WeightedCorpus("s", small)]) is None
     drawn = draw_sample([WeightedCorpus("l", large, 1), WeightedCorpus("s", small, 1)], 20_000, 1, tmp_path / "out")
     text = (tmp_path / "out").read_text("utf-8")
     assert 0.7 < text.count("large") / text.count("small") < 1.4

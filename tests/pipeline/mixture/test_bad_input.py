@@ -86,8 +86,11 @@ def test_a_part_of_which_others_have_everything(mix, copy, parts):
     (copy / "manifest.lock.toml").write_text(
         (copy / "manifest.lock.toml").read_text("utf-8").replace('"alpha"', '"copy"', 1), "utf-8"
     )
-    with pytest.raises(AssertionError, match="not one of the documents was kept"):
+    with pytest.raises(AssertionError, match="its weight of 0.5 cannot be met: nothing of it is left") as refused:
         mix(parts.mixture(f"alpha weight = 0.5; priority = 2\n{copy} weight = 0.5; priority = 1", name="nothing"))
+    assert "All of its 150 documents are duplicates: 150 of alpha's. Drop this part, give it a higher priority" in str(
+        refused.value
+    )
     mixed = mix(parts.mixture(f"alpha priority = 2\n{copy} priority = 1", name="nothing"))
     assert "copy contributes nothing: other parts have all of its documents" in mixed.stdout
     assert "copy loses 150 of its 150 documents (100%) to alpha" in mixed.stdout
@@ -183,6 +186,13 @@ def test_tokenizers_that_cannot_be_used(refused, tmp_path):
     assert "there is no tokenizer in" in refused("alpha", f"[tokenizer]\npath = '{tmp_path}/none'")
     (tmp_path / "damaged.model").write_bytes(b"no model")
     assert "is not a SentencePiece model" in refused("alpha", f"[tokenizer]\npath = '{tmp_path}/damaged.model'")
+
+
+def test_a_vocabulary_that_the_text_of_the_parts_does_not_support(build, parts, tmp_path):
+    manifest = parts.mixture("alpha weight = 0.01\ngamma weight = 0.99", "[tokenizer]\nvocab_size = 20_000", "large")
+    done = build(manifest, "--out", tmp_path / "out")
+    assert done.returncode == 2 and "vocab_size = 20,000 is more than this text supports" in done.stderr
+    assert "By their weights the parts give " in done.stderr and "named with tokenizer.path" in done.stderr
 
 
 def test_a_part_that_was_built_anew_meanwhile(parts, copy):

@@ -147,6 +147,12 @@ def test_a_part_that_loses_most_to_another_is_told(everything):
     assert "beta loses" not in everything.stdout
 
 
+def test_how_many_documents_several_parts_have_is_told(everything):
+    shared = everything.ledger.filter((pl.col("verdict") != "duplicate") & (pl.col("sources_seen").list.len() > 1)).height
+    assert shared == 90 and f"{shared} of the documents left are in several parts" in everything.stdout
+    assert f"{shared} of the documents left are in several sources" in everything.card
+
+
 def test_weights_are_met_by_characters(mix, parts):
     weights = {"gamma": 0.2, "alpha": 0.5, "beta": 0.3}
     settings = {"gamma": "epochs = 3; priority = 1", "alpha": "priority = 5", "beta": "priority = 5"}
@@ -167,6 +173,7 @@ def test_weights_are_met_by_characters(mix, parts):
     assert set(dropped["rule"]) == {"budget"} and set(dropped["step"]) == {"select"}
     beyond = dropped.select(pl.col("value").cast(pl.Float64) >= pl.col("bound").str.slice(2).cast(pl.Float64)).to_series()
     assert beyond.all() and dropped["epochs"].to_list() == [0] * len(dropped)
+    assert "`value` is a document's place in that order, from 0 (first) to 1 (last)" in mixed.card
     for line in ("| `gamma` |", "| `alpha` |"):
         assert line in mixed.card
 
@@ -219,22 +226,16 @@ def test_nothing_to_do_and_what_changed(mix, build, parts, tmp_path):
     assert hash_outputs(tmp_path / "locked") == hash_outputs(mixed.out)
 
 
-def test_the_same_bytes_on_any_number_of_workers(mix, parts):
-    """On two that stay up, on one and on four of their own."""
-    manifest = parts.mixture("gamma weight = 0.3; epochs = 2\nalpha weight = 0.7", SMALL_SHARDS, "workers")
-    first = hash_outputs(mix(manifest).out)
-    assert len(first) > 4
-    for workers in (1, 4):
-        assert hash_outputs(mix(manifest, "--workers", workers).out) == first
-
-
-def test_killed_the_build_goes_on_and_makes_the_same(kill_at, build, mix, parts, tmp_path):
+def test_killed_the_build_goes_on_and_makes_the_same_on_any_number_of_workers(kill_at, build, mix, parts, tmp_path):
+    """Begun on one worker, gone on with on four, finished on two, as two alone make it."""
     manifest = parts.mixture("gamma weight = 0.3; epochs = 2\nalpha weight = 0.7", SMALL_SHARDS, "killed")
+    undisturbed = hash_outputs(mix(manifest).out)
+    assert len(undisturbed) > 4
     out = tmp_path / "out"
-    for moment in (9, 40):
-        kill_at(moment, out, manifest, "--out", out, "--workers", 1)
+    for workers, moment in ((1, 9), (4, 40)):
+        kill_at(moment, out, manifest, "--out", out, "--workers", workers)
         for path in (p for p in out.rglob("*.parquet") if not p.name.startswith(".")):
             pl.read_parquet(path)
     done = build(manifest, "--out", out)
     assert done.returncode == 0, done.stderr
-    assert hash_outputs(out) == hash_outputs(mix(manifest).out) and find_temporaries(out) == []
+    assert hash_outputs(out) == undisturbed and find_temporaries(out) == []

@@ -41,6 +41,20 @@ def test_weights_are_met_by_tokens(trained: Mixed) -> None:
     assert "tokenizer     unigram, 500 pieces" in trained.stdout and "## Tokenizer" in trained.card
 
 
+def test_the_tokenizer_s_text_is_drawn_by_the_weights(trained: Mixed, parts: Parts) -> None:
+    """However much more one part has than another: the memory would take all text of all."""
+    record = json.loads((trained.out / "tokenizer" / "training.json").read_text("utf-8"))
+    drawn = {corpus["name"]: corpus["drawn"] / record["sample"]["bytes"] for corpus in record["sample"]["corpora"]}
+    assert drawn == {name: pytest.approx(weight, abs=0.07) for name, weight in (("gamma", 0.2), ("beta", 0.3), ("alpha", 0.5))}
+    shares = ", ".join(f"{name} {share:.1%}" for name, share in drawn.items())
+    assert f"of the parts' training splits ({shares});" in trained.card and f"of text: {shares}" in trained.stdout
+    assert "各出典の学習用テキストから学習" in trained.card and "of what was kept" not in trained.card
+    # Its figures are of the held-out text of every part.
+    held_out = [pl.read_parquet(parts.folder / name / "data" / "validation-*.parquet") for name in ("gamma", "beta", "alpha")]
+    assert record["figures"]["texts"] == sum(map(len, held_out))
+    assert "On the parts' held-out text" in trained.card and "各出典の検証用テキストで" in trained.card
+
+
 def test_a_tokenizer_that_is_named(trained: Mixed, mix: Callable[..., Mixed], parts: Parts, build: Callable[..., Any]) -> None:
     manifest = parts.mixture("alpha tokens = 20_000\nbeta tokens = 9_000", settings_of(trained), "named")
     mixed = mix(manifest)
@@ -62,6 +76,7 @@ def test_a_tokenizer_that_is_named(trained: Mixed, mix: Callable[..., Mixed], pa
     done = build(manifest, "--out", mixed.out)
     assert done.returncode == 2 and "was not put there by a build of this manifest" in done.stderr
     lock = (mixed.out / "manifest.lock.toml").read_text("utf-8")
+    assert "elsewhere, before this mixture" in mixed.card and "On the held-out text of that training" in mixed.card
     assert "vocab_size" not in lock and f'path = "{trained.out}/tokenizer"' in lock
 
 
@@ -77,7 +92,7 @@ def test_a_tiny_gpt_trains_on_it(trained: Mixed, tmp_path: Path) -> None:
     assert f"python -m trainers.gpt {trained.out}" in trained.stdout
     shorter = [
         word
-        for setting in ("steps=4", "evaluate_every=4", "save_every=4", "log_every=1")
+        for setting in ("steps=2", "evaluate_every=2", "save_every=2", "log_every=1")
         for word in ("--set", f"train.{setting}")
     ]
     arguments = [str(trained.out), "--config", "tiny", "--out", str(tmp_path / "run"), *shorter]

@@ -15,6 +15,7 @@ from pipeline.report.facts import (
     RuleFacts,
     SplitFacts,
     StepFacts,
+    find_token_warnings,
 )
 
 MANIFEST = load("cc100-ja").model_copy(
@@ -111,6 +112,15 @@ def test_sections_appear_only_where_there_is_something_to_say():
     assert full.endswith("\n\n- one\n- two\n")
     tokens = {"config_name": "tokens", "data_files": [{"split": "train", "path": "tokens/train-*.parquet"}]}
     assert read_front_matter(full)["configs"][1] == tokens
+
+
+def test_a_validation_split_without_a_sequence_is_told():
+    counts = {"documents": 3, "tokens": 1_780, "separators": 3, "sequences": 0}
+    (warning,) = find_token_warnings({"tokens": TOKENS | {"splits": {"validation": counts}}})
+    assert "validation has 1,783 tokens, less than one sequence of 2,048" in warning and "shards.validation" in warning
+    for other in (counts | {"sequences": 1}, counts | {"documents": 0}):
+        assert find_token_warnings({"tokens": TOKENS | {"splits": {"validation": other}}}) == []
+    assert find_token_warnings(None) == find_token_warnings({"tokens": TOKENS | {"splits": {}}}) == []
 
 
 def test_text_from_outside_stays_text():
