@@ -89,7 +89,10 @@ def check_unchanged(file: InputFile) -> None:
     try:
         status = os.stat(file.url)
     except OSError as error:
-        raise InputError(f"{file.url} cannot be read any more ({error.strerror}): it was there when the build began. Put it back and run the same command again") from None
+        raise InputError(
+            f"{file.url} cannot be read any more ({error.strerror}): it was there when the build began. "
+            "Put it back and run the same command again"
+        ) from None
     if file.identity != f"{status.st_size}-{status.st_mtime_ns}":
         raise InputError(f"{file.url} has changed since the build began: run the same command again")
 
