@@ -179,7 +179,8 @@ class _FileCutter:
             self.limit = state.limit
             self._consumed, self._reached = self._consumed + state.consumed, self._reached + state.reached
             state.consumed = state.reached = 0
-            warning = "; ".join(filter(None, [file.note, state.warning])) or None
+            is_told = file.note is None or file.note in (state.warning or "")
+            warning = "; ".join(filter(None, [None if is_told else file.note, state.warning])) or None
             self.inputs.append({name: getattr(state, name) for name in ("checksum", "size", "damage")} | {"warning": warning})
 
 

@@ -79,6 +79,8 @@ class ImageTextSource(PointerSource):
 
     def frames(self, file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFrame]:
         """Yield the rows of an input file with the columns of `SCHEMA`."""
+        if file.note:
+            add_warnings(state, [file.note])
         if path.is_dir():
             images = [image for image in list_files(path) if is_image_name(image.name)]
             yield read_captioned_folder(path, images)
