@@ -33,7 +33,7 @@ from pipeline.modalities import MODALITIES
 from pipeline.plan import Plan
 from pipeline.publish import PUBLISHED_FOLDERS, undo_publication
 from pipeline.report.card import write_card
-from pipeline.report.facts import gather_facts, gather_plan_facts
+from pipeline.report.facts import BuildFacts, gather_facts, gather_plan_facts
 from pipeline.report.lock import write_lock
 from pipeline.report.terminal import print_next_commands, print_plan, print_summary, print_tokenizer, print_up_to_date
 from pipeline.run import run
@@ -258,14 +258,7 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
         facts = gather_facts(plan, result, tokenised)
         if summary is None:
             print_summary(console, facts)
-        _refuse_empty_corpus(plan, result)
-        if failure is not None:
-            raise failure
-        if tokenised is not None:
-            write_card(facts)
-            write_lock(facts)
-            print_tokenizer(console, facts)
-        print_next_commands(console, facts)
+        _finish(plan, result, facts, tokenised is not None, failure, console)
 
 
 def _mix(
@@ -317,14 +310,26 @@ def _mix(
         facts = gather_mixture_facts(plan, result, tokenised)
         if summary is None:
             print_mixture(console, facts)
-        if failure is not None:
-            raise failure
-        _refuse_empty_corpus(plan, result)
-        if tokenised is not None:
-            write_card(facts)
-            write_lock(facts)
-            print_tokenizer(console, facts)
-        print_next_commands(console, facts)
+        _finish(plan, result, facts, tokenised is not None, failure, console)
+
+
+def _finish(
+    plan: Plan | MixturePlan,
+    summary: dict[str, Any],
+    facts: BuildFacts,
+    is_tokenised: bool,
+    failure: SeimaiError | None,
+    console: Console,
+) -> None:
+    """Tell what is left to be told of a build that was published. Raises `failure`, and BuildError where nothing was kept."""
+    _refuse_empty_corpus(plan, summary)
+    if failure is not None:
+        raise failure
+    if is_tokenised:
+        write_card(facts)
+        write_lock(facts)
+        print_tokenizer(console, facts)
+    print_next_commands(console, facts)
 
 
 def _count_kept(summary: dict[str, Any]) -> int:

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pipeline.core.storage import fingerprint, read_json
+from pipeline.core.storage import fingerprint
 from pipeline.manifest.model import Manifest
 from pipeline.manifest.steps import Step, parameters
 from pipeline.sources.inputs import InputFile
@@ -54,12 +54,7 @@ class Plan:
 
     def up_to_date(self) -> dict[str, Any] | None:
         """Return the summary of the last build, where that build is this one and its output is in place."""
-        state = read_json(self.workspace.state)
-        if not isinstance(state, dict) or state.get("fingerprint") != self.output_fingerprint:
-            return None
-        data = [self.out / "data" / name for name in state["shards"]]
-        ledgers = [self.out / "ledger" / name for name in state["ledgers"]]
-        return state if all(p.is_file() for p in [*data, *ledgers, self.out / "README.md"]) else None
+        return self.workspace.find_published(self.output_fingerprint)
 
     def resolved(self) -> dict[str, Any]:
         """Return the manifest as it is built, every default and preset bound written out."""

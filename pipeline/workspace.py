@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pipeline.core.storage import write_atomically
+from pipeline.core.storage import read_json, write_atomically
 from pipeline.manifest.steps import Step
 
 STATE_FOLDER = ".seimai"  # in the output folder: what a build remembers, its lock, and its intermediates by default
@@ -33,6 +33,15 @@ class Workspace:
     def state(self) -> Path:
         """JSON: the summary of the last build that was published."""
         return self.state_folder / "state.json"
+
+    def find_published(self, fingerprint: str) -> dict[str, Any] | None:
+        """Return the summary of the last build, where its output has this fingerprint and is in place."""
+        state = read_json(self.state)
+        if not isinstance(state, dict) or state.get("fingerprint") != fingerprint:
+            return None
+        data = [self.out / "data" / name for name in state["shards"]]
+        ledgers = [self.out / "ledger" / name for name in state["ledgers"]]
+        return state if all(p.is_file() for p in [*data, *ledgers, self.out / "README.md"]) else None
 
     @property
     def inputs(self) -> Path:

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline.core.storage import fingerprint, read_json
+from pipeline.core.storage import fingerprint
 from pipeline.manifest.steps import Step, parameters
 from pipeline.mixture.corpora import BuiltCorpus
 from pipeline.mixture.manifest import MixtureManifest
@@ -80,12 +80,7 @@ class MixturePlan:
 
     def up_to_date(self) -> dict[str, Any] | None:
         """Return the summary of the last build, where that build is this one and its output is in place."""
-        state = read_json(self.workspace.state)
-        if not isinstance(state, dict) or state.get("fingerprint") != self.output_fingerprint:
-            return None
-        data = [self.out / "data" / name for name in state["shards"]]
-        ledgers = [self.out / "ledger" / name for name in state["ledgers"]]
-        return state if all(p.is_file() for p in [*data, *ledgers, self.out / "README.md"]) else None
+        return self.workspace.find_published(self.output_fingerprint)
 
     def resolved(self) -> dict[str, Any]:
         """Return the manifest as it is built, every default written out."""
