@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from pipeline.sources.base import CutState, Fields, Range, Source
-from pipeline.sources.inputs import InputFile
+from pipeline.sources.inputs import InputFile, resolve
+from pipeline.sources.rows import Rows
+from pipeline.sources.text import range_buffer
 
 
 @dataclass
@@ -28,6 +32,24 @@ class Read:
 
     def problems(self) -> dict[Any, str]:
         return {row["locator"]: row["problem"] for row in self.rows if row["problem"]}
+
+
+def cut_in_chunks(
+    source: Source, path: Path, raw: bytes, partition: int = 32_000_000, chunk: int = range_buffer.CHUNK, **options: Any
+) -> tuple[list[Range], list[Rows], CutState]:
+    """Write bytes to a file, cut it as input 3, reading `chunk` bytes at a time, and read all ranges."""
+    path.write_bytes(raw)
+    file = resolve([str(path)])[0]
+    state = CutState(partition, options.pop("max_document", 64_000_000), **options)
+    ranges, rows = [], []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(range_buffer, "CHUNK", chunk)
+        for piece, body in source.cut(file, 3, state):
+            # The bytes of a file that is not compressed stay in it.
+            array = None if body is None else np.frombuffer(body, np.uint8)
+            ranges.append(piece)
+            rows.append(source.read(piece, file, array, Fields()))
+    return ranges, rows, state
 
 
 def read_all(source: Source, file: InputFile, fields: Fields | None = None, partition: int = 32_000_000, **state: Any) -> Read:

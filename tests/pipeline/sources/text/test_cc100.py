@@ -1,15 +1,13 @@
 import hashlib
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.sources.base import CutState, Fields
-from pipeline.sources.inputs import resolve
 from pipeline.sources.text import range_buffer
 from pipeline.sources.text.cc100 import CC100Source
+from tests.pipeline.sources.text.helpers import cut_in_chunks
 from tests.support.texts import split_documents
 
 # Characters that other tools take for line ends, and spaces that are not an empty line.
@@ -46,20 +44,12 @@ def cut(tmp_path_factory):
     """Cut bytes as a file: (ranges, documents by offset, state)."""
     folder = tmp_path_factory.mktemp("cut")
 
-    def cut_bytes(raw, partition=32_000_000, chunk=range_buffer.CHUNK, **options):
-        path = folder / "raw"
-        path.write_bytes(raw)
-        file = resolve([str(path)])[0]
-        state = CutState(partition, options.pop("max_document", 64_000_000), **options)
-        ranges, found = [], []
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(range_buffer, "CHUNK", chunk)
-            for made, body in Cut().cut(file, 3, state):
-                # The bytes of a file that is not compressed stay in it.
-                rows = Cut().read(made, file, None if body is None else np.frombuffer(body, np.uint8), Fields())
-                ranges.append(made)
-                for start, end, offset in zip(rows.text.starts, rows.text.ends, rows.frame["locator"]):
-                    found.append((int(offset), rows.text.data[start:end].tobytes()))
+    def cut_bytes(raw, *sizes, **options):
+        ranges, rows, state = cut_in_chunks(Cut(), folder / "raw", raw, *sizes, **options)
+        found = []
+        for one in rows:
+            for start, end, offset in zip(one.text.starts, one.text.ends, one.frame["locator"]):
+                found.append((int(offset), one.text.data[start:end].tobytes()))
         return ranges, found, state
 
     return cut_bytes

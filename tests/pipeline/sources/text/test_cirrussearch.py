@@ -2,15 +2,12 @@ import gzip
 import hashlib
 import json
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.sources.base import CutState, Fields
-from pipeline.sources.inputs import resolve
-from pipeline.sources.text import range_buffer
 from pipeline.sources.text.cirrussearch import CirrusSearchSource
+from tests.pipeline.sources.text.helpers import cut_in_chunks
 from tests.support.wikipedia import cirrus_lines
 
 
@@ -46,19 +43,12 @@ def cut(tmp_path_factory):
     """Cut bytes as a file: (ranges, rows with their text, state)."""
     folder = tmp_path_factory.mktemp("cut")
 
-    def cut_bytes(raw, partition=32_000_000, chunk=range_buffer.CHUNK, **options):
-        path = folder / "raw"
-        path.write_bytes(raw)
-        file = resolve([str(path)])[0]
-        state = CutState(partition, options.pop("max_document", 64_000_000), **options)
-        ranges, found = [], []
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(range_buffer, "CHUNK", chunk)
-            for made, body in SOURCE.cut(file, 3, state):
-                rows = SOURCE.read(made, file, None if body is None else np.frombuffer(body, np.uint8), Fields())
-                ranges.append(made)
-                for row, start, end in zip(rows.frame.to_dicts(), rows.text.starts, rows.text.ends):
-                    found.append(row | {"text": rows.text.data[start:end].tobytes().decode("utf-8", "replace")})
+    def cut_bytes(raw, *sizes, **options):
+        ranges, rows, state = cut_in_chunks(SOURCE, folder / "raw", raw, *sizes, **options)
+        found = []
+        for one in rows:
+            for row, start, end in zip(one.frame.to_dicts(), one.text.starts, one.text.ends):
+                found.append(row | {"text": one.text.data[start:end].tobytes().decode("utf-8", "replace")})
         return ranges, found, state
 
     return cut_bytes

@@ -3,15 +3,12 @@ import hashlib
 import re
 from xml.sax.saxutils import escape
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.sources.base import CutState, Fields
-from pipeline.sources.inputs import resolve
-from pipeline.sources.text import range_buffer
 from pipeline.sources.text.wikipedia_xml import WikipediaXmlSource, parse_page
+from tests.pipeline.sources.text.helpers import cut_in_chunks
 from tests.support.wikipedia import END, HEAD, page
 
 
@@ -77,18 +74,11 @@ def cut(tmp_path_factory):
     """Cut bytes as a file: (ranges, documents by offset, state)."""
     folder = tmp_path_factory.mktemp("cut")
 
-    def cut_bytes(raw, partition=32_000_000, chunk=range_buffer.CHUNK, **options):
-        path = folder / "raw"
-        path.write_bytes(raw)
-        file = resolve([str(path)])[0]
-        state = CutState(partition, options.pop("max_document", 64_000_000), **options)
-        ranges, found = [], []
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(range_buffer, "CHUNK", chunk)
-            for made, body in SOURCE.cut(file, 3, state):
-                rows = SOURCE.read(made, file, None if body is None else np.frombuffer(body, np.uint8), Fields())
-                ranges.append(made)
-                found += [*zip(rows.frame["locator"], rows.frame["problem"], rows.frame.to_dicts(), texts(rows))]
+    def cut_bytes(raw, *sizes, **options):
+        ranges, rows, state = cut_in_chunks(SOURCE, folder / "raw", raw, *sizes, **options)
+        found = []
+        for one in rows:
+            found += [*zip(one.frame["locator"], one.frame["problem"], one.frame.to_dicts(), texts(one))]
         return ranges, found, state
 
     return cut_bytes
