@@ -136,7 +136,7 @@ def cut_unit(manifest: Manifest, unit: Unit, folder: Path, limit: int | None) ->
         if partitions >= len(known):
             yield partition, bodies
         partitions += 1
-    record = {"inputs": cutting.inputs, "partitions": partitions, "limit": cutting.limit}
+    record = {"inputs": cutting.inputs, "partitions": partitions}
     write_json(unit_record(folder, unit.number), record)
 
 
