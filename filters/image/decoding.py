@@ -9,16 +9,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFile
 
 from filters.image.formats import FORMATS, MAX_PIXELS, check_scans, check_size, detect_format, webp_size
 from filters.image.orientation import read_orientation
+from filters.image.profiles import convert_to_srgb
 from filters.inspected import Blob, Unreadable
 
 # Pictures are measured at about this size: longer side at least LONG where the image has it, and less than twice that.
 LONG, SHORT = 128, 64
+# From this level on, in every channel, nothing is to be seen on white.
+HIDDEN = 244
 _USUAL_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 
 
@@ -127,19 +131,40 @@ def load(file: ImageFile.ImageFile, least: tuple[int, int], max_pixels: int) -> 
 
 
 def to_rgb(image: Image.Image, box: tuple[int, int] = (1, 1)) -> Image.Image:
-    """Convert to RGB of 8 bits, what is transparent in white; average boxes of pixels in between, where that needs less memory."""
+    """Convert to sRGB of 8 bits; average boxes of pixels in between, where that needs less memory.
+
+    A profile that the file embeds is applied. What is transparent becomes white, or black where white would hide all there is.
+    """
+    profile = image.info.get("icc_profile")
     if image.mode.startswith(("I", "F")):
-        image = _to_8_bits(image)
-    elif image.mode in ("P", "PA", "1") or "transparency" in image.info:
+        # Numbers that are spread are no colours any more.
+        image, profile = _to_8_bits(image), profile if image.mode.startswith("I;16") else None
+    elif image.mode == "L" and "transparency" in image.info:
+        image = image.convert("LA")
+    elif image.mode in ("P", "PA", "1", "YCbCr", "HSV") or "transparency" in image.info:
         image = image.convert("RGBA" if image.mode == "PA" or "transparency" in image.info else "RGB")
     if box != (1, 1):
         image = image.reduce(box)
-    if image.mode in ("LA", "La", "RGBA", "RGBa"):
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        white.alpha_composite(image)
-        image = white
+    if image.mode in ("La", "RGBa"):
+        image = image.convert("LA" if image.mode == "La" else "RGBA")
+    image = convert_to_srgb(image, profile)
+    if image.mode in ("LA", "RGBA"):
+        image = _remove_alpha(image.convert("RGBA"))
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _remove_alpha(image: Image.Image) -> Image.Image:
+    """Lay an RGBA picture on white, or on black where white would hide it: a white logo, made for a dark page."""
+    on_white = Image.new("RGBA", image.size, "white")
+    on_white.alpha_composite(image)
+    least: list[Any] = [on_white.getextrema()[channel] for channel in range(3)]
+    opacity: Any = image.getextrema()[3]
+    is_hidden = all(low >= HIDDEN for low, _ in least) and opacity[0] < 128 <= opacity[1]
+    if not is_hidden:
+        return on_white
+    on_black = Image.new("RGBA", image.size, "black")
+    on_black.alpha_composite(image)
+    return on_black
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:
