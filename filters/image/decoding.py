@@ -157,9 +157,9 @@ def _remove_alpha(image: Image.Image) -> Image.Image:
     """Lay an RGBA picture on white, or on black where white would hide it: a white logo, made for a dark page."""
     on_white = Image.new("RGBA", image.size, "white")
     on_white.alpha_composite(image)
-    least: list[Any] = [on_white.getextrema()[channel] for channel in range(3)]
-    opacity: Any = image.getextrema()[3]
-    is_hidden = all(low >= HIDDEN for low, _ in least) and opacity[0] < 128 <= opacity[1]
+    levels: Any = on_white.getextrema()  # least and most of each channel
+    opacity: Any = image.getextrema()
+    is_hidden = all(low >= HIDDEN for low, _ in levels[:3]) and opacity[3][0] < 128 <= opacity[3][1]
     if not is_hidden:
         return on_white
     on_black = Image.new("RGBA", image.size, "black")

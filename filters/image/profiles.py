@@ -53,7 +53,7 @@ def _find_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | N
         if mode != "LAB" and source.profile.device_class.strip() not in _DEVICES:
             return None
         target = ImageCms.createProfile("sRGB")
-        transform = ImageCms.buildTransform(source, target, mode, _OUTPUTS.get(mode, "RGB"), INTENT)  # type: ignore[arg-type]
+        transform = ImageCms.buildTransform(source, target, mode, _OUTPUTS.get(mode, "RGB"), INTENT)
         return None if mode in ("L", "RGB", "RGBA") and _changes_nothing(transform, mode) else transform
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None
