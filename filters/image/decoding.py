@@ -65,17 +65,22 @@ def open_small(blob: Blob | None, max_pixels: int = MAX_PIXELS) -> Opened:
     return Opened(picture, width, height, format, is_animated, needs_reencoding)
 
 
-def open_upright(blob: Blob | None, shorter_side: int, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def open_upright(blob: Blob | None, side: int, max_pixels: int = MAX_PIXELS, is_reduced: bool = False) -> Image.Image:
     """Open the first frame of an image in RGB, turned upright.
 
-    A JPEG may come smaller, decoded at 1/2, 1/4 or 1/8 with no side below `shorter_side`. Raises Unreadable.
+    A JPEG may come smaller, decoded at 1/2, 1/4 or 1/8 with no side below `side`. With `is_reduced` every image comes smaller, by
+    box averages too, with a longer side of `side` at least, where it has that, and less than twice that. Raises Unreadable.
     """
     format = detect_format(blob or b"")
     with name_damage(format):
         file = open_image(blob or b"", format, max_pixels)
         orientation = read_orientation(file)
-        load(file, (shorter_side, shorter_side), max_pixels)
-        picture = to_rgb(file)
+        width, height = file.size
+        scale = min(1.0, side / max(width, height))
+        least = (max(1, round(width * scale)), max(1, round(height * scale))) if is_reduced else (side, side)
+        load(file, least, max_pixels)
+        box = max(1, max(file.size) // side) if is_reduced else 1
+        picture = to_rgb(file, (box, box))
     return orientation.turn_upright(picture)
 
 
