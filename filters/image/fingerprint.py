@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from filters.image.pages import PAGE_BYTES, is_moved, page_difference
+from filters.image.pages import LARGE, PAGE_BYTES, is_moved, longer_side, page_difference
 from filters.image.thumbnail import SIDE, cell_edges
 from filters.kernels import above_median, jit
 
@@ -206,12 +206,14 @@ def similarity(descriptors, i, j):
     core = _difference(descriptors[i, VIEW_BYTES:COARSE_BYTES], descriptors[j, VIEW_BYTES:COARSE_BYTES])
     difference = min(content, core)
     first, second = descriptors[i, COARSE_BYTES:], descriptors[j, COARSE_BYTES:]
-    if first[0] and second[0]:
+    if len(first) > 0 and first[0] and second[0]:
         page = page_difference(first, second)
-        if page <= 1 or difference > 1 or not is_moved(first, second):
+        if page > 1 and difference <= 1 and is_moved(first, second):
+            difference = max(difference, NEARLY_IDENTICAL + 0.1)
+        elif min(longer_side(first), longer_side(second)) >= LARGE:
             difference = page
         else:
-            difference = max(difference, NEARLY_IDENTICAL + 0.1)
+            difference = max(difference, page)
     return max(0.0, 1 - (1 - ACCEPT) * difference)
 
 

@@ -25,6 +25,9 @@ PAGE_BYTES = _COLOURS + 18
 # 2 × 2, of pages in one size and of others. Measured over 13 edits of 26 kinds of pages: copies of one size, JPEG from quality 40 on, differ
 # by 9 and 6 at most, of other sizes by 25 and 12; different pages by 12 or 7 (a digit; dark letters on dark), then by 54 and 21.
 SAME_SIZE, OTHER_SIZE = (10.0, 6.5), (28.0, 14.0)
+# Below this longer side, in pixels, cells are of few pixels: copies differ more the smaller the smaller one is, those of one size as the
+# square. There the cells alone do not make a near duplicate.
+LARGE = 384
 # Contrast of copies may differ by so much, either way. Where it differs by more than `SAME_GAIN` the size does not matter: what is
 # brighter than white is lost.
 MOST_GAIN, SAME_GAIN = 1.4, 0.03
@@ -66,8 +69,9 @@ def _spread(values, out):
 def fill_page(pixels, width, height, image_width, image_height, out):
     """Fill in the row of a page, a picture `pixels` of an image of another size."""
     out[_IS_PAGE] = 1
-    out[_SIZE], out[_SIZE + 1] = image_width >> 8 & 255, image_width & 255
-    out[_SIZE + 2], out[_SIZE + 3] = image_height >> 8 & 255, image_height & 255
+    image_width, image_height = min(image_width, 65535), min(image_height, 65535)
+    out[_SIZE], out[_SIZE + 1] = image_width >> 8, image_width & 255
+    out[_SIZE + 2], out[_SIZE + 3] = image_height >> 8, image_height & 255
     line, across = np.empty(width), np.empty((CELLS, height))
     cells = np.empty(CELLS)
     colours = np.zeros((3, 3, 3))
@@ -141,6 +145,13 @@ def _fits_elsewhere(a, b):
 
 
 @jit
+def longer_side(page):
+    """Pixels of the longer side of the image that a page's row is of."""
+    width, height = np.int64(page[_SIZE]) << 8 | page[_SIZE + 1], np.int64(page[_SIZE + 2]) << 8 | page[_SIZE + 3]
+    return max(width, height, 1)
+
+
+@jit
 def page_difference(a, b):
     """How far the rows of two pages differ, where they lie on one another; 1 is as far as copies may."""
     x, y = a[_CELLS:_COLOURS].astype(np.float64), b[_CELLS:_COLOURS].astype(np.float64)
@@ -156,8 +167,12 @@ def page_difference(a, b):
     is_plain_copy = abs(gain - 1) <= SAME_GAIN
     for k in range(_SIZE, _CELLS):
         is_plain_copy &= a[k] == b[k]
-    most = SAME_SIZE if is_plain_copy else OTHER_SIZE
-    return max(cell / most[0], mean / most[1], colour / MOST_COLOUR)
+    smallness = max(1.0, LARGE / min(longer_side(a), longer_side(b)))
+    if is_plain_copy:
+        most, scale = SAME_SIZE, smallness * smallness
+    else:
+        most, scale = OTHER_SIZE, smallness
+    return max(cell / (most[0] * scale), mean / (most[1] * scale), colour / MOST_COLOUR)
 
 
 @jit
