@@ -10,7 +10,10 @@ from unicodedata import normalize
 
 Dictionary = Literal["unidic", "sudachi"]
 
-MOST = 4  # readings of a word beside the first; the dictionaries' rarer ones are names and old words
+MOST = 4  # readings of a word
+# In MeCab's costs: how much rarer than the usual reading another may be. Words have other readings up to サクジツ for 昨日 (4,800); single
+# characters, of which everything is made that a recogniser did not understand, few (カラダ and タイ for 体 720).
+DEARER, DEARER_CHARACTER = 5_000, 1_500
 _KATAKANA = re.compile(r"[\u30a1-\u30ff]+")
 
 
@@ -29,16 +32,23 @@ class _UniDic:
         import fugashi
         import unidic_lite
 
-        rc = Path(__file__).with_name("mecabrc")
-        self._tagger: Any = fugashi.GenericTagger(f'-d "{unidic_lite.DICDIR}" -r "{rc}"')
-        self.parse = self._tagger.parse
+        def tagger(rc: str) -> Any:
+            return fugashi.GenericTagger(f'-d "{unidic_lite.DICDIR}" -r "{Path(__file__).with_name(rc)}"')
+
+        self.parse = tagger("mecabrc").parse
+        self._entries = tagger("mecabrc-entries")
         self.readings = lru_cache(100_000)(self._readings)
 
     def _readings(self, surface: str) -> tuple[str, ...]:
-        # The best ways to read a word: those that take it whole are entries of the dictionary.
-        ways = f"{self._tagger.nbest(surface, 12)}\n".replace(f"\n\t{surface} ", f"\n\n\t{surface} ")
-        entries = [line.removeprefix(f"\t{surface} ") for line in ways.split("\n") if line.startswith(f"\t{surface} ")]
-        return tuple(dict.fromkeys(entry for entry in entries if _KATAKANA.fullmatch(entry)))[:MOST]
+        # The best ways to cut a word: those that leave it whole are entries of the dictionary.
+        costs: dict[str, int] = {}
+        for line in self._entries.nbest(surface, 12).split("\n"):
+            entry = line.split("\t")
+            if entry[0] != surface or len(entry) < 4 or not _KATAKANA.fullmatch(entry[1]) or (costs and entry[2] == "人名"):
+                continue
+            costs.setdefault(entry[1], int(entry[3]))
+        least = min(costs.values(), default=0)
+        return tuple(reading for reading, cost in costs.items() if cost <= least + (DEARER if len(surface) > 1 else DEARER_CHARACTER))[:MOST]
 
 
 class _Sudachi:
@@ -73,8 +83,10 @@ class _Sudachi:
     def _readings(self, surface: str) -> tuple[str, ...]:
         if not hasattr(self._dictionary, "lookup"):
             return ()
-        entries = [word.reading_form() for word in self._dictionary.lookup(normalize("NFKC", surface))]
-        return tuple(dict.fromkeys(entry for entry in entries if _KATAKANA.fullmatch(entry)))[:MOST]
+        # It tells no costs: of a single character the first reading is taken.
+        entries = self._dictionary.lookup(normalize("NFKC", surface))
+        found = [word.reading_form() for word in entries if word.part_of_speech()[2] != "人名"]
+        return tuple(dict.fromkeys(reading for reading in found if _KATAKANA.fullmatch(reading)))[: MOST if len(surface) > 1 else 1]
 
 
 @lru_cache(maxsize=2)

@@ -25,6 +25,15 @@ _CORRECTIONS = (
     ("日本", "ニッポン", "ニホン"), ("行く", "ユク", "イク"), ("ゆく", "ユク", "イク"), ("行き", "ユキ", "イキ"),
     ("ゆき", "ユキ", "イキ"), ("ゆっ", "ユッ", "イッ"), ("言う", "ユー", "イウ"), ("いう", "ユー", "イウ"), ("ゆう", "ユー", "イウ"),
 )  # fmt: skip
+# Single characters that are read in several ways where they stand alone.
+_SEVERAL: dict[str, Stretch] = {
+    "私": ("ワタシ", "ワタクシ", "アタシ"), "七": ("シチ", "ナナ"), "四": ("ヨン", "シ", "ヨ"), "九": ("キュー", "ク"), "家": ("イエ", "ウチ"),
+    "何": ("ナニ", "ナン"), "後": ("アト", "ノチ", "ゴ"), "中": ("ナカ", "チュー", "ジュー"), "上": ("ウエ", "ジョー", "カミ"),
+    "下": ("シタ", "モト", "カ"), "間": ("アイダ", "マ", "カン"), "方": ("ホー", "カタ"), "他": ("ホカ", "タ"), "夜": ("ヨル", "ヨ"),
+    "金": ("カネ", "キン"), "人": ("ヒト", "ニン", "ジン"), "空": ("ソラ", "カラ"), "頃": ("コロ", "ゴロ"), "時": ("トキ", "ジ"),
+    "日": ("ヒ", "ニチ"), "様": ("ヨー", "サマ"), "所": ("トコロ", "ショ"), "物": ("モノ", "ブツ"), "者": ("モノ", "シャ"), "十": ("ジュー", "ジュッ", "トー"),
+    "生": ("ナマ", "セー"), "角": ("カド", "カク", "ツノ"), "音": ("オト", "ネ"), "声": ("コエ",), "店": ("ミセ", "テン"), "代": ("ダイ", "ヨ"),
+}  # fmt: skip
 _CORRECTED = {(surface, choice): ours for surface, choice, ours in _CORRECTIONS}
 _KATAKANA = {code: code + 0x60 for code in range(0x3041, 0x3097)}  # from hiragana
 _NOT_READ = r"[^\p{Katakana}ー\p{Han}]"  # unread Han stay: they are at least the same in both texts
@@ -137,7 +146,7 @@ def _readings_of(surface: str, read: str, dictionary: Words) -> Stretch:
     """Readings of a word, beginning with the dictionary's choice `read`, or of a single character that it does not have."""
     others = dictionary.readings(surface) if _HAN.search(surface) else (katakana(surface),)
     first = _CORRECTED.get((surface, read), read) or others[0] if others else read or surface
-    return distinct([_NOT_KANA_OR_HAN.sub("", way) for way in (first, *([read] if read else []), *others)])
+    return distinct([_NOT_KANA_OR_HAN.sub("", way) for way in (first, *([read] if read else []), *others, *_SEVERAL.get(surface, ()))])
 
 
 def morae(readings: pl.Series) -> pl.Series:
