@@ -17,7 +17,7 @@ import polars as pl
 
 from filters.transcript.counters import Stretch, distinct
 from filters.transcript.dictionary import Dictionary, Words, words_of
-from filters.transcript.quantities import find_quantities
+from filters.transcript.quantities import find_quantities, quantity_pattern
 
 # Where the dictionary's first choice is not what is said, or what people write in kana: (surface, its choice, ours).
 _CORRECTIONS = (
@@ -42,7 +42,6 @@ _HAN = re.compile("[\u3005\u3400-\u4dbf\u4e00-\u9fff]")
 # Stands for what quantities.py reads: a counter that both dictionaries have and nobody writes, so that 前 after it is マエ.
 _STAND_IN = "瓲"
 _STAND_IN_WORD = re.compile(rf"\t([^ \t\n]*{_STAND_IN}[^ \t\n]*) [^\n]*\n")
-_QUANTITY = r"[0-9A-Za-z\u00c0-\u024f〇%℃°&〒Ⅰ-Ⅻ⁄]|[一二三四五六七八九十百千数何]"
 
 
 def katakana(text: str) -> str:
@@ -63,7 +62,7 @@ def _parse(texts: pl.Series, dictionary: Words) -> _Parsed:
     plain = plain.str.replace_all(r"[\p{C}\s]+", " ").str.strip_chars_end(" 。") + "。"
     quantities: dict[int, list[tuple[Stretch, ...]]] = {}
     lines = plain.to_list()
-    for row in plain.str.contains(_QUANTITY).fill_null(False).arg_true().to_list():
+    for row in plain.str.contains(quantity_pattern()).fill_null(False).arg_true().to_list():
         text, pieces, at, stretches = lines[row], [], 0, []
         for found in find_quantities(text, dictionary.readings):
             # A space before it: MeCab would make one word of it and of an unknown character.
