@@ -14,6 +14,7 @@ MOST = 4  # readings of a word
 # In MeCab's costs: how much rarer than the usual reading another may be. Words have other readings up to サクジツ for 昨日 (4,800); single
 # characters, of which everything is made that a recogniser did not understand, few (カラダ and タイ for 体 720).
 DEARER, DEARER_CHARACTER = 5_000, 1_500
+DEARER_NAME = 2_500  # a person's name beside a place's
 _KATAKANA = re.compile(r"[\u30a1-\u30ff]+")
 
 
@@ -49,6 +50,16 @@ class _UniDic:
             costs.setdefault(entry[1], int(entry[3]))
         least = min(costs.values(), default=0)
         return tuple(reading for reading, cost in costs.items() if cost <= least + (DEARER if len(surface) > 1 else DEARER_CHARACTER))[:MOST]
+
+
+    def is_personal_name(self, words: str) -> bool:
+        # Where names of speakers stand: elsewhere 林 is a wood.
+        kinds = [line.split("\t")[2:3] for line in self._entries.parse(f"≫{words}：").split("\n")[1:-1]]
+        if kinds == [["地名"]]:  # 三田 is a person hardly less often than a place, 神戸 far less
+            entries = [line.split("\t") for line in self._entries.nbest(words, 12).split("\n")]
+            costs = {entry[2]: int(entry[3]) for entry in reversed(entries) if entry[0] == words}
+            return costs.get("人名", 99_999) <= costs["地名"] + DEARER_NAME
+        return bool(kinds) and all(kind == ["人名"] for kind in kinds)
 
 
 class _Sudachi:
@@ -93,3 +104,10 @@ class _Sudachi:
 def words_of(dictionary: Dictionary) -> Words:
     """The dictionary of that name, loaded once."""
     return _UniDic() if dictionary == "unidic" else _Sudachi()
+
+
+def is_personal_name(words: str) -> bool:
+    """True where UniDic has `words` as names of people, or as a place's name that people have as well."""
+    unidic = words_of("unidic")
+    assert isinstance(unidic, _UniDic)
+    return unidic.is_personal_name(words)

@@ -28,7 +28,10 @@ _ALONE: dict[str, Stretch] = {
     "%": ("パーセント",), "℃": ("ド", "セッシ"), "&": ("アンド", "", "ト"), "〒": ("ユービンバンゴー", ""), "kg": ("キログラム", "キロ"),
 }  # fmt: skip
 # Han digits with these are words of their own more often than counts.
-_WORDS = re.compile(r"[一二三四五六七八九十百千万]+(?:行|色|対|言|口|山|着|作|選|式|種|文|門|元|分|石|里|合|品|世|体|科|把|石|町|島|線|層|軍|隊|社|句|首|節|基|機|灯)|[千万]歳|千代|千里|一月|千本|百科|十代|万年|千年|四時|一代")
+_WORDS = re.compile(
+    "[一二三四五六七八九十百千万]+(?:[行色対言口山着作選式種文門元石里合品世体科把町島線層軍隊社句首節基機灯])|[千万]歳|[千十一]代|[千百]里|一月|千本|百科|[万千]年|四時"
+)
+_TEN_MINUTES = re.compile("ほど|程|間|後|前|遅|早|くらい|ぐらい|待|過|お?き|以内|も?経|しか|休")  # after 十分 that is ジュップン
 _HAN = re.compile("[\u4e00-\u9fff]")
 
 
@@ -142,6 +145,13 @@ def _counted(found: Number, counter: str, text: str, start: int, end: int) -> tu
     return found.stretches
 
 
+def _lower_end(found: Number, counter: str, link: str) -> tuple[Stretch, ...]:
+    """The number that a range begins with, and what is read between the two: 3〜4人 サンカラヨニン, サンヨニン, サンニンカラヨニン."""
+    if not counter:
+        return (*found.stretches, _LINKS[link])
+    return (distinct([_join(found.stretches), _join(count(found, counters()[counter]))]), ("カラ", "", "ナイシ"))
+
+
 def _arabic(match: re.Match[str], text: str) -> tuple[Stretch, ...] | None:
     first, other, counter = match["first"], match["other"], match["counter"] or match["unit"] or ""
     found = number(first)
@@ -154,8 +164,7 @@ def _arabic(match: re.Match[str], text: str) -> tuple[Stretch, ...] | None:
     if not counter and not other and first.isdigit() and len(first) >= 3 and first[0] != "0":
         stretches = (distinct([_join(stretches), _join(one_by_one(first))]),)  # 2020 ニーゼロニーゼロ
     if other:
-        link = ("カラ", "", "ノ") if counter else _LINKS[match["link"]]
-        stretches = (*found.stretches, link, *stretches)
+        stretches = (*_lower_end(found, counter, match["link"]), *stretches)
     if match["sign"]:
         stretches = ((_SIGNS[match["sign"]],), *stretches)
     return stretches
@@ -178,7 +187,12 @@ def _han(match: re.Match[str], text: str, lookup: Lookup) -> tuple[Stretch, ...]
         return None
     if _is_in_word(text, match.start(), match.end(), len(digits), lookup):
         return None
-    if before != "第" and _WORDS.fullmatch(digits + counter):
+    word = digits + counter
+    if word == "十分" and before != "時":
+        ways = ("ジューブン", "ジュップン", "ジップン")
+        return (ways[1:] + ways[:1] if _TEN_MINUTES.match(text, match.end()) else ways,)
+    is_word = before != "第" and _WORDS.fullmatch(word)
+    if is_word and not lookup(word):
         return None
     if counter in ("ケ", "ヶ") or (counter == "つ" and len(digits) > 1):
         return None
@@ -187,10 +201,10 @@ def _han(match: re.Match[str], text: str, lookup: Lookup) -> tuple[Stretch, ...]
         return None
     begin = match.start("han_other") if other else match.start()
     if last is not None:
-        return (*found.stretches, _LINKS[match["han_link"]], *_counted(last, counter, text, begin, match.end()))
+        return (*_lower_end(found, counter, match["han_link"]), *_counted(last, counter, text, begin, match.end()))
     stretches = _counted(found, counter, text, begin, match.end())
     if len(stretches) == 1:  # 一行 may be イッコー, too
-        stretches = (distinct([*stretches[0], *lookup(digits + counter)]),)
+        stretches = (distinct([*lookup(word), *stretches[0]] if is_word else [*stretches[0], *lookup(word)]),)
     neighbours = len(digits) == 2 and "〇一二三四五六七八九".find(digits) > 0
     if neighbours and (two := [number(digit) for digit in digits])[0] and two[1]:  # 二三人: two or three
         return (distinct([_join(two[0].stretches) + _join(count(two[1], counters()[counter], is_ordinal=True)), _join(stretches)]),)

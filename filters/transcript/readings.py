@@ -59,7 +59,7 @@ class _Parsed(NamedTuple):
 def _parse(texts: pl.Series, dictionary: Words) -> _Parsed:
     # MeCab takes a NUL for the end of the text and a line for a sentence. All texts end with 。, so that none is read otherwise for it.
     plain = texts.str.normalize("NFKC").str.replace_all(_STAND_IN, "トン", literal=True)
-    plain = plain.str.replace_all(r"[\p{C}\s]+", " ").str.strip_chars_end(" 。") + "。"
+    plain = plain.str.replace_all(r"[\p{C}\s]+", " ").str.replace_all("ーー+", "ー").str.strip_chars_end(" 。") + "。"
     quantities: dict[int, list[tuple[Stretch, ...]]] = {}
     lines = plain.to_list()
     for row in plain.str.contains(quantity_pattern()).fill_null(False).arg_true().to_list():
