@@ -21,11 +21,17 @@ _ORDINALS = {"1st": "ファースト", "2nd": "セカンド", "3rd": "サード"
 _MONEY = {"$": "ドル", "US$": "ドル", "¥": "円", "€": "ユーロ", "£": "ポンド", "₩": "ウォン"}
 _SIGNS = {"-": "マイナス", "−": "マイナス", "+": "プラス", "±": "プラスマイナス"}
 _LINKS: dict[str, Stretch] = {
+    "、": ("",), "対": ("タイ",),
     "~": ("カラ", "", "ナイシ"), "〜": ("カラ", "", "ナイシ"), "-": ("ノ", "カラ", "", "タイ", "マイナス", "ヒク", "ハイフン"),
     "+": ("プラス", "タス"), "×": ("カケル", "バツ", ""), "÷": ("ワル",), "=": ("イコール", "ワ"),
 }  # fmt: skip
 _ALONE: dict[str, Stretch] = {
     "%": ("パーセント",), "℃": ("ド", "セッシ"), "&": ("アンド", "", "ト"), "〒": ("ユービンバンゴー", ""), "kg": ("キログラム", "キロ"),
+}  # fmt: skip
+# Words with Han digits that UniDic cuts and misreads.
+_PHRASES: dict[str, Stretch] = {
+    "一昨日": ("オトトイ", "イッサクジツ", "オトツイ"), "一昨年": ("オトトシ", "イッサクネン"), "二人三脚": ("ニニンサンキャク",), "十人十色": ("ジューニントイロ",),
+    "四六時中": ("シロクジチュー",), "七転び八起き": ("ナナコロビヤオキ",),
 }  # fmt: skip
 # Han digits with these are words of their own more often than counts.
 _WORDS = re.compile(
@@ -56,10 +62,11 @@ def _pattern() -> re.Pattern[str]:
         |(?<![A-Za-z])(?P<number_sign>(?:[Nn]o\.|NO\.|№)\s?)(?P<nth>[0-9]+)
         |(?P<ordinal>[1-5](?:st|nd|rd|th))(?![A-Za-z])
         |(?P<sign>(?<![0-9A-Za-z)])[-−+±])?(?P<money>US\$|[$¥€£₩])?(?P<first>{arabic})
-            (?:(?P<link>[〜~-])(?P<other>{arabic}))?(?:\s?(?P<unit>{unit})|(?P<counter>{counter}))?
+            (?:(?P<link>[〜~、対-])(?P<other>{arabic}))?(?:\s?(?P<unit>{unit})|(?P<counter>{counter}))?
         |(?P<op>(?<=[0-9])\s?[-+×÷=]\s?(?=[0-9])|(?<=[^\W_])[〜~](?=[0-9一二三四五六七八九十]))
+        |(?P<phrase>{"|".join(_PHRASES)})
         |(?P<about>(?:(?<=[0-9一二三四五六七八九十][年月日時分])|(?<=時半))頃)
-        |(?P<han>{han})(?:(?P<han_link>[〜~])(?P<han_other>{han}))?(?P<han_counter>{counter})?
+        |(?P<han>{han})(?:(?P<han_link>[〜~、対])(?P<han_other>{han}))?(?P<han_counter>{counter})?
         |(?<![A-Za-z])(?P<roman>VI{{1,3}}|I[VX]|I{{2,3}}|XI{{1,2}}|(?<=第)[IVX]|[\u2160-\u216b])(?P<roman_counter>{counter})?(?![A-Za-z])
         |(?P<latin>[A-Za-zâêîôûāēīōū]+(?:[-'’.&][A-Za-z]+)*)
         |(?P<alone>[%℃&〒]))
@@ -74,7 +81,7 @@ def quantity_pattern() -> str:
     first = "".join(sorted({name[0] for name in counters() if name[0].isalpha() and not name[0].isascii()}))
     return (
         r"[0-9A-Za-z\u00c0-\u024f〇%℃°&〒\u2160-\u216b⁄]"
-        rf"|[一二三四五六七八九十百千数何][一二三四五六七八九十百千万億兆数]*(?:[{first}]|[〜~][一二三四五六七八九十])"
+        rf"|{'|'.join(_PHRASES)}|[一二三四五六七八九十百千数何][一二三四五六七八九十百千万億兆数]*(?:[{first}]|[〜~対][一二三四五六七八九十])"
     )
 
 
@@ -129,17 +136,20 @@ def _join(stretches: tuple[Stretch, ...]) -> str:
     return "".join(stretch[0] for stretch in stretches)
 
 
-def _counted(found: Number, counter: str, text: str, start: int, end: int) -> tuple[Stretch, ...]:
-    """A number with its counter, by what stands before and after them."""
+def _counted(
+    found: Number, counter: str, text: str, start: int, end: int, *, after: Number | None = None
+) -> tuple[Stretch, ...]:
+    """A number with its counter, by what stands before and after them; `after` is the number that a range begins with."""
     before = text[start - 1] if start else ""
     if counter:
         if counter == "日" and found.value == 1:
             return (("ツイタチ", "イチニチ"),) if before == "月" else (("イチニチ", "ツイタチ"),)
         if counter == "分" and before == "割":
             return count(found, Counter(("ブ",)))
-        return count(found, counters()[counter], is_ordinal=before == "第")
-    after = text[end] if end < len(text) else ""
-    beside_letters = (before.isascii() and before.isalpha()) or (after.isascii() and after.isalpha())
+        is_rough = before == "、" and after is not None and found.value == (after.value or 0) + 1 <= 9  # 二、三日 is ニサンニチ
+        return count(found, counters()[counter], is_ordinal=before == "第" or is_rough)
+    following = text[end] if end < len(text) else ""
+    beside_letters = (before.isascii() and before.isalpha()) or (following.isascii() and following.isalpha())
     if beside_letters and found.value is not None and found.value < len(_ENGLISH):
         return (distinct([*found.stretches[0], _ENGLISH[found.value]]),) if len(found.stretches) == 1 else found.stretches
     return found.stretches
@@ -147,7 +157,7 @@ def _counted(found: Number, counter: str, text: str, start: int, end: int) -> tu
 
 def _lower_end(found: Number, counter: str, link: str) -> tuple[Stretch, ...]:
     """The number that a range begins with, and what is read between the two: 3〜4人 サンカラヨニン, サンヨニン, サンニンカラヨニン."""
-    if not counter:
+    if not counter or link in "、対":
         return (*found.stretches, _LINKS[link])
     return (distinct([_join(found.stretches), _join(count(found, counters()[counter]))]), ("カラ", "", "ナイシ"))
 
@@ -160,7 +170,7 @@ def _arabic(match: re.Match[str], text: str) -> tuple[Stretch, ...] | None:
         return None
     if match["money"]:
         counter = counter or _MONEY[match["money"]]
-    stretches = _counted(last, counter, text, match.start("other" if other else "first"), match.end())
+    stretches = _counted(last, counter, text, match.start("other" if other else "first"), match.end(), after=found if other else None)
     if not counter and not other and first.isdigit() and len(first) >= 3 and first[0] != "0":
         stretches = (distinct([_join(stretches), _join(one_by_one(first))]),)  # 2020 ニーゼロニーゼロ
     if other:
@@ -183,7 +193,7 @@ def _han(match: re.Match[str], text: str, lookup: Lookup) -> tuple[Stretch, ...]
     digits, other, counter = match["han"], match["han_other"], match["han_counter"] or ""
     before = text[match.start() - 1] if match.start() else ""
     is_positional = len(digits) > 1 and "〇" in digits and not re.search("[十百千万億兆数何]", digits)
-    if not counter and not is_positional:
+    if not counter and not is_positional and match["han_link"] != "対":
         return None
     if _is_in_word(text, match.start(), match.end(), len(digits), lookup):
         return None
@@ -201,7 +211,7 @@ def _han(match: re.Match[str], text: str, lookup: Lookup) -> tuple[Stretch, ...]
         return None
     begin = match.start("han_other") if other else match.start()
     if last is not None:
-        return (*_lower_end(found, counter, match["han_link"]), *_counted(last, counter, text, begin, match.end()))
+        return (*_lower_end(found, counter, match["han_link"]), *_counted(last, counter, text, begin, match.end(), after=found))
     stretches = _counted(found, counter, text, begin, match.end())
     if len(stretches) == 1:  # 一行 may be イッコー, too
         stretches = (distinct([*lookup(word), *stretches[0]] if is_word else [*stretches[0], *lookup(word)]),)
@@ -237,6 +247,8 @@ def _read(match: re.Match[str], text: str, lookup: Lookup) -> tuple[Stretch, ...
         return _arabic(match, text)
     if match["op"]:
         return (_LINKS[match["op"].strip()],)
+    if match["phrase"]:
+        return (_PHRASES[match["phrase"]],)
     if match["about"]:
         return (("ゴロ", "コロ"),)
     if match["han"]:
