@@ -1,8 +1,8 @@
 """Whether two transcripts say the same: the least error rate between any readings that they may have.
 
-七 is シチ or ナナ, 明日 アス or アシタ, 1/2 a half or a day. A text's readings are a graph: one node a sound, with the sounds that may come before
-it. The edits between two graphs are found by one dynamic programme over pairs of nodes, as between two strings, so that the number of
-combinations does not matter: its time grows as the product of the texts' lengths.
+七 is シチ or ナナ, 明日 アス or アシタ, 1/2 a half or a day. A text's readings are a graph: one node a sound, with the sounds that may
+come before it. The edits between two graphs are found by one dynamic programme over pairs of nodes, as between two strings, so that
+the number of combinations does not matter: its time grows as the product of the texts' lengths.
 """
 
 from __future__ import annotations

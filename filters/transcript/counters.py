@@ -18,7 +18,11 @@ _VOICED = {
     "b": str.maketrans("ハヒフヘホ", "バビブベボ"), "p": str.maketrans("ハヒフヘホ", "パピプペポ"),
     "g": str.maketrans("カキクケコ", "ガギグゲゴ"), "z": str.maketrans("サシスセソ", "ザジズゼゾ"),
 }  # fmt: skip
-_SHORTENED_BY = dict.fromkeys("カキクケコハヒフヘホ", "168十百") | dict.fromkeys("サシスセソタチツテト", "18十") | dict.fromkeys("パピプペポ", "168十百")
+_SHORTENED_BY = (
+    dict.fromkeys("カキクケコハヒフヘホ", "168十百")
+    | dict.fromkeys("サシスセソタチツテト", "18十")
+    | dict.fromkeys("パピプペポ", "168十百")
+)
 _ENDS_IN_N = ("3", "千", "万", "何")
 _EXCEPTION = re.compile(r"(=?)([0-9]+|[十百千万数何])(.+)")
 

@@ -49,8 +49,9 @@ class _UniDic:
                 continue
             costs.setdefault(entry[1], int(entry[3]))
         least = min(costs.values(), default=0)
-        return tuple(reading for reading, cost in costs.items() if cost <= least + (DEARER if len(surface) > 1 else DEARER_CHARACTER))[:MOST]
-
+        return tuple(
+            reading for reading, cost in costs.items() if cost <= least + (DEARER if len(surface) > 1 else DEARER_CHARACTER)
+        )[:MOST]
 
     def is_personal_name(self, words: str) -> bool:
         # Where names of speakers stand: elsewhere 林 is a wood.
@@ -97,7 +98,9 @@ class _Sudachi:
         # It tells no costs: of a single character the first reading is taken.
         entries = self._dictionary.lookup(normalize("NFKC", surface))
         found = [word.reading_form() for word in entries if word.part_of_speech()[2] != "人名"]
-        return tuple(dict.fromkeys(reading for reading in found if _KATAKANA.fullmatch(reading)))[: MOST if len(surface) > 1 else 1]
+        return tuple(dict.fromkeys(reading for reading in found if _KATAKANA.fullmatch(reading)))[
+            : MOST if len(surface) > 1 else 1
+        ]
 
 
 @lru_cache(maxsize=2)

@@ -23,18 +23,33 @@ LETTERS: dict[str, Stretch] = {
     letter: tuple(names.split("|")) for letter, names in zip("abcdefghijklmnopqrstuvwxyz", _NAMES.split(), strict=True)
 }
 _ROWS = {
-    "": "アイウエオ", "k": "カキクケコ", "s": "サシスセソ", "t": "タチツテト", "n": "ナニヌネノ", "h": "ハヒフヘホ", "m": "マミムメモ", "r": "ラリルレロ",
-    "l": "ラリルレロ", "g": "ガギグゲゴ", "z": "ザジズゼゾ", "d": "ダジズデド", "b": "バビブベボ", "p": "パピプペポ", "c": "カシクセコ",
+    "": "アイウエオ", "k": "カキクケコ", "s": "サシスセソ", "t": "タチツテト", "n": "ナニヌネノ", "h": "ハヒフヘホ", "m": "マミムメモ",
+    "r": "ラリルレロ", "l": "ラリルレロ", "g": "ガギグゲゴ", "z": "ザジズゼゾ", "d": "ダジズデド", "b": "バビブベボ",
+    "p": "パピプペポ", "c": "カシクセコ",
 }  # fmt: skip
 _GLIDES = {
-    "ky": "キ", "sy": "シ", "sh": "シ", "ty": "チ", "ch": "チ", "cy": "チ", "ny": "ニ", "hy": "ヒ", "my": "ミ", "ry": "リ", "gy": "ギ", "zy": "ジ",
-    "j": "ジ", "jy": "ジ", "by": "ビ", "py": "ピ",
+    "ky": "キ", "sy": "シ", "sh": "シ", "ty": "チ", "ch": "チ", "cy": "チ", "ny": "ニ", "hy": "ヒ", "my": "ミ", "ry": "リ",
+    "gy": "ギ", "zy": "ジ", "j": "ジ", "jy": "ジ", "by": "ビ", "py": "ピ",
 }  # fmt: skip
 _KANA = {head + vowel: kana for head, row in _ROWS.items() for vowel, kana in zip("aiueo", row, strict=True)}
 _KANA |= {head + vowel: kana + small for head, kana in _GLIDES.items() for vowel, small in zip("aueo", "ァュェォ", strict=True)}
-_KANA |= {head + "a": kana + "ャ" for head, kana in _GLIDES.items()} | {head + "o": kana + "ョ" for head, kana in _GLIDES.items()}
+_KANA |= {head + "a": kana + "ャ" for head, kana in _GLIDES.items()} | {
+    head + "o": kana + "ョ" for head, kana in _GLIDES.items()
+}
 _KANA |= {head + "i": _GLIDES[head] for head in ("sh", "ch", "j")}
-_KANA |= {"tsu": "ツ", "fa": "ファ", "fi": "フィ", "fu": "フ", "fe": "フェ", "fo": "フォ", "ya": "ヤ", "yu": "ユ", "yo": "ヨ", "wa": "ワ", "wo": "オ"}
+_KANA |= {
+    "tsu": "ツ",
+    "fa": "ファ",
+    "fi": "フィ",
+    "fu": "フ",
+    "fe": "フェ",
+    "fo": "フォ",
+    "ya": "ヤ",
+    "yu": "ユ",
+    "yo": "ヨ",
+    "wa": "ワ",
+    "wo": "オ",
+}
 _ROMAJI = re.compile(r"[ksthmrgzdbp]?(?:" + "|".join(sorted(_KANA, key=len, reverse=True)) + r")|n(?![aiueoy])|m(?=[bpm])")
 _ONLY_ROMAJI = re.compile(rf"(?:{_ROMAJI.pattern})+")
 _FULL_WIDTH = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}  # as UniDic has Latin letters

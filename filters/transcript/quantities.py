@@ -30,14 +30,19 @@ _ALONE: dict[str, Stretch] = {
 }  # fmt: skip
 # Words with Han digits that UniDic cuts and misreads.
 _PHRASES: dict[str, Stretch] = {
-    "一昨日": ("オトトイ", "イッサクジツ", "オトツイ"), "一昨年": ("オトトシ", "イッサクネン"), "二人三脚": ("ニニンサンキャク",), "十人十色": ("ジューニントイロ",),
-    "四六時中": ("シロクジチュー",), "七転び八起き": ("ナナコロビヤオキ",),
+    "一昨日": ("オトトイ", "イッサクジツ", "オトツイ"), "一昨年": ("オトトシ", "イッサクネン"), "三日月": ("ミカズキ",),
+    "二人三脚": ("ニニンサンキャク",), "十人十色": ("ジューニントイロ",), "四六時中": ("シロクジチュー",),
+    "七転び八起き": ("ナナコロビヤオキ",), "一人者": ("イチニンシャ",), "一段落": ("イチダンラク", "ヒトダンラク"),
+    "一回り": ("ヒトマワリ",), "一戸建て": ("イッコダテ",), "八つ当たり": ("ヤツアタリ",), "八千代": ("ヤチヨ",), "九段下": ("クダンシタ",),
 }  # fmt: skip
 # Han digits with these are words of their own more often than counts.
 _WORDS = re.compile(
-    "[一二三四五六七八九十百千万]+(?:[行色対言口山着作選式種文門元石里合品世体科把町島線層軍隊社句首節基機灯])|[千万]歳|[千十一]代|[千百]里|一月|千本|百科|[万千]年|四時"
+    "[一二三四五六七八九十百千万]+(?:[行色対言口山着作選式種文門元石里合品世体科把町島線層軍隊社句首節基機灯])"
+    "|[千万]歳|[千十一]代|[千百]里|一月|千本|百科|四時"
 )
-_TEN_MINUTES = re.compile("ほど|程|間|後|前|遅|早|くらい|ぐらい|待|過|お?き|以内|も?経|しか|休")  # after 十分 that is ジュップン
+_TEN_MINUTES = re.compile(
+    "ほど|程|間|後|前|遅|早|くらい|ぐらい|待|過|お?き|以内|も?経|しか|休"
+)  # after 十分 that is ジュップン
 _HAN = re.compile("[\u4e00-\u9fff]")
 
 
@@ -170,7 +175,9 @@ def _arabic(match: re.Match[str], text: str) -> tuple[Stretch, ...] | None:
         return None
     if match["money"]:
         counter = counter or _MONEY[match["money"]]
-    stretches = _counted(last, counter, text, match.start("other" if other else "first"), match.end(), after=found if other else None)
+    stretches = _counted(
+        last, counter, text, match.start("other" if other else "first"), match.end(), after=found if other else None
+    )
     if not counter and not other and first.isdigit() and len(first) >= 3 and first[0] != "0":
         stretches = (distinct([_join(stretches), _join(one_by_one(first))]),)  # 2020 ニーゼロニーゼロ
     if other:
@@ -185,7 +192,11 @@ def _is_in_word(text: str, start: int, end: int, digits: int, lookup: Lookup) ->
     ahead = next((i for i in range(3) if not _HAN.match(text[end + i : end + i + 1])), 3)
     if any(lookup(text[start : end + i]) for i in range(1, ahead + 1)):
         return True
-    return text[start - 1 : start] not in ("", "第") and bool(_HAN.match(text[start - 1])) and bool(lookup(text[start - 1 : start + digits]))
+    return (
+        text[start - 1 : start] not in ("", "第")
+        and bool(_HAN.match(text[start - 1]))
+        and bool(lookup(text[start - 1 : start + digits]))
+    )
 
 
 def _han(match: re.Match[str], text: str, lookup: Lookup) -> tuple[Stretch, ...] | None:
@@ -217,7 +228,9 @@ def _han(match: re.Match[str], text: str, lookup: Lookup) -> tuple[Stretch, ...]
         stretches = (distinct([*lookup(word), *stretches[0]] if is_word else [*stretches[0], *lookup(word)]),)
     neighbours = len(digits) == 2 and "〇一二三四五六七八九".find(digits) > 0
     if neighbours and (two := [number(digit) for digit in digits])[0] and two[1]:  # 二三人: two or three
-        return (distinct([_join(two[0].stretches) + _join(count(two[1], counters()[counter], is_ordinal=True)), _join(stretches)]),)
+        return (
+            distinct([_join(two[0].stretches) + _join(count(two[1], counters()[counter], is_ordinal=True)), _join(stretches)]),
+        )
     return stretches
 
 

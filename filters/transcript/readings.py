@@ -27,17 +27,20 @@ _CORRECTIONS = (
 )  # fmt: skip
 # Single characters that are read in several ways where they stand alone.
 _SEVERAL: dict[str, Stretch] = {
-    "私": ("ワタシ", "ワタクシ", "アタシ"), "七": ("シチ", "ナナ"), "四": ("ヨン", "シ", "ヨ"), "九": ("キュー", "ク"), "家": ("イエ", "ウチ"),
-    "何": ("ナニ", "ナン"), "後": ("アト", "ノチ", "ゴ"), "中": ("ナカ", "チュー", "ジュー"), "上": ("ウエ", "ジョー", "カミ"),
-    "下": ("シタ", "モト", "カ"), "間": ("アイダ", "マ", "カン"), "方": ("ホー", "カタ"), "他": ("ホカ", "タ"), "夜": ("ヨル", "ヨ"),
-    "金": ("カネ", "キン"), "人": ("ヒト", "ニン", "ジン"), "空": ("ソラ", "カラ"), "頃": ("コロ", "ゴロ"), "時": ("トキ", "ジ"),
-    "日": ("ヒ", "ニチ"), "様": ("ヨー", "サマ"), "所": ("トコロ", "ショ"), "物": ("モノ", "ブツ"), "者": ("モノ", "シャ"), "十": ("ジュー", "ジュッ", "トー"),
-    "生": ("ナマ", "セー"), "角": ("カド", "カク", "ツノ"), "音": ("オト", "ネ"), "声": ("コエ",), "店": ("ミセ", "テン"), "代": ("ダイ", "ヨ"),
+    "私": ("ワタシ", "ワタクシ", "アタシ"), "七": ("シチ", "ナナ"), "四": ("ヨン", "シ", "ヨ"), "九": ("キュー", "ク"),
+    "十": ("ジュー", "ジュッ", "トー"), "家": ("イエ", "ウチ"), "何": ("ナニ", "ナン"), "後": ("アト", "ノチ", "ゴ"),
+    "中": ("ナカ", "チュー", "ジュー"), "上": ("ウエ", "ジョー", "カミ"), "下": ("シタ", "モト", "カ"), "間": ("アイダ", "マ", "カン"),
+    "方": ("ホー", "カタ"), "他": ("ホカ", "タ"), "夜": ("ヨル", "ヨ"), "金": ("カネ", "キン"), "人": ("ヒト", "ニン", "ジン"),
+    "空": ("ソラ", "カラ"), "頃": ("コロ", "ゴロ"), "時": ("トキ", "ジ"), "日": ("ヒ", "ニチ"), "様": ("ヨー", "サマ"),
+    "所": ("トコロ", "ショ"), "物": ("モノ", "ブツ"), "者": ("モノ", "シャ"), "生": ("ナマ", "セー"), "角": ("カド", "カク", "ツノ"),
+    "音": ("オト", "ネ"), "店": ("ミセ", "テン"), "代": ("ダイ", "ヨ"),
 }  # fmt: skip
 _CORRECTED = {(surface, choice): ours for surface, choice, ours in _CORRECTIONS}
 _KATAKANA = {code: code + 0x60 for code in range(0x3041, 0x3097)}  # from hiragana
 _NOT_READ = r"[^\p{Katakana}ー\p{Han}]"  # unread Han stay: they are at least the same in both texts
-_NOT_KANA_OR_HAN = re.compile("[^\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\uff66-\uff9f\u2e80-\u2fdf\u3005\u3007\u3021-\u3029\u3038-\u303b\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]")
+_NOT_KANA_OR_HAN = re.compile(
+    "[^\u3005-\u3007\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U000323af]"
+)
 _HAN = re.compile("[\u3005\u3400-\u4dbf\u4e00-\u9fff]")
 # Stands for what quantities.py reads: a counter that both dictionaries have and nobody writes, so that 前 after it is マエ.
 _STAND_IN = "瓲"
@@ -114,7 +117,8 @@ def readings(texts: pl.Series, dictionary: Dictionary = "unidic") -> pl.Series:
     unread = words.str.contains(rf"\t[^ ]*[\p{{L}}\p{{N}}][^ ]* \n|{_STAND_IN}").fill_null(False).arg_true()
     if len(unread):
         filled = [
-            _fill(line, quantities.get(row, []), known) for row, line in zip(unread.to_list(), words.gather(unread), strict=True)
+            _fill(line, quantities.get(row, []), known)
+            for row, line in zip(unread.to_list(), words.gather(unread), strict=True)
         ]
         words = words.scatter(unread, pl.Series(filled, dtype=pl.String))
     return words.str.replace_all(r"\t[^ ]* ", "").str.replace_all(_NOT_READ, "").alias("reading")
@@ -124,7 +128,8 @@ def choices(texts: pl.Series, dictionary: Dictionary = "unidic") -> list[list[St
     """All readings that each text may have: stretches, of which each has one or several. The first of each make `readings`."""
     known = words_of(dictionary)
     words, quantities = _parse(texts.fill_null(""), known)
-    return [list(_choose(line, quantities.get(row, []), known)) for row, line in enumerate(words)]
+    stretches = ([*_choose(line, quantities.get(row, []), known)] for row, line in enumerate(words))
+    return [[stretch for stretch in text if any(stretch)] for text in stretches]
 
 
 def _choose(words: str, quantities: list[tuple[Stretch, ...]], dictionary: Words) -> Iterator[Stretch]:
@@ -145,7 +150,9 @@ def _readings_of(surface: str, read: str, dictionary: Words) -> Stretch:
     """Readings of a word, beginning with the dictionary's choice `read`, or of a single character that it does not have."""
     others = dictionary.readings(surface) if _HAN.search(surface) else (katakana(surface),)
     first = _CORRECTED.get((surface, read), read) or others[0] if others else read or surface
-    return distinct([_NOT_KANA_OR_HAN.sub("", way) for way in (first, *([read] if read else []), *others, *_SEVERAL.get(surface, ()))])
+    return distinct(
+        [_NOT_KANA_OR_HAN.sub("", way) for way in (first, *([read] if read else []), *others, *_SEVERAL.get(surface, ()))]
+    )
 
 
 def morae(readings: pl.Series) -> pl.Series:

@@ -1,7 +1,8 @@
 """Loops: a phrase that is repeated without a break, as when a recogniser is stuck.
 
-What people say again and again is no loop: はいはいはいはい, ははははは, ドンドンドンドン. A loop is a phrase that comes four times or more and makes
-30 characters or more, or comes 20 times; a recogniser that is stuck goes on to its limit, hundreds of characters later.
+What people say again and again is no loop: はいはいはいはい, ははははは, ドンドンドンドン. A loop is a phrase that comes four times
+or more and makes 30 characters or more, or comes 20 times; a recogniser that is stuck goes on to its limit, hundreds of characters
+later.
 """
 
 from __future__ import annotations
