@@ -52,7 +52,7 @@ class Sound:
     channels: int  # of the file
     format: str  # one of FORMATS
     subtype: str  # libsndfile's word: PCM_16, FLOAT, VORBIS, MPEG_LAYER_III …
-    seconds: float  # of the whole recording; of `samples` where a part was asked for and the header does not say
+    seconds: float  # of the whole recording; NaN where a part was asked for and the header does not say
     is_complete: bool  # whether `samples` are the whole recording
     is_mended: bool = False  # whether the file goes on after what its header says, so that others would not read all of it
 
@@ -146,7 +146,7 @@ def _decode_chain(
     max_seconds: float,
 ) -> Sound:
     """Decode the recordings of a file that follow one another, as one."""
-    sounds = []
+    sounds: list[Sound] = []
     for link in links:
         left = max_seconds - sum(sound.seconds for sound in sounds)
         if left <= 0:
@@ -243,7 +243,7 @@ def _decode(
     if not len(samples):
         raise Unreadable("no samples")
     is_complete = first == 0 and (end is None or last == frames)
-    total = frames if frames is not None else reached if is_open else reader.frames
+    total = frames if frames is not None else reached if is_open else float("nan")
     is_mended = link.is_mended or bool(is_open and promised and reached > promised)
     seconds = total / sampling_rate
     return Sound(samples, rate, sampling_rate, sound_file.channels, format, sound_file.subtype, seconds, is_complete, is_mended)

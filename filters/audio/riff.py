@@ -21,8 +21,10 @@ _PADDING = (
 )
 _ROOTS = (b"RIFF", b"RIFX", b"RF64", b"FORM")
 # Chunks that may be cut short at the end of a file: the samples before them are there.
-_NO_SOUND = frozenset((b"LIST", b"list", b"id3 ", b"ID3 ", b"bext", b"cue ", b"iXML", b"axml", b"afsp", b"JUNK", b"junk", b"PAD ", b"FLLR",
-                       b"smpl", b"inst", b"fact", b"PEAK", b"_PMX", b"ANNO", b"NAME", b"AUTH", b"(c) ", b"MARK", b"INST", b"COMT", b"APPL", b"CHAN"))  # fmt: skip
+_NO_SOUND = frozenset(
+    name.ljust(4).encode()
+    for name in "LIST list id3 ID3 bext cue iXML axml afsp JUNK junk PAD FLLR smpl inst fact PEAK _PMX ANNO NAME AUTH MARK COMT".split()
+)
 
 ByteOrder = Literal["little", "big"]
 
