@@ -4,6 +4,7 @@
 - ITA: `RECITATION324_001:text,reading`, the reading in katakana, which is left out
 - LibriSpeech, Kaldi: `ID text`
 - LJSpeech: `LJ001-0001|text|text with numbers spelt out`; a quote in it is a quote
+- VITS, piper and Style-Bert-VITS2: `path|speaker|text`, `path|speaker|JP|text`
 - whatever else has one separator between names of recordings and texts
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import NamedTuple
 
 import polars as pl
 
@@ -21,10 +23,43 @@ LIST_NAME = re.compile(r"(?i)^(transcripts?(_utf-?8)?\.txt|.*\.trans\.txt|.*tran
 SUFFIXES = (".txt", ".tsv", ".csv", ".list", ".lst", ".trans", ".psv")
 _SEPARATORS = ("\t", "|", ":", ",", " ")
 _ID = re.compile(r"[\w.\-/+@#~()\[\] ]{1,200}")
+_LANGUAGE = re.compile(r"[A-Z]{2}")
+_SPEAKER = re.compile(r"[\w.\-]{1,64}", re.ASCII)
+_JAPANESE = re.compile(r"[\u3041-\u30ff\u3400-\u9fff]")
 _READING = r",[\p{Katakana}ー・、。，．！？!?,. 　ヽヾ―〜～「」『』（）()]+$"
 
 
-def find_separator(lines: list[str], is_recording: Callable[[str], bool] | None = None) -> str | None:
+class ListLayout(NamedTuple):
+    """How the lines of a list are divided, and which of their fields (0 is the id) is the speaker, if any, and which the text."""
+
+    separator: str
+    text: int = 1
+    speaker: int | None = None
+
+
+def find_layout(lines: list[str], is_recording: Callable[[str], bool] | None = None) -> ListLayout | None:
+    """Return how the first lines of a list are divided, or None where they are no list, as `_find_separator` finds out."""
+    separator = _find_separator(lines, is_recording)
+    if separator is None:
+        return None
+    return _find_columns(lines) if separator == "|" else ListLayout(separator)
+
+
+def _find_columns(lines: list[str]) -> ListLayout:
+    """Return which column between | is the text: speakers come again and again, or are Latin names beside Japanese."""
+    rows = [line.split("|") for line in lines]
+    rows = [row for row in rows if len(row) == len(rows[0])]
+    width = len(rows[0])
+    if width < 3:
+        return ListLayout("|")
+    second, third = [row[1].strip() for row in rows], [row[2].strip() for row in rows]
+    if width > 3 and all(_LANGUAGE.fullmatch(one) for one in third):
+        return ListLayout("|", 3, 1)
+    is_latin = all(_SPEAKER.fullmatch(one) for one in second) and any(_JAPANESE.search(one) for one in third)
+    return ListLayout("|", 2, 1) if is_latin or len({*second}) * 2 <= len(rows) else ListLayout("|")
+
+
+def _find_separator(lines: list[str], is_recording: Callable[[str], bool] | None) -> str | None:
     """Return what separates ids from texts in the first lines of a list, or None where they are no list.
 
     `is_recording` tells whether an id is one of a recording. Without it, all lines must have ids that differ, without spaces.
@@ -45,19 +80,26 @@ def find_separator(lines: list[str], is_recording: Callable[[str], bool] | None 
     return best
 
 
-def split_ids(lines: pl.DataFrame, separator: str) -> pl.DataFrame:
-    """Return `name`, `transcript` and `problem` of the lines of a list."""
-    frame = split_transcripts(lines, separator)
-    if separator == "|":
-        text = pl.col("transcript").str.splitn("|", 2).struct.field("field_0")
-        frame = frame.with_columns(transcript=text)
-    elif separator == ":":
-        text = pl.col("transcript")
+def split_ids(lines: pl.DataFrame, layout: ListLayout) -> pl.DataFrame:
+    """Return `name`, `transcript`, `problem` and `speaker` of the lines of a list."""
+    frame = split_transcripts(lines, layout.separator).with_columns(speaker=pl.lit(None, pl.String))
+    text = pl.col("transcript")
+    if layout.separator == "|":
+        fields = text.str.split("|")
+        speaker = pl.lit(None, pl.String) if layout.speaker is None else fields.list.get(layout.speaker - 1, null_on_oob=True)
+        frame = frame.with_columns(
+            transcript=fields.list.get(layout.text - 1, null_on_oob=True),
+            speaker=speaker,
+            problem=pl.coalesce(
+                "problem", pl.when(fields.list.len() < layout.text).then(pl.lit("the line has too few fields"))
+            ),
+        )
+    elif layout.separator == ":":
         without = text.str.replace(_READING, "")
         frame = frame.with_columns(transcript=pl.when(without != "").then(without).otherwise(text))
-    return frame
+    return frame.select("name", "transcript", "problem", "speaker")
 
 
-def read_id_list(lines: pl.DataFrame, separator: str) -> pl.DataFrame:
-    """Return `path`, `transcript` and `PROBLEM` of the lines of a list that is an input of its own."""
-    return split_ids(lines, separator).rename({"name": "path", "problem": PROBLEM})
+def read_id_list(lines: pl.DataFrame, layout: ListLayout) -> pl.DataFrame:
+    """Return `path`, `transcript`, `speaker` and `PROBLEM` of the lines of a list that is an input of its own."""
+    return split_ids(lines, layout).rename({"name": "path", "problem": PROBLEM})

@@ -22,7 +22,7 @@ from pipeline.sources.formats.lines import (
 )
 from pipeline.sources.formats.parquet import read_parquet_or_arrow
 from pipeline.sources.speech import columns, fleurs
-from pipeline.sources.speech.id_lists import find_separator, read_id_list
+from pipeline.sources.speech.id_lists import find_layout, read_id_list
 from pipeline.sources.speech.transcript_lists import is_transcript_list, split_transcripts
 from pipeline.sources.values import make_all_printable, make_distinct
 
@@ -68,10 +68,10 @@ def _read_text(path: Path, complete: bool, standard_names: Mapping[str, str]) ->
         for batch in split_frames(skip_first_line(lines), BATCH):
             yield _standardise(rename_columns(split_cells(batch, piped, "|"), standard_names))
         return
-    separator = None if is_headed else find_separator(first_lines)
-    if separator is not None:
+    layout = None if is_headed else find_layout(first_lines)
+    if layout is not None:
         for batch in split_frames(lines, BATCH):
-            yield read_id_list(batch, separator)
+            yield read_id_list(batch, layout)
         return
     for batch in split_frames(skip_first_line(lines), BATCH):
         yield _standardise(rename_columns(split_cells(batch, header), standard_names))

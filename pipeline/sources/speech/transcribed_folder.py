@@ -26,7 +26,7 @@ from pipeline.sources.formats.jsonl import parse_object
 from pipeline.sources.formats.lines import BOM, peek_stored_lines, read_file_lines
 from pipeline.sources.speech import columns
 from pipeline.sources.speech.columns import strip_audio_suffix
-from pipeline.sources.speech.id_lists import LIST_NAME, SUFFIXES, find_separator, split_ids
+from pipeline.sources.speech.id_lists import LIST_NAME, SUFFIXES, ListLayout, find_layout, split_ids
 from pipeline.sources.speech.transcript_lists import NOT_IN_INPUT
 from pipeline.sources.speech.unused_lists import find_unused, tell_unused
 from pipeline.sources.values import decode_text, make_distinct, make_printable
@@ -40,13 +40,14 @@ _SPEAKER_FOLDER = re.compile(r"(?i)^(jvs|spk|speaker)[-_]?\d+$")
 class _Transcript(NamedTuple):
     text: str | None
     problem: str | None
+    speaker: str | None = None
 
 
 class _List(NamedTuple):
-    """A list of transcripts, and what separates ids from texts in it."""
+    """A list of transcripts, and how its lines are divided."""
 
     path: Path
-    separator: str
+    layout: ListLayout
 
 
 class _Lists:
@@ -99,7 +100,7 @@ class _Lists:
         transcript = self.by_folder[list_folder][key][nth]
         speaker, chapter = self._chapters.get((list_folder, key), (_find_speaker(path.relative_to(self._folder)), None))
         row = {"locator": self._build_locator(key, list_folder), "transcript": transcript.text, "problem": transcript.problem}
-        return row | {"speaker": speaker, "programme": chapter}
+        return row | {"speaker": transcript.speaker or speaker, "programme": chapter}
 
 
 class TranscribedFolder(NamedTuple):
@@ -161,11 +162,11 @@ def _find_list(path: Path, stems: Collection[str]) -> _List | None:
         return None
     lines = peek_stored_lines(path)
     if path.name.lower().endswith(_CHAPTER_SUFFIX):
-        return _List(path, " ")
-    separator = find_separator(lines, lambda one: _normalise(strip_audio_suffix(Path(one).name)) in stems)
-    if separator is None and is_named and lines:
-        separator = next((candidate for candidate in ("\t", "|", ":") if candidate in lines[0]), " ")
-    return None if separator is None else _List(path, separator)
+        return _List(path, ListLayout(" "))
+    layout = find_layout(lines, lambda one: _normalise(strip_audio_suffix(Path(one).name)) in stems)
+    if layout is None and is_named and lines:
+        layout = ListLayout(next((candidate for candidate in ("\t", "|", ":") if candidate in lines[0]), " "))
+    return None if layout is None else _List(path, layout)
 
 
 def _build_rows_without_audio(lists: _Lists, used: set[tuple[Path, str]]) -> list[dict[str, Any]]:
@@ -185,10 +186,10 @@ def _read_list(one: _List, folder: Path) -> dict[str, list[_Transcript]]:
     by_key: dict[str, list[_Transcript]] = {}
     try:
         for frame in read_file_lines(one.path):
-            for key, text, problem in split_ids(frame, one.separator).iter_rows():
-                transcripts = by_key.setdefault(key, [])
-                if (text, problem) not in transcripts:
-                    transcripts.append(_Transcript(text, problem))
+            for key, *said in split_ids(frame, one.layout).iter_rows():
+                transcript, transcripts = _Transcript(*said), by_key.setdefault(key, [])
+                if transcript not in transcripts:
+                    transcripts.append(transcript)
     except InputError as error:
         raise InputError(f"holds {one.path.relative_to(folder)}, which {error}") from None
     return by_key

@@ -173,6 +173,20 @@ def test_ita(tmp_path):
     assert is_unharmed(result.states)
 
 
+@pytest.mark.parametrize(
+    "line", ["wav/{}.wav|{}|文{}", "wav/{}.wav|{}|JP|文{}|b u n", "{}|{}|文{}"], ids=["vits", "style-bert-vits2", "piper"]
+)
+@pytest.mark.parametrize("speaker", ["tsukuyomi", "0", "つくよみちゃん"])
+def test_a_speaker_between_the_bars_is_no_transcript(tmp_path, line, speaker):
+    for name in "abc":
+        write(tmp_path / "wav" / f"{name}.wav", fake_audio(name))
+    write(tmp_path / "esd.list", "".join(line.format(name, speaker, name) + "\n" for name in "cab"))
+    result = read_speech(tmp_path)
+    assert (
+        audio_of(result) == said("abc") and {row["speaker"] for row in result.rows} == {speaker} and is_unharmed(result.states)
+    )
+
+
 def test_vctk_keeps_texts_in_a_folder_of_their_own(tmp_path):
     for speaker in ("p225", "p226"):
         write(tmp_path / "wav48" / speaker / f"{speaker}_001.wav", fake_audio(speaker))
