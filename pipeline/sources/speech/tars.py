@@ -59,7 +59,12 @@ def read_tar(file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFr
         state.damage = state.damage or lists.damage
         frame, has_match = _join_lists(frame, lists, tar_stem(file.url))
         if not has_match:
-            add_warnings(state, [f"{file.url} has no recording that its lists of transcripts name"])
+            unmatched = f"{file.url} has no recording that its lists of transcripts name"
+            if sum(map(is_tar_name, file.companions)) == 1:  # it is the only tar
+                listed = next(iter(lists.frame["name"]), "")
+                stored = next(iter(frame["member"].drop_nulls()), "")
+                state.damage = state.damage or f"{unmatched}: they have {listed!r}, it has {stored!r}"
+            add_warnings(state, [unmatched])
     else:
         frame = frame.with_columns(locator="key").sort("key", "nth")
     state.damage = state.damage or (f"{file.url} {damage}: {len(frame):,} rows were read" if damage else None)

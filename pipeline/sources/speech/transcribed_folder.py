@@ -27,12 +27,15 @@ from pipeline.sources.formats.lines import BOM, peek_stored_lines, read_file_lin
 from pipeline.sources.speech import columns
 from pipeline.sources.speech.columns import strip_audio_suffix
 from pipeline.sources.speech.id_lists import LIST_NAME, SUFFIXES, ListLayout, find_layout, split_ids
+from pipeline.sources.speech.manifests import find_type
+from pipeline.sources.speech.tables import is_table
 from pipeline.sources.speech.transcript_lists import NOT_IN_INPUT
-from pipeline.sources.speech.unused_lists import find_unused, tell_unused
+from pipeline.sources.speech.unused_lists import find_unused, is_list_name, tell_unused
 from pipeline.sources.values import decode_text, make_distinct, make_printable
 
 _CHAPTER_SUFFIX = ".trans.txt"
 _TRANSCRIPT_SUFFIXES = (".txt", ".normalized.txt", ".lab")
+_MOST_BESIDE = 100  # files that are looked into
 _PHONEME_TIMES = re.compile(r"^\d+ \d+ \S")  # a .lab of phonemes with their times is no transcript
 _SPEAKER_FOLDER = re.compile(r"(?i)^(jvs|spk|speaker)[-_]?\d+$")
 
@@ -147,7 +150,20 @@ def read_transcribed_folder(folder: Path) -> TranscribedFolder:
     frame = columns.conform(pl.DataFrame(rows + _build_rows_without_audio(lists, used), schema=columns.SCHEMA))
     frame = frame.with_columns(order=pl.col("content_path").is_null()).sort("locator", "order", "content_path").drop("order")
     unused = find_unused(files, {one.path for one in found} | companions.used, folder)
-    return TranscribedFolder(frame.with_columns(make_distinct(frame["locator"], set())), tell_unused(unused, folder.name))
+    warnings = tell_unused(unused, folder.name)
+    if not used and not companions.used:
+        warnings += tell_unused(_find_lists_beside(folder, stems), f"{folder.parent.name}/")
+    return TranscribedFolder(frame.with_columns(make_distinct(frame["locator"], set())), warnings)
+
+
+def _find_lists_beside(folder: Path, stems: Collection[str]) -> list[str]:
+    """Return the lists in the folder above that have transcripts of these recordings, or may have: who gives wav/ leaves them out."""
+    paths = [path for path in sorted(folder.parent.iterdir()) if is_list_name(path.name) and path.is_file() and is_utf8(path)]
+    return [
+        path.name
+        for path in paths[:_MOST_BESIDE]
+        if _find_list(path, stems) or is_table(peek_stored_lines(path)) or find_type(path)
+    ]
 
 
 def _normalise(name: str) -> str:

@@ -316,6 +316,23 @@ def test_a_list_that_names_no_recording_is_refused(tmp_path):
     assert "transcripts.txt, which names none of its 1 recordings: it has '001', the folder 'a.wav'" in result.states[0].damage
 
 
+def test_lists_above_the_folder_that_is_given_are_named(tmp_path):
+    root = tmp_path / "LJSpeech"
+    write(root / "wavs" / "a1.wav", fake_audio("a1"))
+    write(root / "metadata.csv", "a1|文a1|x\n")
+    write(root / "todo.txt", "buy milk: now\n")
+    write_jsonl(root / "train.json", {"audio_filepath": "wavs/a1.wav", "text": "文"})
+    (state,) = read_speech(root / "wavs").states
+    assert state.warning.startswith("not read in LJSpeech/: metadata.csv, train.json: ")
+
+
+def test_a_tar_whose_list_names_nothing_in_it_is_refused(tmp_path):
+    archive(tmp_path / "000.tar", [("000/a.flac", fake_audio("a"))])
+    write(tmp_path / "list.tsv", "data/000/a.flac\t文a\n")
+    (state,) = read_speech(tmp_path).states
+    assert state.damage.endswith("its lists of transcripts name: they have 'data/000/a.flac', it has '000/a.flac'")
+
+
 def test_lists_in_a_tar_are_named(tmp_path):
     tar = archive(
         tmp_path / "lj.tar",
