@@ -26,7 +26,7 @@ from filters.audio.mp3 import find_mp3_links
 from filters.audio.ogg import find_ogg_links
 from filters.audio.riff import find_riff_links, is_riff
 from filters.audio.samples import RATE, mean_of_channels
-from filters.audio.window import Content, Window
+from filters.audio.window import Content, MemoryWindow, Window
 from filters.inspected import Blob, Unreadable
 
 MAX_SECONDS = 6 * 3600.0
@@ -188,7 +188,7 @@ class _Damaged(Unreadable):
     """What libsndfile cannot decode."""
 
 
-def _open_sound_file(file: Window) -> _ForwardSoundFile:
+def _open_sound_file(file: MemoryWindow | Window) -> _ForwardSoundFile:
     try:
         return _ForwardSoundFile(cast(BinaryIO, file))
     except (soundfile.LibsndfileError, OSError) as problem:
@@ -228,7 +228,8 @@ def _decode(
         raise Unreadable(f"{(last - first) / sampling_rate:,.1f} s of audio, over max_seconds = {max_seconds:,.0f}")
     is_open = frames is None and end is None
     # Where the end is not known, one frame more than is allowed is read, to see that there is more.
-    reader = _BlockReader(sound_file, most + 1 if is_open or last is None else last - first, channels)
+    wanted = most + 1 if is_open or last is None else last - first
+    reader = _BlockReader(sound_file, wanted, channels, promised - first if is_open and promised else None)
     try:
         if first:
             sound_file.seek(first)
@@ -265,10 +266,16 @@ def _frame_span(frames: int | None, sampling_rate: int, start: float, end: float
 
 
 class _BlockReader:
-    """Reads up to `wanted` frames of a file from its current position, and counts them. `channels`: those to average, or all."""
+    """Reads up to `wanted` frames of a file from its current position, and counts them.
 
-    def __init__(self, sound_file: _ForwardSoundFile, wanted: int, channels: Sequence[int] | None) -> None:
+    `channels`: those to average, or all. `expected`: where the file may end, so that no memory is asked for beyond that in vain.
+    """
+
+    def __init__(
+        self, sound_file: _ForwardSoundFile, wanted: int, channels: Sequence[int] | None, expected: int | None = None
+    ) -> None:
         self.sound_file, self.wanted, self.frames = sound_file, wanted, 0
+        self._expected = expected
         self._chosen = None if channels is None else _check_channels(channels, sound_file.channels)
 
     def blocks(self) -> Iterator[np.ndarray]:
@@ -277,6 +284,8 @@ class _BlockReader:
         may_hold_anything = not self.sound_file.subtype.startswith("PCM_")
         while self.frames < self.wanted:
             size = min(self.wanted - self.frames, max(1, BLOCK // channels))
+            if self._expected is not None:
+                size = min(size, max(self._expected - self.frames, _RECOUNT))
             block = np.empty(size if channels == 1 else (size, channels), np.float32)
             block = self.sound_file.read(size, "float32", out=block)
             if not len(block):
@@ -305,7 +314,7 @@ def _describe(problem: Exception) -> str:
     return "Supported file format but file is malformed" if text.startswith("File does not exist") else text
 
 
-def _describe_damage(file: Window, frames: int | None, problem: Exception) -> str:
+def _describe_damage(file: MemoryWindow | Window, frames: int | None, problem: Exception) -> str:
     """Say how far a file is sound: it is truncated where reading came to its end, else damaged."""
     with _open_sound_file(file) as again:
         format = again.short_format
@@ -316,7 +325,7 @@ def _describe_damage(file: Window, frames: int | None, problem: Exception) -> st
     return f"damaged {format}: {_describe(problem)} after {count:,}{of_frames} samples"
 
 
-def _count_frames(file: Window) -> int:
+def _count_frames(file: MemoryWindow | Window) -> int:
     """Return how many frames of a file can be read, to the next `_RECOUNT`."""
     file.seek(0)
     count = 0

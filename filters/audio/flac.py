@@ -6,7 +6,8 @@ from filters.audio.links import Link, trim_tags
 from filters.audio.window import Content
 
 # What a FLAC file begins with: the marker, and the header of the block STREAMINFO, which is the only block or not (RFC 9639, section 8).
-_BEGINNINGS = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")
+_MARKER = b"fLaC"
+_BEGINNINGS = (_MARKER + b"\x00\x00\x00\x22", _MARKER + b"\x80\x00\x00\x22")
 
 
 def find_flac_links(content: Content, start: int, end: int) -> list[Link]:
@@ -15,8 +16,9 @@ def find_flac_links(content: Content, start: int, end: int) -> list[Link]:
     at = start
     while at >= 0:
         starts.append(at)
-        following = [content.find(beginning, at + 8, end) for beginning in _BEGINNINGS]
-        at = min((position for position in following if position >= 0), default=-1)
+        at = content.find(_MARKER, at + 8, end)
+        while at >= 0 and content[at : at + 8] not in _BEGINNINGS:
+            at = content.find(_MARKER, at + 1, end)
     ends = [trim_tags(content, a, b) for a, b in zip(starts, [*starts[1:], end], strict=True)]
     return [Link(a, b, frames=_read_promise(content, a)) for a, b in zip(starts, ends, strict=True)]
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from filters.audio.window import Content, Window
+from filters.audio.window import Content, MemoryWindow, Patches, Window, open_window
 
 _MOST_TAGS = 16
 _ID3_HEADER, _APE_FOOTER, _ID3V1 = 10, 32, 128  # bytes
-_LARGEST_TAG = 1 << 20  # bytes from the end in which an ID3v2 tag that was appended begins: a picture is in it at most
+_APPENDED_TAG = 1 << 12  # bytes from the end in which an ID3v2 tag begins that was appended without its footer
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """`content[start:end]` is a recording; see `Window` for `prefix` and `patches`.
+    """`content[start:end]` is a recording; see `open_window` for `prefix` and `patches`.
 
     `promised`: samples of the recording, where its header says a number that libsndfile does not check; `unit` is what it counts. `frames`
     are those that a FLAC header promises. `is_mended`: readers that believe the header would not read all of it. `problem`: why it cannot
@@ -27,20 +27,20 @@ class Link:
     start: int
     end: int
     prefix: bytes = b""
-    patches: tuple[tuple[int, bytes], ...] = ()
+    patches: Patches = ()
     promised: int | None = None  # bytes of samples
     available: int = 0  # bytes of samples that are there
     frames: int | None = None
     is_mended: bool = False
     problem: str | None = None
 
-    def open(self, content: Content, believe_header: bool = True) -> Window:
+    def open(self, content: Content, believe_header: bool = True) -> MemoryWindow | Window:
         """Return the link as a file. Without its promise, a FLAC file is read to its end (`frames` is patched out)."""
         patches = self.patches if believe_header else (*self.patches, *unknown_length(content, self))
-        return Window(content, self.start, self.end, self.prefix, patches)
+        return open_window(content, self.start, self.end, self.prefix, patches)
 
 
-def unknown_length(content: Content, link: Link) -> tuple[tuple[int, bytes], ...]:
+def unknown_length(content: Content, link: Link) -> Patches:
     """Return the patch that makes the number of samples of a FLAC file unknown: 36 bits, the last at byte 25."""
     at = link.start + 21
     return ((at, bytes([content[at] & 0xF0]) + bytes(4)),)
@@ -85,7 +85,10 @@ def _size_of_last_tag(content: Content, start: int, end: int) -> int:
     if tail[-9:] == b"LYRICS200" and tail[-15:-9].isdigit():
         size = int(tail[-15:-9]) + 15
         return size if size <= end - start else 0
-    at = content.rfind(b"ID3", max(start, end - _LARGEST_TAG), end)
+    if tail[-_ID3_HEADER:][:3] == b"3DI":  # a footer, which is a header again
+        size = 2 * _ID3_HEADER + sum(byte << 7 * (3 - k) for k, byte in enumerate(tail[-4:]))
+        return size if size <= end - start and content[end - size : end - size + 3] == b"ID3" else 0
+    at = content.rfind(b"ID3", max(start, end - _APPENDED_TAG), end)
     if at > start and _id3_size(content, at, end) == end - at:
         return end - at
     return 0
