@@ -126,7 +126,7 @@ def _walk_rest(content: Content, at: int, end: int, order: ByteOrder, size: int)
     if (following := _find_next(content, at, min(end, at + _PADDING))) is not None:
         return at, following, None
     last = trim_tags(content, at, end)
-    if last - at <= _PADDING or not any(content[at:last].strip(b"\0")):
+    if last - at <= min(_PADDING, _SHARE * size) or not any(content[at:last].strip(b"\0")):
         return at, None, None
     return (
         at,
