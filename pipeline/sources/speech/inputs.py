@@ -142,6 +142,7 @@ def _lead_into_tars(lists: list[Path]) -> bool:
 def _tell_unused(files: list[InputFile], folders: dict[str, Path]) -> list[InputFile]:
     """Return inputs, the first of which has a note about lists in the folders of `--input`, or beside tars, that are not read."""
     used = {Path(url) for file in files for url in (file.url, *file.companions) if not is_url(url)}
+    used |= {durations for path in used if (durations := path.with_name(common_voice.DURATIONS)).is_file()}
     whole = {path for path in used if path.is_dir()}  # which say it themselves
     roots = {folder.resolve() for folder in folders.values()} - whole
     beside = {Path(file.url).parent for file in files if is_tar_name(file.url) and not is_url(file.url)}
@@ -214,10 +215,13 @@ def _add_recordings(file: InputFile) -> InputFile:
 
 def _add_clips(file: InputFile) -> InputFile:
     """Return a list of Common Voice with an identity that changes with its clips and the lists that come before it."""
-    clips = Path(file.url).parent / "clips"
+    path = Path(file.url)
+    clips = path.parent / "clips"
     if is_url(file.url) or not file.url.lower().endswith((*_LISTS, *_CSV)) or not clips.is_dir():
         return file
     earlier = "".join(f"+{describe_file(url).identity}" for url in file.companions)
+    durations = path.with_name(common_voice.DURATIONS)
+    earlier += f"+{describe_file(str(durations)).identity}" if durations.is_file() else ""
     return replace(file, identity=f"{file.identity}+clips-{fingerprint_files(list_files(clips), clips)}{earlier}")
 
 

@@ -1,12 +1,16 @@
 """Recordings with transcripts in the forms that they come in, recognised by content.
 
-- ReazonSpeech: tars of FLAC, with lists of transcripts (TSV without a header) in the same folder or, of v2, in v2-tsv
+- ReazonSpeech: tars of FLAC, with lists of transcripts (TSV without a header) in the same folder or, of v2, in v2-tsv; FLEURS
 - WebDataset tars of KEY.flac (mp3, wav, …) with KEY.txt or KEY.json, such as Emilia's
 - Common Voice: TSV under a header, with the recordings in clips/, or all of it in the tar that it comes in
 - CSV and TSV under a header that names a path and what is said
-- JSON lines: NeMo's manifests, lhotse's cuts or supervisions with recordings; a path in them leads into their folder or `source.audio`
-- a folder of recordings: JSUT, JVS, LibriSpeech, KEY.txt with KEY.wav, or audio alone
+- JSON lines: NeMo's manifests, tarred ones, too; lhotse's cuts, Shar, or supervisions with recordings; a path in them leads into their
+  folder or `source.audio`
+- Kaldi's folders with wav.scp
+- a folder of recordings: JSUT, JVS, ITA, LibriSpeech, LJSpeech, VITS, VCTK, KEY.txt with KEY.wav, or audio alone
 - what `datasets` saves, Parquet or Arrow with an Audio feature, and corpora that Seimai built
+
+What of a folder is not read, and may have transcripts, is named.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ from pipeline.sources.formats.tar import BLOCK, is_tar
 from pipeline.sources.inputs import InputFile, is_url
 from pipeline.sources.pointers import PointerSource, RowKind, add_warnings
 from pipeline.sources.rows import Rows
-from pipeline.sources.speech import inputs, kaldi, tables, tars
+from pipeline.sources.speech import common_voice, inputs, kaldi, tables, tars
 from pipeline.sources.speech.columns import LONGEST_TRANSCRIPT, conform
 from pipeline.sources.speech.file_index import FileIndex, find_shard_number
 from pipeline.sources.speech.manifests import read_manifest
@@ -45,7 +49,8 @@ class SpeechSource(PointerSource):
     modality: ClassVar[str] = "speech"
     options: ClassVar[tuple[str, ...]] = ("audio", "transcripts")
     columns: ClassVar[tuple[str, ...]] = (
-        "audio", "id", "path", "transcript", "second", "speaker", "programme", "start", "end", "duration", "license",
+        "audio", "id", "path", "transcript", "second", "speaker", "programme", "start", "end", "duration",
+        "sampling_rate", "channel", "license",
     )  # fmt: skip
     row_kind: ClassVar[RowKind] = RowKind("audio", "transcript", LONGEST_TRANSCRIPT, shared=True)
 
@@ -92,8 +97,11 @@ def _read_table(file: InputFile, path: Path, state: CutState) -> Iterator[pl.Dat
         frames = tables.read_table(path, is_complete, state.columns)
         earlier = _read_paths(companions, state)
     lookup = _build_lookup(file, state)
+    durations = None if is_url(file.url) else common_voice.read_durations(Path(file.url).parent)
     count, locators = 0, set[str]()
     for frame in frames:
+        if durations is not None and "path" in frame.columns and "duration" not in frame.columns:
+            frame = frame.join(durations, on="path", how="left", maintain_order="left").rename({"declared": "duration"})
         if earlier:
             frame = frame.filter(~pl.col("path").is_in(list(earlier)).fill_null(False))
         frame = tables.add_locators(frame, count, locators)

@@ -21,13 +21,14 @@ from tests.pipeline.sources.speech.helpers import (
 def test_common_voice(common_voice):
     for place in (common_voice, common_voice.parent, common_voice.parent.parent, common_voice / "validated.tsv"):
         result = read_speech(place)
-        others = "clip_durations.tsv, dev.tsv, other.tsv, reported.tsv, test.tsv, train.tsv"
+        others = "dev.tsv, other.tsv, reported.tsv, test.tsv, train.tsv"
         told = result.states[0].warning or ""
         assert not result.states[0].damage and not problems(result.rows)
         assert all(name in told for name in others.split(", ")) != (place.suffix == ".tsv")
         assert pick(result.rows, "locator", "transcript", "speaker", "name") == [
             (f"common_voice_ja_{i}.mp3", f"文{i}", f"client{i % 3}", f"common_voice_ja_{i}.mp3") for i in range(6)
         ]
+    assert [row["duration"] for row in result.rows] == [0.05, *[None] * 5]  # of clip_durations.tsv
     assert soundfile.info(io.BytesIO(result.rows[0]["audio"])).frames >= 800
     assert pick(read_speech(common_voice / "other.tsv").rows, "transcript") == [("文7",), ("文8",)]
     assert pick(read_speech(common_voice, transcripts="o*.tsv").rows, "transcript") == [("文7",), ("文8",)]
