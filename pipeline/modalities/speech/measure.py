@@ -20,6 +20,7 @@ from filters.inspected import gather_rows
 from filters.kernels import buffers
 from filters.text.minhash import SKETCH_BINS, Signatures, signatures
 from filters.text.normalisation import normalise
+from filters.transcript.agreement import reading_error_rates
 from filters.transcript.edit_distance import error_rates
 from filters.transcript.readings import morae, readings
 from filters.transcript.spoken import Treatment, spoken
@@ -46,7 +47,8 @@ def measure_recordings(manifest: SpeechManifest, recordings: Rows) -> MeasuredRe
     finally:
         recordings.close()
     fillers = manifest.clean.fillers
-    spoken_readings = _read_aloud(raw, manifest, "keep" if fillers == "mark" else fillers)
+    said = _as_said(raw, manifest, "keep" if fillers == "mark" else fillers)
+    spoken_readings = readings(said, manifest.transcripts.dictionary)
     given: dict[str, np.ndarray] = dict(sound.counters)
     given["n_morae"] = morae(spoken_readings.fill_null("")).to_numpy()
     given |= _compare_with_second(manifest, raw, frame["second"])
@@ -206,11 +208,11 @@ def _clean(transcripts: pl.Series, manifest: SpeechManifest) -> pl.Series:
     return cleaned.set(transcripts.is_null(), None)
 
 
-def _read_aloud(transcripts: pl.Series, manifest: SpeechManifest, fillers: Treatment) -> pl.Series:
-    """Return the readings of transcripts as they came: nobody pronounces tags and marks."""
+def _as_said(transcripts: pl.Series, manifest: SpeechManifest, fillers: Treatment) -> pl.Series:
+    """Return what is read aloud of transcripts as they came: nobody pronounces tags and marks."""
     normalised = normalise(transcripts.fill_null(""), manifest.clean.compatibility)
     cleaned = spoken(normalised, "remove", manifest.clean.speakers, fillers)
-    return readings(cleaned.set(transcripts.is_null(), None), manifest.transcripts.dictionary)
+    return cleaned.set(transcripts.is_null(), None)
 
 
 def _compare_with_second(manifest: SpeechManifest, texts: pl.Series, second: pl.Series) -> dict[str, np.ndarray]:
@@ -224,8 +226,8 @@ def _compare_with_second(manifest: SpeechManifest, texts: pl.Series, second: pl.
         pair = texts.gather(rows), second.gather(rows)
         surfaces = [_clean(t, manifest).str.replace_all(r"[^\p{L}\p{N}]", "") for t in pair]
         errors["surface_error"][rows] = error_rates(*surfaces).to_numpy()
-        aloud = [_read_aloud(t, manifest, "keep") for t in pair]
-        errors["reading_error"][rows] = error_rates(*aloud, by_sound=True).to_numpy()
+        said = [_as_said(t, manifest, "keep") for t in pair]
+        errors["reading_error"][rows] = reading_error_rates(said[0], said[1], manifest.transcripts.dictionary).to_numpy()
     return errors
 
 
@@ -249,8 +251,7 @@ def warm_kernels(manifest: SpeechManifest) -> None:
     given: dict[str, np.ndarray] = dict(sound.counters) | {name: np.zeros(1, np.float32) for name in _ERRORS}
     given["n_morae"] = np.zeros(1, np.int32)
     cleaned = _clean(pl.Series(["えー、（笑）田中さんは３台のﾊﾞｽ。"]), manifest)
-    aloud = readings(cleaned, manifest.transcripts.dictionary)
-    error_rates(aloud, aloud, by_sound=True)
+    reading_error_rates(cleaned, pl.Series(["田中さんは４台のバス。"]), manifest.transcripts.dictionary)
     names = [name for name in manifest.measures if MEASURES[name].kind in manifest.kinds]
     compute(*buffers(cleaned), names, given)
     if manifest.deduplicate.similar_transcripts is not None:
