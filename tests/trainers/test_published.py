@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from trainers import gpt
+from trainers import clip, diffusion, gpt, hubert
 from trainers.models.configuration import model_config
 from trainers.training.needs import count_parameters
 from trainers.training.settings import list_configs, load_config
 
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "models.md"
 RANKS = 8  # GPUs that the configurations are for
 
 # config.json of the models on the Hub. `rotary_pct` and `rotary_emb_base` are `rope_parameters` in transformers 5.
@@ -115,3 +117,45 @@ def test_tokens(name: str, a_step: int, billions: float) -> None:
     train = load_config(gpt.Config, "gpt", name).train
     tokens = train.batch * train.accumulate * RANKS * shape_of(name).max_position_embeddings
     assert tokens == a_step and tokens * train.steps / 1e9 == pytest.approx(billions, rel=1e-3)
+
+
+def test_other_families() -> None:
+    """The parameters that docs/models.md names."""
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import AutoModel, CLIPTextModel, HubertModel
+
+    def count(model: torch.nn.Module) -> int:
+        return count_parameters(model)[0]
+
+    with torch.device("meta"):
+        vision = count(AutoModel.from_config(model_config({"model_type": "vit"}, "vision"), add_pooling_layer=False))
+        for name in ("clip-vit-b-16", "cloob-vit-b-16"):
+            pairs = load_config(clip.Config, "clip", name)
+            table = {"max_position_embeddings": pairs.text_length} | pairs.text
+            towers = vision + count(AutoModel.from_config(model_config(table, "text", vocab_size=32_000)))
+            assert towers + 2 * 768 * pairs.projection + 1 == 196_867_585
+        stages = load_config(diffusion.Config, "diffusion", "stable-diffusion")
+        text = CLIPTextModel(
+            model_config({"model_type": "clip_text_model"} | stages.text, "", vocab_size=32_000, bos_token_id=1, eos_token_id=2)
+        )
+        blocks = [f"{kind}EncoderBlock2D" for kind in ("Down",) * 4], [f"{kind}DecoderBlock2D" for kind in ("Up",) * 4]
+        vae = AutoencoderKL(  # Stable Diffusion 1's
+            down_block_types=blocks[0], up_block_types=blocks[1], block_out_channels=[128, 256, 512, 512], layers_per_block=2,
+            latent_channels=4,
+        )  # fmt: skip
+        assert count(text) == 109_691_136
+        assert count(UNet2DConditionModel(cross_attention_dim=768)) + count(vae) + count(text) == 1_052_865_963
+        for name, alone, head in (("hubert-base", 94_371_712, 324_864), ("hubert-large", 315_438_720, 1_171_200)):
+            units = load_config(hubert.Config, "hubert", name)
+            model = HubertModel(model_config(units.model, "model"))
+            assert count(model) == alone and count(hubert.MaskedPrediction(model, units.second.k, units)) == alone + head
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_table_in_the_documents(name: str) -> None:
+    row = next(line for line in DOCUMENT.read_text("utf-8").splitlines() if line.startswith(f"| `{name}` |")).replace("*", "")
+    train, length = load_config(gpt.Config, "gpt", name).train, shape_of(name).max_position_embeddings
+    a_step = RANKS * train.batch * train.accumulate * length
+    for number in (PARAMETERS[name], train.steps, a_step, train.warmup, length):
+        assert f"{number:,}" in row
+    assert f"({RANKS} × {train.batch} × {train.accumulate} × {length:,})" in row and train.schedule in row

@@ -68,23 +68,25 @@ class Loop:
         self, module: nn.Module, reader: Reader, collate: Collate, evaluate: Callable[[], dict[str, Any]],
         export: Callable[[Path], Any], *, decode: Decode | None = None, after_step: Callable[[], None] = lambda: None,
         stateful: dict[str, Any] | None = None, unused_parameters: bool = False, amount_per_record: float | None = None,
+        fixed_models: Sequence[nn.Module] = (),
     ) -> None:  # fmt: skip
         """Train `module`, whose forward takes the inputs of a batch and returns (loss, metrics), up to the last step.
 
         After a step, where it is their turn: check and save, write metrics, evaluate. A run that is told to stop saves at once.
         `collate` and `decode` are those of `stream`. `evaluate` returns metrics; `export` writes the model to a folder. `stateful`
-        are further things whose state a checkpoint holds, such as an average of weights. `amount_per_record`, in the loop's unit,
-        is for what is said of the run before it begins. Ends the process with 143 after SIGTERM and 130 after Ctrl-C. Raises
-        BuildError if the loss is no longer finite.
+        are further things whose state a checkpoint holds, such as an average of weights. What is said of the run before it begins
+        takes in `amount_per_record`, in the loop's unit, and `fixed_models`, which are used but neither trained nor in `module`. Ends
+        the process with 143 after SIGTERM and 130 after Ctrl-C. Raises BuildError if the loss is no longer finite.
         """
         settings = self.settings
         self._assign_records(reader)
         optimization = Optimization(module, settings, self.device, self.ranks, unused_parameters)
+        averaged = bool(stateful)
         stateful = optimization.stateful_parts() | (stateful or {})
         self.taken = self._restore(stateful) if self.state else 0
         if change := optimization.schedule.smooth_transition():
             self.warn(change)
-        self._say_what_is_needed(module, amount_per_record)
+        self._say_what_is_needed([module, *fixed_models], amount_per_record, averaged)
         optimization.wrap()
         batches = self._read(reader, collate, decode)
         signals = StopSignals(self.ranks)
@@ -166,10 +168,10 @@ class Loop:
         write_json(self.out / "config.json", self.config)
         return log
 
-    def _say_what_is_needed(self, module: nn.Module, amount_per_record: float | None) -> None:
+    def _say_what_is_needed(self, modules: list[nn.Module], amount_per_record: float | None, averaged: bool) -> None:
         """Say what the run takes, before it takes it."""
         memory = torch.cuda.get_device_properties(self.device).total_memory if self.device.type == "cuda" else None
-        lines, warning = describe_memory(module, self.settings, memory)
+        lines, warning = describe_memory(modules, self.settings, memory, averaged)
         lines += describe_data(self.settings, self.ranks, self.assignment.total, self.unit, amount_per_record)
         for line in lines:
             self.console.print(line, highlight=False, soft_wrap=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import nn
 
 from trainers.training.settings import Train
@@ -14,32 +16,35 @@ WEIGHT, GRADIENT, AVERAGES, CAST = (
 )  # bytes: single precision, its gradient, Adam's two averages, a copy in bf16 or fp16
 
 
-def count_parameters(module: nn.Module) -> tuple[int, int]:
-    """Return how many parameters a module has, and how many of them are trained. Shared ones count once."""
-    sizes = [(weight.numel(), weight.requires_grad) for weight in module.parameters()]
-    return sum(size for size, _ in sizes), sum(size for size, is_trained in sizes if is_trained)
+def count_parameters(*modules: nn.Module) -> tuple[int, int]:
+    """Return how many parameters modules have, and how many of them are trained. Shared ones count once."""
+    weights = {id(weight): weight for module in modules for weight in module.parameters()}.values()
+    return sum(weight.numel() for weight in weights), sum(weight.numel() for weight in weights if weight.requires_grad)
 
 
-def count_fixed_bytes(parameters: int, trained: int, settings: Train) -> int:
+def count_fixed_bytes(parameters: int, trained: int, settings: Train, averaged: bool = False) -> int:
     """Return the bytes that training takes on every rank, whatever the batch: weights, gradients, averages and copies of weights.
 
-    Autocast keeps a copy of the weights from their use in a forward pass until its gradients are computed.
+    Autocast keeps a copy of the weights from their use in a forward pass until its gradients are computed. `averaged`: there is a
+    moving average of the trained weights, too.
     """
     copies = 0 if settings.precision == "fp32" else CAST
-    return parameters * (WEIGHT + copies) + trained * (GRADIENT + AVERAGES)
+    return parameters * (WEIGHT + copies) + trained * (GRADIENT + AVERAGES + WEIGHT * averaged)
 
 
-def describe_memory(module: nn.Module, settings: Train, available: int | None) -> tuple[list[str], str]:
-    """Return what a module needs, and a warning if that is more than the `available` bytes of a GPU."""
-    parameters, trained = count_parameters(module)
-    needed = count_fixed_bytes(parameters, trained, settings)
+def describe_memory(
+    modules: Sequence[nn.Module], settings: Train, available: int | None, averaged: bool = False
+) -> tuple[list[str], str]:
+    """Return what modules need, and a warning if that is more than the `available` bytes of a GPU."""
+    parameters, trained = count_parameters(*modules)
+    needed = count_fixed_bytes(parameters, trained, settings, averaged)
     copies = "" if settings.precision == "fp32" else f" and their copies in {settings.precision}"
-    activations = "what layers compute comes on top" + (
-        ", of one layer at a time" if settings.gradient_checkpointing else ", and grows with train.batch"
-    )
+    further = " and those of weights" if averaged else ""
+    activations = ", of one layer at a time" if settings.gradient_checkpointing else ", and grows with train.batch"
     lines = [
         f"parameters  {parameters:,}, of which {trained:,} are trained",
-        f"memory      {_size(needed)} per rank for weights{copies}, gradients and Adam's averages; {activations}",
+        f"memory      {_size(needed)} per rank for weights{copies}, gradients and Adam's averages{further}; "
+        f"what layers compute comes on top{activations}",
     ]
     if available is None or needed < available:
         return lines, ""

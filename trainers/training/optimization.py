@@ -112,7 +112,10 @@ def checkpoint_gradients(module: nn.Module) -> None:
     if not models:
         raise UsageError("train.gradient_checkpointing: no part of this model can compute its layers again")
     for model in models:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})  # type: ignore[operator]
+        if hasattr(model, "activation_checkpointing_enable"):  # its name in newer transformers, with the same default
+            model.activation_checkpointing_enable()  # type: ignore[operator]
+        else:
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})  # type: ignore[operator]
 
 
 def to_device(value: Any, device: torch.device) -> Any:

@@ -16,14 +16,14 @@ def test_the_3_6b_on_eight_gpus() -> None:
     config = load_config(gpt.Config, "gpt", "gpt-neox-3.6b")
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(model_config(config.model, "model", vocab_size=32_000))
-    lines, warning = describe_memory(model, config.train, 85_000_000_000)
+    lines, warning = describe_memory([model], config.train, 85_000_000_000)
     assert lines == [
         "parameters  3,607,245,312, of which 3,607,245,312 are trained",
         "memory      64.9 GB per rank for weights and their copies in bf16, gradients and Adam's averages; what layers compute comes on "
         "top, of one layer at a time",
     ]
     assert not warning
-    assert "64.9 GB are more than the 42.5 GB of this GPU" in describe_memory(model, config.train, 42_500_000_000)[1]
+    assert "64.9 GB are more than the 42.5 GB of this GPU" in describe_memory([model], config.train, 42_500_000_000)[1]
     assert describe_data(config.train, 8, 10_000_000, "tokens", 2048) == [
         "batch       512 records a step (2 × 32 accumulated × 8 ranks), 1,048,576 tokens",
         "run         298,000 steps, 312.5 billion tokens, 15.26 epochs of 10,000,000 records",
@@ -35,7 +35,15 @@ def test_what_is_frozen_has_no_gradient_and_no_averages() -> None:
     assert count_fixed_bytes(10, 10, train) == 160 and count_fixed_bytes(10, 4, train) == 40 + 48
     layer = nn.Linear(2, 2)
     layer.weight.requires_grad_(False)
-    assert "6, of which 2 are trained" in describe_memory(layer, train, None)[0][0]
+    assert "6, of which 2 are trained" in describe_memory([layer], train, None)[0][0]
+    frozen = nn.Linear(10, 10).requires_grad_(False)  # used beside the module, as the VAE of a diffusion model is
+    lines, _ = describe_memory([layer, layer, frozen], train.model_copy(update={"precision": "bf16"}), None, averaged=True)
+    assert (
+        "116, of which 2 are trained" in lines[0]
+        and "0.0 MB" in lines[1]
+        and "Adam's averages and those of weights" in lines[1]
+    )
+    assert count_fixed_bytes(116, 2, train, averaged=True) == 116 * 4 + 2 * 16
 
 
 def test_the_formula_is_what_tensors_take() -> None:
