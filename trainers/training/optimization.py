@@ -58,6 +58,13 @@ class Optimization:
         """Return what a checkpoint keeps, by the names in it."""
         return {"model": self.module, "optimizer": self.optimizer, "scaler": self.scaler, "schedule": self.schedule}
 
+    def own_state(self) -> None:
+        """Copy what was loaded to the CPU, so that nothing depends on the checkpoint's file any more, which will be removed."""
+        for state in self.optimizer.state.values():
+            for name, value in state.items():
+                if torch.is_tensor(value) and value.device.type == "cpu":
+                    state[name] = value.clone()
+
     def wrap(self) -> None:
         """Distribute and compile the module, once its weights are those to go on from."""
         self._wrapped: nn.Module = self.module
