@@ -27,6 +27,7 @@ from trainers.data.reader import Reader
 from trainers.data.record_assignment import Assignment
 from trainers.data.shards import Shards
 from trainers.data.worker_process import read_in_worker_process
+from trainers.training.agreement import Agreement
 from trainers.training.checkpoints import Checkpoints
 from trainers.training.command import RunOptions
 from trainers.training.metrics import MetricsLog
@@ -40,7 +41,7 @@ from trainers.training.weight_decay import check_same_division
 Decode = Callable[[Record], Any]
 
 
-class Loop:
+class Loop(Agreement):
     """One run in `options.out`. `unit` is what its speed is counted in.
 
     A checkpoint belongs to the configuration and to `identity`: values that must be the same when a run is resumed.
@@ -138,7 +139,7 @@ class Loop:
             module.eval()
             self.checkpoints.replace_folder(self.out / "model", export)
             self.console.print(f"{self.out / 'model'}", style="bold", highlight=False, markup=False)
-        self._wait_for_ranks()  # none ends, or begins another run, while the first still writes
+        self.wait_for_ranks()  # none ends, or begins another run, while the first still writes
         if self.step < settings.steps:
             self.console.print(f"stopped at step {self.step:,} of {settings.steps:,}; the same command with --resume goes on")
             sys.exit(128 + (signals.received or signal.SIGTERM))
@@ -246,28 +247,6 @@ class Loop:
 
     def warn(self, text: str) -> None:
         self.console.print(f"warning: {text}", style="yellow", highlight=False, markup=False)
-
-    # -- what ranks agree on
-
-    def sum_tensor(self, value: Any) -> torch.Tensor:
-        """Return the sum over ranks as float64 on the CPU."""
-        tensor = torch.as_tensor(value, dtype=torch.float64, device="cpu").clone()
-        if self.ranks > 1:
-            dist.all_reduce(tensor)
-        return tensor
-
-    def sum(self, value: float | torch.Tensor) -> float:
-        return float(self.sum_tensor(value))
-
-    def mean(self, value: float | torch.Tensor) -> float:
-        return self.sum(value) / self.ranks
-
-    def any_rank(self, flag: bool) -> bool:
-        """Return whether the flag is set on any rank."""
-        return self.sum(float(flag)) > 0
-
-    def _wait_for_ranks(self) -> None:
-        self.sum(0.0)
 
     def _check_same_step(self) -> None:
         """Check that all ranks begin at the same step. Raises BuildError on every rank if they do not."""
