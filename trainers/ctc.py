@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from filters.transcript.edit_distance import error_rates
 from pipeline.core.errors import UsageError
 from pipeline.core.settings import Table
-from pipeline.core.storage import fingerprint, write_json
+from pipeline.core.storage import fingerprint, read_json, write_json
 from trainers.data.batches import Record, Skip
 from trainers.data.reader import Reader
 from trainers.data.recordings import BUILD_HINT, Frames, collate_audio, decode_samples, draw_mask, pad
@@ -178,6 +178,23 @@ def evaluate_transcripts(loop: Loop, module: Recogniser, reader: Reader, decoder
     }
 
 
+def load_recogniser(loop: Loop, model_class: Any, path: str, ids: dict[str, int], **options: Any) -> Any:
+    """Load a HubertForCTC. Its head is new unless the checkpoint has one for the very same alphabet."""
+
+    def is_frozen(name: str) -> bool:
+        return ".feature_extractor." in name
+
+    model, report = load_hubert(model_class, path, loop.warn, is_frozen, new=("lm_head.",), **options)
+    is_new = any(name.startswith("lm_head.") for name in (*report.missing, *report.mismatched))
+    if not is_new and read_json(Path(path) / "vocab.json") != ids:
+        torch.nn.init.normal_(model.lm_head.weight, std=model.config.initializer_range)
+        torch.nn.init.zeros_(model.lm_head.bias)
+        is_new = True
+    if is_new:
+        loop.console.print(f"{path} has no lm_head for this alphabet: a new one is trained", highlight=False, markup=False)
+    return model
+
+
 @command("ctc", "hubert-base", Config)
 @click.option("--model", "start_model", required=True, metavar="MODEL", help="Folder of a HubertModel, or its name on the Hub.")
 def main(options: RunOptions[Config], start_model: str) -> None:
@@ -197,7 +214,7 @@ def train(options: RunOptions[Config], start_model: str) -> None:
     identity = {"begin": hash_model(start_model), "alphabet": fingerprint(list(ids))}
     loop = Loop(options, "audio_seconds", identity)
     special = {"vocab_size": len(ids), "pad_token_id": 0, "bos_token_id": None, "eos_token_id": None}
-    model = load_hubert(HubertForCTC, start_model, **config.model, **special)
+    model = load_recogniser(loop, HubertForCTC, start_model, ids, **config.model, **special)
     module, frames = Recogniser(model), Frames.from_config(model.config)
     normalise = expects_normalised_samples(start_model, model.config)
     validation = loop.open_validation(corpus, columns)
