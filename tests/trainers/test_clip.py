@@ -181,6 +181,7 @@ def test_what_is_wrong_is_said_with_the_way_out(corpus: Path, tmp_path: Path) ->
         ([str(corpus), "--tokenizer", str(tmp_path)], "python -m tokenizer.train CORPUS"),
         ([str(corpus), "--set", "vision.pretrained=there/is/none"], "expected pretrained = PATH"),
         ([str(corpus), "--set", "train.batch=1"], "2 or more"),
+        ([str(corpus), "--set", "train.seconds=9"], "train.seconds: only batches of sound have a length"),
         ([str(corpus), "--set", "text.max_position_embeddings=9"], "captions of 32 tokens need 32"),
         ([str(corpus), "--set", "vision.hiden_size=3"], "vision.hiden_size: clip_vision_model has no such setting"),
     ):
