@@ -28,6 +28,7 @@ from trainers.models.latents import build_latents, encode_images, hash_weights, 
 from trainers.models.towers import load_tokenizer
 from trainers.training.command import RunOptions, command
 from trainers.training.loop import Loop
+from trainers.training.seeds import seed_generators
 from trainers.training.settings import Crop, Train
 
 TIMESTEPS_PER_IMAGE = 8  # in evaluation, spread evenly
@@ -176,7 +177,7 @@ def main(
 
 def train(options: RunOptions[Config], tokenizer: Any, stage: int, start_model: str, latents_dir: Path | None) -> None:
     config, settings, corpus = options.config, options.config.train, options.corpus
-    torch.manual_seed(settings.seed)
+    seed_generators(settings.seed)
     source = start_model or config.pretrained
     notes = list[str]()  # told when the loop knows who talks
     diffusion = build_diffusion_model(source, config.vae, config.unet, config.size, corpus, notes.append)
@@ -227,7 +228,7 @@ def train(options: RunOptions[Config], tokenizer: Any, stage: int, start_model: 
 
     loop.fit(
         module, reader, records.collate, evaluate, export, decode=records.decode_for_training, after_step=average.step,
-        stateful={"average": average},
+        stateful={"average": average}, amount_per_record=1, fixed_models=[diffusion.vae, diffusion.unet],
     )  # fmt: skip
 
 
