@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import polars as pl
 
+from pipeline.core.names import make_printable
 from pipeline.sources.formats.tar import SPARSE, Member
 from pipeline.sources.rows import METADATA_POINTERS, TEXT_POINTERS
-from pipeline.sources.values import make_printable
 
 # The columns of `pair_members`; `member` is the whole name of the content's member.
 SCHEMA = pl.Schema(
