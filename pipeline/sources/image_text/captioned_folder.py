@@ -8,11 +8,12 @@ from typing import Any
 import polars as pl
 
 from pipeline.core.errors import InputError
+from pipeline.core.names import make_printable
 from pipeline.sources.folders import describe_loose_file
 from pipeline.sources.formats.lines import BOM
 from pipeline.sources.image_text import columns
 from pipeline.sources.image_text.tables import read_table
-from pipeline.sources.values import decode_text, make_distinct, make_printable
+from pipeline.sources.values import decode_text, make_distinct
 
 _Row = dict[str, Any]
 

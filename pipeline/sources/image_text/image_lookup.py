@@ -8,12 +8,12 @@ from typing import NamedTuple
 import polars as pl
 
 from pipeline.core.errors import InputError, UsageError
+from pipeline.core.names import make_printable
 from pipeline.sources.folders import is_utf8, list_files
 from pipeline.sources.formats.jsonl import parse_object
 from pipeline.sources.formats.tar import list_members, map_tar
 from pipeline.sources.image_text import columns, img2dataset
 from pipeline.sources.rows import CONTENT_POINTERS
-from pipeline.sources.values import make_printable
 
 _LOCATION = pl.Schema(CONTENT_POINTERS | {"problem": pl.String, "name": pl.String})
 _URL_AND_LOCATION = pl.Schema([("url", pl.String), *_LOCATION.items()])

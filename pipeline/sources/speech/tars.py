@@ -15,6 +15,7 @@ from typing import NamedTuple
 import polars as pl
 
 from pipeline.core.errors import InputError
+from pipeline.core.names import make_printable
 from pipeline.sources.base import CutState
 from pipeline.sources.formats.jsonl import parse_object
 from pipeline.sources.formats.tar import Member, list_members, map_tar
@@ -23,7 +24,7 @@ from pipeline.sources.inputs import InputFile, describe_file
 from pipeline.sources.pointers import add_warnings, open_local
 from pipeline.sources.speech import columns, common_voice
 from pipeline.sources.speech.transcript_lists import NOT_IN_INPUT, TranscriptLists, load_lists
-from pipeline.sources.values import make_distinct, make_printable
+from pipeline.sources.values import make_distinct
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")
 _NOT_OF_A_KEY = ("id", "path", "start", "end")  # what KEY.json says of where its recording was cut from

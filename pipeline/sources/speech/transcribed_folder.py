@@ -16,12 +16,13 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from pipeline.core.errors import InputError
+from pipeline.core.names import make_printable
 from pipeline.sources.folders import describe_loose_file, is_utf8, list_files
 from pipeline.sources.formats.jsonl import parse_object
 from pipeline.sources.formats.lines import BOM, peek_stored_lines, read_file_lines
 from pipeline.sources.speech import columns
 from pipeline.sources.speech.transcript_lists import NOT_IN_INPUT, split_transcripts
-from pipeline.sources.values import decode_text, make_distinct, make_printable
+from pipeline.sources.values import decode_text, make_distinct
 
 _LIST_NAME = re.compile(r"(?i)^(transcripts?(_utf-?8)?\.txt|.*\.trans\.txt)$")
 _CHAPTER_SUFFIX = ".trans.txt"
