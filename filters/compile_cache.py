@@ -6,9 +6,11 @@ import os
 import stat
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numba
 
+_CONFIG: Any = numba.config  # numba fills it at run time
 _PACKAGE = Path(__file__).parent
 
 
@@ -18,9 +20,9 @@ def choose_cache_folder() -> None:
     numba raises an error there, at import: for a user without a home, as in many containers, whose packages are read-only. A folder that
     NUMBA_CACHE_DIR names stays. Processes that this one starts use the same folder.
     """
-    if numba.config.CACHE_DIR or _is_writable(_PACKAGE / "__pycache__") or _is_writable(_find_user_cache()):
+    if _CONFIG.CACHE_DIR or _is_writable(_PACKAGE / "__pycache__") or _is_writable(_find_user_cache()):
         return
-    os.environ["NUMBA_CACHE_DIR"] = numba.config.CACHE_DIR = _make_private_folder()
+    os.environ["NUMBA_CACHE_DIR"] = _CONFIG.CACHE_DIR = _make_private_folder()
 
 
 def _find_user_cache() -> Path | None:

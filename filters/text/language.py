@@ -16,6 +16,7 @@ import os
 import re
 from functools import lru_cache
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 
@@ -78,7 +79,8 @@ def _look_again(data, starts, ends, classes, side, weight):
         i, end = starts[d], ends[d]
         hiragana = katakana = 0  # of the run of kana that ends here
         after_word = False  # whether a word, or a number, stood before it
-        is_word = is_arm = False
+        is_word: Any = False
+        is_arm: Any = False
         while i <= end:
             cp, k = np.int32(0), np.uint8(u.SPACE)
             if i < end:

@@ -104,7 +104,7 @@ def explain_mismatch(file: InputFile, sniffed: Sniffed, source: DocumentSource) 
     name = shlex.quote(file.url)
     if sniffed.name is None:
         advice = sniffed.advice
-        if unpack := _UNPACK.get(detect_compression(file)):
+        if unpack := _UNPACK.get(detect_compression(file) or ""):
             advice = advice.replace(" FILE > ", f" <({unpack} FILE) > ")  # tools for text do not unpack
         return f"{file.url} is {sniffed.label}: {advice.replace('FILE', name)}"
     return (
