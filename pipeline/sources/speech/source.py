@@ -38,6 +38,7 @@ from pipeline.sources.speech.manifests import read_manifest
 from pipeline.sources.speech.recording_lookup import RecordingLookup
 from pipeline.sources.speech.transcribed_folder import read_transcribed_folder
 from pipeline.sources.speech.unused_lists import tell_unlisted
+from pipeline.sources.values import make_printable
 
 _NEMO_SHARDS = "sharded_manifests"  # a folder beside the tars
 
@@ -115,7 +116,7 @@ def _find_unlisted(folder: Path, lookup: RecordingLookup, file: InputFile) -> li
     """Return a warning about recordings in a folder, in its tars as well, that its only list does not name."""
     entries = FileIndex([folder]).entries
     unlisted = [one for one in entries if (os.path.realpath(one.file), one.offset) not in lookup.used]
-    return tell_unlisted(len(unlisted), unlisted[0].name if unlisted else "", file.name)
+    return tell_unlisted(len(unlisted), make_printable(unlisted[0].name) if unlisted else "", file.name)
 
 
 def _read_paths(lists: tuple[str, ...], state: CutState) -> set[str]:

@@ -95,7 +95,7 @@ class _Lists:
     def _build_locator(self, key: str, list_folder: Path) -> str:
         """Return an ID; where other lists have it, too, with the folder of its list before it."""
         if self._times[key] == 1 or list_folder == self._folder:
-            return key
+            return make_printable(key)
         return make_printable(f"{list_folder.relative_to(self._folder)}/{key}")
 
     def describe(self, key: str, list_folder: Path, nth: int, path: Path) -> dict[str, Any]:
