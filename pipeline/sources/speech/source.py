@@ -24,6 +24,7 @@ import numpy as np
 import polars as pl
 
 from pipeline.core.errors import InputError, UsageError
+from pipeline.core.names import make_printable
 from pipeline.sources.base import CutState, Fields, Range
 from pipeline.sources.formats.columns import PROBLEM
 from pipeline.sources.formats.lines import peek_lines
@@ -38,7 +39,6 @@ from pipeline.sources.speech.manifests import read_manifest
 from pipeline.sources.speech.recording_lookup import RecordingLookup
 from pipeline.sources.speech.transcribed_folder import read_transcribed_folder
 from pipeline.sources.speech.unused_lists import tell_unlisted
-from pipeline.sources.values import make_printable
 
 _NEMO_SHARDS = "sharded_manifests"  # a folder beside the tars
 
