@@ -133,6 +133,11 @@ def _find_in_folder(folder: Path, has_images_option: bool) -> list[InputFile]:
     }
     kinds = [kind for kind, paths in paths_by_kind.items() if paths]
     if not kinds:
+        archives = [path.name for path in files if path.suffix.lower() in (".zip", ".7z", ".rar")]
+        if archives:
+            raise UsageError(
+                f"{folder} holds archives that are not read, such as {archives[0]}: unpack them and give their folder"
+            )
         raise UsageError(
             f"{folder} holds neither tars, tables (Parquet, Arrow) nor images; symbolic links in it are not followed, "
             f"but a glob such as '{folder}/*.parquet' takes them"
