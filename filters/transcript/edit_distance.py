@@ -15,7 +15,7 @@ from rapidfuzz.process import cpdist
 
 LONGEST = 5_000  # characters that are compared of each text
 
-_SAME_SOUND = str.maketrans("ヂヅヲヴ", "ジズオブ")
+SAME_SOUND = str.maketrans("ヂヅヲヴ", "ジズオブ")
 # Kana by their vowel, and what makes that vowel long after them.
 _LONG_VOWELS = {
     "アカサタナハマヤラワガザダバパァャ": "アー",
@@ -24,12 +24,18 @@ _LONG_VOWELS = {
     "エケセテネヘメレゲゼデベペェ": "エイー",
     "オコソトノホモヨロゴゾドボポォョ": "オウー",
 }
+VOWEL = {kana: long for row, long in _LONG_VOWELS.items() for kana in row}
 _LONG_VOWEL = re.compile("|".join(f"[{kana}][{long}]+" for kana, long in _LONG_VOWELS.items()))
+
+
+def is_long(kana: str, vowel: str) -> bool:
+    """True where `kana` makes a vowel before it long. `vowel` is of `VOWEL`, or "" after what has none."""
+    return kana in vowel
 
 
 def _sounds(reading: str) -> str:
     """A katakana reading by its sounds, one character for each of the reading."""
-    return _LONG_VOWEL.sub(lambda kana: kana[0][0] + "ー" * (len(kana[0]) - 1), reading.translate(_SAME_SOUND))
+    return _LONG_VOWEL.sub(lambda kana: kana[0][0] + "ー" * (len(kana[0]) - 1), reading.translate(SAME_SOUND))
 
 
 def _symbols(texts: pl.Series, by_sound: bool) -> list[str]:

@@ -12,6 +12,7 @@ import polars as pl
 from filters.expressions import given, share
 from filters.registry import measure
 
+_OTHER_WORD = r"[\p{L}\p{M}--[\p{Han}\p{Hiragana}\p{Katakana}ーｰ々〆]]+"
 _OPEN_ENDED = r"[をがはにへとのもや、,](?:[\s」』）)]*)$"
 
 
@@ -45,11 +46,27 @@ def characters_per_second() -> pl.Expr:
 
 
 @measure(kind="transcript")
-def looped_share() -> pl.Expr:
-    """Share of the characters in the longest loop: one to twenty characters that come four times or more in a row.
+def japanese_word_share() -> pl.Expr:
+    """Share of kana and Han, where a word in other letters counts as one, and digits and signs do not. 1 without letters.
 
-    >>> measure_text("はいはいはいはいはい、以上です。", "looped_share") > 0.6
-    True
+    >>> measure_text("2011年3月11日です", "japanese_word_share"), measure_text("NHKです。", "japanese_word_share")
+    (1.0, 0.6666666865348816)
+    >>> measure_text("The library is closed.", "japanese_word_share")
+    0.0
+    """
+    japanese = pl.sum_horizontal("n_hiragana", "n_katakana", "n_han")
+    words = japanese + pl.col("text").str.count_matches(_OTHER_WORD)
+    return pl.when(words > 0).then(share(japanese, words)).otherwise(1.0).cast(pl.Float32)
+
+
+@measure(kind="transcript")
+def looped_share() -> pl.Expr:
+    """Share of the characters in the longest loop: a phrase of up to 20 that comes so often in a row that it makes 30, or 20 times.
+
+    >>> measure_text("はいはいはいはい、以上です。", "looped_share")
+    0.0
+    >>> measure_text("ありがとうございました。" * 12, "looped_share")
+    1.0
     """
     return share(pl.col("n_looped"), pl.col("n_chars"))
 

@@ -1,69 +1,124 @@
-"""Numbers as they are read: Arabic digits and positional Han numerals become 千六百, 1.5 一点五, and units words."""
+"""Numbers as they are read: 1600 センロッピャク, 一九四五 センキューヒャクヨンジューゴ, 3.5 サンテンゴ, 1億2000万, 数十, 何百."""
 
 from __future__ import annotations
 
 import re
 
-import polars as pl
+from filters.transcript.counters import Counter, Number, Stretch, count
 
-_DIGITS = "〇一二三四五六七八九"
-_ONE_BY_ONE = {ord(str(value)): name for value, name in enumerate("ゼロ 一 二 三 四 五 六 七 八 九".split())}
-_POSITIONAL = re.compile(r"[一二三四五六七八九][〇一二三四五六七八九]+|〇[〇一二三四五六七八九]+")
-_LARGE = ((10**12, "兆"), (10**8, "億"), (10**4, "万"), (1, ""))
-_SMALL = ((1000, "千"), (100, "百"), (10, "十"), (1, ""))
-# Units after a number, and how they are read.
-UNITS = {
-    "mm": "ミリ", "cm": "センチ", "m": "メートル", "km": "キロ", "mg": "ミリグラム", "g": "グラム", "kg": "キロ", "ml": "ミリリットル",
-    "l": "リットル", "%": "パーセント", "℃": "度", "°C": "度", "w": "ワット", "kw": "キロワット", "hz": "ヘルツ", "khz": "キロヘルツ",
-    "mb": "メガバイト", "gb": "ギガバイト",
+LONGEST = 16  # digits; a longer row of them is an account or the like, and is read one by one
+HAN_DIGITS = "〇一二三四五六七八九"
+_ASCII = str.maketrans(HAN_DIGITS, "0123456789")
+_ONES: dict[str, Stretch] = {
+    "0": ("ゼロ", "レー"), "1": ("イチ",), "2": ("ニ",), "3": ("サン",), "4": ("ヨン", "シ"), "5": ("ゴ",), "6": ("ロク",),
+    "7": ("ナナ", "シチ"), "8": ("ハチ",), "9": ("キュー", "ク"), "数": ("スー",), "何": ("ナン",),
 }  # fmt: skip
-_UNIT = "|".join(sorted(map(re.escape, UNITS), key=len, reverse=True))
-_NUMBER = re.compile(
-    rf"(?P<whole>\d+(?:,\d{{3}})*)(?:\.(?P<fraction>\d+))?(?:\s?(?P<unit>{_UNIT})(?![A-Za-z]))?", re.IGNORECASE
-)
-LONGEST = 16  # digits; a longer row of them is a telephone number or the like, and is read one by one
+_ONE_BY_ONE = _ONES | {"0": ("ゼロ", "レー", "マル"), "2": ("ニ", "ニー"), "4": ("ヨン", "シ", "ヨ"), "5": ("ゴ", "ゴー")}
+_HUNDREDS = {"1": "ヒャク", "3": "サンビャク", "6": "ロッピャク", "8": "ハッピャク", "何": "ナンビャク"}
+_THOUSANDS = {"1": "セン", "3": "サンゼン", "8": "ハッセン", "何": "ナンゼン"}
+_VALUES = {"十": 10, "百": 100, "千": 1000, "万": 10**4, "億": 10**8, "兆": 10**12, "京": 10**16}
+_LARGE = {"万": Counter(("マン",)), "億": Counter(("オク",)), "兆": Counter(("チョー",)), "京": Counter(("ケー",))}
+_POINT = Counter(("テン",))
+_ZERO_POINT = ("レーテン", "ゼロテン", "コンマ")
+_TOKEN = re.compile(r"[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?|[〇一二三四五六七八九]+|[十百千万億兆京数何]")
 
 
-def numeral(digits: str) -> str:
-    """Han numeral for decimal digits: `1600` becomes 千六百. With a leading zero, or more than 16 digits, one by one."""
+def one_by_one(digits: str) -> tuple[Stretch, ...]:
+    """Digits each on its own, as in a telephone number: 090 ゼロキューゼロ."""
+    return tuple(_ONE_BY_ONE[digit] for digit in digits)
+
+
+def _small(digit: str, unit: str) -> Stretch:
+    """One to nine of tens, hundreds or thousands."""
+    if unit == "十":
+        return ("ジュー",) if digit == "1" else tuple(f"{name}ジュー" for name in _ONES[digit])
+    if unit == "百":
+        return (_HUNDREDS.get(digit) or f"{_ONES[digit][0]}ヒャク",)
+    return ("セン", "イッセン") if digit == "1" else (_THOUSANDS.get(digit) or f"{_ONES[digit][0]}セン",)
+
+
+def _below_ten_thousand(digits: str) -> tuple[list[Stretch], str]:
+    """Parts of up to four digits, and what the last of them is."""
+    parts, end = [], ""
+    for digit, unit in zip(digits, ("千", "百", "十", "")[-len(digits) :], strict=True):
+        if digit != "0":
+            parts.append(_small(digit, unit) if unit else _ONES[digit])
+            end = unit or digit
+    return parts, end
+
+
+def integer(digits: str) -> Number:
+    """Number of decimal digits. With a leading zero, or more than 16 digits, one by one."""
     if len(digits) > LONGEST or (len(digits) > 1 and digits[0] == "0"):
-        return digits.translate(_ONE_BY_ONE)
-    rest = int(digits)
-    if not rest:
-        return "ゼロ"
-    parts = []
-    for large, name in _LARGE:
-        four_digits, rest = divmod(rest, large)
-        for small, mark in _SMALL if four_digits else ():
-            digit, four_digits = divmod(four_digits, small)
-            if digit:
-                # 百, 十 and 千 need no 一 before them; 一千万 has it, 千百万 not.
-                is_bare = digit == 1 and small > 1 and not (small == 1000 and name and not four_digits)
-                parts.append(("" if is_bare else _DIGITS[digit]) + mark)
-        parts.append(name if large <= int(digits) and int(digits) // large % 10**4 else "")
-    return "".join(parts)
+        return Number(one_by_one(digits), digits[-1], int(digits))
+    if digits == "0":
+        return Number((_ONES["0"],), "0", 0)
+    parts: tuple[Stretch, ...] = ()
+    end = ""
+    for at, name in ((12, "兆"), (8, "億"), (4, "万"), (0, "")):
+        four = digits[max(0, len(digits) - at - 4) : len(digits) - at] if len(digits) > at else ""
+        section, section_end = _below_ten_thousand(four) if four else ([], "")
+        if not section:
+            continue
+        if name and section_end == "千" and section[-1] == ("セン", "イッセン"):
+            section[-1] = ("イッセン", "セン")  # 一千万
+        number = Number(tuple(section), section_end)
+        parts += count(number, _LARGE[name]) if name else number.stretches
+        end = name or section_end
+    return Number(parts, end, int(digits))
 
 
-def _read_number(match: re.Match[str]) -> str:
-    fraction = match["fraction"]
-    point = f"点{fraction.translate(_ONE_BY_ONE)}" if fraction else ""
-    return numeral(match["whole"].replace(",", "")) + point + UNITS.get((match["unit"] or "").lower(), "")
+def decimal(whole: str, fraction: str) -> Number:
+    """Number with digits after a point: 3.14 サンテンイチヨン, 1.5 イッテンゴ."""
+    before = (_ZERO_POINT,) if whole == "0" else count(integer(whole), _POINT)
+    return Number((*before, *one_by_one(fraction)), fraction[-1])
 
 
-def _read_positional(match: re.Match[str]) -> str:
-    digits = "".join(str(_DIGITS.index(c)) for c in match[0])
-    return numeral(digits) if "0" in digits else match[0]
+def _digits(token: str) -> Number:
+    whole, _, fraction = token.replace(",", "").partition(".")
+    return decimal(whole, fraction) if fraction else integer(whole)
 
 
-def read_out(text: str) -> str:
-    """Replace numbers in `text` by how they are read: 1,600倍 → 千六百倍, 170cm → 百七十センチ, 一七〇 → 百七十. Digits are ASCII."""
-    return _POSITIONAL.sub(_read_positional, _NUMBER.sub(_read_number, text))
-
-
-def read_out_all(texts: pl.Series) -> pl.Series:
-    """`read_out` of every text."""
-    has_number = texts.str.contains(r"[0-9〇]")
-    if not has_number.any():
-        return texts
-    done = pl.Series([read_out(text) for text in texts.filter(has_number)], dtype=pl.String)
-    return texts.scatter(has_number.arg_true(), done)
+def number(text: str) -> Number | None:
+    """Number that `text` writes in Arabic or Han digits or both; None where it is none (万 alone)."""
+    parts: tuple[Stretch, ...] = ()
+    end, pending, value, section = "", "", 0, 0
+    is_exact = True
+    for token in _TOKEN.findall(text.translate(_ASCII) if len(text) > 1 and text[0] in HAN_DIGITS else text):
+        if token in _LARGE:
+            found = _digits(pending) if pending and pending not in "数何" else None
+            if pending and found is None:
+                parts, end = (*parts, _ONES[pending]), pending
+            elif found is not None:
+                parts, end = (*parts, *found.stretches), found.end
+                section += found.value or 0
+            if not parts:
+                return None
+            if end == "千" and parts[-1] == ("セン", "イッセン"):
+                parts = (*parts[:-1], ("イッセン", "セン"))
+            parts, end = count(Number(parts, end), _LARGE[token]), token
+            value, section, pending = value + section * _VALUES[token], 0, ""
+        elif token in _VALUES:
+            digit = pending or "1"
+            if len(digit) > 1:  # 12百 is nothing that one says, but has to be read
+                return None
+            parts, end = (*parts, _small(digit, token)), token
+            if digit.isdigit():
+                section += int(digit) * _VALUES[token]
+            else:
+                is_exact = False
+            pending = ""
+        elif pending:
+            if pending not in "数何":
+                return None
+            parts, pending = (*parts, _ONES[pending]), token
+        else:
+            pending = token.translate(_ASCII) if token[0] in HAN_DIGITS else token
+            is_exact &= pending not in "数何" and "." not in pending
+    if pending in ("数", "何"):
+        parts, end = (*parts, _ONES[pending]), pending
+    elif pending:
+        last = _digits(pending)
+        parts, end = (*parts, *last.stretches), last.end
+        section += last.value or 0
+    return Number(parts, end, value + section if is_exact else None) if parts else None

@@ -2,11 +2,12 @@
 
 | | |
 |---|---|
-| tags | sounds and manners: （笑） [拍手] ＜ナレーション＞ ♪ ≫ → |
+| tags | sounds and manners: （笑） [拍手] 〈音楽〉 ♪ ≫ → |
 | speakers | who speaks, before what is said: 「田中：」 （司会） ≫ |
 | fillers | えー あのー えっと んー |
 
-A marked tag is `[笑]`. A marked filler is `(F えー)`, as in the Corpus of Spontaneous Japanese.
+A marked tag is `[笑]`. A marked filler is `(F えー)`, as in the Corpus of Spontaneous Japanese. Round and square brackets hold notes. What
+stands between 〈〉 《》 ＜＞ is said (a narrator, a voice on the telephone, a title), so that only the marks go, unless it names a sound.
 """
 
 from __future__ import annotations
@@ -15,26 +16,25 @@ from typing import Literal
 
 import polars as pl
 
+from filters.transcript.speakers import remove_speakers
+
 Treatment = Literal["keep", "remove", "mark"]
 
 # Brackets in captions say what is heard or who speaks: a few characters, no sentence.
-_OPENING, _CLOSING = r"(（\[［〔【<＜〈《", r")）\]］〕】>＞〉》"
+_OPENING, _CLOSING = r"(（\[［〔【", r")）\]］〕】"
 _TAG = f"[{_OPENING}]([^{_OPENING}{_CLOSING}。、]{{1,20}})[{_CLOSING}]"
-_MARKED_FILLER, _HEADING_MARK = "\ue000", "\ue001"  # private characters
+_MARKED_FILLER = "\ue000"  # a private character
 _NESTED = 3  # how deep tags may stand in tags
 _SIGNS = "[♪♫♬≫≪⇒→←☎📱▶◀]+"
-# A name of up to eight characters before a colon, at the beginning of the transcript or of a sentence. 10:30 is a time, https:
-# a URL.
-_BEGINNING = r"(?:^|(?P<end>[。!?！？\n\])）]))\s*[≫≪>]*\s*"
-_SIGN = r"[\p{Han}\p{Katakana}\p{Hiragana}ーA-Za-z0-9・]"
-_SPEAKER = rf"{_BEGINNING}{_SIGN}{{1,8}}[:：]\s*(?P<next>[^\d\s/／]|$)"
-# What comes before a colon and is not a name: 第1回, 2つ目, 問1, 例. (三田 and 一条 are names.)
-_DIGIT = r"[\d一二三四五六七八九十百]"
-_WORDS = (
-    "問|答|答え|例|注|図|表|式|質問|回答|解答|問題|設問|例題|例文|正解|注意|補足|備考|参考|出典|引用|結論|結果|理由|原因|方法|課題|日時|日付|場所|題名|"
-    "件名|その|ステップ|ポイント|パート|レッスン|テーマ|タイトル|ヒント|メモ"
+# ARIB's captions put another voice between these (ReazonSpeech's builder drops the marks alone); corpora put sounds there, too.
+_ANGLE_OPENING, _ANGLE_CLOSING = "<＜〈《", ">＞〉》"
+_SOUNDS = (
+    "笑い?|爆笑|苦笑|失笑|笑い声|拍手|歓声|悲鳴|泣き声|鳴き声|音楽|音声|効果音|雑音|ノイズ|騒音|無音|沈黙|咳|せき|咳払い|くしゃみ|ため息|溜息|息|舌打ち|どよめき|"
+    "ざわめき|チャイム|ブザー|サイレン|ベル|着信音|電話の音|ドアの音|ナレーション|ナレーター|ナレ|BGM|SE|聞き取り不能|聞き取れず|不明|不明瞭"
 )
-_HEADING = rf"(?P<before>{_BEGINNING}(?:第{_DIGIT}{_SIGN}{{0,6}}|\d{_SIGN}{{0,7}}|(?:{_WORDS}){_DIGIT}{{0,3}}))(?P<colon>[:：])"
+_SOUND = rf"[{_ANGLE_OPENING}]({_SOUNDS})[{_ANGLE_CLOSING}]"
+_MARKUP = r"<(/?[a-z_][a-z0-9_ .=\"'/-]*|\|[^|<>]*\|)>"  # <noise> </i> <|ja|>
+_SAID = rf"(^|[^0-9A-Za-z])[{_ANGLE_OPENING}]([^{_ANGLE_OPENING}{_ANGLE_CLOSING}]+)[{_ANGLE_CLOSING}]"  # 3<5 is none
 _FILLERS = (
     "え[ーえ]+っ?と[ーぉお]*", "えっと(?:です)?ね?ー?", "え[ーえ〜~]+", "あの[ーう〜~]+", "あ[ー〜~]+", "その[ー〜~]+", "う[ー〜~]+ん*と?",
     "ん[ー〜~]+", "ま[ーあ〜~]+", "なんか[ー〜~]+", "お[ー〜~]+",
@@ -48,8 +48,7 @@ def spoken(
 ) -> pl.Series:
     """Treat `tags`, `speakers` and `fillers` in a column of transcripts. White space becomes single, null stays null.
 
-    A speaker is recognised only before a colon or after ≫: a name in brackets is a tag. Headings (第1回： 例：) are not
-    speakers.
+    Which words before a colon are speakers: `filters.transcript.speakers`. A name in brackets is a tag.
     """
     name = texts.name
     treated = texts
@@ -57,10 +56,13 @@ def spoken(
         treated = treated.str.replace_all("(F ", _MARKED_FILLER, literal=True)  # a filler that is marked already is not a tag
         for _ in range(_NESTED if tags == "remove" else 1):
             treated = treated.str.replace_all(_TAG, "" if tags == "remove" else "[${1}]")
+        for pattern in (_SOUND, _MARKUP):
+            treated = treated.str.replace_all(pattern, "" if tags == "remove" else "[${1}]")
+        for _ in range(_NESTED):
+            treated = treated.str.replace_all(_SAID, "${1}${2}")
         treated = treated.str.replace_all(_MARKED_FILLER, "(F ", literal=True)
     if speakers == "remove":
-        treated = treated.str.replace_all(_HEADING, f"${{before}}{_HEADING_MARK}${{colon}}")
-        treated = treated.str.replace_all(_SPEAKER, "${end}${next}").str.replace_all(_HEADING_MARK, "", literal=True)
+        treated = remove_speakers(treated)
     if tags != "keep":
         treated = treated.str.replace_all(_SIGNS, "" if tags == "remove" else "[$0]")
     if fillers != "keep":

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from filters.wikipedia.countries import COUNTRIES
+
 _NAMED = re.compile(r"\s*([^\s=<>\[\]{}|][^=<>\[\]{}|\n]{0,30}?)\s*=")
 _LANGUAGES = {
     "ja": "日本語", "en": "英語", "de": "ドイツ語", "fr": "フランス語", "it": "イタリア語",
@@ -109,6 +111,16 @@ def _quotation(args: Arguments) -> str:
     return f"\n\n{args.get(1)}\n\n"
 
 
+def _species(args: Arguments) -> str:
+    """Snamei||Homo sapiens, or Snamei|Homo sapiens|H. sapiens: the name as readers see it."""
+    return args.get(2) or args.get(1)
+
+
+def _chinese(args: Arguments) -> str:
+    """The characters, not how they are read: zh|c=北京|p=Běijīng."""
+    return next((args.named[key] for key in ("c", "t", "s", "hp", "p") if args.named.get(key)), "") or args.get(1)
+
+
 def _harvard(args: Arguments) -> str:
     return f"{args.get(1)} ({args.get(2)})" if args.get(2) else args.get(1)
 
@@ -121,17 +133,21 @@ _HANDLERS: dict[str, Handler] = {
     **dict.fromkeys("lang llang lang2 transl transliteration 色 色文字 color font_color fontcolor".split(), Arguments.last),
     **dict.fromkeys("convert cvt".split(), _convert),
     **dict.fromkeys("val num".split(), _number),
-    **dict.fromkeys("生年月日と年齢 生年月日 年月日 start_date start_date_and_age end_date birth_date birth_date_and_age".split(), _date),
+    **dict.fromkeys("生年月日と年齢 生年月日 年月日 日付 和暦".split(), _date),
+    **dict.fromkeys("start_date start_date_and_age end_date birth_date birth_date_and_age".split(), _date),
     **dict.fromkeys("frac sfrac 分数".split(), _fraction),
     **dict.fromkeys("chem chem2 linktext 漢字".split(), _joined),
     **dict.fromkeys("harvtxt harvnb_text".split(), _harvard),
-    **dict.fromkeys("audio".split(), _second),
+    **dict.fromkeys("audio fontsize font-size 文字サイズ".split(), _second),
+    **dict.fromkeys("snamei snamej sname".split(), _species),
+    "zh": _chinese,
     **dict.fromkeys("quote quotation cquote blockquote bquote 引用 引用文 rquote centered_pull_quote".split(), _quotation),
     **dict.fromkeys(
         """
         nowrap nobr nobreak nobold small smaller big larger resize bold b italic i em strong u underline underline2
         下線 strikethrough unicode ipa ipa2 補助漢字フォント jis2004フォント jis90フォント cjkv 拡張漢字
-        拡張漢字フォント 漢字フォント script visible_anchor vanchor anchor2 行内引用 indent center centre left sic ママ
+        拡張漢字フォント 漢字フォント cp932フォント jis2000フォント flag flagcountry 国旗 script visible_anchor vanchor anchor2
+        行内引用 indent center centre left sic ママ
         by by2 by2r by3 tooltip abbr 解説 sup sub math mvar nts ntsh interlang kbd code tt samp var mono formatnum
         """.split(),
         _first,
@@ -152,7 +168,9 @@ def _normal_name(name: str) -> str:
 def stands_for_text(name: str) -> bool:
     """Whether a template of that name may have a text."""
     name = _normal_name(name)
-    return name in _HANDLERS or name in _CONSTANTS or name in _TITLES or name.startswith(_PREFIXES) or name.endswith("範囲")
+    if name in _HANDLERS or name in _CONSTANTS or name in COUNTRIES or name in _TITLES:
+        return True
+    return name.startswith(_PREFIXES) or name.endswith("範囲")
 
 
 def template_text(args: list[str], title: str | None = None) -> str:
@@ -166,11 +184,12 @@ def template_text(args: list[str], title: str | None = None) -> str:
         return handler(Arguments(args))
     if name in _CONSTANTS:
         return _CONSTANTS[name]
+    if name in COUNTRIES:
+        return Arguments(args).get(1) or COUNTRIES[name]
     if name.startswith("lang-"):
         return _foreign(name, Arguments(args))
-    if name.endswith("範囲") or name.startswith(
-        "ipa-"
-    ):  # what readers doubt, from 要出典範囲 to 独自研究範囲, is text all the same
+    # What readers doubt, from 要出典範囲 to 独自研究範囲, is text all the same.
+    if name.endswith("範囲") or name.startswith("ipa-"):
         return Arguments(args).get(1)
     if name.startswith("formatnum:"):
         return args[0].strip()[len("formatnum:") :]

@@ -30,7 +30,7 @@ from trainers.training.checkpoints import Checkpoints
 from trainers.training.command import RunOptions
 from trainers.training.metrics import MetricsLog
 from trainers.training.optimization import Optimization, StepResult
-from trainers.training.ranks import StopSignals, own_device, own_rank
+from trainers.training.ranks import StopSignals, join_group, own_device, own_rank
 from trainers.training.settings import Train
 
 Decode = Callable[[Record], Any]
@@ -50,12 +50,14 @@ class Loop:
         self.device = own_device()
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
-        if self.ranks > 1 and not dist.is_initialized():
-            dist.init_process_group("cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo")
+        if self.ranks > 1:
+            join_group(self.device)
         self.console = Console(stderr=True, emoji=False, quiet=self.rank > 0)
         self.checkpoints = Checkpoints(self.out, self.settings.keep)
         self.state = self.checkpoints.load_newest(self.config, options.resume)
         self.step: int = self.state["step"] if self.state else 0
+        if self.ranks > 1:
+            self._check_same_step()
         torch.manual_seed(self.settings.seed)  # so that initial weights are the same on every rank
 
     # -- the run
@@ -121,6 +123,7 @@ class Loop:
             module.eval()
             self.checkpoints.replace_folder(self.out / "model", export)
             self.console.print(f"{self.out / 'model'}", style="bold", highlight=False, markup=False)
+        self._wait_for_ranks()  # none ends, or begins another run, while the first still writes
         if self.step < settings.steps:
             self.console.print(f"stopped at step {self.step:,} of {settings.steps:,}; the same command with --resume goes on")
             sys.exit(128 + (signals.received or signal.SIGTERM))
@@ -232,6 +235,20 @@ class Loop:
     def any_rank(self, flag: bool) -> bool:
         """Return whether the flag is set on any rank."""
         return self.sum(float(flag)) > 0
+
+    def _wait_for_ranks(self) -> None:
+        self.sum(0.0)
+
+    def _check_same_step(self) -> None:
+        """Check that all ranks begin at the same step. Raises BuildError on every rank if they do not."""
+        steps = list[Any]([self.step] * self.ranks)
+        dist.all_gather_object(steps, self.step)
+        if len(set(steps)) > 1:
+            listing = ", ".join(f"{step:,}" for step in steps)
+            raise BuildError(
+                f"the ranks would go on from different steps ({listing}): {self.checkpoints.folder} is not the same for all of them. "
+                "Choose an --out on a disk that they share; if it is one, try again."
+            )
 
     def _check_finite(self, values: torch.Tensor, name: str = "the loss") -> None:
         """Check the values of the last steps, up to this one. Raises BuildError on every rank if one of them is not finite."""

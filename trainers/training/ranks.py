@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -9,6 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
+import torch.distributed as dist
 
 
 def own_rank() -> tuple[int, int]:
@@ -19,6 +22,23 @@ def own_rank() -> tuple[int, int]:
 def own_device() -> torch.device:
     """Return the GPU of this rank, or the CPU if there is no GPU."""
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def join_group(device: torch.device) -> None:
+    """Make this process one of the group of ranks that torchrun started, until it ends."""
+    if not dist.is_initialized():
+        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+        atexit.register(leave_group)
+
+
+def leave_group() -> None:
+    """Leave the group while Python still runs: a thread of gloo that meets the interpreter's end aborts the process.
+
+    Modules that are wrapped must be gone before: torch 2.13 may wait for them without end.
+    """
+    gc.collect()
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 class StopSignals:

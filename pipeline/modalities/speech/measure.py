@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -20,6 +20,7 @@ from filters.inspected import gather_rows
 from filters.kernels import buffers
 from filters.text.minhash import SKETCH_BINS, Signatures, signatures
 from filters.text.normalisation import normalise
+from filters.transcript.agreement import reading_error_rates
 from filters.transcript.edit_distance import error_rates
 from filters.transcript.readings import morae, readings
 from filters.transcript.spoken import Treatment, spoken
@@ -28,8 +29,12 @@ from pipeline.modalities.base import EXCERPT, MeasuredRecords
 from pipeline.modalities.speech.manifest import SpeechManifest
 from pipeline.sources.rows import BATCH_BYTES, Rows, batches
 
+UNTRANSCRIBED = "untranscribed"  # a count: recordings without transcript
 _ERRORS = ("surface_error", "reading_error")
-_HEADER_ERROR = 0.5  # seconds: what encoders add and headers round
+# Seconds by which a list and a recording may differ. lhotse allows 0.5 (`LHOTSE_AUDIO_DURATION_MISMATCH_TOLERANCE`), whatever the length;
+# half of a short sentence is less than that, so that it is a twentieth here. MP3 encoders add up to 0.1, and lists round to as much.
+_MOST_DIFFERENCE, _LEAST_DIFFERENCE, _SHARE = 0.5, 0.1, 0.05
+_OPUS_RATES = (8_000, 12_000, 16_000, 24_000, 48_000)  # Hz: Opus is decoded at one of these, whatever was encoded
 
 
 def measure_recordings(manifest: SpeechManifest, recordings: Rows) -> MeasuredRecords:
@@ -42,7 +47,8 @@ def measure_recordings(manifest: SpeechManifest, recordings: Rows) -> MeasuredRe
     finally:
         recordings.close()
     fillers = manifest.clean.fillers
-    spoken_readings = _read_aloud(raw, manifest, "keep" if fillers == "mark" else fillers)
+    said = _as_said(raw, manifest, "keep" if fillers == "mark" else fillers)
+    spoken_readings = readings(said, manifest.transcripts.dictionary)
     given: dict[str, np.ndarray] = dict(sound.counters)
     given["n_morae"] = morae(spoken_readings.fill_null("")).to_numpy()
     given |= _compare_with_second(manifest, raw, frame["second"])
@@ -76,6 +82,7 @@ def measure_recordings(manifest: SpeechManifest, recordings: Rows) -> MeasuredRe
         "digest": digests,
         "start": frame["start"].to_arrow(),
         "end": frame["end"].to_arrow(),
+        "channels": frame["channels"].to_arrow(),
         "said": texts.is_not_null().to_arrow(),
         "reading": spoken_readings.to_arrow(),
         **{f"m:{name}": measures[name].to_arrow() for name in measures.columns},
@@ -86,7 +93,8 @@ def measure_recordings(manifest: SpeechManifest, recordings: Rows) -> MeasuredRe
         keys = _text_signatures(manifest, text)
         arrays |= {"text_signatures": keys.minima.astype(np.uint16), "text_sketches": keys.sketches}
         columns = {**columns, "text_exact": keys.exact, "text_key_length": keys.lengths}
-    return MeasuredRecords(pa.table(columns), arrays)
+    untranscribed = int((raw.is_null() & problems.is_null()).sum())
+    return MeasuredRecords(pa.table(columns), arrays, {UNTRANSCRIBED: untranscribed})
 
 
 # -- recordings
@@ -117,7 +125,8 @@ def _inspect(manifest: SpeechManifest, recordings: Rows) -> tuple[InspectedRecor
     inspected = []
     for rows, sounds in batches(readable, partial(encoded_sound, recordings)):
         spans = [stretches[row] for row in rows.tolist()]
-        inspected.append(inspect(sounds, spans=spans, rate=settings.rate, max_seconds=settings.longest))
+        channels = frame["channels"].gather(rows).to_list()
+        inspected.append(inspect(sounds, spans=spans, channels=channels, rate=settings.rate, max_seconds=settings.longest))
         sizes[rows] = [recordings.size(row) for row in rows.tolist()]
         digests[rows] = [digest_sound(sound) for sound in sounds]
     position = np.full(len(frame), -1)
@@ -129,13 +138,57 @@ def _inspect(manifest: SpeechManifest, recordings: Rows) -> tuple[InspectedRecor
 def _problems(frame: pl.DataFrame, sound: InspectedRecordings) -> pl.Series:
     """Return why each record cannot be read, or null."""
     problems: list[str | None] = []
-    rows = zip(frame.select("problem", "start", "end").iter_rows(), sound.problems, sound.counters["duration"], strict=True)
-    for (problem, start, end), unsound, duration in rows:
+    rows = frame.select("problem", "start", "end", "duration", "total", "sampling_rate").iter_rows()
+    found = zip(
+        sound.counters["duration"], sound.total, sound.counters["sampling_rate"], sound.counters["audio_format"], strict=True
+    )
+    for (problem, *declared), unsound, true in zip(rows, sound.problems, found, strict=True):
         reason = problem or (unsound and unsound.replace("max_seconds", "recordings.longest"))
-        if reason is None and end is not None and end - (start or 0) > duration + _HEADER_ERROR:
-            reason = f"the recording ends before the stretch from {start or 0:g} to {end:g} s does"
-        problems.append(reason)
+        problems.append(reason or _find_difference(_Declared(*declared), _True(*true)))
     return pl.Series(problems, dtype=pl.String)
+
+
+class _Declared(NamedTuple):
+    """What a list says of a record, in seconds and Hz: `total` and `sampling_rate` of the whole recording."""
+
+    start: float | None
+    end: float | None
+    duration: float | None
+    total: float | None
+    sampling_rate: int | None
+
+
+class _True(NamedTuple):
+    """What was decoded; `total` is NaN where it is not known."""
+
+    duration: float
+    total: float
+    sampling_rate: int
+    audio_format: str | None
+
+
+def _find_difference(declared: _Declared, true: _True) -> str | None:
+    """Return in what a recording is not what its list says, or None."""
+    start, end, duration, total, sampling_rate = declared
+    if end is not None and end - (start or 0) > true.duration + _tolerance(end - (start or 0)):
+        return f"the recording ends before the stretch from {start or 0:g} to {end:g} s does"
+    # A list may say of a stretch how long the whole recording is.
+    if duration is not None and _differs(duration, true.duration) and (end is None or _differs(duration, true.total)):
+        return f"the list says {duration:.2f} s, the recording has {true.duration:.2f} s"
+    if total is not None and not np.isnan(true.total) and _differs(total, true.total):
+        return f"the list says that the whole recording has {total:.2f} s, it has {true.total:.2f} s"
+    is_opus = true.audio_format == "OGG" and true.sampling_rate in _OPUS_RATES
+    if sampling_rate and sampling_rate != true.sampling_rate and not is_opus:
+        return f"the list says {sampling_rate:,} Hz, the recording has {true.sampling_rate:,} Hz"
+    return None
+
+
+def _differs(declared: float, true: float) -> bool:
+    return not abs(declared - true) <= _tolerance(declared)
+
+
+def _tolerance(seconds: float) -> float:
+    return min(_MOST_DIFFERENCE, max(_LEAST_DIFFERENCE, _SHARE * seconds)) + 1e-6
 
 
 # -- transcripts
@@ -155,11 +208,11 @@ def _clean(transcripts: pl.Series, manifest: SpeechManifest) -> pl.Series:
     return cleaned.set(transcripts.is_null(), None)
 
 
-def _read_aloud(transcripts: pl.Series, manifest: SpeechManifest, fillers: Treatment) -> pl.Series:
-    """Return the readings of transcripts as they came: nobody pronounces tags and marks."""
+def _as_said(transcripts: pl.Series, manifest: SpeechManifest, fillers: Treatment) -> pl.Series:
+    """Return what is read aloud of transcripts as they came: nobody pronounces tags and marks."""
     normalised = normalise(transcripts.fill_null(""), manifest.clean.compatibility)
     cleaned = spoken(normalised, "remove", manifest.clean.speakers, fillers)
-    return readings(cleaned.set(transcripts.is_null(), None), manifest.transcripts.dictionary)
+    return cleaned.set(transcripts.is_null(), None)
 
 
 def _compare_with_second(manifest: SpeechManifest, texts: pl.Series, second: pl.Series) -> dict[str, np.ndarray]:
@@ -173,8 +226,8 @@ def _compare_with_second(manifest: SpeechManifest, texts: pl.Series, second: pl.
         pair = texts.gather(rows), second.gather(rows)
         surfaces = [_clean(t, manifest).str.replace_all(r"[^\p{L}\p{N}]", "") for t in pair]
         errors["surface_error"][rows] = error_rates(*surfaces).to_numpy()
-        aloud = [_read_aloud(t, manifest, "keep") for t in pair]
-        errors["reading_error"][rows] = error_rates(*aloud, by_sound=True).to_numpy()
+        said = [_as_said(t, manifest, "keep") for t in pair]
+        errors["reading_error"][rows] = reading_error_rates(said[0], said[1], manifest.transcripts.dictionary).to_numpy()
     return errors
 
 
@@ -198,8 +251,7 @@ def warm_kernels(manifest: SpeechManifest) -> None:
     given: dict[str, np.ndarray] = dict(sound.counters) | {name: np.zeros(1, np.float32) for name in _ERRORS}
     given["n_morae"] = np.zeros(1, np.int32)
     cleaned = _clean(pl.Series(["えー、（笑）田中さんは３台のﾊﾞｽ。"]), manifest)
-    aloud = readings(cleaned, manifest.transcripts.dictionary)
-    error_rates(aloud, aloud, by_sound=True)
+    reading_error_rates(cleaned, pl.Series(["田中さんは４台のバス。"]), manifest.transcripts.dictionary)
     names = [name for name in manifest.measures if MEASURES[name].kind in manifest.kinds]
     compute(*buffers(cleaned), names, given)
     if manifest.deduplicate.similar_transcripts is not None:

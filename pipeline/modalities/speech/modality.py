@@ -13,7 +13,7 @@ from pipeline.core.engine import Task
 from pipeline.modalities.base import Bilingual, MeasuredRecords, Modality, NearDuplicateRule, ReportTerms, RowGroup
 from pipeline.modalities.speech import duplicates
 from pipeline.modalities.speech.manifest import SpeechManifest
-from pipeline.modalities.speech.measure import measure_recordings, warm_kernels
+from pipeline.modalities.speech.measure import UNTRANSCRIBED, measure_recordings, warm_kernels
 from pipeline.modalities.speech.shards import shard_schema, shard_tables
 from pipeline.sources.rows import Rows
 from pipeline.workspace import Layout, Part, RecordIds
@@ -46,6 +46,15 @@ class SpeechModality(Modality[SpeechManifest]):
 
     def warm(self, manifest: SpeechManifest) -> None:
         warm_kernels(manifest)
+
+    def warnings(self, totals: dict[str, int]) -> list[str]:
+        """Tell how many recordings nobody transcribed."""
+        missing, readable = totals[UNTRANSCRIBED], totals["records"] - totals["unreadable"]
+        if not missing:
+            return []
+        return [
+            f"{missing:,} of {readable:,} recordings have no transcript / 録音{readable:,}件のうち{missing:,}件に書き起こしがありません"
+        ]
 
     def near_duplicate_rule(self, manifest: SpeechManifest) -> NearDuplicateRule:
         d = manifest.deduplicate

@@ -99,7 +99,8 @@ def _encode_recording(
         return
     settings = manifest.recordings
     start, end = batch["start"][row] or 0.0, batch["end"][row]
-    samples = decode(sound, rate=settings.rate, start=start, end=end, max_seconds=settings.longest).samples
+    channels = None if batch["channels"][row] is None else batch["channels"][row].to_list()
+    samples = decode(sound, rate=settings.rate, start=start, end=end, channels=channels, max_seconds=settings.longest).samples
     spans = [(0, len(samples))]
     if too_long and settings.cut:
         spans = cut_at_silences(samples, settings.rate, settings.cut)

@@ -54,15 +54,17 @@ class _Texts(NamedTuple):
     unused: list[_Named]
 
 
+def find_key(name: str) -> str:
+    """Return WebDataset's key: the name up to the first dot of its last part. A dot that this begins with ends no key."""
+    name = name.removeprefix("./")
+    dot = name.find(".", name.rfind("/") + 2)
+    return name if dot < 0 else name[:dot]
+
+
 def _parse_name(member: Member) -> _Named:
-    """Return a member with the parts of its name. A dot that the last part begins with ends no key."""
     name = member.name.removeprefix("./")
-    start = name.rfind("/") + 1
-    dot = name.find(".", start + 1)
-    if dot < 0:
-        return _Named(member, name, name, name, "")
-    stem = split_suffix(name)[0]
-    return _Named(member, name, stem, name[:dot], stem[dot + 1 :])
+    stem, key = split_suffix(name)[0], find_key(name)
+    return _Named(member, name, stem, key, stem[len(key) + 1 :])
 
 
 def pair_members(members: list[Member], length: int, suffixes: Set[str], content: str, text: str) -> pl.DataFrame:

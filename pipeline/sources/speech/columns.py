@@ -15,16 +15,19 @@ from pipeline.sources.rows import CONTENT_POINTERS, TEXT_POINTERS
 from pipeline.sources.values import conform_to_schema, make_all_printable, stringify_scalars
 
 # The columns of a row; for the last ones see `Rows`. Where `start` or `end` are given, in seconds, the record is that stretch of the
-# recording. `second` is another transcript, such as a recogniser's; `programme` what the recording is a part of. `problem` says why there
-# is no audio. Audio that nobody transcribed has no transcript and no problem.
-SCHEMA = pl.Schema(
+# recording. `duration` is what the list says of the record, `total` and `sampling_rate` what it says of the whole recording. `channels` are
+# those of the file that are meant, from 0, null for all. `second` is another transcript, such as a recogniser's; `programme` what the
+# recording is a part of. `problem` says why there is no audio. Audio that nobody transcribed has no transcript and no problem.
+_COLUMNS: dict[str, Any] = (
     dict.fromkeys(("locator", "transcript", "second", "speaker", "programme"), pl.String)
-    | dict.fromkeys(("start", "end", "duration"), pl.Float64)
+    | dict.fromkeys(("start", "end", "duration", "total"), pl.Float64)
+    | {"sampling_rate": pl.Int64, "channels": pl.List(pl.Int64)}
     | dict.fromkeys(("license", "name", "problem"), pl.String)
     | CONTENT_POINTERS
     | TEXT_POINTERS
     | {"content_bytes": pl.Binary}
 )
+SCHEMA = pl.Schema(_COLUMNS)
 LONGEST_TRANSCRIPT = LONGEST_TEXT  # bytes; a longer one is not read
 
 # Names in the wild, best first, case aside: Common Voice, NeMo, WeNet, Emilia, `datasets`, and Seimai's own shards.
@@ -40,11 +43,14 @@ SYNONYMS = {
     "start": ("start", "offset", "begin"),
     "end": ("end",),
     "duration": ("duration",),
+    "sampling_rate": ("sampling_rate", "sample_rate", "samplerate"),
+    "channel": ("channel",),
+    "shard": ("shard_id",),
     "license": ("license", "licence"),
 }  # fmt: skip
 AUDIO_COLUMNS = {"audio", "speech", "recording", "wav", "flac", "mp3", "ogg", "opus", "bytes"}
 _KNOWN = {word for words in SYNONYMS.values() for word in words}
-_NUMBERS = ("start", "end", "duration")
+_NUMBERS = ("start", "end", "duration", "sampling_rate")
 
 AUDIO_SUFFIXES = frozenset(
     "wav wave flac mp3 mp2 ogg oga opus m4a m4b mp4 aac wma aif aiff aifc au snd caf w64 amr sph webm".split()
@@ -54,6 +60,11 @@ _AUDIO_NAME = re.compile(r"(?i)[^/]\.(" + "|".join(sorted(AUDIO_SUFFIXES)) + r")
 
 def is_audio_name(name: str) -> bool:
     return _AUDIO_NAME.search(name) is not None
+
+
+def strip_audio_suffix(name: str) -> str:
+    """Return a name without .wav or its like."""
+    return name[: name.rfind(".")] if is_audio_name(name) else name
 
 
 def match(names: Iterable[str]) -> dict[str, str]:
@@ -73,15 +84,20 @@ def standardise(frame: pl.DataFrame) -> pl.DataFrame:
             column = _to_number(pl.col(name), standard) if standard in _NUMBERS else pl.col(name).cast(pl.String, strict=False)
             columns.append(column.alias(standard))
     table = frame.select(*columns, *([PROBLEM] if PROBLEM in frame.columns else []))
-    if {"start", "duration"} <= set(table.columns) and "end" not in table.columns:
-        table = table.with_columns(end=pl.col("start") + pl.col("duration"))
+    if {"start", "duration"} <= set(table.columns):
+        end = pl.col("end") if "end" in table.columns else pl.lit(None, pl.Float64)
+        table = table.with_columns(end=pl.coalesce(end, pl.col("start") + pl.col("duration")))
+    if "channel" in table.columns:
+        # The name of a station is no channel of a file.
+        channel = pl.col("channel").str.extract(r"^\s*(\d{1,4})(\.0)?\s*$").cast(pl.Int64)
+        table = table.with_columns(channels=pl.when(channel.is_not_null()).then(pl.concat_list(channel))).drop("channel")
     return table
 
 
 def _to_number(column: pl.Expr, standard: str) -> pl.Expr:
     number = column.cast(pl.Float64, strict=False)
     # NaN is a time that was given and is none: it must not become the whole recording.
-    otherwise = pl.when(column.is_not_null() & pl.lit(standard != "duration")).then(float("nan"))
+    otherwise = pl.when(column.is_not_null() & pl.lit(standard in ("start", "end"))).then(float("nan"))
     return pl.when(number.is_finite() & (number >= 0)).then(number).otherwise(otherwise)
 
 

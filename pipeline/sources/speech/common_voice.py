@@ -10,10 +10,12 @@ from pathlib import Path
 import polars as pl
 
 from pipeline.sources.formats.columns import PROBLEM
+from pipeline.sources.formats.lines import read_file_lines
 from pipeline.sources.formats.tar import Member
 from pipeline.sources.rows import CONTENT_POINTERS
 from pipeline.sources.speech import columns, tables
 
+DURATIONS = "clip_durations.tsv"  # clip, duration[ms]
 _COMPLETE_LIST, _SPLITS = "validated.tsv", ("train.tsv", "dev.tsv", "test.tsv")
 
 
@@ -26,6 +28,18 @@ def find_folders(path: Path) -> list[Path]:
     """Return the Common Voice folders at a path, or up to two folders below it."""
     candidates = [folder for depth in ("", "*/", "*/*/") for folder in sorted(path.glob(depth) if depth else [path])]
     return [folder for folder in candidates if (folder / "clips").is_dir() and any(folder.glob("*.tsv"))]
+
+
+def read_durations(folder: Path) -> pl.DataFrame | None:
+    """Return `path` and `declared`, in seconds, of the clips in a Common Voice folder; None where it has no list of them."""
+    path = folder / DURATIONS
+    if not path.is_file() or not (folder / "clips").is_dir():
+        return None
+    frames = [lines.filter(pl.col(PROBLEM).is_null()) for lines in read_file_lines(path)]
+    cells = pl.concat(frames).select(cells=pl.col("line").str.split("\t"))["cells"].list
+    milliseconds = cells.get(1, null_on_oob=True).cast(pl.Float64, strict=False)
+    table = pl.DataFrame({"path": cells.get(0), "declared": milliseconds / 1000})
+    return table.drop_nulls().unique("path", keep="first")
 
 
 def find_lists_in_tar(members: list[Member]) -> dict[str, list[Member]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -13,20 +14,27 @@ from pipeline.sources.folders import (
     describe_folder,
     enter_built_corpus,
     fingerprint_files,
+    is_utf8,
     list_files,
     make_names_distinct,
 )
 from pipeline.sources.formats.lines import peek_stored_lines
 from pipeline.sources.inputs import InputFile, describe_file, is_url, resolve
-from pipeline.sources.speech import common_voice, manifests
-from pipeline.sources.speech.columns import is_audio_name
-from pipeline.sources.speech.tables import is_csv
+from pipeline.sources.speech import common_voice, kaldi, lhotse, manifests
+from pipeline.sources.speech.columns import is_audio_name, match
+from pipeline.sources.speech.file_index import FileIndex
+from pipeline.sources.speech.tables import is_table, peek_path
 from pipeline.sources.speech.tars import is_tar_name, tar_stem
-from pipeline.sources.speech.transcript_lists import is_transcript_list
+from pipeline.sources.speech.transcript_lists import is_list_of_tar
+from pipeline.sources.speech.unused_lists import find_unused, tell_unused
 
 _MANIFESTS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".ndjson", ".jsonl.zst")
 _LISTS = (".tsv", ".tsv.gz", ".tsv.xz", ".tsv.zst")
 _CSV = (".csv", ".csv.gz", ".csv.zst")
+_TABLES = (*_LISTS, *_CSV, ".txt", ".psv")
+_BRACES = re.compile(r"(?:_OP_|\{)(\d+)\.\.(\d+)(?:_CL_|\})")  # shards as NeMo writes them, so that no shell expands them
+
+_MOST_SHARDS = 100_000
 
 
 def find_inputs(patterns: list[str], audio: str | None = None, transcripts: str | None = None) -> list[InputFile]:
@@ -39,17 +47,18 @@ def find_inputs(patterns: list[str], audio: str | None = None, transcripts: str 
         raise UsageError(f"--audio {audio}: there is no such folder")
     files: list[InputFile] = []
     folders: dict[str, Path] = {}  # that inputs were found in, by their URLs
-    for pattern in patterns:
+    for pattern in [expanded for given in patterns for expanded in _expand_braces(given)]:
         path = Path(pattern)
         if not is_url(pattern) and path.is_dir():
             files_of_folder = _find_in_folder(path, transcripts)
-            folders |= {file.url: path for file in files_of_folder}
+            folders |= {file.url: enter_built_corpus(path) for file in files_of_folder}
             files += files_of_folder
         else:
             files += resolve([pattern])
     if len({file.url for file in files}) < len(files):
         raise UsageError("an input is given twice")
-    files = [_add_clips(_add_recordings(file)) for file in _add_lists(files, folders, transcripts)]
+    files = [_add_companions(_add_clips(_add_recordings(file))) for file in _add_lists(files, folders, transcripts)]
+    files = _tell_unused(files, folders)
     recordings = {url for file in files if file.url.lower().endswith(_MANIFESTS) for url in file.companions}
     files = make_names_distinct([file for file in files if file.url not in recordings])
     if audio:
@@ -68,21 +77,94 @@ def _find_in_folder(path: Path, transcripts: str | None) -> list[InputFile]:
             for file in _find_common_voice_lists(folder, transcripts)
         ]
     files = list_files(path)
+    if data_folders := [p for p in files if p.name == kaldi.WAV_SCP]:
+        return describe_files_below(data_folders, path)
+    found = _choose_manifests(files) or _choose_tables(files)
+    all_tars = [p for p in files if is_tar_name(p.name)]
     for inputs in (
-        [p for p in files if is_tar_name(p.name)],
+        found if all_tars and _lead_into_tars(found) else [],
+        all_tars,
         [p for p in files if p.suffix == ".parquet"],
         [p for p in files if p.suffix == ".arrow"],
-        _choose_manifests(files),
-        [p for p in files if p.name.lower().endswith(_CSV) and (lines := peek_stored_lines(p)) and is_csv(lines[0])],
+        found,
     ):
         if inputs:
-            return describe_files_below(inputs, path)
+            described = describe_files_below(inputs, path)
+            return [_add_folder(described[0], path)] if inputs is found and len(found) == 1 else described
     if not any(is_audio_name(p.name) for p in files):
         raise UsageError(
             f"{path} holds neither tars, tables (Parquet, Arrow, CSV), manifests (JSON lines) nor recordings; symbolic links in it are not "
             f"followed, but a glob such as '{path}/*.tar' takes them"
         )
     return [describe_folder(path, files, "audio")]
+
+
+def _add_folder(file: InputFile, folder: Path) -> InputFile:
+    """Return the only list of a folder with the folder as a companion: recordings in it that no line names are told."""
+    return replace(
+        file,
+        companions=(str(folder.resolve()),),
+        identity=f"{file.identity}+folder-{fingerprint_files(list_files(folder), folder)}",
+    )
+
+
+def _expand_braces(pattern: str) -> list[str]:
+    """Return the paths that NeMo's pattern of shards stands for: manifest__OP_0..1_CL_.json is manifest_0.json and manifest_1.json."""
+    found = _BRACES.search(pattern)
+    if not found or int(found.group(2)) - int(found.group(1)) > _MOST_SHARDS or Path(pattern).exists():
+        return [pattern]
+    first, last = found.groups()
+    numbers = (str(number).zfill(len(first)) for number in range(int(first), int(last) + 1))
+    return [pattern[: found.start()] + number + pattern[found.end() :] for number in numbers]
+
+
+def _choose_tables(files: list[Path]) -> list[Path]:
+    """Return the lists of a folder whose paths lead to recordings."""
+    audio = {path.with_suffix("") for path in files if is_audio_name(path.name)}
+    named = [
+        path for path in files if path.name.lower().endswith(_TABLES) and path.with_suffix("") not in audio and is_utf8(path)
+    ]
+    return [path for path in named if is_table(peek_stored_lines(path))]
+
+
+def _lead_into_tars(lists: list[Path]) -> bool:
+    """Return whether the recordings of lists, beside which there are tars, are in these: NeMo's tarred manifests, lhotse's Shar."""
+    for path in lists:
+        value = manifests.peek_object(path)
+        name = peek_path(path) if value is None else value.get(match(value).get("path", ""))
+        if value is not None and ("shard_id" in value or lhotse.is_shar(value)):
+            return True
+        if isinstance(name, str) and FileIndex([path.parent]).find(name):
+            return True
+    return False
+
+
+def _tell_unused(files: list[InputFile], folders: dict[str, Path]) -> list[InputFile]:
+    """Return inputs, the first of which has a note about lists in the folders of `--input`, or beside tars, that are not read."""
+    used = {Path(url) for file in files for url in (file.url, *file.companions) if not is_url(url)}
+    used |= {durations for path in used if (durations := path.with_name(common_voice.DURATIONS)).is_file()}
+    whole = {path for path in used if path.is_dir()}  # which say it themselves
+    roots = {folder.resolve() for folder in folders.values()} - whole
+    beside = {Path(file.url).parent for file in files if is_tar_name(file.url) and not is_url(file.url)}
+    unused: dict[Path, list[str]] = {root: find_unused(list_files(root), used, root) for root in sorted(roots)}
+    for folder in sorted(beside):
+        if not any(folder.is_relative_to(root) for root in roots):
+            unused[folder] = find_unused([path for path in sorted(folder.iterdir()) if path.is_file()], used, folder)
+    notes = [note for folder, names in unused.items() for note in tell_unused(names, folder.name)]
+    if not notes or not files:
+        return files
+    note = "; ".join(filter(None, [files[0].note, *notes]))
+    return [replace(files[0], note=note), *files[1:]]
+
+
+def _add_companions(file: InputFile) -> InputFile:
+    """Return Kaldi's wav.scp with the files of its folder."""
+    path = Path(file.url)
+    if is_url(file.url) or path.name != kaldi.WAV_SCP:
+        return file
+    described = tuple(describe_file(str(companion)) for companion in kaldi.find_companions(path))
+    identity = f"{file.identity}+kaldi-{_fingerprint(described)}"
+    return replace(file, companions=tuple(one.url for one in described), identity=identity)
 
 
 def _find_common_voice_lists(folder: Path, transcripts: str | None) -> list[InputFile]:
@@ -126,15 +208,20 @@ def _add_recordings(file: InputFile) -> InputFile:
             f"{path} has no recordings beside it: there is no {recordings.name}. Give lhotse's cuts, or put it there"
         )
     described = describe_file(str(recordings))
-    return replace(file, companions=(described.url,), identity=f"{file.identity}+recordings-{described.identity}")
+    return replace(
+        file, companions=(*file.companions, described.url), identity=f"{file.identity}+recordings-{described.identity}"
+    )
 
 
 def _add_clips(file: InputFile) -> InputFile:
     """Return a list of Common Voice with an identity that changes with its clips and the lists that come before it."""
-    clips = Path(file.url).parent / "clips"
+    path = Path(file.url)
+    clips = path.parent / "clips"
     if is_url(file.url) or not file.url.lower().endswith((*_LISTS, *_CSV)) or not clips.is_dir():
         return file
     earlier = "".join(f"+{describe_file(url).identity}" for url in file.companions)
+    durations = path.with_name(common_voice.DURATIONS)
+    earlier += f"+{describe_file(str(durations)).identity}" if durations.is_file() else ""
     return replace(file, identity=f"{file.identity}+clips-{fingerprint_files(list_files(clips), clips)}{earlier}")
 
 
@@ -210,5 +297,5 @@ def _find_lists_near(parent: Path | None, root: Path | None) -> list[InputFile]:
 
 def _find_lists(files: list[Path]) -> list[InputFile]:
     named = [path for path in files if path.name.lower().endswith(_LISTS)]
-    lists = [path for path in named if not path.stat().st_size or is_transcript_list(peek_stored_lines(path))]
+    lists = [path for path in named if not path.stat().st_size or is_list_of_tar(peek_stored_lines(path))]
     return [describe_file(str(path)) for path in lists]

@@ -31,11 +31,14 @@ class _PlainRow(NamedTuple):
 
 def find_type(path: Path) -> str | None:
     """Return what the first line of a file is: lhotse's "cut", "recording" or "supervision", or a "row" that has a path."""
+    value = peek_object(path)
+    return None if value is None else lhotse.find_type(value) or ("row" if "path" in columns.match(value) else None)
+
+
+def peek_object(path: Path) -> dict[str, Any] | None:
+    """Return the object in the first line of a file, or None."""
     lines = peek_stored_lines(path)
-    value = parse_object(lines[0]) if lines else None
-    if value is None:
-        return None
-    return lhotse.find_type(value) or ("row" if "path" in columns.match(value) else None)
+    return parse_object(lines[0]) if lines else None
 
 
 def read_manifest(

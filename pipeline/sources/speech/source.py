@@ -1,16 +1,21 @@
 """Recordings with transcripts in the forms that they come in, recognised by content.
 
-- ReazonSpeech: tars of FLAC, with lists of transcripts (TSV without a header) in the same folder or, of v2, in v2-tsv
+- ReazonSpeech: tars of FLAC, with lists of transcripts (TSV without a header) in the same folder or, of v2, in v2-tsv; FLEURS
 - WebDataset tars of KEY.flac (mp3, wav, …) with KEY.txt or KEY.json, such as Emilia's
 - Common Voice: TSV under a header, with the recordings in clips/, or all of it in the tar that it comes in
 - CSV and TSV under a header that names a path and what is said
-- JSON lines: NeMo's manifests, lhotse's cuts or supervisions with recordings; a path in them leads into their folder or `source.audio`
-- a folder of recordings: JSUT, JVS, LibriSpeech, KEY.txt with KEY.wav, or audio alone
+- JSON lines: NeMo's manifests, tarred ones, too; lhotse's cuts, Shar, or supervisions with recordings; a path in them leads into their
+  folder or `source.audio`
+- Kaldi's folders with wav.scp
+- a folder of recordings: JSUT, JVS, ITA, LibriSpeech, LJSpeech, VITS, VCTK, KEY.txt with KEY.wav, or audio alone
 - what `datasets` saves, Parquet or Arrow with an Audio feature, and corpora that Seimai built
+
+What of a folder is not read, and may have transcripts, is named.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -24,13 +29,17 @@ from pipeline.sources.formats.columns import PROBLEM
 from pipeline.sources.formats.lines import peek_lines
 from pipeline.sources.formats.tar import BLOCK, is_tar
 from pipeline.sources.inputs import InputFile, is_url
-from pipeline.sources.pointers import PointerSource, RowKind
+from pipeline.sources.pointers import PointerSource, RowKind, add_warnings
 from pipeline.sources.rows import Rows
-from pipeline.sources.speech import inputs, tables, tars
+from pipeline.sources.speech import common_voice, inputs, kaldi, tables, tars
 from pipeline.sources.speech.columns import LONGEST_TRANSCRIPT, conform
+from pipeline.sources.speech.file_index import FileIndex, find_shard_number
 from pipeline.sources.speech.manifests import read_manifest
 from pipeline.sources.speech.recording_lookup import RecordingLookup
 from pipeline.sources.speech.transcribed_folder import read_transcribed_folder
+from pipeline.sources.speech.unused_lists import tell_unlisted
+
+_NEMO_SHARDS = "sharded_manifests"  # a folder beside the tars
 
 
 class SpeechSource(PointerSource):
@@ -40,7 +49,8 @@ class SpeechSource(PointerSource):
     modality: ClassVar[str] = "speech"
     options: ClassVar[tuple[str, ...]] = ("audio", "transcripts")
     columns: ClassVar[tuple[str, ...]] = (
-        "audio", "id", "path", "transcript", "second", "speaker", "programme", "start", "end", "duration", "license",
+        "audio", "id", "path", "transcript", "second", "speaker", "programme", "start", "end", "duration",
+        "sampling_rate", "channel", "license",
     )  # fmt: skip
     row_kind: ClassVar[RowKind] = RowKind("audio", "transcript", LONGEST_TRANSCRIPT, shared=True)
 
@@ -50,8 +60,12 @@ class SpeechSource(PointerSource):
 
     def frames(self, file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFrame]:
         """Yield the rows of an input file with the columns of `SCHEMA`."""
+        if file.note:
+            add_warnings(state, [file.note])
         if path.is_dir():
-            yield read_transcribed_folder(path)
+            folder = read_transcribed_folder(path)
+            add_warnings(state, folder.warnings)
+            yield folder.frame
             return
         with open(path, "rb") as opened:
             head = opened.read(BLOCK)
@@ -72,20 +86,36 @@ class SpeechSource(PointerSource):
 
 def _read_table(file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFrame]:
     is_complete, first_lines = state.damage is None, peek_lines(path)
+    folders = [folder for url in file.companions if (folder := Path(url)).is_dir()]
+    companions = tuple(url for url in file.companions if not Path(url).is_dir())
     earlier: set[str] = set()
-    if first_lines and first_lines[0].lstrip().startswith("{"):
-        frames = read_manifest(path, is_complete, state.columns, file.companions)
+    if Path(file.url).name == kaldi.WAV_SCP and not is_url(file.url):
+        frames = iter([kaldi.read_folder(Path(file.url), is_complete)])
+    elif first_lines and first_lines[0].lstrip().startswith("{"):
+        frames = read_manifest(path, is_complete, state.columns, companions)
     else:
         frames = tables.read_table(path, is_complete, state.columns)
-        earlier = _read_paths(file.companions, state)
+        earlier = _read_paths(companions, state)
     lookup = _build_lookup(file, state)
+    durations = None if is_url(file.url) else common_voice.read_durations(Path(file.url).parent)
     count, locators = 0, set[str]()
     for frame in frames:
+        if durations is not None and "path" in frame.columns and "duration" not in frame.columns:
+            frame = frame.join(durations, on="path", how="left", maintain_order="left").rename({"declared": "duration"})
         if earlier:
             frame = frame.filter(~pl.col("path").is_in(list(earlier)).fill_null(False))
         frame = tables.add_locators(frame, count, locators)
         count += len(frame)
         yield _locate_recordings(frame, lookup, file, state)
+    for folder in folders:
+        add_warnings(state, _find_unlisted(folder, lookup, file))
+
+
+def _find_unlisted(folder: Path, lookup: RecordingLookup, file: InputFile) -> list[str]:
+    """Return a warning about recordings in a folder, in its tars as well, that its only list does not name."""
+    entries = FileIndex([folder]).entries
+    unlisted = [one for one in entries if (os.path.realpath(one.file), one.offset) not in lookup.used]
+    return tell_unlisted(len(unlisted), unlisted[0].name if unlisted else "", file.name)
 
 
 def _read_paths(lists: tuple[str, ...], state: CutState) -> set[str]:
@@ -97,7 +127,9 @@ def _read_paths(lists: tuple[str, ...], state: CutState) -> set[str]:
 def _build_lookup(file: InputFile, state: CutState) -> RecordingLookup:
     parent = [] if is_url(file.url) else [Path(file.url).parent]
     clips = [folder / "clips" for folder in parent if (folder / "clips").is_dir()]
-    return RecordingLookup([*clips, *parent], Path(state.content) if state.content else None)
+    above = [folder.parent for folder in parent if folder.name == _NEMO_SHARDS]
+    audio = Path(state.content) if state.content else None
+    return RecordingLookup([*clips, *parent, *above], audio, Path(file.url).name.split(".")[0], find_shard_number(file.url))
 
 
 def _locate_recordings(frame: pl.DataFrame, lookup: RecordingLookup, file: InputFile, state: CutState) -> pl.DataFrame:
@@ -108,7 +140,8 @@ def _locate_recordings(frame: pl.DataFrame, lookup: RecordingLookup, file: Input
     wanted = frame.select(pl.when(~has_bytes).then("path")).to_series()
     if is_url(file.url) and not state.content and wanted.is_not_null().any():
         raise UsageError(f"{file.url} names recordings without holding them: say with --audio which folder they are in")
-    frame = frame.with_columns(lookup.locate(wanted).get_columns())
+    shards = frame["shard"].cast(pl.Int64, strict=False) if "shard" in frame.columns else None
+    frame = frame.with_columns(lookup.locate(wanted, shards).get_columns())
     if "start" in frame.columns:  # a stretch is of what it was cut from
         programme = pl.col("programme") if "programme" in frame.columns else pl.lit(None, pl.String)
         frame = frame.with_columns(programme=pl.coalesce(programme, pl.when(pl.col("start").is_not_null()).then("path")))

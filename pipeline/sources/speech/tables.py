@@ -14,13 +14,15 @@ from pipeline.sources.formats.features import find_content_column, unpack_conten
 from pipeline.sources.formats.lines import (
     explain_no_lines,
     peek_lines,
+    peek_stored_lines,
     read_file_lines,
     skip_first_line,
     split_cells,
     split_frames,
 )
 from pipeline.sources.formats.parquet import read_parquet_or_arrow
-from pipeline.sources.speech import columns
+from pipeline.sources.speech import columns, fleurs
+from pipeline.sources.speech.id_lists import find_layout, read_id_list
 from pipeline.sources.speech.transcript_lists import is_transcript_list, split_transcripts
 from pipeline.sources.values import make_all_printable, make_distinct
 
@@ -56,6 +58,21 @@ def _read_text(path: Path, complete: bool, standard_names: Mapping[str, str]) ->
         for batch in split_frames(lines, BATCH):
             yield split_transcripts(batch, "\t").rename({"name": "path", "problem": PROBLEM})
         return
+    if fleurs.is_fleurs(first_lines):
+        for batch in split_frames(lines, BATCH):
+            yield fleurs.read_lines(batch)
+        return
+    is_headed = bool(standard_names.keys() & set(header)) or "path" in columns.match(header)
+    if not is_headed and _has_piped_header(first_lines[0], standard_names):
+        piped = distinct_names([cell.strip() for cell in first_lines[0].split("|")])
+        for batch in split_frames(skip_first_line(lines), BATCH):
+            yield _standardise(rename_columns(split_cells(batch, piped, "|"), standard_names))
+        return
+    layout = None if is_headed else find_layout(first_lines)
+    if layout is not None:
+        for batch in split_frames(lines, BATCH):
+            yield read_id_list(batch, layout)
+        return
     for batch in split_frames(skip_first_line(lines), BATCH):
         yield _standardise(rename_columns(split_cells(batch, header), standard_names))
 
@@ -65,6 +82,32 @@ def is_csv(line: str, standard_names: Container[str] = ()) -> bool:
     cells = [cell.strip().strip('"') for cell in line.split(",")]
     is_header = "path" in columns.match(cells) or any(cell in standard_names for cell in cells)
     return "\t" not in line and len(cells) > 1 and is_header
+
+
+def _has_piped_header(line: str, standard_names: Container[str]) -> bool:
+    cells = [cell.strip() for cell in line.split("|")]
+    return len(cells) > 1 and ("path" in columns.match(cells) or any(cell in standard_names for cell in cells))
+
+
+def is_table(lines: list[str]) -> bool:
+    """Return whether first lines are those of a list whose paths lead to recordings: under a header, or FLEURS's, or ReazonSpeech's."""
+    if not lines:
+        return False
+    is_headed = "path" in columns.match(lines[0].split("\t")) and "\t" in lines[0]
+    return (
+        is_headed or is_csv(lines[0]) or _has_piped_header(lines[0], ()) or fleurs.is_fleurs(lines) or is_transcript_list(lines)
+    )
+
+
+def peek_path(path: Path) -> str | None:
+    """Return the path in the first row of a list that has a header, or None."""
+    lines = peek_stored_lines(path)
+    for separator in ("\t", "|", ","):
+        cells = [cell.strip().strip('"') for cell in lines[0].split(separator)] if lines else []
+        name = columns.match(cells).get("path")
+        if name is not None and len(lines) > 1 and len(row := lines[1].split(separator)) > cells.index(name):
+            return row[cells.index(name)].strip().strip('"')
+    return None
 
 
 def _standardise(table: pl.DataFrame) -> pl.DataFrame:

@@ -18,13 +18,15 @@ from pipeline.core.errors import InputError
 from pipeline.sources.base import CutState
 from pipeline.sources.formats.jsonl import parse_object
 from pipeline.sources.formats.tar import Member, list_members, map_tar
-from pipeline.sources.formats.webdataset import pair_members
+from pipeline.sources.formats.webdataset import find_key, pair_members
 from pipeline.sources.inputs import InputFile, describe_file
-from pipeline.sources.names import NameIndex, label_names
+from pipeline.sources.names import NameIndex, decode_name, label_names
 from pipeline.sources.pointers import add_warnings, open_local
 from pipeline.sources.speech import columns, common_voice
+from pipeline.sources.speech.id_lists import LIST_NAME
 from pipeline.sources.speech.transcript_lists import NOT_IN_INPUT, TranscriptLists, load_lists
-from pipeline.sources.values import make_all_printable, make_distinct
+from pipeline.sources.speech.unused_lists import is_list_name, tell_unused
+from pipeline.sources.values import make_all_printable, make_distinct, make_printable
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")
 _SEVERAL = "the tar has several recordings of this name: it cannot be told whose transcript the list has"
@@ -50,6 +52,7 @@ def read_tar(file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFr
         yield from common_voice.read_tar(lists_in_tar, members, data, path, state.columns)
         state.damage = state.damage or (f"{file.url} {damage}: {len(members):,} members were read" if damage else None)
         return
+    add_warnings(state, tell_unused(_find_lists(members), Path(file.url.split("?")[0]).name))
     frame = pair_members(members, len(data), columns.AUDIO_SUFFIXES, "audio", "transcript")
     frame = _add_metadata(frame.with_columns(content_path=pl.lit(str(path))), data, state.columns)
     lists = load_lists(tuple(_describe_lists(file)))
@@ -58,7 +61,12 @@ def read_tar(file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFr
         state.damage = state.damage or lists.damage
         frame, has_match = _join_lists(frame, lists, tar_stem(file.url))
         if not has_match:
-            add_warnings(state, [f"{file.url} has no recording that its lists of transcripts name"])
+            unmatched = f"{file.url} has no recording that its lists of transcripts name"
+            if sum(map(is_tar_name, file.companions)) == 1:  # it is the only tar
+                listed = next(iter(lists.frame["name"]), "")
+                stored = next(iter(frame["member"].drop_nulls()), "")
+                state.damage = state.damage or f"{unmatched}: they have {listed!r}, it has {stored!r}"
+            add_warnings(state, [unmatched])
     else:
         frame = frame.with_columns(locator="key").sort("key", "nth")
     state.damage = state.damage or (f"{file.url} {damage}: {len(frame):,} rows were read" if damage else None)
@@ -68,6 +76,22 @@ def read_tar(file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFr
         other_tars = [tar for tar in tars if tar != file.url]
         unused = _find_unused(lists, {tar_stem(tar) for tar in tars}, members, other_tars)
         yield _finish(_build_rows_without_audio(unused), locators)
+
+
+def _find_lists(members: list[Member]) -> list[str]:
+    """Return the lists in a tar, which are not read: what is called as a recording is goes with it."""
+    keys = {find_key(member.name) for member in members if columns.is_audio_name(member.name)}
+    names = [member.name for member in members if member.kind == "file" and is_list_name(member.name)]
+    return [
+        make_printable(decode_name(name.removeprefix("./")))
+        for name in names
+        if find_key(name) not in keys and not _is_of_key(name)
+    ]
+
+
+def _is_of_key(name: str) -> bool:
+    """Return whether a member is the text or the metadata of a recording that the tar lacks, which makes a row of its own."""
+    return name.lower().endswith((".txt", ".json")) and not LIST_NAME.match(name.rpartition("/")[2])
 
 
 def _describe_lists(file: InputFile) -> Iterator[InputFile]:
@@ -115,7 +139,11 @@ def _join_lists(tar: pl.DataFrame, lists: TranscriptLists, stem: str) -> _Joined
         is_of_tar=pl.col("name").str.starts_with(f"{stem}/") & (pl.col("name").str.count_matches("/") == 1)
     )
     first = listed.filter(pl.col("nth") == 0).select(
-        member="name", listed_transcript="transcript", listed_problem="problem", is_listed=pl.lit(True)
+        member="name",
+        listed_transcript="transcript",
+        listed_problem="problem",
+        listed_duration="duration",
+        is_listed=pl.lit(True),
     )
     frame = tar.with_columns(order=pl.col("nth"), locator="member").drop("nth")
     frame = frame.join(first, on="member", how="left", maintain_order="left")
@@ -124,6 +152,9 @@ def _join_lists(tar: pl.DataFrame, lists: TranscriptLists, stem: str) -> _Joined
     frame = frame.with_columns(
         *(pl.when(~is_listed).then(column).alias(column) for column in ("text_offset", "text_size")),
         transcript=pl.coalesce("listed_transcript", own),
+        duration=pl.coalesce(
+            "listed_duration", pl.col("duration") if "duration" in frame.columns else pl.lit(None, pl.Float64)
+        ),
         problem=pl.coalesce(
             "problem", "listed_problem", pl.when(is_listed & (pl.len().over("member") > 1)).then(pl.lit(_SEVERAL))
         ),
@@ -132,7 +163,7 @@ def _join_lists(tar: pl.DataFrame, lists: TranscriptLists, stem: str) -> _Joined
     is_in_tar = pl.col("name").is_in(tar["member"].implode())
     extra = listed.filter((pl.col("is_of_tar") & ~is_in_tar) | ((pl.col("nth") > 0) & is_in_tar))
     rows = _build_rows_without_audio(extra).with_columns(order=len(tar) + extra["nth"])
-    frame = frame.drop("listed_transcript", "listed_problem", "is_listed")
+    frame = frame.drop("listed_transcript", "listed_problem", "listed_duration", "is_listed")
     return _Joined(pl.concat([frame, rows], how="diagonal").sort("locator", "order"), has_match)
 
 

@@ -14,6 +14,7 @@ from pipeline.sources.formats.columns import PROBLEM
 from pipeline.sources.formats.lines import read_lines
 from pipeline.sources.inputs import InputFile
 from pipeline.sources.names import normalise_name
+from pipeline.sources.speech import fleurs
 from pipeline.sources.speech.columns import is_audio_name, match
 from pipeline.sources.streams import Stream
 
@@ -26,6 +27,21 @@ def is_transcript_list(lines: list[str]) -> bool:
         return False
     named = [is_audio_name(line.partition("\t")[0]) and "\t" in line for line in lines]
     return sum(named) * 2 > len(named)
+
+
+def is_list_of_tar(lines: list[str]) -> bool:
+    """Return whether lines are a list of the recordings in tars: ReazonSpeech's, or FLEURS's."""
+    return is_transcript_list(lines) or fleurs.is_fleurs(lines)
+
+
+def _split_lines(file: InputFile, lines: pl.DataFrame, is_fleurs: bool) -> pl.DataFrame:
+    """Return `name` in the tar, `transcript`, `problem` and `duration` of the lines of a list."""
+    if not is_fleurs:
+        return split_transcripts(lines, "\t").with_columns(duration=pl.lit(None, pl.Float64))
+    # FLEURS's dev.tar.gz, which goes with dev.tsv, has the folder dev.
+    frame = fleurs.read_lines(lines)
+    folder = Path(file.url).name.split(".")[0]
+    return frame.select(pl.format(f"{folder}/{{}}", "path").alias("name"), "transcript", "duration", problem=PROBLEM)
 
 
 def split_transcripts(lines: pl.DataFrame, separator: str) -> pl.DataFrame:
@@ -82,15 +98,17 @@ def load_lists(files: tuple[InputFile, ...]) -> TranscriptLists:
     ordered = sorted(files, key=lambda file: (-(file.size or 0), file.url))
     frames, damage = [], None
     for number, file in enumerate(ordered):
-        stream = Stream(file)
+        stream, is_fleurs = Stream(file), None
         try:
             for lines in read_lines(stream.read):
-                frames.append(split_transcripts(lines, "\t").with_columns(list=pl.lit(number, pl.UInt16)))
+                is_fleurs = fleurs.is_fleurs(lines["line"].head(20).to_list()) if is_fleurs is None else is_fleurs
+                split = _split_lines(file, lines, is_fleurs).select("name", "transcript", "problem", "duration")
+                frames.append(split.with_columns(list=pl.lit(number, pl.UInt16)))
         except InputError as error:
             damage = damage or (str(error) if str(error).startswith(file.url) else f"{file.url} {error}")
         finally:
             stream.close()
-    schema = {"name": pl.String, "transcript": pl.String, "problem": pl.String, "list": pl.UInt16}
+    schema = {"name": pl.String, "transcript": pl.String, "problem": pl.String, "duration": pl.Float64, "list": pl.UInt16}
     union = pl.concat(frames) if frames else pl.DataFrame(schema=schema)
     # By hashes: groups of strings would take several times the lists' size, and ReazonSpeech's largest has 15 million lines.
     union = union.with_columns(key=pl.col("name").hash(0))

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from trainers.models import contrastive_losses
+from trainers.training.ranks import join_group
 
 
 def embeddings(n: int, d: int = 6, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -75,7 +76,7 @@ class Towers(nn.Module):
 
 
 def as_rank(place: str) -> None:
-    dist.init_process_group("gloo")
+    join_group(torch.device("cpu"))
     rank = dist.get_rank()
     values = torch.load(f"{place}/values.pt")
     found = {}
@@ -84,8 +85,8 @@ def as_rank(place: str) -> None:
         loss = module(values[:, rank::2])
         loss.backward()
         found[objective] = loss.detach(), {name: p.grad for name, p in module.module.named_parameters()}
-    # The group is left to the end of the process: torch 2.13 may hang where a module that is wrapped outlives it.
     torch.save(found, f"{place}/rank-{rank}.pt")
+    dist.barrier()
 
 
 def test_two_ranks_have_the_loss_and_the_gradients_of_one_with_twice_the_batch(tmp_path: Path, on_ranks: Any) -> None:

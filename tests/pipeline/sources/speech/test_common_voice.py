@@ -21,10 +21,14 @@ from tests.pipeline.sources.speech.helpers import (
 def test_common_voice(common_voice):
     for place in (common_voice, common_voice.parent, common_voice.parent.parent, common_voice / "validated.tsv"):
         result = read_speech(place)
-        assert is_unharmed(result.states) and not problems(result.rows)
+        others = "dev.tsv, other.tsv, reported.tsv, test.tsv, train.tsv"
+        told = result.states[0].warning or ""
+        assert not result.states[0].damage and not problems(result.rows)
+        assert all(name in told for name in others.split(", ")) != (place.suffix == ".tsv")
         assert pick(result.rows, "locator", "transcript", "speaker", "name") == [
             (f"common_voice_ja_{i}.mp3", f"文{i}", f"client{i % 3}", f"common_voice_ja_{i}.mp3") for i in range(6)
         ]
+    assert [row["duration"] for row in result.rows] == [0.05, *[None] * 5]  # of clip_durations.tsv
     assert soundfile.info(io.BytesIO(result.rows[0]["audio"])).frames >= 800
     assert pick(read_speech(common_voice / "other.tsv").rows, "transcript") == [("文7",), ("文8",)]
     assert pick(read_speech(common_voice, transcripts="o*.tsv").rows, "transcript") == [("文7",), ("文8",)]
@@ -35,7 +39,8 @@ def test_common_voice_in_splits_has_every_clip_once(common_voice):
     (common_voice / "validated.tsv").unlink()
     assert [f.name for f in SOURCE.find_inputs([str(common_voice)])] == ["train.tsv", "dev.tsv", "test.tsv"]
     result = read_speech(common_voice)
-    assert [row["transcript"] for row in result.rows] == ["文0", "文1", "文2", "文3"] and is_unharmed(result.states)
+    assert [row["transcript"] for row in result.rows] == ["文0", "文1", "文2", "文3"]
+    assert [bool(state.warning) for state in result.states] == [True, False, False] and "other.tsv" in result.states[0].warning
     for name in ("train", "dev", "test"):
         (common_voice / f"{name}.tsv").unlink()
     with pytest.raises(UsageError, match="--set source.transcripts=NAME"):

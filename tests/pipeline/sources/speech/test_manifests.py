@@ -117,7 +117,7 @@ def test_lhotse_s_cuts(tmp_path):
         ]  # fmt: skip
         assert problems(result.rows) == {
             "c5": "no audio: the source of the recording is no file but of type 'command'",
-            "c6": "no audio: the manifest has no recording of this id", "c7": OUTSIDE,
+            "c6": "no audio: a MixedCut is no stretch of a recording", "c7": OUTSIDE,
         }  # fmt: skip
 
 
