@@ -8,6 +8,7 @@ suffix are names of fields (k.input.jpg with k.output.txt), not numbers.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Set
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ import polars as pl
 
 from pipeline.sources.formats.pairing import choose_texts, explain_rivals, group_by, match_names, split_suffix
 from pipeline.sources.formats.tar import SPARSE, Member
-from pipeline.sources.names import label_names
+from pipeline.sources.names import decode_name, label_names
 from pipeline.sources.rows import METADATA_POINTERS, TEXT_POINTERS
 from pipeline.sources.values import make_printable
 
@@ -52,6 +53,16 @@ class _Texts(NamedTuple):
     spans: list[_Span]
     problems: list[str | None]
     unused: list[_Named]
+
+
+def describe_other_members(members: list[Member], frame: pl.DataFrame, content: str) -> list[str]:
+    """Return a warning where none of the files in a tar is a content: what they end in."""
+    names = [member.name for member in members if member.kind == "file"]
+    if not names or frame["member"].is_not_null().any():
+        return []
+    counts = Counter(make_printable(decode_name(split_suffix(name)[1])) for name in names).most_common(5)
+    ends = ", ".join(f"{count:,} end in .{suffix}" if suffix else f"{count:,} have no suffix" for suffix, count in counts)
+    return [f"no {content} among its {len(names):,} files: {ends}"]
 
 
 def find_key(name: str) -> str:

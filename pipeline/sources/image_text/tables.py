@@ -181,7 +181,7 @@ def _find_header(lines: list[str], standard_names: Mapping[str, str]) -> Header:
     width = Counter(map(len, rows)).most_common(1)[0][0]
     schema = {str(i): pl.String for i in range(width)}
     table = pl.DataFrame([row for row in rows if len(row) == width], schema=schema, orient="row")
-    for name, pattern in (("url", _URL), ("file", columns.IMAGE_NAME.pattern), ("image", BASE64_IMAGE.pattern)):
+    for name, pattern in (("url", _URL), ("file", columns.IMAGE_NAME.pattern)):
         shares = [float(table[column].str.contains(pattern).mean() or 0) for column in table.columns]  # type: ignore[arg-type]
         best = max(range(width), key=shares.__getitem__)
         if shares[best] > 0.5:
@@ -190,6 +190,10 @@ def _find_header(lines: list[str], standard_names: Mapping[str, str]) -> Header:
             if width > 1:
                 names[1 if best == 0 else 0] = "caption"
             return Header(names, False)
+    if any(BASE64_IMAGE.search(line) for line in lines[:_LINES_TO_GUESS]):
+        raise InputError(
+            "holds images in base64 without a header that says so: give it a first line of names between tabs, image and caption among them"
+        )
     raise InputError(
         "has neither a header that Seimai knows (url or file_name, and caption) nor a column of URLs or image file names; "
         f"its first line is {lines[0][:80]!r}"

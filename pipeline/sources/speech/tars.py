@@ -18,7 +18,7 @@ from pipeline.core.errors import InputError
 from pipeline.sources.base import CutState
 from pipeline.sources.formats.jsonl import parse_object
 from pipeline.sources.formats.tar import Member, list_members, map_tar
-from pipeline.sources.formats.webdataset import find_key, pair_members
+from pipeline.sources.formats.webdataset import describe_other_members, find_key, pair_members
 from pipeline.sources.inputs import InputFile, describe_file
 from pipeline.sources.names import NameIndex, decode_name, label_names
 from pipeline.sources.pointers import add_warnings, open_local
@@ -54,6 +54,7 @@ def read_tar(file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFr
         return
     add_warnings(state, tell_unused(_find_lists(members), Path(file.url.split("?")[0]).name))
     frame = pair_members(members, len(data), columns.AUDIO_SUFFIXES, "audio", "transcript")
+    add_warnings(state, [f"{file.url} has {warning}" for warning in describe_other_members(members, frame, "recording")])
     frame = _add_metadata(frame.with_columns(content_path=pl.lit(str(path))), data, state.columns)
     lists = load_lists(tuple(_describe_lists(file)))
     locators: set[str] = set()

@@ -89,11 +89,11 @@ def test_lists_in_other_encodings_are_named(photos, encoding, label, separator):
 JPEG, PNG = b"\xff\xd8\xff\xe0" + bytes(range(99)), b"\x89PNG\r\n\x1a\n" + bytes(range(99))
 
 
-@pytest.mark.parametrize("form", ["tsv", "tsv without header", "csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("form", ["tsv", "csv", "jsonl", "parquet"])
 def test_images_in_base64(tmp_path, form):
     cells = [base64.b64encode(JPEG).decode(), "data:image/png;base64," + base64.b64encode(PNG).decode(), "/9j/" + "!" * 40]
     captions = ["一", "二", "三"]
-    path = tmp_path / f"list.{form.split()[0]}"
+    path = tmp_path / f"list.{form}"
     if form == "parquet":
         pl.DataFrame({"image": cells, "caption": captions}).write_parquet(path)
     elif form == "jsonl":
@@ -101,11 +101,16 @@ def test_images_in_base64(tmp_path, form):
     else:
         separator = "," if form == "csv" else "\t"
         rows = [(f'"{cell}"', text) if form == "csv" else (cell, text) for cell, text in zip(cells, captions)]
-        header = [] if "without" in form else [("image", "caption")]
-        path.write_text("".join(separator.join(row) + "\n" for row in [*header, *rows]))
+        path.write_text("".join(separator.join(row) + "\n" for row in [("image", "caption"), *rows]))
     result = read_pairs(path)
     assert pick(result.rows, "caption", "image") == [("一", JPEG), ("二", PNG), ("三", None)]
     assert list(problems(result.rows).values()) == ["no image: the cell is not base64"] and result.state.damage is None
+
+
+def test_images_in_base64_without_a_header_are_named(tmp_path):
+    (tmp_path / "imgs.tsv").write_text(f"30000000\t{base64.b64encode(JPEG).decode()}\n" * 2)
+    result = read_pairs(tmp_path / "imgs.tsv")
+    assert result.rows == [] and "holds images in base64 without a header that says so" in result.state.damage
 
 
 @pytest.mark.parametrize(
