@@ -85,7 +85,10 @@ class Part:
         return self.folder / f"part-{self.name}.parquet"
 
     def array(self, name: str) -> Path:
-        """A matrix with a row per record: `signatures` uint16[n, permutations] (their low halves), `sketches` uint8[n, width] …"""
+        """A matrix with a row per record: `signatures` uint16[n, permutations] (their low halves), `sketches` uint8[n, width] …
+
+        `rare_sketches` has rows of some records alone (`pipeline.dedup.facts`).
+        """
         return self.folder / f"part-{self.name}.{name}.npy"
 
     @property

@@ -435,7 +435,7 @@ def make_counts_table(description: dict[str, Any]) -> Table:
     "--packing", type=click.Choice(["concatenate", "best-fit"]), default="concatenate", show_default=True,
     help="Cut the stream of documents anywhere, or keep documents whole where they fit and pad.",
 )  # fmt: skip
-@click.option("--bos", is_flag=True, help="Put BOS before every document; EOS always ends it.")
+@click.option("--bos/--no-bos", default=True, show_default=True, help="Put BOS before every document; EOS always ends it.")
 @click.option("--shuffle", type=int, default=1, show_default=True, metavar="SEED", help="Decides the order of documents.")
 @click.option("--tokens-per-shard", type=int, default=1 << 24, show_default=True, metavar="N", help="About so many.")
 @click.option("--column", help="Column with the text.  [default: text, caption or transcript]")

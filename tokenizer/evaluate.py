@@ -20,7 +20,7 @@ from rich.table import Table
 from filters.kernels import buffers
 from pipeline.core.command import report_errors
 from pipeline.core.errors import UsageError
-from pipeline.core.storage import write_atomically
+from pipeline.core.storage import write_json
 from tokenizer.model import Tokenizer
 from tokenizer.texts import Texts
 
@@ -287,8 +287,7 @@ def main(
             _print_fallback(console, figures)
             results += figures
         out = out or Path("evaluation.json")
-        with write_atomically(out) as temporary:
-            temporary.write_text(json.dumps(results, ensure_ascii=False, indent=1), "utf-8")
+        write_json(out, results)
         console.print(f"\n{out}", style="bold", highlight=False, markup=False)
 
 

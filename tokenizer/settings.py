@@ -65,7 +65,7 @@ class Encoding(Table):
     packing: Packing = Field(
         "concatenate", description="concatenate: cut anywhere; best-fit: whole documents where they fit, padded"
     )
-    bos: bool = Field(False, description="put BOS before every document; EOS always ends it")
+    bos: bool = Field(True, description="put BOS before every document, where generation begins; EOS always ends it")
     shuffle: int = Field(1, ge=0, le=2**63 - 1, description="seed of the order of documents")
     tokens_per_shard: int = Field(16_777_216, ge=1, le=2**30, description="about so many")
 

@@ -1,7 +1,7 @@
 """`python -m trainers.gpt CORPUS`: a GPT-2 or GPT-NeoX from scratch, on packed token shards.
 
     python -m trainers.gpt CORPUS --config tiny                # without a GPU: a minute on a laptop's processor
-    torchrun --nproc-per-node 8 -m trainers.gpt CORPUS         # on eight GPUs; `train.batch` is that of each
+    torchrun --nproc-per-node 8 -m trainers.gpt CORPUS         # on eight GPUs; `train.batch` is the sequences of each
 
 Documents that share a sequence do not see one another. Positions start at 0 with every document, and transformers masks attention
 where positions start anew, as long as it gets no other mask. The metrics are the loss per token and, because that depends on the
@@ -11,6 +11,7 @@ tokenizer, bits per character.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,13 @@ from trainers.models.attention import choose_attention
 from trainers.models.configuration import explain_model_errors, model_config
 from trainers.training.command import RunOptions, command
 from trainers.training.loop import Loop
+from trainers.training.seeds import seed_generators
 from trainers.training.settings import Train
 
 BUILD_HINT = "make them with python -m tokenizer.train CORPUS and python -m tokenizer.encode CORPUS"
 COLUMNS = ["input_ids", "document_starts"]
 IGNORED = -100  # the label of positions without loss
+NONE = -1  # no token
 EVALUATION_BATCH = 8  # sequences
 SAMPLE_TOKENS = 64
 _PIECE = proto.ModelProto.SentencePiece
@@ -62,17 +65,18 @@ class PackedLanguageModel(nn.Module):
         return F.cross_entropy(logits.flatten(0, 1).float(), next_labels.flatten()), {}
 
 
-def collate(columns: Columns, length: int, pad: int) -> tuple[dict[str, torch.Tensor], float]:
+def collate(columns: Columns, length: int, pad: int, bos: int = NONE) -> tuple[dict[str, torch.Tensor], float]:
     """Return the inputs of `PackedLanguageModel`, cut from rows of token shards to sequences of `length`, and the number of tokens.
 
-    The first token of a document is predicted from the end of the one before. Generation begins the same way: after EOS.
+    A document begins with BOS at position 0, and so does generation. BOS itself is not predicted. Without BOS (-1) the first token
+    of a document is predicted from the EOS of the one before, and generation begins after EOS.
 
-    >>> columns = {"input_ids": np.array([[5, 6, 7, 8, 9, 3]]), "document_starts": [[0, 2]]}
-    >>> inputs, tokens = collate(columns, length=3, pad=3)
+    >>> columns = {"input_ids": np.array([[1, 5, 2, 1, 8, 3]]), "document_starts": [[0, 3]]}
+    >>> inputs, tokens = collate(columns, length=3, pad=3, bos=1)
     >>> inputs["input_ids"].tolist(), inputs["position_ids"].tolist()
-    ([[5, 6, 7], [8, 9, 3]], [[0, 1, 0], [0, 1, 2]])
+    ([[1, 5, 2], [1, 8, 3]], [[0, 1, 2], [0, 1, 2]])
     >>> inputs["labels"].tolist(), tokens
-    ([[5, 6, 7], [8, 9, -100]], 5.0)
+    ([[-100, 5, 2], [-100, 8, -100]], 5.0)
     """
     rows: Any = columns["input_ids"]  # every row has the same length
     if not isinstance(rows, np.ndarray) or rows.dtype.kind not in "iu":
@@ -85,7 +89,8 @@ def collate(columns: Columns, length: int, pad: int) -> tuple[dict[str, torch.Te
     is_start[:, 0] = True
     index = np.arange(length)
     positions = index - np.maximum.accumulate(np.where(is_start, index, 0), axis=1)
-    inputs = {"input_ids": ids, "position_ids": positions, "labels": np.where(ids == pad, IGNORED, ids)}
+    labels = np.where((ids == pad) | (ids == bos), IGNORED, ids)
+    inputs = {"input_ids": ids, "position_ids": positions, "labels": labels}
     return {name: torch.from_numpy(values) for name, values in inputs.items()}, float((ids != pad).sum())
 
 
@@ -111,6 +116,21 @@ def choose_sequence_length(tokens: int, positions: int) -> int:
             f"python -m tokenizer.encode CORPUS --sequence-length {positions} --overwrite"
         )
     return positions
+
+
+def count_batch_records(batch: int, tokens: int, length: int) -> int:
+    """Return how many records, of so many tokens, make a batch of sequences of `length`. Raises UsageError.
+
+    >>> count_batch_records(8, 2048, 1024), count_batch_records(8, 1024, 1024)
+    (4, 8)
+    """
+    if batch * length % tokens:
+        raise UsageError(
+            f"train.batch: {batch} sequences of {length:,} tokens are no whole number of the shards' records, which have {tokens:,}: "
+            f"choose a multiple of {tokens // length}, with another train.accumulate, or make shards with "
+            f"python -m tokenizer.encode CORPUS --sequence-length {length} --overwrite"
+        )
+    return batch * length // tokens
 
 
 def evaluate_tokens(
@@ -139,14 +159,13 @@ def evaluate_tokens(
 
 
 def generate_sample(model: Any, tokenizer: Tokenizer, device: torch.device) -> str:
-    """Generate a short text, the same for the same weights."""
-    torch.manual_seed(0)
-    eos, pad = tokenizer.id_of("eos"), tokenizer.id_of("pad")
-    start = torch.tensor([[eos]], device=device)
+    """Generate a short text after the model's BOS. The same weights generate the same text."""
+    seed_generators(0)
+    start = torch.tensor([[model.config.bos_token_id]], device=device)
     length = min(SAMPLE_TOKENS, model.config.max_position_embeddings - 1)
     ids = model.generate(
         start, attention_mask=torch.ones_like(start), max_new_tokens=length, do_sample=True, top_p=0.95, remove_invalid_values=True,
-        eos_token_id=eos, pad_token_id=pad,
+        eos_token_id=model.config.eos_token_id, pad_token_id=model.config.pad_token_id,
     )  # fmt: skip
     return tokenizer.decode(ids[0, 1:].cpu().numpy())
 
@@ -175,10 +194,16 @@ def train(options: RunOptions[Config], tokens_dir: Path, tokenizer_dir: Path) ->
 
     # -- the model
 
-    ids = {name: tokenizer.id_of(name) for name in ("bos", "eos", "pad")}
-    token_ids = {f"{name}_token_id": number for name, number in ids.items()}
+    begins_with_bos = bool(token_settings.get("bos"))
+    eos, pad = tokenizer.id_of("eos"), tokenizer.id_of("pad")
+    first = tokenizer.id_of("bos") if begins_with_bos else eos  # what a text is generated after
+    bos = NONE if first == eos or first is None else first
+    token_ids = {"bos_token_id": first, "eos_token_id": eos, "pad_token_id": pad}
     config = model_config(options.config.model, "model", vocab_size=len(tokenizer), **token_ids)
-    length = choose_sequence_length(token_settings["sequence_length"], config.max_position_embeddings)
+    row_length = token_settings["sequence_length"]
+    length = choose_sequence_length(row_length, config.max_position_embeddings)
+    settings = settings.model_copy(update={"batch": count_batch_records(settings.batch, row_length, length)})
+    options = replace(options, config=options.config.model_copy(update={"train": settings}))
     loop = Loop(options, "tokens")  # before the model: it seeds the initial weights
     attention = choose_attention(config, settings.compile, loop.device)
     with explain_model_errors("model"):
@@ -188,9 +213,14 @@ def train(options: RunOptions[Config], tokens_dir: Path, tokenizer_dir: Path) ->
     # -- what the loop asks for
 
     validation = loop.open_validation(tokens_dir, COLUMNS)
+    if not begins_with_bos:
+        loop.warn(
+            "documents of these shards do not begin with BOS, so generation has to begin after EOS: "
+            "python -m tokenizer.encode CORPUS --bos --overwrite"
+        )
 
     def collate_columns(columns: Columns) -> tuple[dict[str, torch.Tensor], float]:
-        inputs, amount = collate(columns, length, ids["pad"] or 0)
+        inputs, amount = collate(columns, length, pad or 0, bos)
         if not 0 <= int(inputs["input_ids"].min()) <= int(inputs["input_ids"].max()) < len(tokenizer):
             raise InputError(
                 f"the token shards in {tokens_dir} hold ids that the tokenizer in {tokenizer_dir} has not: {BUILD_HINT} --overwrite"
@@ -208,10 +238,14 @@ def train(options: RunOptions[Config], tokens_dir: Path, tokenizer_dir: Path) ->
         return metrics
 
     def export(folder: Path) -> None:
+        if config.model_type == "gpt_neox":  # as transformers before 5, and converters, call them
+            rope = config.rope_parameters
+            model.config.rotary_pct, model.config.rotary_emb_base = rope["partial_rotary_factor"], rope["rope_theta"]
         model.save_pretrained(folder)
         AutoTokenizer.from_pretrained(tokenizer_dir).save_pretrained(folder)
 
-    loop.fit(module, Reader(shards, settings.seed, settings.buffer), collate_columns, evaluate, export)
+    reader = Reader(shards, settings.seed, settings.buffer)
+    loop.fit(module, reader, collate_columns, evaluate, export, amount_per_record=row_length)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,11 @@
 lid.176 is no judge of a few Han characters: of Japanese runs that Chinese could write as well it calls a quarter to a third
 Chinese, of Chinese ones 40 % Japanese (docs/measures.md). It is asked only where neither kana nor Han prevail.
 
-Any kana make a caption Japanese, but for a lone の among Chinese characters (鲜の每日) and a few kana in a text of another
-script. A caption of Han only is weighed. Characters that only one side's national standard has (JIS X 0208; GB 2312 and Big5)
-weigh most. Each of the others has its log odds in `lists/han.txt`, and words of `lists/chinese.txt` are Chinese. Where nothing
-speaks for Chinese the answer is Japanese, since the corpus is: 東京大学, 犬 and 山水画 could be either.
+Tags, addresses and other labels beside words are left out (`filters.caption.labels`). Any kana make a caption Japanese, but for
+a lone の among Chinese characters (鲜の每日) and a few kana in a text of another script. A caption of Han only is weighed.
+Characters that only one side's national standard has (JIS X 0208; GB 2312 and Big5) weigh most. Each of the others has its log odds
+in `lists/han.txt`; words of `lists/chinese.txt` are Chinese, those of `lists/japanese.txt` Japanese. Where nothing speaks for Chinese
+the answer is Japanese, since the corpus is: 東京大学, 犬 and 山水画 could be either.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _STEP = 0.5  # of log odds; what follows is in such steps
 _CHINESE_AT = 7  # from here on, with the prior 2.3, the answer is Chinese; docs/measures.md has what that costs
 _ONE_SIDED = 10  # a character that only one side's standard has: it weighs much, but not more than all others together
 _FULL_STOP = 8  # a Japanese sentence has kana: Han that end with 。 are rarely one
-_WORD = 8  # a word of lists/chinese.txt
+_WORD = 8  # a word of lists/chinese.txt, or of lists/japanese.txt for the other side
 _MOST = 40
 # By math.exp, once: numpy's gives other last digits for one value than for many.
 _PROBABILITY = np.array([1 / (1 + math.exp(-_PRIOR - _STEP * k)) for k in range(-_MOST, _MOST + 1)], np.float32)
@@ -130,7 +131,10 @@ def _chinese_steps(data: np.ndarray, offsets: np.ndarray, rows: np.ndarray, coun
     """Log odds, less the prior, that captions of Han only are Chinese: int[rows] in steps, within ±_MOST."""
     side = counts[_ONLY_CHINESE][rows] - counts[_ONLY_JAPANESE][rows]
     captions = pl.Series("caption", to_arrow(data, offsets)).gather(rows)
-    has_chinese_word = captions.str.contains_any(list(phrases("chinese"))).to_numpy()
+    words = (captions.str.contains_any(list(phrases(name))).to_numpy().astype(np.int32) for name in ("chinese", "japanese"))
+    chinese_words, japanese_words = words
     # One character has no context: 犬 stays with the prior.
     weight = np.where(counts[_HAN][rows] > 1, counts[_WEIGHT][rows], 0)
-    return np.clip(weight + _ONE_SIDED * side + _WORD * has_chinese_word + _FULL_STOP * counts[_STOP][rows], -_MOST, _MOST)
+    full_stop = _FULL_STOP * counts[_STOP][rows] * (counts[_HAN][rows] > 1)
+    words_for_chinese = _WORD * (chinese_words - japanese_words)
+    return np.clip(weight + _ONE_SIDED * side + words_for_chinese + full_stop, -_MOST, _MOST)

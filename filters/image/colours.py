@@ -32,7 +32,7 @@ def fill_numbers(thumbnail, grey, deviation, count_log_count, out):
     out[COLOURS] = _count_distinct(colours)
     out[ENTROPY] = max(0.0, np.log2(n) - entropy / n)
     out[CONTRAST] = deviation / 255
-    out[BLANK] = _share_of_most_frequent(colours)
+    out[BLANK] = share_of_most_frequent(colours)
 
 
 @jit
@@ -59,7 +59,7 @@ def _box(colour):
 
 
 @jit
-def _share_of_most_frequent(colours):
+def share_of_most_frequent(colours):
     """Share of pixels close to the most frequent colour: the mean of the fullest of 16³ boxes of colours."""
     counts = np.zeros(4096, np.int32)
     for colour in colours:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import uuid
@@ -34,7 +35,27 @@ def write_atomically(path: Path) -> Iterator[Path]:
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file atomically."""
     with write_atomically(path) as temporary:
-        temporary.write_text(json.dumps(value, ensure_ascii=False, indent=1), "utf-8")
+        temporary.write_text(to_json(value, indent=1), "utf-8")
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
+    """Return a value as JSON, with null for the numbers that JSON does not have: NaN and the infinite ones.
+
+    >>> to_json({"loss": math.nan, "more": [math.inf, 0.5]})
+    '{"loss": null, "more": [null, 0.5]}'
+    """
+    try:
+        return json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False)
+    except ValueError:
+        return json.dumps(_replace_nonfinite(value), ensure_ascii=False, indent=indent, allow_nan=False)
+
+
+def _replace_nonfinite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _replace_nonfinite(element) for key, element in value.items()}
+    if isinstance(value, list | tuple):
+        return [_replace_nonfinite(element) for element in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_json(path: Path) -> Any:

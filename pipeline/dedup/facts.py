@@ -50,7 +50,33 @@ def allocate_sketches(folder: Path, rows: int, width: int) -> np.ndarray:
 
 
 def sketch_width(layout: Layout) -> int:
-    return np.load(layout.array("sketches", 0), mmap_mode="r").shape[1]
+    return np.load(layout.array("sketches", 0), mmap_mode="r").shape[1] + _rare_width(layout, 0)
+
+
+_ROW_BYTES = 4  # of a row's number, before what it has
+
+
+def pack_rare_sketches(rows: np.ndarray, sketches: np.ndarray) -> np.ndarray:
+    """Return the array `rare_sketches` of a part: what only some records have beside their sketch, behind the numbers of their rows."""
+    numbers = rows.astype("<u4").view(np.uint8).reshape(-1, _ROW_BYTES)
+    return np.concatenate([numbers, sketches], axis=1)
+
+
+def _rare_width(layout: Layout, index: int) -> int:
+    path = layout.array("rare_sketches", index)
+    return np.load(path, mmap_mode="r").shape[1] - _ROW_BYTES if path.exists() else 0
+
+
+def _fill_sketches(layout: Layout, index: int, rows: np.ndarray, out: np.ndarray) -> None:
+    """Fill in the sketches of some rows of a partition, by ascending number; what is rare comes last, zeros where there is none."""
+    sketches = np.load(layout.array("sketches", index), mmap_mode="r")
+    out[:, : sketches.shape[1]] = sketches[rows]
+    if _rare_width(layout, index):
+        out[:, sketches.shape[1] :] = 0
+        rare = np.load(layout.array("rare_sketches", index), mmap_mode="r")
+        having = np.ascontiguousarray(rare[:, :_ROW_BYTES]).view("<u4").ravel()
+        found = np.flatnonzero(np.isin(rows, having))
+        out[found, sketches.shape[1] :] = rare[np.searchsorted(having, rows[found]), _ROW_BYTES:]
 
 
 # -- requests
@@ -148,7 +174,7 @@ def load_facts(layout: Layout, records: np.ndarray, partitions: range) -> tuple[
     sketches = allocate_sketches(layout.folder, len(records), sketch_width(layout))
     for index, span, rows in _rows_by_partition(layout, records, partitions):
         facts[span] = np.load(layout.facts(index), mmap_mode="r")[rows]
-        sketches[span] = np.load(layout.array("sketches", index), mmap_mode="r")[rows]
+        _fill_sketches(layout, index, rows, sketches[span])
     return facts, sketches
 
 

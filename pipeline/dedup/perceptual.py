@@ -193,6 +193,13 @@ def load_clusters(layout: Layout, column: str = "survivor") -> pl.DataFrame:
     )
 
 
+def load_copies(layout: Layout, least: float) -> pl.DataFrame:
+    """Return `number` and `survivor` of survivors in clusters, and of duplicates whose similarity to theirs is `least` or more."""
+    frame = load_clusters(layout).with_columns(load_clusters(layout, "similarity")["similarity"])
+    is_survivor = pl.col("number") == pl.col("survivor")
+    return frame.filter(is_survivor | (pl.col("similarity") >= pl.lit(least, pl.Float32))).select("survivor", "number")
+
+
 def surviving_records(layout: Layout) -> pl.DataFrame:
     """Return the records that the rules kept and that are no duplicates, in order of number.
 

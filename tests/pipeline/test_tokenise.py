@@ -24,7 +24,7 @@ def made(build: Callable[..., Any], mixed: Path, tmp_path_factory: pytest.TempPa
     return out
 
 
-def test_one_command_makes_everything(made: Path, reference: Path) -> None:
+def test_one_command_makes_everything(made: Path, reference: Path, tmp_path: Path) -> None:
     import datasets
     from transformers import AutoTokenizer
 
@@ -36,7 +36,9 @@ def test_one_command_makes_everything(made: Path, reference: Path) -> None:
     assert told["ids"]["pad"] == AutoTokenizer.from_pretrained(made / "tokenizer").pad_token_id == 3
     card = (made / "README.md").read_text("utf-8")
     assert "## Tokenizer / トークナイザ" in card and "tokens/train-*.parquet" in card
-    assert datasets.load_dataset(str(made), "tokens", split="train").num_rows == told["splits"]["train"]["sequences"]
+    # A cache of its own: datasets takes folders of the same name and card for the same data.
+    loaded = datasets.load_dataset(str(made), "tokens", split="train", cache_dir=str(tmp_path))
+    assert loaded.num_rows == told["splits"]["train"]["sequences"]
     assert "text" in datasets.load_dataset(str(made), split="train").column_names
     assert "vocab_size = 700" in (made / "manifest.lock.toml").read_text("utf-8")
 

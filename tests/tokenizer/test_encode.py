@@ -82,7 +82,7 @@ def count_complete_documents(shards: Path, split: str, texts: pl.Series, model: 
     for shard in sorted(shards.glob(f"{split}-*.parquet")):
         stream = pl.read_parquet(shard)["input_ids"].explode().to_numpy()
         for document in np.split(stream, np.flatnonzero(stream == EOS) + 1)[:-1]:
-            left[model.decode(document[:-1])] -= 1
+            left[model.decode(document[1:-1])] -= 1
             complete += 1
     assert min(left.values()) >= 0
     return complete
@@ -100,13 +100,13 @@ def test_every_document_is_there_once_and_splits_stay_apart(reference: Path, cor
         assert counts["bytes"] == texts.str.len_bytes().sum()
         ids = {text: model.processor.encode(text) for text in texts}
         assert counts["tokens"] == sum(len(ids[text]) for text in texts)
-        assert counts["empty"] == (texts == "").sum() and counts["separators"] == counts["documents"] - counts["empty"]
+        assert counts["empty"] == (texts == "").sum() and counts["separators"] == 2 * (counts["documents"] - counts["empty"])
         frame = pl.read_parquet(reference / f"{split}-*.parquet")
         assert frame.height == counts["sequences"] and frame["input_ids"].list.len().unique().to_list() == [LENGTH]
         assert counts["tokens"] + counts["separators"] == counts["sequences"] * LENGTH + counts["left_out"]
         complete = count_complete_documents(reference, split, texts, model)
         shards = len(list(reference.glob(f"{split}-*.parquet")))
-        assert counts["separators"] - complete <= counts["left_out"] + shards
+        assert counts["separators"] // 2 - complete <= counts["left_out"] + shards
 
 
 def test_documents_are_shuffled_by_a_seed(reference: Path, run: Callable[..., Result], corpus: Path, tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_the_same_bytes_after_kills(
 
 def test_best_fit_pads_and_leaves_nothing_out(run: Callable[..., Result], corpus: Path, tmp_path: Path) -> None:
     out = tmp_path / "t"
-    done = run(corpus, "--out", out, "--sequence-length", LENGTH, "--packing", "best-fit", "--bos")
+    done = run(corpus, "--out", out, "--sequence-length", LENGTH, "--packing", "best-fit")
     assert done.exit_code == 0, done.output
     for split, counts in json.loads((out / "tokens.json").read_text())["splits"].items():
         assert counts["left_out"] == 0 and counts["separators"] == 2 * (counts["documents"] - counts["empty"])
@@ -159,6 +159,18 @@ def test_best_fit_pads_and_leaves_nothing_out(run: Callable[..., Result], corpus
         assert padding == counts["padding"] == counts["sequences"] * LENGTH - counts["tokens"] - counts["separators"]
         begins, ends = sum(piece[0] == BOS for piece in pieces), sum(piece[-1] == EOS for piece in pieces)
         assert begins == ends == counts["documents"] - counts["empty"]
+
+
+def test_bos_can_be_left_out(run: Callable[..., Result], corpus: Path, tmp_path: Path) -> None:
+    """Unless it is, every document is `<s> … </s>`, as the paper's models know it."""
+    for name, options, begins in (("with", (), BOS), ("without", ("--no-bos",), None)):
+        assert run(corpus, "--out", tmp_path / name, "--sequence-length", LENGTH, *options).exit_code == 0
+        description = json.loads((tmp_path / name / "tokens.json").read_text())
+        counts = description["splits"]["train"]
+        assert description["bos"] == (begins is not None)
+        assert counts["separators"] == (1 + description["bos"]) * (counts["documents"] - counts["empty"])
+        firsts = {document[0] for document in first_documents(tmp_path / name, 50)}
+        assert firsts == {BOS} if begins else BOS not in firsts
 
 
 def test_shards_are_read_by_others_and_say_what_they_are(reference: Path, tokenizer: Path) -> None:

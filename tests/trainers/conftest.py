@@ -19,11 +19,13 @@ import torch
 from click.testing import CliRunner
 
 from tests.support import run_trainers
+from tests.support.engine import InProcessEngine
 from tests.support.texts import make_sentences
+from tokenizer.encode import TokenShardBuild
 from tokenizer.export import export
 from tokenizer.fitting import fit
 from tokenizer.model import Tokenizer, finish_model
-from tokenizer.settings import Training
+from tokenizer.settings import Encoding, Training
 from tokenizer.train import main as train_tokenizer
 
 
@@ -77,11 +79,7 @@ def tokenised(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = folder / "lines"
     lines.write_text("".join(f"{text}\n" for text in texts), "utf-8")
     export(Tokenizer(finish_model(fit(Training(vocab_size=480, model="bpe"), lines).content)), folder / "tokenizer")
-    done = subprocess.run(
-        [sys.executable, "-m", "tokenizer.encode", str(folder), "--sequence-length", "32", "--workers", "1"],
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    TokenShardBuild(folder, folder / "tokenizer", Encoding(sequence_length=32)).run(InProcessEngine())
     return folder
 
 

@@ -13,18 +13,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from pipeline.core.errors import UsageError
 from tokenizer.model import Tokenizer
 from trainers import gpt
 from trainers.models.attention import choose_attention
 from trainers.models.configuration import model_config
-from trainers.training.settings import list_configs, load_config
 
+BOS = 1
 TINY = {
-    "gpt2": {"model_type": "gpt2", "n_layer": 2, "n_embd": 16, "n_head": 2, "n_positions": 32},
+    "gpt2": {"model_type": "gpt2", "n_layer": 1, "n_embd": 16, "n_head": 2, "n_positions": 32},
     "gpt_neox": {
-        "model_type": "gpt_neox", "num_hidden_layers": 2, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32,
+        "model_type": "gpt_neox", "num_hidden_layers": 1, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32,
         "max_position_embeddings": 32,
     },
 }  # fmt: skip
@@ -41,8 +42,6 @@ def rows(*documents: list[int], length: int = 16) -> dict[str, Any]:
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("device", ["cpu", "cuda"])  # whose attention it is: all of this runs on the processor
 def test_documents_do_not_depend_on_their_neighbours(kind: str, compiled: bool, device: str) -> None:
-    from transformers import AutoModelForCausalLM
-
     torch.manual_seed(0)
     shape = model_config(TINY[kind] | ({"attn_pdrop": 0.0} if kind == "gpt2" else {}), "model", vocab_size=50)
     how = choose_attention(shape, True, torch.device(device))
@@ -75,6 +74,15 @@ def test_rows_become_sequences() -> None:
         gpt.choose_sequence_length(2048, 1000)
 
 
+def test_a_batch_counts_sequences_of_the_model(tokenised, train, capsys, tmp_path, small_gpt, refused) -> None:
+    """Records of the shards may be longer: a step has the tokens that the configuration says."""
+    options = ["--out", tmp_path / "run", *small_gpt, "--set", "train.steps=1", "--set", "model.n_positions=16"]
+    assert train("gpt", tokenised, *options) == 0
+    assert "2 records a step (2 × 1 accumulated × 1 ranks), 64 tokens" in capsys.readouterr().err
+    said = refused(tokenised, *options[2:], "--out", tmp_path / "odd", "--set", "train.batch=3")
+    assert "3 sequences of 16 tokens are no whole number" in said and "--sequence-length 16" in said
+
+
 def test_characters_of_pieces_add_up_to_those_of_the_text(tokenised: Path) -> None:
     tokenizer = Tokenizer.load(tokenised / "tokenizer")
     per_piece = gpt.count_characters(tokenizer)
@@ -90,10 +98,11 @@ def test_a_run_learns_and_says_how_well(gpt_run, tokenised: Path) -> None:
     assert (first["step"], last["step"]) == (15, 30)
     assert last["loss"] < first["loss"] < math.log(480)
     assert isinstance(last["sample"], str)
-    # The entropy of the validation tokens but for the first of every sequence, and characters, counted anew.
+    # The entropy of the validation tokens but for BOS and the first of every sequence, and characters, counted anew.
     tokenizer = Tokenizer.load(tokenised / "tokenizer")
     table = pq.read_table(tokenised / "tokens" / "validation-00000-of-00001.parquet")
     labels = np.array(table["input_ids"].to_pylist())[:, 1:].reshape(-1)
+    labels = labels[labels != BOS]
     shares = np.unique(labels, return_counts=True)[1] / len(labels)
     assert last["unigram_entropy"] == pytest.approx(-(shares * np.log(shares)).sum())
     characters = sum(len(tokenizer.decode(row[1:])) for row in table["input_ids"].to_pylist())
@@ -103,7 +112,7 @@ def test_a_run_learns_and_says_how_well(gpt_run, tokenised: Path) -> None:
 
 
 def test_what_is_saved_loads_elsewhere_with_the_same_outputs(gpt_run, tokenised: Path) -> None:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
     model, tokenizer = (
         AutoModelForCausalLM.from_pretrained(gpt_run / "model").eval(),
@@ -118,12 +127,12 @@ def test_what_is_saved_loads_elsewhere_with_the_same_outputs(gpt_run, tokenised:
     # The loss of the folder alone is the one that training reported.
     row = pq.read_table(tokenised / "tokens" / "validation-00000-of-00001.parquet")["input_ids"].to_pylist()
     starts = pq.read_table(tokenised / "tokens" / "validation-00000-of-00001.parquet")["document_starts"].to_pylist()
-    inputs, _ = gpt.collate({"input_ids": np.array(row, np.int32), "document_starts": starts}, 32, 3)
+    inputs, _ = gpt.collate({"input_ids": np.array(row, np.int32), "document_starts": starts}, 32, 3, BOS)
     with torch.no_grad():
         loss = float(gpt.PackedLanguageModel(model)(**inputs)[0])
     last = json.loads((gpt_run / "metrics.jsonl").read_text("utf-8").splitlines()[-1])
     assert loss == pytest.approx(last["loss"], rel=1e-5)
-    assert model.config.eos_token_id == 2 and model.config.pad_token_id == 3
+    assert (model.config.bos_token_id, model.config.eos_token_id, model.config.pad_token_id) == (BOS, 2, 3)
 
 
 def test_the_same_seed_gives_the_same_numbers_another_one_does_not(
@@ -165,16 +174,51 @@ def test_ids_that_the_tokenizer_has_not(tokenised, train, tmp_path, small_gpt, r
     assert "that the tokenizer in" in refused(tmp_path / "corpus", "--out", tmp_path / "run", *small_gpt)
 
 
-@pytest.mark.parametrize("name", list_configs("gpt"))
-def test_configurations_that_are_shipped(name: str) -> None:
-    settings = load_config(gpt.Config, "gpt", name)
-    shape = model_config(settings.model, "model", vocab_size=32_000)
-    assert shape.max_position_embeddings >= 256
-    with torch.device("meta"):
-        from transformers import AutoModelForCausalLM
+def test_documents_begin_with_bos_and_so_does_generation(tokenised: Path) -> None:
+    inputs, amount = gpt.collate(rows([1, 5, 6, 2], [1, 7, 8, 9, 2], length=10), 10, 3, BOS)
+    # BOS is never predicted: EOS, before it, has nothing to learn.
+    assert inputs["labels"].tolist() == [[-100, 5, 6, 2, -100, 7, 8, 9, 2, -100]]
+    assert inputs["position_ids"].tolist() == [[0, 1, 2, 3, 0, 1, 2, 3, 4, 0]] and amount == 9
+    description = json.loads((tokenised / "tokens" / "tokens.json").read_text("utf-8"))
+    ids = np.array(pq.read_table(tokenised / "tokens" / "train-00000-of-00001.parquet")["input_ids"].to_pylist()).reshape(-1)
+    assert description["bos"] and (ids[np.flatnonzero(ids == 2)[:-1] + 1] == BOS).all()
+    shape = model_config(TINY["gpt2"], "model", vocab_size=480, bos_token_id=BOS, eos_token_id=2, pad_token_id=3)
+    model = AutoModelForCausalLM.from_config(shape)
+    with torch.no_grad():  # after BOS at position 0 comes piece 300, after anything else EOS
+        model.transformer.wte.weight.zero_()
+        model.transformer.wpe.weight.zero_()
+        for layer in model.transformer.h:
+            layer.attn.c_proj.weight.zero_()
+            layer.mlp.c_proj.weight.zero_()
+        # Logits are products with embeddings, so BOS points to 300, and 300 to EOS.
+        model.transformer.wte.weight[BOS, 0] = model.transformer.wte.weight[300, 1] = 50.0
+        model.lm_head.weight = torch.nn.Parameter(torch.zeros(480, 16))
+        model.lm_head.weight[300, 0] = model.lm_head.weight[2, 1] = 50.0
+    tokenizer = Tokenizer.load(tokenised / "tokenizer")
+    assert gpt.generate_sample(model.eval(), tokenizer, torch.device("cpu")) == tokenizer.decode([300])
 
-        model = AutoModelForCausalLM.from_config(shape)
-    millions = sum(p.numel() for p in model.parameters()) / 1e6
-    # What their authors say, with vocabularies of 32,000 (65,536 of the bilingual one, 44,416 of gpt-1b).
-    said = {"gpt2-xsmall": 37, "gpt2-small": 110, "gpt2-medium": 336, "gpt-neox-3.6b": 3600}
-    assert name not in said or millions == pytest.approx(said[name], rel=0.06)
+
+def test_shards_without_bos_are_trained_on_as_before(tokenised, train, tmp_path, small_gpt, capsys) -> None:
+    from transformers import AutoConfig
+
+    shutil.copytree(tokenised / "tokens", tmp_path / "tokens")
+    described = json.loads((tmp_path / "tokens" / "tokens.json").read_text("utf-8")) | {"bos": False}
+    (tmp_path / "tokens" / "tokens.json").write_text(json.dumps(described), "utf-8")
+    arguments = [tokenised, "--tokens", tmp_path / "tokens", "--out", tmp_path / "run", *small_gpt, "--set", "train.steps=1"]
+    assert train("gpt", *arguments) == 0
+    assert "do not begin with BOS" in " ".join(capsys.readouterr().err.split())
+    assert (
+        AutoConfig.from_pretrained(tmp_path / "run" / "model").bos_token_id == 2
+    )  # EOS, after which documents were seen to begin
+
+
+def test_a_neox_is_saved_for_those_who_read_older_configurations(tokenised, train, tmp_path, small_gpt) -> None:
+    """transformers 4 would take a quarter of each head for its positions, unless `rotary_pct` says otherwise."""
+    table = ", ".join(f"{key} = {json.dumps(value)}" for key, value in TINY["gpt_neox"].items())
+    table += ", rope_parameters = { rope_type = 'default', rope_theta = 10000.0, partial_rotary_factor = 1.0 }"
+    options = ["--set", f"model={{{table}}}", "--set", "train.steps=1", "--set", "train.gradient_checkpointing=true"]
+    assert train("gpt", tokenised, "--out", tmp_path / "run", *small_gpt[:2], *options) == 0
+    saved = json.loads((tmp_path / "run" / "model" / "config.json").read_text("utf-8"))
+    assert (saved["rotary_pct"], saved["rotary_emb_base"]) == (1.0, 10000.0)
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "run" / "model").config
+    assert loaded.rope_parameters["partial_rotary_factor"] == 1.0

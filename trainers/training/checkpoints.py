@@ -44,7 +44,8 @@ class Checkpoints:
             return None
         newest = folders[-1]
         try:
-            state = torch.load(newest / "state.pt", map_location="cpu", weights_only=True)
+            # Mapped, so that no rank holds all of it: a page is read when its weights are copied to where they belong.
+            state = torch.load(newest / "state.pt", map_location="cpu", weights_only=True, mmap=True)
             stored, current = _flatten(state["config"]), _flatten(config)
         except Exception as error:  # whatever unpickling a damaged file raises
             raise BuildError(self.describe_damage(newest, error)) from None

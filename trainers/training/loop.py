@@ -7,6 +7,7 @@ holds the position of every rank in the shards. So a run that was stopped contin
 from __future__ import annotations
 
 import json
+import math
 import signal
 import sys
 import time
@@ -26,17 +27,21 @@ from trainers.data.reader import Reader
 from trainers.data.record_assignment import Assignment
 from trainers.data.shards import Shards
 from trainers.data.worker_process import read_in_worker_process
+from trainers.training.agreement import Agreement
 from trainers.training.checkpoints import Checkpoints
 from trainers.training.command import RunOptions
 from trainers.training.metrics import MetricsLog
+from trainers.training.needs import describe_data, describe_memory
 from trainers.training.optimization import Optimization, StepResult
 from trainers.training.ranks import StopSignals, join_group, own_device, own_rank
+from trainers.training.seeds import seed_generators
 from trainers.training.settings import Train
+from trainers.training.weight_decay import check_same_division
 
 Decode = Callable[[Record], Any]
 
 
-class Loop:
+class Loop(Agreement):
     """One run in `options.out`. `unit` is what its speed is counted in.
 
     A checkpoint belongs to the configuration and to `identity`: values that must be the same when a run is resumed.
@@ -58,27 +63,34 @@ class Loop:
         self.step: int = self.state["step"] if self.state else 0
         if self.ranks > 1:
             self._check_same_step()
-        torch.manual_seed(self.settings.seed)  # so that initial weights are the same on every rank
+        seed_generators(self.settings.seed)  # so that initial weights are the same on every rank
 
     # -- the run
 
     def fit(
         self, module: nn.Module, reader: Reader, collate: Collate, evaluate: Callable[[], dict[str, Any]],
         export: Callable[[Path], Any], *, decode: Decode | None = None, after_step: Callable[[], None] = lambda: None,
-        stateful: dict[str, Any] | None = None, unused_parameters: bool = False,
+        stateful: dict[str, Any] | None = None, unused_parameters: bool = False, amount_per_record: float | None = None,
+        fixed_models: Sequence[nn.Module] = (),
     ) -> None:  # fmt: skip
         """Train `module`, whose forward takes the inputs of a batch and returns (loss, metrics), up to the last step.
 
         After a step, where it is their turn: check and save, write metrics, evaluate. A run that is told to stop saves at once.
         `collate` and `decode` are those of `stream`. `evaluate` returns metrics; `export` writes the model to a folder. `stateful`
-        are further things whose state a checkpoint holds, such as an average of weights. Ends the process with 143 after SIGTERM
-        and 130 after Ctrl-C. Raises BuildError if the loss is no longer finite.
+        are further things whose state a checkpoint holds, such as an average of weights. What is said of the run before it begins
+        takes in `amount_per_record`, in the loop's unit, and `fixed_models`, which are used but neither trained nor in `module`. Ends
+        the process with 143 after SIGTERM and 130 after Ctrl-C. Raises BuildError if the loss is no longer finite.
         """
         settings = self.settings
         self._assign_records(reader)
         optimization = Optimization(module, settings, self.device, self.ranks, unused_parameters)
+        averaged = bool(stateful)
         stateful = optimization.stateful_parts() | (stateful or {})
         self.taken = self._restore(stateful) if self.state else 0
+        optimization.own_state()
+        if change := optimization.schedule.smooth_transition():
+            self.warn(change)
+        self._say_what_is_needed([module, *fixed_models], amount_per_record, averaged)
         optimization.wrap()
         batches = self._read(reader, collate, decode)
         signals = StopSignals(self.ranks)
@@ -90,7 +102,8 @@ class Loop:
             module.train()
             results.append(optimization.step(batches, self.step, self.rank))
             self.taken = results[-1].taken
-            after_step()
+            if not results[-1].overflowed:
+                after_step()
             self.step += 1
             is_last = self.step == settings.steps
             stop = self.any_rank(bool(signals.received))
@@ -108,14 +121,17 @@ class Loop:
                 log.write("train", line)
             if is_last or (self.step % settings.evaluate_every == 0 and not stop):
                 module.eval()
-                with torch.no_grad():
+                with torch.no_grad(), optimization.autocast():
                     metrics = evaluate()
                 if metrics and log:
                     log.write("validation", {"step": self.step} | metrics)
-                started = time.perf_counter()
                 stop = self.any_rank(bool(signals.received))
                 if stop and not save:
+                    line = self._summarise(results, time.perf_counter() - started) if results else {}
                     self._save(stateful)
+                    if line and log:
+                        log.write("train", line)
+                started = time.perf_counter()
             if stop:
                 break
         signals.restore_handlers()
@@ -123,7 +139,7 @@ class Loop:
             module.eval()
             self.checkpoints.replace_folder(self.out / "model", export)
             self.console.print(f"{self.out / 'model'}", style="bold", highlight=False, markup=False)
-        self._wait_for_ranks()  # none ends, or begins another run, while the first still writes
+        self.wait_for_ranks()  # none ends, or begins another run, while the first still writes
         if self.step < settings.steps:
             self.console.print(f"stopped at step {self.step:,} of {settings.steps:,}; the same command with --resume goes on")
             sys.exit(128 + (signals.received or signal.SIGTERM))
@@ -133,8 +149,10 @@ class Loop:
         self.assignment = Assignment(reader.shards.total, self.ranks)
         if self.assignment.total < self.ranks:
             raise UsageError(f"{self.ranks} ranks cannot share {self.assignment.total} records")
+        if self.settings.seconds and not reader.length_batches:
+            raise UsageError("train.seconds: only batches of sound have a length; here train.batch is what decides")
         records = self.settings.batch * self.settings.accumulate * self.ranks
-        if records > self.assignment.total:
+        if records > self.assignment.total and not self.settings.seconds:
             self.warn(
                 f"a step takes {records:,} records, and there are {self.assignment.total:,}: some are seen again within it"
             )
@@ -157,13 +175,27 @@ class Loop:
         write_json(self.out / "config.json", self.config)
         return log
 
+    def _say_what_is_needed(self, modules: list[nn.Module], amount_per_record: float | None, averaged: bool) -> None:
+        """Say what the run takes, before it takes it."""
+        memory = torch.cuda.get_device_properties(self.device).total_memory if self.device.type == "cuda" else None
+        lines, warning = describe_memory(modules, self.settings, memory, averaged)
+        lines += describe_data(self.settings, self.ranks, self.assignment.total, self.unit, amount_per_record)
+        for line in lines:
+            self.console.print(line, highlight=False, soft_wrap=True)
+        if warning:
+            self.warn(warning)
+
     def _summarise(self, results: list[StepResult], seconds: float) -> dict[str, Any]:
-        """Return the metrics of the last step, and the speed since the last line."""
-        last = results[-1]
-        line = {"step": self.step, "lr": last.lr, "gradient_norm": float(last.gradient_norm)}
-        line |= {name: self.mean(value) for name, value in last.metrics.items()}
+        """Return the means of the metrics, and the speed, since the last line."""
+        norms = [result.gradient_norm for result in results if not result.overflowed]
+        line = {"step": self.step, "lr": results[-1].lr}
+        line["gradient_norm"] = float(torch.stack(norms).mean()) if norms else math.nan
+        for name in results[-1].metrics:
+            line[name] = self.mean(torch.stack([result.metrics[name] for result in results]).mean())
         line[f"{self.unit}_per_second"] = self.sum(sum(result.amount for result in results)) / seconds
         line["skipped"] = int(self.sum(sum(result.skipped for result in results)))
+        if self.settings.precision == "fp16":
+            line["overflows"] = len(results) - len(norms)
         if self.device.type == "cuda":
             line["peak_memory_gb"] = torch.cuda.max_memory_allocated() / 1e9
         return line
@@ -185,6 +217,7 @@ class Loop:
         try:
             if state["shards"] != self.shards_fingerprint:
                 raise UsageError(f"the shards are not those that the run in {self.out} was begun with: choose another --out")
+            check_same_division(stateful["optimizer"], state["optimizer"], self.out)
             for name, part in stateful.items():
                 part.load_state_dict(state[name])
             stored, taken = Assignment.from_state(state["deal"]), state["taken"]
@@ -216,28 +249,6 @@ class Loop:
 
     def warn(self, text: str) -> None:
         self.console.print(f"warning: {text}", style="yellow", highlight=False, markup=False)
-
-    # -- what ranks agree on
-
-    def sum_tensor(self, value: Any) -> torch.Tensor:
-        """Return the sum over ranks as float64 on the CPU."""
-        tensor = torch.as_tensor(value, dtype=torch.float64, device="cpu").clone()
-        if self.ranks > 1:
-            dist.all_reduce(tensor)
-        return tensor
-
-    def sum(self, value: float | torch.Tensor) -> float:
-        return float(self.sum_tensor(value))
-
-    def mean(self, value: float | torch.Tensor) -> float:
-        return self.sum(value) / self.ranks
-
-    def any_rank(self, flag: bool) -> bool:
-        """Return whether the flag is set on any rank."""
-        return self.sum(float(flag)) > 0
-
-    def _wait_for_ranks(self) -> None:
-        self.sum(0.0)
 
     def _check_same_step(self) -> None:
         """Check that all ranks begin at the same step. Raises BuildError on every rank if they do not."""

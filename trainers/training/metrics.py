@@ -10,9 +10,16 @@ from typing import Any
 from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
+from pipeline.core.storage import to_json
+
+ONLY_IF_ANY = ("skipped", "overflows")  # shown on the console
+
 
 class MetricsLog:
-    """Append lines to `<out>/metrics.jsonl`. Lines after `step`, which a killed run wrote after its last checkpoint, are removed."""
+    """Append lines to `<out>/metrics.jsonl`, with null for what is no finite number.
+
+    Lines after `step`, which a killed run wrote after its last checkpoint, are removed.
+    """
 
     def __init__(self, out: Path, step: int, last_step: int, console: Console) -> None:
         self.path, self.last_step, self.console = out / "metrics.jsonl", last_step, console
@@ -24,12 +31,12 @@ class MetricsLog:
     def write(self, split: str, line: dict[str, Any]) -> None:
         """Write one line, which has a `step`."""
         with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps({"split": split} | line, ensure_ascii=False) + "\n")
+            file.write(to_json({"split": split} | line) + "\n")
         numbers = {k: v for k, v in line.items() if isinstance(v, int | float) and k != "step"}
         for name, value in numbers.items():
             if math.isfinite(value):
                 self.board.add_scalar(f"{split}/{name}", value, line["step"])
-        shown = "  ".join(f"{k} {v:,.4g}" for k, v in numbers.items() if k != "skipped" or v)
+        shown = "  ".join(f"{k} {v:,.4g}" for k, v in numbers.items() if k not in ONLY_IF_ANY or v)
         self.console.print(f"{split:10} step {line['step']:,}/{self.last_step:,}  {shown}", highlight=False, soft_wrap=True)
 
 

@@ -34,16 +34,24 @@ class Train(Table):
 
     steps: int = Field(ge=1, description="of the optimiser")
     batch: int = Field(ge=1, description="records per rank and micro-batch")
+    seconds: float | None = Field(
+        None,
+        gt=0,
+        description="of sound per rank and micro-batch, each recording as long as the longest; `batch` still limits records",
+    )
     accumulate: int = Field(1, ge=1, description="micro-batches per step")
     lr: float = Field(gt=0, description="the highest learning rate")
     schedule: Literal["linear", "cosine", "constant_with_warmup", "polynomial"] = "linear"
     warmup: int = Field(0, ge=0, description="steps")
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     eps: float = Field(1e-8, gt=0)
-    weight_decay: float = Field(0.0, ge=0, description="of weights with two dimensions or more; biases and norms have none")
+    weight_decay: float = Field(0.0, ge=0, description="of matrices and convolutions; trainers.training.weight_decay")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     compile: bool = Field(False, description="torch.compile")
+    gradient_checkpointing: bool = Field(
+        False, description="layers are computed again for their gradients: less memory, about a third more computation"
+    )
     seed: int = Field(1, ge=0, le=2**31)
     buffer: Size = Field(BUFFER, description="bytes of row groups among which records are shuffled, per rank")
     threads: int = Field(4, ge=1, le=128, description="threads that decode images and sound, per rank")
@@ -56,7 +64,9 @@ class Train(Table):
 
 
 # These may change when a run is resumed: they say how long it runs and how it is watched, not what a step computes.
-CHANGEABLE = ("steps", "log_every", "evaluate_every", "evaluate_records", "save_every", "keep", "threads", "apart")
+CHANGEABLE = (
+    "steps", "log_every", "evaluate_every", "evaluate_records", "save_every", "keep", "threads", "apart", "gradient_checkpointing",
+)  # fmt: skip
 Config = TypeVar("Config", bound=Table)
 
 

@@ -27,6 +27,7 @@ from pipeline.core.errors import InputError, UsageError
 from pipeline.sources.base import CutState, Fields, Range
 from pipeline.sources.formats.columns import PROBLEM
 from pipeline.sources.formats.lines import peek_lines
+from pipeline.sources.formats.other_files import refuse_other_files
 from pipeline.sources.formats.tar import BLOCK, is_tar
 from pipeline.sources.inputs import InputFile, is_url
 from pipeline.sources.pointers import PointerSource, RowKind, add_warnings
@@ -38,6 +39,7 @@ from pipeline.sources.speech.manifests import read_manifest
 from pipeline.sources.speech.recording_lookup import RecordingLookup
 from pipeline.sources.speech.transcribed_folder import read_transcribed_folder
 from pipeline.sources.speech.unused_lists import tell_unlisted
+from pipeline.sources.values import make_printable
 
 _NEMO_SHARDS = "sharded_manifests"  # a folder beside the tars
 
@@ -85,6 +87,7 @@ class SpeechSource(PointerSource):
 
 
 def _read_table(file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFrame]:
+    refuse_other_files(path)
     is_complete, first_lines = state.damage is None, peek_lines(path)
     folders = [folder for url in file.companions if (folder := Path(url)).is_dir()]
     companions = tuple(url for url in file.companions if not Path(url).is_dir())
@@ -115,7 +118,7 @@ def _find_unlisted(folder: Path, lookup: RecordingLookup, file: InputFile) -> li
     """Return a warning about recordings in a folder, in its tars as well, that its only list does not name."""
     entries = FileIndex([folder]).entries
     unlisted = [one for one in entries if (os.path.realpath(one.file), one.offset) not in lookup.used]
-    return tell_unlisted(len(unlisted), unlisted[0].name if unlisted else "", file.name)
+    return tell_unlisted(len(unlisted), make_printable(unlisted[0].name) if unlisted else "", file.name)
 
 
 def _read_paths(lists: tuple[str, ...], state: CutState) -> set[str]:

@@ -18,14 +18,14 @@ from pipeline.core.errors import InputError
 from pipeline.sources.base import CutState
 from pipeline.sources.formats.jsonl import parse_object
 from pipeline.sources.formats.tar import Member, list_members, map_tar
-from pipeline.sources.formats.webdataset import describe_other_members, find_key, pair_members
+from pipeline.sources.formats.webdataset import describe_other_members, pair_members
 from pipeline.sources.inputs import InputFile, describe_file
 from pipeline.sources.names import NameIndex, decode_name, label_names
 from pipeline.sources.pointers import add_warnings, open_local
 from pipeline.sources.speech import columns, common_voice
 from pipeline.sources.speech.id_lists import LIST_NAME
 from pipeline.sources.speech.transcript_lists import NOT_IN_INPUT, TranscriptLists, load_lists
-from pipeline.sources.speech.unused_lists import is_list_name, tell_unused
+from pipeline.sources.speech.unused_lists import find_unused_names, tell_unused
 from pipeline.sources.values import make_all_printable, make_distinct, make_printable
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")
@@ -81,13 +81,8 @@ def read_tar(file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFr
 
 def _find_lists(members: list[Member]) -> list[str]:
     """Return the lists in a tar, which are not read: what is called as a recording is goes with it."""
-    keys = {find_key(member.name) for member in members if columns.is_audio_name(member.name)}
-    names = [member.name for member in members if member.kind == "file" and is_list_name(member.name)]
-    return [
-        make_printable(decode_name(name.removeprefix("./")))
-        for name in names
-        if find_key(name) not in keys and not _is_of_key(name)
-    ]
+    names = find_unused_names(member.name.removeprefix("./") for member in members if member.kind == "file" and member.name)
+    return [make_printable(decode_name(name)) for name in names if not _is_of_key(name)]
 
 
 def _is_of_key(name: str) -> bool:

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from pipeline.core.errors import BuildError, InputError
 from trainers.data.batches import Batch, Skip, stream
@@ -77,7 +78,9 @@ def test_what_stops_the_reader_is_raised_as_it_is_after_what_came_before() -> No
         next(read_in_worker_process(wrong))
 
 
-def test_a_killed_worker_is_reported() -> None:
+def test_a_killed_worker_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    wait = _MultiProcessingDataLoaderIter._try_get_data  # torch looks after its worker as often as this says: every 5 s
+    monkeypatch.setattr(wait, "__defaults__", (0.2,))
     batches = read_in_worker_process(endless)
     child = next(batches)
     assert child != os.getpid()
@@ -94,6 +97,7 @@ def test_the_worker_ends_with_the_process_that_takes_its_batches() -> None:
     assert not psutil.pid_exists(child)
     code = (
         "import itertools, os; from trainers.data.worker_process import read_in_worker_process\n"
+        "import torch.utils.data._utils.worker as worker; worker.MP_STATUS_CHECK_INTERVAL = 0.2\n"
         "for _ in read_in_worker_process(lambda: itertools.chain([print(os.getpid(), flush=True)], itertools.count())): pass"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:

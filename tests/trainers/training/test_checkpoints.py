@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 import subprocess
 
+import psutil
 import pytest
 import torch
 
 from pipeline.core.locks import hold_lock
+from trainers.training.checkpoints import Checkpoints
 
 
 def test_runs_that_do_not_go_on(gpt_run, tokenised, train, tmp_path, small_gpt, refused) -> None:
@@ -72,3 +74,14 @@ def test_a_full_disk_leaves_the_last_checkpoint(tokenised, train, tmp_path, smal
         assert train("gpt", *arguments, "--resume") == 0
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_checkpoint_is_not_read_into_memory_as_a_whole(tmp_path) -> None:
+    """Every rank opens it; what it holds is copied weight by weight."""
+    checkpoints, process = Checkpoints(tmp_path, 1), psutil.Process()
+    checkpoints.save(1, {"config": {}, "model": {str(i): torch.full((1 << 20,), float(i)) for i in range(40)}})
+    before = process.memory_info().rss
+    state = checkpoints.load_newest({}, True)
+    assert state
+    assert process.memory_info().rss - before < 20e6 < 40 * 4 * (1 << 20)
+    assert state["model"]["39"][-1] == 39
