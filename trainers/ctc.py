@@ -1,6 +1,7 @@
 """`python -m trainers.ctc CORPUS --model MODEL`: a speech recogniser from a HuBERT, by connectionist temporal classification.
 
-Its alphabet is the characters of the transcripts, or of their katakana readings. The convolutions stay as they are. The metric is the
+Its alphabet is the characters of the transcripts, or of their katakana readings. The convolutions stay as they are, unless
+`freeze_convolutions` is false. The metric is the
 character error rate of the validation split, decoded greedily: all edits over all characters. A HubertForCTC is saved with its
 processor.
 """
@@ -58,6 +59,7 @@ class Config(Table):
     text: Literal["transcript", "reading"] = "transcript"
     characters: int = Field(ge=1, description="of the alphabet, at most: the most frequent")
     least: int = Field(ge=1, description="times that a character has to occur to be one of them")
+    freeze_convolutions: bool = Field(True, description="as they are in the model that training begins with")
     held_in: int = Field(0, ge=0, description="recordings of the training split whose error rate is reported, too")
     longest: int = Field(ge=400, description="samples; longer recordings are skipped")
     mask_share: float = Field(ge=0, le=1, description="share of the frames that is masked, if spans did not overlap")
@@ -99,11 +101,12 @@ def ids_to_text(best: np.ndarray, ids: dict[str, int]) -> str:
 class Recogniser(nn.Module):
     """A HubertForCTC with the loss per character."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, freeze_convolutions: bool = True) -> None:
         super().__init__()
         self.model = model
         ignore_padding(model.hubert)
-        model.freeze_feature_encoder()
+        if freeze_convolutions:
+            model.freeze_feature_encoder()
 
     def logits(self, **audio: torch.Tensor) -> torch.Tensor:
         """Return float32[batch, frames, tokens], computed in single precision."""
@@ -236,7 +239,7 @@ def train(options: RunOptions[Config], start_model: str) -> None:
     loop = Loop(options, "audio_seconds", identity)
     special = {"vocab_size": len(ids), "pad_token_id": 0, "bos_token_id": None, "eos_token_id": None}
     model = load_recogniser(loop, HubertForCTC, start_model, ids, **config.model, **special)
-    module, frames = Recogniser(model), Frames.from_config(model.config)
+    module, frames = Recogniser(model, config.freeze_convolutions), Frames.from_config(model.config)
     normalise = expects_normalised_samples(start_model, model.config)
     validation = loop.open_validation(corpus, columns)
     if validation:

@@ -84,6 +84,7 @@ def metrics(out: Path, split: str) -> list[dict[str, Any]]:
 
 
 LEARNING = (
+    "freeze_convolutions=true", "held_in=8",
     "train.steps=240", "train.lr=4e-3", "train.batch=8", "train.warmup=50", "train.clip=1.0", "train.evaluate_every=120",
     "train.log_every=20", "least=1", "characters=3",
     "train.schedule=constant_with_warmup",
@@ -170,6 +171,7 @@ def test_the_loss_is_that_of_transformers_per_character() -> None:
 def test_it_learns_to_transcribe(learnt: Path, begun: Path) -> None:
     found = metrics(learnt, "validation")
     assert found[-1]["character_error_rate"] < 0.3 and found[-1]["loss"] < 0.5 * metrics(learnt, "train")[0]["loss"]
+    assert found[-1]["held_in_character_error_rate"] < 0.3
     assert found[-1]["skipped"] == 0 and len(found[-1]["sample"]) == 3
     # 240 steps of 8 are 12 epochs of the 157 that can be used; threads read a little ahead.
     assert sum(line["skipped"] for line in metrics(learnt, "train")) in range(36, 40)

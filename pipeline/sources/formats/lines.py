@@ -64,12 +64,10 @@ def find_line_end(path: Path) -> bytes:
     return b"\r" if b"\r" in head and b"\n" not in head else b"\n"
 
 
-def read_lines(
-    read: Callable[[int], bytes], complete: bool = True, line_end: bytes = b"\n", check_utf8: bool = True
-) -> Iterator[pl.DataFrame]:
+def read_lines(read: Callable[[int], bytes], complete: bool = True, line_end: bytes = b"\n") -> Iterator[pl.DataFrame]:
     """Yield the lines that `read` gives, but empty ones, in frames with columns `line` (without its end) and `PROBLEM`.
 
-    A line that is not UTF-8 has a problem if `check_utf8`, and so has the last line, where it has no end, of what is not `complete`.
+    A line that is not UTF-8 has a problem, and so has the last line, where it has no end, of what is not `complete`.
     Raises InputError at a line that is too long for memory.
     """
     rest, is_first = b"", True
@@ -80,18 +78,16 @@ def read_lines(
         finished, rest = (rest + block[:end], block[end:]) if end else (b"", rest + block)
         if len(rest) > _LONGEST:
             raise InputError(f"has a line of more than {_LONGEST:,} bytes: it is not a list")
-        if len(frame := _split_lines(finished, line_end, None, check_utf8)):
+        if len(frame := _split_lines(finished, line_end, None)):
             yield frame
-    if len(frame := _split_lines(rest, line_end, None if complete else UNFINISHED, check_utf8)):
+    if len(frame := _split_lines(rest, line_end, None if complete else UNFINISHED)):
         yield frame
 
 
-def read_file_lines(
-    path: Path, complete: bool = True, line_end: bytes = b"\n", check_utf8: bool = True
-) -> Iterator[pl.DataFrame]:
+def read_file_lines(path: Path, complete: bool = True, line_end: bytes = b"\n") -> Iterator[pl.DataFrame]:
     """Yield the lines of a file that is not compressed, as `read_lines` does."""
     with open(path, "rb") as file:
-        yield from read_lines(file.read, complete, line_end, check_utf8)
+        yield from read_lines(file.read, complete, line_end)
 
 
 def skip_first_line(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
@@ -127,10 +123,10 @@ def _read_blocks(read: Callable[[int], bytes]) -> Iterator[bytes]:
     yield b"".join(pieces)
 
 
-def _split_lines(raw: bytes, line_end: bytes, problem: str | None, check_utf8: bool) -> pl.DataFrame:
+def _split_lines(raw: bytes, line_end: bytes, problem: str | None) -> pl.DataFrame:
     schema = {"line": pl.String, PROBLEM: pl.String}
     try:
-        text = raw.decode("utf-8", "strict" if check_utf8 else "replace")
+        text = raw.decode("utf-8")
         frame = pl.DataFrame({"line": text.split(line_end.decode())}).with_columns(pl.lit(problem, pl.String).alias(PROBLEM))
     except UnicodeDecodeError:
         decoded = (decode_text(line, "line") for line in raw.split(line_end))

@@ -8,6 +8,7 @@ suffix are names of fields (k.input.jpg with k.output.txt), not numbers.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Set
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ import polars as pl
 from pipeline.core.names import make_printable
 from pipeline.sources.formats.pairing import choose_texts, explain_rivals, group_by, match_names, split_suffix
 from pipeline.sources.formats.tar import SPARSE, Member
-from pipeline.sources.names import label_names
+from pipeline.sources.names import decode_name, label_names
 from pipeline.sources.rows import METADATA_POINTERS, TEXT_POINTERS
 
 # The columns of `pair_members`; `member` is the whole name of the content's member. `key` and `member` differ where names do, and may
@@ -54,15 +55,27 @@ class _Texts(NamedTuple):
     unused: list[_Named]
 
 
+def describe_other_members(members: list[Member], frame: pl.DataFrame, content: str) -> list[str]:
+    """Return a warning where none of the files in a tar is a content: what they end in."""
+    names = [member.name for member in members if member.kind == "file"]
+    if not names or frame["member"].is_not_null().any():
+        return []
+    counts = Counter(make_printable(decode_name(split_suffix(name)[1])) for name in names).most_common(5)
+    ends = ", ".join(f"{count:,} end in .{suffix}" if suffix else f"{count:,} have no suffix" for suffix, count in counts)
+    return [f"no {content} among its {len(names):,} files: {ends}"]
+
+
+def find_key(name: str) -> str:
+    """Return WebDataset's key: the name up to the first dot of its last part. A dot that this begins with ends no key."""
+    name = name.removeprefix("./")
+    dot = name.find(".", name.rfind("/") + 2)
+    return name if dot < 0 else name[:dot]
+
+
 def _parse_name(member: Member) -> _Named:
-    """Return a member with the parts of its name. A dot that the last part begins with ends no key."""
     name = member.name.removeprefix("./")
-    start = name.rfind("/") + 1
-    dot = name.find(".", start + 1)
-    if dot < 0:
-        return _Named(member, name, name, name, "")
-    stem = split_suffix(name)[0]
-    return _Named(member, name, stem, name[:dot], stem[dot + 1 :])
+    stem, key = split_suffix(name)[0], find_key(name)
+    return _Named(member, name, stem, key, stem[len(key) + 1 :])
 
 
 def pair_members(members: list[Member], length: int, suffixes: Set[str], content: str, text: str) -> pl.DataFrame:

@@ -21,6 +21,7 @@ from pipeline.sources.names import NameIndex, decode_name
 from pipeline.sources.values import decode_text, make_distinct
 
 _CAPTION_SUFFIXES = {".txt", ".caption"}
+_TABLE_SUFFIXES = {".csv", ".tsv", ".jsonl", ".json", ".ndjson"}
 
 _Row = dict[str, Any]
 
@@ -59,6 +60,16 @@ def read_captioned_folder(folder: Path, files: list[Path]) -> pl.DataFrame:
     ]
     frame = pl.DataFrame(rows + without_image, schema=columns.SCHEMA)
     return frame.with_columns(make_distinct(frame["locator"], set()).alias("locator"))
+
+
+def find_unused_lists(folder: Path, files: list[Path]) -> list[str]:
+    """Return the tables in a folder of images that nothing is read from, by their paths in it."""
+    stems = {path.with_suffix("") for path in files if columns.is_image_name(path.name)} | {
+        path for path in files if columns.is_image_name(path.name)
+    }
+    tables = [path for path in files if path.suffix.lower() in _TABLE_SUFFIXES and path.with_suffix("") not in stems]
+    used = {"metadata.jsonl", "metadata.csv"}
+    return [make_printable(decode_name(str(path.relative_to(folder)))) for path in tables if path.name not in used]
 
 
 def _find_lists(folder: Path, images: list[Path]) -> list[Path]:

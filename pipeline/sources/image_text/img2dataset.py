@@ -16,7 +16,7 @@ import pyarrow as pa
 from pipeline.core.errors import InputError
 from pipeline.sources.formats.parquet import read_whole_parquet
 from pipeline.sources.formats.tar import Member, list_members, map_tar
-from pipeline.sources.formats.webdataset import pair_members
+from pipeline.sources.formats.webdataset import describe_other_members, pair_members
 from pipeline.sources.image_text import columns
 from pipeline.sources.values import conform_to_schema, make_all_printable, make_distinct
 
@@ -48,6 +48,7 @@ def read_tar(path: Path, sidecar: Path | None) -> TarRows:
         frame = frame.with_columns(problem=pl.coalesce("problem", unreadable))
     if sidecar and table is None and damage is None:
         warnings.append(f"a Parquet file beside it, {sidecar.name}, that is no sidecar: it has no column of keys")
+    warnings += describe_other_members(members, pairs, "image")
     return TarRows(conform_to_schema(frame, columns.SCHEMA), damage, warnings)
 
 

@@ -33,7 +33,7 @@ from pipeline.sources.folders import (
 from pipeline.sources.formats.columns import list_names
 from pipeline.sources.formats.tar import BLOCK, is_tar
 from pipeline.sources.image_text import img2dataset, tables
-from pipeline.sources.image_text.captioned_folder import read_captioned_folder
+from pipeline.sources.image_text.captioned_folder import find_unused_lists, read_captioned_folder
 from pipeline.sources.image_text.coco import is_coco, read_coco
 from pipeline.sources.image_text.columns import LONGEST_CAPTION, SCHEMA, is_image_name, standardise
 from pipeline.sources.image_text.image_lookup import ImageLookup
@@ -85,7 +85,14 @@ class ImageTextSource(PointerSource):
         if file.note:
             add_warnings(state, [file.note])
         if path.is_dir():
-            yield read_captioned_folder(path, list_files(path))
+            files = list_files(path)
+            if unused := find_unused_lists(path, files):
+                names = ", ".join(unused[:5]) + (" …" if len(unused) > 5 else "")
+                advice = f"build from one with --input LIST --images {path}, or call it metadata.csv (file_name and text)"
+                add_warnings(
+                    state, [f"{path} has {len(unused):,} lists that are not read: {names}. If they have captions, {advice}"]
+                )
+            yield read_captioned_folder(path, files)
             return
         with open(path, "rb") as opened:
             head = opened.read(BLOCK)
@@ -134,6 +141,11 @@ def _find_in_folder(folder: Path, has_images_option: bool) -> list[InputFile]:
     }
     kinds = [kind for kind, paths in paths_by_kind.items() if paths]
     if not kinds:
+        archives = [path.name for path in files if path.suffix.lower() in (".zip", ".7z", ".rar")]
+        if archives:
+            raise UsageError(
+                f"{folder} holds archives that are not read, such as {archives[0]}: unpack them and give their folder"
+            )
         raise UsageError(
             f"{folder} holds neither tars, tables (Parquet, Arrow) nor images; symbolic links in it are not followed, "
             f"but a glob such as '{folder}/*.parquet' takes them"

@@ -18,7 +18,7 @@ import pyarrow as pa
 from pipeline.core.errors import InputError
 from pipeline.sources.formats.arrow import is_binary, readable_columns
 from pipeline.sources.formats.columns import PROBLEM, distinct_names, missing_column, rename_columns
-from pipeline.sources.formats.csv import read_csv
+from pipeline.sources.formats.csv import find_separator, read_csv
 from pipeline.sources.formats.features import find_content_column, unpack_content
 from pipeline.sources.formats.jsonl import NOT_AN_OBJECT, build_string_columns, parse_object
 from pipeline.sources.formats.lines import (
@@ -30,8 +30,11 @@ from pipeline.sources.formats.lines import (
     split_cells,
     split_frames,
 )
+from pipeline.sources.formats.other_files import refuse_other_files
 from pipeline.sources.formats.parquet import read_parquet_or_arrow
+from pipeline.sources.formats.quotes import is_quoted
 from pipeline.sources.image_text import columns, img2dataset
+from pipeline.sources.image_text.list_cells import BASE64_IMAGE, decode_images, refuse_swallowed_rows
 from pipeline.sources.values import make_all_printable, make_distinct, stringify_scalars
 
 BATCH = 20_000  # rows at a time
@@ -39,6 +42,7 @@ _BATCH_WITH_IMAGES = 64
 _PEEK = 1 << 20  # bytes of the first lines
 _LINES_TO_GUESS = 1000  # lines that say which column is which
 _URL = r"(?i)^\s*https?://"
+_HEADERS = {"url", "caption", "file"}
 
 
 class Header(NamedTuple):
@@ -129,6 +133,7 @@ def _explode_captions(frame: pl.DataFrame, is_named: bool) -> pl.DataFrame:
 
 
 def _read_text(path: Path, complete: bool, standard_names: Mapping[str, str]) -> Iterator[pl.DataFrame]:
+    refuse_other_files(path)
     line_end = find_line_end(path)
     first_lines = peek_lines(path, _PEEK, line_end)
     if not first_lines:
@@ -136,15 +141,24 @@ def _read_text(path: Path, complete: bool, standard_names: Mapping[str, str]) ->
     first = first_lines[0]
     if re.match(r"\s*\[\s*(\{|$)", first):
         raise InputError("is a JSON array: write it as JSON lines, one object in each line (jq -c '.[]')")
-    cells = _split_header(first, ",")
-    if "\t" not in first and "," in first and _is_header(cells, {"url", "caption", "file"}, standard_names):
-        yield from _rename_all(read_csv(path, complete, columns.LONGEST_CAPTION, BATCH), standard_names)
+    separator = find_separator(first) or ","
+    named = first_lines[1] if find_separator(first) and len(first_lines) > 1 else first
+    cells = _split_header(named, separator)
+    rows = _BATCH_WITH_IMAGES if any(BASE64_IMAGE.search(line) for line in first_lines) else BATCH
+    if separator in named and ("\t" not in named or named != first) and _is_header(cells, _HEADERS, standard_names):
+        frames = read_csv(path, complete, columns.LONGEST_CAPTION, rows, separator)
+        yield from _rename_all(refuse_swallowed_rows(frames, separator), standard_names)
         return
-    lines = read_file_lines(path, complete, line_end, check_utf8=False)
+    lines = read_file_lines(path, complete, line_end)
     if first.lstrip().startswith("{"):
         yield from _read_objects(split_frames(lines, BATCH), standard_names)
         return
     header = _find_header(first_lines, standard_names)
+    if is_quoted(path):
+        names = None if header.is_first_line else header.names
+        frames = read_csv(path, complete, columns.LONGEST_CAPTION, rows, "\t", names)
+        yield from _rename_all(refuse_swallowed_rows(frames, "\t"), standard_names)
+        return
     for batch in split_frames(skip_first_line(lines) if header.is_first_line else lines, BATCH):
         if len(batch):
             yield rename_columns(split_cells(batch, header.names), standard_names)
@@ -163,7 +177,7 @@ def _find_header(lines: list[str], standard_names: Mapping[str, str]) -> Header:
     cells = _split_header(lines[0], "\t")
     if _is_header(cells, {"url", "file"}, standard_names) and not any(cell.startswith("http") for cell in cells):
         return Header(distinct_names(cells), True)
-    rows = [line.split("\t") for line in islice(lines, _LINES_TO_GUESS)]
+    rows = [_split_header(line, "\t") for line in islice(lines, _LINES_TO_GUESS)]
     width = Counter(map(len, rows)).most_common(1)[0][0]
     schema = {str(i): pl.String for i in range(width)}
     table = pl.DataFrame([row for row in rows if len(row) == width], schema=schema, orient="row")
@@ -176,6 +190,10 @@ def _find_header(lines: list[str], standard_names: Mapping[str, str]) -> Header:
             if width > 1:
                 names[1 if best == 0 else 0] = "caption"
             return Header(names, False)
+    if any(BASE64_IMAGE.search(line) for line in lines[:_LINES_TO_GUESS]):
+        raise InputError(
+            "holds images in base64 without a header that says so: give it a first line of names between tabs, image and caption among them"
+        )
     raise InputError(
         "has neither a header that Seimai knows (url or file_name, and caption) nor a column of URLs or image file names; "
         f"its first line is {lines[0][:80]!r}"
@@ -256,6 +274,7 @@ def standardise_table(table: pl.DataFrame, first: int, seen: set[str]) -> pl.Dat
 
     Locators are row numbers from `first`, or img2dataset's keys. `seen` are the locators of the file so far.
     """
+    table = decode_images(table)
     image = find_image_column(table.schema)
     frame = columns.standardise(table)
     frame = frame.with_columns(locator=pl.int_range(first, first + pl.len()).cast(pl.String).str.zfill(10))

@@ -47,7 +47,7 @@ def find_layout(lines: list[str], is_recording: Callable[[str], bool] | None = N
 
 def _find_columns(lines: list[str]) -> ListLayout:
     """Return which column between | is the text: speakers come again and again, or are Latin names beside Japanese."""
-    rows = [line.split("|") for line in lines]
+    rows = [line.split("|") for line in dict.fromkeys(lines)]  # a line that comes twice tells nothing of speakers
     rows = [row for row in rows if len(row) == len(rows[0])]
     width = len(rows[0])
     if width < 3:

@@ -19,9 +19,9 @@ from pipeline.core.names import make_printable
 from pipeline.sources.base import CutState
 from pipeline.sources.formats.jsonl import parse_object
 from pipeline.sources.formats.tar import Member, list_members, map_tar
-from pipeline.sources.formats.webdataset import pair_members
+from pipeline.sources.formats.webdataset import describe_other_members, pair_members
 from pipeline.sources.inputs import InputFile, describe_file
-from pipeline.sources.names import NameIndex, label_names
+from pipeline.sources.names import NameIndex, decode_name, label_names
 from pipeline.sources.pointers import add_warnings, open_local
 from pipeline.sources.speech import columns, common_voice
 from pipeline.sources.speech.id_lists import LIST_NAME
@@ -55,6 +55,7 @@ def read_tar(file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFr
         return
     add_warnings(state, tell_unused(_find_lists(members), Path(file.url.split("?")[0]).name))
     frame = pair_members(members, len(data), columns.AUDIO_SUFFIXES, "audio", "transcript")
+    add_warnings(state, [f"{file.url} has {warning}" for warning in describe_other_members(members, frame, "recording")])
     frame = _add_metadata(frame.with_columns(content_path=pl.lit(str(path))), data, state.columns)
     lists = load_lists(tuple(_describe_lists(file)))
     locators: set[str] = set()
@@ -82,7 +83,7 @@ def read_tar(file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFr
 def _find_lists(members: list[Member]) -> list[str]:
     """Return the lists in a tar, which are not read: what is called as a recording is goes with it."""
     names = find_unused_names(member.name.removeprefix("./") for member in members if member.kind == "file" and member.name)
-    return [make_printable(name) for name in names if not _is_of_key(name)]
+    return [make_printable(decode_name(name)) for name in names if not _is_of_key(name)]
 
 
 def _is_of_key(name: str) -> bool:

@@ -120,3 +120,12 @@ def test_lists_name_files_in_another_form(tmp_path):
     assert pick(read_pairs(tmp_path / "photos").rows, "locator", "caption") == [
         ("1.jpg", None), (f"{nfd}.jpg", "画像"), ("b/1.jpg", "枝"), ("B/1.jpg", "x"),
     ]  # fmt: skip
+
+
+def test_lists_that_are_not_read_are_named(tmp_path):
+    for name in ("a.jpg", "a.json", "captions.csv", "metadata.csv", "sub/labels.TSV"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / name).write_text("file_name,text\na.jpg,猫\n")
+    result = read_pairs(tmp_path / "photos")
+    assert "has 2 lists that are not read: captions.csv, sub/labels.TSV. If they have captions" in result.state.warning
+    assert [row["caption"] for row in result.rows] == ["猫"]

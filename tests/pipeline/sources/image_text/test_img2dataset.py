@@ -364,3 +364,10 @@ def test_dates_in_names_and_a_sidecar(tmp_path):
     path = archive(tmp_path / "b.tar", [("k.jpg", b"one"), ("k.png", b"two"), ("l.jpg", b"three")])
     write_sidecar(tmp_path / "b.parquet", [("k", "x", None), ("l", "y", None)])
     assert problems(read_pairs(path).rows) == {"k": "the tar has this key 2 times, its sidecar 1 times"}
+
+
+def test_a_tar_without_images_says_what_it_holds(tmp_path):
+    path = archive(tmp_path / "a.tar", [(f"{i}.{suffix}", b"x") for i in range(3) for suffix in ("img", "cap", "cls")][:-1])
+    result = read_pairs(path)
+    warning = f"{path} has no image among its 8 files: 3 end in .img, 3 end in .cap, 2 end in .cls"
+    assert result.rows == [] and result.state.warning == warning

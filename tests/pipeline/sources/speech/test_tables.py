@@ -138,3 +138,15 @@ def test_tables_under_other_names_and_with_paths_only(tmp_path):
     path.write_bytes(path.read_bytes()[:-20])
     assert "not a whole Parquet file" in read_speech(path).states[0].damage
     assert "its first line is binary" in read_speech(write(tmp_path / "x.tsv", b"\0\1\2" * 99)).states[0].damage
+
+
+def test_archives_and_encodings_that_nobody_knows_are_named(tmp_path):
+    zipped = write(tmp_path / "a.zip", b"PK\x03\x04" + b"\0" * 99)
+    assert f"{zipped} is a ZIP archive" in read_speech(zipped).states[0].damage
+    text = "".join(f"{i}.wav\tGröße und Straße, schöne Übung\n" for i in range(9)).encode("latin-1")
+    assert "is text that is not UTF-8. Convert it" in read_speech(write(tmp_path / "a.tsv", text)).states[0].damage
+
+
+def test_lists_in_other_encodings_are_read(tmp_path):
+    listed = write(tmp_path / "a.tsv", "".join(f"{i}.wav\tこれはとても長い文です。\n" for i in range(9)).encode("cp932"))
+    assert [said for _, said, _ in pick_said(read_speech(listed).rows)] == ["これはとても長い文です。"] * 9
