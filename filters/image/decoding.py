@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from filters.image.formats import FORMATS, MAX_PIXELS, check_scans, check_size, detect_format, webp_size
-from filters.image.orientation import read_orientation
+from filters.image.orientation import Orientation, read_orientation
 from filters.image.profiles import convert_to_srgb
 from filters.inspected import Blob, Unreadable
 
@@ -31,11 +31,13 @@ class Opened:
     """A small picture in RGB, and what the file says about the image."""
 
     picture: Image.Image
+    decoded: Image.Image  # what the picture was made from, not turned: all pixels of the image, but for a large JPEG
     width: int  # of the image, upright
     height: int
     format: str
     is_animated: bool
     needs_reencoding: bool  # not upright, or not 8 bits of grey or RGB, which readers of shards expect from Pillow
+    orientation: Orientation
 
 
 def open_small(blob: Blob | None, max_pixels: int = MAX_PIXELS) -> Opened:
@@ -62,26 +64,42 @@ def open_small(blob: Blob | None, max_pixels: int = MAX_PIXELS) -> Opened:
     if max(picture.size) >= 2 * LONG + 2:
         picture = picture.reduce(_box(picture.size))
     needs_reencoding = file.mode not in _USUAL_MODES or orientation.value > 1 or orientation.is_risky
-    return Opened(picture, width, height, format, is_animated, needs_reencoding)
+    return Opened(picture, file, width, height, format, is_animated, needs_reencoding, orientation)
 
 
-def open_upright(blob: Blob | None, side: int, max_pixels: int = MAX_PIXELS, is_reduced: bool = False) -> Image.Image:
+def open_upright(blob: Blob | None, side: int, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Open the first frame of an image in RGB, turned upright.
 
-    A JPEG may come smaller, decoded at 1/2, 1/4 or 1/8 with no side below `side`. With `is_reduced` every image comes smaller, by
-    box averages too, with a longer side of `side` at least, where it has that, and less than twice that. Raises Unreadable.
+    A JPEG may come smaller, decoded at 1/2, 1/4 or 1/8 with no side below `side`. Raises Unreadable.
     """
     format = detect_format(blob or b"")
     with name_damage(format):
         file = open_image(blob or b"", format, max_pixels)
         orientation = read_orientation(file)
-        width, height = file.size
-        scale = min(1.0, side / max(width, height))
-        least = (max(1, round(width * scale)), max(1, round(height * scale))) if is_reduced else (side, side)
-        load(file, least, max_pixels)
-        box = max(1, max(file.size) // side) if is_reduced else 1
-        picture = to_rgb(file, (box, box))
+        load(file, (side, side), max_pixels)
+        picture = to_rgb(file)
     return orientation.turn_upright(picture)
+
+
+def enlarge(opened: Opened, blob: Blob, side: int, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Return the picture of an image that `open_small` opened, reduced less.
+
+    It is reduced by averages over square boxes, a JPEG first by its inverse DCT. The longer side has `side`
+    pixels at least, where the image has them, and less than twice as many; `side` is more than 2 × LONG. Only a JPEG that was decoded
+    smaller is decoded again. Raises Unreadable.
+    """
+    size = opened.width, opened.height
+    if opened.picture.size == size:
+        return opened.picture
+    with name_damage(opened.format):
+        file = opened.decoded
+        if opened.format == "JPEG" and (max(file.size) < max(size) or max(size) >= 2 * side):
+            file = open_image(blob, opened.format, max_pixels)
+            scale = min(1.0, side / max(size))
+            load(file, (max(1, round(file.width * scale)), max(1, round(file.height * scale))), max_pixels)
+        box = max(1, max(file.size) // side)
+        picture = to_rgb(file, (box, box))
+    return opened.orientation.turn_upright(picture)
 
 
 def _jpeg_scale(width: int, height: int) -> int:

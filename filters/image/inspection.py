@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from filters.image import colours
-from filters.image.decoding import open_small, open_upright
+from filters.image.decoding import enlarge, open_small
 from filters.image.fingerprint import COARSE_BYTES, CONTENT, DESCRIPTOR_BYTES, FLAT_LEVELS, LOW_FREQUENCIES, VIEWS
 from filters.image.formats import MAX_PIXELS
 from filters.image.pages import FINE, fill_page, is_page
@@ -54,11 +54,12 @@ def inspect(blobs: Sequence[Blob | None], *, max_pixels: int = MAX_PIXELS) -> In
             pixels = pixel_bytes(opened.picture)
             describe(pixels, width, height, *tables, numbers[i], hashes[i], descriptors[i, :COARSE_BYTES])
             if is_page(pixels):
-                page = open_upright(blob, FINE, max_pixels, is_reduced=True)
+                page = enlarge(opened, blob, FINE, max_pixels)
                 fill_page(pixel_bytes(page), *page.size, opened.width, opened.height, descriptors[i, COARSE_BYTES:])
             sizes[i], measured_sizes[i] = (opened.width, opened.height), (width, height)
             formats[i], phashes[i] = opened.format, f"{int(hashes[i, CONTENT]):016x}"
             is_animated[i], needs_reencoding[i] = opened.is_animated, opened.needs_reencoding
+            del opened  # all of its pixels, before those of the next image
     content = numbers[:, [colours.CONTENT_WIDTH, colours.CONTENT_HEIGHT]]
     content_sizes = np.rint(content * sizes / measured_sizes).astype(np.int64)
     counters: Counters = {

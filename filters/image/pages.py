@@ -55,19 +55,39 @@ def is_page(pixels):
 
 
 @jit
-def _spread(values, out):
+def _find_edges(n):
+    """`(first, last, start, end)`: of each of `CELLS` equal parts of a line of n values, the values that it covers in full, from `first`
+    up to `last`, and how much it has of the value before them and of `last`.
+    """
+    size = n / CELLS
+    first, last = np.empty(CELLS, np.int64), np.empty(CELLS, np.int64)
+    start, end = np.zeros(CELLS), np.zeros(CELLS)
+    for k in range(CELLS):
+        low, high = k * size, (k + 1) * size
+        first[k], last[k] = int(np.ceil(low)), min(int(high), n)
+        if first[k] > last[k]:  # within one value
+            first[k] = last[k] + 1
+            start[k] = high - low
+        else:
+            start[k] = first[k] - low
+            end[k] = high - last[k] if last[k] < n else 0.0
+    return first, last, start, end
+
+
+@jit
+def _spread(values, edges, out):
     """Fill `out` with means over equal parts of the line `values`, whose edges may fall within a value."""
-    n, cells = len(values), len(out)
-    size = n / cells
-    out[:] = 0
-    for x in range(n):
-        first = min(int(x / size), cells - 1)
-        last = min(int((x + 1) / size), cells - 1)
-        for k in range(first, last + 1):
-            part = min(x + 1.0, (k + 1) * size) - max(float(x), k * size)
-            if part > 0:
-                out[k] += values[x] * part
-    out /= size
+    first, last, start, end = edges
+    size = len(values) / len(out)
+    for k in range(len(out)):
+        total = 0.0
+        if start[k] > 0:
+            total += values[first[k] - 1] * start[k]
+        for x in range(first[k], last[k]):
+            total += values[x]
+        if end[k] > 0:
+            total += values[last[k]] * end[k]
+        out[k] = total / size
 
 
 @jit
@@ -77,28 +97,50 @@ def fill_page(pixels, width, height, image_width, image_height, out):
     image_width, image_height = min(image_width, 65535), min(image_height, 65535)
     out[_SIZE], out[_SIZE + 1] = image_width >> 8, image_width & 255
     out[_SIZE + 2], out[_SIZE + 3] = image_height >> 8, image_height & 255
-    line, across = np.empty(width), np.empty((CELLS, height))
-    cells = np.empty(CELLS)
-    colours = np.zeros((3, 3, 3))
+    line, across = np.empty(width), np.empty((height, CELLS))
+    edges = _find_edges(width)
+    colour_sums = np.zeros((3, 4 * width), np.int32)
     for y in range(height):
+        row = pixels[4 * width * y : 4 * width * (y + 1)]
+        colours = colour_sums[3 * y // height]
+        for k in range(len(row)):
+            colours[k] += np.int32(row[k])
         for x in range(width):
-            p = 4 * (y * width + x)
-            r, g, b = np.float64(pixels[p]), np.float64(pixels[p + 1]), np.float64(pixels[p + 2])
-            line[x] = 0.299 * r + 0.587 * g + 0.114 * b
-            sums = colours[3 * y // height, 3 * x // width]
-            sums[0] += r - line[x]
-            sums[1] += b - line[x]
-            sums[2] += 1
-        _spread(line, cells)
-        across[:, y] = cells
-    for k in range(9):
-        sums = colours[k // 3, k % 3]
-        for channel in range(2):
-            out[_COLOURS + 2 * k + channel] = np.uint8(min(max(128.5 + sums[channel] / max(sums[2], 1.0) / 2, 0.0), 255.0))
-    for x in range(CELLS):
-        _spread(across[x], cells)
-        for y in range(CELLS):
-            out[_CELLS + y * CELLS + x] = np.uint8(cells[y] + 0.5)
+            line[x] = 0.299 * np.float64(row[4 * x]) + 0.587 * np.float64(row[4 * x + 1]) + 0.114 * np.float64(row[4 * x + 2])
+        _spread(line, edges, across[y])
+    _fill_colours(colour_sums, height, out[_COLOURS:])
+    first, last, start, end = _find_edges(height)
+    sums = np.empty(CELLS)
+    for v in range(CELLS):
+        sums[:] = 0
+        if start[v] > 0:
+            sums += across[first[v] - 1] * start[v]
+        for y in range(first[v], last[v]):
+            sums += across[y]
+        if end[v] > 0:
+            sums += across[last[v]] * end[v]
+        for u in range(CELLS):
+            out[_CELLS + v * CELLS + u] = np.uint8(sums[u] / (height / CELLS) + 0.5)
+
+
+@jit
+def _fill_colours(sums, height, out):
+    """Fill in the mean differences of red and blue to grey in 3 × 3 cells, whose columns are not summed yet."""
+    width = sums.shape[1] // 4
+    for v in range(3):
+        rows = (v * height + height + 2) // 3 - (v * height + 2) // 3
+        red, green, blue, count = np.zeros(3, np.int64), np.zeros(3, np.int64), np.zeros(3, np.int64), np.zeros(3, np.int64)
+        for x in range(width):
+            u = 3 * x // width
+            red[u] += sums[v, 4 * x]
+            green[u] += sums[v, 4 * x + 1]
+            blue[u] += sums[v, 4 * x + 2]
+            count[u] += rows
+        for u in range(3):
+            grey = 299 * red[u] + 587 * green[u] + 114 * blue[u]
+            pixels = 1000 * max(count[u], 1)
+            out[6 * v + 2 * u] = np.uint8(min(max((257 * pixels + 1000 * red[u] - grey) // (2 * pixels), 0), 255))
+            out[6 * v + 2 * u + 1] = np.uint8(min(max((257 * pixels + 1000 * blue[u] - grey) // (2 * pixels), 0), 255))
 
 
 @jit

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from filters.image.decoding import enlarge, open_small, open_upright
 from filters.image.fingerprint import ACCEPT, COARSE_BYTES, NEAR_IDENTITY, similarities
 from filters.image.inspection import inspect
+from filters.image.pages import CELLS, PAGE_BYTES, fill_page
 from tests.support.pages import KINDS
 from tests.support.photos import encode_image, make_photo
 
@@ -59,3 +61,32 @@ def test_a_page_that_was_cropped_is_a_near_duplicate_but_takes_no_captions_along
 
 def test_a_photo_is_no_page():
     assert not inspect([encode_image(make_photo(400, 300))]).descriptors[0, COARSE_BYTES]
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (24, 63), (64, 65), (256, 200), (513, 1023)])
+def test_cells_of_a_page_are_means_over_equal_parts_of_it(width, height):
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 4), np.uint8)
+    row = np.zeros(PAGE_BYTES, np.uint8)
+    fill_page(pixels.ravel(), width, height, 300, 70, row)
+    assert row[:5].tolist() == [1, 300 >> 8, 300 & 255, 0, 70]
+    grey = pixels[:, :, :3] @ np.array([0.299, 0.587, 0.114])
+    down, across = (np.repeat(np.eye(n), CELLS, axis=0).reshape(CELLS, -1, n).mean(1) for n in (height, width))
+    cells = row[5 : 5 + CELLS * CELLS].reshape(CELLS, CELLS)
+    assert np.abs(cells - down @ grey @ across.T).max() <= 0.5001
+    thirds = [np.arange(n) * 3 // n for n in (height, width)]
+    for v, u in np.ndindex(3, 3):
+        part = np.ix_(thirds[0] == v, thirds[1] == u)
+        difference = (pixels[part][:, :, [0, 2]] - grey[part][:, :, None]).reshape(-1, 2)
+        expected = 128 + difference.mean(0) / 2 if difference.size else 128
+        assert np.abs(row[5 + CELLS * CELLS :].reshape(3, 3, 2)[v, u] - expected).max() <= 0.5001
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+@pytest.mark.parametrize("size", [(200, 150), (300, 256), (1100, 700), (1500, 60)])
+def test_a_page_is_looked_at_as_if_it_were_decoded_anew(form, size):
+    blob = encode_image(make_photo(*size), form)
+    picture = enlarge(open_small(blob), blob, 512)
+    box = 2 if max(size) >= 1024 else 1
+    assert picture.size == (-(-size[0] // box), -(-size[1] // box))
+    whole = np.asarray(open_upright(blob, 10_000).reduce(box), int)
+    assert np.abs(whole - np.asarray(picture, int)).mean() <= (2 if form == "JPEG" and box == 2 else 0)
