@@ -24,8 +24,8 @@ FLAT_LEVELS = 2.55
 # root of the mean square; the worst of them by so many times what three quarters of them stay below (and 2); colours by so much
 # of 128.
 # Captions are gathered of images that differ at most so much of what near duplicates may.
-NEARLY_IDENTICAL = 0.5
-NEAR_IDENTITY = 0.95
+NEARLY_IDENTICAL = 0.6
+NEAR_IDENTITY = 0.94
 ACCEPT, MOST_EVERYWHERE, MOST_SOMEWHERE, MOST_COLOUR = 0.9, 8.0, 2.8, 20.0
 
 

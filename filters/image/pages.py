@@ -22,20 +22,25 @@ _IS_PAGE, _SIZE, _CELLS = 0, 1, 5
 _COLOURS = _CELLS + CELLS * CELLS
 PAGE_BYTES = _COLOURS + 18
 # Most by which pages of one template may differ, in levels after contrast and brightness are made equal: one cell, and the mean of
-# 2 × 2, of pages in one size and of others. Measured over 13 edits of 26 kinds of pages: copies of one size, JPEG from quality 40 on, differ
-# by 9 and 6 at most, of other sizes by 25 and 12; different pages by 12 or 7 (a digit; dark letters on dark), then by 54 and 21.
+# 2 × 2, of pages in one size and of others. Measured over 13 edits of 26 kinds of pages: copies of one size, JPEG from quality 40 on,
+# differ by 9 and 6 at most, of other sizes by 25 and 12; different pages by 12 or 7 (a digit; dark letters on dark), then by 54
+# and 21.
 SAME_SIZE, OTHER_SIZE = (10.0, 6.5), (28.0, 14.0)
-# Below this longer side, in pixels, cells are of few pixels: copies differ more the smaller the smaller one is, those of one size as the
-# square. There the cells alone do not make a near duplicate.
+# Below this longer side, in pixels, cells are of few pixels: copies differ more, as the square of how much smaller the smaller one is.
+# There the cells alone do not make a near duplicate.
 LARGE = 384
 # Contrast of copies may differ by so much, either way. Where it differs by more than `SAME_GAIN` the size does not matter: what is
 # brighter than white is lost.
 MOST_GAIN, SAME_GAIN = 1.4, 0.03
+# A copy that was made brighter is so in this share of cells at least, and nowhere darker; by this factor at most, less where white
+# ends it. Such a copy is no more than a near duplicate.
+BRIGHTER_SHARE, MOST_BRIGHTER, BRIGHTER_DIFFERENCE = 0.1, 1.2, 0.7
 MOST_COLOUR = 20.0  # of 128, of the colour differences
-# How far profiles are moved in search of a fit, and how much better it must be, on both axes, than where they lie.
+# How far profiles are moved in search of a fit, and how much of the misfit may be left, on both axes: pages of one template have one size.
 _SCALES = np.arange(-12, 15) / 100 + 1
 _SHIFTS = np.arange(-16, 17) / 4  # cells
-_BETTER, _MOVED = 0.75, 0.01
+_LEFT_OF_SAME_SIZE, _LEFT_OF_OTHER_SIZE = 0.6, 0.85
+_MOVED_AT_SAME_SIZE, _MOVED_AT_OTHER_SIZE = 0.01, 0.004  # share of the variance that must be unexplained in place
 
 
 @jit
@@ -132,16 +137,24 @@ def _misfit(a, b, scale, shift):
 
 
 @jit
-def _fits_elsewhere(a, b):
+def _fits_elsewhere(a, b, least_misfit, most_left):
     """Whether profile b fits a better where it is scaled and shifted than where it lies."""
     in_place = _misfit(a, b, 1.0, 0.0)
-    if in_place < _MOVED:
+    if in_place < least_misfit:
         return False
     for scale in _SCALES:
         for shift in _SHIFTS:
-            if _misfit(a, b, scale, shift) <= _BETTER * in_place:
+            if _misfit(a, b, scale, shift) <= most_left * in_place:
                 return True
     return False
+
+
+@jit
+def _has_same_size(a, b):
+    same = True
+    for k in range(_SIZE, _CELLS):
+        same &= a[k] == b[k]
+    return same
 
 
 @jit
@@ -152,27 +165,38 @@ def longer_side(page):
 
 
 @jit
-def page_difference(a, b):
-    """How far the rows of two pages differ, where they lie on one another; 1 is as far as copies may."""
-    x, y = a[_CELLS:_COLOURS].astype(np.float64), b[_CELLS:_COLOURS].astype(np.float64)
-    gain, offset = _fit_contrast(x, y)
-    rest = (x - gain * y - offset).reshape(CELLS, CELLS)
-    cell = mean = colour = 0.0
+def _largest(rest):
+    """`(cell, mean)`: the largest of the differences of cells, and of the means of 2 × 2."""
+    rest = rest.reshape(CELLS, CELLS)
+    cell = mean = 0.0
     for v in range(CELLS - 1):
         for u in range(CELLS - 1):
             cell = max(cell, abs(rest[v, u]))
             mean = max(mean, abs(rest[v, u] + rest[v, u + 1] + rest[v + 1, u] + rest[v + 1, u + 1]) / 4)
+    return cell, mean
+
+
+@jit
+def page_difference(a, b):
+    """How far the rows of two pages differ, where they lie on one another; 1 is as far as copies may."""
+    x, y = a[_CELLS:_COLOURS].astype(np.float64), b[_CELLS:_COLOURS].astype(np.float64)
+    gain, offset = _fit_contrast(x, y)
+    cell, mean = _largest(x - gain * y - offset)
+    colour = 0.0
     for k in range(_COLOURS, PAGE_BYTES):
         colour = max(colour, abs(np.float64(a[k]) - np.float64(b[k])))
     is_plain_copy = abs(gain - 1) <= SAME_GAIN
-    for k in range(_SIZE, _CELLS):
-        is_plain_copy &= a[k] == b[k]
+    is_plain_copy &= _has_same_size(a, b)
     smallness = max(1.0, LARGE / min(longer_side(a), longer_side(b)))
-    if is_plain_copy:
-        most, scale = SAME_SIZE, smallness * smallness
-    else:
-        most, scale = OTHER_SIZE, smallness
-    return max(cell / (most[0] * scale), mean / (most[1] * scale), colour / MOST_COLOUR)
+    most = SAME_SIZE if is_plain_copy else OTHER_SIZE
+    difference = max(cell / most[0], mean / most[1])
+    if difference > 1:
+        for dark, bright in ((x, y), (y, x)):
+            if (bright - dark >= 2).mean() < BRIGHTER_SHARE:
+                continue
+            cell, mean = _largest(bright - np.minimum(np.maximum(bright, dark), MOST_BRIGHTER * dark))
+            difference = min(difference, max(BRIGHTER_DIFFERENCE, cell / OTHER_SIZE[0], mean / OTHER_SIZE[1]))
+    return max(difference / (smallness * smallness), colour / MOST_COLOUR)
 
 
 @jit
@@ -180,4 +204,9 @@ def is_moved(a, b):
     """Whether one of two pages was cropped or framed: rows and columns both fit better elsewhere than where they lie."""
     x = a[_CELLS:_COLOURS].astype(np.float64).reshape(CELLS, CELLS)
     y = b[_CELLS:_COLOURS].astype(np.float64).reshape(CELLS, CELLS)
-    return _fits_elsewhere(x.sum(axis=0), y.sum(axis=0)) and _fits_elsewhere(x.sum(axis=1), y.sum(axis=1))
+    if _has_same_size(a, b):
+        least, left = _MOVED_AT_SAME_SIZE, _LEFT_OF_SAME_SIZE
+    else:
+        least, left = _MOVED_AT_OTHER_SIZE, _LEFT_OF_OTHER_SIZE
+    rows_fit = _fits_elsewhere(x.sum(axis=1), y.sum(axis=1), least, left)
+    return rows_fit and _fits_elsewhere(x.sum(axis=0), y.sum(axis=0), least, left)

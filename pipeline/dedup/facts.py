@@ -16,6 +16,7 @@ import polars as pl
 
 from filters.kernels import buffers
 from pipeline.core.errors import BuildError
+from pipeline.core.tables import read_parquet
 from pipeline.core.tasks import Counts, resumable
 from pipeline.dedup.exchange import SMALL, Exchange
 from pipeline.dedup.runs import divide_into_runs, run_of_records
@@ -24,8 +25,9 @@ from pipeline.workspace import Layout, RecordIds
 _IN_MEMORY = 512 << 20  # bytes of sketches
 _CHUNK = 8192  # records that are copied at a time
 # What a record contributes to the choice of survivors; one array of these per partition, memory-mapped. Of two records the one with the
-# higher priority is better and, where that is equal, the one that is earlier in the input.
-FACTS = np.dtype([("priority", np.uint64), ("exact", np.uint64), ("key_length", np.int32)])
+# higher priority is better and, where that is equal, the one that is earlier in the input. `exact`: equal for exact duplicates; `key`: a
+# hash of the key, which near duplicates of text may share, too (of images and recordings it is `exact`).
+FACTS = np.dtype([("priority", np.uint64), ("exact", np.uint64), ("key", np.uint64), ("key_length", np.int32)])
 # A request is a uint64: the record's number, and in the low bits who asks.
 _ASKER_BITS = 24
 
@@ -181,7 +183,7 @@ def load_facts(layout: Layout, records: np.ndarray, partitions: range) -> tuple[
 def _load_ids(layout: Layout, records: np.ndarray, partitions: range, ids: RecordIds) -> pl.Series:
     names = [pl.Series("id", [], pl.String)]
     for index, _, rows in _rows_by_partition(layout, records, partitions):
-        names.append(ids(index, pl.read_parquet(layout.part(index).table, columns=["locator", "file"])[rows]).alias("id"))
+        names.append(ids(index, read_parquet(layout.part(index).table, columns=["locator", "file"])[rows]).alias("id"))
     return pl.concat(names)
 
 

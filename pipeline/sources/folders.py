@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.errors import UsageError
+from pipeline.core.names import is_printable, make_printable
 from pipeline.sources.inputs import InputFile, describe_file, refuse_repeated
 from pipeline.sources.names import decode_name
-from pipeline.sources.values import make_printable
 
 RENAME = "Rename them: convmv -r --notest -f cp932 -t utf8 FOLDER does so where Windows wrote them"
 
@@ -61,9 +61,9 @@ def describe_files_below(paths: list[Path], folder: Path) -> list[InputFile]:
 
 def describe_folder(folder: Path, files: list[Path], default_name: str) -> InputFile:
     """Return a folder as one input that stands for its `files`. Raises UsageError where its name cannot stand in an id."""
-    if not str(folder.resolve()).isprintable():
+    if not is_printable(str(folder.resolve())):
         raise UsageError(
-            f"--input {str(folder)!r}: ids and reports need a folder name of printable characters; rename the folder"
+            f"--input {str(folder)!r}: ids and reports need a folder name in UTF-8 without control characters; rename the folder"
         )
     size = sum(path.stat().st_size for path in files)
     return InputFile(folder.resolve().name or default_name, str(folder.resolve()), size, fingerprint_files(files, folder))

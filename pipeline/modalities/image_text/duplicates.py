@@ -13,6 +13,7 @@ import polars as pl
 
 from filters.image.fingerprint import NEAR_IDENTITY
 from pipeline.core.engine import Task
+from pipeline.core.tables import read_parquet
 from pipeline.core.tasks import Counts, resumable
 from pipeline.dedup import perceptual
 from pipeline.dedup.perceptual import Cap
@@ -31,9 +32,7 @@ def gather_captions(layout: Layout) -> Counts:
     """Gather the captions of every image's copies, and cap the images of one caption; write `Layout.late_verdicts`."""
     clusters = perceptual.load_copies(layout, NEAR_IDENTITY)
     texts = [
-        pl.read_parquet(layout.part(index).table, columns=["text"])["text"].gather(
-            clusters["number"][span] - layout.bases[index]
-        )
+        read_parquet(layout.part(index).table, columns=["text"])["text"].gather(clusters["number"][span] - layout.bases[index])
         for index, span in layout.spans(clusters["number"].to_numpy())
     ]
     gathered = (

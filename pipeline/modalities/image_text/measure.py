@@ -175,4 +175,6 @@ def warm_kernels(manifest: ImageTextManifest) -> None:
     for name in (*SCORES, "original_width", "original_height", "clip_similarity"):
         given[name] = np.full(2, np.nan)
     names = [name for name in manifest.measures if MEASURES[name].kind in manifest.kinds]
-    compute(*buffers(clean_captions(pl.Series(["犬の写真 &amp; 猫、ﾈｺ。 DSC_0001.JPG ¥1,980 #空 abc"] * 2), "keep")), names, given)
+    compute(
+        *buffers(clean_captions(pl.Series(["犬の写真 &amp; 猫、ﾈｺ。 DSC_0001.JPG ¥1,980 #空 abc"] * 2), "keep")), names, given
+    )

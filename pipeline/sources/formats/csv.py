@@ -1,4 +1,4 @@
-"""Comma-separated values, and tables between tabs, with quotes as RFC 4180 has them.
+"""Comma-separated values, and tables between tabs, with quotes as RFC 4180 has them, in UTF-8 or an encoding that `encodings` knows.
 
 Ours around Python's `csv`: polars and pandas do not say which row is torn, and a quote that is not closed must not swallow the rest.
 """
@@ -15,6 +15,7 @@ import polars as pl
 
 from pipeline.core.errors import InputError
 from pipeline.sources.formats.columns import PROBLEM, UNFINISHED, distinct_names
+from pipeline.sources.formats.encodings import find_file_encoding
 
 _SEPARATOR_LINE = re.compile(r"(?i)\A\"?sep=([,;|\t])\"?\s*\Z")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -55,7 +56,7 @@ def read_csv(
     after the rows before it, where a quote is not closed or a field has more than `longest_field` bytes.
     """
     csv.field_size_limit(longest_field)
-    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+    with open(path, encoding=find_file_encoding(path) or "utf-8-sig", errors="surrogateescape", newline="") as file:
         lines = _CountedLines(file)
         by_excel = find_separator(file.readline())
         if by_excel is None:

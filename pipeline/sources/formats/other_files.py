@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.core.errors import InputError
-from pipeline.sources.formats.arrow import is_arrow
-from pipeline.sources.formats.parquet import is_parquet
-from pipeline.sources.text.sniffing_encoding import find_encoding
+from pipeline.sources.formats.encodings import find_encoding
 
 _HEAD = 1 << 16  # bytes that tell an encoding
 _ARCHIVES = (
@@ -18,13 +16,18 @@ _ARCHIVES = (
 )  # fmt: skip
 
 
-def refuse_other_files(path: Path) -> None:
-    """Raise InputError where a file is an archive that is not read, or text in another encoding, with the command that mends it."""
+def refuse_archives(path: Path) -> None:
+    """Raise InputError where a file is an archive that is not read, with the command that unpacks it."""
     with open(path, "rb") as file:
-        head = file.read(_HEAD)
+        head = file.read(8)
     for magic, label, advice in _ARCHIVES:
         if head.startswith(magic):
             raise InputError(f"is {label}. {advice}")
-    is_table = is_parquet(head) or is_arrow(head)
-    if not is_table and (encoding := find_encoding(head)) is not None:
+
+
+def refuse_other_encodings(path: Path) -> None:
+    """Raise InputError where a list is text in another encoding, with the command that makes UTF-8 of it."""
+    with open(path, "rb") as file:
+        encoding = find_encoding(file.read(_HEAD))
+    if encoding is not None:
         raise InputError(f"is {encoding.label}. {encoding.advice}")

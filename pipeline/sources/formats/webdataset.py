@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import polars as pl
 
+from pipeline.core.names import make_printable
 from pipeline.sources.formats.pairing import choose_texts, explain_rivals, group_by, match_names, split_suffix
 from pipeline.sources.formats.tar import SPARSE, Member
 from pipeline.sources.names import decode_name, label_names
 from pipeline.sources.rows import METADATA_POINTERS, TEXT_POINTERS
-from pipeline.sources.values import make_printable
 
 # The columns of `pair_members`; `member` is the whole name of the content's member. `key` and `member` differ where names do, and may
 # hold what is not printable.

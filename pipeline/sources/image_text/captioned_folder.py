@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from pipeline.core.errors import InputError
+from pipeline.core.names import make_printable
 from pipeline.sources.folders import describe_loose_file
 from pipeline.sources.formats.lines import BOM
 from pipeline.sources.formats.pairing import choose_texts, explain_rivals, match_names
 from pipeline.sources.image_text import columns
 from pipeline.sources.image_text.tables import read_table
 from pipeline.sources.names import NameIndex, decode_name
-from pipeline.sources.values import decode_text, make_distinct, make_printable
+from pipeline.sources.values import decode_text, make_distinct
 
 _CAPTION_SUFFIXES = {".txt", ".caption"}
 _TABLE_SUFFIXES = {".csv", ".tsv", ".jsonl", ".json", ".ndjson"}

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from pipeline.core.errors import InputError, UsageError
+from pipeline.core.names import make_printable
 from pipeline.sources.folders import RENAME, is_utf8, list_files
 from pipeline.sources.formats.jsonl import parse_object
 from pipeline.sources.formats.pairing import choose_texts, match_names
@@ -14,7 +15,6 @@ from pipeline.sources.formats.tar import list_members, map_tar
 from pipeline.sources.image_text import columns, img2dataset
 from pipeline.sources.image_text.loose_images import Claims, LooseImage, LooseImages
 from pipeline.sources.rows import CONTENT_POINTERS
-from pipeline.sources.values import make_printable
 
 _LOCATION = pl.Schema(CONTENT_POINTERS | {"problem": pl.String, "name": pl.String})
 _URL_AND_LOCATION = pl.Schema([("url", pl.String), *_LOCATION.items()])

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -238,8 +239,8 @@ class _ImageFinder:
         elif self._state.content is None:
             raise UsageError(
                 f"{self._file.url} lists images without holding them. Fetch them first: "
-                f"`python -m pipeline.fetch {self._file.url} --out images/`, then build with --images images/, or with --images "
-                "and the folder that they are in already"
+                f"`python -m pipeline.fetch {shlex.quote(self._file.url)} --out images/`, then build with --images images/, or with "
+                "--images and the folder that they are in already"
             )
         else:
             frame = self._look_up(frame)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import polars as pl
 
 from pipeline.core.errors import InputError
+from pipeline.core.names import make_printable
 from pipeline.sources.base import CutState
 from pipeline.sources.formats.jsonl import parse_object
 from pipeline.sources.formats.tar import Member, list_members, map_tar
@@ -26,7 +27,7 @@ from pipeline.sources.speech import columns, common_voice
 from pipeline.sources.speech.id_lists import LIST_NAME
 from pipeline.sources.speech.transcript_lists import NOT_IN_INPUT, TranscriptLists, load_lists
 from pipeline.sources.speech.unused_lists import find_unused_names, tell_unused
-from pipeline.sources.values import make_all_printable, make_distinct, make_printable
+from pipeline.sources.values import make_all_printable, make_distinct
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")
 _SEVERAL = "the tar has several recordings of this name: it cannot be told whose transcript the list has"

@@ -16,6 +16,7 @@ from filters import MEASURES, measure_frame, normalise
 from filters.caption import labels, tokens
 from filters.caption import language as caption_language
 from filters.kernels import buffers
+from filters.text.han import ONLY_CHINESE, ONLY_JAPANESE, han_tables
 from filters.text.phrases import phrases
 from tests.support.captions import BAD_CAPTIONS, GOOD_CAPTIONS
 
@@ -243,9 +244,9 @@ def test_every_navigation_phrase_alone(phrase):
 
 
 def test_chinese_words_are_not_told_by_characters_already():
-    side, _ = caption_language._tables()
+    side, _ = han_tables()
     for word in phrases("chinese"):
-        assert not any(side[ord(c)] == caption_language._CHINESE for c in word), word
+        assert not any(side[ord(c)] == ONLY_CHINESE for c in word), word
         assert of("caption_language", word) == "zh", word
 
 
@@ -257,13 +258,13 @@ def test_japanese_words_would_be_chinese_without_the_list(monkeypatch):
 
 
 def test_weights_are_of_characters_that_both_sides_write():
-    side, weight = caption_language._tables()
+    side, weight = han_tables()
     assert not (weight.astype(bool) & (side > 0)).any()
     assert 3000 < (weight != 0).sum() < 7000
     for c in "図駅働込円広売読畑峠々":
-        assert side[ord(c)] == caption_language._JAPANESE, c
+        assert side[ord(c)] == ONLY_JAPANESE, c
     for c in "们说這說你她图电车":
-        assert side[ord(c)] == caption_language._CHINESE or weight[ord(c)] > 0, c
+        assert side[ord(c)] == ONLY_CHINESE or weight[ord(c)] > 0, c
     assert not any(side[ord(c)] for c in "東京大学犬鷗")
 
 
