@@ -20,13 +20,20 @@ from torch.nn import functional as F
 from pipeline.core.errors import UsageError
 from pipeline.core.settings import Table
 from trainers.data.batches import Record
-from trainers.data.images import BUILD_HINT, decode_square, normalise_pixels, read_caption
+from trainers.data.images import BUILD_HINT, CAPTIONS, decode_square, normalise_pixels, read_caption
 from trainers.data.reader import Reader
 from trainers.data.shards import Shards
 from trainers.models.configuration import explain_model_errors
 from trainers.models.contrastive_losses import gather_embeddings, info_loob, info_nce
 from trainers.models.retrieval import TEMPLATES, Evaluation, Pair, ZeroShotClasses
-from trainers.models.towers import build_text_tower, build_vision_tower, image_size, join_towers, load_tokenizer
+from trainers.models.towers import (
+    build_text_tower,
+    build_vision_tower,
+    has_fixed_pooler,
+    image_size,
+    join_towers,
+    load_tokenizer,
+)
 from trainers.training.command import RunOptions, command
 from trainers.training.loop import Loop
 from trainers.training.settings import Crop, Positive, Train
@@ -43,8 +50,8 @@ class Images(Table):
 
 class Config(Table):
     objective: Literal["clip", "cloob"] = "clip"
-    inverse_temperature: float = Field(30.0, gt=0, description="CLOOB's; CLIP learns it")
-    hopfield_scale: float = Field(8.0, gt=0, description="CLOOB's: how sharp retrieval is")
+    inverse_temperature: float = Field(30.0, gt=0, description="CLOOB's, fixed; CLIP learns its own")
+    hopfield_scale: float = Field(15.0, gt=0, description="CLOOB's: how sharp retrieval is")
     projection: int = Field(512, ge=1)
     text_length: int = Field(77, ge=3, description="tokens of a caption, with BOS and EOS")
     held_in: int = Field(0, ge=0, description="pairs of the training split whose recall is reported, too")
@@ -60,8 +67,9 @@ class Contrastive(nn.Module):
     def __init__(self, model: Any, config: Config) -> None:
         super().__init__()
         self.model, self.config, self.is_frozen = model, config, bool(config.vision.get("freeze"))
+        fixed = "pooler." if has_fixed_pooler(model.vision_model) else "mask_token"
         for name, weight in model.vision_model.named_parameters():
-            weight.requires_grad_(not self.is_frozen and "mask_token" not in name)  # DINOv2's mask is not used here
+            weight.requires_grad_(not self.is_frozen and fixed not in name)  # DINOv2's mask is not used here
         if config.objective == "cloob":
             model.logit_scale.requires_grad_(False).fill_(math.log(config.inverse_temperature))
 
@@ -108,7 +116,7 @@ class Contrastive(nn.Module):
 @click.option("--templates", type=click.Path(path_type=Path), default=TEMPLATES, help="TSV for --zero-shot.  [default: ours]")
 def main(options: RunOptions[Config], tokenizer_dir: Path | None, zero_shot: Path | None, templates: Path) -> None:
     """Train CLIP or CLOOB on CORPUS, a folder of image-text shards with a tokenizer."""
-    shards = Shards(options.corpus, "train", COLUMNS, BUILD_HINT)
+    shards = Shards(options.corpus, "train", COLUMNS, BUILD_HINT, optional=CAPTIONS)
     tokenizer = load_tokenizer(tokenizer_dir or options.corpus / "tokenizer", options.config.text_length)
     classes = ZeroShotClasses.load(zero_shot, templates) if zero_shot else None
     train(options, shards, tokenizer, classes)
@@ -121,7 +129,8 @@ def train(options: RunOptions[Config], shards: Shards, tokenizer: Any, classes: 
     loop = Loop(options, "pairs")
     if settings.batch * loop.ranks < 2:
         raise UsageError("train.batch: the loss compares a pair with others: 2 or more")
-    vision, text = build_vision_tower(config.vision), build_text_tower(config.text, config.text_length, tokenizer)
+    vision = build_vision_tower(config.vision, loop.warn)
+    text = build_text_tower(config.text, config.text_length, tokenizer)
     with explain_model_errors("projection"):
         module = Contrastive(join_towers(vision, text, config.projection), config)
     size = image_size(vision.config)
@@ -133,7 +142,7 @@ def train(options: RunOptions[Config], shards: Shards, tokenizer: Any, classes: 
 
     def decode(record: Record) -> Pair:
         rng = np.random.default_rng([settings.seed, *record["__key__"]])
-        return Pair(decode_square(record["image"], size, rng, config.images.crop), read_caption(record))
+        return Pair(decode_square(record["image"], size, rng, config.images.crop), read_caption(record, rng))
 
     def collate(pairs: list[Pair]) -> tuple[dict[str, torch.Tensor], float]:
         pixels = torch.from_numpy(np.stack([pair.picture for pair in pairs]))

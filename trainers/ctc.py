@@ -23,10 +23,19 @@ from torch.nn import functional as F
 from filters.transcript.edit_distance import error_rates
 from pipeline.core.errors import UsageError
 from pipeline.core.settings import Table
-from pipeline.core.storage import fingerprint, write_json
+from pipeline.core.storage import fingerprint, read_json, write_json
 from trainers.data.batches import Record, Skip
+from trainers.data.length_batches import LengthBatches
 from trainers.data.reader import Reader
-from trainers.data.recordings import BUILD_HINT, Frames, collate_audio, decode_samples, draw_mask, pad
+from trainers.data.recordings import (
+    BUILD_HINT,
+    Frames,
+    collate_audio,
+    decode_samples,
+    draw_mask,
+    measure_durations,
+    pad,
+)
 from trainers.data.shards import Shards
 from trainers.models.hubert import (
     expects_normalised_samples,
@@ -49,6 +58,7 @@ class Config(Table):
     text: Literal["transcript", "reading"] = "transcript"
     characters: int = Field(ge=1, description="of the alphabet, at most: the most frequent")
     least: int = Field(ge=1, description="times that a character has to occur to be one of them")
+    held_in: int = Field(0, ge=0, description="recordings of the training split whose error rate is reported, too")
     longest: int = Field(ge=400, description="samples; longer recordings are skipped")
     mask_share: float = Field(ge=0, le=1, description="share of the frames that is masked, if spans did not overlap")
     mask_length: int = Field(ge=1, description="frames of a span")
@@ -95,17 +105,26 @@ class Recogniser(nn.Module):
         ignore_padding(model.hubert)
         model.freeze_feature_encoder()
 
-    def forward(self, labels: torch.Tensor, frames: torch.Tensor, **audio: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
+    def logits(self, **audio: torch.Tensor) -> torch.Tensor:
+        """Return float32[batch, frames, tokens], computed in single precision."""
+        hidden = self.model.dropout(self.model.hubert(**audio).last_hidden_state)
+        with torch.autocast(hidden.device.type, enabled=False):
+            return self.model.lm_head(hidden.float())
+
+    def loss(self, logits: torch.Tensor, labels: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
         """Return the mean loss in nats per character.
 
         `labels` are int64[batch, characters], padded with NO_CHARACTER; `frames` is the int64[batch] number of each recording's frames.
         """
-        logits = self.model(**audio).logits
         lengths = (labels != NO_CHARACTER).sum(1)
         with torch.autocast(logits.device.type, enabled=False):
-            log_probabilities = F.log_softmax(logits.float(), -1).transpose(0, 1)
+            log_probabilities = F.log_softmax(logits, -1).transpose(0, 1)
             loss = F.ctc_loss(log_probabilities, labels.clamp(min=0), frames, lengths, blank=0, reduction="sum")
-        return loss / lengths.sum(), {}
+        return loss / lengths.sum()
+
+    def forward(self, labels: torch.Tensor, frames: torch.Tensor, **audio: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
+        """Return the loss per character, and no metrics."""
+        return self.loss(self.logits(**audio), labels, frames), {}
 
 
 class Utterance(NamedTuple):
@@ -152,17 +171,18 @@ def collate_with_text(utterances: list[Utterance]) -> tuple[dict[str, Any], floa
     return inputs | {"text": tuple(utterance.text for utterance in utterances)}, seconds
 
 
-def evaluate_transcripts(loop: Loop, module: Recogniser, reader: Reader, decoder: Decoder) -> dict[str, Any]:
-    """Return the loss per character, edits over characters of the reference in the complete split, and the first few transcripts."""
+def evaluate_transcripts(loop: Loop, module: Recogniser, reader: Reader, decoder: Decoder, limit: int) -> dict[str, Any]:
+    """Return the loss per character, edits over characters of the reference in all of the first `limit` records, and a few transcripts."""
     loss, edits, characters, skipped, shown = 0.0, 0.0, 0, 0, list[str]()
-    for batch in loop.evaluation_batches(reader, loop.settings.evaluate_records, collate_with_text, decoder):
+    for batch in loop.evaluation_batches(reader, limit, collate_with_text, decoder):
         texts = batch.inputs.pop("text")
         inputs = {name: value.to(loop.device) for name, value in batch.inputs.items()}
         lengths = np.array([len(text) for text in texts])
-        loss += float(module(**inputs)[0]) * lengths.sum()
-        best = module.model(inputs["input_values"], attention_mask=inputs["attention_mask"]).logits.argmax(-1).cpu().numpy()
-        frames = inputs["frames"].tolist()
-        heard = [ids_to_text(row[:count], decoder.ids) for row, count in zip(best, frames, strict=True)]
+        labels, frames = inputs.pop("labels"), inputs.pop("frames")
+        logits = module.logits(**inputs)
+        loss += float(module.loss(logits, labels, frames)) * lengths.sum()
+        best = logits.argmax(-1).cpu().numpy()
+        heard = [ids_to_text(row[:count], decoder.ids) for row, count in zip(best, frames.tolist(), strict=True)]
         rates = error_rates(pl.Series(texts), pl.Series(heard, dtype=pl.String)).to_numpy()
         edits += np.rint(rates * lengths).sum()
         characters += lengths.sum()
@@ -176,6 +196,23 @@ def evaluate_transcripts(loop: Loop, module: Recogniser, reader: Reader, decoder
         "skipped": int(loop.sum(skipped)),
         "sample": shown,
     }
+
+
+def load_recogniser(loop: Loop, model_class: Any, path: str, ids: dict[str, int], **options: Any) -> Any:
+    """Load a HubertForCTC. Its head is new unless the checkpoint has one for the very same alphabet."""
+
+    def is_frozen(name: str) -> bool:
+        return ".feature_extractor." in name
+
+    model, report = load_hubert(model_class, path, loop.warn, is_frozen, new=("lm_head.",), **options)
+    is_new = any(name.startswith("lm_head.") for name in (*report.missing, *report.mismatched))
+    if not is_new and read_json(Path(path) / "vocab.json") != ids:
+        torch.nn.init.normal_(model.lm_head.weight, std=model.config.initializer_range)
+        torch.nn.init.zeros_(model.lm_head.bias)
+        is_new = True
+    if is_new:
+        loop.console.print(f"{path} has no lm_head for this alphabet: a new one is trained", highlight=False, markup=False)
+    return model
 
 
 @command("ctc", "hubert-base", Config)
@@ -192,22 +229,28 @@ def train(options: RunOptions[Config], start_model: str) -> None:
     if unknown := [key for key in config.model if not hasattr(HubertConfig(), key)]:
         raise UsageError(f"model.{unknown[0]}: hubert has no such setting")
     columns = ["audio", config.text]
-    shards = Shards(corpus, "train", columns, BUILD_HINT)
+    shards = Shards(corpus, "train", columns, BUILD_HINT, optional=["duration"])
+    length_batches = LengthBatches(settings.seconds, settings.batch, measure_durations) if settings.seconds else None
     ids = build_alphabet(Shards(corpus, "train", [config.text], BUILD_HINT), config)
     identity = {"begin": hash_model(start_model), "alphabet": fingerprint(list(ids))}
     loop = Loop(options, "audio_seconds", identity)
     special = {"vocab_size": len(ids), "pad_token_id": 0, "bos_token_id": None, "eos_token_id": None}
-    model = load_hubert(HubertForCTC, start_model, **config.model, **special)
+    model = load_recogniser(loop, HubertForCTC, start_model, ids, **config.model, **special)
     module, frames = Recogniser(model), Frames.from_config(model.config)
     normalise = expects_normalised_samples(start_model, model.config)
     validation = loop.open_validation(corpus, columns)
+    if validation:
+        validation.length_batches = length_batches
 
     def evaluate() -> dict[str, Any]:
-        if validation is None:
-            return {}
-        decoder = Decoder(config, frames, ids, normalise, masks=False)
-        metrics = evaluate_transcripts(loop, module, validation, decoder)
-        for line in metrics["sample"]:
+        decoder, metrics = Decoder(config, frames, ids, normalise, masks=False), dict[str, Any]()
+        if validation:
+            metrics |= evaluate_transcripts(loop, module, validation, decoder, settings.evaluate_records)
+        if config.held_in:
+            own = Reader(shards, None, length_batches=length_batches)
+            of_training = evaluate_transcripts(loop, module, own, decoder, config.held_in)
+            metrics |= {f"held_in_{name}": value for name, value in of_training.items()}
+        for line in metrics.get("sample", metrics.get("held_in_sample", [])):
             loop.console.print(line, highlight=False, markup=False, soft_wrap=True)
         return metrics
 
@@ -220,7 +263,7 @@ def train(options: RunOptions[Config], start_model: str) -> None:
         )  # fmt: skip
         Wav2Vec2Processor(make_feature_extractor(normalise), tokenizer).save_pretrained(folder)
 
-    reader = Reader(shards, settings.seed, settings.buffer)
+    reader = Reader(shards, settings.seed, settings.buffer, length_batches)
     decoder = Decoder(config, frames, ids, normalise, masks=True)
     drops_layers = model.config.layerdrop > 0
     loop.fit(module, reader, collate, evaluate, export, decode=decoder, unused_parameters=drops_layers)

@@ -20,7 +20,7 @@ from pipeline.core.errors import InputError, UsageError
 from pipeline.core.settings import Table
 from pipeline.core.storage import fingerprint, write_atomically
 from trainers.data.batches import Record
-from trainers.data.images import BUILD_HINT, decode_square, read_caption
+from trainers.data.images import BUILD_HINT, CAPTIONS, decode_square, read_caption
 from trainers.data.reader import Reader
 from trainers.data.shards import Shards
 from trainers.models.diffusion_model import DiffusionModel, WeightAverage, build_diffusion_model, build_text_encoder
@@ -109,7 +109,8 @@ class Records:
 
     def decode_for_training(self, record: Record) -> Record:
         rng = np.random.default_rng([self.config.train.seed, *record["__key__"]])
-        caption, image = read_caption(record), self.decode_image(record, rng)
+        image = self.decode_image(record, rng)
+        caption = read_caption(record, rng)
         return {"images": image, "caption": "" if rng.random() < self.config.caption_dropout else caption}
 
     def decode_for_evaluation(self, record: Record) -> Record:
@@ -178,11 +179,14 @@ def train(options: RunOptions[Config], tokenizer: Any, stage: int, start_model: 
     config, settings, corpus = options.config, options.config.train, options.corpus
     seed_generators(settings.seed)
     source = start_model or config.pretrained
-    diffusion = build_diffusion_model(source, config.vae, config.unet, config.size, corpus)
+    notes = list[str]()  # told when the loop knows who talks
+    diffusion = build_diffusion_model(source, config.vae, config.unet, config.size, corpus, notes.append)
     diffusion.tokenizer = tokenizer
     frozen = hash_weights(diffusion.vae, *([diffusion.unet] if stage == 1 else []))
     identity = {"stage": stage, "frozen_weights": frozen, "vocabulary": fingerprint(tokenizer.get_vocab())}
     loop = Loop(options, "images", identity)
+    for note in notes:
+        loop.warn(note)
     if stage == 1 and not source:
         loop.warn(
             "stage 1 trains a text encoder for a diffusion model that was never trained: name one with --from or pretrained"
@@ -190,7 +194,7 @@ def train(options: RunOptions[Config], tokenizer: Any, stage: int, start_model: 
     if stage == 2 and not start_model and not options.resume:
         loop.warn("stage 2 begins with a new text encoder: name the model of stage 1 with --from")
     width = diffusion.unet.config.cross_attention_dim
-    diffusion.text = build_text_encoder(config.text, tokenizer, start_model if stage == 2 else "", width)
+    diffusion.text = build_text_encoder(config.text, tokenizer, start_model if stage == 2 else "", width, loop.warn)
     for component in (diffusion.vae, diffusion.unet, diffusion.text):
         component.to(loop.device)
     module = Denoising(diffusion, stage, config)
@@ -198,7 +202,7 @@ def train(options: RunOptions[Config], tokenizer: Any, stage: int, start_model: 
     columns, derived = ["image", "caption"], list[Path]()
     if config.latents:
         columns, derived = ["latents", "caption"], [build_latents(corpus, diffusion.vae, config.size, loop, latents_dir)]
-    reader = Reader(Shards(corpus, "train", columns, BUILD_HINT, derived), settings.seed, settings.buffer)
+    reader = Reader(Shards(corpus, "train", columns, BUILD_HINT, derived, CAPTIONS), settings.seed, settings.buffer)
     validation = loop.open_validation(corpus, columns, derived)
 
     def draw_samples(shards: Shards) -> dict[str, Any]:

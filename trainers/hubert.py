@@ -24,6 +24,7 @@ from filters.audio.samples import RATE
 from pipeline.core.errors import InputError, UsageError
 from pipeline.core.settings import Table
 from trainers.data.batches import Record, Skip
+from trainers.data.length_batches import LengthBatches
 from trainers.data.reader import Reader
 from trainers.data.recordings import BUILD_HINT, Frames, collate_audio, decode_samples, draw_mask, pad, pad_ones
 from trainers.data.shards import Shards
@@ -77,9 +78,13 @@ class MaskedPrediction(nn.Module):
         self.features = features
 
     def logits(self, frames: torch.Tensor) -> torch.Tensor:
-        """Return float32[n, units] of frames [n, hidden_size] that the HubertModel put out."""
-        projected = F.normalize(self.project(frames).float(), dim=-1)
-        return projected @ F.normalize(self.units.float(), dim=-1).T / self.temperature
+        """Return float32[n, units] of frames [n, hidden_size] that the HubertModel put out.
+
+        In single precision: cosines divided by 0.1 would be off by up to 0.04 in bf16.
+        """
+        with torch.autocast(frames.device.type, enabled=False):
+            projected = F.normalize(self.project(frames.float()), dim=-1)
+            return projected @ F.normalize(self.units.float(), dim=-1).T / self.temperature
 
     def forward(
         self, labels: torch.Tensor, frame_mask: torch.Tensor, **audio: torch.Tensor
@@ -106,16 +111,16 @@ class MaskedPrediction(nn.Module):
         return masked_loss + self.feature_penalty * penalty, metrics
 
 
-class Excerpt(NamedTuple):
-    """A part of a recording."""
+class Recording(NamedTuple):
+    """A recording before a part of it is taken."""
 
     samples: np.ndarray  # float32
-    labels: np.ndarray  # int64[frames], IGNORED where not masked
-    mask: np.ndarray  # bool[frames]
+    labels: np.ndarray  # one for every frame
+    key: tuple[int, ...]  # decides what is drawn for it
 
 
 class Decoder:
-    """Decode records to excerpts. `rate` is that of the labels, per second."""
+    """Decode records to recordings, and take parts of them. `rate` is that of the labels, per second."""
 
     def __init__(self, config: Config, frames: Frames, rate: int) -> None:
         self.config, self.frames, self.rate = config, frames, rate
@@ -126,7 +131,7 @@ class Decoder:
                 "each of its frames must last as long as one unit or several (model.conv_stride)"
             )
 
-    def __call__(self, record: Record) -> Excerpt:
+    def __call__(self, record: Record) -> Recording:
         """Raises Skip, and InputError if labels and recording differ in length."""
         config = self.config
         if record["labels"] is None:
@@ -139,28 +144,47 @@ class Decoder:
                 f"{record['id']} has {len(record['labels']) / self.rate:.2f} s of units for {len(samples) / RATE:.2f} s of sound: "
                 "remove the corpus' folder of targets, and it is made anew"
             )
-        labels = record["labels"][:: self.labels_per_frame]
-        total = min(self.frames.count(len(samples)), len(labels))
-        length = min(total, self.frames.count(config.crop))
-        rng = np.random.default_rng([config.train.seed, *record["__key__"]])
+        labels = record["labels"][:: self.labels_per_frame][: self.frames.count(len(samples))]
+        return Recording(samples, labels.astype(np.int64), record["__key__"])
+
+    def measure(self, columns: dict[str, Any]) -> np.ndarray:
+        """Return float64[n] seconds of what is taken of each record at most, as their labels say."""
+        lengths = [0 if labels is None else len(labels) for labels in columns["labels"]]
+        return np.minimum(np.array(lengths, np.float64) / self.rate, self.config.crop / RATE)
+
+    def length_batches(self) -> LengthBatches | None:
+        settings = self.config.train
+        return LengthBatches(settings.seconds, settings.batch, self.measure) if settings.seconds else None
+
+    def collate_for_training(self, recordings: list[Recording]) -> tuple[dict[str, torch.Tensor], float]:
+        """Take as much of every recording as the shortest has, as fairseq does, so that nothing is padded."""
+        return self._collate(recordings, min(len(recording.labels) for recording in recordings))
+
+    def collate(self, recordings: list[Recording]) -> tuple[dict[str, torch.Tensor], float]:
+        """Return the inputs of `MaskedPrediction`, and how many seconds they are."""
+        return self._collate(recordings, self.frames.count(self.config.crop))
+
+    def _collate(self, recordings: list[Recording], longest: int) -> tuple[dict[str, torch.Tensor], float]:
+        samples, labels, masks = zip(*(self.take(recording, longest) for recording in recordings), strict=True)
+        audio, seconds = collate_audio(samples, masks)
+        return audio | {"labels": pad(labels, IGNORED), "frame_mask": pad_ones([len(mask) for mask in masks])}, seconds
+
+    def take(self, recording: Recording, longest: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return samples, labels (IGNORED where not masked) and mask of a part that has `longest` frames at most."""
+        config, total = self.config, len(recording.labels)
+        length = min(total, longest, self.frames.count(config.crop))
+        rng = np.random.default_rng([config.train.seed, *recording.key])
         first = int(rng.integers(total - length + 1))
         mask = draw_mask(rng, length, config.mask_share, config.mask_length)
-        labels = np.where(mask, labels[first : first + length].astype(np.int64), IGNORED)
-        return Excerpt(samples[self.frames.slice(first, length)], labels, mask)
-
-
-def collate(excerpts: list[Excerpt]) -> tuple[dict[str, torch.Tensor], float]:
-    """Return the inputs of `MaskedPrediction`, and how many seconds they are."""
-    samples, labels, masks = zip(*excerpts, strict=True)
-    audio, seconds = collate_audio(samples, masks)
-    return audio | {"labels": pad(labels, IGNORED), "frame_mask": pad_ones([len(mask) for mask in masks])}, seconds
+        labels = np.where(mask, recording.labels[first : first + length], IGNORED)
+        return recording.samples[self.frames.slice(first, length)], labels, mask
 
 
 def evaluate_units(loop: Loop, module: MaskedPrediction, reader: Reader, decoder: Decoder) -> dict[str, float]:
     """Return the loss of masked frames, the share predicted rightly, and that of the most frequent unit, which guessing would get."""
     loss, right, skipped = 0.0, 0.0, 0
     frequencies = torch.zeros(len(module.units), dtype=torch.float64)
-    for batch in loop.evaluation_batches(reader, loop.settings.evaluate_records, collate, decoder):
+    for batch in loop.evaluation_batches(reader, loop.settings.evaluate_records, decoder.collate, decoder):
         labels = batch.inputs["labels"]
         labels = labels[labels != IGNORED]
         metrics = module(**{name: value.to(loop.device) for name, value in batch.inputs.items()})[1]
@@ -212,6 +236,8 @@ def train(options: RunOptions[Config], targets: Targets, iteration: int) -> None
         model = HubertModel(hubert_config)
     module = MaskedPrediction(model, targets.k, config)
     validation = loop.open_validation(options.corpus, COLUMNS, [targets.folder])
+    if validation:
+        validation.length_batches = decoder.length_batches()
 
     def evaluate() -> dict[str, Any]:
         return {} if validation is None else evaluate_units(loop, module, validation, decoder)
@@ -220,7 +246,8 @@ def train(options: RunOptions[Config], targets: Targets, iteration: int) -> None
         model.save_pretrained(folder)
         make_feature_extractor(config.normalise).save_pretrained(folder)
 
-    reader = Reader(shards, settings.seed, settings.buffer)
+    reader = Reader(shards, settings.seed, settings.buffer, decoder.length_batches())
+    collate = decoder.collate_for_training if settings.seconds else decoder.collate
     drops_layers = hubert_config.layerdrop > 0
     loop.fit(module, reader, collate, evaluate, export, decode=decoder, unused_parameters=drops_layers)
 

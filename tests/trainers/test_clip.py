@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +24,8 @@ from PIL import Image
 from pipeline.core.errors import UsageError
 from tests.support import drawings
 from trainers import clip
-from trainers.data.images import decode_square, normalise_pixels
+from trainers.data.batches import Skip
+from trainers.data.images import decode_square, normalise_pixels, read_caption
 from trainers.models.retrieval import compute_recall, number_distinct
 from trainers.models.towers import build_text_tower, build_vision_tower, image_size, load_tokenizer
 from trainers.training.settings import CONFIGS, list_configs, load_config
@@ -179,6 +181,7 @@ def test_what_is_wrong_is_said_with_the_way_out(corpus: Path, tmp_path: Path) ->
         ([str(corpus), "--tokenizer", str(tmp_path)], "python -m tokenizer.train CORPUS"),
         ([str(corpus), "--set", "vision.pretrained=there/is/none"], "expected pretrained = PATH"),
         ([str(corpus), "--set", "train.batch=1"], "2 or more"),
+        ([str(corpus), "--set", "train.seconds=9"], "train.seconds: only batches of sound have a length"),
         ([str(corpus), "--set", "text.max_position_embeddings=9"], "captions of 32 tokens need 32"),
         ([str(corpus), "--set", "vision.hiden_size=3"], "vision.hiden_size: clip_vision_model has no such setting"),
     ):
@@ -188,7 +191,7 @@ def test_what_is_wrong_is_said_with_the_way_out(corpus: Path, tmp_path: Path) ->
     with pytest.raises(UsageError, match="expected a square"):
         image_size(SimpleNamespace(image_size=(32, 48)))
     with pytest.raises(UsageError, match="vision.pretrained: there is no folder there/is/none"):
-        build_vision_tower({"pretrained": "there/is/none"})
+        build_vision_tower({"pretrained": "there/is/none"}, print)
 
 
 def test_configurations_are_whole_and_towers_have_positions_for_77_tokens(corpus: Path) -> None:
@@ -203,3 +206,42 @@ def test_configurations_are_whole_and_towers_have_positions_for_77_tokens(corpus
         full = tokenizer("赤い色" * 99, truncation=True, return_tensors="pt")
         assert full["input_ids"].shape == (1, 77)
         assert torch.isfinite(tower(input_ids=full["input_ids"]).pooler_output).all()
+
+
+def test_cloob_has_the_scales_that_were_released() -> None:
+    """`init_inv_tau` and `scale_hopfield` of rinna's configuration, and ViT's eps of the authors' own code."""
+    for name in ("cloob-vit-b-16", "tiny"):
+        settings = load_config(clip.Config, "clip", name)
+        assert (settings.inverse_temperature, settings.hopfield_scale, settings.train.eps) == (30.0, 15.0, 1e-6)
+
+
+def test_every_caption_of_an_image_is_seen_and_evaluation_reads_the_first() -> None:
+    """Of an image with three captions each epoch draws one; the same seed draws the same."""
+    record = {"caption": "一", "captions": np.array(["一", "二", "三"], object)}
+    drawn = [read_caption(record, np.random.default_rng([1, epoch, 0, 5])) for epoch in range(60)]
+    assert {caption: drawn.count(caption) > 10 for caption in drawn} == {"一": True, "二": True, "三": True}
+    assert drawn == [read_caption(record, np.random.default_rng([1, epoch, 0, 5])) for epoch in range(60)]
+    assert read_caption(record) == "一" == read_caption({"caption": None, "captions": ["", None, "一", "二"]})
+    for without in ({"caption": "一"}, {"caption": "一", "captions": None}, {"caption": "一", "captions": []}):
+        assert read_caption(without, np.random.default_rng(1)) == "一"
+    with pytest.raises(Skip):
+        read_caption({"caption": "", "captions": [None]}, np.random.default_rng(1))
+
+
+def test_a_run_reads_all_captions(tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, read = tmp_path / "corpus", set[str]()
+    shutil.copytree(corpus, folder)
+    path = folder / "data" / "train-00000-of-00001.parquet"
+    table = pq.read_table(path)
+    captions = [[text, f"別{text}"] if text else None for text in table["caption"].to_pylist()]
+    pq.write_table(table.append_column("captions", pa.array(captions, pa.list_(pa.string()))), path, row_group_size=25)
+
+    def read_and_note(*arguments: Any) -> str:
+        read.add(caption := read_caption(*arguments))
+        return caption
+
+    monkeypatch.setattr(clip, "read_caption", read_and_note)
+    run(folder, tmp_path / "run", sets=[*SMALL, "train.steps=40", "train.evaluate_every=40", "held_in=0"])
+    # 40 steps of 16 are five epochs: each of 118 pairs has shown both captions but for 2^-4 of them.
+    of_training = {text for texts in captions if texts for text in texts}
+    assert len(read & of_training) > 0.9 * len(of_training)

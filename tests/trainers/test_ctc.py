@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from click.testing import CliRunner
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCTC, AutoProcessor, HubertConfig, HubertForCTC, HubertModel, Wav2Vec2CTCTokenizer
 
 from filters.audio.decoding import decode
@@ -224,3 +226,31 @@ def test_what_is_wrong_is_said(corpus: Path, begun: Path, tmp_path: Path) -> Non
     (tmp_path / "gpt").mkdir()
     (tmp_path / "gpt" / "config.json").write_text(json.dumps(begun_with | {"model_type": "gpt2"}))
     assert "holds a gpt2, not a HuBERT" in said(model=tmp_path / "gpt")
+
+
+def test_the_head_is_that_of_the_alphabet_and_frozen_weights_are_there(
+    corpus: Path, learnt: Path, begun: Path, tmp_path: Path
+) -> None:
+    """A recogniser goes on with its own head, and begins a new one for other characters, as many as they may be."""
+
+    def first_loss(model: Path, name: str, *sets: str) -> tuple[float, str]:
+        again = run(corpus, tmp_path / name, model, sets=(*LEARNING, "train.steps=1", "train.log_every=1", *sets))
+        assert again.exit_code == 0, again.output
+        return metrics(tmp_path / name, "train")[0]["loss"], " ".join(again.output.split())
+
+    loss, said = first_loss(learnt / "model", "same")
+    assert loss < metrics(learnt, "train")[0]["loss"] / 2 and "lm_head" not in said
+    assert "no lm_head for this alphabet: a new one is trained" in first_loss(begun, "new")[1]
+    other = tmp_path / "other"
+    shutil.copytree(learnt / "model", other)
+    ids = json.loads((other / "vocab.json").read_text("utf-8"))
+    (other / "vocab.json").write_text(json.dumps({key.replace("ア", "タ"): i for key, i in ids.items()}), "utf-8")
+    assert "a new one is trained" in first_loss(other, "other characters")[1]
+    assert "a new one is trained" in first_loss(learnt / "model", "fewer", "characters=2")[1]
+    weights = load_file(other / "model.safetensors")
+    missing = next(name for name in weights if "feature_extractor.conv_layers.1" in name)
+    save_file(
+        {name: value for name, value in weights.items() if name != missing}, other / "model.safetensors", {"format": "pt"}
+    )
+    refused = run(corpus, tmp_path / "refused", other, sets=LEARNING)
+    assert refused.exit_code == 2 and f"lacks {missing}, which would be left random" in " ".join(refused.output.split())

@@ -82,9 +82,9 @@ def validation(lines: list[dict[str, Any]]) -> float:
 def build_tiny(corpus: Path, *sets: str) -> tuple[diffusion.Config, DiffusionModel]:
     settings = load_config(diffusion.Config, "diffusion", "tiny", (*SMALL, *sets))
     torch.manual_seed(3)
-    stable_diffusion = build_diffusion_model("", settings.vae, settings.unet, settings.size, corpus)
+    stable_diffusion = build_diffusion_model("", settings.vae, settings.unet, settings.size, corpus, print)
     stable_diffusion.tokenizer = load_tokenizer(corpus / "tokenizer", 77)
-    stable_diffusion.text = build_text_encoder(settings.text, stable_diffusion.tokenizer, "", 32)
+    stable_diffusion.text = build_text_encoder(settings.text, stable_diffusion.tokenizer, "", 32, print)
     return settings, stable_diffusion
 
 
@@ -266,7 +266,7 @@ def test_latents_are_those_of_the_middle_and_made_once(corpus: Path, tmp_path: P
     assert [i for i, blob in enumerate(stored["latents"]) if blob is None] == [7]
     settings = load_config(diffusion.Config, "diffusion", "tiny", tuple(SMALL))
     torch.manual_seed(settings.train.seed)
-    vae = build_diffusion_model("", settings.vae, settings.unet, 16, mine).vae
+    vae = build_diffusion_model("", settings.vae, settings.unet, 16, mine, print).vae
     assert latents.hash_weights(vae) == account["vae_sha256"]
     expected = latents.encode_images(vae, torch.from_numpy(decode_square(stored["image"][40], 16))[None])[0].numpy()
     np.testing.assert_allclose(latents.read_latents(stored["latents"][40], 4), expected, atol=2e-3)
@@ -299,6 +299,7 @@ def test_bad_input(trained: Trained, corpus: Path, tmp_path: Path, shards: Any) 
     pq.write_table(pa.table({"caption": ["赤"]}), other / "data" / "train-00000-of-00001.parquet")
     assert "no column 'image': build image-text shards with python -m pipeline.build" in said(at=other)
     assert "size: 18 is no multiple of 4" in said(sets=["size=18"])
+    assert "expects more than a caption (num_class_embeds)" in said(sets=["unet.num_class_embeds=3"])
     assert "unexpected keyword argument 'widths'" in said(sets=["unet.widths=3"])
     assert "text.hidden_size: 64, but the UNet attends to 32" in said(sets=["text.hidden_size=64"])
     assert "text.num_hidden_layers: 3, but the text encoder in" in said(
@@ -312,6 +313,49 @@ def test_bad_input(trained: Trained, corpus: Path, tmp_path: Path, shards: Any) 
     assert "the diffusion model is missing" in said(sets=["unet={}"])
     found = invoke(corpus, trained.out, 1, "--resume", sets=["train.steps=61"])
     assert found.exit_code and "stage was 2 and is 1" in found.output.replace("\n", " ")
+
+
+def test_weights_that_are_missing_are_refused(trained: Trained, corpus: Path, tmp_path: Path) -> None:
+    """diffusers would leave what lay in memory, also in what is trained."""
+    from safetensors.torch import load_file, save_file
+
+    for component, name, stage in (
+        ("vae", "encoder.conv_in.bias", 2),
+        ("unet", "conv_in.bias", 1),
+        ("unet", "conv_in.bias", 2),
+    ):
+        folder = tmp_path / f"{component}{stage}"
+        shutil.copytree(trained.out / "model", folder)
+        path = folder / component / "diffusion_pytorch_model.safetensors"
+        weights = load_file(path)
+        weights["extra"] = weights.pop(name)
+        save_file(weights, path, {"format": "pt"})
+        found = invoke(corpus, tmp_path / "out", stage, "--from", folder, sets=["train.steps=1"])
+        assert found.exit_code == 2 and f"lacks {name}, which would be left random" in " ".join(found.output.split())
+        weights[name] = weights.pop("extra").repeat(2)
+        save_file(weights, path, {"format": "pt"})
+        found = invoke(corpus, tmp_path / "out", stage, "--from", folder, sets=["train.steps=1"])
+        assert found.exit_code == 2 and f"other shapes than its configuration says: {name}" in " ".join(found.output.split())
+
+
+def test_weights_that_are_not_used_are_told(trained: Trained, tmp_path: Path, corpus: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    said, path = list[str](), trained.out / "model" / "unet" / "diffusion_pytorch_model.safetensors"
+    folder = tmp_path / "model"
+    shutil.copytree(trained.out / "model", folder)
+    save_file(load_file(path) | {"extra": torch.zeros(1)}, folder / "unet" / path.name, {"format": "pt"})
+    build_diffusion_model(str(folder), {}, {}, 16, corpus, said.append)
+    assert said == [f"the unet of {folder} also has extra: not used"]
+
+
+def test_all_captions_are_drawn_from_and_evaluation_reads_the_first(corpus: Path) -> None:
+    settings, stable_diffusion = build_tiny(corpus, "caption_dropout=0.0")
+    records, (blob, caption) = diffusion.Records(settings, stable_diffusion), pairs(1, 4)[0]
+    record = {"image": blob, "caption": caption, "captions": [caption, "別"]}
+    drawn = [records.decode_for_training(record | {"__key__": (epoch, 0, 3)})["caption"] for epoch in range(40)]
+    assert 8 < drawn.count("別") < 32
+    assert {records.decode_for_evaluation(record | {"__key__": (0, 0, row)})["caption"] for row in range(9)} == {caption}
 
 
 def test_the_bundled_configurations_are_whole() -> None:

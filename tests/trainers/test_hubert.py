@@ -90,19 +90,50 @@ def test_labels_are_cut_in_step_with_samples() -> None:
     config, begins = load_config(hubert.Config, "hubert", "tiny", ("crop=8000",)), set()
     decoder = hubert.Decoder(config, Frames(320, 400), 100)
     for epoch in range(20):
-        samples, labels, mask = decoder(ramp() | {"__key__": (epoch, 0, 7)})
+        samples, labels, mask = decoder.take(decoder(ramp() | {"__key__": (epoch, 0, 7)}), 1_000)
         at = round(float(samples[0]) * 32_768)
         begins.add(at)
         assert (
             at % 320 == 0 and len(labels) == len(mask) == Frames(320, 400).count(len(samples)) == 24 and len(samples) <= 8_000
         )
         assert (labels[mask] == at // 160 + 2 * np.flatnonzero(mask)).all() and (labels[~mask] == -100).all() and mask.any()
-        again = decoder(ramp() | {"__key__": (epoch, 0, 7)})
+        again = decoder.take(decoder(ramp() | {"__key__": (epoch, 0, 7)}), 1_000)
         assert all((a == b).all() for a, b in zip(again, (samples, labels, mask)))
     assert len(begins) > 10
     # 50 labels a second, of a model: one for every frame.
-    samples, labels, mask = hubert.Decoder(config, Frames(320, 400), 50)(ramp() | {"labels": ramp()["labels"][::2] // 2})
+    decoder = hubert.Decoder(config, Frames(320, 400), 50)
+    samples, labels, mask = decoder.take(decoder(ramp() | {"labels": ramp()["labels"][::2] // 2}), 1_000)
     assert (labels[mask] == round(float(samples[0]) * 32_768) // 320 + np.flatnonzero(mask)).all()
+
+
+def test_a_batch_is_as_long_as_its_shortest_recording_in_training_and_padded_in_evaluation() -> None:
+    """fairseq's `pad_audio: false`, `random_crop: true`."""
+    config = load_config(hubert.Config, "hubert", "tiny", ("crop=20000", "shortest=8000"))
+    decoder = hubert.Decoder(config, Frames(320, 400), 100)
+    recordings = [decoder(ramp(samples) | {"__key__": (0, 0, samples)}) for samples in (16_000, 12_000, 32_000)]
+    frames = [Frames(320, 400).count(samples) for samples in (16_000, 12_000, 20_000)]
+    inputs, seconds = decoder.collate_for_training(recordings)
+    assert inputs["frame_mask"].shape == (3, frames[1]) and inputs["frame_mask"].all() and inputs["attention_mask"].all()
+    assert seconds == pytest.approx(inputs["input_values"].numel() / RATE)
+    begin = (inputs["input_values"][:, 0] * 32_768).round().long() // 160
+    assert begin[1] == 0 and begin[2] > 0  # a part of the longer ones
+    expected = begin[:, None] + 2 * torch.arange(frames[1])
+    is_masked = inputs["labels"] != -100
+    assert torch.equal(inputs["labels"][is_masked], expected[is_masked]) and is_masked.any(1).all()
+    assert decoder.collate(recordings)[0]["frame_mask"].sum(1).tolist() == frames
+    assert decoder.measure({"labels": [None, np.zeros(50), np.zeros(900)]}).tolist() == [0, 0.5, 1.25]
+
+
+def test_units_are_scored_in_single_precision() -> None:
+    torch.manual_seed(0)
+    config = load_config(hubert.Config, "hubert", "tiny")
+    module = hubert.MaskedPrediction(HubertModel(HubertConfig(**melodies.TINY)), 50, config)
+    frames = torch.randn(30, 32)
+    with torch.no_grad():
+        expected = module.logits(frames)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = module.logits(frames)
+    assert found.dtype == torch.float32 and torch.equal(found, expected)
 
 
 def test_records_that_do_not_fit_are_skipped_or_refused() -> None:
@@ -169,7 +200,8 @@ def test_the_convolutions_get_their_share_of_the_gradient() -> None:
         module = hubert.MaskedPrediction(
             HubertModel(HubertConfig(**melodies.TINY, hidden_dropout=0.0, layerdrop=0.0)), 400, config
         ).eval()
-        inputs = hubert.collate([hubert.Decoder(config, Frames(320, 400), 100)(ramp())])[0]
+        decoder = hubert.Decoder(config, Frames(320, 400), 100)
+        inputs = decoder.collate([decoder(ramp())])[0]
         loss, metrics = module(**inputs)
         torch.testing.assert_close(loss, metrics["masked_loss"] + 10 * metrics["penalty"])
         loss.backward()
@@ -179,7 +211,7 @@ def test_the_convolutions_get_their_share_of_the_gradient() -> None:
 
 
 def test_the_same_seed_gives_the_same_numbers_also_after_a_stop(corpus: Path, first: Path, tmp_path: Path) -> None:
-    sets = ("model.layerdrop=0.2", "model.hidden_dropout=0.1", "train.accumulate=2")
+    sets = ("model.layerdrop=0.2", "model.hidden_dropout=0.1", "train.accumulate=2", "train.seconds=3.5")
     for out, steps in (("whole", 8), ("parts", 4)):
         assert (result := run(corpus, tmp_path / out, sets=(*sets, f"train.steps={steps}"))).exit_code == 0, result.output
     threads = "train.threads=1"  # which must not matter

@@ -38,10 +38,11 @@ def stream(
     reader: Reader, spans: Iterator[Span], size: int, collate: Collate,
     decode: Callable[[Record], Any] | None = None, taken: int = 0, threads: int = 4,
 ) -> Iterator[Batch]:  # fmt: skip
-    """Yield batches of `size` records.
+    """Yield batches of `size` records, or those of the reader's `LengthBatches`.
 
     `collate` gets the columns of a batch; with `decode`, the list of what `decode` returned for each record. If that raises
-    Skip, the next record takes its place. Raises InputError if no record of the shards can be used.
+    Skip, the next record takes its place, or the batch of like length is a record smaller. Raises InputError if no record of the
+    shards can be used.
     """
     if decode is None:
         for pieces in reader.batches(spans, size):
@@ -50,8 +51,12 @@ def stream(
             yield Batch(*collate(columns), taken, 0)
         return
     items, skipped, skipped_in_a_row = list[Any](), 0, 0
-    for item in _decode_in_threads(_records(reader.batches(spans, size)), decode, size, threads):
-        taken += 1
+    current: Any = None  # the batch of like length, where there are such
+    for number, item in _decode_in_threads(_records(reader.batches(spans, size)), decode, size, threads):
+        if items and number != current:
+            yield Batch(*collate(items), taken, skipped)
+            items, skipped = [], 0
+        current, taken = number, taken + 1
         if isinstance(item, Skip):
             skipped, skipped_in_a_row = skipped + 1, skipped_in_a_row + 1
             if skipped_in_a_row > reader.shards.total:  # endless spans would go on for ever
@@ -85,21 +90,24 @@ def _records(batches: Iterator[list[Columns]]) -> Iterator[Record]:
                 yield {name: values[i] for name, values in piece.items()}
 
 
-def _decode_in_threads(records: Iterator[Record], decode: Callable[[Record], Any], size: int, threads: int) -> Iterator[Any]:
-    """Yield what `decode` returned for each record, or the Skip that it raised, in order. At most two batches wait."""
+def _decode_in_threads(
+    records: Iterator[Record], decode: Callable[[Record], Any], size: int, threads: int
+) -> Iterator[tuple[Any, Any]]:
+    """Yield the `__batch__` of each record, and what `decode` returned or the Skip that it raised. At most two batches wait."""
 
-    def decode_all(chunk: list[Record]) -> list[Any]:
-        items = list[Any]()
+    def decode_all(chunk: list[Record]) -> list[tuple[Any, Any]]:
+        items = list[tuple[Any, Any]]()
         for record in chunk:
+            number = record.pop("__batch__", None)
             try:
-                items.append(decode(record))
+                items.append((number, decode(record)))
             except Skip as reason:
-                items.append(reason)
+                items.append((number, reason))
         return items
 
     length = max(1, min(8, size // threads))  # records per task: handing over one costs as much as decoding a small image
     with ThreadPoolExecutor(max(1, threads)) as workers:
-        waiting: deque[Future[list[Any]]] = deque()
+        waiting: deque[Future[list[tuple[Any, Any]]]] = deque()
         while True:
             while len(waiting) * length < 2 * size + 2 * threads and (chunk := list(islice(records, length))):
                 waiting.append(workers.submit(decode_all, chunk))

@@ -17,11 +17,19 @@ BUILD_HINT = "build image-text shards with python -m pipeline.build laion-ja, cc
 GAP = 2.0
 
 
-def read_caption(record: Record) -> str:
-    """Return the caption of a record. Raises Skip if there is none."""
-    if not record["caption"]:
+CAPTIONS = ["captions"]  # columns that older shards may lack
+
+
+def read_caption(record: Record, rng: np.random.Generator | None = None) -> str:
+    """Return a caption of a record: with `rng` one drawn from all, without it the first. Raises Skip if there is none.
+
+    `caption` is the one that came with the image; `captions` are those of all its duplicates, this one among them.
+    """
+    first, others = record["caption"], record.get("captions")
+    captions = list(dict.fromkeys(caption for caption in (first, *(() if others is None else others)) if caption))
+    if not captions:
         raise Skip("no caption")
-    return record["caption"]
+    return captions[int(rng.integers(len(captions)))] if rng else captions[0]
 
 
 def decode_square(

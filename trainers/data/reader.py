@@ -1,8 +1,8 @@
 """Records in a shuffled order that a seed decides, from any position on.
 
 An epoch has one order of all records. Row groups are shuffled, then rows within windows of row groups, each as large as the
-buffer. Every rank takes the records of a stretch of that order; a window at the edge of two stretches is read by both. A
-rank's position is one number: how many records it has taken.
+buffer; with `LengthBatches`, the rows of a window come in batches of like length. Every rank takes the records of a stretch of
+that order; a window at the edge of two stretches is read by both. A rank's position is one number: how many records it has taken.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from trainers.data.arrow_rows import ArrowRows
+from trainers.data.length_batches import BatchedRows, LengthBatches
 from trainers.data.record_assignment import Span
 from trainers.data.shards import Shards
 
@@ -44,8 +45,10 @@ class WindowSlice(NamedTuple):
 class Reader:
     """Read batches of columns in the order that `seed` decides, or in the order of the shards if it is None."""
 
-    def __init__(self, shards: Shards, seed: int | None, buffer: int = BUFFER) -> None:
-        self.shards, self.seed, self.buffer = shards, seed, buffer
+    def __init__(
+        self, shards: Shards, seed: int | None, buffer: int = BUFFER, length_batches: LengthBatches | None = None
+    ) -> None:
+        self.shards, self.seed, self.buffer, self.length_batches = shards, seed, buffer, length_batches
         self._order: tuple[int, Order] | None = None
 
     def one_pass(self, rank: int, ranks: int, limit: int) -> Iterator[Span]:
@@ -57,12 +60,12 @@ class Reader:
         """Yield batches of `size` records; if the spans end, the last batch may be smaller.
 
         A batch is a list, because its records may come from several windows. The column `__key__` identifies each record by
-        (epoch, window, row).
+        (epoch, window, row); with `LengthBatches`, `__batch__` has (epoch, window, number) of the batch that it belongs to.
         """
         pieces = self._split_at_windows(spans)
         batch, records = list[Columns](), 0
         with ThreadPoolExecutor(1) as background:
-            loading: deque[tuple[WindowSlice, Future[tuple[ArrowRows, np.ndarray]]]] = deque()
+            loading: deque[tuple[WindowSlice, Future[tuple[ArrowRows, BatchedRows]]]] = deque()
 
             def load_next() -> None:
                 for piece in islice(pieces, 1):
@@ -75,8 +78,12 @@ class Reader:
                 load_next()  # one window is read while another is used
                 while start < end:
                     number = min(end - start, size - records)
-                    rows = order[start : start + number]
-                    batch.append(table.take(rows) | {"__key__": [(epoch, window, int(row)) for row in rows]})
+                    rows = order.rows[start : start + number]
+                    columns = table.take(rows) | {"__key__": [(epoch, window, int(row)) for row in rows]}
+                    if self.length_batches:
+                        numbers = order.numbers[start : start + number].tolist()
+                        columns["__batch__"] = [(epoch, window, each) for each in numbers]
+                    batch.append(columns)
                     start, records = start + number, records + number
                     if records == size:
                         yield batch
@@ -105,11 +112,15 @@ class Reader:
                 yield WindowSlice(epoch, window, start - offset, min(end, window_end) - offset)
                 start = min(end, window_end)
 
-    def _load(self, epoch: int, window: int) -> tuple[ArrowRows, np.ndarray]:
+    def _load(self, epoch: int, window: int) -> tuple[ArrowRows, BatchedRows]:
         """Read a window, and draw the order of its rows."""
         order = self._order_of(epoch)
         rows = np.arange(order.window_records[window + 1] - order.window_records[window])
-        if self.seed is not None:
-            np.random.default_rng([self.seed, epoch, window]).shuffle(rows)
+        rng = None if self.seed is None else np.random.default_rng([self.seed, epoch, window])
+        if rng:
+            rng.shuffle(rows)
         groups = order.row_groups[order.window_groups[window] : order.window_groups[window + 1]]
-        return self.shards.read(groups.tolist()), rows
+        table = self.shards.read(groups.tolist())
+        if self.length_batches:
+            return table, self.length_batches.arrange(table.take(rows), rows, rng)
+        return table, BatchedRows(rows, np.zeros(0, np.int64))

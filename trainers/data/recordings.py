@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 import numpy as np
+import soundfile
 import torch
 
 from filters.audio.decoding import Unreadable, decode
@@ -28,6 +30,18 @@ def decode_samples(audio: memoryview | None, normalise: bool) -> np.ndarray:
     if normalise:
         samples = (samples - samples.mean()) / np.sqrt(samples.var() + 1e-7)
     return samples
+
+
+def measure_durations(columns: dict[str, Any]) -> np.ndarray:
+    """Return float64[n] seconds: the column `duration`, or what the header of `audio` says where there is none. 0 without either."""
+    audio = columns["audio"]
+    seconds = np.array(columns.get("duration", [np.nan] * len(audio)), np.float64)
+    for i in np.flatnonzero(~np.isfinite(seconds)):
+        try:
+            seconds[i] = soundfile.info(BytesIO(audio[i] or b"")).duration
+        except soundfile.SoundFileError:  # it is skipped when it is decoded
+            seconds[i] = 0.0
+    return seconds
 
 
 @dataclass(frozen=True)

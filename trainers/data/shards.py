@@ -26,16 +26,25 @@ class RowGroup(NamedTuple):
 class Shards:
     """Read some columns of the shards of one split.
 
-    `derived`: folders whose files have the names, row groups and rows of the shards, and further columns. Raises UsageError,
-    which ends with `hint`, if there are no shards, or one lacks a column.
+    `derived`: folders whose files have the names, row groups and rows of the shards, and further columns. `optional`: columns that
+    are read if every shard has them. Raises UsageError, which ends with `hint`, if there are no shards, or one lacks a column.
     """
 
-    def __init__(self, folder: Path, split: str, columns: Sequence[str], hint: str, derived: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        split: str,
+        columns: Sequence[str],
+        hint: str,
+        derived: Sequence[Path] = (),
+        optional: Sequence[str] = (),
+    ) -> None:
         files = sorted(data_folder(folder).glob(f"{split}-*.parquet"))
         if not files:
             raise UsageError(f"there are no {split} shards in {folder}: {hint}")
-        self.columns, self.split = list(columns), split
+        self.split = split
         self.row_groups: list[RowGroup] = []
+        extra = set(optional)
         sizes: list[int] = []
         for file in files:
             paths = [file, *(place / file.name for place in derived)]
@@ -43,12 +52,14 @@ class Shards:
             names = {name for schema, _ in footers for name in schema.names}
             if missing := [column for column in columns if column not in names]:
                 raise UsageError(f"{file} has no column {missing[0]!r}: {hint}")
+            extra &= names
             rows = [[metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] for _, metadata in footers]
             if any(other != rows[0] for other in rows):
                 raise UsageError(f"{paths[-1]} does not have the rows of {file}: make it anew")
             self.row_groups += [RowGroup(paths, i, number) for i, number in enumerate(rows[0])]
             metadata = footers[0][1]
             sizes += [metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups)]
+        self.columns = [*columns, *sorted(extra)]
         self.rows = np.array([group.rows for group in self.row_groups], np.int64)  # of each row group
         self.bytes = np.array(sizes, np.int64)
         self.total = int(self.rows.sum())

@@ -21,8 +21,9 @@ def info_loob(images: torch.Tensor, texts: torch.Tensor, scale: torch.Tensor, sh
     """Return CLOOB's loss (Fürst et al. 2022, arXiv 2110.11316, section 3). Embeddings are float[n, d] of length 1, n at least 2.
 
     Images and texts retrieve from a modern Hopfield network, first from the stored images, then from the stored texts. The
-    retrieved embeddings of a pair are compared. Unlike in InfoNCE, the denominator leaves out the pair itself. As in the authors'
-    code, the sum over both is divided by the inverse temperature.
+    retrieved embeddings of a pair are compared. Unlike in InfoNCE, the denominator leaves out the pair itself. The result is the mean
+    of both directions, in nats, as in rinna's japanese-clip. The paper's authors take the sum and divide by the inverse temperature:
+    theirs is 2 / `scale` times this one.
     """
     own_pair = torch.eye(len(images), dtype=torch.bool, device=images.device)
     total = images.new_zeros(())
@@ -30,7 +31,7 @@ def info_loob(images: torch.Tensor, texts: torch.Tensor, scale: torch.Tensor, sh
         anchor, answer = (F.normalize((sharpness * state @ stored.T).softmax(1) @ stored, dim=1) for state in (stored, others))
         logits = scale * anchor @ answer.T
         total = total + (logits.masked_fill(own_pair, -math.inf).logsumexp(1) - logits.diagonal()).mean()
-    return total / scale
+    return total / 2
 
 
 @torch.compiler.disable

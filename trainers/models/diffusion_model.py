@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +18,13 @@ from trainers.data.images import BUILD_HINT
 from trainers.data.shards import Shards
 from trainers.models.configuration import check_model_path, explain_model_errors, model_config, special_token_ids
 from trainers.models.latents import pixels_per_latent, scale_untrained_vae
+from trainers.models.pretrained import Tell, check_report, load_with_report
 
 # Stable Diffusion's noise (Rombach et al. 2022), and the settings of DDIM that go with it.
 NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
 SAMPLER = {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}
+# What makes a UNet of diffusers ask for more than latents, a timestep and a caption.
+FURTHER_CONDITIONS = ("addition_embed_type", "class_embed_type", "num_class_embeds", "encoder_hid_dim_type")
 
 
 @dataclass
@@ -54,15 +57,20 @@ class DiffusionModel:
         return grid
 
 
-def build_diffusion_model(source: str, vae: dict[str, Any], unet: dict[str, Any], size: int, corpus: Path) -> DiffusionModel:
-    """Return VAE, UNet and scheduler for images of `size`: those of the Stable Diffusion in `source`, or new ones. Raises UsageError."""
+def build_diffusion_model(
+    source: str, vae: dict[str, Any], unet: dict[str, Any], size: int, corpus: Path, tell: Tell
+) -> DiffusionModel:
+    """Return VAE, UNet and scheduler for images of `size`: those of the Stable Diffusion in `source`, or new ones.
+
+    Tells of weights that are missing or not used. Raises UsageError.
+    """
     from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel  # late: heavy
 
     if source:
         model = DiffusionModel(
-            _load_component(AutoencoderKL, source, "vae", low_cpu_mem_usage=False, use_safetensors=True),
-            _load_component(UNet2DConditionModel, source, "unet", low_cpu_mem_usage=False, use_safetensors=True),
-            _load_component(DDIMScheduler, source, "scheduler", **SAMPLER),
+            _load_weights(AutoencoderKL, source, "vae", tell, low_cpu_mem_usage=False, use_safetensors=True),
+            _load_weights(UNet2DConditionModel, source, "unet", tell, low_cpu_mem_usage=False, use_safetensors=True),
+            _load_component(DDIMScheduler.from_pretrained, source, "scheduler", **SAMPLER),
         )
     elif not unet or not vae:
         raise UsageError(
@@ -74,6 +82,10 @@ def build_diffusion_model(source: str, vae: dict[str, Any], unet: dict[str, Any]
         model = DiffusionModel(new_vae, new_unet, DDIMScheduler(**NOISE, **SAMPLER))
     if model.scheduler.config.prediction_type != "epsilon" or model.unet.config.in_channels != model.vae.config.latent_channels:
         raise UsageError(f"{source or 'unet'}: a Stable Diffusion is needed that predicts noise (epsilon), from latents alone")
+    if further := [key for key in FURTHER_CONDITIONS if model.unet.config.get(key)]:
+        raise UsageError(
+            f"{source or 'unet'}: its UNet expects more than a caption ({further[0]}), as Stable Diffusion XL's does"
+        )
     pixels = pixels_per_latent(model.vae)
     if size % pixels:
         raise UsageError(f"size: {size} is no multiple of {pixels}, the pixels of which the VAE makes one latent")
@@ -83,7 +95,7 @@ def build_diffusion_model(source: str, vae: dict[str, Any], unet: dict[str, Any]
     return model
 
 
-def build_text_encoder(table: dict[str, Any], tokenizer: Any, source: str, width: int) -> Any:
+def build_text_encoder(table: dict[str, Any], tokenizer: Any, source: str, width: int, tell: Tell) -> Any:
     """Return the text encoder in `source`, or a new one. Raises UsageError unless it fits the table, the tokenizer and the UNet's width."""
     from transformers import AutoTokenizer, CLIPTextModel  # late: heavy
 
@@ -96,21 +108,31 @@ def build_text_encoder(table: dict[str, Any], tokenizer: Any, source: str, width
     if not source:
         with explain_model_errors("text"):
             return CLIPTextModel(config)
-    if _load_component(AutoTokenizer, source, "tokenizer").get_vocab() != tokenizer.get_vocab():
+    if _load_component(AutoTokenizer.from_pretrained, source, "tokenizer").get_vocab() != tokenizer.get_vocab():
         raise UsageError(f"the text encoder in {source} has another tokenizer: name it with --tokenizer, or begin with stage 1")
-    encoder = _load_component(CLIPTextModel, source, "text_encoder")
+    encoder = _load_weights(CLIPTextModel, source, "text_encoder", tell)
     for key in table:
         if (loaded := getattr(encoder.config, key)) != (wanted := getattr(config, key)):
             raise UsageError(f"text.{key}: {wanted!r}, but the text encoder in {source} has {loaded!r}")
     return encoder
 
 
-def _load_component(component_class: Any, path: str, name: str, **options: Any) -> Any:
-    """Load one component of a Stable Diffusion, in single precision. Raises UsageError."""
+def _load_weights(component_class: Any, path: str, name: str, tell: Tell, **options: Any) -> Any:
+    """Load a network of a Stable Diffusion in single precision. Tells of weights that are not used. Raises UsageError."""
+
+    def load(place: str, **more: Any) -> Any:
+        return load_with_report(component_class, place, **more)
+
+    component, report = _load_component(load, path, name, **options)
+    check_report(report, f"the {name} of {path}", "--from, pretrained", tell, lambda _: True)
+    return component.float()
+
+
+def _load_component(load: Callable[..., Any], path: str, name: str, **options: Any) -> Any:
+    """Load one component of a Stable Diffusion by `load`, a `from_pretrained`. Raises UsageError."""
     check_model_path(path, "--from, pretrained")
     try:
-        component = component_class.from_pretrained(path, subfolder=name, **options)
-        return component.float() if isinstance(component, nn.Module) else component
+        return load(path, subfolder=name, **options)
     except (OSError, ValueError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UsageError(

@@ -8,6 +8,7 @@ so that a recording has the same outputs in a batch as on its own, which is how 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import nn
 from filters.audio.samples import RATE
 from pipeline.core.errors import UsageError
 from trainers.models.configuration import check_model_path, explain_model_errors
+from trainers.models.pretrained import LoadReport, Tell, check_report, load_with_report
 
 
 class PaddedGroupNorm(nn.GroupNorm):
@@ -53,8 +55,13 @@ def ignore_padding(model: Any) -> Any:
     return model
 
 
-def load_hubert(model_class: Any, path: str, **options: Any) -> Any:
-    """Load a transformers model from a folder, or by its name on the Hub. Raises UsageError if it is not a HuBERT."""
+def load_hubert(
+    model_class: Any, path: str, tell: Tell, must_exist: Callable[[str], bool], new: Sequence[str] = (), **options: Any
+) -> tuple[Any, LoadReport]:
+    """Load a transformers model from a folder, or by its name on the Hub, and return it with what was missing.
+
+    `must_exist` and `new` are those of `check_report`. Raises UsageError if it is not a HuBERT, or lacks what training does not change.
+    """
     from transformers import AutoConfig  # late: heavy
 
     check_model_path(path, "the model that python -m trainers.hubert makes in OUT/model")
@@ -65,7 +72,9 @@ def load_hubert(model_class: Any, path: str, **options: Any) -> Any:
     if model_type != "hubert":
         raise UsageError(f"{path} holds a {model_type}, not a HuBERT: python -m trainers.hubert makes one in OUT/model")
     with explain_model_errors(path):
-        return model_class.from_pretrained(path, **options)
+        model, report = load_with_report(model_class, path, **options)
+    check_report(report, path, "the HuBERT to begin with", tell, must_exist, new)
+    return model, report
 
 
 def expects_normalised_samples(path: str, config: Any) -> bool:

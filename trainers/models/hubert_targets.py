@@ -94,10 +94,11 @@ class Mfcc:
 class HiddenStates:
     """The output of one layer of a HuBERT, after the residual: transformers' `hidden_states[layer]`, 50 a second."""
 
-    def __init__(self, path: str, layer: int, device: torch.device) -> None:
+    def __init__(self, path: str, layer: int, device: torch.device, say: Say) -> None:
         from transformers import HubertModel  # late: heavy
 
-        model = load_hubert(HubertModel, path)
+        # Nothing is trained here; the vector of masked frames is never used.
+        model, _ = load_hubert(HubertModel, path, say, lambda name: name != "masked_spec_embed")
         if layer > len(model.encoder.layers):
             raise UsageError(f"the model in {path} has {len(model.encoder.layers)} layers: layer = {layer} is none of them")
         self.normalise, self.frames = expects_normalised_samples(path, model.config), Frames.from_config(model.config)
@@ -177,7 +178,7 @@ def build_targets(
         raise UsageError(
             "hidden states are of a model, MFCC are not: --from MODEL belongs to --iteration 2 (clusters with a layer)"
         )
-    feature: Feature = Mfcc() if clusters.layer is None else HiddenStates(str(model), clusters.layer, own_device())
+    feature: Feature = Mfcc() if clusters.layer is None else HiddenStates(str(model), clusters.layer, own_device(), say)
     splits = open_all_splits(corpus, ["id", "audio"], BUILD_HINT)
     settings = {"version": VERSION} | feature.identity | clusters.model_dump(exclude={"layer"})
     name = feature.identity["feature"]

@@ -7,34 +7,94 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from pipeline.core.errors import UsageError
 from tokenizer.model import Tokenizer
 from trainers.models.configuration import check_model_path, explain_model_errors, model_config, special_token_ids
+from trainers.models.pretrained import Tell, check_report, load_with_report
 
 
-def build_vision_tower(settings: dict[str, Any]) -> Any:
-    """Load the vision tower of a checkpoint, or make a new one. Raises UsageError."""
-    from transformers import AutoConfig, AutoModel  # late: heavy
+def build_vision_tower(settings: dict[str, Any], tell: Tell) -> Any:
+    """Load the vision tower of a checkpoint, or make a new one. Raises UsageError, and tells of weights that are missing or not used.
+
+    A pooler of ViT's kind whose weights no checkpoint brings becomes the identity: the image is then the hidden state of the first
+    position, as in rinna's models.
+    """
 
     table = dict(settings)
     path, freeze = table.pop("pretrained", ""), table.pop("freeze", False)
     if not isinstance(freeze, bool) or not isinstance(path, str) or bool(path) == bool(table):
         raise UsageError("vision: expected pretrained = PATH|NAME, or model_type and settings, and freeze = true or false")
-    if not path:
-        config = model_config(table, "vision")
-        image_size(config)
-        with explain_model_errors("vision"):
-            return AutoModel.from_config(config)
+    tower = _load_vision_tower(path, freeze, tell) if path else _make_vision_tower(table, freeze)
+    _check_pooled_output(tower)
+    return tower
+
+
+def _make_vision_tower(table: dict[str, Any], freeze: bool) -> Any:
+    from transformers import AutoModel  # late: heavy
+
+    if freeze:
+        raise UsageError(
+            "vision.freeze: a new tower would stay random: name one with vision.pretrained, or set vision.freeze=false"
+        )
+    config = model_config(table, "vision")
+    image_size(config)
+    with explain_model_errors("vision"):
+        tower = AutoModel.from_config(config)
+    _pool_first_position(tower)
+    return tower
+
+
+def _load_vision_tower(path: str, freeze: bool, tell: Tell) -> Any:
+    from transformers import AutoConfig, AutoModel  # late: heavy
+
     check_model_path(path, "vision.pretrained")
     try:
         config = AutoConfig.from_pretrained(path)
-        return AutoModel.from_pretrained(path, config=getattr(config, "vision_config", config), dtype=torch.float32)
-    except (OSError, ValueError) as error:
+        config = getattr(config, "vision_config", config)
+        tower, report = load_with_report(AutoModel, path, config=config, dtype=torch.float32)
+    except (OSError, ValueError, RuntimeError) as error:
         raise UsageError(
             f"vision.pretrained: {path!r} cannot be loaded: {str(error).splitlines()[0]} "
             'Name a local folder, or begin anew with --set vision.pretrained="" --set vision.model_type=vit'
         ) from None
+    pooler = [name for name in report.missing if name.startswith("pooler.")]
+    if pooler and _pool_first_position(tower):
+        tell(f"{path} lacks {', '.join(pooler)}: the hidden state of the first position stands for the image")
+        report = report._replace(missing=[name for name in report.missing if name not in pooler])
+    check_report(report, path, "vision.pretrained", tell, lambda _: freeze)
+    return tower
+
+
+def _pool_first_position(tower: Any) -> bool:
+    """Make the identity of a pooler that is a dense layer with an activation; return whether the tower has one.
+
+    `VisionTextDualEncoderModel` takes what a pooler puts out, and cannot do without.
+    """
+    dense = getattr(getattr(tower, "pooler", None), "dense", None)
+    if not isinstance(dense, nn.Linear) or dense.in_features != dense.out_features or not hasattr(tower.config, "pooler_act"):
+        return False
+    nn.init.eye_(dense.weight)
+    nn.init.zeros_(dense.bias)
+    tower.pooler.activation, tower.config.pooler_act = nn.Identity(), "linear"
+    return True
+
+
+def has_fixed_pooler(tower: Any) -> bool:
+    """Return whether the pooler is the identity, and to stay it."""
+    return hasattr(tower, "pooler") and getattr(tower.config, "pooler_act", None) == "linear"
+
+
+def _check_pooled_output(tower: Any) -> None:
+    """Raise UsageError unless the tower makes one vector of an image."""
+    size, width = image_size(tower.config), getattr(tower.config, "hidden_size", 0)
+    with explain_model_errors("vision"), torch.no_grad():
+        pooled = getattr(tower.eval()(torch.zeros(1, 3, size, size)), "pooler_output", None)
+    if pooled is None or pooled.shape != (1, width):
+        raise UsageError(
+            f"vision: a {tower.config.model_type} makes no vector of {width} numbers of an image, as ViT, CLIP or DINOv2 do"
+        )
 
 
 def build_text_tower(settings: dict[str, Any], length: int, tokenizer: Any) -> Any:

@@ -149,8 +149,10 @@ class Loop(Agreement):
         self.assignment = Assignment(reader.shards.total, self.ranks)
         if self.assignment.total < self.ranks:
             raise UsageError(f"{self.ranks} ranks cannot share {self.assignment.total} records")
+        if self.settings.seconds and not reader.length_batches:
+            raise UsageError("train.seconds: only batches of sound have a length; here train.batch is what decides")
         records = self.settings.batch * self.settings.accumulate * self.ranks
-        if records > self.assignment.total:
+        if records > self.assignment.total and not self.settings.seconds:
             self.warn(
                 f"a step takes {records:,} records, and there are {self.assignment.total:,}: some are seen again within it"
             )

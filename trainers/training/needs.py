@@ -53,6 +53,13 @@ def describe_memory(
 
 def describe_data(settings: Train, ranks: int, records: int, unit: str, amount_per_record: float | None) -> list[str]:
     """Return what a step and the run read. `records` are those of an epoch, `amount_per_record` is in `unit`, if it is known."""
+    if settings.seconds:
+        sound = settings.seconds * settings.accumulate * ranks
+        parts = f"{settings.seconds:,g} × {settings.accumulate:,} accumulated × {ranks:,} ranks"
+        return [
+            f"batch       up to {sound:,g} seconds of sound a step ({parts})",
+            f"run         {settings.steps:,} steps, up to {settings.steps * sound / 3600:,.0f} hours; an epoch has {records:,} records",
+        ]
     per_step = settings.batch * settings.accumulate * ranks
     step = f"{per_step:,} records a step ({settings.batch:,} × {settings.accumulate:,} accumulated × {ranks:,} ranks)"
     run = f"{settings.steps:,} steps"

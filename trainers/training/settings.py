@@ -34,6 +34,11 @@ class Train(Table):
 
     steps: int = Field(ge=1, description="of the optimiser")
     batch: int = Field(ge=1, description="records per rank and micro-batch")
+    seconds: float | None = Field(
+        None,
+        gt=0,
+        description="of sound per rank and micro-batch, each recording as long as the longest; `batch` still limits records",
+    )
     accumulate: int = Field(1, ge=1, description="micro-batches per step")
     lr: float = Field(gt=0, description="the highest learning rate")
     schedule: Literal["linear", "cosine", "constant_with_warmup", "polynomial"] = "linear"

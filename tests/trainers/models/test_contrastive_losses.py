@@ -30,30 +30,47 @@ def test_info_nce_is_that_of_transformers() -> None:
     assert contrastive_losses.info_nce(images, texts, torch.tensor(14.0)).item() == pytest.approx(expected.item(), abs=1e-12)
 
 
-def test_info_loob_is_the_sum_that_the_paper_writes() -> None:
-    images, texts = embeddings(5)
-    beta, inverse = 8.0, 30.0
+def published_info_loob(images: torch.Tensor, texts: torch.Tensor, inverse: float, beta: float) -> tuple[float, float]:
+    """Return what the paper writes (Fürst et al. 2022, equations 8 and 9), pair by pair: the terms of images, and those of texts."""
 
     def retrieved(state: torch.Tensor, stored: torch.Tensor) -> torch.Tensor:
         weights = [math.exp(beta * float(state @ row)) for row in stored]
         found = sum(w * row for w, row in zip(weights, stored)) / sum(weights)
         return found / found.norm()
 
-    total = 0.0
-    for i in range(5):
-        own, others = 0.0, 0.0
+    of_images, of_texts, n = 0.0, 0.0, len(images)
+    for i in range(n):
         own = math.exp(inverse * float(retrieved(images[i], images) @ retrieved(texts[i], images)))
         others = sum(
-            math.exp(inverse * float(retrieved(images[i], images) @ retrieved(texts[j], images))) for j in range(5) if j != i
+            math.exp(inverse * float(retrieved(images[i], images) @ retrieved(texts[j], images))) for j in range(n) if j != i
         )
-        total -= math.log(own / others) / 5
+        of_images -= math.log(own / others) / n
         own = math.exp(inverse * float(retrieved(images[i], texts) @ retrieved(texts[i], texts)))
         others = sum(
-            math.exp(inverse * float(retrieved(images[j], texts) @ retrieved(texts[i], texts))) for j in range(5) if j != i
+            math.exp(inverse * float(retrieved(images[j], texts) @ retrieved(texts[i], texts))) for j in range(n) if j != i
         )
-        total -= math.log(own / others) / 5
-    found = contrastive_losses.info_loob(images, texts, torch.tensor(inverse, dtype=torch.float64), beta)
-    assert found.item() == pytest.approx(total / inverse, abs=1e-9)
+        of_texts -= math.log(own / others) / n
+    return of_images, of_texts
+
+
+def test_info_loob_is_the_mean_of_the_published_terms_in_nats() -> None:
+    """As rinna's japanese-clip computes it; the paper's own code has the sum, divided by the inverse temperature."""
+    images, texts = embeddings(5)
+    of_images, of_texts = published_info_loob(images, texts, 30.0, 15.0)
+    found = contrastive_losses.info_loob(images, texts, torch.tensor(30.0, dtype=torch.float64), 15.0)
+    assert found.item() == pytest.approx((of_images + of_texts) / 2, abs=1e-9)
+    assert found.item() * 2 / 30 == pytest.approx((of_images + of_texts) / 30, abs=1e-9)
+
+
+def test_a_gradient_of_cloob_is_as_large_as_one_of_clip() -> None:
+    """So that `clip` and `eps` mean the same to both."""
+    images, texts = embeddings(64, 32)
+    norms = []
+    for loss in (contrastive_losses.info_nce, lambda *given: contrastive_losses.info_loob(*given, 15.0)):
+        own = images.clone().requires_grad_()
+        loss(own, texts, torch.tensor(30.0).double()).backward()
+        norms.append(own.grad.norm().item())
+    assert 0.3 < norms[1] / norms[0] < 3
 
 
 class Towers(nn.Module):
@@ -72,7 +89,7 @@ class Towers(nn.Module):
         scale = self.scale.exp()
         if self.objective == "clip":
             return contrastive_losses.info_nce(images, texts, scale)
-        return contrastive_losses.info_loob(images, texts, scale, 8.0)
+        return contrastive_losses.info_loob(images, texts, scale, 15.0)
 
 
 def as_rank(place: str) -> None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
 from filters.audio.decoding import decode
@@ -32,14 +33,28 @@ def test_hidden_states_are_those_that_transformers_gives(kind: str, tmp_path: Pa
     ready = Wav2Vec2FeatureExtractor.from_pretrained(tmp_path)(sound, sampling_rate=RATE, return_tensors="pt").input_values
     with torch.no_grad():
         expected = model(ready, output_hidden_states=True).hidden_states[1][0].numpy()
-    feature = HiddenStates(str(tmp_path), 1, torch.device("cpu"))
+    feature = HiddenStates(str(tmp_path), 1, torch.device("cpu"), print)
     np.testing.assert_allclose(feature.compute(feature.prepare(memoryview(recording))), expected, atol=1e-4)
     # What is longer than 30 s is taken in parts, without a frame too many or too few.
     long = np.tile(sound, 25)
     assert len(long) > 31 * RATE and len(feature.compute(long)) == feature.frames.count(len(long))
     assert len(feature.compute(sound[:300])) == 0
     with pytest.raises(UsageError, match="2 layers: layer = 3"):
-        HiddenStates(str(tmp_path), 3, torch.device("cpu"))
+        HiddenStates(str(tmp_path), 3, torch.device("cpu"), print)
+
+
+def test_a_model_that_lacks_weights_makes_no_units(tmp_path: Path) -> None:
+    HubertModel(HubertConfig(**melodies.TINY)).save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    for name in ("masked_spec_embed", "feature_projection.projection.bias"):
+        del weights[name]
+        save_file(weights | {"project.weight": torch.zeros(1)}, tmp_path / "model.safetensors", {"format": "pt"})
+        if name == "masked_spec_embed":  # nothing is masked
+            said = list[str]()
+            HiddenStates(str(tmp_path), 1, torch.device("cpu"), said.append)
+            assert any("also has project.weight: not used" in line for line in said)
+    with pytest.raises(UsageError, match="lacks feature_projection.projection.bias, which would be left random"):
+        HiddenStates(str(tmp_path), 1, torch.device("cpu"), print)
 
 
 def test_units_are_made_once_and_anew_for_other_shards(tmp_path: Path) -> None:
