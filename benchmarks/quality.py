@@ -54,7 +54,8 @@ def print_good_text(rows: pl.DataFrame) -> None:
 
 def print_script(texts: pl.Series, truth: pl.DataFrame) -> None:
     """Print how often the language that the script settles is that of lid.176."""
-    settled = np.flatnonzero(language.is_japanese_by_script(characters.count(*buffers(texts))))
+    data, offsets = buffers(texts)
+    settled = np.flatnonzero(language.is_japanese_by_script(data, offsets, characters.count(data, offsets)))
     answers = Counter(language.identify(texts[int(i)])[0] for i in settled)
     japanese = (truth["lang"].gather(settled) == "ja").sum()
     agree = answers.pop("ja", 0)

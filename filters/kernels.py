@@ -1,7 +1,7 @@
 """Compiled loops shared by the measures: UTF-8 decoding, encoding and hashing over Arrow buffers.
 
 A column of text is handled as Arrow holds it: one `uint8` buffer and an `int64` array of offsets. Kernels are compiled by numba
-on first use and cached beside this file (or in the user's cache folder where that is read-only); they release the GIL.
+on first use and cached beside this file (or where `choose_cache_folder` says, if that is read-only); they release the GIL.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from filters import unicode as u
+from filters.compile_cache import choose_cache_folder
 
+choose_cache_folder()
 jit = nb.njit(nogil=True, cache=True, boundscheck=False)
 inline = nb.njit(nogil=True, cache=True, boundscheck=False, inline="always")
 

@@ -22,8 +22,8 @@ from typing import Literal, overload
 import numpy as np
 import polars as pl
 
+from filters.caption import labels, tokens
 from filters.caption import language as caption_language
-from filters.caption import tokens
 from filters.kernels import buffers, to_arrow
 from filters.text import characters, language, phrases, repetition
 from filters.transcript import repeated_phrases
@@ -102,10 +102,12 @@ def _run_passes(data: np.ndarray, offsets: np.ndarray, wanted: set[str]) -> Coun
         counters |= phrases.count(data, offsets, wanted)
     if needs_language:
         counters |= language.count(data, offsets, counters)
-    if wanted & set(caption_language.COUNTERS):
-        counters |= caption_language.count(data, offsets)
-    if wanted & set(tokens.COUNTERS):
-        counters |= tokens.count(data, offsets, wanted)
+    if wanted & {*caption_language.COUNTERS, *tokens.COUNTERS}:
+        plain = labels.remove_labels(pl.Series("caption", to_arrow(data, offsets)))
+        if wanted & set(caption_language.COUNTERS):
+            counters |= caption_language.count(*buffers(plain.captions))
+        if wanted & set(tokens.COUNTERS):
+            counters |= tokens.count(data, offsets, plain, wanted)
     if wanted & set(repeated_phrases.COUNTERS):
         counters |= repeated_phrases.count(data, offsets)
     return counters

@@ -1,10 +1,10 @@
 """Tables over Unicode code points that the compiled kernels look characters up in.
 
-Three tables, all indexed by code point:
+Two tables, both indexed by code point, and a function:
 
 * `character_classes()`: one small integer per code point (`HIRAGANA`, `HAN`, `SPACE` ...).
 * `normalisation(compatibility)`: what a character becomes when text is cleaned.
-* `folding()`: what a character becomes in the key that duplicates are compared by.
+* `fold_letters`, of one character: what it becomes in the key that duplicates are compared by (`filters.text.signs.key_table`).
 
 The tables come from Python's own `unicodedata`, so they follow the interpreter's Unicode version.
 """
@@ -191,8 +191,8 @@ def _cleaned(c: str, compatibility: Compatibility) -> str:
     return "".join(_cleaned(x, compatibility) if x != c else x for x in folded)
 
 
-def _folded(c: str) -> str:
-    """The duplicate key's view of one character: NFKC, lower case, no spaces, punctuation, symbols, controls or marks."""
+def fold_letters(c: str) -> str:
+    """Return the letters and digits in a character: NFKC, lower case. No voicing mark is lost (か ≠ が), kana are not folded (か ≠ カ)."""
     out = []
     for x in unicodedata.normalize("NFKC", c).lower():
         if 0xFE00 <= ord(x) <= 0xFE0F:  # variation selectors: marks by category
@@ -204,7 +204,8 @@ def _folded(c: str) -> str:
     return "".join(out)
 
 
-def _mapping(target: Callable[[str], str]) -> Mapping:
+def make_mapping(target: Callable[[str], str]) -> Mapping:
+    """Return the table of what `target` makes of every character."""
     first = np.arange(TABLE_SIZE, dtype=np.int32)
     kind = np.zeros(TABLE_SIZE, np.uint8)
     starts, expansions = [0], list[int]()
@@ -232,7 +233,7 @@ def normalisation(compatibility: Compatibility = "keep") -> Mapping:
     unified. ① ㍻ ㈱ ² ½ … (compatibility characters that carry meaning) stay with `"keep"` and become their NFKC expansion with
     `"expand"`.
     """
-    table = _mapping(lambda c: _cleaned(c, compatibility))
+    table = make_mapping(lambda c: _cleaned(c, compatibility))
     kind = table.kind
     for cp in (MARK_DAKUTEN, MARK_HANDAKUTEN, 0x309B, 0x309C, 0xFF9E, 0xFF9F):
         kind[cp] = VOICING
@@ -249,12 +250,6 @@ def normalisation(compatibility: Compatibility = "keep") -> Mapping:
     for c in _LINE_BREAKS:
         kind[ord(c)] = BREAK
     return table
-
-
-@lru_cache(maxsize=1)
-def folding() -> Mapping:
-    """The table behind the duplicate key. Safe for Japanese: no voicing mark is lost (か ≠ が), kana are not folded (か ≠ カ)."""
-    return _mapping(_folded)
 
 
 @lru_cache(maxsize=1)

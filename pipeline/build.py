@@ -18,7 +18,9 @@ from pipeline.core.command import report_errors
 from pipeline.core.engine import Engine
 from pipeline.core.errors import BuildError, SeimaiError, UsageError
 from pipeline.core.locks import hold_lock_file
+from pipeline.core.names import expand_home
 from pipeline.core.storage import format_size, read_json, remove_temporaries, write_json
+from pipeline.core.tables import suggest_look
 from pipeline.fetch.download import download as download_file
 from pipeline.manifest.loading import load_any, manifest_folder
 from pipeline.manifest.model import Described, Manifest, source_options
@@ -129,11 +131,11 @@ def _refuse_options(manifest: MixtureManifest, options: list[str]) -> None:
 
 def _choose_folders(manifest: Described, out: Path | None, work: Path | None) -> tuple[Path, Path]:
     """Return output folder and folder for intermediates. Raises UsageError where a build must not write."""
-    out = (out or Path("corpora") / manifest.name).expanduser()
+    out = expand_home(out or Path("corpora") / manifest.name)
     for option, path in (("--out", out), ("--work", work)):
         if path is not None and is_url(str(path).replace(":/", "://")):
             raise UsageError(f"{option} {path}: output goes to a folder (shared by all workers of a cluster), not to a URL")
-    work = work.expanduser() / manifest.name if work else out / STATE_FOLDER / "work"
+    work = expand_home(work) / manifest.name if work else out / STATE_FOLDER / "work"
     for name in PUBLISHED_FOLDERS:
         if (out / name).absolute() in (work.absolute(), *work.absolute().parents):
             raise UsageError(f"--work {work.parent} lies in the output's {name} folder, which a build replaces")
@@ -341,7 +343,7 @@ def _refuse_empty_corpus(plan: Plan | MixturePlan, summary: dict[str, Any]) -> N
     """Raise BuildError where nothing was kept. The ledger, which says why, is published by then."""
     if not _count_kept(summary):
         records = MODALITIES[plan.manifest.modality].terms.records.english
-        command = f"python -c \"import polars as pl; print(pl.read_parquet({str(plan.out / 'ledger')!r}).group_by('step', 'rule').len())\""
+        command = suggest_look(plan.out / "ledger", expression="group_by('step', 'rule').len()")
         raise BuildError(
             f"not one of the {records} was kept: there is nothing to train on. The ledger says why each was dropped: {command}"
         )

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from pipeline.core.storage import read_json, write_atomically
+from pipeline.core.tables import read_parquet
 from pipeline.manifest.steps import Step
 
 STATE_FOLDER = ".seimai"  # in the output folder: what a build remembers, its lock, and its intermediates by default
@@ -85,7 +86,10 @@ class Part:
         return self.folder / f"part-{self.name}.parquet"
 
     def array(self, name: str) -> Path:
-        """A matrix with a row per record: `signatures` uint16[n, permutations] (their low halves), `sketches` uint8[n, width] …"""
+        """A matrix with a row per record: `signatures` uint16[n, permutations] (their low halves), `sketches` uint8[n, width] …
+
+        `rare_sketches` has rows of some records alone (`pipeline.dedup.facts`).
+        """
         return self.folder / f"part-{self.name}.{name}.npy"
 
     @property
@@ -152,7 +156,7 @@ class Layout:
 
     def kept_mask(self, index: int) -> np.ndarray:
         """bool[n]: which records of a partition the rules kept."""
-        verdicts = pl.read_parquet(verdicts_file(self.decided, index), columns=["verdict"])["verdict"]
+        verdicts = read_parquet(verdicts_file(self.decided, index), columns=["verdict"])["verdict"]
         return (verdicts == "kept").to_numpy()
 
     def facts(self, index: int) -> Path:
@@ -180,7 +184,7 @@ def write_layout(path: Path, parts: Sequence[Part], records: Sequence[int]) -> P
 
 @lru_cache(maxsize=4)
 def _load_layout(path: Path) -> tuple[list[Part], list[int]]:
-    table = pl.read_parquet(path)
+    table = read_parquet(path)
     parts = [Part(Path(folder), name) for folder, name in table.select("folder", "name").iter_rows()]
     return parts, [0, *table["records"].cum_sum()]
 
@@ -220,4 +224,4 @@ def write_names(path: Path, files: Sequence[str]) -> Path | None:
 
 @lru_cache(maxsize=4)
 def _load_names(path: Path) -> pl.Series:
-    return pl.read_parquet(path)["source"]
+    return read_parquet(path)["source"]

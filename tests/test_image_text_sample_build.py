@@ -50,7 +50,7 @@ def test_dropped_for_the_reason_that_was_planted(rows):
     rules = {
         "navigation": {"navigation_share"}, "placeholder": {"navigation_share"}, "empty": {"chars"},
         "chinese": {"caption_language"}, "english": {"caption_language"}, "korean": {"caption_language"},
-        "file_name": {"file_name_share", "caption_language", "navigation_share"}, "icon": {"shorter_side", "longer_side"},
+        "file_name": {"label_share", "caption_language", "navigation_share"}, "icon": {"shorter_side", "longer_side"},
         "banner": {"aspect_ratio"}, "blank": {"blank_share", "colours"},
     }  # fmt: skip
     for why, rule in rows.filter(verdict="dropped").select("why", "rule").iter_rows():

@@ -33,7 +33,7 @@ ROOMS: dict[str, set[str]] = {
         "pipeline.dedup",
     },
     "pipeline.mixture.manifest": {
-        "tokenizer", "pipeline.manifest.steps", "pipeline.manifest.model", "pipeline.dedup", "pipeline.modalities",
+        "tokenizer", "pipeline.core", "pipeline.manifest.steps", "pipeline.manifest.model", "pipeline.dedup", "pipeline.modalities",
     },
     "pipeline.manifest": {
         "filters", "pipeline.core", "pipeline.sources", "pipeline.manifest.steps", "pipeline.manifest.model", "pipeline.modalities",

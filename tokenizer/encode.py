@@ -30,6 +30,7 @@ from pipeline.core.errors import BuildError, InputError, UsageError
 from pipeline.core.locks import hold_lock
 from pipeline.core.shards import name_shard
 from pipeline.core.storage import find_leftovers, fingerprint, read_json, remove_temporaries, write_atomically, write_json
+from pipeline.core.tables import suggest_look
 from tokenizer.model import Tokenizer
 from tokenizer.packing import join_documents, order_keys, pack, reorder_documents
 from tokenizer.settings import Encoding, parse_options
@@ -472,8 +473,7 @@ def main(
         console.print()
         console.print(make_counts_table(description))
         console.print(f"\n{build.out}", style="bold", highlight=False, markup=False)
-        look = f"import polars as pl; print(pl.scan_parquet('{build.out}/train-*.parquet').head().collect())"
-        console.print(f'  python -c "{look}"', highlight=False, markup=False, soft_wrap=True)
+        console.print(f"  {suggest_look(build.out, 'train-*.parquet')}", highlight=False, markup=False, soft_wrap=True)
 
 
 def run_with_engine(build: TokenShardBuild, workers: int | None, scheduler: str | None, console: Console) -> dict[str, Any]:

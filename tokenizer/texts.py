@@ -83,7 +83,8 @@ class Texts:
                     yield pl.Series(pending, dtype=pl.String)
         else:
             # With a schema, since polars infers one from the first lines only.
-            frame = pl.read_ndjson(file, schema={self.column: pl.String})
+            with open(file, "rb") as lines:  # polars would take a path for a pattern
+                frame = pl.read_ndjson(lines, schema={self.column: pl.String})
             if frame[self.column].null_count() == len(frame):
                 raise UsageError(f"{file}: no line has a string under the key {self.column!r}. Name another with --column")
             yield frame[self.column].drop_nulls()

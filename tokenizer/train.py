@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from pipeline.core.errors import UsageError
 from pipeline.core.locks import hold_lock
 from pipeline.core.settings import parse_size
 from pipeline.core.storage import find_leftovers, format_size, write_json
+from pipeline.core.tables import suggest_python
 from tokenizer.evaluate import SentencePieceTokenizer, draw_texts, evaluate, make_figures_table
 from tokenizer.export import export
 from tokenizer.fitting import compute_text_budget, fit
@@ -179,10 +181,13 @@ def main(corpora: tuple[str, ...], column: str | None, out: Path | None, memory:
         print_summary(console, out, result)
         tokens = out.parent / "tokens"
         if (tokens / "tokens.json").is_file():
-            line = f"{tokens} was made with the tokenizer that this one replaces: python -m tokenizer.encode {out.parent} --overwrite"
+            again = f"python -m tokenizer.encode {shlex.quote(str(out.parent))} --overwrite"
+            line = f"{tokens} was made with the tokenizer that this one replaces: {again}"
             console.print(f"warning: {line}", style="yellow", highlight=False, markup=False, soft_wrap=True)
         elif (out.parent / "data").is_dir():
-            console.print(f"  python -m tokenizer.encode {out.parent}", highlight=False, markup=False, soft_wrap=True)
+            console.print(
+                f"  python -m tokenizer.encode {shlex.quote(str(out.parent))}", highlight=False, markup=False, soft_wrap=True
+            )
 
 
 def show_progress(console: Console, work: Callable[[ReportProgress], dict[str, Any]]) -> dict[str, Any]:
@@ -210,8 +215,8 @@ def print_summary(console: Console, out: Path, result: dict[str, Any]) -> None:
     if result["figures"]:
         console.print(make_figures_table([result["figures"] | {"tokenizer": "held-out"}]))
     console.print(f"\n{out}", style="bold", highlight=False, markup=False)
-    load = f"from transformers import AutoTokenizer; print(AutoTokenizer.from_pretrained('{out}').tokenize('吾輩は猫である。'))"
-    console.print(f'  python -c "{load}"', highlight=False, markup=False, soft_wrap=True)
+    load = f"from transformers import AutoTokenizer; print(AutoTokenizer.from_pretrained({str(out)!r}).tokenize('吾輩は猫である。'))"
+    console.print(f"  {suggest_python(load)}", highlight=False, markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -58,6 +58,7 @@ class Config(Table):
     text: Literal["transcript", "reading"] = "transcript"
     characters: int = Field(ge=1, description="of the alphabet, at most: the most frequent")
     least: int = Field(ge=1, description="times that a character has to occur to be one of them")
+    held_in: int = Field(0, ge=0, description="recordings of the training split whose error rate is reported, too")
     longest: int = Field(ge=400, description="samples; longer recordings are skipped")
     mask_share: float = Field(ge=0, le=1, description="share of the frames that is masked, if spans did not overlap")
     mask_length: int = Field(ge=1, description="frames of a span")
@@ -170,10 +171,10 @@ def collate_with_text(utterances: list[Utterance]) -> tuple[dict[str, Any], floa
     return inputs | {"text": tuple(utterance.text for utterance in utterances)}, seconds
 
 
-def evaluate_transcripts(loop: Loop, module: Recogniser, reader: Reader, decoder: Decoder) -> dict[str, Any]:
-    """Return the loss per character, edits over characters of the reference in the complete split, and the first few transcripts."""
+def evaluate_transcripts(loop: Loop, module: Recogniser, reader: Reader, decoder: Decoder, limit: int) -> dict[str, Any]:
+    """Return the loss per character, edits over characters of the reference in all of the first `limit` records, and a few transcripts."""
     loss, edits, characters, skipped, shown = 0.0, 0.0, 0, 0, list[str]()
-    for batch in loop.evaluation_batches(reader, loop.settings.evaluate_records, collate_with_text, decoder):
+    for batch in loop.evaluation_batches(reader, limit, collate_with_text, decoder):
         texts = batch.inputs.pop("text")
         inputs = {name: value.to(loop.device) for name, value in batch.inputs.items()}
         lengths = np.array([len(text) for text in texts])
@@ -242,11 +243,14 @@ def train(options: RunOptions[Config], start_model: str) -> None:
         validation.length_batches = length_batches
 
     def evaluate() -> dict[str, Any]:
-        if validation is None:
-            return {}
-        decoder = Decoder(config, frames, ids, normalise, masks=False)
-        metrics = evaluate_transcripts(loop, module, validation, decoder)
-        for line in metrics["sample"]:
+        decoder, metrics = Decoder(config, frames, ids, normalise, masks=False), dict[str, Any]()
+        if validation:
+            metrics |= evaluate_transcripts(loop, module, validation, decoder, settings.evaluate_records)
+        if config.held_in:
+            own = Reader(shards, None, length_batches=length_batches)
+            of_training = evaluate_transcripts(loop, module, own, decoder, config.held_in)
+            metrics |= {f"held_in_{name}": value for name, value in of_training.items()}
+        for line in metrics.get("sample", metrics.get("held_in_sample", [])):
             loop.console.print(line, highlight=False, markup=False, soft_wrap=True)
         return metrics
 

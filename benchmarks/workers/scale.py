@@ -83,6 +83,7 @@ def make_partition(layout: Layout, index: int, with_signatures: bool) -> list[Pa
             "locator": documents.numbers,
             "file": np.zeros(count, np.uint32),
             "exact": keys.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15),
+            "key_hash": keys.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15),
             "key_length": np.full(count, 1000, np.int32),
             "m:quality": _draw(documents.numbers, 3).astype(np.float32),
             "amount": (200 + 3000 * _draw(documents.numbers, 4)).astype(np.int64),

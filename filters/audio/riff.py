@@ -16,9 +16,8 @@ from filters.audio.window import Content
 _UNTIL_THE_END = (0x7FFFF000, 0x7FFFFFFF, 0x80000000, *range(0xFFFFFF00, 0x1_0000_0000))
 _LARGEST_SIZE = 0xFFFFFF00
 _MOST_CHUNKS = 1_000
-_PADDING = (
-    4_096  # bytes after the last chunk that are passed over: recorders fill the last block of their disk, which has so many
-)
+# Bytes after the last chunk that are passed over, as recorders fill the last block of their disk: so many, and a twentieth of the samples.
+_PADDING, _SHARE = 4_096, 0.05
 _ROOTS = (b"RIFF", b"RIFX", b"RF64", b"FORM")
 # Chunks that may be cut short at the end of a file: the samples before them are there.
 _NO_SOUND = frozenset(

@@ -3,65 +3,43 @@
 lid.176 is no judge of a few Han characters: of Japanese runs that Chinese could write as well it calls a quarter to a third
 Chinese, of Chinese ones 40 % Japanese (docs/measures.md). It is asked only where neither kana nor Han prevail.
 
-Any kana make a caption Japanese, but for a lone の among Chinese characters (鲜の每日) and a few kana in a text of another
-script. A caption of Han only is weighed. Characters that only one side's national standard has (JIS X 0208; GB 2312 and Big5)
-weigh most. Each of the others has its log odds in `lists/han.txt`, and words of `lists/chinese.txt` are Chinese. Where nothing
-speaks for Chinese the answer is Japanese, since the corpus is: 東京大学, 犬 and 山水画 could be either.
+Tags, addresses and other labels beside words are left out (`filters.caption.labels`). Any kana make a caption Japanese, but for
+a lone の among Chinese characters (鲜の每日) and a few kana in a text of another script. A caption of Han only is weighed.
+Characters that only one side's national standard has (JIS X 0208; GB 2312 and Big5) weigh most. Each of the others has its log odds
+in `lists/han.txt`; words of `lists/chinese.txt` are Chinese, those of `lists/japanese.txt` Japanese. Where nothing speaks for Chinese
+the answer is Japanese, since the corpus is: 東京大学, 犬 and 山水画 could be either.
 """
 
 from __future__ import annotations
 
 import math
-from functools import lru_cache
-from importlib.resources import files
 
 import numpy as np
 import polars as pl
 
 from filters import unicode as u
 from filters.kernels import class_of, decode, jit, to_arrow
+from filters.text.han import ONLY_CHINESE, ONLY_JAPANESE, STEP, han_tables
 from filters.text.language import UNKNOWN, identify
 from filters.text.phrases import phrases
 
 COUNTERS = ("caption_language", "caption_language_score")
 
-# Printed with their older forms since JIS X 0213 (2000) and the list of 2010, though JIS X 0208 has only the simplified ones.
-_PRINTED_FORMS = "俠俱剝吞啞噓嚙囊塡姸屛屢嵤幷摑攢搔杻桒桺潑焰瘦禱簞繡繫萊蔣蠟蟬軀醬頰顚驒鷗鹼麴麵"
-_JAPANESE, _CHINESE = 1, 2
 _PRIOR = -1.2  # log odds before any character is seen: the intercept of the regression behind lists/han.txt
-_STEP = 0.5  # of log odds; what follows is in such steps
-_CHINESE_AT = 7  # from here on, with the prior 2.3, the answer is Chinese; docs/measures.md has what that costs
+_CHINESE_AT = (
+    7  # steps of log odds: from here on, with the prior 2.3, the answer is Chinese; docs/measures.md has what that costs
+)
 _ONE_SIDED = 10  # a character that only one side's standard has: it weighs much, but not more than all others together
 _FULL_STOP = 8  # a Japanese sentence has kana: Han that end with 。 are rarely one
-_WORD = 8  # a word of lists/chinese.txt
+_WORD = 8  # a word of lists/chinese.txt, or of lists/japanese.txt for the other side
 _MOST = 40
 # By math.exp, once: numpy's gives other last digits for one value than for many.
-_PROBABILITY = np.array([1 / (1 + math.exp(-_PRIOR - _STEP * k)) for k in range(-_MOST, _MOST + 1)], np.float32)
+_PROBABILITY = np.array([1 / (1 + math.exp(-_PRIOR - STEP * k)) for k in range(-_MOST, _MOST + 1)], np.float32)
 _KANA_TO_HAN = 0.15  # fewer kana among Chinese characters are a quotation, as in `filters.text.language`
 
 # Columns of the kernel's output.
 (_KANA, _NO, _HAN, _ONLY_JAPANESE, _ONLY_CHINESE, _WEIGHT, _LATIN, _LATIN_WORDS, _HANGUL, _OTHER, _STOP) = range(11)
 _COLUMNS = 11
-
-
-def _characters_of(codec: str) -> set[int]:
-    """The Han characters of a national standard: those that its codec writes in two bytes."""
-    every = [0x3005, 0x3006, 0x3007, *range(0x4E00, 0xA000)]
-    return {cp for cp in every if len(chr(cp).encode(codec, "ignore")) == 2}
-
-
-@lru_cache(maxsize=1)
-def _tables() -> tuple[np.ndarray, np.ndarray]:
-    """`(side, weight)`, both int8[TABLE_SIZE]: characters of one side only, and the weights of the others in steps."""
-    japanese, chinese = _characters_of("euc_jp"), _characters_of("gb2312") | _characters_of("big5")
-    side, weight = np.zeros(u.TABLE_SIZE, np.int8), np.zeros(u.TABLE_SIZE, np.int8)
-    side[sorted(japanese - chinese | {ord("々")})] = _JAPANESE
-    side[sorted(chinese - japanese - set(map(ord, _PRINTED_FORMS + "々")))] = _CHINESE
-    for line in (files("filters") / "lists" / "han.txt").read_text("utf-8").splitlines():
-        if not line.startswith("#"):
-            log_odds, characters = line.split()
-            weight[[ord(c) for c in characters]] = round(float(log_odds) / _STEP)
-    return side, weight
 
 
 @jit
@@ -82,8 +60,8 @@ def _count_characters(data, offsets, classes, side, weight):
             elif k == u.HAN:
                 row[_HAN] += 1
                 if cp < u.TABLE_SIZE:
-                    row[_ONLY_JAPANESE] += side[cp] == _JAPANESE
-                    row[_ONLY_CHINESE] += side[cp] == _CHINESE
+                    row[_ONLY_JAPANESE] += side[cp] == ONLY_JAPANESE
+                    row[_ONLY_CHINESE] += side[cp] == ONLY_CHINESE
                     row[_WEIGHT] += weight[cp]
             elif k == u.LATIN:
                 row[_LATIN] += 1
@@ -101,7 +79,7 @@ def _count_characters(data, offsets, classes, side, weight):
 
 def count(data: np.ndarray, offsets: np.ndarray) -> dict[str, np.ndarray]:
     """`caption_language` (object[n] of str) and `caption_language_score` (float32[n])."""
-    counts = _count_characters(data, offsets, u.character_classes(), *_tables()).T
+    counts = _count_characters(data, offsets, u.character_classes(), *han_tables()).T
     kana, han, latin_words, hangul = counts[_KANA], counts[_HAN], counts[_LATIN_WORDS], counts[_HANGUL]
     chinese = counts[_ONLY_CHINESE] - counts[_ONLY_JAPANESE]
     quotes_kana = (chinese > 0) & ((kana == counts[_NO]) | (kana < _KANA_TO_HAN * (kana + han)))
@@ -130,7 +108,10 @@ def _chinese_steps(data: np.ndarray, offsets: np.ndarray, rows: np.ndarray, coun
     """Log odds, less the prior, that captions of Han only are Chinese: int[rows] in steps, within ±_MOST."""
     side = counts[_ONLY_CHINESE][rows] - counts[_ONLY_JAPANESE][rows]
     captions = pl.Series("caption", to_arrow(data, offsets)).gather(rows)
-    has_chinese_word = captions.str.contains_any(list(phrases("chinese"))).to_numpy()
+    words = (captions.str.contains_any(list(phrases(name))).to_numpy().astype(np.int32) for name in ("chinese", "japanese"))
+    chinese_words, japanese_words = words
     # One character has no context: 犬 stays with the prior.
     weight = np.where(counts[_HAN][rows] > 1, counts[_WEIGHT][rows], 0)
-    return np.clip(weight + _ONE_SIDED * side + _WORD * has_chinese_word + _FULL_STOP * counts[_STOP][rows], -_MOST, _MOST)
+    full_stop = _FULL_STOP * counts[_STOP][rows] * (counts[_HAN][rows] > 1)
+    words_for_chinese = _WORD * (chinese_words - japanese_words)
+    return np.clip(weight + _ONE_SIDED * side + words_for_chinese + full_stop, -_MOST, _MOST)

@@ -10,8 +10,6 @@ import polars as pl
 from filters.expressions import share
 from filters.registry import measure
 
-_LETTERS = ("n_hiragana", "n_katakana", "n_han", "n_latin", "n_hangul", "n_other_letter")
-
 
 def _of_visible(name: str) -> pl.Expr:
     # Where Python and polars follow different versions of Unicode they may disagree on what is visible.
@@ -40,10 +38,12 @@ def caption_language_score() -> pl.Expr:
 def navigation_share() -> pl.Expr:
     """Share of letters in parts that are a phrase of the list `navigation` (戻る, 画像1, 「次へ」, No Image): 1 where nothing else is.
 
+    Labels beside words are left out.
+
     >>> measure_text("戻る 画像1", "navigation_share")
     1.0
     """
-    return share(pl.col("n_navigation_chars"), pl.sum_horizontal(*_LETTERS))
+    return share(pl.col("n_navigation_chars"), pl.col("n_plain_letters"))
 
 
 @measure(kind="caption")
@@ -79,6 +79,18 @@ def part_number_share() -> pl.Expr:
 
 
 @measure(kind="caption")
+def label_share() -> pl.Expr:
+    """Share of characters in labels: file names, tags, prices, part numbers, addresses, offers. 0 where words stand beside them.
+
+    >>> measure_text("猫缶 ¥1,980", "label_share")
+    0.0
+    >>> measure_text("激安！ ¥1,980", "label_share")
+    0.875
+    """
+    return _of_visible("n_label_chars")
+
+
+@measure(kind="caption")
 def repeated_word_share() -> pl.Expr:
     """Share of words that stood in the caption before. A word is a run of one script; numbers and up to two hiragana are none.
 
@@ -99,6 +111,16 @@ def spaced_words() -> pl.Expr:
 
 
 @measure(kind="caption")
+def mojibake_share() -> pl.Expr:
+    """Share of characters that kana in UTF-8 become where they are read as Shift_JIS, and that are hardly written otherwise.
+
+    >>> measure_text("縺ゅ縺", "mojibake_share") > 0.6
+    True
+    """
+    return _of_visible("n_mojibake")
+
+
+@measure(kind="caption")
 def emoji() -> pl.Expr:
     """Number of emoji; a family, a flag or a skin tone is one.
 
@@ -106,3 +128,23 @@ def emoji() -> pl.Expr:
     3
     """
     return pl.col("n_emoji")
+
+
+@measure(kind="caption")
+def emoji_share() -> pl.Expr:
+    """Emoji for every letter or emoji, labels left out of the letters: 1 where there are no letters.
+
+    >>> measure_text("🍣寿司🍣", "emoji_share")
+    0.5
+    """
+    return share(pl.col("n_emoji"), pl.col("n_emoji") + pl.col("n_plain_letters"))
+
+
+@measure(kind="caption")
+def ornament_share() -> pl.Expr:
+    """Share of symbols that are no emoji (★ ■ ♪ =).
+
+    >>> measure_text("☆七夕☆", "ornament_share")
+    0.5
+    """
+    return _of_visible("n_ornaments")

@@ -1,4 +1,4 @@
-"""What a caption is made of: navigation, file names, tags, prices, part numbers, words and emoji."""
+"""What a caption is made of: navigation, words, emoji and ornaments."""
 
 from __future__ import annotations
 
@@ -10,51 +10,16 @@ import numpy as np
 import polars as pl
 
 from filters import unicode as u
+from filters.caption import labels
 from filters.kernels import buffers, class_of, decode, inline, jit, mix64, slots_for, to_arrow
 from filters.text.phrases import phrases
 
-# Patterns of normalised text. `(?-u:\b)` is a boundary of ASCII words: Japanese may follow without a space.
-_EXTENSIONS = "(?:jpe?g|jpe|jfif|png|gif|webp|bmp|tiff?|svg|ico|heic|heif|avif|psd|eps|pdf|raw|nef|cr2|mp4|mov|avi)"
-_CAMERA = (
-    "_?dsc[nfp]?|_?img[pg]?|imag|image|cimg|sany|pict?|pxl|mvi|vid|gopr|hpim|kimg|rimg|photo|picture|screenshot|capture|scan"
-)
-_UNITS = "(?:円|ドル|ユーロ|ウォン|ポンド|USD|JPY|EUR)"
-_TAX = r"(?: ?[(（](?:税込み?|税抜き?|税別|本体価格)[)）]|\+税)?"
-PATTERNS = {
-    "n_file_name_chars": "|".join(
-        [
-            rf"(?i:(?:^|\s)[^\s]+\.{_EXTENSIONS})(?:\s|$)",
-            rf"(?i:[A-Za-z0-9_()+%~./-]+\.{_EXTENSIONS})(?-u:\b)",
-            rf"(?-u:\b)(?i:{_CAMERA})[-_]?[0-9]{{2,}}[0-9_-]*(?-u:\b)",
-            r"(?-u:\b)(?:IMG|DSC[NF]?|PXL|FB_IMG)[ _][0-9]{2,}[0-9_]*",
-            r"(?-u:\b)(?i:image|img)[0-9](?-u:\b)",
-            r"(?-u:\b)P[0-9A-C][0-9]{6}(?-u:\b)",
-            r"(?:スクリーンショット|画面キャプチャ|Screen ?[Ss]hot)[ _-]?\(?[0-9][0-9 ._:()-]*(?:at [0-9._:]+)?",
-            r"(?-u:\b)[0-9]{8}[_-][0-9]{4,}(?-u:\b)",
-            r"(?-u:\b)[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?-u:\b)",
-            r"(?-u:\b)[0-9A-Fa-f]{16,}(?-u:\b)",
-        ]
-    ),
-    "n_hashtag_chars": r"[#♯][\p{N}_]*\p{L}[\p{L}\p{M}\p{N}_]*|(?:^|\s)@[A-Za-z0-9_][A-Za-z0-9_.]*",
-    "n_price_chars": "|".join(
-        [
-            rf"[¥$€£] ?[0-9][0-9,]*(?:\.[0-9]+)?(?:{_UNITS})?-?{_TAX}",
-            rf"[0-9][0-9,.]*(?:[万千百億][0-9]*[0-9,]*)* ?{_UNITS}{_TAX}",
-        ]
-    ),
-    "n_part_number_chars": "|".join(
-        [
-            r"(?-u:\b)B0[0-9A-Z]{8}(?-u:\b)",
-            r"(?-u:\b)[0-9]{12,14}(?-u:\b)",
-            r"(?-u:\b)[A-Z0-9]*[A-Z][A-Z0-9]*(?:[-/][A-Z0-9]+)*[-/][A-Z]*[0-9][A-Z0-9]*(?:[-/][A-Z0-9]+)*(?-u:\b)",
-            r"(?-u:\b)[A-Z]+[0-9]{2,}[A-Z0-9]*(?:[-/][A-Z0-9]+)*(?-u:\b)",
-            r"(?-u:\b)[0-9]+[A-Z]+[0-9][A-Z0-9]*(?:[-/][A-Z0-9]+)*(?-u:\b)",
-        ]
-    ),
-}
-WORDS = ("n_words", "n_repeated_words", "n_spaced_words", "n_emoji", "n_navigation_chars")
-_WORDS, _REPEATED, _SPACED, _EMOJI, _NAVIGATION = range(5)  # columns of the kernel's output
-COUNTERS = (*PATTERNS, *WORDS)
+# Of the whole caption, and of its plain text (`filters.caption.labels`).
+WHOLE = ("n_spaced_words", "n_emoji", "n_ornaments", "n_mojibake")
+PLAIN = ("n_words", "n_repeated_words", "n_navigation_chars", "n_plain_letters")
+WORDS = (*WHOLE, *PLAIN)
+_SPACED, _EMOJI, _ORNAMENTS, _MOJIBAKE, _WORDS, _REPEATED, _NAVIGATION, _LETTERS = range(8)  # columns of the kernel's output
+COUNTERS = (*labels.COUNTERS, *WORDS)
 
 # Symbols below plane 1 that are shown as emoji by default (Unicode's Emoji_Presentation); others are only with U+FE0F after
 # them.
@@ -190,21 +155,28 @@ def _count_words(data, offsets, classes, emoji, navigation):
         spaced = False
         before, flag = np.int32(-1), False  # the code point before; whether it is the first half of a flag
         counted = False  # whether the code point before counts as an emoji
+        is_ornament = False  # whether it is another symbol
         while i <= end:
             if i < end:
                 cp, i = decode(data, i)
                 k = np.int64(class_of(classes, cp))
             else:
                 cp, k, i = np.int32(10), np.int64(u.NEWLINE), end + 1
+            # 縺, 繧 and 繝: the first bytes of kana in UTF-8, read as Shift_JIS.
+            row[_MOJIBAKE] += cp == 0x7E3A or cp == 0x7E67 or cp == 0x7E5D
             if k == u.SPACE or k == u.NEWLINE:
                 row[_SPACED] += spaced
                 spaced = False
             else:
                 spaced = True
             if k > u.SPACE:
+                # U+FE0F makes an emoji of the symbol before it.
+                row[_ORNAMENTS] -= cp == _EMOJI_STYLE and is_ornament
                 counted, flag = _count_emoji(cp, before, counted, flag, emoji, row)
+                is_ornament = k == u.SYMBOL and not counted
+                row[_ORNAMENTS] += is_ornament
             else:
-                counted = flag = False
+                counted = flag = is_ornament = False
             before = cp
             if k == u.MARK and length:
                 k = script
@@ -227,29 +199,26 @@ def _count_words(data, offsets, classes, emoji, navigation):
                 part_letters += 1
                 letters += 1
         row[_WORDS] = m
+        row[_LETTERS] = letters
         row[_REPEATED] = _count_repeated(hashes, m, table)
         # "back to top" is a phrase of several parts: it counts where it is the whole caption.
         row[_NAVIGATION] = letters if letters and _contains(navigation, mix64(caption) | np.uint64(1)) else covered
     return out
 
 
-def _count_covered(column: pl.Series, pattern: str) -> np.ndarray:
-    """Count the visible characters that matches of `pattern` cover."""
-    covered = np.zeros(len(column), np.int32)
-    rows = column.str.contains(pattern).arg_true()
-    matches = column.gather(rows).str.extract_all(pattern).list.join("").str.replace_all(r"[\s\p{C}]", "")
-    covered[rows.to_numpy()] = matches.str.len_chars().to_numpy()
-    return covered
-
-
-def count(data: np.ndarray, offsets: np.ndarray, wanted: Iterable[str] = COUNTERS) -> dict[str, np.ndarray]:
-    """The counters named in `wanted`, int32[n] each. Those of `WORDS` are counted together."""
+def count(
+    data: np.ndarray, offsets: np.ndarray, plain: labels.Plain, wanted: Iterable[str] = COUNTERS
+) -> dict[str, np.ndarray]:
+    """The counters named in `wanted`, int32[n] each. Those of `WORDS` are counted together. `plain`: of the same captions."""
     wanted = set(wanted)
-    counters: dict[str, np.ndarray] = {}
-    if wanted & PATTERNS.keys():
-        column = pl.Series("caption", to_arrow(data, offsets))
-        counters |= {name: _count_covered(column, pattern) for name, pattern in PATTERNS.items() if name in wanted}
+    counters = labels.count_covered(pl.Series("caption", to_arrow(data, offsets)), wanted)
+    if "n_label_chars" in wanted:
+        counters["n_label_chars"] = plain.label_chars
     if wanted & set(WORDS):
-        matrix = _count_words(data, offsets, u.character_classes(), EMOJI, _navigation_set())
+        tables = u.character_classes(), EMOJI, _navigation_set()
+        matrix = _count_words(data, offsets, *tables)
+        if len(plain.changed):
+            of_plain = _count_words(*buffers(plain.captions.gather(plain.changed)), *tables)
+            matrix[plain.changed.to_numpy(), len(WHOLE) :] = of_plain[:, len(WHOLE) :]
         counters |= {name: matrix[:, i] for i, name in enumerate(WORDS)}
     return counters

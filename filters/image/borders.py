@@ -18,6 +18,9 @@ SMALLEST_CONTENT = 16
 # Margins of the core are smoother. A frame may hide a margin which hides another. The core has a quarter of the content's sides
 # at least.
 CORE_MEAN, CORE_ROUNDS, SMALLEST_CORE = 4, 3, 4
+# What is left after a border is a drawing on the border's ground where so much of its outline, by one part in so many inwards, is of
+# the border's colour: a moon, a line of text. A picture that was letterboxed or framed fills its outline.
+GROUND_SHARE, OUTLINE = 0.5, 32
 _TOP, _BOTTOM, _LEFT, _RIGHT = range(4)
 
 
@@ -82,6 +85,28 @@ def content_box(pixels, width, height):
         # Perhaps a frame, whose top was not of one colour before its sides were cut.
         top, bottom = _count_border_lines(pixels[4 * left :], height, width - left - right, 4 * width, 4)
     return left, top, width - right, height - bottom
+
+
+@jit
+def is_drawing(pixels, width, height, left, top, right, bottom):
+    """Whether the content in this box is a drawing on one ground, rather than a picture within a border."""
+    if (left, top, right, bottom) == (0, 0, width, height):
+        return False
+    r, g, b = np.int64(pixels[0]), np.int64(pixels[1]), np.int64(pixels[2])
+    across, down = (right - left) // OUTLINE, (bottom - top) // OUTLINE
+    first, last, upper, lower = left + across, right - 1 - across, top + down, bottom - 1 - down
+    ground = count = 0
+    for x in range(first, last + 1):
+        for y in (upper, lower):
+            p = 4 * (y * width + x)
+            ground += max(abs(pixels[p] - r), abs(pixels[p + 1] - g), abs(pixels[p + 2] - b)) <= BORDER_FAR
+            count += 1
+    for y in range(upper, lower + 1):
+        for x in (first, last):
+            p = 4 * (y * width + x)
+            ground += max(abs(pixels[p] - r), abs(pixels[p + 1] - g), abs(pixels[p + 2] - b)) <= BORDER_FAR
+            count += 1
+    return ground >= GROUND_SHARE * count
 
 
 @jit

@@ -11,6 +11,9 @@ from filters.kernels import inline, jit, slots_for
 CONTENT_WIDTH, CONTENT_HEIGHT, COLOURS, ENTROPY, CONTRAST, BLANK = range(6)
 NUMBERS = 6
 SAME_COLOUR = 12  # levels, of 256, within which a pixel has "the same" colour as the most frequent one
+# Where more than this is of one colour, blocks are looked at for what is small or faint, such as stars: so many each way, and a pixel of
+# the picture that is measured is another colour from so many levels on. JPEG leaves less than 2 on one colour.
+NEARLY_BLANK, BLOCKS, FAINT = 0.9, 16, 6
 # count × log2(count), for the entropy of up to 64 × 64 pixels
 _COUNTS = np.arange(SIDE * SIDE + 1)
 COUNT_LOG_COUNT = _COUNTS * np.log2(np.maximum(_COUNTS, 1))
@@ -32,7 +35,7 @@ def fill_numbers(thumbnail, grey, deviation, count_log_count, out):
     out[COLOURS] = _count_distinct(colours)
     out[ENTROPY] = max(0.0, np.log2(n) - entropy / n)
     out[CONTRAST] = deviation / 255
-    out[BLANK] = _share_of_most_frequent(colours)
+    out[BLANK] = share_of_most_frequent(colours)
 
 
 @jit
@@ -59,8 +62,8 @@ def _box(colour):
 
 
 @jit
-def _share_of_most_frequent(colours):
-    """Share of pixels close to the most frequent colour: the mean of the fullest of 16³ boxes of colours."""
+def most_frequent_colour(colours):
+    """`(r, g, b)`: the mean of the fullest of 16³ boxes of colours, of 24 bits each."""
     counts = np.zeros(4096, np.int32)
     for colour in colours:
         counts[_box(colour)] += 1
@@ -72,7 +75,13 @@ def _share_of_most_frequent(colours):
             g += colour >> 8 & 0xFF
             b += colour & 0xFF
     count = counts[fullest]
-    r, g, b = np.int32(r // count), np.int32(g // count), np.int32(b // count)
+    return np.int32(r // count), np.int32(g // count), np.int32(b // count)
+
+
+@jit
+def share_of_most_frequent(colours):
+    """Share of pixels close to the most frequent colour."""
+    r, g, b = most_frequent_colour(colours)
     same = np.int32(0)
     for k in range(len(colours)):
         colour = colours[k]
@@ -80,3 +89,22 @@ def _share_of_most_frequent(colours):
         is_close = (abs(red - r) <= SAME_COLOUR) & (abs(green - g) <= SAME_COLOUR) & (abs(blue - b) <= SAME_COLOUR)
         same += np.int32(is_close)
     return same / len(colours)
+
+
+@jit
+def share_of_blank_blocks(pixels, width, thumbnail, left, top, right, bottom):
+    """Share of the blocks of a box of the picture that hold nothing but the most frequent colour of its thumbnail."""
+    values = thumbnail.ravel()
+    colours = np.empty(len(values) // 4, np.int32)
+    for k in range(len(colours)):
+        colours[k] = np.int32(values[4 * k]) << 16 | np.int32(values[4 * k + 1]) << 8 | np.int32(values[4 * k + 2])
+    r, g, b = most_frequent_colour(colours)
+    is_drawn = np.zeros((BLOCKS, BLOCKS), np.bool_)
+    for y in range(top, bottom):
+        blocks = is_drawn[BLOCKS * (y - top) // (bottom - top)]
+        for x in range(left, right):
+            p = 4 * (y * width + x)
+            d = max(abs(np.int32(pixels[p]) - r), abs(np.int32(pixels[p + 1]) - g), abs(np.int32(pixels[p + 2]) - b))
+            if d > FAINT:
+                blocks[BLOCKS * (x - left) // (right - left)] = True
+    return 1 - is_drawn.sum() / (BLOCKS * BLOCKS)

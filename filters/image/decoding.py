@@ -9,16 +9,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFile
 
 from filters.image.formats import FORMATS, MAX_PIXELS, check_scans, check_size, detect_format, webp_size
 from filters.image.orientation import read_orientation
+from filters.image.profiles import convert_to_srgb
 from filters.inspected import Blob, Unreadable
 
 # Pictures are measured at about this size: longer side at least LONG where the image has it, and less than twice that.
 LONG, SHORT = 128, 64
+# From this level on, in every channel, nothing is to be seen on white.
+HIDDEN = 244
 _USUAL_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 
 
@@ -61,17 +65,22 @@ def open_small(blob: Blob | None, max_pixels: int = MAX_PIXELS) -> Opened:
     return Opened(picture, width, height, format, is_animated, needs_reencoding)
 
 
-def open_upright(blob: Blob | None, shorter_side: int, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def open_upright(blob: Blob | None, side: int, max_pixels: int = MAX_PIXELS, is_reduced: bool = False) -> Image.Image:
     """Open the first frame of an image in RGB, turned upright.
 
-    A JPEG may come smaller, decoded at 1/2, 1/4 or 1/8 with no side below `shorter_side`. Raises Unreadable.
+    A JPEG may come smaller, decoded at 1/2, 1/4 or 1/8 with no side below `side`. With `is_reduced` every image comes smaller, by
+    box averages too, with a longer side of `side` at least, where it has that, and less than twice that. Raises Unreadable.
     """
     format = detect_format(blob or b"")
     with name_damage(format):
         file = open_image(blob or b"", format, max_pixels)
         orientation = read_orientation(file)
-        load(file, (shorter_side, shorter_side), max_pixels)
-        picture = to_rgb(file)
+        width, height = file.size
+        scale = min(1.0, side / max(width, height))
+        least = (max(1, round(width * scale)), max(1, round(height * scale))) if is_reduced else (side, side)
+        load(file, least, max_pixels)
+        box = max(1, max(file.size) // side) if is_reduced else 1
+        picture = to_rgb(file, (box, box))
     return orientation.turn_upright(picture)
 
 
@@ -127,19 +136,40 @@ def load(file: ImageFile.ImageFile, least: tuple[int, int], max_pixels: int) -> 
 
 
 def to_rgb(image: Image.Image, box: tuple[int, int] = (1, 1)) -> Image.Image:
-    """Convert to RGB of 8 bits, what is transparent in white; average boxes of pixels in between, where that needs less memory."""
+    """Convert to sRGB of 8 bits; average boxes of pixels in between, where that needs less memory.
+
+    A profile that the file embeds is applied. What is transparent becomes white, or black where white would hide all there is.
+    """
+    profile = image.info.get("icc_profile")
     if image.mode.startswith(("I", "F")):
-        image = _to_8_bits(image)
-    elif image.mode in ("P", "PA", "1") or "transparency" in image.info:
+        # Numbers that are spread are no colours any more.
+        image, profile = _to_8_bits(image), profile if image.mode.startswith("I;16") else None
+    elif image.mode == "L" and "transparency" in image.info:
+        image = image.convert("LA")
+    elif image.mode in ("P", "PA", "1", "YCbCr", "HSV") or "transparency" in image.info:
         image = image.convert("RGBA" if image.mode == "PA" or "transparency" in image.info else "RGB")
     if box != (1, 1):
         image = image.reduce(box)
-    if image.mode in ("LA", "La", "RGBA", "RGBa"):
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        white.alpha_composite(image)
-        image = white
+    if image.mode in ("La", "RGBa"):
+        image = image.convert("LA" if image.mode == "La" else "RGBA")
+    image = convert_to_srgb(image, profile)
+    if image.mode in ("LA", "RGBA"):
+        image = _remove_alpha(image.convert("RGBA"))
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _remove_alpha(image: Image.Image) -> Image.Image:
+    """Lay an RGBA picture on white, or on black where white would hide it: a white logo, made for a dark page."""
+    on_white = Image.new("RGBA", image.size, "white")
+    on_white.alpha_composite(image)
+    levels: Any = on_white.getextrema()  # least and most of each channel
+    opacity: Any = image.getextrema()
+    is_hidden = all(low >= HIDDEN for low, _ in levels[:3]) and opacity[3][0] < 128 <= opacity[3][1]
+    if not is_hidden:
+        return on_white
+    on_black = Image.new("RGBA", image.size, "black")
+    on_black.alpha_composite(image)
+    return on_black
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from filters.image.pages import LARGE, PAGE_BYTES, is_moved, longer_side, page_difference
 from filters.image.thumbnail import SIDE, cell_edges
 from filters.kernels import above_median, jit
 
@@ -14,13 +15,17 @@ VIEWS = 4
 GRID = 12  # cells of a descriptor's view each way
 COLOUR_GRID = 3
 VIEW_BYTES = GRID * GRID + 2 * COLOUR_GRID * COLOUR_GRID
-DESCRIPTOR_BYTES = 2 * VIEW_BYTES  # of content and core
+COARSE_BYTES = 2 * VIEW_BYTES  # of content and core
+DESCRIPTOR_BYTES = COARSE_BYTES + PAGE_BYTES
 
 # Below this deviation, in levels, a hash is made of noise: JPEG at quality 40 leaves less than half of it on one colour.
 FLAT_LEVELS = 2.55
 # Bounds of `similarity`, chosen by benchmarks/images.py: cells may differ by so much, of 256 where the deviation is 40, as the
 # root of the mean square; the worst of them by so many times what three quarters of them stay below (and 2); colours by so much
 # of 128.
+# Captions are gathered of images that differ at most so much of what near duplicates may.
+NEARLY_IDENTICAL = 0.6
+NEAR_IDENTITY = 0.94
 ACCEPT, MOST_EVERYWHERE, MOST_SOMEWHERE, MOST_COLOUR = 0.9, 8.0, 2.8, 20.0
 
 
@@ -194,11 +199,22 @@ def similarity(descriptors, i, j):
 
     A difference between cells counts as far as a shift by half a cell, which cropping brings about, does not explain it. What
     remains must be small on the whole and small in colour. It must not be in one place while everything else is the same, as it
-    is where two screenshots or icons have different writing on them.
+    is where two screenshots or icons have different writing on them. Two pages (`filters.image.pages`) are compared cell by cell instead;
+    where one was cropped or framed, so that its cells lie elsewhere, their similarity is as above, but below `NEAR_IDENTITY`.
     """
     content = _difference(descriptors[i, :VIEW_BYTES], descriptors[j, :VIEW_BYTES])
-    core = _difference(descriptors[i, VIEW_BYTES:], descriptors[j, VIEW_BYTES:])
-    return max(0.0, 1 - (1 - ACCEPT) * min(content, core))
+    core = _difference(descriptors[i, VIEW_BYTES:COARSE_BYTES], descriptors[j, VIEW_BYTES:COARSE_BYTES])
+    difference = min(content, core)
+    first, second = descriptors[i, COARSE_BYTES:], descriptors[j, COARSE_BYTES:]
+    if len(first) > 0 and first[0] and second[0]:
+        page = page_difference(first, second)
+        if page > 1 and difference <= 1 and is_moved(first, second):
+            difference = max(difference, NEARLY_IDENTICAL + 0.1)
+        elif min(longer_side(first), longer_side(second)) >= LARGE:
+            difference = page
+        else:
+            difference = max(difference, page)
+    return max(0.0, 1 - (1 - ACCEPT) * difference)
 
 
 @jit

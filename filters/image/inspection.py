@@ -18,9 +18,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from filters.image import colours
-from filters.image.decoding import open_small
-from filters.image.fingerprint import CONTENT, DESCRIPTOR_BYTES, FLAT_LEVELS, LOW_FREQUENCIES, VIEWS
+from filters.image.decoding import open_small, open_upright
+from filters.image.fingerprint import COARSE_BYTES, CONTENT, DESCRIPTOR_BYTES, FLAT_LEVELS, LOW_FREQUENCIES, VIEWS
 from filters.image.formats import MAX_PIXELS
+from filters.image.pages import FINE, fill_page, is_page
 from filters.image.pixels import describe, pixel_bytes
 from filters.inspected import Blob, Inspected, Unreadable
 from filters.registry import Counters
@@ -50,7 +51,11 @@ def inspect(blobs: Sequence[Blob | None], *, max_pixels: int = MAX_PIXELS) -> In
                 continue
             width, height = opened.picture.size
             tables = LOW_FREQUENCIES, colours.COUNT_LOG_COUNT
-            describe(pixel_bytes(opened.picture), width, height, *tables, numbers[i], hashes[i], descriptors[i])
+            pixels = pixel_bytes(opened.picture)
+            describe(pixels, width, height, *tables, numbers[i], hashes[i], descriptors[i, :COARSE_BYTES])
+            if is_page(pixels):
+                page = open_upright(blob, FINE, max_pixels, is_reduced=True)
+                fill_page(pixel_bytes(page), *page.size, opened.width, opened.height, descriptors[i, COARSE_BYTES:])
             sizes[i], measured_sizes[i] = (opened.width, opened.height), (width, height)
             formats[i], phashes[i] = opened.format, f"{int(hashes[i, CONTENT]):016x}"
             is_animated[i], needs_reencoding[i] = opened.is_animated, opened.needs_reencoding

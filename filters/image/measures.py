@@ -46,7 +46,10 @@ def original_shorter_side() -> pl.Expr:
 
 @measure(kind="image")
 def aspect_ratio() -> pl.Expr:
-    """Longer side over shorter side of the content: without the borders of letterboxing, a frame or a margin. At least 1."""
+    """Longer side over shorter side of the content: without the borders of letterboxing or a frame. At least 1.
+
+    Of a drawing on one ground (a moon, a line of text) the ground counts.
+    """
     longer = pl.max_horizontal("content_width", "content_height")
     return (longer / pl.min_horizontal("content_width", "content_height").clip(1)).clip(1).cast(pl.Float32)
 
@@ -78,7 +81,7 @@ def contrast() -> pl.Expr:
 
 @measure(kind="image")
 def blank_share() -> pl.Expr:
-    """Share of the content in its most frequent colour, 12 levels of 256 more or less."""
+    """Share of the content in its most frequent colour; where that is nearly all, share of 16 × 16 blocks with nothing else in them."""
     return pl.col("modal_share").cast(pl.Float32)
 
 

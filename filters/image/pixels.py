@@ -8,8 +8,15 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from filters.image.borders import content_box, core_box
-from filters.image.colours import CONTENT_HEIGHT, CONTENT_WIDTH, fill_numbers
+from filters.image.borders import content_box, core_box, is_drawing
+from filters.image.colours import (
+    BLANK,
+    CONTENT_HEIGHT,
+    CONTENT_WIDTH,
+    NEARLY_BLANK,
+    fill_numbers,
+    share_of_blank_blocks,
+)
 from filters.image.fingerprint import CORE, FLAT_LEVELS, INNER, VIEW_BYTES, WHOLE, fill_view, frequencies, hash_frequencies
 from filters.image.thumbnail import grey_levels, make_thumbnail, mean_and_deviation
 from filters.kernels import jit
@@ -32,8 +39,12 @@ def describe(pixels, width, height, low_frequencies, count_log_count, numbers, h
     grey = grey_levels(thumbnail)
     mean, deviation = mean_and_deviation(grey)
     fill_numbers(thumbnail, grey, deviation, count_log_count, numbers)
-    numbers[CONTENT_WIDTH] = content[2] - content[0]
-    numbers[CONTENT_HEIGHT] = content[3] - content[1]
+    if numbers[BLANK] > NEARLY_BLANK:
+        numbers[BLANK] = min(numbers[BLANK], share_of_blank_blocks(pixels, width, thumbnail, *content))
+    if is_drawing(pixels, width, height, *content):
+        numbers[CONTENT_WIDTH], numbers[CONTENT_HEIGHT] = width, height
+    else:
+        numbers[CONTENT_WIDTH], numbers[CONTENT_HEIGHT] = content[2] - content[0], content[3] - content[1]
     # A view that the picture does not have is a copy of its content.
     hashes[:] = hash_frequencies(frequencies(grey, low_frequencies))
     content_view, core_view = descriptor[:VIEW_BYTES], descriptor[VIEW_BYTES:]

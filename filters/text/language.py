@@ -1,24 +1,45 @@
 """Language of a document: by its script where that decides, by fastText's lid.176 elsewhere.
 
 No language but Japanese is written with kana. Where kana make up at least `KANA_SHARE` of the letters, and at least
-`KANA_TO_HAN` of kana and Han together (a Chinese page quoting Japanese titles has fewer), the answer is Japanese with score 1.
-On 56,000 such documents lid.176 gives the same answer for 99.5 %; every one of the others is Japanese with much code or English
-in it (docs/measures.md). lid.176 is asked about all other documents (Joulin et al. 2016, arXiv:1612.03651; CC-BY-SA 3.0).
+`KANA_TO_HAN` of kana and Han together, the answer is Japanese with score 1. But kana stand in other languages, too: as faces,
+ヽ(´ー`)ノ, in names of products, as 的 is written の, in lessons. So where kana are few beside Han, hangul or other letters, a second
+look takes away those that stand alone, and weighs the Han around them: simplified characters are not Japanese
+(`filters.text.han`).
+On 56,000 documents with so many kana lid.176 gives the same answer for 99.5 %; every one of the others is Japanese with much code
+or English in it (docs/measures.md). lid.176 is asked about all other documents (Joulin et al. 2016, arXiv:1612.03651; CC-BY-SA 3.0);
+what it takes for Japanese or Chinese is settled by the Han, where they are of one side only.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from functools import lru_cache
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
+
+from filters import unicode as u
+from filters.kernels import class_of, decode, jit
+from filters.text.han import ONLY_CHINESE, ONLY_JAPANESE, han_tables
 
 KANA_SHARE = 0.02  # of letters; see docs/measures.md for what other values would do
 KANA_TO_HAN = 0.15  # kana / (kana + Han); running Japanese text has 0.4 to 0.9, lists of kanji terms about 0.2
 MINIMUM_KANA = 5  # characters: a single decorative の decides nothing
+CLEAR_SHARE = 0.5  # hiragana / (hiragana + Han), and of all letters: from here on a text is running Japanese
+PROSE_SHARE = 0.35  # hiragana / (hiragana + Han), below which Chinese characters make a text Chinese that quotes kana
+CHINESE_HAN = 0.05  # of the Han, less those that are Japanese only: characters that only Chinese has
+LEAST_HAN = 5  # characters of both sides whose weights say something
+JAPANESE_HAN = (
+    0.1  # of the Han, less those that are Chinese only: characters that only Japanese has, where lid.176 says Chinese
+)
+FOREIGN = 4  # letters of Latin and other scripts for each of kana and Han, among which katakana without hiragana are names
+MOST_NAMES = 100  # katakana: where there are more, it is a list in Japanese
+LONGEST_FACE = 2  # katakana in a row, with nothing like a word around them, that belong to a face: ノ, ノシ
 PREFIX = 300  # characters that lid.176 is asked about: it reads 46 MB/s of prefixes of 300 and 7 MB/s of whole texts
 UNKNOWN = "und"
+_KANA = re.compile("[\u3041-\u3096\u309d-\u30fa\u30fc-\u30ff\u31f0-\u31ff]")
 
 COUNTERS = ("language", "language_score")
 
@@ -45,11 +66,75 @@ def identify(text: str) -> tuple[str, float]:
     return labels[0].removeprefix("__label__"), min(1.0, float(scores[0]))
 
 
-def is_japanese_by_script(counters: dict[str, np.ndarray]) -> np.ndarray:
-    """bool[n]: whether the counters of `filters.text.characters` alone say that a document is Japanese."""
-    kana = counters["n_hiragana"] + counters["n_katakana"]
-    letters = kana + sum(counters[name] for name in ("n_han", "n_latin", "n_hangul", "n_other_letter"))
-    return (kana >= MINIMUM_KANA) & (kana >= KANA_SHARE * letters) & (kana >= KANA_TO_HAN * (kana + counters["n_han"]))
+# Columns of the second look's output: kana, hiragana and katakana that do not stand alone; Han of one side only, and their weights' sum.
+_HIRAGANA, _KATAKANA, _ONLY_JAPANESE, _ONLY_CHINESE, _WEIGHT = range(5)
+
+
+@jit
+def _look_again(data, starts, ends, classes, side, weight):
+    """Return int32[n, 5]: what documents have, without the kana of faces."""
+    out = np.zeros((len(starts), 5), np.int32)
+    for d in range(len(starts)):
+        row = out[d]
+        i, end = starts[d], ends[d]
+        hiragana = katakana = 0  # of the run of kana that ends here
+        after_word = False  # whether a word, or a number, stood before it
+        is_word: Any = False
+        is_arm: Any = False
+        while i <= end:
+            cp, k = np.int32(0), np.uint8(u.SPACE)
+            if i < end:
+                cp, i = decode(data, i)
+                k = class_of(classes, cp)
+            else:
+                i += 1
+            if k == u.HIRAGANA or k == u.KATAKANA:
+                if hiragana + katakana == 0:
+                    after_word = is_word
+                hiragana += k == u.HIRAGANA
+                katakana += k == u.KATAKANA
+                is_arm = cp == 0x30FD or cp == 0x30FE  # ヽ and ヾ: of a face, whatever stands before it
+                is_word = True
+                continue
+            is_word = k <= u.DIGIT or k == u.HANGUL
+            if hiragana + katakana:
+                is_alone = not is_word and (not after_word or is_arm)
+                if not (is_alone and (hiragana + katakana == 1 or hiragana == 0 and katakana <= LONGEST_FACE)):
+                    row[_HIRAGANA] += hiragana
+                    row[_KATAKANA] += katakana
+                hiragana = katakana = 0
+            if k == u.HAN and cp < u.TABLE_SIZE:
+                row[_ONLY_JAPANESE] += side[cp] == ONLY_JAPANESE
+                row[_ONLY_CHINESE] += side[cp] == ONLY_CHINESE
+                row[_WEIGHT] += weight[cp]
+    return out
+
+
+def _has_kana_enough(kana: np.ndarray, han: np.ndarray, others: np.ndarray) -> np.ndarray:
+    return (kana >= MINIMUM_KANA) & (kana >= KANA_SHARE * (kana + han + others)) & (kana >= KANA_TO_HAN * (kana + han))
+
+
+def is_japanese_by_script(data: np.ndarray, offsets: np.ndarray, counters: dict[str, np.ndarray]) -> np.ndarray:
+    """bool[n]: whether its characters alone say that a document is Japanese, given the counters of `filters.text.characters`."""
+    hiragana, han, hangul = counters["n_hiragana"], counters["n_han"], counters["n_hangul"]
+    foreign = counters["n_latin"] + counters["n_other_letter"]
+    settled = _has_kana_enough(hiragana + counters["n_katakana"], han, hangul + foreign)
+    letters = hiragana + counters["n_katakana"] + han + hangul + foreign
+    unclear = np.flatnonzero(settled & ((hiragana < CLEAR_SHARE * (hiragana + han)) | (hiragana < CLEAR_SHARE * letters)))
+    seen = _look_again(data, offsets[unclear], offsets[unclear + 1], u.character_classes(), *han_tables()).T
+    hiragana, han, hangul, foreign = seen[_HIRAGANA], han[unclear], hangul[unclear], foreign[unclear]
+    kana = hiragana + seen[_KATAKANA]
+    is_chinese = _is_chinese(seen, han) & (hiragana < PROSE_SHARE * (hiragana + han))
+    names_only = (hiragana == 0) & (kana <= MOST_NAMES) & (foreign > FOREIGN * (kana + han))
+    settled[unclear] = _has_kana_enough(kana, han, hangul + foreign) & ~is_chinese & ~names_only & (hangul <= kana)
+    return settled
+
+
+def _is_chinese(seen: np.ndarray, han: np.ndarray) -> np.ndarray:
+    """bool[n]: whether Han of one side only, or else what all of them weigh, speak for Chinese."""
+    one_sided = seen[_ONLY_CHINESE] - seen[_ONLY_JAPANESE]
+    has_weight = (han >= LEAST_HAN) & (seen[_WEIGHT] >= han) & (seen[_HIRAGANA] + seen[_KATAKANA] <= han)
+    return (one_sided > 0) & (one_sided >= CHINESE_HAN * han) | (one_sided == 0) & has_weight
 
 
 def count(data: np.ndarray, offsets: np.ndarray, counters: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -57,8 +142,19 @@ def count(data: np.ndarray, offsets: np.ndarray, counters: dict[str, np.ndarray]
     n = len(offsets) - 1
     language = np.full(n, "ja", dtype=object)
     score = np.ones(n, np.float32)
-    for d in np.flatnonzero(~is_japanese_by_script(counters)):
+    rows = np.flatnonzero(~is_japanese_by_script(data, offsets, counters))
+    seen = _look_again(data, offsets[rows], offsets[rows + 1], u.character_classes(), *han_tables()).T
+    hiragana, kana, han = seen[_HIRAGANA], seen[_HIRAGANA] + seen[_KATAKANA], counters["n_han"][rows]
+    foreign = (counters["n_latin"] + counters["n_other_letter"] + counters["n_hangul"])[rows]
+    is_chinese = _is_chinese(seen, han) & (hiragana < PROSE_SHARE * (hiragana + han))
+    one_sided = seen[_ONLY_JAPANESE] - seen[_ONLY_CHINESE]
+    is_japanese = ~is_chinese & ((one_sided > 0) & (one_sided >= JAPANESE_HAN * han) | (hiragana > 0) & (one_sided >= 0))
+    is_decoration = (han + foreign > 0) & ((kana == 0) | (hiragana == 0) & (foreign > FOREIGN * (kana + han)))
+    by_han = np.where(han + kana > foreign, np.where(is_chinese, "zh", np.where(is_japanese, "ja", "")), "")
+    for d, without_kana, answer in zip(rows, is_decoration, by_han, strict=True):
         start = offsets[d]
         prefix = data[start : min(offsets[d + 1], start + 16 * PREFIX)].tobytes().decode(errors="ignore")
-        language[d], score[d] = identify(prefix)
+        language[d], score[d] = identify(_KANA.sub(" ", prefix) if without_kana else prefix)
+        if answer and answer != language[d] and language[d] in ("ja", "zh"):
+            language[d], score[d] = answer, max(0.5, 1 - score[d])
     return {"language": language, "language_score": score}

@@ -1,8 +1,9 @@
-"""The key that duplicates are compared by, and its MinHash signature (Broder 1997) over character 5-grams.
+"""The key that near duplicates are compared by, and its MinHash signature (Broder 1997) over character 5-grams.
 
-The key is the text without spaces, punctuation, symbols and width: NFKC, lower case, letters and digits only. No voicing mark
-is lost and kana are not folded, so か ≠ が and か ≠ カ while ﾊﾞ = バ. A key shorter than one shingle has no signature: it is
-compared by its exact hash only.
+The key is the text without spaces, punctuation, decoration and width: NFKC, lower case, letters and digits, and the signs that
+change what is said (`filters.text.signs`): 1.5 ≠ 15, C++ ≠ C#, ○ ≠ ×. No voicing mark is lost and kana are not folded, so か ≠ が and
+か ≠ カ while ﾊﾞ = バ. A key shorter than one shingle has no signature: it is compared by its hash only. Exact duplicates are texts
+that are equal as they are, and have a hash of their own.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from filters import unicode as u
-from filters.kernels import buffers, decode, encode, jit, mix64, to_arrow
+from filters.kernels import buffers, encode, jit, mix64, to_arrow
 from filters.text.normalisation import normalise
+from filters.text.signs import fill_key, key_table
 
 SHINGLE = 5  # characters; see docs: 5 Japanese characters are two to three words
 PERMUTATIONS = 112
@@ -28,32 +29,6 @@ def permutations(count: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.Generator(np.random.PCG64(seed))
     a = random.integers(0, 1 << 31, count, np.uint32) * np.uint32(2) + np.uint32(1)
     return a, random.integers(0, 1 << 32, count, np.uint32)
-
-
-@jit
-def _fill_key(data, start, end, first, starts, expansions, codes):
-    """Fill `codes` with the key of `data[start:end]`; return its length, or -1 where `codes` is too short."""
-    m = 0
-    i = start
-    spare = len(codes) - (end - start)
-    while i < end:
-        cp, i = decode(data, i)
-        if cp < u.TABLE_SIZE:
-            cp = first[cp]
-            if cp < 0:
-                if cp < -1:
-                    spare -= starts[-1 - cp] - starts[-2 - cp]
-                    if spare < 0:
-                        return -1
-                    for e in range(starts[-2 - cp], starts[-1 - cp]):
-                        codes[m] = expansions[e]
-                        m += 1
-                continue
-        elif cp >= 0x40000:  # variation selectors, tags and private use
-            continue
-        codes[m] = cp
-        m += 1
-    return m
 
 
 @jit
@@ -85,13 +60,26 @@ def _hash_key(codes, m):
 
 
 @jit
-def _sign(data, offsets, first, starts, expansions, a, b, multipliers, bins):
+def _hash_bytes(data, start, end):
+    """uint64: a hash of bytes, eight at a time."""
+    total = np.uint64(end - start)
+    for i in range(start, end, 8):
+        word = np.uint64(0)
+        for k in range(min(8, end - i)):
+            word |= np.uint64(data[i + k]) << np.uint64(8 * k)
+        x = (word + np.uint64(i - start) * np.uint64(0x9E3779B97F4A7C15)) * np.uint64(0xBF58476D1CE4E5B9)
+        total += (x ^ (x >> np.uint64(32))) * np.uint64(0x94D049BB133111EB)
+    return mix64(total)
+
+
+@jit
+def _sign(data, offsets, table, a, b, multipliers, bins):
     n = len(offsets) - 1
     shingle = len(multipliers)
     signatures = np.full((n, len(a)), _EMPTY, np.uint32)
     sketches = np.zeros((n, bins), np.uint8)
     least = np.empty(max(bins, 1), np.uint32)
-    exact = np.zeros(n, np.uint64)
+    exact, keys = np.zeros(n, np.uint64), np.zeros(n, np.uint64)
     lengths = np.zeros(n, np.int32)
     longest = 0
     for d in range(n):
@@ -99,18 +87,14 @@ def _sign(data, offsets, first, starts, expansions, a, b, multipliers, bins):
     codes = np.empty(longest + 64, np.int32)
     hashes = np.empty(_TILE, np.uint32)
     for d in range(n):
-        m = _fill_key(data, offsets[d], offsets[d + 1], first, starts, expansions, codes)
+        m = fill_key(data, offsets[d], offsets[d + 1], table, codes)
         while m < 0:
             codes = np.empty(2 * len(codes), np.int32)
-            m = _fill_key(data, offsets[d], offsets[d + 1], first, starts, expansions, codes)
+            m = fill_key(data, offsets[d], offsets[d + 1], table, codes)
         lengths[d] = m
-        if m == 0:
-            # Nothing but punctuation, symbols or spaces: only the same text is a duplicate.
-            for i in range(offsets[d], offsets[d + 1]):
-                codes[i - offsets[d]] = data[i]
-            exact[d] = _hash_key(codes, offsets[d + 1] - offsets[d])
-        else:
-            exact[d] = _hash_key(codes, m)
+        exact[d] = _hash_bytes(data, offsets[d], offsets[d + 1])
+        # Of nothing but punctuation, decoration or spaces only the same text is a duplicate.
+        keys[d] = _hash_key(codes, m) if m else exact[d]
         total = m - shingle + 1
         if total > 0:
             least[:] = _EMPTY
@@ -123,7 +107,7 @@ def _sign(data, offsets, first, starts, expansions, a, b, multipliers, bins):
             for k in range(bins):
                 if least[k] != _EMPTY:
                     sketches[d, k] = 1 + (mix64(np.uint64(least[k]) + np.uint64(1)) >> np.uint64(20)) % np.uint64(255)
-    return signatures, exact, lengths, sketches
+    return signatures, exact, keys, lengths, sketches
 
 
 @jit
@@ -180,15 +164,16 @@ class Signatures(NamedTuple):
     """Signatures of n documents.
 
     `minima`: uint32[n, count], the minimum of every permutation over the key's character n-grams, all ones where the key is
-    shorter than an n-gram: what candidates are found by. `exact`: uint64[n], a hash of the whole key. `lengths`: int32[n],
-    characters of the key. `sketches`: uint8[n, bins], what candidates are verified by: one-permutation hashing (Li, Owen, Zhang
-    2012) without densification, the smallest hash of every bin reduced to 1 … 255, 0 for an empty bin. One operation a shingle
-    buys an estimate with the deviation of `bins` independent hashes, or a smaller one where the key has fewer n-grams than
-    bins.
+    shorter than an n-gram: what candidates are found by. `exact`: uint64[n], a hash of the whole text. `keys`: uint64[n], a hash of
+    the whole key. `lengths`: int32[n], characters of the key. `sketches`: uint8[n, bins], what candidates are verified by:
+    one-permutation hashing (Li, Owen, Zhang 2012) without densification, the smallest hash of every bin reduced to 1 … 255, 0 for
+    an empty bin. One operation a shingle buys an estimate with the deviation of `bins` independent hashes, or a smaller one where
+    the key has fewer n-grams than bins.
     """
 
     minima: np.ndarray
     exact: np.ndarray
+    keys: np.ndarray
     lengths: np.ndarray
     sketches: np.ndarray
 
@@ -197,14 +182,13 @@ def signatures(
     data: np.ndarray, offsets: np.ndarray, count: int = PERMUTATIONS, seed: int = 1, shingle: int = SHINGLE, bins: int = 0
 ) -> Signatures:
     """Signatures of n documents with `count` permutations; `bins` (a power of two, or 0 for none) is the width of the sketches."""
-    table = u.folding()
     a, b = permutations(count, seed)
     multipliers, _ = permutations(shingle, 0x5E1AA1)
-    return Signatures(*_sign(data, offsets, table.first, table.starts, table.expansions, a, b, multipliers, bins))
+    return Signatures(*_sign(data, offsets, key_table(), a, b, multipliers, bins))
 
 
 @jit
-def _write_keys(data, offsets, first, starts, expansions, widest):
+def _write_keys(data, offsets, table, widest):
     n = len(offsets) - 1
     out = np.empty(len(data) * widest + 16, np.uint8)
     new_offsets = np.zeros(n + 1, np.int64)
@@ -214,7 +198,7 @@ def _write_keys(data, offsets, first, starts, expansions, widest):
     codes = np.empty(longest * widest + 8, np.int32)
     o = 0
     for d in range(n):
-        for i in range(_fill_key(data, offsets[d], offsets[d + 1], first, starts, expansions, codes)):
+        for i in range(fill_key(data, offsets[d], offsets[d + 1], table, codes)):
             o = encode(out, o, codes[i])
         new_offsets[d + 1] = o
     return out[:o], new_offsets
@@ -223,8 +207,6 @@ def _write_keys(data, offsets, first, starts, expansions, widest):
 def key(column: pl.Series) -> pl.Series:
     """The key itself as text, of raw or cleaned text, for looking at and for tests; the build hashes it without writing it out."""
     data, offsets = buffers(normalise(column))
-    table = u.folding()
-    out, new_offsets = _write_keys(
-        data, offsets, table.first, table.starts, table.expansions, int(np.diff(table.starts).max()) * 2
-    )
+    table = key_table()
+    out, new_offsets = _write_keys(data, offsets, table, int(np.diff(table.starts).max()) * 2)
     return pl.Series(column.name, to_arrow(out, new_offsets))

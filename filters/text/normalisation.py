@@ -48,6 +48,14 @@ def _is_mark(cp, kind):
     return cp < u.TABLE_SIZE and kind[cp] >= u.COMPOSING or cp == u.MARK_DAKUTEN or cp == u.MARK_HANDAKUTEN
 
 
+@inline
+def _precedes_newline(data, i, end):
+    """Whether a carriage return before byte `i` belongs to the line end after it: \\r\\n, or \\r\\r\\n of a file converted twice."""
+    while i < end and data[i] == 13:
+        i += 1
+    return i < end and data[i] == 10
+
+
 @jit
 def _normalise(data, starts, ends, first, expansion_starts, expansions, kind, voiced, capacity, line_capacity):
     n = len(starts)
@@ -105,7 +113,7 @@ def _normalise(data, starts, ends, first, expansion_starts, expansions, kind, vo
                 k = kind[cp]
             elif 0x2F800 <= cp <= 0x2FA1D:  # compatibility Han: canonically other characters
                 flags[d] = _NEED_NFC
-            if cp == 10 or k == u.BREAK:
+            if cp == 10 or k == u.BREAK or cp == 13 and not _precedes_newline(data, i, end):
                 o = content_end
                 # A run of empty lines becomes one. The text does not begin with one.
                 if o > line_start or o > doc_start and not (o - doc_start >= 2 and out[o - 2] == 10):
@@ -190,9 +198,9 @@ def normalise_spans(data: np.ndarray, starts: np.ndarray, ends: np.ndarray, comp
     """Normalise the documents `data[starts[i]:ends[i]]`.
 
     Half-width kana become full-width with their voicing marks composed, full-width ASCII becomes ASCII, the hyphen, wave-dash
-    and horizontal-bar families are unified (a bar between katakana is a mistyped ー), controls and zero-width characters go,
-    spaces of every width become U+0020, spaces at line ends go, runs of empty lines become one. `compatibility` decides about ①
-    ㍻ ㈱ ². The result is in Unicode NFC and cleaning it again changes nothing.
+    and horizontal-bar families are unified (a bar between katakana is a mistyped ー), a carriage return alone ends a line,
+    controls and zero-width characters go, spaces of every width become U+0020, spaces at line ends go, runs of empty lines become
+    one. `compatibility` decides about ① ㍻ ㈱ ². The result is in Unicode NFC and cleaning it again changes nothing.
     """
     table, voiced = u.normalisation(compatibility), u.voiced_kana()
     size = int((ends - starts).sum())

@@ -20,7 +20,7 @@ _VALUES = {"十": 10, "百": 100, "千": 1000, "万": 10**4, "億": 10**8, "兆"
 _LARGE = {"万": Counter(("マン",)), "億": Counter(("オク",)), "兆": Counter(("チョー",)), "京": Counter(("ケー",))}
 _POINT = Counter(("テン",))
 _ZERO_POINT = ("レーテン", "ゼロテン", "コンマ")
-_TOKEN = re.compile(r"[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?|[〇一二三四五六七八九]+|[十百千万億兆京数何]")
+_TOKEN = re.compile(r"[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?|[十百千万億兆京数何]")
 
 
 def one_by_one(digits: str) -> tuple[Stretch, ...]:
@@ -84,7 +84,7 @@ def number(text: str) -> Number | None:
     parts: tuple[Stretch, ...] = ()
     end, pending, value, section = "", "", 0, 0
     is_exact = True
-    for token in _TOKEN.findall(text.translate(_ASCII) if len(text) > 1 and text[0] in HAN_DIGITS else text):
+    for token in _TOKEN.findall(text.translate(_ASCII)):
         if token in _LARGE:
             found = _digits(pending) if pending and pending not in "数何" else None
             if pending and found is None:
@@ -111,9 +111,9 @@ def number(text: str) -> Number | None:
         elif pending:
             if pending not in "数何":
                 return None
-            parts, pending = (*parts, _ONES[pending]), token
+            parts, pending, is_exact = (*parts, _ONES[pending]), token, False
         else:
-            pending = token.translate(_ASCII) if token[0] in HAN_DIGITS else token
+            pending = token
             is_exact &= pending not in "数何" and "." not in pending
     if pending in ("数", "何"):
         parts, end = (*parts, _ONES[pending]), pending

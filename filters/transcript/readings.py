@@ -60,8 +60,11 @@ class _Parsed(NamedTuple):
 
 
 def _parse(texts: pl.Series, dictionary: Words) -> _Parsed:
-    # MeCab takes a NUL for the end of the text and a line for a sentence. All texts end with 。, so that none is read otherwise for it.
-    plain = texts.str.normalize("NFKC").str.replace_all(_STAND_IN, "トン", literal=True)
+    # MeCab takes a NUL for the end of the text and a line for a sentence. All texts end with 。, so that none is read otherwise
+    # for it.
+    # 3½ is three and a half, which NFKC makes 31⁄2.
+    plain = texts.str.replace_all(r"([0-9０-９])([¼-¾⅐-⅞])", "${1}と${2}")
+    plain = plain.str.normalize("NFKC").str.replace_all(_STAND_IN, "トン", literal=True)
     plain = plain.str.replace_all(r"[\p{C}\s]+", " ").str.replace_all("ーー+", "ー").str.strip_chars_end(" 。") + "。"
     quantities: dict[int, list[tuple[Stretch, ...]]] = {}
     lines = plain.to_list()

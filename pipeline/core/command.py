@@ -1,7 +1,8 @@
-"""How commands tell the user that something went wrong."""
+"""How commands tell the user that something went wrong, on whatever terminal."""
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from pipeline.core.errors import SeimaiError, explain_os_error
+from pipeline.core.names import make_printable
 
 
 @contextmanager
@@ -21,6 +23,8 @@ def report_errors(
     `activity` and `out_options` are for `explain_os_error`; `advice` is printed after Ctrl-C. With SEIMAI_TRACEBACK in the
     environment, errors that have a cause keep their traceback.
     """
+    _read_paths_as_utf8()
+    _escape_what_a_terminal_lacks()
     console = Console(stderr=True, emoji=False)  # a file may be called x:b:.jsonl
     try:
         yield
@@ -38,7 +42,26 @@ def report_errors(
 
 
 def _print_error(console: Console, error: Exception) -> None:
-    text = "".join(  # names and text from outside may hold escape sequences, which a terminal would obey
-        c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in f"error: {error}"
-    )
+    text = make_printable(f"error: {error}", keep="\n")  # names and text from outside may hold escape sequences
     console.print(text, style="red", highlight=False, markup=False, soft_wrap=True)
+
+
+def _read_paths_as_utf8() -> None:
+    """Start the command again in Python's UTF-8 mode where the locale has another encoding of paths, such as Latin-1.
+
+    polars and pyarrow take the paths that Python gives them for UTF-8 in every locale. What is printed keeps the terminal's encoding.
+    """
+    if sys.getfilesystemencoding().lower() == "utf-8" or os.environ.get("PYTHONUTF8") == "1":
+        return
+    environment = os.environ | {"PYTHONUTF8": "1"}
+    if encoding := getattr(sys.stdout, "encoding", None):
+        environment.setdefault("PYTHONIOENCODING", encoding)
+    sys.stdout.flush()
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+
+
+def _escape_what_a_terminal_lacks() -> None:
+    """Print characters that the terminal's encoding lacks as escapes, in place of a UnicodeEncodeError."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")

@@ -46,14 +46,14 @@ def banding(settings: MinHashTable) -> tuple[int, int]:
 
 
 @jit
-def _band_keys(signatures, rows, exact, has_signature, bands, width):
-    """Return keys of every document in `rows`: one for all of it (exact), and one per band where it has a signature."""
+def _band_keys(signatures, rows, key_hashes, has_signature, bands, width):
+    """Return keys of every document in `rows`: one for its whole key, and one per band where it has a signature."""
     keys = np.empty(len(rows) * (bands + 1), np.uint64)
     documents = np.empty(len(rows) * (bands + 1), np.uint32)
     m = 0
     for p in range(len(rows)):
         d = rows[p]
-        keys[m] = mix64(exact[d])
+        keys[m] = mix64(key_hashes[d])
         documents[m] = p
         m += 1
         if not has_signature[d]:
@@ -69,10 +69,10 @@ def _band_keys(signatures, rows, exact, has_signature, bands, width):
 
 
 def band_keys(
-    signatures: np.ndarray, rows: np.ndarray, exact: np.ndarray, has_signature: np.ndarray, bands: int, width: int
+    signatures: np.ndarray, rows: np.ndarray, key_hashes: np.ndarray, has_signature: np.ndarray, bands: int, width: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return `(keys, documents)`, uint64 and uint32; documents are numbered as in the partition."""
-    keys, positions = _band_keys(signatures, rows, exact, has_signature, bands, width)
+    keys, positions = _band_keys(signatures, rows, key_hashes, has_signature, bands, width)
     return keys, rows[positions].astype(np.uint32)
 
 

@@ -19,6 +19,7 @@ import polars as pl
 
 from pipeline.core.engine import Task
 from pipeline.core.storage import read_json, write_atomically
+from pipeline.core.tables import read_parquet
 from pipeline.core.tasks import Counts, resumable
 from pipeline.dedup.bands import range_of
 from pipeline.dedup.exchange import Exchange
@@ -74,8 +75,8 @@ def _partitions(layout: Layout, run: int) -> range:
 
 def _counted_records(layout: Layout, cap: Cap, index: int) -> np.ndarray:
     """Return the records of a partition that have a key, and that neither rules nor duplicates have dropped."""
-    keys = pl.read_parquet(layout.part(index).table, columns=[cap.column]).to_series()
-    clusters = pl.read_parquet(layout.clusters(index), columns=["row", "survivor"])
+    keys = read_parquet(layout.part(index).table, columns=[cap.column]).to_series()
+    clusters = read_parquet(layout.clusters(index), columns=["row", "survivor"])
     duplicates = clusters.filter(pl.col("row").cast(pl.Int64) + layout.bases[index] != pl.col("survivor"))["row"].to_numpy()
     counted = layout.kept_mask(index) & keys.is_not_null().to_numpy()
     counted[duplicates] = False
@@ -147,7 +148,7 @@ def write_late(layout: Layout, cap: Cap, run: int) -> Counts:
         )
         with write_atomically(layout.late_verdicts(index)) as temporary:
             late.write_parquet(temporary)
-        amounts = pl.read_parquet(layout.part(index).table, columns=["amount"]).to_series()
+        amounts = read_parquet(layout.part(index).table, columns=["amount"]).to_series()
         dropped, amount = dropped + len(late), amount + int(amounts.gather(numbers).sum())
     return {"late_records": dropped, "late_amount": amount}
 

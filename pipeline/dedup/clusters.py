@@ -28,9 +28,10 @@ from pipeline.dedup.bands import range_of
 from pipeline.dedup.exchange import SMALL, Exchange
 from pipeline.dedup.facts import Inquiry, answer, best_first, receive_answers, sort_distinct
 from pipeline.dedup.runs import divide_into_runs
-from pipeline.dedup.verification import similarity
+from pipeline.dedup.verification import SKETCHES, similarity
 from pipeline.workspace import Layout, RecordIds
 
+NEARLY_EQUAL = 0.9999  # similarity of texts that differ in what their sketches do not tell: 1 is for those that are equal
 RECORDS_PER_BUCKET = 100_000  # 54 MB with sketches of text; a cluster that has more is in one bucket nevertheless
 CLUSTER_SCHEMA = {
     "row": pl.UInt32,
@@ -112,7 +113,7 @@ def find_components(count: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 @jit
-def choose_survivors(starts, neighbours, rows, sketches, exact, key_length, accept, kind):
+def choose_survivors(starts, neighbours, rows, sketches, exact, key_hashes, key_length, accept, kind):
     """Choose survivors, for nodes in order of priority (node 0 is best); node i has row `rows[i]` of `sketches`.
 
     `neighbours[starts[i]:starts[i + 1]]` are the *better* nodes that node i was found similar to. A node is a duplicate of a
@@ -130,10 +131,14 @@ def choose_survivors(starts, neighbours, rows, sketches, exact, key_length, acce
                 other = duplicate_of[other]
             if exact[other] == exact[i] and key_length[other] == key_length[i]:
                 value = 1.0
+            elif kind == SKETCHES and key_hashes[other] == key_hashes[i] and key_length[other] == key_length[i]:
+                value = NEARLY_EQUAL
             else:
                 value = similarity(kind, sketches, rows[other], rows[i])
                 if value < accept:
                     continue
+                if kind == SKETCHES:
+                    value = min(value, NEARLY_EQUAL)
             if value > best_similarity or value == best_similarity and other < best:
                 best, best_similarity = other, value
         if best >= 0:
@@ -220,10 +225,11 @@ def choose(layout: Layout, plan: _Plan, bucket: int, kind: int) -> Counts:
     nodes[order] = np.arange(len(order))
     left, right = nodes[(packed >> np.uint64(32)).astype(np.int64)], nodes[(packed & np.uint64(0xFFFFFFFF)).astype(np.int64)]
     better, worse = np.minimum(left, right), np.maximum(left, right)
-    records, exact, key_length = records[order], facts["exact"][order], facts["key_length"][order]
+    records, facts = records[order], facts[order]
+    exact, keys, key_length = (np.ascontiguousarray(facts[name]) for name in ("exact", "key", "key_length"))
     starts, neighbours = _better_neighbours(better, worse, len(records))
     accept = layout.settings.accept
-    duplicate_of, similar = choose_survivors(starts, neighbours, order, sketches, exact, key_length, accept, kind)
+    duplicate_of, similar = choose_survivors(starts, neighbours, order, sketches, exact, keys, key_length, accept, kind)
     # The smallest node of a component is its best record, which names the cluster.
     head = find_components(len(records), better, worse)
     is_duplicate = duplicate_of >= 0

@@ -16,6 +16,7 @@ import polars as pl
 
 from filters.kernels import buffers
 from pipeline.core.errors import BuildError
+from pipeline.core.tables import read_parquet
 from pipeline.core.tasks import Counts, resumable
 from pipeline.dedup.exchange import SMALL, Exchange
 from pipeline.dedup.runs import divide_into_runs, run_of_records
@@ -24,8 +25,9 @@ from pipeline.workspace import Layout, RecordIds
 _IN_MEMORY = 512 << 20  # bytes of sketches
 _CHUNK = 8192  # records that are copied at a time
 # What a record contributes to the choice of survivors; one array of these per partition, memory-mapped. Of two records the one with the
-# higher priority is better and, where that is equal, the one that is earlier in the input.
-FACTS = np.dtype([("priority", np.uint64), ("exact", np.uint64), ("key_length", np.int32)])
+# higher priority is better and, where that is equal, the one that is earlier in the input. `exact`: equal for exact duplicates; `key`: a
+# hash of the key, which near duplicates of text may share, too (of images and recordings it is `exact`).
+FACTS = np.dtype([("priority", np.uint64), ("exact", np.uint64), ("key", np.uint64), ("key_length", np.int32)])
 # A request is a uint64: the record's number, and in the low bits who asks.
 _ASKER_BITS = 24
 
@@ -50,7 +52,33 @@ def allocate_sketches(folder: Path, rows: int, width: int) -> np.ndarray:
 
 
 def sketch_width(layout: Layout) -> int:
-    return np.load(layout.array("sketches", 0), mmap_mode="r").shape[1]
+    return np.load(layout.array("sketches", 0), mmap_mode="r").shape[1] + _rare_width(layout, 0)
+
+
+_ROW_BYTES = 4  # of a row's number, before what it has
+
+
+def pack_rare_sketches(rows: np.ndarray, sketches: np.ndarray) -> np.ndarray:
+    """Return the array `rare_sketches` of a part: what only some records have beside their sketch, behind the numbers of their rows."""
+    numbers = rows.astype("<u4").view(np.uint8).reshape(-1, _ROW_BYTES)
+    return np.concatenate([numbers, sketches], axis=1)
+
+
+def _rare_width(layout: Layout, index: int) -> int:
+    path = layout.array("rare_sketches", index)
+    return np.load(path, mmap_mode="r").shape[1] - _ROW_BYTES if path.exists() else 0
+
+
+def _fill_sketches(layout: Layout, index: int, rows: np.ndarray, out: np.ndarray) -> None:
+    """Fill in the sketches of some rows of a partition, by ascending number; what is rare comes last, zeros where there is none."""
+    sketches = np.load(layout.array("sketches", index), mmap_mode="r")
+    out[:, : sketches.shape[1]] = sketches[rows]
+    if _rare_width(layout, index):
+        out[:, sketches.shape[1] :] = 0
+        rare = np.load(layout.array("rare_sketches", index), mmap_mode="r")
+        having = np.ascontiguousarray(rare[:, :_ROW_BYTES]).view("<u4").ravel()
+        found = np.flatnonzero(np.isin(rows, having))
+        out[found, sketches.shape[1] :] = rare[np.searchsorted(having, rows[found]), _ROW_BYTES:]
 
 
 # -- requests
@@ -148,14 +176,14 @@ def load_facts(layout: Layout, records: np.ndarray, partitions: range) -> tuple[
     sketches = allocate_sketches(layout.folder, len(records), sketch_width(layout))
     for index, span, rows in _rows_by_partition(layout, records, partitions):
         facts[span] = np.load(layout.facts(index), mmap_mode="r")[rows]
-        sketches[span] = np.load(layout.array("sketches", index), mmap_mode="r")[rows]
+        _fill_sketches(layout, index, rows, sketches[span])
     return facts, sketches
 
 
 def _load_ids(layout: Layout, records: np.ndarray, partitions: range, ids: RecordIds) -> pl.Series:
     names = [pl.Series("id", [], pl.String)]
     for index, _, rows in _rows_by_partition(layout, records, partitions):
-        names.append(ids(index, pl.read_parquet(layout.part(index).table, columns=["locator", "file"])[rows]).alias("id"))
+        names.append(ids(index, read_parquet(layout.part(index).table, columns=["locator", "file"])[rows]).alias("id"))
     return pl.concat(names)
 
 

@@ -1,7 +1,7 @@
 """Near duplicates of text: candidates by banded MinHash signatures, verified by sketches.
 
 1. The step measure gives every document a signature and a sketch (`filters.text.minhash`).
-2. `write_bands`, a task per run of partitions: a key for each band of a signature, and one for the whole text, sent to key ranges.
+2. `write_bands`, a task per run of partitions: a key for each band of a signature, and one for all of the text's key, sent to key ranges.
 3. `find_groups`, a task per key range: documents that have a key in common are a group of candidates. Similar documents have several
    bands in common, and make the same group in several ranges: groups are sent to a home, which the first document of the group decides.
 4. `answer`, a task per run, sends facts and sketches of the documents to these homes (`pipeline.dedup.facts`).
@@ -18,12 +18,12 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-import polars as pl
 
 from filters.kernels import jit, mix64
 from pipeline.core.engine import Task
 from pipeline.core.errors import BuildError
 from pipeline.core.storage import write_array
+from pipeline.core.tables import read_parquet
 from pipeline.core.tasks import Counts, resumable
 from pipeline.dedup import bands as banding
 from pipeline.dedup import clusters
@@ -102,18 +102,19 @@ def write_bands(layout: Layout, run: int) -> Counts:
 
 def _band_rows(layout: Layout, index: int) -> np.ndarray:
     """Write the facts of one partition; return its band keys."""
-    exact, key_length = f"{layout.prefix}exact", f"{layout.prefix}key_length"
+    names = {name: f"{layout.prefix}{name}" for name in ("exact", "key_hash", "key_length")}
     quality = "score" if layout.prefix else "m:quality"
-    table = pl.read_parquet(layout.part(index).table, columns=[exact, key_length, quality, "amount"])
+    table = read_parquet(layout.part(index).table, columns=[*names.values(), quality, "amount"])
     facts = np.empty(len(table), FACTS)
     facts["priority"] = priorities(table[quality].to_numpy(), table["amount"].to_numpy())
-    facts["exact"], facts["key_length"] = table[exact].to_numpy(), table[key_length].to_numpy()
+    facts["exact"], facts["key"] = table[names["exact"]].to_numpy(), table[names["key_hash"]].to_numpy()
+    facts["key_length"] = table[names["key_length"]].to_numpy()
     write_array(layout.facts(index), facts)
     bands, rows_per_band = banding.banding(layout.settings)
     keys, documents = band_keys(
         np.ascontiguousarray(np.load(layout.array("signatures", index), mmap_mode="r")),
         np.flatnonzero(layout.kept_mask(index)),
-        np.ascontiguousarray(facts["exact"]),
+        np.ascontiguousarray(facts["key"]),
         facts["key_length"] >= layout.settings.shingle,
         bands,
         rows_per_band,
@@ -193,7 +194,7 @@ def find_pairs(layout: Layout, number: int) -> Counts:
         np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
         rows[best_first(members, facts[rows], group)],
         sketches,
-        np.ascontiguousarray(facts["exact"]),
+        np.ascontiguousarray(facts["key"]),
         np.ascontiguousarray(facts["key_length"]),
         layout.settings.accept,
     )

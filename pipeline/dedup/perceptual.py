@@ -18,6 +18,7 @@ import polars as pl
 
 from pipeline.core.engine import Task
 from pipeline.core.storage import read_json, write_array, write_atomically
+from pipeline.core.tables import read_parquet
 from pipeline.core.tasks import Counts, resumable
 from pipeline.dedup import clusters
 from pipeline.dedup.facts import FACTS, Inquiry, answer, best_first, receive_answers
@@ -69,10 +70,11 @@ def priorities(size: np.ndarray, score: np.ndarray) -> np.ndarray:
 def collect(layout: Layout, index: int) -> Counts:
     """Write the facts of one partition and, of the records that the rules kept, hashes and keys."""
     part = layout.part(index)
-    table = pl.read_parquet(part.table, columns=["exact", "key_length", "flat", "size", "score", "key"])
+    table = read_parquet(part.table, columns=["exact", "key_length", "flat", "size", "score", "key"])
     facts = np.empty(len(table), FACTS)
     facts["priority"] = priorities(table["size"].to_numpy(), table["score"].to_numpy())
     facts["exact"], facts["key_length"] = table["exact"].to_numpy(), table["key_length"].to_numpy()
+    facts["key"] = facts["exact"]
     rows = np.flatnonzero(layout.kept_mask(index))
     views = np.load(part.array("hashes"), mmap_mode="r")
     fields = [
@@ -188,9 +190,16 @@ def find_near_pairs(layout: Layout, inquiry: Inquiry, number: int, kind: int) ->
 def load_clusters(layout: Layout, column: str = "survivor") -> pl.DataFrame:
     """Return `number` and `survivor` (or another column) of every record in a cluster, in order of number."""
     return pl.concat(
-        pl.read_parquet(layout.clusters(i), columns=["row", column]).select(column, number=pl.col("row").cast(pl.Int64) + base)
+        read_parquet(layout.clusters(i), columns=["row", column]).select(column, number=pl.col("row").cast(pl.Int64) + base)
         for i, base in enumerate(layout.bases[:-1])
     )
+
+
+def load_copies(layout: Layout, least: float) -> pl.DataFrame:
+    """Return `number` and `survivor` of survivors in clusters, and of duplicates whose similarity to theirs is `least` or more."""
+    frame = load_clusters(layout).with_columns(load_clusters(layout, "similarity")["similarity"])
+    is_survivor = pl.col("number") == pl.col("survivor")
+    return frame.filter(is_survivor | (pl.col("similarity") >= pl.lit(least, pl.Float32))).select("survivor", "number")
 
 
 def surviving_records(layout: Layout) -> pl.DataFrame:
@@ -230,7 +239,7 @@ def cap_records(layout: Layout, frame: pl.DataFrame, *caps: Cap) -> dict[str, li
     for index, span in layout.spans(frame["number"].to_numpy()):
         verdicts = frame[span].with_columns(row=(pl.col("number") - layout.bases[index]).cast(pl.UInt32))
         broken = verdicts.filter(pl.col("rule").is_not_null())
-        amounts = pl.read_parquet(layout.part(index).table, columns=["amount"]).to_series().gather(broken["row"])
+        amounts = read_parquet(layout.part(index).table, columns=["amount"]).to_series().gather(broken["row"])
         sums = broken.select("rule", amount=amounts).group_by("rule").agg(pl.len(), pl.sum("amount"))
         for rule, *counts in sums.sort("rule").iter_rows():
             dropped[rule] = [a + b for a, b in zip(dropped.get(rule, [0, 0]), counts, strict=True)]

@@ -25,7 +25,7 @@ def similarity(kind, rows, i, j):
 
 
 @jit
-def verified_pairs(starts, members, sketches, exact, key_length, accept):
+def verified_pairs(starts, members, sketches, key_hashes, key_length, accept):
     """Return pairs of group members that are similar enough.
 
     `members[starts[g]:starts[g + 1]]` are rows of the other arrays, best priority first. The first becomes a leader; each further
@@ -46,7 +46,7 @@ def verified_pairs(starts, members, sketches, exact, key_length, accept):
                 if leader == d:
                     unlike = False
                     break
-                same = exact[leader] == exact[d] and key_length[leader] == key_length[d]
+                same = key_hashes[leader] == key_hashes[d] and key_length[leader] == key_length[d]
                 if same or sketch_similarity(sketches, leader, d) >= accept:
                     unlike = False
                     if count == capacity:

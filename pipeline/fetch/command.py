@@ -19,8 +19,10 @@ from rich.text import Text
 from pipeline.core.command import report_errors
 from pipeline.core.errors import UsageError
 from pipeline.core.locks import hold_lock_file
+from pipeline.core.names import expand_home
 from pipeline.core.options import add_options, parse_options
 from pipeline.core.storage import format_size, remove_temporaries
+from pipeline.core.tables import suggest_look
 from pipeline.fetch.lists import expand_lists
 from pipeline.fetch.outcomes import PRIVATE_ADDRESS, is_temporary
 from pipeline.fetch.run import FetchRun, FetchSummary
@@ -41,7 +43,7 @@ def main(lists: tuple[str, ...], out: Path, **options: Any) -> None:
     failed with a reason; 1: the fetch broke off; 2: wrong usage.
     """
     with report_errors("fetching", "--out"):
-        fetch(lists, out.expanduser(), parse_options(FetchSettings, options), Console(emoji=False))
+        fetch(lists, expand_home(out), parse_options(FetchSettings, options), Console(emoji=False))
 
 
 def fetch(lists: Sequence[str], out: Path, settings: FetchSettings, console: Console) -> FetchSummary:
@@ -126,4 +128,4 @@ def _suggest_commands(summary: FetchSummary, lists: Sequence[str], out: Path) ->
         return [build, f"{again} --allow-private --retry-failed"]
     if any(map(is_temporary, summary.reasons)):
         return [build, f"{again} --retry-failed"]
-    return [build, f"python -c \"import polars as pl; print(pl.scan_parquet('{out}/*.parquet').head().collect())\""]
+    return [build, suggest_look(out)]

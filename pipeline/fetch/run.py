@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import polars as pl
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pipeline.core.errors import BuildError, UsageError
 from pipeline.core.storage import format_size
+from pipeline.core.tables import read_parquet
 from pipeline.fetch.lists import cut_lists
 from pipeline.fetch.outcomes import Outcome
 from pipeline.fetch.scheduler import QueuedUrl, Scheduler
@@ -136,7 +136,7 @@ class FetchRun:
         statuses: Counter[str] = Counter()
         reasons: Counter[str] = Counter()
         for number, rows in enumerate(self._shard_rows):
-            sidecar = pl.read_parquet(sidecar_path(self.out, number), columns=["status", "error_message"])
+            sidecar = read_parquet(sidecar_path(self.out, number), columns=["status", "error_message"])
             if sidecar.height != rows:
                 raise BuildError(
                     f"shard {number:05d} has {sidecar.height:,} rows for {rows:,} of the list; remove it and fetch again"

@@ -18,6 +18,7 @@ import polars as pl
 
 from pipeline.core.errors import UsageError
 from pipeline.core.storage import write_atomically, write_json
+from pipeline.core.tables import read_parquet
 from pipeline.fetch.outcomes import Outcome, is_temporary
 from pipeline.fetch.settings import FetchSettings
 from pipeline.fetch.spool import Spool, StoredOutcome
@@ -60,7 +61,7 @@ class FetchedShard:
         """Return whether nothing is left to fetch. Raises UsageError where the shard on disk has other rows."""
         if self._spool_path.is_file() or not self._is_on_disk():
             return False
-        sidecar = pl.read_parquet(self.sidecar, columns=["url", "error_message"])
+        sidecar = read_parquet(self.sidecar, columns=["url", "error_message"])
         if not sidecar["url"].equals(self.frame["url"]):
             raise UsageError(
                 f"{self.sidecar} is a shard of another list, or of another size; choose another --out for this one, "
@@ -154,7 +155,7 @@ class FetchedShard:
                 key, _, extension = member.name.partition(".")
                 if extension not in ("txt", "json"):
                     images[key] = (extension, member.offset_data, member.size)
-        for row, result in enumerate(pl.read_parquet(self.sidecar, columns=list(SIDECAR_COLUMNS)).iter_rows(named=True)):
+        for row, result in enumerate(read_parquet(self.sidecar, columns=list(SIDECAR_COLUMNS)).iter_rows(named=True)):
             extension, offset, size = images.get(result["key"], ("", 0, 0))
             is_lost = result["status"] == "success" and not extension
             if is_lost or is_temporary(result["error_message"], allow_private):

@@ -274,5 +274,5 @@ def _build_command(folder: Path, moved: bool = False) -> str:
     if isinstance(state, dict) and state.get("limit") is not None:
         words.append(f"--limit {state['limit']}")
     if folder != Path("corpora") / folder.name or manifest != folder.name:
-        words.append(f"--out {folder}")
+        words.append(f"--out {shlex.quote(str(folder))}")
     return " ".join(words)

@@ -12,6 +12,7 @@ import polars as pl
 from pipeline.core.engine import Engine
 from pipeline.core.errors import BuildError
 from pipeline.core.storage import read_json, write_atomically, write_json
+from pipeline.core.tables import read_parquet
 from pipeline.core.tasks import Counts, resumable
 from pipeline.dedup import minhash
 from pipeline.dedup.clusters import CLUSTER_SCHEMA, find_components
@@ -78,7 +79,7 @@ def _gather(layout: Layout, corpora: Sequence[int]) -> pl.DataFrame:
     # Heads of clusters bear the cluster's name. A part's cluster matters where it has another survivor, too.
     shared = pl.concat(
         [
-            pl.read_parquet(table, columns=columns[:3]).filter(pl.col("kept") & (pl.col("cluster") != pl.col("locator")))[
+            read_parquet(table, columns=columns[:3]).filter(pl.col("kept") & (pl.col("cluster") != pl.col("locator")))[
                 "cluster"
             ]
             for table in tables
@@ -88,9 +89,9 @@ def _gather(layout: Layout, corpora: Sequence[int]) -> pl.DataFrame:
     frames = []
     for index, table in enumerate(tables):
         base = layout.bases[index]
-        records = pl.read_parquet(table, columns=columns).with_row_index("row").filter("kept")
+        records = read_parquet(table, columns=columns).with_row_index("row").filter("kept")
         path = layout.clusters(index)
-        clusters = pl.read_parquet(path) if path.is_file() else pl.DataFrame(schema=CLUSTER_SCHEMA)
+        clusters = read_parquet(path) if path.is_file() else pl.DataFrame(schema=CLUSTER_SCHEMA)
         found = clusters.select("row", "similarity", "exact", "survivor", pl.col("cluster_id").alias("mixed"))
         records = records.join(found, on="row", how="left")
         records = records.filter(pl.col("mixed").is_not_null() | pl.col("cluster").is_in(shared.implode()))
@@ -131,8 +132,8 @@ def read_mixed(folder: Path, index: int) -> pl.DataFrame:
 
     `seen` are the numbers of the parts that have the record, null for those of its own part alone.
     """
-    records = pl.read_parquet(mixed_part(folder, index).table).with_row_index("row").filter("kept")
-    mixed = pl.read_parquet(mixed_file(folder, index))
+    records = read_parquet(mixed_part(folder, index).table).with_row_index("row").filter("kept")
+    mixed = read_parquet(mixed_file(folder, index))
     own = pl.col("locator").alias("id"), pl.col("cluster_size").alias("own_size"), "row", "amount", "payload"
     frame = records.select(*own).join(mixed, on="row", how="left", maintain_order="left")
     return frame.with_columns(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -167,9 +168,8 @@ def gather_mixture_facts(plan: MixturePlan, summary: dict[str, Any], tokenised: 
         for name, before, after in zip(("deduplicate", "select", "repeat"), states[:-1], states[1:], strict=True)
     ]
     near = f"character {settings.shingle}-grams, Jaccard similarity {settings.threshold:g}, verified"
-    commands = [f"python -m tokenizer.train {plan.out}", f"python -m tokenizer.encode {plan.out}"] * (
-        manifest.tokenizer is None
-    )
+    out = shlex.quote(str(plan.out))
+    commands = [f"python -m tokenizer.train {out}", f"python -m tokenizer.encode {out}"] * (manifest.tokenizer is None)
     is_sample = any(corpus.is_sample for corpus in plan.corpora)
     return MixtureFacts(
         out=plan.out,
@@ -195,7 +195,7 @@ def gather_mixture_facts(plan: MixturePlan, summary: dict[str, Any], tokenised: 
         bytes=summary["bytes"],
         seconds=summary["seconds"],
         peak_memory=summary["peak_memory"],
-        training_command=" && ".join([*commands, f"python -m {terms.trainer} {plan.out}" + " --config tiny" * is_sample]),
+        training_command=" && ".join([*commands, f"python -m {terms.trainer} {out}" + " --config tiny" * is_sample]),
         resolved_manifest=plan.resolved(),
         fingerprints=dict(plan.fingerprints.items()),
         bands_and_rows=banding(settings) if settings.enabled else None,

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
+from pipeline.core.names import expand_home
 from pipeline.dedup.settings import MinHashTable
 from pipeline.manifest.model import Described
 from pipeline.manifest.steps import BelongsTo, ManifestTable, Step
@@ -60,7 +61,7 @@ class MixturePart(ManifestTable):
     def folder(self) -> Path:
         """Where the corpus is: the path that is named, or the folder of that name under corpora/."""
         is_path = "/" in self.corpus or self.corpus.startswith((".", "~"))
-        return Path(self.corpus).expanduser() if is_path else Path("corpora") / self.corpus
+        return expand_home(self.corpus) if is_path else Path("corpora") / self.corpus
 
     @property
     def budget(self) -> int | None:

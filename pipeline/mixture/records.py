@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from pipeline.core.engine import Engine, Task
 from pipeline.core.errors import BuildError
 from pipeline.core.storage import write_atomically
+from pipeline.core.tables import read_parquet
 from pipeline.core.tasks import Counts, resumable
 from pipeline.mixture.corpora import BuiltCorpus, LedgerSlice
 from pipeline.mixture.plan import MixturePlan
@@ -103,8 +104,8 @@ def read_ledger(slices: Sequence[LedgerSlice], columns: Sequence[str]) -> pl.Dat
 @resumable(lambda partition, rank, folder: mixed_part(folder, partition.index).counts)
 def collect(partition: Partition, rank: int, folder: Path) -> Counts:
     """Write which records of a partition its part kept, and what decides between duplicates; return counts of what was kept."""
-    columns = ["locator", "exact", "key_length", "m:quality", "amount", "payload"]
-    measured = pl.read_parquet(partition.measured.table, columns=columns)
+    columns = ["locator", "exact", "key_hash", "key_length", "m:quality", "amount", "payload"]
+    measured = read_parquet(partition.measured.table, columns=columns)
     ledger = read_ledger(partition.ledger, ["id", "verdict", "cluster_id", "cluster_size", "chars"])
     if len(measured) != len(ledger):
         raise BuildError(f"{partition.measured.table} has {len(measured):,} records, the ledger {len(ledger):,}. {_REBUILD}")

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from filters.kernels import buffers
 from pipeline.core.engine import Engine, Task
 from pipeline.core.errors import BuildError, UsageError
+from pipeline.core.names import expand_home
 from pipeline.core.storage import format_size, read_json, write_array, write_json
 from pipeline.core.tasks import Counts, resumable
 from pipeline.mixture.duplicates import read_survivors
@@ -92,7 +93,7 @@ class MixtureTokens:
     @property
     def source(self) -> Path:
         """The folder or file of the tokenizer that counts."""
-        return self._trained if self.settings.path is None else Path(self.settings.path).expanduser().absolute()
+        return self._trained if self.settings.path is None else expand_home(self.settings.path).absolute()
 
     @property
     def _state(self) -> Path:

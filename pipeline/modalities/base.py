@@ -63,7 +63,8 @@ class MeasuredRecords:
     """What was found out about the records of a partition, row for row.
 
     `table` has `locator` (what ids end in), `bytes` `amount_in` `amount` `payload` (bytes that a shard would hold), `unreadable`
-    (why, or null), `head` (what the ledger shows of an unreadable record), `exact` and `key_length` (equal for exact duplicates), `text`,
+    (why, or null), `head` (what the ledger shows of an unreadable record), `exact` and `key_length` (equal for
+    exact duplicates; of text also `key_hash`), `text`,
     `m:<measure>`, and `keep:<column>` for those of `source.keep`. `arrays` are matrices with a row per record, `sketches` among them.
     `counts` adds to the part's counts.
     """

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from pipeline.core.names import make_printable
 from pipeline.core.storage import write_atomically
 from pipeline.report.facts import BuildFacts, format_file_size
 
@@ -59,7 +60,7 @@ def code_span(text: str) -> str:
 
 
 def _make_line(text: str) -> str:
-    return "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return make_printable(re.sub(r"[\t-\r\x1c-\x1f\x85\u2028\u2029]", " ", text))
 
 
 def _describe_dataset(facts: BuildFacts) -> dict[str, Any]:

@@ -5,6 +5,7 @@ The other modules of this room format what is in here; none of them looks into t
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -229,12 +230,13 @@ def _describe_rule(manifest: Manifest, rule: str) -> tuple[str, str]:
 
 def _suggest_training(plan: Plan, terms: ReportTerms, is_sample: bool) -> str:
     """Return the command that trains the bundled model, after those for what it reads and is missing. A sample suits `tiny` models."""
+    out = shlex.quote(str(plan.out))
     commands = {
-        "tokenizer": f"python -m tokenizer.train {plan.out}" + " --vocab-size 900" * is_sample,
-        "tokens": f"python -m tokenizer.encode {plan.out}" + " --sequence-length 256" * is_sample,
+        "tokenizer": f"python -m tokenizer.train {out}" + " --vocab-size 900" * is_sample,
+        "tokens": f"python -m tokenizer.encode {out}" + " --sequence-length 256" * is_sample,
     }
     before = [commands[name] for name in terms.reads if not (plan.out / name).is_dir()]
-    return " && ".join([*before, f"python -m {terms.trainer} {plan.out}" + " --config tiny" * is_sample])
+    return " && ".join([*before, f"python -m {terms.trainer} {out}" + " --config tiny" * is_sample])
 
 
 def format_file_size(size: int | None) -> str:

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.core.storage import format_size
+from pipeline.core.tables import suggest_look
 from pipeline.report.facts import BuildFacts, PlanFacts
 from tokenizer.encode import make_counts_table
 from tokenizer.evaluate import make_figures_table
@@ -60,8 +61,7 @@ def print_tokenizer(console: Console, facts: BuildFacts) -> None:
 def print_next_commands(console: Console, facts: BuildFacts) -> None:
     """Print the folder, and two lines to paste: one to look at the shards, one to train on them."""
     console.print(f"\n{facts.out}", style="bold", highlight=False, markup=False)
-    look = f"import polars as pl; print(pl.scan_parquet('{facts.out}/data/*.parquet').head().collect())"
-    for line in (f'python -c "{look}"', facts.training_command):
+    for line in (suggest_look(facts.out / "data"), facts.training_command):
         console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
 
 

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.errors import UsageError
+from pipeline.core.names import is_printable, make_printable
 from pipeline.sources.inputs import InputFile, describe_file, refuse_repeated
-from pipeline.sources.values import make_printable
+from pipeline.sources.names import decode_name
+
+RENAME = "Rename them: convmv -r --notest -f cp932 -t utf8 FOLDER does so where Windows wrote them"
 
 
 def list_files(folder: Path) -> list[Path]:
@@ -29,9 +32,9 @@ def is_utf8(path: Path | str) -> bool:
 
 def describe_loose_file(path: Path) -> dict[str, Any]:
     """Return the row of a file that is a record's content: its name, and where its content is or why it cannot be read."""
-    row: dict[str, Any] = {"name": make_printable(path.name), "problem": None}
+    row: dict[str, Any] = {"name": make_printable(decode_name(path.name)), "problem": None}
     if not is_utf8(path):
-        return row | {"problem": "the name of the file is not UTF-8: rename it"}
+        return row | {"problem": f"the name of the file is not UTF-8. {RENAME}"}
     return row | {"content_path": str(path), "content_offset": 0, "content_size": path.stat().st_size}
 
 
@@ -40,7 +43,9 @@ def fingerprint_files(files: list[Path], folder: Path) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for path in files:
         status = path.stat()
-        digest.update(f"{path.relative_to(folder)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode("utf-8", "replace"))
+        digest.update(
+            f"{path.relative_to(folder)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode("utf-8", "surrogateescape")
+        )
     return digest.hexdigest()
 
 
@@ -56,9 +61,9 @@ def describe_files_below(paths: list[Path], folder: Path) -> list[InputFile]:
 
 def describe_folder(folder: Path, files: list[Path], default_name: str) -> InputFile:
     """Return a folder as one input that stands for its `files`. Raises UsageError where its name cannot stand in an id."""
-    if not str(folder.resolve()).isprintable():
+    if not is_printable(str(folder.resolve())):
         raise UsageError(
-            f"--input {str(folder)!r}: ids and reports need a folder name of printable characters; rename the folder"
+            f"--input {str(folder)!r}: ids and reports need a folder name in UTF-8 without control characters; rename the folder"
         )
     size = sum(path.stat().st_size for path in files)
     return InputFile(folder.resolve().name or default_name, str(folder.resolve()), size, fingerprint_files(files, folder))

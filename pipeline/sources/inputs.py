@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.errors import BuildError, InputError, UsageError
+from pipeline.core.names import is_printable
 
 _LOCAL_IDENTITY = re.compile(r"\d+-\d+")  # size and time of change
 
@@ -68,8 +69,10 @@ def _http_timeout() -> Any:
 
 def _describe_local(url: str) -> InputFile:
     path = Path(url)
-    if not url.isprintable() or any(0xD800 <= ord(c) <= 0xDFFF for c in url):
-        raise UsageError(f"--input {url!r}: ids and reports need a file name of printable characters; rename or link the file")
+    if not is_printable(url):
+        raise UsageError(
+            f"--input {url!r}: ids and reports need a file name in UTF-8 without control characters; rename or link the file"
+        )
     if path.is_dir():
         raise UsageError(f"{url} is a directory; name the file in it, or a glob such as '{url.rstrip('/')}/*.xz'")
     if not path.exists():

@@ -6,6 +6,8 @@ import re
 
 import polars as pl
 
+from pipeline.core.names import UNPRINTABLE
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -16,18 +18,9 @@ def conform_to_schema(frame: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
     )
 
 
-def make_printable(text: str) -> str:
-    """Return a name from outside as it may stand in an id: what is not printable becomes U+FFFD."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
 def make_all_printable(column: pl.Series) -> pl.Series:
     """Return a column of strings with every value as `make_printable` has it."""
-    unusual = column.str.contains(r"[^ -~]").fill_null(False)
-    if not unusual.any():
-        return column
-    printable = pl.Series([make_printable(text) for text in column.filter(unusual)], dtype=pl.String)
-    return column.scatter(unusual.arg_true(), printable)
+    return column.str.replace_all(UNPRINTABLE, "\N{REPLACEMENT CHARACTER}")
 
 
 def make_distinct(locators: pl.Series, seen: set[str]) -> pl.Series:

@@ -13,6 +13,7 @@ import polars.selectors as cs
 from filters import MEASURES
 from pipeline.core.engine import Engine, Task
 from pipeline.core.storage import write_atomically
+from pipeline.core.tables import read_parquet
 from pipeline.core.tasks import Counts, resumable
 from pipeline.manifest.model import Bound, Manifest
 from pipeline.plan import Plan
@@ -103,9 +104,9 @@ def decide(manifest: Manifest, part: Part, index: int, folder: Path) -> Counts:
     bands = fitted_rules(manifest.rules)
     groups = {bound.by for bound in bands.values()} - {"corpus"}
     columns = ["unreadable", "amount", "payload", *sorted(groups), *(measured_column(name) for name in manifest.rules)]
-    frame = pl.read_parquet(part.table, columns=columns).with_columns(cs.boolean().cast(pl.Int8))  # false 0, true 1
+    frame = read_parquet(part.table, columns=columns).with_columns(cs.boolean().cast(pl.Int8))  # false 0, true 1
     if bands:
-        frame = with_bands(frame, bands, pl.read_parquet(bands_file(folder)))
+        frame = with_bands(frame, bands, read_parquet(bands_file(folder)))
     verdicts = decide_frame(frame, manifest.rules)
     with write_atomically(out) as temporary:
         verdicts.write_parquet(temporary, compression="zstd", compression_level=1)

@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 
 from pipeline.core.storage import write_atomically
+from pipeline.core.tables import scan_parquet
 from pipeline.core.tasks import Counts, resumable
 from pipeline.manifest.model import Bound, Manifest
 from pipeline.workspace import Part
@@ -36,7 +37,7 @@ def bands_file(folder: Path) -> Path:
 @resumable(lambda manifest, parts, folder: bands_file(folder).with_suffix(".json"))
 def fit(manifest: Manifest, parts: Sequence[Part], folder: Path) -> Counts:
     """Write the bands of all fitted rules; what is unreadable, null, infinite or not above zero has no part in them."""
-    table = band_frame(pl.scan_parquet([part.table for part in parts]), manifest.rules)
+    table = band_frame(scan_parquet(*(part.table for part in parts)), manifest.rules)
     with write_atomically(bands_file(folder)) as temporary:
         table.write_parquet(temporary)
     with_band = set(table.filter(pl.col("group").is_null())["rule"])

@@ -19,6 +19,7 @@ from filters import MEASURES
 from pipeline.core.engine import Engine, Task
 from pipeline.core.errors import BuildError, InputError
 from pipeline.core.storage import read_json, write_array, write_atomically
+from pipeline.core.tables import scan_parquet
 from pipeline.core.tasks import Counts, resumable
 from pipeline.manifest.model import Manifest
 from pipeline.modalities import modality_of
@@ -44,6 +45,7 @@ ROW_GROUP = 4096
 UNITS_PER_WORKER = 4  # from so many on, each worker cuts units of its own
 # Summed over the records of a part; `pipeline.modalities.base.MeasuredRecords` says what they are.
 _SUMS = ("amount_in", "amount", "payload")
+_MOST_WARNINGS = 20  # of inputs, told one by one
 
 # -- on a worker
 
@@ -276,7 +278,9 @@ def _collect(plan: Plan, units: Sequence[Unit], seconds: float, keep_going: bool
         names = ", ".join(f.url for f in plan.inputs)
         raise BuildError("\n".join([*damage, f"there is no record in {names}: the input is empty"]))
     measured = Measured(parts, counts, inputs, [*damage], damage, seconds)
-    measured.warnings.extend(record["warning"] for record in inputs if record.get("warning"))
+    of_inputs = [record["warning"] for record in inputs if record.get("warning")]
+    more = [f"{len(of_inputs) - _MOST_WARNINGS:,} more inputs have warnings like these"] * (len(of_inputs) > _MOST_WARNINGS)
+    measured.warnings.extend([*of_inputs[:_MOST_WARNINGS], *more])
     measured.warnings.extend(modality_of(plan.manifest).warnings(measured.total()))
     measured.warnings.extend(_warn_of_unreadable(plan, measured, keep_going))
     return measured
@@ -287,7 +291,7 @@ def _warn_of_unreadable(plan: Plan, measured: Measured, keep_going: bool) -> lis
     total = measured.total()
     if 2 * total["unreadable"] <= total["records"]:
         return []
-    reasons = pl.scan_parquet([part.table for part in measured.parts]).select(pl.col("unreadable").drop_nulls()).collect()
+    reasons = scan_parquet(*(part.table for part in measured.parts)).select(pl.col("unreadable").drop_nulls()).collect()
     by_kind = reasons.group_by(pl.col("unreadable").str.replace_all(r"[0-9A-F]+", ""), maintain_order=True)
     kinds = by_kind.agg(pl.first("unreadable").alias("example"), pl.len().alias("count")).sort("count", descending=True)
     most = kinds.row(0, named=True)

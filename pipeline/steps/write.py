@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from pipeline.core.engine import Engine, Task
 from pipeline.core.shards import ShardWriter, choose_held_out, name_shard
 from pipeline.core.storage import write_atomically
+from pipeline.core.tables import read_parquet, read_parquet_schema
 from pipeline.core.tasks import Counts, resumable
 from pipeline.dedup.clusters import CLUSTER_SCHEMA
 from pipeline.manifest.model import Manifest
@@ -63,7 +64,7 @@ class _Files:
     def __init__(self, stack: ExitStack, manifest: Manifest, layout: Layout, group: Group, count: int, folder: Path) -> None:
         self._stack, self._level = stack, manifest.shards.compression_level
         modality = modality_of(manifest)
-        measured = pl.read_parquet_schema(layout.part(group.first).table)
+        measured = read_parquet_schema(layout.part(group.first).table)
         words = [name[2:] for name, kind in measured.items() if name.startswith("m:") and kind == pl.String]
         shard = modality.shard_schema(manifest), modality.row_group(manifest), _DICTIONARY_COLUMNS
         ledger = folder / "ledger" / f"ledger-{group.number:05d}-of-{count:05d}.parquet"
@@ -105,9 +106,9 @@ def _ledger_batches(
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """Yield records of a partition as measured, and their rows of the ledger."""
     modality = modality_of(manifest)
-    verdicts = pl.read_parquet(verdicts_file(layout.decided, index))
+    verdicts = read_parquet(verdicts_file(layout.decided, index))
     if manifest.deduplicate.enabled:
-        clusters, late = pl.read_parquet(layout.clusters(index)), modality.late_verdicts(layout, index)
+        clusters, late = read_parquet(layout.clusters(index)), modality.late_verdicts(layout, index)
     else:
         clusters, late = pl.DataFrame(schema=CLUSTER_SCHEMA), None
     # What deduplication found out goes to shards, too; of what was measured they have the batch.
@@ -116,7 +117,7 @@ def _ledger_batches(
     for batch in _read_batches(layout.part(index).table):
         at, length = int(batch["row"][0]), len(batch)
         rows = ledger_frame(
-            batch.drop("row", "exact", "key_length", "file"),
+            batch.drop("row", "exact", "key_length", "file").drop("key_hash", strict=False),
             verdicts.slice(at, length),
             _slice_rows(clusters, at, length),
             None if late is None else _slice_rows(late, at, length),

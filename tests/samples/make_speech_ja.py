@@ -209,7 +209,7 @@ def records() -> Iterator[Record]:
     # Dropped for the transcript.
     yield again(5, None, "no-text", "dropped", "chars")
     yield again(6, "", "empty", "dropped", "chars")
-    yield again(7, "The library is closed on Mondays.", "english", "dropped", "japanese_share")
+    yield again(7, "The library is closed on Mondays.", "english", "dropped", "japanese_word_share")
     yield again(8, SENTENCES[8][:6], "half", "dropped", "seconds_per_mora")
     yield again(9, SENTENCES[9] + SENTENCES[10], "extra", "dropped", "seconds_per_mora")
     yield again(12, "ありがとうございました。" * 12, "loop", "dropped", "looped_share")

@@ -299,6 +299,7 @@ def test_bad_input(trained: Trained, corpus: Path, tmp_path: Path, shards: Any) 
     pq.write_table(pa.table({"caption": ["赤"]}), other / "data" / "train-00000-of-00001.parquet")
     assert "no column 'image': build image-text shards with python -m pipeline.build" in said(at=other)
     assert "size: 18 is no multiple of 4" in said(sets=["size=18"])
+    assert "expects more than a caption (num_class_embeds)" in said(sets=["unet.num_class_embeds=3"])
     assert "unexpected keyword argument 'widths'" in said(sets=["unet.widths=3"])
     assert "text.hidden_size: 64, but the UNet attends to 32" in said(sets=["text.hidden_size=64"])
     assert "text.num_hidden_layers: 3, but the text encoder in" in said(

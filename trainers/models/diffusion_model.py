@@ -23,6 +23,8 @@ from trainers.models.pretrained import Tell, check_report, load_with_report
 # Stable Diffusion's noise (Rombach et al. 2022), and the settings of DDIM that go with it.
 NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
 SAMPLER = {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}
+# What makes a UNet of diffusers ask for more than latents, a timestep and a caption.
+FURTHER_CONDITIONS = ("addition_embed_type", "class_embed_type", "num_class_embeds", "encoder_hid_dim_type")
 
 
 @dataclass
@@ -80,6 +82,10 @@ def build_diffusion_model(
         model = DiffusionModel(new_vae, new_unet, DDIMScheduler(**NOISE, **SAMPLER))
     if model.scheduler.config.prediction_type != "epsilon" or model.unet.config.in_channels != model.vae.config.latent_channels:
         raise UsageError(f"{source or 'unet'}: a Stable Diffusion is needed that predicts noise (epsilon), from latents alone")
+    if further := [key for key in FURTHER_CONDITIONS if model.unet.config.get(key)]:
+        raise UsageError(
+            f"{source or 'unet'}: its UNet expects more than a caption ({further[0]}), as Stable Diffusion XL's does"
+        )
     pixels = pixels_per_latent(model.vae)
     if size % pixels:
         raise UsageError(f"size: {size} is no multiple of {pixels}, the pixels of which the VAE makes one latent")

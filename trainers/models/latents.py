@@ -25,7 +25,7 @@ from trainers.data.shards import Shards, open_all_splits
 from trainers.training.loop import Loop
 from trainers.training.ranks import own_device
 
-VERSION = 1  # of what is computed here
+VERSION = 2  # of what is computed here
 FIRST_IMAGES = 64  # by which an untrained VAE is scaled
 NO_NOISE = -20.0  # logarithm of a variance that adds nothing to float16
 SCHEMA = pa.schema([("latents", pa.binary())])

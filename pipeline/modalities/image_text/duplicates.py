@@ -1,6 +1,8 @@
 """Duplicates among images: the same bytes, or perceptual hashes within a Hamming distance, verified by thumbnails.
 
-After the rounds of `pipeline.dedup.perceptual`, `captions` gathers the captions of every image and counts the images of every caption.
+After the rounds of `pipeline.dedup.perceptual`, `gather_captions` gathers the captions of every image and counts the images of every
+caption. Captions are those of copies: the same bytes, or so much alike (`NEAR_IDENTITY`) that what is said of one is true of the other. An
+image that is merely a near duplicate (cropped, another exposure, a page that cannot be compared letter by letter) takes its caption along.
 """
 
 from __future__ import annotations
@@ -9,7 +11,9 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from filters.image.fingerprint import NEAR_IDENTITY
 from pipeline.core.engine import Task
+from pipeline.core.tables import read_parquet
 from pipeline.core.tasks import Counts, resumable
 from pipeline.dedup import perceptual
 from pipeline.dedup.perceptual import Cap
@@ -25,12 +29,10 @@ def rounds(layout: Layout, ids: RecordIds) -> Iterator[list[Task]]:
 
 @resumable(lambda layout: layout.folder / "captions.json")
 def gather_captions(layout: Layout) -> Counts:
-    """Gather the captions of every image's duplicates, and cap the images of one caption; write `Layout.late_verdicts`."""
-    clusters = perceptual.load_clusters(layout)
+    """Gather the captions of every image's copies, and cap the images of one caption; write `Layout.late_verdicts`."""
+    clusters = perceptual.load_copies(layout, NEAR_IDENTITY)
     texts = [
-        pl.read_parquet(layout.part(index).table, columns=["text"])["text"].gather(
-            clusters["number"][span] - layout.bases[index]
-        )
+        read_parquet(layout.part(index).table, columns=["text"])["text"].gather(clusters["number"][span] - layout.bases[index])
         for index, span in layout.spans(clusters["number"].to_numpy())
     ]
     gathered = (

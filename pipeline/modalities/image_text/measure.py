@@ -13,12 +13,14 @@ import pyarrow as pa
 from PIL import Image
 
 from filters import MEASURES, compute
+from filters.image.fingerprint import COARSE_BYTES
 from filters.image.inspection import inspect
 from filters.inspected import Inspected, gather_rows
 from filters.kernels import buffers
 from filters.text.normalisation import normalise
 from filters.unicode import Compatibility
 from pipeline.core.shards import hash_strings
+from pipeline.dedup.facts import pack_rare_sketches
 from pipeline.modalities.base import EXCERPT, MeasuredRecords
 from pipeline.modalities.image_text.manifest import ImageTextManifest
 from pipeline.sources.formats.jsonl import build_string_columns, parse_object
@@ -128,7 +130,15 @@ def measure_pairs(manifest: ImageTextManifest, pairs: Rows) -> MeasuredRecords:
             "text": captions.to_arrow(),
         }
     )
-    return MeasuredRecords(table, {"sketches": images.descriptors, "hashes": images.hashes}, {"captions_differing": differing})
+    # Views of pages are large, and few images are pages.
+    pages = images.descriptors[:, COARSE_BYTES:]
+    rows = np.flatnonzero(pages[:, 0])
+    arrays = {
+        "sketches": np.ascontiguousarray(images.descriptors[:, :COARSE_BYTES]),
+        "rare_sketches": pack_rare_sketches(rows, pages[rows]),
+        "hashes": images.hashes,
+    }
+    return MeasuredRecords(table, arrays, {"captions_differing": differing})
 
 
 def _tie_breaker(frame: pl.DataFrame) -> np.ndarray:
@@ -159,8 +169,12 @@ def warm_kernels(manifest: ImageTextManifest) -> None:
     """Compile (or load from numba's cache) every kernel."""
     out = BytesIO()
     Image.effect_mandelbrot((96, 64), (-2, -1, 1, 1), 20).convert("RGB").save(out, "JPEG")
-    given: dict[str, np.ndarray] = dict(inspect([out.getvalue()]).counters)
+    page = BytesIO()
+    Image.new("RGB", (96, 64)).save(page, "PNG")
+    given: dict[str, np.ndarray] = dict(inspect([page.getvalue(), out.getvalue()]).counters)
     for name in (*SCORES, "original_width", "original_height", "clip_similarity"):
-        given[name] = np.full(1, np.nan)
+        given[name] = np.full(2, np.nan)
     names = [name for name in manifest.measures if MEASURES[name].kind in manifest.kinds]
-    compute(*buffers(clean_captions(pl.Series(["犬の写真 &amp; 猫、ﾈｺ。 DSC_0001.JPG ¥1,980 #空 abc"]), "keep")), names, given)
+    compute(
+        *buffers(clean_captions(pl.Series(["犬の写真 &amp; 猫、ﾈｺ。 DSC_0001.JPG ¥1,980 #空 abc"] * 2), "keep")), names, given
+    )

@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline.core.engine import Task
+from pipeline.core.tables import read_parquet
 from pipeline.modalities.base import Bilingual, MeasuredRecords, Modality, NearDuplicateRule, ReportTerms, RowGroup
 from pipeline.modalities.image_text import duplicates
 from pipeline.modalities.image_text.manifest import ImageTextManifest
@@ -57,7 +58,7 @@ class ImageTextModality(Modality[ImageTextManifest]):
         return duplicates.rounds(layout, ids)
 
     def late_verdicts(self, layout: Layout, index: int) -> pl.DataFrame:
-        return pl.read_parquet(layout.late_verdicts(index))
+        return read_parquet(layout.late_verdicts(index))
 
     def ledger_fields(self, manifest: ImageTextManifest) -> list[pa.Field]:
         """Return the field for how many different images carry the caption of a record that was left after deduplication."""

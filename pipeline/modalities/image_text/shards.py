@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from filters.image.encoding import reencode
 from pipeline.core.errors import InputError
+from pipeline.core.tables import read_arrow_file
 from pipeline.modalities.base import huggingface_schema, select_columns, split_by_payload
 from pipeline.modalities.image_text.manifest import ImageTextManifest
 from pipeline.modalities.image_text.measure import hash_image
@@ -55,7 +56,7 @@ def shard_tables(
     """Yield tables of at most some 64 MB of images, resized and encoded anew where the manifest says so or readers need it."""
     if not len(batch):
         return
-    pairs = Rows(pl.read_ipc(part.raw).gather(batch["row"]))
+    pairs = Rows(read_arrow_file(part.raw).gather(batch["row"]))
     captions = ledger_rows["captions"] if "captions" in ledger_rows.columns else pl.lit(None, pl.List(pl.String))
     batch = batch.with_columns(ledger_rows["id"], ledger_rows["cluster_size"], captions=captions)
     try:

@@ -92,7 +92,7 @@ def measure_recordings(manifest: SpeechManifest, recordings: Rows) -> MeasuredRe
     if manifest.deduplicate.similar_transcripts is not None:
         keys = _text_signatures(manifest, text)
         arrays |= {"text_signatures": keys.minima.astype(np.uint16), "text_sketches": keys.sketches}
-        columns = {**columns, "text_exact": keys.exact, "text_key_length": keys.lengths}
+        columns = {**columns, "text_exact": keys.exact, "text_key_hash": keys.keys, "text_key_length": keys.lengths}
     untranscribed = int((raw.is_null() & problems.is_null()).sum())
     return MeasuredRecords(pa.table(columns), arrays, {UNTRANSCRIBED: untranscribed})
 

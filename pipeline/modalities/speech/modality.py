@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline.core.engine import Task
+from pipeline.core.tables import read_parquet
 from pipeline.modalities.base import Bilingual, MeasuredRecords, Modality, NearDuplicateRule, ReportTerms, RowGroup
 from pipeline.modalities.speech import duplicates
 from pipeline.modalities.speech.manifest import SpeechManifest
@@ -67,7 +68,7 @@ class SpeechModality(Modality[SpeechManifest]):
         return duplicates.rounds(layout, ids)
 
     def late_verdicts(self, layout: Layout, index: int) -> pl.DataFrame:
-        return pl.read_parquet(layout.late_verdicts(index))
+        return read_parquet(layout.late_verdicts(index))
 
     def ledger_fields(self, manifest: SpeechManifest) -> list[pa.Field]:
         """Return who speaks, and where; how many recordings of a sentence a speaker has, of those left after deduplication."""

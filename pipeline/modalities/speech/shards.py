@@ -14,6 +14,7 @@ from filters.audio.encoding import encode_flac
 from filters.audio.samples import RATE
 from filters.audio.silence import silences
 from pipeline.core.errors import InputError
+from pipeline.core.tables import read_arrow_file
 from pipeline.modalities.base import huggingface_schema, select_columns, split_by_payload
 from pipeline.modalities.speech.manifest import SpeechManifest
 from pipeline.modalities.speech.measure import digest_sound, encoded_sound
@@ -62,7 +63,7 @@ def shard_tables(
     too_long = seconds > settings.cut if settings.cut is not None else np.zeros(len(batch), bool)
     stretch = (batch["start"].is_not_null() | batch["end"].is_not_null()).to_numpy()
     encode = too_long | stretch | batch["reencode"].to_numpy()
-    recordings = Rows(pl.read_ipc(part.raw).gather(batch["row"]))
+    recordings = Rows(read_arrow_file(part.raw).gather(batch["row"]))
     try:
         for rows in split_by_payload(batch):
             if not encode[rows].any():

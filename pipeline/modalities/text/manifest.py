@@ -33,7 +33,9 @@ class CleanText(Clean):
         "dumps, of all documents (as in Parquet from Hugging Face), or of none",
     )
     boilerplate: bool = Field(True, description="drop short lines that hold a phrase of the list boilerplate")
-    boilerplate_line_chars: int = Field(60, ge=1, description="longest line, in characters, taken for boilerplate")
+    boilerplate_line_chars: int = Field(
+        60, ge=1, le=1_000_000, description="longest line, in characters, taken for boilerplate"
+    )
 
 
 class DocumentDuplicates(MinHashTable):

@@ -70,6 +70,7 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
             "unreadable": pa.array(problems, pa.string()),
             "head": _excerpts(raw, problems),
             "exact": keys.exact,
+            "key_hash": keys.keys,
             "key_length": keys.lengths,
             **{f"m:{name}": measures[name].to_arrow() for name in measures.columns},
             **_metadata(manifest, rows.frame),

@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline.core.engine import Task
+from pipeline.core.tables import read_parquet
 from pipeline.dedup import caps, minhash
 from pipeline.dedup.caps import Cap
 from pipeline.modalities.base import Bilingual, MeasuredRecords, Modality, NearDuplicateRule, ReportTerms, RowGroup
@@ -62,7 +63,7 @@ class TextModality(Modality[TextManifest]):
             yield from caps.rounds(layout, Cap("same_domain", layout.settings.same_domain, "domain"))
 
     def late_verdicts(self, layout: Layout, index: int) -> pl.DataFrame | None:
-        return pl.read_parquet(layout.late_verdicts(index)) if layout.settings.same_domain is not None else None
+        return read_parquet(layout.late_verdicts(index)) if layout.settings.same_domain is not None else None
 
     def shard_schema(self, manifest: TextManifest) -> pa.Schema:
         kept = pl.Schema(manifest.source.kept).to_frame().to_arrow().schema

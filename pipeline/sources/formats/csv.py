@@ -1,4 +1,4 @@
-"""Comma-separated values, with quotes as RFC 4180 has them.
+"""Comma-separated values, with quotes as RFC 4180 has them, in UTF-8 or an encoding that `encodings` knows, such as Excel's CP932.
 
 Ours around Python's `csv`: polars and pandas do not say which row is torn, and a quote that is not closed must not swallow the rest.
 """
@@ -14,6 +14,7 @@ import polars as pl
 
 from pipeline.core.errors import InputError
 from pipeline.sources.formats.columns import PROBLEM, UNFINISHED, distinct_names
+from pipeline.sources.formats.encodings import find_file_encoding
 
 
 class _CountedLines:
@@ -37,7 +38,7 @@ def read_csv(path: Path, complete: bool, longest_field: int, batch: int) -> Iter
     a quote is not closed or a field has more than `longest_field` bytes.
     """
     csv.field_size_limit(longest_field)
-    with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
+    with open(path, encoding=find_file_encoding(path) or "utf-8-sig", errors="replace", newline="") as file:
         lines = _CountedLines(file)
         reader = csv.reader(iter(lines))
         header: list[str] = []

@@ -1,4 +1,4 @@
-"""Text files as lines, and lines as cells between tabs.
+"""Text files as lines, and lines as cells between tabs. Of other encodings than UTF-8 (`encodings`) it is made.
 
 Ours rather than a library's: a line that is torn or not UTF-8 is named and costs itself alone, and a quote is a character that
 somebody wrote.
@@ -13,6 +13,7 @@ import polars as pl
 
 from pipeline.core.errors import InputError
 from pipeline.sources.formats.columns import PROBLEM, UNFINISHED
+from pipeline.sources.formats.encodings import read_as_utf8
 from pipeline.sources.inputs import InputFile
 from pipeline.sources.streams import Stream
 from pipeline.sources.values import decode_text
@@ -44,7 +45,7 @@ def peek_stored_lines(path: Path) -> list[str]:
 
 
 def _first_lines(read: Callable[[int], bytes], size: int, line_end: bytes) -> list[str]:
-    raw = b""
+    raw, read = b"", read_as_utf8(read)
     while len(raw) < size and (piece := read(size)):
         raw += piece
     head = raw[:size].removeprefix(BOM)
@@ -57,7 +58,9 @@ def _first_lines(read: Callable[[int], bytes], size: int, line_end: bytes) -> li
 def find_line_end(path: Path) -> bytes:
     """Return what ends the lines of a file: a carriage return where its first megabyte has no line feed."""
     with open(path, "rb") as file:
-        head = file.readline(1 << 20)
+        head, read = b"", read_as_utf8(file.read)
+        while len(head) < 1 << 20 and b"\n" not in head and (block := read(1 << 20)):
+            head += block
     return b"\r" if b"\r" in head and b"\n" not in head else b"\n"
 
 
@@ -70,7 +73,7 @@ def read_lines(
     Raises InputError at a line that is too long for memory.
     """
     rest, is_first = b"", True
-    for block in _read_blocks(read):
+    for block in _read_blocks(read_as_utf8(read)):
         if is_first:
             block, is_first = block.removeprefix(BOM), False
         end = block.rfind(line_end) + 1

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.core.errors import InputError
+from pipeline.core.tables import scan_parquet
 from pipeline.sources.formats.arrow import DAMAGED
 from pipeline.sources.formats.table_files import Group, TableFile, first_line, strings_to_bytes, try_again
 from pipeline.sources.inputs import is_url
@@ -42,7 +43,7 @@ class ParquetTable(TableFile):
         if not is_url(self.file.url):
             try:
                 # polars passes over the pages before `start`, where pyarrow decodes them.
-                return pl.scan_parquet(self.file.url, glob=False, parallel="none").slice(start, count).select(columns).collect()
+                return scan_parquet(self.file.url, parallel="none").slice(start, count).select(columns).collect()
             except DAMAGED:
                 pass  # a string that is not UTF-8, for one
         return try_again(self.file.url, lambda: self._read_bytes(start, count, columns))

@@ -12,6 +12,8 @@ import tarfile
 from pathlib import Path
 from typing import NamedTuple
 
+from pipeline.sources.names import decode_name
+
 BLOCK = 512
 _ZEROS = bytes(BLOCK)
 SPARSE = "sparse file"  # the kind of a member that is stored without its holes
@@ -29,7 +31,10 @@ _ABOUT_NEXT = {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTY
 
 
 class Member(NamedTuple):
-    """`size` bytes at `offset` of the tar, under a name that may say anything; `kind` is "file", or what else it is (a link, a device)."""
+    """`size` bytes at `offset` of the tar, under a name that may say anything; `kind` is "file", or what else it is (a link, a device).
+
+    In the name bytes that are not UTF-8 are surrogates: names differ where their bytes do (see `pipeline.sources.names`).
+    """
 
     name: str
     offset: int
@@ -87,7 +92,7 @@ def list_members(data: memoryview) -> tuple[list[Member], str | None]:
             is_sparse = any(key.startswith("GNU.sparse.") for key in pax)
             kind = _KINDS.get(header.type) or f"member of type {header.type.decode('latin-1')!r}"
             members.append(Member(name, content, size, SPARSE if kind == "file" and is_sparse else kind))
-            described, long_name, pax = f"the member {name!r}", None, {}
+            described, long_name, pax = f"the member {decode_name(name)!r}", None, {}
         if content + size > total:
             return members, f"ends inside {described}, at byte {total:,}"
         offset = content + _round_up(size)
@@ -103,12 +108,12 @@ def _round_up(size: int) -> int:
 
 
 def _text(field: bytes) -> str:
-    return field.split(b"\0", 1)[0].decode("utf-8", "replace")
+    return field.split(b"\0", 1)[0].decode("utf-8", "surrogateescape")
 
 
 def _parse_header(block: bytes) -> tarfile.TarInfo:
     """Return what a header says. Raises tarfile.HeaderError where it is none."""
-    header = tarfile.TarInfo.frombuf(block, "utf-8", "replace")
+    header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     if not 0 <= header.size < _LARGEST:
         raise tarfile.HeaderError("the size is no size")
     if block[257:263] != b"ustar\0":  # others keep something else where ustar has the beginning of the name, such as times
@@ -146,6 +151,6 @@ def _parse_pax(record: bytes) -> dict[str, str]:
         if not head.isdigit() or len(head) > 8 or not len(head) + 1 < int(head) <= len(record):
             break
         key, _, value = record[len(head) + 1 : int(head) - 1].partition(b"=")
-        pairs[key.decode("utf-8", "replace")] = value.decode("utf-8", "replace")
+        pairs[key.decode("utf-8", "replace")] = value.decode("utf-8", "surrogateescape")
         record = record[int(head) :]
     return pairs

@@ -10,6 +10,7 @@ import polars as pl
 from pipeline.core.errors import InputError
 from pipeline.sources.formats.jsonl import build_string_columns
 from pipeline.sources.formats.lines import find_line_end, peek_lines
+from pipeline.sources.image_text.columns import mend_url
 from pipeline.sources.values import make_all_printable, make_distinct, stringify_scalars
 
 _PEEK = 1 << 20  # bytes of the first line
@@ -43,7 +44,7 @@ def read_coco(path: Path) -> pl.DataFrame:
                 "locator": annotation.get("id", number),
                 "caption": annotation.get("caption"),
                 "file": image.get("file_name"),
-                "url": image.get("flickr_url") or image.get("coco_url"),
+                "url": mend_url(image.get("flickr_url") or image.get("coco_url")),
                 "license": licenses.get(image.get("license")),
             }
             rows.append(stringify_scalars(row))

@@ -52,6 +52,13 @@ IMAGE_SUFFIXES = frozenset(
 )
 IMAGE_NAME = re.compile(r"(?i)\.(" + "|".join(sorted(IMAGE_SUFFIXES)) + r")$")
 
+_AMPERSAND = re.compile(r"(?i)&(?:amp|#0*38|#x0*26);")  # as a page's source has a URL; `unescape` would make &copy= a © as well
+
+
+def mend_url(url: object) -> str | None:
+    """Return a URL that may have been copied from HTML as it is requested, None where it is none."""
+    return _AMPERSAND.sub("&", url) if isinstance(url, str) else None
+
 
 def is_image_name(name: str) -> bool:
     return IMAGE_NAME.search(name) is not None
@@ -98,5 +105,7 @@ def standardise(frame: pl.DataFrame) -> pl.DataFrame:
                 problem = problem.zip_with(problem.is_not_null(), wrong)
         else:
             column = column.cast(pl.String, strict=False)
+        if standard == "url":
+            column = column.str.replace_all(_AMPERSAND.pattern, "&")
         columns.append(column.alias(standard))
     return pl.DataFrame([problem.alias("problem"), *columns])

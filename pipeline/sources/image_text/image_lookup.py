@@ -1,27 +1,23 @@
-"""The folder that a list's images are in: what was fetched (looked up by URL), or loose files (looked up by path or name)."""
+"""The folder that a list's images are in: what was fetched (looked up by URL), or loose files (see `loose_images`)."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 import polars as pl
 
 from pipeline.core.errors import InputError, UsageError
-from pipeline.sources.folders import is_utf8, list_files
+from pipeline.core.names import make_printable
+from pipeline.sources.folders import RENAME, is_utf8, list_files
 from pipeline.sources.formats.jsonl import parse_object
+from pipeline.sources.formats.pairing import choose_texts, match_names
 from pipeline.sources.formats.tar import list_members, map_tar
 from pipeline.sources.image_text import columns, img2dataset
+from pipeline.sources.image_text.loose_images import Claims, LooseImage, LooseImages
 from pipeline.sources.rows import CONTENT_POINTERS
-from pipeline.sources.values import make_printable
 
 _LOCATION = pl.Schema(CONTENT_POINTERS | {"problem": pl.String, "name": pl.String})
 _URL_AND_LOCATION = pl.Schema([("url", pl.String), *_LOCATION.items()])
-
-
-class _LooseImage(NamedTuple):
-    path: Path
-    size: int
 
 
 class ImageLookup:
@@ -32,7 +28,10 @@ class ImageLookup:
         if not self.folder.is_dir():
             raise UsageError(f"--images {folder}: there is no such folder")
         self.warnings: list[str] = []
-        files = [path for path in list_files(self.folder) if is_utf8(path)]
+        all_files = list_files(self.folder)
+        files = [path for path in all_files if is_utf8(path)]
+        if count := sum(columns.is_image_name(path.name) and not is_utf8(path) for path in all_files):
+            self.warnings.append(f"{folder} has {count:,} images that no list finds: their names are not UTF-8. {RENAME}")
         images: dict[Path, list[Path]] = {}
         for path in files:
             if columns.is_image_name(path.name):
@@ -52,17 +51,17 @@ class ImageLookup:
                         listed_folders.add(path.with_suffix(""))
             except InputError as error:
                 self.warnings.append(str(error))
-        self._by_path: dict[str, _LooseImage] = {}
+        by_path: dict[str, LooseImage] = {}
         for parent, images_of_folder in images.items():
             if parent not in listed_folders:
-                loose = [_LooseImage(path, path.stat().st_size) for path in images_of_folder]
-                self._by_path |= {str(image.path.relative_to(self.folder)): image for image in loose}
+                loose = [LooseImage(path, path.stat().st_size) for path in images_of_folder]
+                by_path |= {str(image.path.relative_to(self.folder)): image for image in loose}
                 frames.append(self._read_metadata(loose, metadata))
-        self._by_name = _index_by_name([*self._by_path.values()])
+        self.loose = LooseImages(by_path)
         self._by_url = _index_by_url(frames)
 
     def __len__(self) -> int:
-        return self._by_url["content_offset"].count() + len(self._by_path)
+        return self._by_url["content_offset"].count() + len(self.loose)
 
     def _read_tar(self, path: Path, tables: set[Path]) -> pl.DataFrame:
         data = map_tar(path)
@@ -100,70 +99,69 @@ class ImageLookup:
                 f"--images: {path} has neither a tar nor a folder of images beside it. "
                 "img2dataset's Parquet mode is an input of its own: --input instead of --images"
             )
-        by_stem = {image.stem: image for image in images}
+        by_stem: dict[str, list[Path]] = {}
+        for image in images:
+            by_stem.setdefault(image.stem, []).append(image)
         rows: list[tuple[str | None, str | None, int | None, int | None, str | None, str | None]] = []
         for key, url, failure in sidecar.select("key", "url", "failure").iter_rows():
-            if image := by_stem.get(key):
+            named = by_stem.get(key, [])
+            if len(named) > 1:
+                problem = f"no image: {len(named)} images have this row's key {make_printable(key)}"
+                rows.append((url, None, None, None, problem, None))
+            elif named:
+                (image,) = named
                 rows.append((url, str(image), 0, image.stat().st_size, None, image.name))
             else:
                 rows.append((url, None, None, None, failure or "no image", None))
         return pl.DataFrame(rows, schema=_URL_AND_LOCATION, orient="row")
 
-    def _read_metadata(self, images: list[_LooseImage], metadata: set[Path]) -> pl.DataFrame:
+    def _read_metadata(self, images: list[LooseImage], metadata: set[Path]) -> pl.DataFrame:
         """Return the loose images whose URL is in a KEY.json of their own, as img2dataset's format `files` leaves them."""
+        names = [str(image.path) for image in images]
+        texts = [str(path) for path in metadata if path.parent == images[0].path.parent]
         rows = []
-        for image in images:
-            path = image.path.with_suffix(".json")
-            if path in metadata and path.stat().st_size <= columns.LONGEST_CAPTION and (url := _find_url(path.read_bytes())):
+        for image, choice in zip(images, choose_texts(match_names(names, texts), names, texts), strict=True):
+            path = None if choice.text is None else Path(texts[choice.text])
+            if path and path.stat().st_size <= columns.LONGEST_CAPTION and (url := _find_url(path.read_bytes())):
                 rows.append((url, str(image.path), 0, image.size, None, image.path.name))
         return pl.DataFrame(rows, schema=_URL_AND_LOCATION, orient="row")
 
-    def locate(self, frame: pl.DataFrame, claims: dict[str, str]) -> pl.DataFrame:
+    def claim(self, frame: pl.DataFrame, claims: Claims) -> None:
+        """Note in `claims` which loose files the rows of a list mean."""
+        if {"url", "file"} & set(frame.columns):
+            self.loose.claim(_choose_names(frame), claims)
+
+    def locate(self, frame: pl.DataFrame, claims: Claims) -> pl.DataFrame:
         """Return `frame` (with `url`, `file` or both) with the columns that say where its images are, or why there is none.
 
-        `claims` maps a file name to the first key of a list that was given that file by its name alone.
+        `claims` says which loose files the whole list means.
         """
         if "url" in frame.columns and len(self._by_url):
             by_hash = frame.with_columns(hash=pl.col("url").hash(0))
             frame = by_hash.join(self._by_url, on="hash", how="left", maintain_order="left").drop("hash")
         else:
             frame = frame.with_columns(pl.lit(None, kind).alias(name) for name, kind in _LOCATION.items())
-        if self._by_path:
+        if len(self.loose):
             wanted = frame["content_path"].is_null() & frame["problem"].is_null()
-            keys = frame.select(pl.coalesce(*(name for name in ("file", "url") if name in frame.columns))).to_series()
-            files = [
-                self._find_loose(key, claims) if is_wanted and key else None
-                for key, is_wanted in zip(keys, wanted, strict=True)
-            ]
-            rows = [
-                (str(file.path), 0, file.size, make_printable(file.path.name)) if file else (None, None, None, None)
-                for file in files
-            ]
-            loose = pl.DataFrame(rows, schema=CONTENT_POINTERS | {"name": pl.String}, orient="row")
+            rows: list[tuple[str | None, int | None, int | None, str | None, str | None]] = []
+            for key, is_wanted in zip(_choose_names(frame), wanted, strict=True):
+                file = self.loose.find(key, claims) if is_wanted and key else None
+                if isinstance(file, LooseImage):
+                    rows.append((str(file.path), 0, file.size, make_printable(file.path.name), None))
+                else:
+                    rows.append((None, None, None, None, file))
+            schema = CONTENT_POINTERS | {"name": pl.String, "problem": pl.String}
+            loose = pl.DataFrame(rows, schema=schema, orient="row")
             frame = frame.with_columns(pl.coalesce(frame[name], loose[name]).alias(name) for name in loose.columns)
         missing = pl.col("content_path").is_null() & pl.col("problem").is_null()
         return frame.with_columns(
             problem=pl.when(missing).then(pl.lit("no image: the folder of images has none for this row")).otherwise("problem")
         )
 
-    def _find_loose(self, key: str, claims: dict[str, str]) -> _LooseImage | None:
-        """Return a file of the folder, by its path in it or by its name. The key is looked up, never opened."""
-        key = key.split("?", 1)[0].removeprefix("./")
-        name = key.rpartition("/")[2]
-        image = self._by_path.get(key) or self._by_name.get(name)
-        if image is None:
-            return None
-        # Many a URL ends in image.jpg: a file is the image of one of them at most.
-        first = claims.setdefault(name, key)
-        return image if key in self._by_path or key == first else None
 
-
-def _index_by_name(images: list[_LooseImage]) -> dict[str, _LooseImage]:
-    """Return loose images by their names; ambiguous names are left out."""
-    by_name: dict[str, list[_LooseImage]] = {}
-    for image in images:
-        by_name.setdefault(image.path.name, []).append(image)
-    return {name: same_name[0] for name, same_name in by_name.items() if len(same_name) == 1}
+def _choose_names(frame: pl.DataFrame) -> pl.Series:
+    """Return what each row calls its image: a file, or else a URL."""
+    return frame.select(pl.coalesce(*(name for name in ("file", "url") if name in frame.columns))).to_series()
 
 
 def _index_by_url(frames: list[pl.DataFrame]) -> pl.DataFrame:
@@ -177,5 +175,4 @@ def _index_by_url(frames: list[pl.DataFrame]) -> pl.DataFrame:
 
 
 def _find_url(metadata: bytes) -> str | None:
-    value = (parse_object(metadata) or {}).get("url")
-    return value if isinstance(value, str) else None
+    return columns.mend_url((parse_object(metadata) or {}).get("url"))

@@ -86,7 +86,7 @@ def read_sidecar(path: Path, keys: pl.Series) -> pl.DataFrame | None:
     widths = keys.str.len_chars().unique()
     if frame.schema[matches["key"]].is_integer() and len(widths) == 1:
         table = table.with_columns(pl.col("key").str.zfill(widths[0]))
-    table = table.with_columns(key=make_all_printable(table["key"].fill_null("")), failure=find_failures(table))
+    table = table.with_columns(key=table["key"].fill_null(""), failure=find_failures(table))
     table = table.with_columns(nth=pl.int_range(pl.len()).over("key"))
     return table.drop("status", "error_message", strict=False)
 
@@ -107,6 +107,10 @@ def join_sidecar(pairs: pl.DataFrame, sidecar: pl.DataFrame | None) -> tuple[pl.
         frame = pairs.sort("key", "nth")
     else:
         in_tar, in_list = pl.col("in_tar").is_not_null(), pl.col("in_list").is_not_null()
+        pairs = pairs.with_columns(times=pl.len().over("key"))
+        sidecar = sidecar.with_columns(times_listed=pl.len().over("key"))
+        is_other_count = pl.col("times") != pl.col("times_listed")
+        several = pl.format("the tar has this key {} times, its sidecar {} times", "times", "times_listed")
         frame = (
             pairs.lazy()
             .with_columns(in_tar=pl.lit(True))
@@ -116,7 +120,9 @@ def join_sidecar(pairs: pl.DataFrame, sidecar: pl.DataFrame | None) -> tuple[pl.
             )
             .sort("key", "nth")
             .with_columns(
-                problem=pl.when(in_tar).then("problem").otherwise(pl.coalesce("failure", pl.lit(_NO_MEMBER))),
+                problem=pl.when(~in_tar)
+                .then(pl.coalesce("failure", pl.lit(_NO_MEMBER)))
+                .otherwise(pl.coalesce("problem", pl.when(is_other_count).then(several))),
                 is_unlisted=in_tar & ~in_list,
                 is_missing=~in_tar & pl.col("failure").is_null(),
             )
@@ -126,4 +132,5 @@ def join_sidecar(pairs: pl.DataFrame, sidecar: pl.DataFrame | None) -> tuple[pl.
             warnings.append(f"{unlisted:,} keys that its sidecar does not list")
         if missing := frame["is_missing"].sum():
             warnings.append(f"no member for {missing:,} keys that its sidecar lists as fetched")
-    return frame.with_columns(make_distinct(frame["key"], set()).alias("locator")), warnings
+    locators = make_all_printable(frame["key"])
+    return frame.with_columns(make_distinct(locators, set()).alias("locator")), warnings

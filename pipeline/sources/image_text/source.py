@@ -10,7 +10,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -33,8 +35,9 @@ from pipeline.sources.formats.tar import BLOCK, is_tar
 from pipeline.sources.image_text import img2dataset, tables
 from pipeline.sources.image_text.captioned_folder import read_captioned_folder
 from pipeline.sources.image_text.coco import is_coco, read_coco
-from pipeline.sources.image_text.columns import LONGEST_CAPTION, SCHEMA, is_image_name
+from pipeline.sources.image_text.columns import LONGEST_CAPTION, SCHEMA, is_image_name, standardise
 from pipeline.sources.image_text.image_lookup import ImageLookup
+from pipeline.sources.image_text.loose_images import Claims
 from pipeline.sources.inputs import InputFile, is_url, resolve
 from pipeline.sources.pointers import PointerSource, RowKind, add_warnings
 from pipeline.sources.values import conform_to_schema, make_all_printable
@@ -82,8 +85,7 @@ class ImageTextSource(PointerSource):
         if file.note:
             add_warnings(state, [file.note])
         if path.is_dir():
-            images = [image for image in list_files(path) if is_image_name(image.name)]
-            yield read_captioned_folder(path, images)
+            yield read_captioned_folder(path, list_files(path))
             return
         with open(path, "rb") as opened:
             head = opened.read(BLOCK)
@@ -94,6 +96,7 @@ class ImageTextSource(PointerSource):
         elif is_coco(path, file.url.split("?")[0].removesuffix(".gz").endswith(".json")):
             finder = _ImageFinder(file, state)
             annotations = read_coco(path)
+            finder.prepare(lambda: iter([annotations]))
             for start in range(0, len(annotations), tables.BATCH):
                 yield finder.find(annotations[start : start + tables.BATCH])
         else:
@@ -159,6 +162,7 @@ def _read_tar(file: InputFile, path: Path, state: CutState) -> pl.DataFrame:
 
 def _read_table(file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFrame]:
     finder = _ImageFinder(file, state)
+    finder.prepare(lambda: map(standardise, tables.read_table(path, state.damage is None, state.columns)))
     count, seen = 0, set[str]()
     for table in tables.read_table(path, state.damage is None, state.columns):
         frame = tables.standardise_table(table, count, seen)
@@ -193,8 +197,22 @@ class _ImageFinder:
 
     def __init__(self, file: InputFile, state: CutState) -> None:
         self._file, self._state = file, state
-        self._claims: dict[str, str] = {}
+        self._claims: Claims = {}
         self._has_warned = False
+
+    def prepare(self, read: Callable[[], Iterator[pl.DataFrame]]) -> None:
+        """Note which loose images the whole list means, before its first row has one: two rows may mean the same.
+
+        `read` gives its frames. At damage it ends, as the list does.
+        """
+        if self._state.content is None or not len(self._lookup().loose):
+            return
+        with suppress(InputError):
+            for frame in read():
+                self._lookup().claim(frame, self._claims)
+
+    def _lookup(self) -> ImageLookup:
+        return _load_lookup(self._state.content or "", self._file.identity.rpartition(_IMAGES)[2])
 
     def find(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return `frame` with the columns of `SCHEMA`, which say where its images are."""
@@ -209,19 +227,22 @@ class _ImageFinder:
         elif self._state.content is None:
             raise UsageError(
                 f"{self._file.url} lists images without holding them. Fetch them first: "
-                f"`python -m pipeline.fetch {self._file.url} --out images/`, then build with --images images/, or with --images "
-                "and the folder that they are in already"
+                f"`python -m pipeline.fetch {shlex.quote(self._file.url)} --out images/`, then build with --images images/, or with "
+                "--images and the folder that they are in already"
             )
         else:
-            frame = self._look_up(frame, self._state.content)
+            frame = self._look_up(frame)
         frame = conform_to_schema(frame, SCHEMA)
         return frame.with_columns(make_all_printable(frame["name"]))
 
-    def _look_up(self, frame: pl.DataFrame, folder: str) -> pl.DataFrame:
-        lookup = _load_lookup(folder, self._file.identity.rpartition(_IMAGES)[2])
+    def _look_up(self, frame: pl.DataFrame) -> pl.DataFrame:
+        lookup = self._lookup()
         if not self._has_warned:
             self._has_warned = True
-            add_warnings(self._state, lookup.warnings if len(lookup) else [*lookup.warnings, f"there is no image in {folder}"])
+            add_warnings(
+                self._state,
+                lookup.warnings if len(lookup) else [*lookup.warnings, f"there is no image in {self._state.content}"],
+            )
         has_bytes = _has_bytes(frame)
         located = lookup.locate(frame.drop("problem"), self._claims)
         return located.with_columns(

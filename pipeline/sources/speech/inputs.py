@@ -90,7 +90,7 @@ def _find_in_folder(path: Path, transcripts: str | None) -> list[InputFile]:
     ):
         if inputs:
             described = describe_files_below(inputs, path)
-            return [_add_folder(described[0], path)] if inputs is found and len(found) == 1 else described
+            return _add_folders(described, path) if inputs is found else described
     if not any(is_audio_name(p.name) for p in files):
         raise UsageError(
             f"{path} holds neither tars, tables (Parquet, Arrow, CSV), manifests (JSON lines) nor recordings; symbolic links in it are not "
@@ -99,13 +99,23 @@ def _find_in_folder(path: Path, transcripts: str | None) -> list[InputFile]:
     return [describe_folder(path, files, "audio")]
 
 
+def _add_folders(files: list[InputFile], folder: Path) -> list[InputFile]:
+    """Return lists with the folder that each alone is about as a companion: recordings in it that no line names are told.
+
+    That is the folder of the input for its only list, else the one that a list is in without another: train/ of train/metadata.csv.
+    """
+    parents = [Path(file.url).parent for file in files]
+    return [
+        _add_folder(file, folder.resolve() if len(files) == 1 else parent)
+        if len(files) == 1 or sum(other.is_relative_to(parent) for other in parents) == 1
+        else file
+        for file, parent in zip(files, parents, strict=True)
+    ]
+
+
 def _add_folder(file: InputFile, folder: Path) -> InputFile:
-    """Return the only list of a folder with the folder as a companion: recordings in it that no line names are told."""
-    return replace(
-        file,
-        companions=(str(folder.resolve()),),
-        identity=f"{file.identity}+folder-{fingerprint_files(list_files(folder), folder)}",
-    )
+    identity = f"{file.identity}+folder-{fingerprint_files(list_files(folder), folder)}"
+    return replace(file, companions=(*file.companions, str(folder)), identity=identity)
 
 
 def _expand_braces(pattern: str) -> list[str]:

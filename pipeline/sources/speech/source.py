@@ -24,6 +24,7 @@ import numpy as np
 import polars as pl
 
 from pipeline.core.errors import InputError, UsageError
+from pipeline.core.names import make_printable
 from pipeline.sources.base import CutState, Fields, Range
 from pipeline.sources.formats.columns import PROBLEM
 from pipeline.sources.formats.lines import peek_lines
@@ -115,7 +116,7 @@ def _find_unlisted(folder: Path, lookup: RecordingLookup, file: InputFile) -> li
     """Return a warning about recordings in a folder, in its tars as well, that its only list does not name."""
     entries = FileIndex([folder]).entries
     unlisted = [one for one in entries if (os.path.realpath(one.file), one.offset) not in lookup.used]
-    return tell_unlisted(len(unlisted), unlisted[0].name if unlisted else "", file.name)
+    return tell_unlisted(len(unlisted), make_printable(unlisted[0].name) if unlisted else "", file.name)
 
 
 def _read_paths(lists: tuple[str, ...], state: CutState) -> set[str]:

@@ -15,19 +15,22 @@ from typing import NamedTuple
 import polars as pl
 
 from pipeline.core.errors import InputError
+from pipeline.core.names import make_printable
 from pipeline.sources.base import CutState
 from pipeline.sources.formats.jsonl import parse_object
 from pipeline.sources.formats.tar import Member, list_members, map_tar
-from pipeline.sources.formats.webdataset import pair_members, split_name
+from pipeline.sources.formats.webdataset import pair_members
 from pipeline.sources.inputs import InputFile, describe_file
+from pipeline.sources.names import NameIndex, label_names
 from pipeline.sources.pointers import add_warnings, open_local
 from pipeline.sources.speech import columns, common_voice
 from pipeline.sources.speech.id_lists import LIST_NAME
 from pipeline.sources.speech.transcript_lists import NOT_IN_INPUT, TranscriptLists, load_lists
-from pipeline.sources.speech.unused_lists import is_list_name, tell_unused
-from pipeline.sources.values import make_distinct, make_printable
+from pipeline.sources.speech.unused_lists import find_unused_names, tell_unused
+from pipeline.sources.values import make_all_printable, make_distinct
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")
+_SEVERAL = "the tar has several recordings of this name: it cannot be told whose transcript the list has"
 _NOT_OF_A_KEY = ("id", "path", "start", "end")  # what KEY.json says of where its recording was cut from
 
 
@@ -72,17 +75,14 @@ def read_tar(file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFr
     if tars := [url for url in file.companions if is_tar_name(url)]:
         add_warnings(state, lists.warnings)
         other_tars = [tar for tar in tars if tar != file.url]
-        unused = _find_unused(lists, {tar_stem(tar) for tar in tars}, _printable_names(members), other_tars)
+        unused = _find_unused(lists, {tar_stem(tar) for tar in tars}, members, other_tars)
         yield _finish(_build_rows_without_audio(unused), locators)
 
 
 def _find_lists(members: list[Member]) -> list[str]:
     """Return the lists in a tar, which are not read: what is called as a recording is goes with it."""
-    keys = {split_name(member.name)[0] for member in members if columns.is_audio_name(member.name)}
-    names = [member.name for member in members if member.kind == "file" and is_list_name(member.name)]
-    return [
-        make_printable(name.removeprefix("./")) for name in names if split_name(name)[0] not in keys and not _is_of_key(name)
-    ]
+    names = find_unused_names(member.name.removeprefix("./") for member in members if member.kind == "file" and member.name)
+    return [make_printable(name) for name in names if not _is_of_key(name)]
 
 
 def _is_of_key(name: str) -> bool:
@@ -100,7 +100,7 @@ def _describe_lists(file: InputFile) -> Iterator[InputFile]:
 
 
 def _finish(frame: pl.DataFrame, locators: set[str]) -> pl.DataFrame:
-    return columns.conform(frame.with_columns(make_distinct(frame["locator"], locators)))
+    return columns.conform(frame.with_columns(make_distinct(make_all_printable(frame["locator"]), locators)))
 
 
 def _add_metadata(frame: pl.DataFrame, data: memoryview, named_columns: Mapping[str, str]) -> pl.DataFrame:
@@ -130,7 +130,8 @@ class _Joined(NamedTuple):
 def _join_lists(tar: pl.DataFrame, lists: TranscriptLists, stem: str) -> _Joined:
     """Return the rows of a tar with their transcripts in lists, and what the lists have that the tar should have."""
     folders = {name.rpartition("/")[0] for name in tar["member"]}
-    listed = lists.select_folders(folders | {stem}).with_columns(
+    listed = lists.select_folders(folders | {stem} | lists.find_like(folders))
+    listed = listed.with_columns(_find_meant(listed["name"], tar["member"])).with_columns(
         is_of_tar=pl.col("name").str.starts_with(f"{stem}/") & (pl.col("name").str.count_matches("/") == 1)
     )
     first = listed.filter(pl.col("nth") == 0).select(
@@ -150,7 +151,9 @@ def _join_lists(tar: pl.DataFrame, lists: TranscriptLists, stem: str) -> _Joined
         duration=pl.coalesce(
             "listed_duration", pl.col("duration") if "duration" in frame.columns else pl.lit(None, pl.Float64)
         ),
-        problem=pl.coalesce("problem", "listed_problem"),
+        problem=pl.coalesce(
+            "problem", "listed_problem", pl.when(is_listed & (pl.len().over("member") > 1)).then(pl.lit(_SEVERAL))
+        ),
     )
     has_match = len(frame) == 0 or len(lists.frame) == 0 or frame["is_listed"].any()
     is_in_tar = pl.col("name").is_in(tar["member"].implode())
@@ -163,7 +166,7 @@ def _join_lists(tar: pl.DataFrame, lists: TranscriptLists, stem: str) -> _Joined
 def _build_rows_without_audio(listed: pl.DataFrame) -> pl.DataFrame:
     """Return rows for transcripts that have no recording, or whose recording has another transcript."""
     second = pl.format("no audio: a second transcript for {}", "name")
-    return listed.select(
+    return listed.with_columns(make_all_printable(listed["name"])).select(
         "transcript",
         locator="name",
         name=pl.col("name").str.replace(r"^.*/", ""),
@@ -171,24 +174,36 @@ def _build_rows_without_audio(listed: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _find_unused(lists: TranscriptLists, stems: set[str], names: list[str], other_tars: list[str]) -> pl.DataFrame:
+def _find_unused(lists: TranscriptLists, stems: set[str], members: list[Member], other_tars: list[str]) -> pl.DataFrame:
     """Return the transcripts, in folders that no tar is called after, whose recording is in no tar.
 
-    `names` are those in the last tar; other tars are opened again only where there are transcripts left.
+    `members` are those of the last tar; other tars are opened again only where there are transcripts left.
     """
-    unused = lists.select_folders(lists.folders - stems).filter(~pl.col("name").is_in(names))
+    unused = lists.select_folders(lists.folders - stems)
+    unused = unused.filter(~_is_meant(unused["name"], members))
     for tar in other_tars:
         if len(unused):
-            unused = unused.filter(~pl.col("name").is_in(_list_names(tar)))
+            unused = unused.filter(~_is_meant(unused["name"], _list_members(tar)))
     return unused.sort("name", "nth")
 
 
-def _printable_names(members: list[Member]) -> list[str]:
-    return [make_printable(member.name.removeprefix("./")) for member in members]
+def _is_meant(names: pl.Series, members: list[Member]) -> pl.Series:
+    labels = label_names(member.name.removeprefix("./") for member in members)
+    in_tar = pl.Series([*labels.values()], dtype=pl.String)
+    return _find_meant(names, in_tar).is_in(in_tar.implode())
 
 
-def _list_names(url: str) -> list[str]:
-    """Return the names in a tar that is another input."""
+def _find_meant(names: pl.Series, members: pl.Series) -> pl.Series:
+    """Return the names of a list, those that are called otherwise in the tar, but the same in NFC, as they are called there."""
+    is_other = ~names.is_in(members.implode()) & names.str.contains(r"[^ -~]")
+    if not is_other.any():
+        return names
+    index = NameIndex(members)
+    return names.scatter(is_other.arg_true(), [index.find(name) or name for name in names.filter(is_other)])
+
+
+def _list_members(url: str) -> list[Member]:
+    """Return the members of a tar that is another input."""
     state = CutState(0, 0, limit=0)
     with open_local(describe_file(url), state) as (path, _):
-        return _printable_names(list_members(map_tar(path))[0])
+        return list_members(map_tar(path))[0]

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from pipeline.core.errors import InputError
+from pipeline.core.names import make_printable
 from pipeline.sources.folders import describe_loose_file, is_utf8, list_files
 from pipeline.sources.formats.jsonl import parse_object
 from pipeline.sources.formats.lines import BOM, peek_stored_lines, read_file_lines
@@ -31,7 +32,7 @@ from pipeline.sources.speech.manifests import find_type
 from pipeline.sources.speech.tables import is_table
 from pipeline.sources.speech.transcript_lists import NOT_IN_INPUT
 from pipeline.sources.speech.unused_lists import find_unused, is_list_name, tell_unused
-from pipeline.sources.values import decode_text, make_distinct, make_printable
+from pipeline.sources.values import decode_text, make_distinct
 
 _CHAPTER_SUFFIX = ".trans.txt"
 _TRANSCRIPT_SUFFIXES = (".txt", ".normalized.txt", ".lab")
@@ -95,7 +96,7 @@ class _Lists:
     def _build_locator(self, key: str, list_folder: Path) -> str:
         """Return an ID; where other lists have it, too, with the folder of its list before it."""
         if self._times[key] == 1 or list_folder == self._folder:
-            return key
+            return make_printable(key)
         return make_printable(f"{list_folder.relative_to(self._folder)}/{key}")
 
     def describe(self, key: str, list_folder: Path, nth: int, path: Path) -> dict[str, Any]:

@@ -13,10 +13,10 @@ from pipeline.core.errors import InputError
 from pipeline.sources.formats.columns import PROBLEM
 from pipeline.sources.formats.lines import read_lines
 from pipeline.sources.inputs import InputFile
+from pipeline.sources.names import normalise_name
 from pipeline.sources.speech import fleurs
 from pipeline.sources.speech.columns import is_audio_name, match
 from pipeline.sources.streams import Stream
-from pipeline.sources.values import make_all_printable
 
 NOT_IN_INPUT = "no audio: the list of transcripts names it, the input does not have it"
 
@@ -47,12 +47,11 @@ def _split_lines(file: InputFile, lines: pl.DataFrame, is_fleurs: bool) -> pl.Da
 def split_transcripts(lines: pl.DataFrame, separator: str) -> pl.DataFrame:
     """Return `name`, `transcript` and `problem` of lines: what is before and after the first separator; whatever follows it is said."""
     parts = pl.col("line").str.splitn(separator, 2).struct
-    frame = lines.select(
+    return lines.select(
         name=parts.field("field_0").str.strip_chars().str.strip_prefix("./"),
         transcript=parts.field("field_1"),
         problem=PROBLEM,
     )
-    return frame.with_columns(make_all_printable(frame["name"]))
 
 
 @dataclass
@@ -78,6 +77,11 @@ class TranscriptLists:
         """Return what the lists have of some folders."""
         frames = [self.frame.slice(*self._slices[folder]) for folder in sorted(folders) if folder in self._slices]
         return pl.concat(frames) if frames else self.frame.clear()
+
+    def find_like(self, folders: Iterable[str]) -> set[str]:
+        """Return the lists' folders that differ from some of `folders` in their Unicode form only."""
+        forms = {normalise_name(folder) for folder in folders if not folder.isascii()}
+        return {folder for folder in self._slices if normalise_name(folder) in forms} if forms else set()
 
     @property
     def folders(self) -> set[str]:

@@ -28,13 +28,19 @@ def is_list_name(name: str) -> bool:
 
 def find_unused(files: Iterable[Path], used: Collection[Path], folder: Path) -> list[str]:
     """Return the lists among `files` that are neither in `used` nor named as a recording in their folder is."""
-    files = [path for path in files if is_utf8(path)]
-    stems = {path.with_name(strip_audio_suffix(path.name)) for path in files if is_audio_name(path.name)}
-    unused = [path for path in files if is_list_name(path.name) and path not in used and not _is_companion(path, stems)]
-    return [str(path.relative_to(folder)) for path in unused]
+    named = {str(path.relative_to(folder)): path for path in files if is_utf8(path)}
+    return [name for name in find_unused_names(named) if named[name] not in used]
 
 
-def _is_companion(path: Path, stems: Collection[Path]) -> bool:
+def find_unused_names(names: Iterable[str]) -> list[str]:
+    """Return the names of lists among `names`, but those that are called as a recording in the same folder is."""
+    paths = [PurePath(name) for name in names]
+    stems = {path.with_name(strip_audio_suffix(path.name)) for path in paths if is_audio_name(path.name)}
+    return [str(path) for path in paths if is_list_name(path.name) and not _is_companion(path, stems)]
+
+
+def _is_companion(path: PurePath, stems: Collection[PurePath]) -> bool:
+    """Return whether a recording is called so: a of a.txt, a.normalized.txt."""
     return path.with_suffix("") in stems or path.with_name(path.name.split(".")[0]) in stems
 
 

@@ -18,15 +18,24 @@ from pipeline.core.errors import InputError, UsageError
 from pipeline.sources.base import CutState, Fields, Range, Source
 from pipeline.sources.inputs import InputFile, is_url
 from pipeline.sources.rows import Rows, Spans
-from pipeline.sources.streams import Stream
-from pipeline.sources.text.dividers import LINES, NO_SPANS, Divider, find_documents
+from pipeline.sources.streams import Stream, compression
+from pipeline.sources.text.dividers import LINES, NO_SPANS, WHOLE_FILES, Divider, find_documents
 from pipeline.sources.text.inputs import find_document_files
 from pipeline.sources.text.range_buffer import RangeBuffer
-from pipeline.sources.text.sniffing import EMPTY, HEAD_BYTES, KNOWN_BY_CONTENT, Sniffed, sniff_format
+from pipeline.sources.text.sniffing import (
+    CARRIAGE_RETURNS,
+    EMPTY,
+    HEAD_BYTES,
+    KNOWN_BY_CONTENT,
+    Sniffed,
+    has_lone_returns,
+    sniff_format,
+)
 
 # What documents may come with, whatever their format: `license` and `source` override what the manifest and the input say.
 METADATA: dict[str, pl.DataType] = {name: pl.String() for name in ("url", "title", "date", "license", "source")}
-_SUSPICIOUS_BYTES, _SUSPICIOUS_LINES = 1_000_000, 50  # one document of that size and nothing else is worth a warning
+_SUSPICIOUS_BYTES = 1_000_000  # one line of that size and nothing else is worth a warning
+_UNPACK = {"xz": "xz -dc", "gzip": "gzip -dc", "zstd": "zstd -dc", "bzip2": "bzip2 -dc"}
 _MOST_PROBLEMS = 5  # files that are no input, told at once
 _LOOK_AT = 100  # files, before work begins
 
@@ -82,11 +91,22 @@ def read_head(file: InputFile) -> bytes:
     return head
 
 
+def detect_compression(file: InputFile) -> str | None:
+    """Return how a local file is compressed; None where it is not, or is remote."""
+    if is_url(file.url):
+        return None
+    with open(file.url, "rb") as stored:
+        return compression(stored.read(8))
+
+
 def explain_mismatch(file: InputFile, sniffed: Sniffed, source: DocumentSource) -> str:
     """Return a sentence on what a file is instead of what a source reads, and on the command that would be right."""
     name = shlex.quote(file.url)
     if sniffed.name is None:
-        return f"{file.url} is {sniffed.label}: {sniffed.advice.replace('FILE', name)}"
+        advice = sniffed.advice
+        if unpack := _UNPACK.get(detect_compression(file) or ""):
+            advice = advice.replace(" FILE > ", f" <({unpack} FILE) > ")  # tools for text do not unpack
+        return f"{file.url} is {sniffed.label}: {advice.replace('FILE', name)}"
     return (
         f"{file.url} is {sniffed.label}; source.format = {source.name!r} reads {source.label}. Let the format be known by content: "
         f"python -m pipeline.build ja-web --input {name} (or keep this manifest and add --set source.format={sniffed.name})"
@@ -141,7 +161,7 @@ class TextSource(DocumentSource):
         stream = Stream(file)
         is_in_place = stream.compression is None and not is_url(file.url)
         buffer = RangeBuffer(self.divider, stream, state)
-        ranges = 0
+        ranges, late_returns = 0, False
         try:
             buffer.fill(HEAD_BYTES)
             self.check_head(file, bytes(buffer.buffer[:HEAD_BYTES]))
@@ -159,15 +179,21 @@ class TextSource(DocumentSource):
                 piece = Range(number, start, buffer.offset, buffer.offset - start, line, problem, limit, records, self.name)
                 yield piece, None if is_in_place and problem is None else body
                 ranges += 1
+                late_returns = late_returns or self.divider is not WHOLE_FILES and has_lone_returns(body)
             if buffer.error is not None:
                 state.damage = str(buffer.error)
             elif state.limit is None:
                 state.checksum = stream.checksum()
             state.size = buffer.offset
             if ranges == 1 and state.start == 0 and state.limit is None:
-                is_suspicious = state.size > _SUSPICIOUS_BYTES or buffer.line > _SUSPICIOUS_LINES
+                is_suspicious = state.size > _SUSPICIOUS_BYTES or b"\n" in body.strip(b"\r\n")
                 if is_suspicious and (problem is not None or self._count(body, 2) == 1):
                     state.warning = self.warn_of_one_document(file, state.size)
+            if late_returns:
+                returns = (
+                    f"{file.url} is in part {CARRIAGE_RETURNS.label}, which divide nothing here. {CARRIAGE_RETURNS.advice}"
+                )
+                state.warning = "; ".join(filter(None, [state.warning, returns.replace("FILE", shlex.quote(file.url))]))
         finally:
             stream.close()
 

@@ -1,8 +1,8 @@
 """Documents with an empty line between them.
 
-Lines end with b"\\n" alone (a "\\r" before it belongs to the line end); U+2028, U+0085 and the like end nothing. A line is empty when
-there is no byte in it: one that holds only U+3000 is part of its document. Several empty lines separate as one does. The last document
-needs no empty line after it.
+Lines end with b"\\n" alone: one "\\r" before it, or two, belong to the line end, while U+2028, U+0085 and the like end nothing. A line
+is empty when there is no byte in it: one that holds only U+3000 is part of its document. Several empty lines separate as one does.
+The last document needs no empty line after it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ def first_boundary(data, start, end):
                 return i + 2
             if i + 2 < end and data[i + 1] == 13 and data[i + 2] == 10:
                 return i + 3
+            if i + 3 < end and data[i + 1] == 13 and data[i + 2] == 13 and data[i + 3] == 10:
+                return i + 4
         i += 1
     return np.int64(-1)
 
@@ -31,8 +33,12 @@ def last_boundary(data, end):
     """Return the index after the last empty line that ends in `data[:end]`, or -1."""
     i = end - 1
     while i > 0:
-        if data[i] == 10 and (data[i - 1] == 10 or data[i - 1] == 13 and i > 1 and data[i - 2] == 10):
-            return i + 1
+        if data[i] == 10:
+            before = i - 1  # before the carriage returns, of which two at most belong to the line end
+            for _ in range(2):
+                before -= before > 0 and data[before] == 13
+            if data[before] == 10:
+                return i + 1
         i -= 1
     return np.int64(-1)
 
@@ -46,6 +52,8 @@ def leading(data, end):
             i += 1
         elif data[i] == 13 and i + 1 < end and data[i + 1] == 10:
             i += 2
+        elif data[i] == 13 and i + 2 < end and data[i + 1] == 13 and data[i + 2] == 10:
+            i += 3
         else:
             break
     return i
@@ -64,8 +72,8 @@ def documents(data, starts, ends, limit):
         while j < n and data[j] != 10:
             j += 1
         end = j
-        if end > i and data[end - 1] == 13:
-            end -= 1
+        for _ in range(2):
+            end -= end > i and data[end - 1] == 13
         if end == i:
             if start >= 0:
                 if count < len(starts):
@@ -86,4 +94,4 @@ def documents(data, starts, ends, limit):
 
 def count_at_most(body: bytes) -> int:
     """Return an upper bound on the number of documents."""
-    return body.count(b"\n\n") + body.count(b"\n\r\n") + 1
+    return body.count(b"\n\n") + body.count(b"\n\r\n") + body.count(b"\n\r\r\n") + 1

@@ -43,7 +43,7 @@ BLANK_LINES = Divider(
     blank_lines.leading,
     blank_lines.documents,
     blank_lines.count_at_most,
-    width=3,
+    width=4,
     name="empty line",
 )
 LINES = Divider(

@@ -12,7 +12,7 @@ from pipeline.sources.inputs import InputFile
 from pipeline.sources.rows import Rows
 from pipeline.sources.text.base import TextSource
 from pipeline.sources.text.dividers import LINES, WHOLE_FILES, Divider
-from pipeline.sources.text.sniffing import HEAD_BYTES, Sniffed, sniff_format
+from pipeline.sources.text.sniffing import CARRIAGE_RETURNS, HEAD_BYTES, LINE_SEPARATORS, Sniffed, sniff_format
 
 _HTML_SUFFIXES = (".html", ".htm", ".xhtml")
 
@@ -36,7 +36,7 @@ class FilesSource(TextSource):
     divider: ClassVar[Divider] = WHOLE_FILES
 
     def accepts(self, sniffed: Sniffed, head: bytes) -> bool:
-        return sniffed.name == self.name or sniffed.is_plain_text
+        return sniffed.name == self.name or sniffed.is_plain_text or sniffed in (CARRIAGE_RETURNS, LINE_SEPARATORS)
 
     def warn_of_one_document(self, file: InputFile, size: int) -> str | None:
         return None

@@ -1,4 +1,4 @@
-"""Documents that are a line each: an empty line is none. A "\\r" before b"\\n" belongs to the line end."""
+"""Documents that are a line each: an empty line is none. Every "\\r" before b"\\n" belongs to the line end."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def documents(data, starts, ends, limit):
         while after < len(data) and data[after] != 10:
             after += 1
         end = after
-        if end > start and data[end - 1] == 13:
+        while end > start and data[end - 1] == 13:
             end -= 1
         if end > start:
             if count < len(starts):

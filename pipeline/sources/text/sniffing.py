@@ -11,11 +11,11 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from pipeline.sources.formats.arrow import is_arrow
+from pipeline.sources.formats.encodings import HEAD_BYTES, find_encoding
 from pipeline.sources.formats.parquet import is_parquet
 from pipeline.sources.formats.tar import BLOCK, is_tar
-from pipeline.sources.text import sniffing_binary, sniffing_encoding
+from pipeline.sources.text import sniffing_binary
 
-HEAD_BYTES = 1 << 16  # how much of a file tells what it is
 KNOWN_BY_CONTENT = frozenset({"jsonl", "parquet", "arrow", "warc", "wikipedia-xml", "cirrussearch", "cc100", "text"})  # sources
 _BOM = b"\xef\xbb\xbf"
 
@@ -52,6 +52,12 @@ PLAIN_TEXT = Sniffed(
     "If every line is a document: --set source.format=lines. If the whole file is one: --set source.format=files. "
     "(Where documents have several lines, an empty line between them tells them apart, as in CC-100's format.)",
 )
+_MEND_LINE_ENDS = "Make \\n of every line end: perl -pe '{}' FILE > FILE.lf"
+CARRIAGE_RETURNS = Sniffed(None, "text whose lines end with carriage returns", _MEND_LINE_ENDS.format(r"s/\r*\n|\r/\n/g"))
+LINE_SEPARATORS = Sniffed(
+    None, "text whose lines end with U+2028 or U+0085", _MEND_LINE_ENDS.format(r"s/\xe2\x80[\xa8\xa9]|\xc2\x85/\n/g")
+)
+_RETURNS_PER_LINE = 0.1  # carriage returns alone for each line end: fewer are a slip of single lines
 WIKI_EXTRACTOR = Sniffed(
     None, "WikiExtractor's <doc> output", "Run WikiExtractor with --json: JSON lines are read as they are."
 )
@@ -82,10 +88,12 @@ def sniff_format(head: bytes) -> Sniffed:
     start = head.removeprefix(_BOM).lstrip()
     if start.startswith(b"<") and (markup := _sniff_markup(start)):
         return markup  # before encodings: HTML and XML say their own
-    if encoding := sniffing_encoding.find_encoding(head):
-        return Sniffed(None, *encoding)
+    if encoding := find_encoding(head):
+        return Sniffed(None, encoding.label, encoding.advice)
     if sniffing_binary.has_control_characters(head):
         return Sniffed(None, "binary", "It is no text, nor any format that is known here.")
+    if has_lone_returns(head):
+        return CARRIAGE_RETURNS
     if start[:1] in (b"{", b"["):
         if sniffed := _sniff_json(start, len(head) < HEAD_BYTES):
             return sniffed
@@ -152,21 +160,34 @@ def _sniff_table(head: bytes) -> Sniffed | None:
 
 
 def _explain_table(kind: str, options: str) -> Sniffed:
-    convert = f"import polars as pl; pl.scan_csv('FILE'{options}).sink_parquet('FILE.parquet')"
-    return Sniffed(None, kind, f'Convert it to Parquet, whose columns have names: python -c "{convert}"')
+    convert = (
+        f"import sys, polars as pl; [pl.scan_csv(f{options}, glob=False).sink_parquet(f + '.parquet') for f in sys.argv[1:]]"
+    )
+    return Sniffed(None, kind, f'Convert it to Parquet, whose columns have names: python -c "{convert}" FILE')
 
 
 def _sniff_plain_text(head: bytes) -> Sniffed:
     """Return what text without any structure is. Empty lines tell documents apart; without them nobody knows."""
     text = head.removeprefix(_BOM).strip(b"\r\n")
-    if re.search(rb"\n\r?\n", text):
+    if re.search(rb"\n\r{0,2}\n", text):
         return Sniffed("cc100", "text with empty lines between documents")
+    if b"\n" not in text and re.search(rb".(\xe2\x80[\xa8\xa9]|\xc2\x85).", text, re.DOTALL):
+        return LINE_SEPARATORS
     if b"\n" not in text and len(head) < HEAD_BYTES:
         return Sniffed("cc100", "text of one line")  # one document, whichever source reads it
     return PLAIN_TEXT
 
 
+def has_lone_returns(text: bytes) -> bool:
+    """Return whether so many carriage returns have no line feed after them that they end lines of their own."""
+    if b"\r" not in text:
+        return False
+    text = text.rstrip(b"\r")  # the end of a head may part one from its line feed
+    lone = text.count(b"\r") - text.count(b"\r\n") - text.count(b"\r\r\n")
+    return lone > 0 and lone >= _RETURNS_PER_LINE * text.count(b"\n")
+
+
 def _whole_lines(head: bytes) -> list[bytes]:
     """Return the lines of a head, the last one only where it has an end or nothing follows."""
-    lines = [line.removesuffix(b"\r") for line in head.split(b"\n")]
+    lines = [line.rstrip(b"\r") for line in head.split(b"\n")]
     return lines[:-1] if not lines[-1] or len(head) >= HEAD_BYTES else lines

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from pipeline.core.errors import UsageError
+from pipeline.core.names import make_printable
 from pipeline.sources.base import CutState, Fields, Range
 from pipeline.sources.formats.warc import parse_fields
 from pipeline.sources.inputs import InputFile
@@ -22,7 +23,6 @@ from pipeline.sources.text.tables import convert_column
 from pipeline.sources.text.warc_pages import Page, read_page
 from pipeline.sources.text.warc_records import PackedRecords, Pages
 from pipeline.sources.text.warc_walk import MOST_RECORDS, Walk
-from pipeline.sources.values import make_printable
 
 _LONGEST_ID = 200  # characters of a WARC-Record-ID that is taken for a locator
 # Fields of WARC 1.1 that can be kept, and those of Common Crawl.

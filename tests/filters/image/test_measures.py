@@ -131,3 +131,43 @@ def test_same_result_in_any_batches():
 def test_no_images_at_all():
     found = inspect([])
     assert measure_images(found).shape == (0, len(IMAGE_MEASURES)) and found.descriptors.shape == (0, DESCRIPTOR_BYTES)
+
+
+def make_sky(width, height, stars):
+    """A night sky; stars of 2 × 2 pixels."""
+    random = np.random.default_rng(stars)
+    pixels = np.full((height, width, 3), (4, 5, 14), np.uint8)
+    for x, y in zip(random.integers(0, width - 2, stars), random.integers(0, height - 2, stars), strict=True):
+        pixels[y : y + 2, x : x + 2] = 230
+    return Image.fromarray(pixels)
+
+
+def make_moon(across, down, radius):
+    image = Image.new("RGB", (900, 600), (2, 2, 4))
+    ImageDraw.Draw(image).ellipse((across - radius, down - radius, across + radius, down + radius), (230, 228, 215))
+    return image
+
+
+@pytest.mark.parametrize("quality", [60, 90])
+def test_what_is_faint_or_small_is_not_blank(quality):
+    random = np.random.default_rng(0)
+    fog = np.clip(np.linspace(205, 226, 300)[:, None, None] + random.normal(0, 2, (300, 400, 3)), 0, 255)
+    pictures = [make_sky(640, 480, 60), make_sky(400, 300, 10), make_moon(120, 120, 40), make_moon(700, 300, 35)]
+    for picture in (*pictures, Image.fromarray(fog.astype(np.uint8))):
+        assert measure_image(encode_image(picture, quality=quality))["blank_share"] <= 0.98
+    for colour in ("white", "black", (200, 201, 199)):
+        assert measure_image(encode_image(Image.new("RGB", (300, 100), colour), quality=quality))["blank_share"] == 1
+
+
+@pytest.mark.parametrize("place", [(700, 300), (450, 300), (120, 120), (450, 80)])
+def test_a_moon_is_no_strip(place):
+    assert measure_image(encode_image(make_moon(*place, 35)))["aspect_ratio"] < 2  # 20 where only its rows were cut
+
+
+def test_a_line_of_text_on_a_slide_is_no_strip_but_a_rule_is():
+    slide = Image.new("RGB", (960, 540), "white")
+    ImageDraw.Draw(slide).text((480, 270), "One line of text in the middle", "black", anchor="mm", font_size=40)
+    assert measure_image(encode_image(slide))["aspect_ratio"] == pytest.approx(16 / 9)
+    rule = Image.new("RGB", (600, 60), "white")
+    ImageDraw.Draw(rule).rectangle((0, 28, 599, 31), "grey")
+    assert measure_image(encode_image(rule))["aspect_ratio"] > 8

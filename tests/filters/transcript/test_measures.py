@@ -12,7 +12,7 @@ from filters import compute, normalise
 from filters.kernels import buffers
 from filters.transcript.agreement import reading_error_rates
 from filters.transcript.edit_distance import LONGEST, error_rates
-from filters.transcript.readings import katakana, morae, readings
+from filters.transcript.readings import choices, katakana, morae, readings
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "speech"
 KANA = st.text(
@@ -75,9 +75,12 @@ def test_readings_do_not_depend_on_what_stands_beside(texts):
 @example("犬\nCD")
 @example("20")
 @example("囧7")
-@given(st.one_of(ANYTHING, st.text(alphabet="犬猫が好きです。1,.%〇一本日A aＣ😀 ァー〜-/:\t\n", max_size=30)))
+@example("何二本")
+@example("3½")
+@given(st.one_of(ANYTHING, st.text(alphabet="犬猫が好きです。1,.%〇一二十何数万本日分第VIA aＣ😀 ァー〜-/:\t\n", max_size=30)))
 def test_a_full_stop_changes_nothing(dictionary, text):
     assert one(text, dictionary) == one(f"{text}。", dictionary)
+    assert one(text, dictionary) == "".join(ways[0] for ways in choices(pl.Series([text]), dictionary)[0])
 
 
 @pytest.mark.parametrize(

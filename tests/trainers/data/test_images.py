@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 
+from tests.support.profiles import DISPLAY_P3, make_rgb_profile
 from trainers.data.batches import Skip
 from trainers.data.images import decode_square, normalise_pixels
 
@@ -112,3 +113,12 @@ def test_floats_are_the_same_from_arrays_and_tensors() -> None:
     one, other = normalise_pixels(pixels, MEAN, STD), normalise_pixels(torch.from_numpy(pixels), MEAN, STD)
     assert torch.equal(one, other) and one.is_contiguous()
     assert one[1, 2, 3, 4].item() == pytest.approx((pixels[1, 3, 4, 2] / 255 - MEAN[2]) / STD[2], abs=1e-6)
+
+
+def test_colours_are_those_of_the_profile_that_the_file_embeds() -> None:
+    profile, square = make_rgb_profile(DISPLAY_P3), noise(64, 64)
+    target = ImageCms.createProfile("sRGB")
+    expected = ImageCms.profileToProfile(Image.fromarray(square), io.BytesIO(profile), target, outputMode="RGB")
+    found = decode_square(encoded(square, icc_profile=profile), 64).astype(int)
+    assert np.abs(found - np.asarray(expected, int)).max() == 0
+    assert np.abs(found - square).mean() > 1

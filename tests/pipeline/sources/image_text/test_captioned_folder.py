@@ -1,8 +1,10 @@
 import json
 import os
+import unicodedata
 from pathlib import Path
 
-from tests.pipeline.sources.helpers import BOM, problems
+from pipeline.sources.folders import RENAME
+from tests.pipeline.sources.helpers import BOM, pick, problems
 from tests.pipeline.sources.image_text.helpers import (
     SOURCE,
     pick_pairs,
@@ -80,7 +82,41 @@ def test_names_in_another_encoding(tmp_path):
     for name in ("犬.jpg".encode("cp932"), b"a.jpg"):
         Path(os.fsdecode(folder + b"/" + name)).write_bytes(b"x")
     result = read_pairs(tmp_path / "photos")
+    assert {row["name"] for row in result.rows} == {"犬.jpg", "a.jpg"}
     assert [row["image"] for row in result.rows] == [None, b"x"] or [row["image"] for row in result.rows] == [b"x", None]
-    assert list(problems(result.rows).values()) == ["the name of the file is not UTF-8: rename it"]
+    assert list(problems(result.rows).values()) == [f"the name of the file is not UTF-8. {RENAME}"]
     (tmp_path / "list.tsv").write_text("https://example.com/a.jpg\tx\n")
-    assert read_pairs(tmp_path / "list.tsv", tmp_path / "photos").rows[0]["image"] == b"x"
+    result = read_pairs(tmp_path / "list.tsv", tmp_path / "photos")
+    assert result.rows[0]["image"] == b"x"
+    assert "has 1 images that no list finds: their names are not UTF-8" in result.state.warning
+
+
+def test_captions_go_by_the_names_of_images(tmp_path):
+    nfd, nfc = (unicodedata.normalize(form, "がぞう") for form in ("NFD", "NFC"))
+    images = ["IMG.2019.05.jpg", "IMG.2019.06.jpg", "a.jpg", "a.png", "b.jpg", "c.jpg", f"{nfd}.jpg", "d/e.JPG", "f.jpg"]
+    texts = ["IMG.2019.06.txt", "a.jpg.txt", "a.txt", "b.txt", "b.caption", f"{nfc}.txt", "e.txt", "c.jpg.TXT"]
+    for name in (*images, *texts):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / name).write_text(name)
+    result = read_pairs(tmp_path / "photos")
+    assert {row["locator"]: row["caption"] for row in result.rows} == {
+        "IMG.2019.05.jpg": None, "IMG.2019.06.jpg": "IMG.2019.06.txt", "a.jpg": "a.jpg.txt", "a.png": "a.txt", "b.jpg": None,
+        "c.jpg": "c.jpg.TXT", f"{nfd}.jpg": f"{nfc}.txt", "d/e.JPG": None, "f.jpg": None,
+    }  # fmt: skip
+    assert problems(result.rows) == {"b.jpg": "1 images and 2 captions are called alike: it cannot be told which go together"}
+
+
+def test_lists_name_files_in_another_form(tmp_path):
+    nfd, nfc = (unicodedata.normalize(form, "がぞう") for form in ("NFD", "NFC"))
+    for name in (f"{nfd}.jpg", "b/1.jpg", "1.jpg"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / name).write_text(name)
+    told = [
+        {"file_name": f"{nfc}.jpg", "text": "画像"},
+        {"file_name": "b\\1.jpg", "text": "枝"},
+        {"file_name": "B/1.jpg", "text": "x"},
+    ]
+    (tmp_path / "photos" / "metadata.jsonl").write_text("\n".join(map(json.dumps, told)))
+    assert pick(read_pairs(tmp_path / "photos").rows, "locator", "caption") == [
+        ("1.jpg", None), (f"{nfd}.jpg", "画像"), ("b/1.jpg", "枝"), ("B/1.jpg", "x"),
+    ]  # fmt: skip

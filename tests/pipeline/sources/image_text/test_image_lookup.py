@@ -48,25 +48,29 @@ def test_loose_files_by_path_and_by_name(tmp_path):
     (folder / "00000").symlink_to(tmp_path)
     write_sidecar(folder / "00000.parquet", [("secret", "x", "failed")])
     wanted = {
-        "a/1.jpg": b"a/1.jpg", "./b/1.jpg": b"b/1.jpg", "1.jpg": None, "elsewhere/2.jpg": b"a/2.jpg", "3.png": b"3.png",
+        "a/1.jpg": b"a/1.jpg", "./b/1.jpg": b"b/1.jpg", "1.jpg": None, "elsewhere/2.jpg": None,
+        "/mnt/data/a/2.jpg": b"a/2.jpg", "3.png": b"3.png",
         "https://example.com/x/3.png": None, "link.jpg": None, "../secret.jpg": None, str(secret): None,
         "outside/secret.jpg": None, "../../../../../../../etc/passwd": None, "/etc/passwd": None, "": None, "secret": None,
         "a": None, "a/../3.png": None,
     }  # fmt: skip
     pl.DataFrame({"file_name": [*wanted], "caption": "x"}).write_parquet(tmp_path / "list.parquet")
     result = read_pairs(tmp_path / "list.parquet", folder)
-    # A file is the image of the first that asks for it.
+    # A file is the image of what has its path, and of nothing that only ends alike.
     assert dict(zip(wanted, (row["image"] for row in result.rows))) == wanted
     assert all((row["image"] is None) == (row["problem"] is not None) for row in result.rows)
 
 
-def test_of_many_urls_that_end_alike_one_has_the_file(tmp_path):
+def test_of_many_urls_that_end_alike_none_has_the_file(tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "image.jpg").write_bytes(b"the one")
     urls = [URL.format(f"{i}/image.jpg") for i in (1, 1, 2, 3)]
     (tmp_path / "list.tsv").write_bytes(join_lines(urls, "abcd"))
     result = read_pairs(tmp_path / "list.tsv", tmp_path / "images")
-    assert [row["image"] for row in result.rows] == [b"the one", b"the one", None, None]
+    assert [row["image"] for row in result.rows] == [None] * 4
+    assert all(row["problem"].endswith("several rows could mean image.jpg") for row in result.rows)
+    (tmp_path / "list.tsv").write_bytes(join_lines(urls[:2], "ab"))
+    assert [row["image"] for row in read_pairs(tmp_path / "list.tsv", tmp_path / "images").rows] == [b"the one"] * 2
 
 
 def test_img2dataset_s_files_as_images(tmp_path):

@@ -1,10 +1,12 @@
 import bz2
 import gzip
 import hashlib
+import io
 import os
 import shutil
 import subprocess
 import tarfile
+import unicodedata
 
 import polars as pl
 import pyarrow as pa
@@ -101,7 +103,7 @@ def test_keys_that_are_there_twice(tmp_path):
         ("k~2~2", None, b"three"),
     ]
     result = read_pairs(archive(tmp_path / "b.tar", [("k.jpg", b"one"), ("k.seg.PNG", b"two"), ("k.txt", b"1")]))
-    assert pick_pairs(result.rows) == [("k", "1", b"one"), ("k~2", "1", b"two")]
+    assert pick_pairs(result.rows) == [("k", "1", b"one"), ("k.seg", None, b"two")]
 
 
 def test_what_a_tar_may_hold_beside_pairs(tmp_path):
@@ -322,3 +324,43 @@ def test_keys_that_are_numbers(tmp_path, shard):
     path = archive(tmp_path / "b.tar", [m for i in (9, 10) for m in img2dataset_members(str(i), "x")])
     frame.filter(pl.col("key").is_in([9, 10])).write_parquet(tmp_path / "b.parquet")
     assert read_pairs(path).state.warning is None
+
+
+@pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_names_in_other_encodings_keep_their_captions(tmp_path, form):
+    stems = {
+        "犬": "cp932", "猫": "cp932", "小鳥": "euc_jp", "魚": "utf-8",
+        unicodedata.normalize("NFD", "がぞう"): "utf-8", "がぞう2": "utf-8", "表": "cp932",
+    }  # fmt: skip
+    members = [(os.fsdecode(f"写真/{stem}.jpg".encode(encoding)), fake_image(stem)) for stem, encoding in stems.items()]
+    texts = [(os.fsdecode(f"写真/{stem}.txt".encode(encoding)), stem.encode()) for stem, encoding in stems.items()]
+    texts[4] = (unicodedata.normalize("NFC", texts[4][0]), texts[4][1])
+    with tarfile.open(tmp_path / "a.tar", "w", format=form) as tar:
+        for name, content in [*members, *reversed(texts[:6])]:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    result = read_pairs(tmp_path / "a.tar")
+    assert {row["image"]: row["caption"] for row in result.rows} == {fake_image(s): None if s == "表" else s for s in stems}
+    assert {row["locator"] for row in result.rows} == {f"写真/{stem}" for stem in stems}
+    assert {row["name"] for row in result.rows} == {f"{stem}.jpg" for stem in stems} and not problems(result.rows)
+
+
+def test_dates_in_names_and_a_sidecar(tmp_path):
+    names = ("IMG.2019.05.jpg", "IMG.2019.06.jpg", "IMG.2019.06.txt")
+    path = archive(tmp_path / "a.tar", [(name, name.encode()) for name in names])
+    expected = [
+        ("IMG.2019.05", None, b"IMG.2019.05.jpg"),
+        ("IMG.2019.06", "IMG.2019.06.txt", b"IMG.2019.06.jpg"),
+    ]
+    assert pick_pairs(read_pairs(path).rows) == expected
+    write_sidecar(tmp_path / "a.parquet", [("IMG.2019.06", "x", None), ("IMG.2019.05", "y", None)])
+    result = read_pairs(path)
+    assert pick(result.rows, "locator", "caption", "url") == [
+        ("IMG.2019.05", "y", URL.format("IMG.2019.05")),
+        ("IMG.2019.06", "IMG.2019.06.txt", URL.format("IMG.2019.06")),
+    ]
+    # Which of two images a row of the sidecar lists cannot be told.
+    path = archive(tmp_path / "b.tar", [("k.jpg", b"one"), ("k.png", b"two"), ("l.jpg", b"three")])
+    write_sidecar(tmp_path / "b.parquet", [("k", "x", None), ("l", "y", None)])
+    assert problems(read_pairs(path).rows) == {"k": "the tar has this key 2 times, its sidecar 1 times"}

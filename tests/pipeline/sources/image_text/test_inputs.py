@@ -60,7 +60,7 @@ def test_inputs_that_are_none(tmp_path):
         SOURCE.find_inputs([str(tmp_path)], images=str(tmp_path / "gone"))
     (tmp_path / "a\nb").mkdir()
     (tmp_path / "a\nb" / "1.jpg").write_bytes(b"x")
-    with pytest.raises(UsageError, match="printable"):
+    with pytest.raises(UsageError, match="control characters"):
         SOURCE.find_inputs([str(tmp_path / "a\nb")])
 
 

@@ -69,7 +69,7 @@ def test_inputs_that_are_none(tmp_path):
     with pytest.raises(UsageError, match="no such file"):
         SOURCE.find_inputs([str(tmp_path / "gone.tar")])
     write(tmp_path / "a\nb" / "1.wav", b"x")
-    with pytest.raises(UsageError, match="printable"):
+    with pytest.raises(UsageError, match="control characters"):
         SOURCE.find_inputs([str(tmp_path / "a\nb")])
     for name in ("a", "b"):
         write_reazonspeech(tmp_path / name, 1, tar="000.tar", listed=f"{name}.tsv")

@@ -211,6 +211,18 @@ def test_audiofolder(tmp_path):
     assert audio_of(result) == {fake_audio("c.wav"): "文c"} and "2 recordings, such as data/a.wav" in result.states[0].warning
 
 
+def test_audiofolder_in_splits(tmp_path):
+    for split in ("train", "test"):
+        for name in ("a.wav", "b.wav"):
+            write(tmp_path / split / name, fake_audio(split + name))
+        lines = "".join(f"{name},文{split}{name}\n" for name in ("a.wav", "b.wav")[: 2 if split == "train" else 1])
+        write(tmp_path / split / "metadata.csv", "file_name,transcription\n" + lines)
+    result = read_speech(tmp_path)
+    assert audio_of(result) == said(["testa.wav", "traina.wav", "trainb.wav"])
+    assert [bool(state.warning) for state in result.states] == [True, False]
+    assert "1 recordings, such as b.wav, are named in no line of test/metadata.csv" in result.states[0].warning
+
+
 def test_coqui_s_list_with_a_header(tmp_path):
     write(tmp_path / "wavs" / "a.wav", fake_audio("a"))
     write(tmp_path / "metadata_train.csv", "audio_file|text|speaker_name\nwavs/a.wav|文a|me\n")

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import tarfile
+import unicodedata
 
 import pytest
 import soundfile
@@ -251,14 +252,18 @@ def test_what_a_tar_may_hold_beside_recordings(tmp_path):
     }  # fmt: skip
     assert {row["transcript"] for row in result.rows} == {None, "声なし"}
     assert all("/" not in row["name"] and row["name"].isprintable() for row in result.rows)
-    # With a list recordings go by their whole name, and names that are there twice have one transcript.
+    # With a list recordings go by their whole name; whose transcript a name that is there twice has cannot be told.
     write(tmp_path / "a.tsv", "same.ogg\t同じ\ndot.mp3\t点\n../../etc/passwd.flac\t上\n改\ufffd行.flac\t行\n")
     result = read_speech(path)
     listed = {row["locator"]: row["transcript"] for row in result.rows if row["transcript"]}
     assert listed == {
-        "same.ogg": "同じ", "same.ogg~2": "同じ", "dot.mp3": "点", "../../etc/passwd.flac": "上", "改\ufffd行.flac": "行",
-        "改\ufffd行.flac~2": "行", "alone.txt": "声なし",
+        "same.ogg": "同じ", "same.ogg~2": "同じ", "dot.mp3": "点", "../../etc/passwd.flac": "上", "改\ufffd行.flac~3": "行",
+        "alone.txt": "声なし",
     }  # fmt: skip
+    several = "the tar has several recordings of this name: it cannot be told whose transcript the list has"
+    found_problems = problems(result.rows)
+    assert found_problems["same.ogg"] == found_problems["same.ogg~2"] == several
+    assert found_problems["改\ufffd行.flac~3"] == NOT_LISTED
 
 
 def test_tars_with_a_json_for_every_recording(tmp_path):
@@ -292,3 +297,32 @@ def test_tars_with_a_json_for_every_recording(tmp_path):
         assert soundfile.info(io.BytesIO(result.rows[0]["audio"])).samplerate == 16000
     result = read_speech(path, columns={"transcript": "id"})
     assert pick(result.rows, "transcript")[:2] == [("JA_1",), ("こちら",)]
+
+
+def test_transcripts_go_with_the_recordings_that_they_are_named_after(tmp_path):
+    def cp932(name):
+        return os.fsdecode(name.encode("cp932"))
+
+    names = ["x.seg_1.wav", "x.seg_2.wav", "x.seg_2.txt", "Track 2.0.mp3", "Track 2.1.mp3", "Track 2.1.json"]
+    names += [cp932("犬.wav"), cp932("猫.wav"), cp932("猫.txt"), "a.wav", "a.wav.txt", "b.1.wav", "b.2.txt"]
+    content = {"Track 2.1.json": b'{"text": "Track 2.1.json"}', cp932("猫.txt"): "猫.txt".encode()}
+    path = archive(tmp_path / "a.tar", [(name, content.get(name) or name.encode("utf-8", "replace")) for name in names])
+    result = read_speech(path)
+    assert {row["locator"]: row["transcript"] for row in result.rows} == {
+        "x.seg_1": None, "x.seg_2": "x.seg_2.txt", "Track 2.0": None, "Track 2.1": "Track 2.1.json", "犬": None, "猫": "猫.txt",
+        "a": "a.wav.txt", "b.1": None, "b.2": "b.2.txt",
+    }  # fmt: skip
+    assert set(problems(result.rows)) == {"b.2"} and is_unharmed(result.states)
+
+
+def test_lists_and_tars_of_another_unicode_form(tmp_path):
+    nfd, nfc = (unicodedata.normalize(form, "が") for form in ("NFD", "NFC"))
+    members = [f"{nfd}/1.flac", f"{nfd}/{nfd}.flac", f"{nfd}/{nfc}.flac", os.fsdecode(f"{nfc}/犬.flac".encode("cp932"))]
+    archive(tmp_path / "a.tar", [(name, fake_audio(i)) for i, name in enumerate(members)])
+    listed = {f"{nfc}/1.flac": "一", f"{nfd}/{nfd}.flac": "二", f"{nfc}/{nfc}.flac": "三", f"{nfc}/犬.flac": "四"}
+    write(tmp_path / "a.tsv", "".join(f"{name}\t{text}\n" for name, text in listed.items()))
+    result = read_speech(tmp_path)
+    assert {row["audio"]: row["transcript"] for row in result.rows if row["audio"]} == {
+        fake_audio(0): "一", fake_audio(1): "二", fake_audio(2): None, fake_audio(3): "四",
+    }  # fmt: skip
+    assert problems(result.rows) == {f"{nfc}/{nfc}.flac": NOT_LISTED}

@@ -2,6 +2,7 @@ import json
 import os
 from pathlib import Path
 
+from pipeline.sources.folders import RENAME
 from pipeline.sources.speech import columns
 from tests.pipeline.sources.helpers import BOM, pick, problems, write
 from tests.pipeline.sources.speech.helpers import (
@@ -95,4 +96,4 @@ def test_names_in_another_encoding(tmp_path):
     for name in ("録音.wav".encode("cp932"), b"a.wav"):
         Path(os.fsdecode(folder + b"/" + name)).write_bytes(b"x")
     result = read_speech(tmp_path / "old")
-    assert list(problems(result.rows).values()) == ["the name of the file is not UTF-8: rename it"] and len(result.rows) == 2
+    assert list(problems(result.rows).values()) == [f"the name of the file is not UTF-8. {RENAME}"] and len(result.rows) == 2

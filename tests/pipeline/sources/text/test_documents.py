@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pipeline.core.errors import UsageError
 from pipeline.sources.inputs import describe_file
 from pipeline.sources.text.documents import FilesSource, LinesSource
+from pipeline.sources.text.sniffing import CARRIAGE_RETURNS, LINE_SEPARATORS, sniff_format
 from tests.pipeline.sources.text.helpers import check_resuming, read_all
 
 PROSE = "吾輩は猫である。\n名前はまだ無い。\n\nどこで生れたか\r\n"
@@ -38,8 +39,10 @@ def test_every_line_is_a_document(write):
 def test_lines_are_those_of_the_definition(tmp_path_factory, lines, partition):
     path = tmp_path_factory.mktemp("lines") / "a"
     path.write_bytes("\n".join(lines).encode())
+    if sniff_format(path.read_bytes()) in (CARRIAGE_RETURNS, LINE_SEPARATORS):  # refused, which another test is about
+        return
     read = read_all(LinesSource(), describe_file(str(path)), partition=partition)
-    assert read.texts() == [line for line in (line.removesuffix("\r") for line in lines) if line]
+    assert read.texts() == [line for line in (line.rstrip("\r") for line in lines) if line]
     check_resuming(LinesSource(), describe_file(str(path)), read, partition=partition)
 
 

@@ -1,11 +1,14 @@
-"""Text that is not UTF-8, by its first bytes: in which encoding it is, and the command that makes UTF-8 of it."""
+"""Text that is not UTF-8, by its first bytes: in which encoding it is, the command that makes UTF-8 of it, and how it is read as such."""
 
 from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
+HEAD_BYTES = 1 << 16  # that tell the encoding
 _FEW_BROKEN = 2  # bytes that are not UTF-8 are a matter of records where they are so few and no other encoding is likely
 _MOST_REPLACED = 0.02  # of the characters: an encoding that leaves more than that undecoded is another
 _COMMON_NAMES = {"CP932": "Shift_JIS"}
@@ -21,6 +24,7 @@ class Encoding(NamedTuple):
 
     label: str
     advice: str
+    name: str | None  # what Python and iconv call it; None where nobody knows
 
 
 def find_encoding(head: bytes) -> Encoding | None:
@@ -40,21 +44,56 @@ def find_encoding(head: bytes) -> Encoding | None:
     if broken <= _FEW_BROKEN or b"\0" in head or broken > len(head) // 2:
         return None  # the latter are binary, most likely
     return Encoding(
-        "text that is not UTF-8", "Convert it, once you know its encoding: iconv -f ENCODING -t UTF-8 FILE > FILE.utf8"
+        "text that is not UTF-8", "Convert it, once you know its encoding: iconv -f ENCODING -t UTF-8 FILE > FILE.utf8", None
     )
 
 
+def find_file_encoding(path: Path) -> str | None:
+    """Return the name of the encoding of a file that is not compressed, None where it is UTF-8, or nobody's."""
+    with open(path, "rb") as file:
+        encoding = find_encoding(file.read(HEAD_BYTES))
+    return encoding.name if encoding else None
+
+
+def read_as_utf8(read: Callable[[int], bytes]) -> Callable[[int], bytes]:
+    """Return a function that reads what `read` gives, once, as UTF-8 where its first bytes tell of another encoding.
+
+    What cannot be decoded becomes U+FFFD.
+    """
+    head = b""
+    while len(head) < HEAD_BYTES and (block := read(HEAD_BYTES - len(head))):
+        head += block
+    encoding = find_encoding(head)
+    decoder = codecs.getincrementaldecoder(encoding.name)("replace") if encoding and encoding.name else None
+    ready, is_first, is_ended = b"", True, False
+
+    def read_on(size: int) -> bytes:
+        nonlocal ready, is_first, is_ended
+        while not ready and not is_ended:
+            block, is_first = (head if is_first else read(size)), False
+            is_ended = not block
+            ready = decoder.decode(block, final=is_ended).encode("utf-8", "replace") if decoder else block
+        taken, ready = ready[:size], ready[size:]
+        return taken
+
+    return read_on
+
+
 def _explain(label: str, name: str) -> Encoding:
-    return Encoding(label, f"Convert it to UTF-8: iconv -f {name} -t UTF-8 FILE > FILE.utf8")
+    return Encoding(label, f"Convert it to UTF-8: iconv -f {name} -t UTF-8 FILE > FILE.utf8", name)
 
 
 def _find_utf16(head: bytes) -> str | None:
     """Return the name of UTF-16 without a byte order mark: the zero bytes of its ASCII, line ends at least, stand at every other place."""
     sample = head[: len(head) // 2 * 2]
     even, odd = sample[::2].count(0), sample[1::2].count(0)
-    ends = {"UTF-16LE": (odd, even, b"\n\0"), "UTF-16BE": (even, odd, b"\0\n")}
-    for name, (high, low, line_end) in ends.items():
-        if high > 0.02 * len(sample) and high > 20 * low and (line_end in sample or high > 0.2 * len(sample)):
+    ends = {"UTF-16LE": (odd, even, (b"\n\0", b"\r\0")), "UTF-16BE": (even, odd, (b"\0\n", b"\0\r"))}
+    for name, (high, low, line_ends) in ends.items():
+        if (
+            high > 0.02 * len(sample)
+            and high > 5 * low
+            and (any(end in sample for end in line_ends) or high > 0.2 * len(sample))
+        ):
             text = sample.decode(name, "replace")
             return name if len(re.findall(r"[\0-\x08\x0e-\x1f]", text)) < 0.02 * len(text) else None
     return None
