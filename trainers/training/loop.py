@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from rich.console import Console
@@ -90,7 +91,8 @@ class Loop(Agreement):
         optimization.own_state()
         if change := optimization.schedule.smooth_transition():
             self.warn(change)
-        self._say_what_is_needed([module, *fixed_models], amount_per_record, averaged)
+        if self.rank == 0:
+            self._say_what_is_needed(reader, [module, *fixed_models], amount_per_record, averaged)
         optimization.wrap()
         batches = self._read(reader, collate, decode)
         signals = StopSignals(self.ranks)
@@ -175,11 +177,17 @@ class Loop(Agreement):
         write_json(self.out / "config.json", self.config)
         return log
 
-    def _say_what_is_needed(self, modules: list[nn.Module], amount_per_record: float | None, averaged: bool) -> None:
+    def _say_what_is_needed(
+        self, reader: Reader, modules: list[nn.Module], amount_per_record: float | None, averaged: bool
+    ) -> None:
         """Say what the run takes, before it takes it."""
         memory = torch.cuda.get_device_properties(self.device).total_memory if self.device.type == "cuda" else None
         lines, warning = describe_memory(modules, self.settings, memory, averaged)
-        lines += describe_data(self.settings, self.ranks, self.assignment.total, self.unit, amount_per_record)
+        in_batch = None
+        if reader.length_batches:  # the first row group tells about how many records have the seconds of a batch
+            rows = np.arange(reader.shards.rows[0])
+            in_batch = reader.length_batches.count_records(reader.shards.read([0]).take(rows))
+        lines += describe_data(self.settings, self.ranks, self.assignment.total, self.unit, amount_per_record, in_batch)
         for line in lines:
             self.console.print(line, highlight=False, soft_wrap=True)
         if warning:
