@@ -30,7 +30,7 @@ from pipeline.sources.formats.lines import (
     split_cells,
     split_frames,
 )
-from pipeline.sources.formats.other_files import refuse_archives, refuse_other_encodings
+from pipeline.sources.formats.other_files import refuse_other_files
 from pipeline.sources.formats.parquet import read_parquet_or_arrow
 from pipeline.sources.formats.quotes import is_quoted
 from pipeline.sources.image_text import columns, img2dataset
@@ -133,8 +133,7 @@ def _explode_captions(frame: pl.DataFrame, is_named: bool) -> pl.DataFrame:
 
 
 def _read_text(path: Path, complete: bool, standard_names: Mapping[str, str]) -> Iterator[pl.DataFrame]:
-    refuse_archives(path)
-    refuse_other_encodings(path)
+    refuse_other_files(path)
     line_end = find_line_end(path)
     first_lines = peek_lines(path, _PEEK, line_end)
     if not first_lines:

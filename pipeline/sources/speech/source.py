@@ -28,7 +28,7 @@ from pipeline.core.names import make_printable
 from pipeline.sources.base import CutState, Fields, Range
 from pipeline.sources.formats.columns import PROBLEM
 from pipeline.sources.formats.lines import peek_lines
-from pipeline.sources.formats.other_files import refuse_archives
+from pipeline.sources.formats.other_files import refuse_other_files
 from pipeline.sources.formats.tar import BLOCK, is_tar
 from pipeline.sources.inputs import InputFile, is_url
 from pipeline.sources.pointers import PointerSource, RowKind, add_warnings
@@ -87,7 +87,7 @@ class SpeechSource(PointerSource):
 
 
 def _read_table(file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFrame]:
-    refuse_archives(path)
+    refuse_other_files(path)
     is_complete, first_lines = state.damage is None, peek_lines(path)
     folders = [folder for url in file.companions if (folder := Path(url)).is_dir()]
     companions = tuple(url for url in file.companions if not Path(url).is_dir())
