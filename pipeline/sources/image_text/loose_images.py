@@ -112,6 +112,7 @@ def _list_forms(key: str) -> Iterator[str]:
         yield key.removeprefix("./")
         yield key.replace("\\", "/").removeprefix("./")
         yield unquote(key.removeprefix("./"), errors="surrogateescape")
+        yield key.replace("\\", "/").strip().strip("\u200b\ufeff").removeprefix("./")
         return
     scheme, _, rest = key.split("#", 1)[0].partition("://")
     for path in (rest, rest.split("?", 1)[0]):
