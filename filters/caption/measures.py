@@ -80,7 +80,7 @@ def part_number_share() -> pl.Expr:
 
 @measure(kind="caption")
 def label_share() -> pl.Expr:
-    """Share of characters in labels: file names, tags, prices, part numbers, addresses, offers. 0 where words stand beside them.
+    """Share of characters in labels: file names, tags, prices, part numbers, addresses, dates, offers. 0 where words stand beside them.
 
     >>> measure_text("猫缶 ¥1,980", "label_share")
     0.0
