@@ -164,9 +164,9 @@ def _is_kana_or_han(data, i, end):
 
 @jit
 def _begins_name(data, i, end):
-    """Return whether one or two Latin letters or digits stand at byte `i`, as in x < y, and no word."""
+    """Return whether one or two Latin letters stand at byte `i`, as in x < y and E = mc², and no word."""
     n = 0
-    while i < end and (48 <= data[i] <= 57 or 97 <= (data[i] | 32) <= 122):
+    while i < end and 97 <= (data[i] | 32) <= 122:
         n += 1
         i += 1
     return 0 < n <= _LONGEST_NAME

@@ -111,7 +111,7 @@ def test_different_keys(ab):
         ("今日は#猫 #タグ、第1回。2回目", "今日は猫タグ第1回2回目"),
         ("exam-\nple、well-known、km/h", "examplewellknownkmh"),
         ("ver.1.0.3、v1.03、50%、50", "ver.1.0.3v1.03,50%50"),
-        ("x < y、x>y、a >= b、n<=5、a != b", "x<yx>ya>=bn<=5a!=b"),
+        ("x < y、x>y、a >= b、n<=5、a != b、E=mc2", "x<yx>ya>=bn<=5a!=be=mc2"),
         ("Rh(+)、Rh（－）、HBs抗原：＋\n結果：-", "rh+rh-hbs抗原+結果-"),
         ("5′、5″、5'", "5′5″5"),
         ("A-です、Aです、e-ラーニング", "a-ですaですeラーニング"),
