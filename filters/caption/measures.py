@@ -84,8 +84,8 @@ def label_share() -> pl.Expr:
 
     >>> measure_text("猫缶 ¥1,980", "label_share")
     0.0
-    >>> measure_text("激安！ ¥1,980", "label_share")
-    0.875
+    >>> measure_text("激安！！ 198円", "label_share")
+    0.75
     """
     return _of_visible("n_label_chars")
 
