@@ -94,6 +94,8 @@ def label_share() -> pl.Expr:
 def repeated_word_share() -> pl.Expr:
     """Share of words that stood in the caption before. A word is a run of one script; numbers and up to two hiragana are none.
 
+    0 where there are at most three words: 雪、雪、雪.
+
     >>> measure_text("猫 写真 猫 写真", "repeated_word_share")
     0.5
     """

@@ -112,7 +112,7 @@ class Loop(Agreement):
             save = stop or is_last or self.step % settings.save_every == 0
             line = dict[str, Any]()
             if save or self.step % settings.log_every == 0:
-                self._check_finite(torch.stack([result.metrics["loss"] for result in results]))
+                self._check_losses(results)
                 line = self._summarise(results, time.perf_counter() - started)
                 results, started = [], time.perf_counter()
             if save:  # before anything is printed: whoever reads stderr may be gone
@@ -194,12 +194,13 @@ class Loop(Agreement):
             self.warn(warning)
 
     def _summarise(self, results: list[StepResult], seconds: float) -> dict[str, Any]:
-        """Return the means of the metrics, and the speed, since the last line."""
+        """Return the means of the metrics over steps that changed the weights, and the speed, since the last line."""
         norms = [result.gradient_norm for result in results if not result.overflowed]
         line = {"step": self.step, "lr": results[-1].lr}
         line["gradient_norm"] = float(torch.stack(norms).mean()) if norms else math.nan
+        taken = [result for result in results if not result.overflowed] or results
         for name in results[-1].metrics:
-            line[name] = self.mean(torch.stack([result.metrics[name] for result in results]).mean())
+            line[name] = self.mean(torch.stack([result.metrics[name] for result in taken]).mean())
         line[f"{self.unit}_per_second"] = self.sum(sum(result.amount for result in results)) / seconds
         line["skipped"] = int(self.sum(sum(result.skipped for result in results)))
         if self.settings.precision == "fp16":
@@ -268,6 +269,11 @@ class Loop(Agreement):
                 f"the ranks would go on from different steps ({listing}): {self.checkpoints.folder} is not the same for all of them. "
                 "Choose an --out on a disk that they share; if it is one, try again."
             )
+
+    def _check_losses(self, results: list[StepResult]) -> None:
+        """Check the losses of steps. That of a step which overflowed in fp16, and so changed nothing, may be anything."""
+        losses = [torch.zeros_like(each.metrics["loss"]) if each.overflowed else each.metrics["loss"] for each in results]
+        self._check_finite(torch.stack(losses))
 
     def _check_finite(self, values: torch.Tensor, name: str = "the loss") -> None:
         """Check the values of the last steps, up to this one. Raises BuildError on every rank if one of them is not finite."""
