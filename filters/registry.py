@@ -26,7 +26,7 @@ from filters.caption import labels, tokens
 from filters.caption import language as caption_language
 from filters.kernels import buffers, to_arrow
 from filters.text import characters, language, phrases, repetition
-from filters.transcript import repeated_phrases
+from filters.transcript import chinese, repeated_phrases
 
 Counters = dict[str, np.ndarray]
 Kind = Literal["text", "document", "page", "url", "caption", "transcript", "audio", "image"]
@@ -110,6 +110,8 @@ def _run_passes(data: np.ndarray, offsets: np.ndarray, wanted: set[str]) -> Coun
             counters |= tokens.count(data, offsets, plain, wanted)
     if wanted & set(repeated_phrases.COUNTERS):
         counters |= repeated_phrases.count(data, offsets)
+    if wanted & set(chinese.COUNTERS):
+        counters |= chinese.count(data, offsets)
     return counters
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 from pipeline.core.engine import Engine
@@ -11,7 +12,7 @@ from pipeline.modalities import modality_of
 from pipeline.plan import VERSIONS, Plan
 from pipeline.publish import publish
 from pipeline.report.facts import gather_facts
-from pipeline.sources.inputs import resolve
+from pipeline.sources.inputs import describe_file, is_url
 from pipeline.sources.streams import checksum
 from pipeline.steps import decide, deduplicate, measure, write
 from pipeline.steps.decide import Decided
@@ -111,5 +112,6 @@ def _describe_inputs(plan: Plan, measured: Measured) -> list[dict[str, Any]]:
     ]
     inputs = {file.url for file in plan.inputs}
     companions = dict.fromkeys(url for file in plan.inputs for url in file.companions if url not in inputs)
-    files = [resolve([url])[0] for url in companions]
+    # The folder that a list is about holds the recordings; they are in the identity of the list.
+    files = [describe_file(url) for url in companions if is_url(url) or not Path(url).is_dir()]
     return described + [file.as_dict() | {"sha256": checksum(file)} for file in files]

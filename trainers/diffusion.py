@@ -47,7 +47,9 @@ class Config(Table):
         5.0, gt=0, description="gamma: timesteps with more signal to noise weigh less; from 1,200 on none does"
     )
     ema: float = Field(0.9999, ge=0, lt=1, description="highest decay of the moving average")
-    gradient_checkpointing: bool = Field(False, description="less memory, more computation")
+    gradient_checkpointing: bool = Field(
+        False, description="of the UNet: less memory, more computation; that of [train] is of the text encoder, too"
+    )
     samples: int = Field(8, ge=0, description="images drawn at an evaluation")
     sample_steps: int = Field(30, ge=1)
     guidance: float = Field(7.5, ge=0)
@@ -66,7 +68,7 @@ class Denoising(nn.Module):
         self.noise_schedule = DDPMScheduler.from_config(diffusion.scheduler.config)
         diffusion.vae.requires_grad_(False).eval()
         diffusion.unet.requires_grad_(stage == 2).eval()
-        if config.gradient_checkpointing:
+        if config.gradient_checkpointing or config.train.gradient_checkpointing:
             diffusion.unet.enable_gradient_checkpointing()
 
     def latents(self, images: torch.Tensor, drawn: bool) -> torch.Tensor:

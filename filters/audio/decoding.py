@@ -24,6 +24,7 @@ from filters.audio.formats import FORMATS, HEAD, check_format
 from filters.audio.links import Link, skip_tags
 from filters.audio.mp3 import find_mp3_links
 from filters.audio.ogg import find_ogg_links
+from filters.audio.other_formats import refuse_other_format
 from filters.audio.riff import find_riff_links, is_riff
 from filters.audio.samples import RATE, mean_of_channels
 from filters.audio.window import Content, MemoryWindow, Window
@@ -128,12 +129,12 @@ def _find_links(content: Content) -> list[Link]:
     start = skip_tags(content, 0, size)
     head = content[start : start + 12]
     if head.startswith(b"fLaC"):
-        return find_flac_links(content, start, size)
+        return refuse_other_format(content, find_flac_links(content, start, size), "FLAC", size)
     if head.startswith(b"OggS"):
-        return find_ogg_links(content, start, size) or [Link(start, size)]
+        return refuse_other_format(content, find_ogg_links(content, start, size) or [Link(start, size)], "OGG", size)
     if is_riff(content, start):
         return find_riff_links(content, start, size)
-    return find_mp3_links(content, 0, size)
+    return refuse_other_format(content, find_mp3_links(content, 0, size), "MP3", size)
 
 
 def _decode_chain(

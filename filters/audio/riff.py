@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from filters.audio.links import Link, skip_tags, trim_tags
+from filters.audio.riff_counts import Counts
 from filters.audio.window import Content
 
 # Sizes of the chunk of samples that mean "until the end": of ffmpeg and others, of SoX, of Kaldi's pipes.
@@ -37,6 +38,7 @@ class _Samples:
     extra: int  # bytes of the chunk that are no samples
     start: int
     size: int | None  # None: until the end
+    counts: Counts
 
 
 def find_riff_links(content: Content, start: int, end: int) -> list[Link]:
@@ -62,11 +64,13 @@ def _find_link(content: Content, start: int, end: int) -> tuple[Link, int | None
     samples = _find_samples(content, start, end, order)
     if samples is None:
         return Link(start, end), None
+    if samples.counts.problem:
+        return Link(start, end, problem=samples.counts.problem), None
     if samples.size is not None and samples.start + samples.size <= end:
         last, following, problem = _walk_rest(content, samples.start + samples.size, end, order, samples.size)
         if problem is None or samples.size:
             return (
-                Link(start, last, promised=samples.size, available=last - samples.start, problem=problem),
+                Link(start, last, promised=samples.counts.promise(samples.size), available=samples.size, problem=problem),
                 following,
             )
         # A size of 0 before what is no chunk: it was never filled in.
@@ -85,23 +89,28 @@ def _find_samples(content: Content, start: int, end: int, order: ByteOrder) -> _
     root = content[start : start + 4]
     knows_file_size = abs(int.from_bytes(content[start + 4 : start + 8], order) + 8 - (end - start)) <= 1
     name, extra = (b"SSND", 8) if root == b"FORM" else (b"data", 0)
-    at, ds64 = start + 12, None
+    at, ds64, counts = start + 12, None, Counts()
+    is_aiff = root == b"FORM"
     for _ in range(_MOST_CHUNKS):
         chunk = content[at : min(at + 24, end)]
         if len(chunk) < 8:
             return None
         length = int.from_bytes(chunk[4:8], order)
+        if chunk[:4] in (b"fmt ", b"fact") or chunk[:4] == b"COMM" and content[start + 8 : start + 12] == b"AIFF":
+            counts.add(
+                chunk[:4], content[at + 8 : min(at + 8 + length, at + 28, end)], is_aiff, "<" if order == "little" else ">"
+            )
         if chunk[:4] == b"ds64":
             ds64 = (at + 16, int.from_bytes(chunk[16:24], order))
         if chunk[:4] == name:
             first = min(at + 8 + extra, end)
             available = end - first
             if root == b"RF64" and length == 0xFFFFFFFF and ds64 is not None:
-                return _Samples(ds64[0], 8, extra, first, ds64[1] or None)
+                return _Samples(ds64[0], 8, extra, first, ds64[1] or None, counts)
             size: int | None = max(0, length - extra)
             if length in _UNTIL_THE_END and length > available or not size and available and not knows_file_size:
                 size = None
-            return _Samples(at + 4, 4, extra, first, size)
+            return _Samples(at + 4, 4, extra, first, size, counts)
         at += 8 + length + length % 2
     return None
 

@@ -1,4 +1,5 @@
-"""Labels of a caption: what names a thing without describing it. File names, tags, prices, part numbers, addresses, offers.
+"""Labels of a caption: what names a thing without describing it. File names, tags, prices, part numbers, addresses, dates,
+offers.
 
 A caption that has words beside its labels is judged by these words, its *plain* text: 夕焼けの富士山 #富士山 #sunset is 夕焼けの富士山.
 """
@@ -34,8 +35,9 @@ PATTERNS = {
             rf"(?-u:\b)(?i:{_CAMERA})[-_]?[0-9]{{2,}}[0-9_-]*(?-u:\b)",
             r"(?-u:\b)(?:IMG|DSC[NF]?|PXL|FB_IMG)[ _][0-9]{2,}[0-9_]*",
             r"(?-u:\b)(?i:image|img)[0-9](?-u:\b)",
+            r"(?-u:\b)LINE_ALBUM_[^\s]*",
             r"(?-u:\b)P[0-9A-C][0-9]{6}(?-u:\b)",
-            r"(?:スクリーンショット|画面キャプチャ|Screen ?[Ss]hot)[ _-]?\(?[0-9][0-9 ._:()-]*(?:at [0-9._:]+)?"
+            r"(?:スクリーンショット|スクショ|画面キャプチャ|キャプチャ|Screen ?[Ss]hot)[ _-]?\(?[0-9][0-9 ._:()-]*(?:at [0-9._:]+)?"
             rf"(?:(?i:{_EXTENSIONS})(?-u:\b))?",
             r"(?-u:\b)[0-9]{8}[_-][0-9]{4,}(?-u:\b)",
             r"(?-u:\b)[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?-u:\b)",
@@ -60,6 +62,10 @@ PATTERNS = {
     ),
 }
 COUNTERS = (*PATTERNS, "n_label_chars")
+# A day or a month says when, not what: 2021年3月4日(木) 10:30, 令和5年10月.
+_YEAR = "(?:[0-9]{4}|(?:明治|大正|昭和|平成|令和) ?(?:[0-9]{1,2}|元))年(?:度)?"
+_DAY = r"[0-9]{1,2}日(?: ?[(（][月火水木金土日](?:[・/]?祝)?[)）])?(?: ?[0-9]{1,2}[:時][0-9]{2}分?)?"
+_DATES = rf"{_YEAR} ?[0-9]{{1,2}}月(?: ?{_DAY})?|[0-9]{{1,2}}月 ?{_DAY}"
 _ADDRESSES = r"(?:https?://|(?-u:\b)www\.)[^\s]+"
 # 100円玉, 1000円札, 100円ショップ: a noun that begins with an amount. What follows a price begins with one of the characters left out
 # here: 税込, 送料, 引き, 割引, 以上, 相当, オフ, ポイント, クーポン, セール.
@@ -77,7 +83,7 @@ _WORD = r"[\p{L}&&[^\p{Hiragana}]]|\p{Hiragana}{3}"
 _TWO_LETTERS = r"\p{L}[^\p{L}]*\p{L}"
 
 
-_LABELS = "|".join([_ADDRESSES, _KAOMOJI, *PATTERNS.values()])
+_LABELS = "|".join([_ADDRESSES, _DATES, _KAOMOJI, *PATTERNS.values()])
 
 
 @lru_cache(maxsize=1)

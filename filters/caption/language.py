@@ -37,9 +37,9 @@ _MOST = 40
 _PROBABILITY = np.array([1 / (1 + math.exp(-_PRIOR - STEP * k)) for k in range(-_MOST, _MOST + 1)], np.float32)
 _KANA_TO_HAN = 0.15  # fewer kana among Chinese characters are a quotation, as in `filters.text.language`
 
-# Columns of the kernel's output.
-(_KANA, _NO, _HAN, _ONLY_JAPANESE, _ONLY_CHINESE, _WEIGHT, _LATIN, _LATIN_WORDS, _HANGUL, _OTHER, _STOP) = range(11)
-_COLUMNS = 11
+# Columns of the kernel's output; `_KINDS` is 1 where there are different Han.
+(_KANA, _NO, _HAN, _ONLY_JAPANESE, _ONLY_CHINESE, _WEIGHT, _LATIN, _LATIN_WORDS, _HANGUL, _OTHER, _STOP, _KINDS) = range(12)
+_COLUMNS = 12
 
 
 @jit
@@ -51,6 +51,7 @@ def _count_characters(data, offsets, classes, side, weight):
         i, end = offsets[d], offsets[d + 1]
         previous = -1
         last: int = 0
+        first_han: int = 0
         while i < end:
             cp, i = decode(data, i)
             k = class_of(classes, cp)
@@ -59,6 +60,8 @@ def _count_characters(data, offsets, classes, side, weight):
                 row[_NO] += cp == 0x306E
             elif k == u.HAN:
                 row[_HAN] += 1
+                first_han = first_han or cp
+                row[_KINDS] |= cp != first_han
                 if cp < u.TABLE_SIZE:
                     row[_ONLY_JAPANESE] += side[cp] == ONLY_JAPANESE
                     row[_ONLY_CHINESE] += side[cp] == ONLY_CHINESE
@@ -110,8 +113,8 @@ def _chinese_steps(data: np.ndarray, offsets: np.ndarray, rows: np.ndarray, coun
     captions = pl.Series("caption", to_arrow(data, offsets)).gather(rows)
     words = (captions.str.contains_any(list(phrases(name))).to_numpy().astype(np.int32) for name in ("chinese", "japanese"))
     chinese_words, japanese_words = words
-    # One character has no context: 犬 stays with the prior.
-    weight = np.where(counts[_HAN][rows] > 1, counts[_WEIGHT][rows], 0)
-    full_stop = _FULL_STOP * counts[_STOP][rows] * (counts[_HAN][rows] > 1)
+    # One character has no context, however often it stands there: 犬 and 雪、雪、雪 stay with the prior.
+    weight = np.where(counts[_KINDS][rows], counts[_WEIGHT][rows], 0)
+    full_stop = _FULL_STOP * counts[_STOP][rows] * counts[_KINDS][rows]
     words_for_chinese = _WORD * (chinese_words - japanese_words)
     return np.clip(weight + _ONE_SIDED * side + words_for_chinese + full_stop, -_MOST, _MOST)

@@ -80,12 +80,12 @@ def part_number_share() -> pl.Expr:
 
 @measure(kind="caption")
 def label_share() -> pl.Expr:
-    """Share of characters in labels: file names, tags, prices, part numbers, addresses, offers. 0 where words stand beside them.
+    """Share of characters in labels: file names, tags, prices, part numbers, addresses, dates, offers. 0 where words stand beside them.
 
     >>> measure_text("猫缶 ¥1,980", "label_share")
     0.0
-    >>> measure_text("激安！ ¥1,980", "label_share")
-    0.875
+    >>> measure_text("激安！！ 198円", "label_share")
+    0.75
     """
     return _of_visible("n_label_chars")
 
@@ -93,6 +93,8 @@ def label_share() -> pl.Expr:
 @measure(kind="caption")
 def repeated_word_share() -> pl.Expr:
     """Share of words that stood in the caption before. A word is a run of one script; numbers and up to two hiragana are none.
+
+    0 where there are at most three words: 雪、雪、雪.
 
     >>> measure_text("猫 写真 猫 写真", "repeated_word_share")
     0.5

@@ -11,8 +11,8 @@ import polars as pl
 
 from filters import unicode as u
 from filters.caption import labels
+from filters.caption.navigation import navigation_phrases
 from filters.kernels import buffers, class_of, decode, inline, jit, mix64, slots_for, to_arrow
-from filters.text.phrases import phrases
 
 # Of the whole caption, and of its plain text (`filters.caption.labels`).
 WHOLE = ("n_spaced_words", "n_emoji", "n_ornaments", "n_mojibake")
@@ -29,6 +29,7 @@ _SMALL_EMOJI = (
 EMOJI = np.array(sorted(map(ord, _SMALL_EMOJI)), np.int32)
 _JOINER, _EMOJI_STYLE, _KEYCAP = 0x200D, 0xFE0F, 0x20E3
 _PARTICLE = 2  # a run of at most so many hiragana is a particle or an ending, not a word
+_REFRAIN = 3  # so few words may all be one: 猫と猫と猫
 _FEW = 16  # words that are compared one by one; more go through a table
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
@@ -66,8 +67,10 @@ def _count_emoji(cp, before, counted, flag, emoji, row):
 
 @inline
 def _count_repeated(hashes, m, table):
-    """Count those of `m` hashes that came before."""
+    """Count those of `m` hashes that came before; none of `_REFRAIN` hashes or fewer."""
     repeated = 0
+    if m <= _REFRAIN:
+        return repeated
     if m <= _FEW:
         for i in range(1, m):
             for j in range(i):
@@ -123,8 +126,8 @@ def _hash_letters(data, offsets, classes):
 
 @lru_cache(maxsize=1)
 def _navigation_set() -> np.ndarray:
-    """The hashes of the list `navigation`, as an open-addressing set for `_contains`."""
-    keys = np.unique(_hash_letters(*buffers(pl.Series(phrases("navigation"))), u.character_classes()))
+    """The hashes of `navigation_phrases`, as an open-addressing set for `_contains`."""
+    keys = np.unique(_hash_letters(*buffers(pl.Series(navigation_phrases())), u.character_classes()))
     table = np.zeros(slots_for(len(keys)), np.uint64)
     for key in keys:
         s = int(key) & (len(table) - 1)

@@ -7,7 +7,8 @@ look takes away those that stand alone, and weighs the Han around them: simplifi
 (`filters.text.han`).
 On 56,000 documents with so many kana lid.176 gives the same answer for 99.5 %; every one of the others is Japanese with much code
 or English in it (docs/measures.md). lid.176 is asked about all other documents (Joulin et al. 2016, arXiv:1612.03651; CC-BY-SA 3.0);
-what it takes for Japanese or Chinese is settled by the Han, where they are of one side only.
+what it takes for Japanese or Chinese, or for a language that is not written with Han though most letters are Han, is settled by
+the Han; and where it is not sure of a language in Latin letters, kana among them make a text Japanese.
 """
 
 from __future__ import annotations
@@ -27,19 +28,32 @@ from filters.text.han import ONLY_CHINESE, ONLY_JAPANESE, han_tables
 KANA_SHARE = 0.02  # of letters; see docs/measures.md for what other values would do
 KANA_TO_HAN = 0.15  # kana / (kana + Han); running Japanese text has 0.4 to 0.9, lists of kanji terms about 0.2
 MINIMUM_KANA = 5  # characters: a single decorative の decides nothing
+SHORT = 100  # letters: below, kana that stand alone, as in a table of kana, may be most of a text
 CLEAR_SHARE = 0.5  # hiragana / (hiragana + Han), and of all letters: from here on a text is running Japanese
 PROSE_SHARE = 0.35  # hiragana / (hiragana + Han), below which Chinese characters make a text Chinese that quotes kana
 CHINESE_HAN = 0.05  # of the Han, less those that are Japanese only: characters that only Chinese has
 LEAST_HAN = 5  # characters of both sides whose weights say something
+ONE_SIDED = 6  # steps of weight (`filters.text.han.STEP`) that a character of one side only counts for: 20 to 1
+FEW_HIRAGANA = 2  # beside which one Chinese character is enough: の for 的; beside more it is a name in Japanese
+NAMES_WEIGHT = 0.5  # steps for each of the Han, from which on they are Chinese where kana are a の or names
+JAPANESE_WEIGHT = (
+    0.25  # … up to which they are Japanese where there are no kana: of 998 lines of traditional Chinese 5 are below
+)
 JAPANESE_HAN = (
     0.1  # of the Han, less those that are Chinese only: characters that only Japanese has, where lid.176 says Chinese
 )
 FOREIGN = 4  # letters of Latin and other scripts for each of kana and Han, among which katakana without hiragana are names
+FOREIGN_OF_QUOTES = 2  # … where no hiragana stand beside other letters, as particles do
 MOST_NAMES = 100  # katakana: where there are more, it is a list in Japanese
+MOST_QUOTED = 20  # kana: up to so many are words quoted in a text of foreign letters, where lid.176 is sure of its language
+LEAST_MIXED = 3  # kana among more foreign letters, with which a text is Japanese where lid.176 is not sure
+SURE = 0.7  # lid.176's score
 LONGEST_FACE = 2  # katakana in a row, with nothing like a word around them, that belong to a face: ノ, ノシ
 PREFIX = 300  # characters that lid.176 is asked about: it reads 46 MB/s of prefixes of 300 and 7 MB/s of whole texts
 UNKNOWN = "und"
 _KANA = re.compile("[\u3041-\u3096\u309d-\u30fa\u30fc-\u30ff\u31f0-\u31ff]")
+
+_HAN_LANGUAGES = ("ja", "zh", "yue", "wuu")
 
 COUNTERS = ("language", "language_score")
 
@@ -66,14 +80,15 @@ def identify(text: str) -> tuple[str, float]:
     return labels[0].removeprefix("__label__"), min(1.0, float(scores[0]))
 
 
-# Columns of the second look's output: kana, hiragana and katakana that do not stand alone; Han of one side only, and their weights' sum.
-_HIRAGANA, _KATAKANA, _ONLY_JAPANESE, _ONLY_CHINESE, _WEIGHT = range(5)
+# Columns of the second look's output: hiragana and katakana that do not stand alone; Han of one side only, and their weights' sum;
+# hiragana beside letters of other scripts, as particles and endings are, and words that are quoted are not.
+_HIRAGANA, _KATAKANA, _ONLY_JAPANESE, _ONLY_CHINESE, _WEIGHT, _BESIDE = range(6)
 
 
 @jit
 def _look_again(data, starts, ends, classes, side, weight):
-    """Return int32[n, 5]: what documents have, without the kana of faces."""
-    out = np.zeros((len(starts), 5), np.int32)
+    """Return int32[n, 6]: what documents have, without the kana of faces."""
+    out = np.zeros((len(starts), 6), np.int32)
     for d in range(len(starts)):
         row = out[d]
         i, end = starts[d], ends[d]
@@ -102,6 +117,8 @@ def _look_again(data, starts, ends, classes, side, weight):
                 if not (is_alone and (hiragana + katakana == 1 or hiragana == 0 and katakana <= LONGEST_FACE)):
                     row[_HIRAGANA] += hiragana
                     row[_KATAKANA] += katakana
+                    if is_word or after_word:
+                        row[_BESIDE] += hiragana
                 hiragana = katakana = 0
             if k == u.HAN and cp < u.TABLE_SIZE:
                 row[_ONLY_JAPANESE] += side[cp] == ONLY_JAPANESE
@@ -120,21 +137,39 @@ def is_japanese_by_script(data: np.ndarray, offsets: np.ndarray, counters: dict[
     foreign = counters["n_latin"] + counters["n_other_letter"]
     settled = _has_kana_enough(hiragana + counters["n_katakana"], han, hangul + foreign)
     letters = hiragana + counters["n_katakana"] + han + hangul + foreign
-    unclear = np.flatnonzero(settled & ((hiragana < CLEAR_SHARE * (hiragana + han)) | (hiragana < CLEAR_SHARE * letters)))
+    is_clear = (hiragana >= CLEAR_SHARE * (hiragana + han)) & (hiragana >= CLEAR_SHARE * letters) & (letters >= SHORT)
+    unclear = np.flatnonzero(settled & ~is_clear)
     seen = _look_again(data, offsets[unclear], offsets[unclear + 1], u.character_classes(), *han_tables()).T
     hiragana, han, hangul, foreign = seen[_HIRAGANA], han[unclear], hangul[unclear], foreign[unclear]
     kana = hiragana + seen[_KATAKANA]
     is_chinese = _is_chinese(seen, han) & (hiragana < PROSE_SHARE * (hiragana + han))
-    names_only = (hiragana == 0) & (kana <= MOST_NAMES) & (foreign > FOREIGN * (kana + han))
-    settled[unclear] = _has_kana_enough(kana, han, hangul + foreign) & ~is_chinese & ~names_only & (hangul <= kana)
+    quotes_only = _has_quotes_only(seen, han, foreign)
+    settled[unclear] = _has_kana_enough(kana, han, hangul + foreign) & ~is_chinese & ~quotes_only & (hangul <= kana)
     return settled
 
 
+def _has_quotes_only(seen: np.ndarray, han: np.ndarray, foreign: np.ndarray) -> np.ndarray:
+    """bool[n]: whether kana are so few among letters of Latin and other scripts that they may be names or words that are quoted."""
+    kana = seen[_HIRAGANA] + seen[_KATAKANA]
+    few = (kana <= MOST_QUOTED) | (seen[_HIRAGANA] == 0) & (kana <= MOST_NAMES)
+    least = np.where(seen[_BESIDE] > 0, FOREIGN, FOREIGN_OF_QUOTES)
+    return few & (foreign > least * (kana + han))
+
+
+def _weigh(seen: np.ndarray) -> np.ndarray:
+    """int32[n]: how much more Chinese than Japanese the Han are, in steps."""
+    return seen[_WEIGHT] + ONE_SIDED * (seen[_ONLY_CHINESE] - seen[_ONLY_JAPANESE])
+
+
 def _is_chinese(seen: np.ndarray, han: np.ndarray) -> np.ndarray:
-    """bool[n]: whether Han of one side only, or else what all of them weigh, speak for Chinese."""
+    """bool[n]: whether Han of one side only, or what all of them weigh, speak for Chinese."""
     one_sided = seen[_ONLY_CHINESE] - seen[_ONLY_JAPANESE]
-    has_weight = (han >= LEAST_HAN) & (seen[_WEIGHT] >= han) & (seen[_HIRAGANA] + seen[_KATAKANA] <= han)
-    return (one_sided > 0) & (one_sided >= CHINESE_HAN * han) | (one_sided == 0) & has_weight
+    hiragana, kana = seen[_HIRAGANA], seen[_HIRAGANA] + seen[_KATAKANA]
+    has_names = (hiragana == 1) | (hiragana == 0) & (kana >= MINIMUM_KANA)
+    least = np.where(has_names & (han >= 2 * LEAST_HAN), NAMES_WEIGHT, 1)
+    has_weight = (han >= LEAST_HAN) & (_weigh(seen) >= least * han) & (kana <= han)
+    is_enough = (one_sided > 1) | (hiragana <= FEW_HIRAGANA)
+    return (one_sided > 0) & (one_sided >= CHINESE_HAN * han) & is_enough | (one_sided >= 0) & has_weight
 
 
 def count(data: np.ndarray, offsets: np.ndarray, counters: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -145,16 +180,34 @@ def count(data: np.ndarray, offsets: np.ndarray, counters: dict[str, np.ndarray]
     rows = np.flatnonzero(~is_japanese_by_script(data, offsets, counters))
     seen = _look_again(data, offsets[rows], offsets[rows + 1], u.character_classes(), *han_tables()).T
     hiragana, kana, han = seen[_HIRAGANA], seen[_HIRAGANA] + seen[_KATAKANA], counters["n_han"][rows]
-    foreign = (counters["n_latin"] + counters["n_other_letter"] + counters["n_hangul"])[rows]
+    hangul = counters["n_hangul"][rows]
+    foreign = (counters["n_latin"] + counters["n_other_letter"])[rows] + hangul
     is_chinese = _is_chinese(seen, han) & (hiragana < PROSE_SHARE * (hiragana + han))
-    one_sided = seen[_ONLY_JAPANESE] - seen[_ONLY_CHINESE]
-    is_japanese = ~is_chinese & ((one_sided > 0) & (one_sided >= JAPANESE_HAN * han) | (hiragana > 0) & (one_sided >= 0))
-    is_decoration = (han + foreign > 0) & ((kana == 0) | (hiragana == 0) & (foreign > FOREIGN * (kana + han)))
+    one_sided, weight = seen[_ONLY_JAPANESE] - seen[_ONLY_CHINESE], _weigh(seen)
+    is_japanese = (one_sided > 0) & (one_sided >= JAPANESE_HAN * han) | (hiragana > 0) & (one_sided >= 0)
+    is_japanese |= (one_sided >= 0) & (weight <= np.where(han < LEAST_HAN, 0, JAPANESE_WEIGHT) * han)
+    is_decoration = (han + foreign > 0) & ((kana == 0) | _has_quotes_only(seen, han, foreign))
     by_han = np.where(han + kana > foreign, np.where(is_chinese, "zh", np.where(is_japanese, "ja", "")), "")
-    for d, without_kana, answer in zip(rows, is_decoration, by_han, strict=True):
+    other_han = np.where(
+        weight > JAPANESE_WEIGHT * han, "zh", "ja"
+    )  # the better guess, where lid.176 names a language without Han
+    is_han, is_korean = (han > foreign) & (kana <= han), hangul > kana + han + (foreign - hangul)
+    is_kana = (han + foreign == 0) & (counters["n_hiragana"] + counters["n_katakana"] > 0)[rows]
+    is_mixed = (foreign > kana + han) & (hangul <= kana) & ((kana >= LEAST_MIXED) | (seen[_BESIDE] > 0))
+    for d, i in zip(rows, range(len(rows)), strict=True):
         start = offsets[d]
         prefix = data[start : min(offsets[d + 1], start + 16 * PREFIX)].tobytes().decode(errors="ignore")
-        language[d], score[d] = identify(_KANA.sub(" ", prefix) if without_kana else prefix)
-        if answer and answer != language[d] and language[d] in ("ja", "zh"):
-            language[d], score[d] = answer, max(0.5, 1 - score[d])
+        language[d], score[d] = identify(_KANA.sub(" ", prefix) if is_decoration[i] else prefix)
+        answer = str(by_han[i])
+        if is_kana[i] or is_mixed[i] and score[d] < SURE:
+            answer = "ja"
+        elif language[d] not in _HAN_LANGUAGES:
+            if is_han[i]:
+                answer = answer or str(other_han[i])
+            elif is_korean[i]:
+                answer = "ko"
+        elif language[d] not in ("ja", "zh"):
+            continue
+        if answer:
+            language[d], score[d] = answer, max(0.5, score[d] if answer == language[d] else 1 - score[d])
     return {"language": language, "language_score": score}

@@ -19,12 +19,12 @@ from filters.kernels import decode, jit
 # -- which signs
 
 # Marks of right and wrong, of sex and pitch. Several characters look alike: the first is the one in the key.
-_MARKS = ("○◯⭕", "×✕✖✗✘☒╳⨯❌❎", "✓✔☑✅", *"◎△☐♂♀♯♭♮°±÷¬")
+_MARKS = ("○◯⭕⚪", "×✕✖✗✘☒╳⨯❌❎", "✓✔☑✅", *"◎△☐♂♀♯♭♮°±÷¬☀☁☂☃☔⛄⚫🙆🙅👍👎")
 _ARROWS = {*range(0x2190, 0x2200), *range(0x27F0, 0x2800), *range(0x2900, 0x2980), *range(0x2B05, 0x2B12), 0x27A1}
 
 # Kinds of signs whose neighbours decide.
-SPACE, NEWLINE, POINT, COMMA, COLON, SLASH, MINUS, PLUS, HASH, RELATION, UNIT, CURRENCY, BETWEEN, BEFORE, POWER, BULLET = range(
-    1, 17
+SPACE, NEWLINE, POINT, COMMA, COLON, SLASH, MINUS, PLUS, HASH, RELATION, UNIT, CURRENCY, BETWEEN, BEFORE, POWER, BULLET, NOT = (
+    range(1, 18)
 )
 _MEMBERS = {
     SPACE: " \t\u3000",
@@ -37,11 +37,12 @@ _MEMBERS = {
     PLUS: "+＋⁺₊",
     HASH: "#＃",
     RELATION: "<＜>＞=＝⁼₌",
-    UNIT: "%％‰\u2032\u2033",
+    UNIT: "%％‰\u2032\u2033\u2034",
     BETWEEN: "*＊・·･∙⋅",
-    BEFORE: "〜~～∼∽∾^＾",
+    BEFORE: "〜~～∼∽∾^＾♠♡♢♣♤♥♦♧§",
     POWER: "⁰¹²³⁴⁵⁶⁷⁸⁹",
-    BULLET: "●■□◆◇★☆▲▼▽▶▷◀◁",
+    BULLET: "●■□◆◇★☆▲▼▽▶▷◀◁🔺🔻🔼🔽",
+    NOT: "!！",
 }
 _WRITTEN = {COMMA: ",", SLASH: "/", MINUS: "-"}  # one way to write all of a kind; of the others every member has its own
 _WAVES = "~～∼∽∾"
@@ -91,7 +92,7 @@ def key_table() -> KeyTable:
     for kind, members in {**_MEMBERS, CURRENCY: currencies}.items():
         for c in members:
             folded = _WRITTEN.get(kind) or ("〜" if c in _WAVES else unicodedata.normalize("NFKC", c))
-            kinds[ord(c)], written[ord(c)] = kind, ord(folded[0])
+            kinds[ord(c)], written[ord(c)] = kind, ord(folded if len(folded) == 1 else c)
             mapping.first[ord(c)] = u.REMOVE
     return KeyTable(mapping.first, mapping.starts, mapping.expansions, kinds, written)
 
@@ -133,6 +134,45 @@ def _leads_to_digit(data, i, end, table):
 
 
 @jit
+def _skip_relation(data, i, end):
+    """Return the byte after signs that go on a relation: the = of >= and !=."""
+    while i < end and (data[i] == 60 or data[i] == 61 or data[i] == 62):
+        i += 1
+    return i
+
+
+@jit
+def _is_alone(data, i, end, before):
+    """Return whether a sign after the character `before` is all that is in brackets, or after a colon on its line: Rh(+), 結果：-."""
+    i = _skip_spaces(data, i, end)
+    after = np.int32(10)
+    if i < end:
+        after, _ = decode(data, i)
+    if before == 40 or before == 0xFF08:
+        return after == 41 or after == 0xFF09
+    return (before == 58 or before == 0xFF1A) and (after == 10 or after == 13)
+
+
+@jit
+def _is_kana_or_han(data, i, end):
+    """Return whether hiragana or Han stand at byte `i`: A-です, O-型; not katakana, as in e-ラーニング, which is eラーニング."""
+    if i >= end:
+        return False
+    cp, _ = decode(data, i)
+    return 0x3041 <= cp <= 0x309F or 0x4E00 <= cp <= 0x9FFF
+
+
+@jit
+def _begins_name(data, i, end):
+    """Return whether one or two Latin letters stand at byte `i`, as in x < y and E = mc², and no word."""
+    n = 0
+    while i < end and 97 <= (data[i] | 32) <= 122:
+        n += 1
+        i += 1
+    return 0 < n <= _LONGEST_NAME
+
+
+@jit
 def _begins_thousands(data, i, end, table):
     """Return whether exactly three digits stand at byte `i`."""
     for _ in range(3):
@@ -151,21 +191,26 @@ def _is_numeral(cp):
 
 
 @jit
-def _counts(kind, data, i, end, table, last, last_cp, latin, after_number, begins_line):
-    """Return whether a sign of a kind counts; the text goes on at byte `i`.
+def _counts(kind, cp, data, i, end, table, last, last_cp, latin, after_number, begins_line, name, before):
+    """Return whether the sign `cp` of a kind counts; the text goes on at byte `i`.
 
     `last`: the class of the character before it, `last_cp` itself; `latin`: how many Latin letters end there; `after_number`: whether
-    nothing but what does not count stands between it and a digit; `begins_line`: whether it is the first on its line.
+    nothing but what does not count stands between it and a digit; `begins_line`: whether it is the first on its line; `name`: how many
+    Latin letters stand before it and before spaces; `before`: the character before it that is no space.
     """
     following = _class_at(data, i, end, table)
     if kind == POINT:
+        if i < end and _is_numeral(last_cp) and _is_numeral(decode(data, i)[0]):
+            return True  # 三.五
         return following == DIGIT and last_cp != 46  # of 1...5 it is no point
     if kind == COMMA:
         return last == DIGIT and following == DIGIT
+    if kind == NOT:
+        return i < end and data[i] == 61  # !=
     if kind == HASH:
         return latin > 0 or following == DIGIT
     if kind == UNIT:
-        return last == DIGIT
+        return last == DIGIT or 48 <= before <= 57
     if kind == CURRENCY:
         return last == DIGIT or _leads_to_digit(data, i, end, table)
     after_spaces = _skip_spaces(data, i, end)
@@ -176,11 +221,18 @@ def _counts(kind, data, i, end, table, last, last_cp, latin, after_number, begin
     if kind == SLASH:
         return last == DIGIT and following == LETTER or last == LETTER and following == DIGIT
     if kind == MINUS:
-        return _leads_to_digit(data, i, end, table) or 0 < latin <= _LONGEST_NAME and following == OTHER
+        if cp == 0x207B and last != OTHER:
+            return True  # O²⁻
+        if last_cp < 0x80 and 0 < latin <= _LONGEST_NAME and (following == OTHER or _is_kana_or_han(data, i, end)):
+            return True
+        return _leads_to_digit(data, i, end, table) or _is_alone(data, i, end, before)
     if kind == PLUS:
-        return last != OTHER or following == DIGIT
+        return last != OTHER or following == DIGIT or _is_alone(data, i, end, before)
     if kind == RELATION:
-        return after_number or _leads_to_digit(data, after_spaces, end, table)
+        after_relation = _skip_spaces(data, _skip_relation(data, i, end), end)
+        if 0 < name <= _LONGEST_NAME and _begins_name(data, after_relation, end):
+            return True
+        return after_number or _leads_to_digit(data, after_relation, end, table)
     if kind == BETWEEN:
         return i < end and _is_numeral(last_cp) and _is_numeral(decode(data, i)[0])
     return kind == BEFORE and following == DIGIT
@@ -200,6 +252,7 @@ def fill_key(data, start, end, table, codes):
     spare = len(codes) - (end - start)
     last, last_cp = OTHER, np.int32(0)
     latin = digits = 0  # how many of them end here
+    name, before = 0, np.int32(10)  # Latin letters that ended before spaces; the last character that is no space
     divided, begins_line, raised = (
         False,
         True,
@@ -219,12 +272,16 @@ def fill_key(data, start, end, table, codes):
             codes[m] = table.written[cp]
             m += 1
             last, last_cp, latin, digits, divided, begins_line, raised = DIGIT, cp, 0, _NO_GROUP, False, False, True
+            name, before = 0, cp
             continue
         if kind == SPACE or kind == NEWLINE or new == u.REMOVE:
             after_number = last == DIGIT or divided
-            if kind > NEWLINE and _counts(kind, data, i, end, table, last, last_cp, latin, after_number, begins_line):
+            if kind > NEWLINE and _counts(
+                kind, cp, data, i, end, table, last, last_cp, latin, after_number, begins_line, name, before
+            ):
                 if kind == COMMA and cp == 44 and 0 < digits <= 3 and _begins_thousands(data, i, end, table):
                     digits = 0  # the number goes on
+                    before = cp
                     continue
                 codes[m] = table.written[cp]
                 m += 1
@@ -235,6 +292,10 @@ def fill_key(data, start, end, table, codes):
             digits = _NO_GROUP if kind == POINT else 0
             begins_line = kind == NEWLINE or kind == SPACE and begins_line
             last_cp, raised = cp, False
+            if kind != SPACE:
+                before = cp
+                if kind != RELATION and kind != NOT:
+                    name = 0
             continue
         if new < u.REMOVE:
             first, stop = table.starts[-2 - new], table.starts[-1 - new]
@@ -259,6 +320,7 @@ def fill_key(data, start, end, table, codes):
                 last, latin, digits = LETTER, latin + 1 if 97 <= new <= 122 else 0, 0
             codes[m] = new
             m += 1
-        last_cp = cp
+        last_cp = before = cp
+        name = latin
         divided = begins_line = raised = False
     return m

@@ -15,7 +15,7 @@ import polars as pl
 from filters.kernels import jit
 from filters.transcript.counters import Stretch
 from filters.transcript.dictionary import Dictionary
-from filters.transcript.edit_distance import SAME_SOUND, VOWEL, error_rates, is_long
+from filters.transcript.edit_distance import VOWEL, error_rates, is_long, unite_spellings
 from filters.transcript.readings import choices, readings
 
 LONGEST_CHOICES = 2_000  # sounds; of longer transcripts only the usual readings are compared
@@ -38,7 +38,7 @@ def build_graph(stretches: list[Stretch]) -> Graph:
     ends: dict[str, list[int]] = {"": [0]}  # last nodes, by the vowel that the next sound may make long
     for stretch in stretches:
         following: dict[str, list[int]] = {}
-        for reading in dict.fromkeys(reading.translate(SAME_SOUND) for reading in stretch):
+        for reading in dict.fromkeys(unite_spellings(reading) for reading in stretch):
             if not reading:
                 for vowel, nodes in ends.items():
                     following.setdefault(vowel, []).extend(nodes)

@@ -79,6 +79,8 @@ def _join(piece: str, end: str, reading: str, counter: Counter) -> list[str]:
     """Ways in which a number's last part and a reading of the counter sound together."""
     first = reading[0]
     plain = piece + reading
+    if counter.is_loan and first in "ハヒフヘホ":  # 十ヘルツ is ジューヘルツ
+        return [plain, *(before + reading for before in _shorten(piece) if end == "十")]
     if end in _SHORTENED_BY.get(first, ""):
         head = reading.translate(_VOICED["p"])[0] + reading[1:] if first in "ハヒフヘホ" else reading
         short = [before + head for before in _shorten(piece)]

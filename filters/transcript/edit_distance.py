@@ -24,6 +24,11 @@ _LONG_VOWELS = {
     "エケセテネヘメレゲゼデベペェ": "エイー",
     "オコソトノホモヨロゴゾドボポォョ": "オウー",
 }
+# Of foreign words: ヴェネツィア ベネチア, ウィスキー ウイスキー.
+_FOREIGN = {
+    "ヴァ": "バ", "ヴィ": "ビ", "ヴェ": "ベ", "ヴォ": "ボ", "ヴュ": "ビュ", "ウィ": "ウイ", "ウェ": "ウエ", "ウォ": "ウオ", "ツィ": "チ",
+}  # fmt: skip
+_FOREIGN_SOUND = re.compile("|".join(_FOREIGN))
 VOWEL = {kana: long for row, long in _LONG_VOWELS.items() for kana in row}
 _LONG_VOWEL = re.compile("|".join(f"[{kana}][{long}]+" for kana, long in _LONG_VOWELS.items()))
 
@@ -33,9 +38,16 @@ def is_long(kana: str, vowel: str) -> bool:
     return kana in vowel
 
 
+def unite_spellings(reading: str) -> str:
+    """A katakana reading in which what sounds alike is spelled alike: ヂ as ジ, ヴェ as ベ."""
+    if "ヴ" in reading or "ウ" in reading or "ツ" in reading:
+        reading = _FOREIGN_SOUND.sub(lambda kana: _FOREIGN[kana[0]], reading)
+    return reading.translate(SAME_SOUND)
+
+
 def _sounds(reading: str) -> str:
-    """A katakana reading by its sounds, one character for each of the reading."""
-    return _LONG_VOWEL.sub(lambda kana: kana[0][0] + "ー" * (len(kana[0]) - 1), reading.translate(SAME_SOUND))
+    """A katakana reading by its sounds."""
+    return _LONG_VOWEL.sub(lambda kana: kana[0][0] + "ー" * (len(kana[0]) - 1), unite_spellings(reading))
 
 
 def _symbols(texts: pl.Series, by_sound: bool) -> list[str]:

@@ -1,8 +1,8 @@
 """The measures of a transcript: how fast it would have to be spoken, whether it loops, and how much a second one differs.
 
 The caller gives what the text does not say: `speech_seconds` (float, of the recording without silence, NaN where unknown),
-`n_morae` (of the reading), `surface_error` and `reading_error` (error rates against a second transcript, NaN without one). A
-pass over the text counts `n_looped`, the characters in the longest loop.
+`n_morae` (of the reading), `surface_error` and `reading_error` (error rates against a second transcript, NaN without one). Passes
+over the text count `n_looped`, the characters in the longest loop, and `n_chinese`, the Han of a Chinese sentence.
 """
 
 from __future__ import annotations
@@ -12,7 +12,11 @@ import polars as pl
 from filters.expressions import given, share
 from filters.registry import measure
 
-_OTHER_WORD = r"[\p{L}\p{M}--[\p{Han}\p{Hiragana}\p{Katakana}ーｰ々〆]]+"
+_OTHER = r"[\p{L}\p{M}--[\p{Han}\p{Hiragana}\p{Katakana}ーｰ々〆]]"
+_NO_CAPITAL = r"[\p{L}\p{M}--[\p{Han}\p{Hiragana}\p{Katakana}ーｰ々〆A-ZＡ-Ｚ]]"
+# Abbreviations are Japanese, too: NHK, DVD, EU. Sentences in capitals have longer words.
+_OTHER_WORD = rf"{_OTHER}*{_NO_CAPITAL}{_OTHER}*(?:[.'’-]{_OTHER}+)*|[A-ZＡ-Ｚ]{{6,}}"
+_LONE_WORD = r"^\P{L}*\p{Latin}*\p{Lu}\p{Latin}*\P{L}*$"  # Yes!, iPhone
 _OPEN_ENDED = r"[をがはにへとのもや、,](?:[\s」』）)]*)$"
 
 
@@ -47,16 +51,21 @@ def characters_per_second() -> pl.Expr:
 
 @measure(kind="transcript")
 def japanese_word_share() -> pl.Expr:
-    """Share of kana and Han, where a word in other letters counts as one, and digits and signs do not. 1 without letters.
+    """Share of kana and Han, where a word in other letters counts as one, and digits, signs and abbreviations (NHK) do not.
+
+    1 without letters, and for a single name (iPhone). Chinese sentences without kana count as other letters.
 
     >>> measure_text("2011年3月11日です", "japanese_word_share"), measure_text("NHKです。", "japanese_word_share")
-    (1.0, 0.6666666865348816)
+    (1.0, 1.0)
+    >>> measure_text("請不吝點讚訂閱", "japanese_word_share")
+    0.0
     >>> measure_text("The library is closed.", "japanese_word_share")
     0.0
     """
     japanese = pl.sum_horizontal("n_hiragana", "n_katakana", "n_han")
     words = japanese + pl.col("text").str.count_matches(_OTHER_WORD)
-    return pl.when(words > 0).then(share(japanese, words)).otherwise(1.0).cast(pl.Float32)
+    is_free = (words == 0) | pl.col("text").str.contains(_LONE_WORD)
+    return pl.when(is_free).then(1.0).otherwise(share(japanese - pl.col("n_chinese"), words)).cast(pl.Float32)
 
 
 @measure(kind="transcript")

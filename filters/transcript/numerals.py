@@ -108,6 +108,9 @@ def number(text: str) -> Number | None:
             else:
                 is_exact = False
             pending = ""
+        elif pending and pending not in "数何" and token in "数何":  # 10数年
+            tens = _digits(pending)
+            parts, end, pending, is_exact = (*parts, *tens.stretches), tens.end, token, False
         elif pending:
             if pending not in "数何":
                 return None

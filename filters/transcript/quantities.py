@@ -8,18 +8,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
 from typing import NamedTuple
 
 from filters.transcript.counters import Counter, Number, Stretch, count, counters, distinct
 from filters.transcript.latin import Lookup, read_latin, spell
 from filters.transcript.numerals import integer, number, one_by_one
+from filters.transcript.quantity_pattern import pattern, phrases
 
 _ROMAN = {numeral: str(value) for value, numeral in enumerate("I II III IV V VI VII VIII IX X XI XII".split(), 1)}
 _ENGLISH = "ゼロ ワン ツー スリー フォー ファイブ シックス セブン エイト ナイン テン イレブン トゥエルブ".split()
 _ORDINALS = {"1st": "ファースト", "2nd": "セカンド", "3rd": "サード", "4th": "フォース", "5th": "フィフス"}
 _MONEY = {"$": "ドル", "US$": "ドル", "¥": "円", "€": "ユーロ", "£": "ポンド", "₩": "ウォン"}
-_SIGNS = {"-": "マイナス", "−": "マイナス", "+": "プラス", "±": "プラスマイナス"}
+_SIGNS = {
+    "-": "マイナス",
+    "−": "マイナス",
+    "+": "プラス",
+    "±": "プラスマイナス",
+    "▲": "マイナス",
+    "△": "マイナス",
+    "√": "ルート",
+}
+_LARGE: dict[str, Stretch] = {
+    "十": ("ジュー",), "百": ("ヒャク",), "千": ("セン",), "万": ("マン",), "億": ("オク",), "兆": ("チョー",), "京": ("ケー",),
+    "数": ("スー",),
+}  # fmt: skip
 _LINKS: dict[str, Stretch] = {
     "、": ("",), "対": ("タイ",),
     "~": ("カラ", "", "ナイシ"), "〜": ("カラ", "", "ナイシ"), "-": ("ノ", "カラ", "", "タイ", "マイナス", "ヒク", "ハイフン"),
@@ -28,66 +40,15 @@ _LINKS: dict[str, Stretch] = {
 _ALONE: dict[str, Stretch] = {
     "%": ("パーセント",), "℃": ("ド", "セッシ"), "&": ("アンド", "", "ト"), "〒": ("ユービンバンゴー", ""), "kg": ("キログラム", "キロ"),
 }  # fmt: skip
-# Words with Han digits that UniDic cuts and misreads.
-_PHRASES: dict[str, Stretch] = {
-    "一昨日": ("オトトイ", "イッサクジツ", "オトツイ"), "一昨年": ("オトトシ", "イッサクネン"), "三日月": ("ミカズキ",),
-    "二人三脚": ("ニニンサンキャク",), "十人十色": ("ジューニントイロ",), "四六時中": ("シロクジチュー",),
-    "七転び八起き": ("ナナコロビヤオキ",), "一人者": ("イチニンシャ",), "一段落": ("イチダンラク", "ヒトダンラク"),
-    "一回り": ("ヒトマワリ",), "一戸建て": ("イッコダテ",), "八つ当たり": ("ヤツアタリ",), "八千代": ("ヤチヨ",), "九段下": ("クダンシタ",),
-}  # fmt: skip
 # Han digits with these are words of their own more often than counts.
 _WORDS = re.compile(
-    "[一二三四五六七八九十百千万]+(?:[行色対言口山着作選式種文門元石里合品世体科把町島線層軍隊社句首節基機灯])"
+    "[一二三四五六七八九十百千万]+(?:[行色角対言口山着作選式種文門元石里合品世体科把町島線層軍隊社句首節基機灯])"
     "|[千万]歳|[千十一]代|[千百]里|一月|千本|百科|四時"
 )
 _TEN_MINUTES = re.compile(
     "ほど|程|間|後|前|遅|早|くらい|ぐらい|待|過|お?き|以内|も?経|しか|休"
 )  # after 十分 that is ジュップン
 _HAN = re.compile("[\u4e00-\u9fff]")
-
-
-@cache
-def _pattern() -> re.Pattern[str]:
-    """The pattern of all that is read here."""
-    names = sorted(counters(), key=len, reverse=True)
-    in_letters = [name for name in names if name[0].isascii() or not name[0].isalpha()]
-    unit = "|".join(re.escape(name) + (r"(?![A-Za-z])" if name[-1].isalpha() else "") for name in in_letters)
-    counter = "|".join(name for name in names if name not in in_letters)
-    arabic = r"(?:[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?[十百千万億兆京]*数?)+(?:万|億)?"
-    han = r"[〇一二三四五六七八九十百千数何][〇一二三四五六七八九十百千万億兆数]*"
-    any_number = f"(?:{arabic}|{han})"
-    return re.compile(
-        rf"""
-        (?=[-0-9A-Za-z\u00c0-\u024f〇一二三四五六七八九十百千数何頃%°℃&〒$¥€£₩+−±×÷=~〜№\u2160-\u216b])  # for speed
-        (?:(?<![0-9])(?P<year>[0-9]{{4}})(?P<bar>[/.-])(?P<month>[0-9]{{1,2}})(?P=bar)(?P<day>[0-9]{{1,2}})(?![0-9])
-        |(?<![0-9-])(?P<phone>0[0-9]{{1,4}}[-(][0-9]{{1,4}}[-)][0-9]{{3,4}}|〒?[0-9]{{3}}-[0-9]{{4}})(?![0-9-])
-        |(?<![0-9:])(?P<hour>[01]?[0-9]|2[0-4]):(?P<minute>[0-5][0-9])(?::(?P<second>[0-5][0-9]))?(?![0-9:])
-        |(?P<below>{any_number})分の(?P<above>{any_number})
-        |(?<![0-9/.])(?P<top>[0-9]{{1,4}})[/⁄](?P<bottom>[0-9]{{1,4}})(?![0-9/])
-        |(?<![A-Za-z])(?P<number_sign>(?:[Nn]o\.|NO\.|№)\s?)(?P<nth>[0-9]+)
-        |(?P<ordinal>[1-5](?:st|nd|rd|th))(?![A-Za-z])
-        |(?P<sign>(?<![0-9A-Za-z)])[-−+±])?(?P<money>US\$|[$¥€£₩])?(?P<first>{arabic})
-            (?:(?P<link>[〜~、対-])(?P<other>{arabic}))?(?:\s?(?P<unit>{unit})|(?P<counter>{counter}))?
-        |(?P<op>(?<=[0-9])\s?[-+×÷=]\s?(?=[0-9])|(?<=[^\W_])[〜~](?=[0-9一二三四五六七八九十]))
-        |(?P<phrase>{"|".join(_PHRASES)})
-        |(?P<about>(?:(?<=[0-9一二三四五六七八九十][年月日時分])|(?<=時半))頃)
-        |(?P<han>{han})(?:(?P<han_link>[〜~、対])(?P<han_other>{han}))?(?P<han_counter>{counter})?
-        |(?<![A-Za-z])(?P<roman>VI{{1,3}}|I[VX]|I{{2,3}}|XI{{1,2}}|(?<=第)[IVX]|[\u2160-\u216b])(?P<roman_counter>{counter})?(?![A-Za-z])
-        |(?P<latin>[A-Za-zâêîôûāēīōū]+(?:[-'’.&][A-Za-z]+)*)
-        |(?P<alone>[%℃&〒]))
-        """,
-        re.VERBOSE,
-    )
-
-
-@cache
-def quantity_pattern() -> str:
-    """Pattern of texts in which `find_quantities` may find something, for a whole column."""
-    first = "".join(sorted({name[0] for name in counters() if name[0].isalpha() and not name[0].isascii()}))
-    return (
-        r"[0-9A-Za-z\u00c0-\u024f〇%℃°&〒\u2160-\u216b⁄]"
-        rf"|{'|'.join(_PHRASES)}|[一二三四五六七八九十百千数何][一二三四五六七八九十百千万億兆数]*(?:[{first}]|[〜~対][一二三四五六七八九十])"
-    )
 
 
 class Found(NamedTuple):
@@ -154,10 +115,20 @@ def _counted(
         is_rough = before == "、" and after is not None and found.value == (after.value or 0) + 1 <= 9  # 二、三日 is ニサンニチ
         return count(found, counters()[counter], is_ordinal=before == "第" or is_rough)
     following = text[end] if end < len(text) else ""
+    if before == "-" and start > 1 and text[start - 2].isascii():  # M-1
+        before = text[start - 2]
     beside_letters = (before.isascii() and before.isalpha()) or (following.isascii() and following.isalpha())
     if beside_letters and found.value is not None and found.value < len(_ENGLISH):
         return (distinct([*found.stretches[0], _ENGLISH[found.value]]),) if len(found.stretches) == 1 else found.stretches
     return found.stretches
+
+
+def _number(text: str) -> Number:
+    """The number of Arabic and Han digits; what is none (12百) character by character, so that nothing is lost."""
+    if found := number(text):
+        return found
+    ways = (one_by_one(c) if c in "0123456789" else ((_LARGE[c],) if c in _LARGE else ()) for c in text)
+    return Number(tuple(stretch for way in ways for stretch in way), "0")
 
 
 def _lower_end(found: Number, counter: str, link: str) -> tuple[Stretch, ...]:
@@ -169,10 +140,8 @@ def _lower_end(found: Number, counter: str, link: str) -> tuple[Stretch, ...]:
 
 def _arabic(match: re.Match[str], text: str) -> tuple[Stretch, ...] | None:
     first, other, counter = match["first"], match["other"], match["counter"] or match["unit"] or ""
-    found = number(first)
-    last = number(other) if other else found
-    if found is None or last is None:
-        return None
+    found = _number(first)
+    last = _number(other) if other else found
     if match["money"]:
         counter = counter or _MONEY[match["money"]]
     stretches = _counted(
@@ -261,7 +230,7 @@ def _read(match: re.Match[str], text: str, lookup: Lookup) -> tuple[Stretch, ...
     if match["op"]:
         return (_LINKS[match["op"].strip()],)
     if match["phrase"]:
-        return (_PHRASES[match["phrase"]],)
+        return (phrases()[match["phrase"]],)
     if match["about"]:
         return (("ゴロ", "コロ"),)
     if match["han"]:
@@ -285,7 +254,7 @@ def _roman(numeral: str, counter: str | None, text: str, match: re.Match[str]) -
 
 def find_quantities(text: str, lookup: Lookup) -> Iterator[Found]:
     """All that is read here, in order. `lookup` gives a dictionary's readings of a word in Latin letters."""
-    for match in _pattern().finditer(text):
+    for match in pattern().finditer(text):
         stretches = _read(match, text, lookup)
         if stretches is not None:
             yield Found(match.start(), match.end(), stretches)

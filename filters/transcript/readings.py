@@ -17,7 +17,8 @@ import polars as pl
 
 from filters.transcript.counters import Stretch, distinct
 from filters.transcript.dictionary import Dictionary, Words, words_of
-from filters.transcript.quantities import find_quantities, quantity_pattern
+from filters.transcript.quantities import find_quantities
+from filters.transcript.quantity_pattern import quantity_pattern
 
 # Where the dictionary's first choice is not what is said, or what people write in kana: (surface, its choice, ours).
 _CORRECTIONS = (
@@ -35,6 +36,10 @@ _SEVERAL: dict[str, Stretch] = {
     "所": ("トコロ", "ショ"), "物": ("モノ", "ブツ"), "者": ("モノ", "シャ"), "生": ("ナマ", "セー"), "角": ("カド", "カク", "ツノ"),
     "音": ("オト", "ネ"), "店": ("ミセ", "テン"), "代": ("ダイ", "ヨ"),
 }  # fmt: skip
+# What may be left out of a transcript: only the usual readings have it for certain.
+_FILLER = re.compile("え[ーえ]+と?|え[ーえ]*っと|あのー+|うー+ん|んー+|まー|まあ")
+_LONG_END = re.compile("[ァ-ヺ][ァ-ヺー]+ー")  # コンピューター, which is コンピュータ to some
+_DRAWN_OUT = re.compile("[ぁ-ゖ]+[ぁ-ゖー]*ー[ぁ-ゖー]*")  # すごーい
 _CORRECTED = {(surface, choice): ours for surface, choice, ours in _CORRECTIONS}
 _KATAKANA = {code: code + 0x60 for code in range(0x3041, 0x3097)}  # from hiragana
 _NOT_READ = r"[^\p{Katakana}ー\p{Han}]"  # unread Han stay: they are at least the same in both texts
@@ -64,6 +69,7 @@ def _parse(texts: pl.Series, dictionary: Words) -> _Parsed:
     # for it.
     # 3½ is three and a half, which NFKC makes 31⁄2.
     plain = texts.str.replace_all(r"([0-9０-９])([¼-¾⅐-⅞])", "${1}と${2}")
+    plain = plain.str.replace_all(r"([0-9０-９])([²³¹⁰⁴-⁹]+)", "${1}の${2}乗").str.replace_all(r"㈱|[(（]株[)）]", "株式会社")
     plain = plain.str.normalize("NFKC").str.replace_all(_STAND_IN, "トン", literal=True)
     plain = plain.str.replace_all(r"[\p{C}\s]+", " ").str.replace_all("ーー+", "ー").str.strip_chars_end(" 。") + "。"
     quantities: dict[int, list[tuple[Stretch, ...]]] = {}
@@ -151,6 +157,12 @@ def _choose(words: str, quantities: list[tuple[Stretch, ...]], dictionary: Words
 
 def _readings_of(surface: str, read: str, dictionary: Words) -> Stretch:
     """Readings of a word, beginning with the dictionary's choice `read`, or of a single character that it does not have."""
+    if _FILLER.fullmatch(surface):
+        return (read or katakana(surface), "")
+    if _LONG_END.fullmatch(surface):
+        return distinct([read or surface, (read or surface).removesuffix("ー")])
+    if _DRAWN_OUT.fullmatch(surface):
+        return distinct([read or katakana(surface), katakana(surface).replace("ー", "")])
     others = dictionary.readings(surface) if _HAN.search(surface) else (katakana(surface),)
     first = _CORRECTED.get((surface, read), read) or others[0] if others else read or surface
     return distinct(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ _LOCAL_IDENTITY = re.compile(r"\d+-\d+")  # size and time of change
 class InputFile:
     """One raw file. `name` is what ids use where there are several; `identity` changes when the content does.
 
-    `companions`: files that are read along with it, such as lists of transcripts; `identity` covers them, too. `note`: a warning for the
-    build's summary about how the file was chosen.
+    `companions`: files that are read along with it, such as lists of transcripts; `identity` covers them, too. `siblings`: the inputs
+    that share a folder of content with it, itself among them; they are not written down with each. `note`: a warning for the build's
+    summary about how the file was chosen.
     """
 
     name: str
@@ -28,6 +29,7 @@ class InputFile:
     size: int | None
     identity: str
     companions: tuple[str, ...] = ()
+    siblings: tuple[str, ...] = ()
     note: str | None = None
 
     @property
@@ -36,8 +38,8 @@ class InputFile:
         return is_sample_identity(self.identity)
 
     def as_dict(self) -> dict[str, Any]:
-        left_out = {"note"} if self.companions else {"note", "companions"}
-        values = asdict(self) | {"companions": [*self.companions]}
+        left_out = {"note", "siblings"} if self.companions else {"note", "siblings", "companions"}
+        values = asdict(replace(self, siblings=())) | {"companions": [*self.companions]}
         return {name: value for name, value in values.items() if name not in left_out}
 
 

@@ -78,7 +78,7 @@ def test_shards_hold_what_the_ledger_says_was_kept(ledger, shards, mixed):
 def test_duplicates(ledger):
     duplicates = ledger.filter(verdict="duplicate")
     kept = ledger.filter(verdict="kept")
-    # 20 documents repeat another in all but punctuation; of 15 pairs with different last lines one each is left.
+    # 20 documents repeat another in all but spaces at the end; of 15 pairs with different last lines one each is left.
     assert len(duplicates.filter(rule="exact")) == 20
     assert len(duplicates.filter(rule="minhash")) == 15
     assert (duplicates.filter(rule="exact")["similarity"] == 1).all()

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import tomllib
 
 import numpy as np
 import polars as pl
@@ -244,6 +245,22 @@ def test_lists_say_what_is_wrong_with_their_stretches(build, tmp_path):
     path.write_text('{"id":"a","text":"あ"}\n{"id":"b","text":"い"}\n', "utf-8")
     done = build("speech-ja", "--input", path, "--out", tmp_path / "p")
     assert done.returncode in (1, 2) and "Traceback" not in done.stderr and "no audio" in done.stderr
+
+
+def test_a_folder_with_a_list_of_its_own_is_built_to_the_end(build, tmp_path):
+    """The folder goes with its list, so that recordings without a line are told, but is no file with a checksum."""
+    folder = tmp_path / "録音[1]"
+    (folder / "wavs").mkdir(parents=True)
+    for i in range(3):
+        (folder / "wavs" / f"音声{i}.flac").write_bytes(encode_audio(make_voice(6000 + i)))
+    lines = [f"wavs/音声{i}.flac,{SENTENCES[i]}" for i in range(2)]
+    (folder / "list.csv").write_bytes("\r\n".join(["audio_filepath,text", *lines]).encode("cp932"))
+    done = build("speech-ja", "--input", folder, "--out", tmp_path / "o", "--set", "rules.preset=audio")
+    assert done.returncode == 0, done.stderr
+    assert sorted(read_shards(tmp_path / "o")["transcript"]) == sorted(SENTENCES[:2])
+    assert "音声2.flac" in done.stderr + done.stdout
+    lock = tomllib.loads((tmp_path / "o" / "manifest.lock.toml").read_text("utf-8"))
+    assert [entry["name"] for entry in lock["lock"]["inputs"]] == ["list.csv"]
 
 
 def test_marks_are_not_read_aloud(build, tmp_path):

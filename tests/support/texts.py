@@ -51,7 +51,7 @@ def make_mixed_documents() -> list[bytes]:
         if i % 10 == 0:
             documents.append(f"English page {i}: the quick brown fox jumps over the lazy dog, again and again.\n".encode() * 3)
         if i % 15 == 0:
-            documents.append(make_sentences(i, 3 + i % 5).replace("。", "、").encode())  # the same by its key
+            documents.append((make_sentences(i, 3 + i % 5) + "\u3000").encode())  # the same when it is cleaned
         if i % 20 == 7:
             documents.append((make_sentences(i, 12) + "\nまた明日。").encode())
             documents.append((make_sentences(i, 12) + "\nではまた。").encode())

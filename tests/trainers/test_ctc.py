@@ -180,6 +180,21 @@ def test_it_learns_to_transcribe(learnt: Path, begun: Path) -> None:
     assert torch.equal(*weights)
 
 
+def test_the_shipped_recipe_trains_all_of_it_and_tells_how_well_it_knows_its_own(
+    corpus: Path, begun: Path, tmp_path: Path
+) -> None:
+    """What its 0.016 on the embedded speech rests on (docs/benchmarks/trainers.md): the convolutions learn, no frame is masked."""
+    shipped = load_config(ctc.Config, "ctc", "tiny")
+    assert (shipped.mask_share, shipped.train.schedule, shipped.train.clip) == (0, "constant_with_warmup", 1)
+    assert (shipped.train.lr, shipped.train.batch, shipped.train.steps) == (1e-3, 4, 600)
+    sets = ("least=1", "train.steps=3", "train.evaluate_records=4", "held_in=4")
+    assert (result := run(corpus, tmp_path / "run", begun, sets=sets)).exit_code == 0, result.output
+    assert metrics(tmp_path / "run", "validation")[-1]["held_in_character_error_rate"] > 0
+    trained = HubertForCTC.from_pretrained(tmp_path / "run" / "model").hubert.feature_extractor.state_dict()
+    before = HubertModel.from_pretrained(begun).feature_extractor.state_dict()
+    assert not [name for name in before if torch.equal(before[name], trained[name])]
+
+
 def test_others_load_it_and_hear_the_same(learnt: Path, corpus: Path) -> None:
     model, processor = AutoModelForCTC.from_pretrained(learnt / "model").eval(), AutoProcessor.from_pretrained(learnt / "model")
     assert type(model) is HubertForCTC and model.config.vocab_size == len(processor.tokenizer) == 6

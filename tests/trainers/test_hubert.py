@@ -55,6 +55,8 @@ def first(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "first"
     sets = ("train.steps=60", "train.save_every=20", "train.evaluate_every=30", "train.batch=8")
     assert (result := run(corpus, out, sets=sets)).exit_code == 0, result.output
+    said = result.output[result.output.index("parameters  ") :]  # before the first step
+    assert " s of sound a step, at most" in said and said.index(" epochs of ") < said.index("train      step")
     return out
 
 

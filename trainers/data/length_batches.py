@@ -38,6 +38,11 @@ class LengthBatches:
         order = np.argsort(places, kind="stable")
         return BatchedRows(rows[by_length][order], places[order])
 
+    def count_records(self, columns: dict[str, Any]) -> float:
+        """Return the mean number of records in a batch of these."""
+        lengths = np.sort(np.asarray(self.measure(columns), np.float64))
+        return len(lengths) / (int(number_batches(lengths, self.seconds, self.size)[-1]) + 1)
+
 
 def number_batches(lengths: np.ndarray, seconds: float, size: int) -> np.ndarray:
     """Return int64[n]: the batch of each record, filled one after the other. A record longer than `seconds` is a batch of its own."""

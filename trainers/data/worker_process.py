@@ -57,18 +57,21 @@ def read_in_worker_process(make_batches: Callable[[], Iterator[Any]]) -> Iterato
     batches = iter(loader)
     if signal.getsignal(signal.SIGCHLD) != handler:
         signal.signal(signal.SIGCHLD, handler)  # torch's raises wherever the loop is, even while a checkpoint is written
-    while True:
-        try:
-            batch = next(batches)
-        except StopIteration:
-            return
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise BuildError(
-                f"the process that reads the shards died ({str(error).splitlines()[0].rstrip('. ')}): it had too little memory, or "
-                "too little room in /dev/shm (docker's --shm-size). With --set train.apart=false there is no such process."
-            ) from error
-        if isinstance(batch, SeimaiError):
-            raise batch
-        yield batch
+    try:
+        while True:
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            except RuntimeError as error:
+                if "DataLoader worker" not in str(error):
+                    raise
+                raise BuildError(
+                    f"the process that reads the shards died ({str(error).splitlines()[0].rstrip('. ')}): it had too little memory, or "
+                    "too little room in /dev/shm (docker's --shm-size). With --set train.apart=false there is no such process."
+                ) from error
+            if isinstance(batch, SeimaiError):
+                raise batch
+            yield batch
+    finally:  # even where a traceback holds the iterator: a worker that ignores SIGTERM would hold up the end of this process
+        batches._shutdown_workers()  # type: ignore[attr-defined]

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from rich.console import Console
@@ -90,7 +91,8 @@ class Loop(Agreement):
         optimization.own_state()
         if change := optimization.schedule.smooth_transition():
             self.warn(change)
-        self._say_what_is_needed([module, *fixed_models], amount_per_record, averaged)
+        if self.rank == 0:
+            self._say_what_is_needed(reader, [module, *fixed_models], amount_per_record, averaged)
         optimization.wrap()
         batches = self._read(reader, collate, decode)
         signals = StopSignals(self.ranks)
@@ -110,7 +112,7 @@ class Loop(Agreement):
             save = stop or is_last or self.step % settings.save_every == 0
             line = dict[str, Any]()
             if save or self.step % settings.log_every == 0:
-                self._check_finite(torch.stack([result.metrics["loss"] for result in results]))
+                self._check_losses(results)
                 line = self._summarise(results, time.perf_counter() - started)
                 results, started = [], time.perf_counter()
             if save:  # before anything is printed: whoever reads stderr may be gone
@@ -175,23 +177,30 @@ class Loop(Agreement):
         write_json(self.out / "config.json", self.config)
         return log
 
-    def _say_what_is_needed(self, modules: list[nn.Module], amount_per_record: float | None, averaged: bool) -> None:
+    def _say_what_is_needed(
+        self, reader: Reader, modules: list[nn.Module], amount_per_record: float | None, averaged: bool
+    ) -> None:
         """Say what the run takes, before it takes it."""
         memory = torch.cuda.get_device_properties(self.device).total_memory if self.device.type == "cuda" else None
         lines, warning = describe_memory(modules, self.settings, memory, averaged)
-        lines += describe_data(self.settings, self.ranks, self.assignment.total, self.unit, amount_per_record)
+        in_batch = None
+        if reader.length_batches:  # the first row group tells about how many records have the seconds of a batch
+            rows = np.arange(reader.shards.rows[0])
+            in_batch = reader.length_batches.count_records(reader.shards.read([0]).take(rows))
+        lines += describe_data(self.settings, self.ranks, self.assignment.total, self.unit, amount_per_record, in_batch)
         for line in lines:
             self.console.print(line, highlight=False, soft_wrap=True)
         if warning:
             self.warn(warning)
 
     def _summarise(self, results: list[StepResult], seconds: float) -> dict[str, Any]:
-        """Return the means of the metrics, and the speed, since the last line."""
+        """Return the means of the metrics over steps that changed the weights, and the speed, since the last line."""
         norms = [result.gradient_norm for result in results if not result.overflowed]
         line = {"step": self.step, "lr": results[-1].lr}
         line["gradient_norm"] = float(torch.stack(norms).mean()) if norms else math.nan
+        taken = [result for result in results if not result.overflowed] or results
         for name in results[-1].metrics:
-            line[name] = self.mean(torch.stack([result.metrics[name] for result in results]).mean())
+            line[name] = self.mean(torch.stack([result.metrics[name] for result in taken]).mean())
         line[f"{self.unit}_per_second"] = self.sum(sum(result.amount for result in results)) / seconds
         line["skipped"] = int(self.sum(sum(result.skipped for result in results)))
         if self.settings.precision == "fp16":
@@ -260,6 +269,11 @@ class Loop(Agreement):
                 f"the ranks would go on from different steps ({listing}): {self.checkpoints.folder} is not the same for all of them. "
                 "Choose an --out on a disk that they share; if it is one, try again."
             )
+
+    def _check_losses(self, results: list[StepResult]) -> None:
+        """Check the losses of steps. That of a step which overflowed in fp16, and so changed nothing, may be anything."""
+        losses = [torch.zeros_like(each.metrics["loss"]) if each.overflowed else each.metrics["loss"] for each in results]
+        self._check_finite(torch.stack(losses))
 
     def _check_finite(self, values: torch.Tensor, name: str = "the loss") -> None:
         """Check the values of the last steps, up to this one. Raises BuildError on every rank if one of them is not finite."""

@@ -51,24 +51,37 @@ def describe_memory(
     return lines, f"{_size(needed)} are more than the {_size(available)} of this GPU: the run will not fit"
 
 
-def describe_data(settings: Train, ranks: int, records: int, unit: str, amount_per_record: float | None) -> list[str]:
-    """Return what a step and the run read. `records` are those of an epoch, `amount_per_record` is in `unit`, if it is known."""
-    if settings.seconds:
-        sound = settings.seconds * settings.accumulate * ranks
-        parts = f"{settings.seconds:,g} × {settings.accumulate:,} accumulated × {ranks:,} ranks"
-        return [
-            f"batch       up to {sound:,g} seconds of sound a step ({parts})",
-            f"run         {settings.steps:,} steps, up to {settings.steps * sound / 3600:,.0f} hours; an epoch has {records:,} records",
-        ]
-    per_step = settings.batch * settings.accumulate * ranks
-    step = f"{per_step:,} records a step ({settings.batch:,} × {settings.accumulate:,} accumulated × {ranks:,} ranks)"
+def describe_data(
+    settings: Train,
+    ranks: int,
+    records: int,
+    unit: str,
+    amount_per_record: float | None,
+    records_per_batch: float | None = None,
+) -> list[str]:
+    """Return what a step and the run read. `records` are those of an epoch, `amount_per_record` is in `unit`, if it is known.
+
+    Batches of so many seconds (`train.seconds`) have `records_per_batch` on the mean, which is an estimate.
+    """
+    others = f"{settings.accumulate:,} accumulated × {ranks:,} ranks"
     run = f"{settings.steps:,} steps"
+    per_step = (records_per_batch or settings.batch) * settings.accumulate * ranks
+    epochs = f"{settings.steps * per_step / records:,.2f} epochs of {records:,} records"
+    if settings.seconds and records_per_batch:
+        seconds = settings.seconds * settings.accumulate * ranks
+        step = (
+            f"{seconds:,.1f} s of sound a step, at most ({settings.seconds:,.1f} s × {others}), about {per_step:,.0f} records"
+        )
+        return [
+            f"batch       {step}",
+            f"run         {run}, {settings.steps * seconds / 3600:,.1f} hours, at most, about {epochs}",
+        ]
+    step = f"{per_step:,} records a step ({settings.batch:,} × {others})"
     if amount_per_record:
         name, amount = unit.replace("_", " "), per_step * amount_per_record
         step += f", {amount:,.0f} {name}"
         run += f", {_round(settings.steps * amount)} {name}"
-    epochs = settings.steps * per_step / records
-    return [f"batch       {step}", f"run         {run}, {epochs:,.2f} epochs of {records:,} records"]
+    return [f"batch       {step}", f"run         {run}, {epochs}"]
 
 
 def _size(number: int) -> str:

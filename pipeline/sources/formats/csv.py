@@ -63,10 +63,13 @@ def read_csv(
     errors = "replace" if encoding else "surrogateescape"
     with open(path, encoding=encoding or "utf-8-sig", errors=errors, newline="") as file:
         lines = _CountedLines(file)
-        by_excel = find_separator(file.readline())
+        first = file.readline()
+        by_excel = find_separator(first)
         if by_excel is None:
             file.seek(0)
-        reader = csv.reader(iter(lines), delimiter=by_excel or separator)
+        # Where spaces follow the separators of the first line, one may stand before a quote.
+        is_spaced = by_excel is None and re.fullmatch(rf'[^"{separator}]*(?:{re.escape(separator)} [^"{separator}]*)+', first)
+        reader = csv.reader(iter(lines), delimiter=by_excel or separator, skipinitialspace=is_spaced is not None)
         header: list[str] = names or []
         rows: list[list[str | None]] = []
         error: InputError | None = None
@@ -101,6 +104,10 @@ def read_csv(
 
 
 def _fit_row(cells: list[str], width: int) -> list[str | None]:
-    """Return `width` cells, and as the last value what is wrong with their number."""
-    problem = None if len(cells) == width else f"the row has {len(cells)} fields instead of {width}"
+    """Return `width` cells, and as the last value what is wrong with their number. Empty cells beyond the last are none."""
+    problem = (
+        None
+        if len(cells) == width or (len(cells) > width and not any(cells[width:]))
+        else f"the row has {len(cells)} fields instead of {width}"
+    )
     return [*cells[:width], *[None] * (width - len(cells)), problem]

@@ -14,6 +14,10 @@ _MOST_REPLACED = 0.02  # of the characters: an encoding that leaves more than th
 _COMMON_NAMES = {"CP932": "Shift_JIS"}
 _LEAST_KANA = 0.05  # of the characters beyond ASCII: Japanese text has kana, and Chinese read as Japanese has few
 _HALFWIDTH_KATAKANA = re.compile("[\uff61-\uff9f]")  # what EUC-JP looks like when it is read as Shift_JIS
+_LEAST_KANJI = 8  # characters of a text without kana: fewer say nothing
+_COMMON_KANJI = 0.95  # of the kanji: level 1 of JIS X 0208, which of Chinese read as EUC-JP three in five are
+_KANJI = re.compile("[\u4e00-\u9fff]")
+_CONTROL = re.compile(rb"[\x01-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _KANA = re.compile("[\u3041-\u30ff]")
 _BOMS = ((b"\xff\xfe\0\0", "UTF-32"), (b"\0\0\xfe\xff", "UTF-32"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"))
@@ -41,11 +45,24 @@ def find_encoding(head: bytes) -> Encoding | None:
         return None
     if japanese := _find_japanese(head):
         return _explain(f"text in {_COMMON_NAMES.get(japanese, japanese)}", japanese)
-    if broken <= _FEW_BROKEN or b"\0" in head or broken > len(head) // 2:
+    if broken <= _FEW_BROKEN or b"\0" in head or _CONTROL.search(head):
         return None  # the latter are binary, most likely
     return Encoding(
         "text that is not UTF-8", "Convert it, once you know its encoding: iconv -f ENCODING -t UTF-8 FILE > FILE.utf8", None
     )
+
+
+def find_late_encoding(body: bytes) -> tuple[int, Encoding] | None:
+    """Return where, and in which encoding, a text goes on that began as UTF-8, or as the ASCII that is the same in most encodings."""
+    try:
+        body.decode()
+        broken = len(body)
+    except UnicodeDecodeError as error:
+        broken = error.start
+    first = min([broken, *(at for sign in (b"\x1b$", b"\0") if (at := body.find(sign)) >= 0)])
+    start = body.rfind(b"\n", 0, first) + 1
+    encoding = find_encoding(body[start : start + HEAD_BYTES]) if first < len(body) else None
+    return (start, encoding) if encoding else None
 
 
 def find_file_encoding(path: Path) -> str | None:
@@ -111,11 +128,24 @@ def _count_utf8(head: bytes) -> tuple[int, int]:
     return broken, len(text) - len(text.encode("ascii", "ignore")) - broken
 
 
+def _is_common_kanji(text: str) -> bool:
+    """Return whether a decoded text without kana, such as a list of names, is of kanji that are common in Japanese."""
+    kanji = _KANJI.findall(text)
+    beyond = [c for c in text if c > "\xff" and not "\u3000" <= c <= "\u30ff" and not "\uff01" <= c <= "\uff5e"]
+    if len(kanji) < _LEAST_KANJI or len(kanji) < len(beyond) or _REPLACEMENT in text[:-1]:
+        return False
+    rows = [c.encode("euc_jp", "replace")[0] for c in kanji]
+    has_high = any(0xC9 <= row <= 0xCF for row in rows)  # hangul in EUC-KR is below
+    return has_high and sum(0xB0 <= row <= 0xCF for row in rows) >= _COMMON_KANJI * len(kanji)
+
+
 def _find_japanese(head: bytes) -> str | None:
     """Return the Japanese encoding that leaves least undecoded, if any reads as Japanese."""
     scores = {}
     for name in ("CP932", "EUC-JP"):
         text = head.decode(name, "replace")
+        if _is_common_kanji(text):
+            return name
         beyond = [c for c in text if c > "\x7f"]
         replaced = text.count(_REPLACEMENT)
         kana = len(_KANA.findall(text))

@@ -135,9 +135,15 @@ def _split_lines(raw: bytes, line_end: bytes, problem: str | None) -> pl.DataFra
 
 
 def split_cells(lines: pl.DataFrame, header: list[str], separator: str = "\t") -> pl.DataFrame:
-    """Return the cells of `lines` under the names of `header`, and `PROBLEM`: a line may have too few cells, or too many."""
+    """Return the cells of `lines` under the names of `header`, and `PROBLEM`: a line may have too few cells, or too many.
+
+    Empty cells beyond the last are none.
+    """
     cells, count = pl.col("cells"), pl.col("cells").list.len()
-    wrong = pl.when(count != len(header)).then(pl.format(f"the line has {{}} fields instead of {len(header)}", count))
+    has_more = (count > len(header)) & (cells.list.slice(len(header)).list.join("") != "")
+    wrong = pl.when((count < len(header)) | has_more).then(
+        pl.format(f"the line has {{}} fields instead of {len(header)}", count)
+    )
     return lines.with_columns(cells=pl.col("line").str.split(separator)).select(
         *(cells.list.get(i, null_on_oob=True).alias(name) for i, name in enumerate(header)),
         pl.coalesce(PROBLEM, wrong).alias(PROBLEM),

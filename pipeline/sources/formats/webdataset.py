@@ -93,8 +93,8 @@ def pair_members(members: list[Member], length: int, suffixes: Set[str], content
         kind = by_suffix.get(split_suffix(member.name)[1])
         if kind is not None and member.kind != "folder":
             kind.append(_parse_name(member))
-    captions = _find_texts(contents, texts, length, (content, text))
-    objects = _find_texts(contents, metadata, length, (content, "metadata file"))
+    captions = _find_texts(contents, texts, suffixes, length, (content, text))
+    objects = _find_texts(contents, metadata, suffixes, length, (content, "metadata file"))
     orphans = captions.unused + _find_lost_metadata(contents, captions, objects)
     keys = _choose_keys(contents + orphans)
     labels = label_names([*keys, *(named.name for named in contents + orphans)])
@@ -121,12 +121,12 @@ def pair_members(members: list[Member], length: int, suffixes: Set[str], content
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
-def _find_texts(contents: list[_Named], texts: list[_Named], length: int, words: tuple[str, str]) -> _Texts:
+def _find_texts(contents: list[_Named], texts: list[_Named], suffixes: Set[str], length: int, words: tuple[str, str]) -> _Texts:
     """Return what goes with contents; `words` are what messages call a content and a text."""
     names = [named.name for named in texts]
     candidates = match_names([named.name for named in contents], names)
     used = {number for matched in candidates for number in matched}
-    _match_keys(contents, texts, candidates, used)
+    _match_keys(contents, texts, suffixes, candidates, used)
     spans: list[_Span] = []
     problems: list[str | None] = []
     for choice in choose_texts(candidates, [named.name for named in contents], names):
@@ -135,8 +135,13 @@ def _find_texts(contents: list[_Named], texts: list[_Named], length: int, words:
     return _Texts(spans, problems, [named for number, named in enumerate(texts) if number not in used])
 
 
-def _match_keys(contents: list[_Named], texts: list[_Named], candidates: list[list[int]], used: set[int]) -> None:
-    """Add the texts that go with the only content of their key, where both are called after fields of a sample."""
+def _match_keys(
+    contents: list[_Named], texts: list[_Named], suffixes: Set[str], candidates: list[list[int]], used: set[int]
+) -> None:
+    """Add the texts that go with the only content of their key, where both are called after fields of a sample.
+
+    A text that extends the whole name of a content is not among them: a.b.jpg.txt was that of a.b.jpg, which is not there.
+    """
     free = [number for number in range(len(texts)) if number not in used]
     if not free:
         return
@@ -144,25 +149,28 @@ def _match_keys(contents: list[_Named], texts: list[_Named], candidates: list[li
     keys_by_field: dict[str, set[str]] = {}
     for named in contents + texts:
         keys_by_field.setdefault(named.field, set()).add(named.key)
+    is_only_key = len({named.key for named in contents + texts}) == 1
     for key, numbers in group_by(free, lambda i: texts[i].key).items():
         of_key = contents_by_key.get(key, [])
         if len(of_key) != 1 or candidates[of_key[0]]:
             continue
         own = contents[of_key[0]].field
-        matched = [number for number in numbers if _are_fields(own, texts[number].field, keys_by_field)]
+        fields = {number: texts[number].field for number in numbers if split_suffix(texts[number].stem)[1] not in suffixes}
+        matched = [number for number, field in fields.items() if _are_fields(own, field, keys_by_field, is_only_key)]
         candidates[of_key[0]] = matched
         used.update(matched)
 
 
-def _are_fields(first: str, second: str, keys_by_field: dict[str, set[str]]) -> bool:
+def _are_fields(first: str, second: str, keys_by_field: dict[str, set[str]], is_only_key: bool) -> bool:
     """Return whether two parts of names call fields of one sample, rather than two samples.
 
-    One of them may be empty. Where neither is, both must stand under other keys, too: Mr.Smith.jpg and Mr.Jones.txt are two.
+    One of them may be empty. What is not must stand under other keys, too: Mr.jpg and Mr.Smith.txt are two. Of a single key one may
+    be anything.
     """
     fields = [field for field in (first, second) if field]
     if any(re.search(r"\d", field) for field in fields):
         return False
-    return len(fields) < 2 or all(len(keys_by_field[field]) > 1 for field in fields)
+    return is_only_key and len(fields) < 2 or all(len(keys_by_field[field]) > 1 for field in fields)
 
 
 def _find_lost_metadata(contents: list[_Named], texts: _Texts, objects: _Texts) -> list[_Named]:

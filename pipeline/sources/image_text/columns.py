@@ -28,8 +28,11 @@ _NUMBERS = {name: kind for name, kind in SCHEMA.items() if kind.is_float()}
 
 # Names in the wild, best first, case aside: LAION-5B and its re-uploads, COYO, DataComp, CC12M, WAON, img2dataset, `datasets`.
 SYNONYMS = {
-    "url": ("url", "image_url", "img_url", "image_link", "uri", "link"),
-    "caption": ("caption", "text", "txt", "alt_text", "alt", "transcription", "description", "title", "captions"),
+    "url": ("url", "image_url", "img_url", "image_link", "uri", "link", "画像url", "画像のurl", "画像リンク"),
+    "caption": (
+        "caption", "text", "txt", "alt_text", "alt", "transcription", "description", "title", "captions",
+        "キャプション", "説明文", "説明", "画像の説明", "代替テキスト", "テキスト", "タイトル", "comment",
+    ),
     "license": ("license", "licence"),
     "similarity": (
         "similarity", "clip_similarity", "clip_l14_similarity_score", "clip_similarity_vitl14",
@@ -40,7 +43,10 @@ SYNONYMS = {
     "aesthetic": ("aesthetic", "aesthetic_score", "aesthetic_score_laion_v2", "aesthetics"),
     "original_width": ("original_width", "width"),
     "original_height": ("original_height", "height"),
-    "file": ("file_name", "filename", "image_path", "filepath", "file", "path", "image"),
+    "file": (
+        "file_name", "filename", "image_path", "filepath", "file", "path", "image", "image_name",
+        "ファイル名", "画像ファイル名", "画像ファイル", "ファイル",
+    ),
     "key": ("key", "__key__"),
     "status": ("status",),
     "error_message": ("error_message",),
@@ -57,7 +63,7 @@ _AMPERSAND = re.compile(r"(?i)&(?:amp|#0*38|#x0*26);")  # as a page's source has
 
 def mend_url(url: object) -> str | None:
     """Return a URL that may have been copied from HTML as it is requested, None where it is none."""
-    return _AMPERSAND.sub("&", url) if isinstance(url, str) else None
+    return _AMPERSAND.sub("&", url.strip()) if isinstance(url, str) else None
 
 
 def is_image_name(name: str) -> bool:
@@ -106,6 +112,6 @@ def standardise(frame: pl.DataFrame) -> pl.DataFrame:
         else:
             column = column.cast(pl.String, strict=False)
         if standard == "url":
-            column = column.str.replace_all(_AMPERSAND.pattern, "&")
+            column = column.str.strip_chars().str.replace_all(_AMPERSAND.pattern, "&")
         columns.append(column.alias(standard))
     return pl.DataFrame([problem.alias("problem"), *columns])

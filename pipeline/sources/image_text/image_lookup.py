@@ -126,15 +126,15 @@ class ImageLookup:
                 rows.append((url, str(image.path), 0, image.size, None, image.path.name))
         return pl.DataFrame(rows, schema=_URL_AND_LOCATION, orient="row")
 
-    def claim(self, frame: pl.DataFrame, claims: Claims) -> None:
-        """Note in `claims` which loose files the rows of a list mean."""
+    def claim(self, frame: pl.DataFrame, claims: Claims, origin: str) -> None:
+        """Note in `claims` which loose files the rows of a list in the folder `origin` mean."""
         if {"url", "file"} & set(frame.columns):
-            self.loose.claim(_choose_names(frame), claims)
+            self.loose.claim(_choose_names(frame), claims, origin)
 
-    def locate(self, frame: pl.DataFrame, claims: Claims) -> pl.DataFrame:
+    def locate(self, frame: pl.DataFrame, claims: Claims, origin: str) -> pl.DataFrame:
         """Return `frame` (with `url`, `file` or both) with the columns that say where its images are, or why there is none.
 
-        `claims` says which loose files the whole list means.
+        `claims` says which loose files all lists mean; this one is in the folder `origin`.
         """
         if "url" in frame.columns and len(self._by_url):
             by_hash = frame.with_columns(hash=pl.col("url").hash(0))
@@ -145,7 +145,7 @@ class ImageLookup:
             wanted = frame["content_path"].is_null() & frame["problem"].is_null()
             rows: list[tuple[str | None, int | None, int | None, str | None, str | None]] = []
             for key, is_wanted in zip(_choose_names(frame), wanted, strict=True):
-                file = self.loose.find(key, claims) if is_wanted and key else None
+                file = self.loose.find(key, claims, origin) if is_wanted and key else None
                 if isinstance(file, LooseImage):
                     rows.append((str(file.path), 0, file.size, make_printable(file.path.name), None))
                 else:

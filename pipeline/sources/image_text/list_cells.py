@@ -34,6 +34,7 @@ def decode_images(table: pl.DataFrame) -> pl.DataFrame:
 
 def refuse_swallowed_rows(frames: Iterator[pl.DataFrame], separator: str) -> Iterator[pl.DataFrame]:
     """Yield frames in which a row has a problem whose cell has lines that look like rows: a quote was not closed before them."""
+    separator = separator.replace("|", r"\|")
     cell = rf'(?:https?://[^\s{separator}"]+|[^\n{separator}"]+\.(?:{_SUFFIXES}))'
     pattern = rf'(?i)\n"?{cell}"?{separator}|\n[^\n]*{separator}"?{cell}"?(?:\r?\n|$)'
     for frame in frames:

@@ -2,8 +2,8 @@
 
 A file is meant by its path in the folder. A path that leads on from elsewhere means it where one of the two is an end of the other
 (/data/train/1.jpg is train/1.jpg, and 1.jpg is train/1.jpg, but val/1.jpg is neither), the longest end first. Case counts; %E7%8A%AC
-and 犬, and the Unicode forms of が, are the same where nothing is called exactly so. What several rows of a list call differently, or
-what several files are called, nobody has: the caption of another would be as likely.
+and 犬, and the Unicode forms of が, are the same where nothing is called exactly so. What several rows call differently, in one list or
+in several that share the folder, or what several files are called, nobody has: the caption of another would be as likely.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import polars as pl
 
 from pipeline.sources.names import NameIndex, normalise_name
 
-Claims = dict[str, str | None]  # file → the only key of a list that means it, or None where there are several
+# File → the only key that means it, or None where there are several. A path is one together with the folder of its list.
+Claims = dict[str, tuple[str, str] | None]
 
 _NONE = "no image: the folder of images has none for this row"
 
@@ -50,18 +51,18 @@ class LooseImages:
     def __len__(self) -> int:
         return len(self._images)
 
-    def claim(self, keys: pl.Series, claims: Claims) -> None:
-        """Note in `claims` which files the keys of a list mean."""
+    def claim(self, keys: pl.Series, claims: Claims, origin: str = "") -> None:
+        """Note in `claims` which files the keys of a list in the folder `origin` mean."""
         for key in keys.drop_nulls().unique(maintain_order=True):
             if (match := self._match(key)) is not None:
-                known = claims.setdefault(match.path, key)
-                if known != key:
+                claim = _name_claim(key, origin)
+                if claims.setdefault(match.path, claim) != claim:
                     claims[match.path] = None
 
-    def find(self, key: str, claims: Claims) -> LooseImage | str:
+    def find(self, key: str, claims: Claims, origin: str = "") -> LooseImage | str:
         """Return the file that a key means, or why there is none. The key is looked up, never opened."""
-        match = self._match(key)
-        if match is not None and (match.is_exact or claims.get(match.path, key) == key):
+        match, claim = self._match(key), _name_claim(key, origin)
+        if match is not None and (match.is_exact or claims.get(match.path, claim) == claim):
             return self._images[match.path]
         if match is not None:
             return f"{_NONE}: several rows could mean {match.path}"
@@ -96,6 +97,11 @@ class LooseImages:
         return best[0] if len(best) == 1 else None
 
 
+def _name_claim(key: str, origin: str) -> tuple[str, str]:
+    """Return what makes a key of one list the same as one of another: a URL is the same everywhere."""
+    return key, "" if "://" in key else origin
+
+
 def _remove_query(key: str) -> str:
     return key.split("#", 1)[0].split("?", 1)[0] if "://" in key else key
 
@@ -106,6 +112,7 @@ def _list_forms(key: str) -> Iterator[str]:
         yield key.removeprefix("./")
         yield key.replace("\\", "/").removeprefix("./")
         yield unquote(key.removeprefix("./"), errors="surrogateescape")
+        yield key.replace("\\", "/").strip().strip("\u200b\ufeff").removeprefix("./")
         return
     scheme, _, rest = key.split("#", 1)[0].partition("://")
     for path in (rest, rest.split("?", 1)[0]):

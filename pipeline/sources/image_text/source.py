@@ -10,11 +10,8 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -34,15 +31,11 @@ from pipeline.sources.formats.columns import list_names
 from pipeline.sources.formats.tar import BLOCK, is_tar
 from pipeline.sources.image_text import img2dataset, tables
 from pipeline.sources.image_text.captioned_folder import find_unused_lists, read_captioned_folder
-from pipeline.sources.image_text.coco import is_coco, read_coco
-from pipeline.sources.image_text.columns import LONGEST_CAPTION, SCHEMA, is_image_name, standardise
-from pipeline.sources.image_text.image_lookup import ImageLookup
-from pipeline.sources.image_text.loose_images import Claims
+from pipeline.sources.image_text.coco import read_coco
+from pipeline.sources.image_text.columns import LONGEST_CAPTION, is_image_name
+from pipeline.sources.image_text.image_finder import ImageFinder, is_coco_list, share_images
 from pipeline.sources.inputs import InputFile, is_url, resolve
 from pipeline.sources.pointers import PointerSource, RowKind, add_warnings
-from pipeline.sources.values import conform_to_schema, make_all_printable
-
-_IMAGES = "+images-"  # in an identity, before that of the folder of images
 
 
 class ImageTextSource(PointerSource):
@@ -77,8 +70,8 @@ class ImageTextSource(PointerSource):
             for file in files
             if not (several and file.url.endswith("_stats.json")) and file.url.removesuffix(".parquet") + ".tar" not in tars
         ]
-        images_identity = fingerprint_files(list_files(Path(images)), Path(images)) if images else None
-        return [_extend_identity(file, images_identity) for file in make_names_distinct(files)]
+        files = [_extend_identity(file) for file in make_names_distinct(files)]
+        return share_images(files, fingerprint_files(list_files(Path(images)), Path(images))) if images else files
 
     def frames(self, file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFrame]:
         """Yield the rows of an input file with the columns of `SCHEMA`."""
@@ -100,10 +93,9 @@ class ImageTextSource(PointerSource):
             raise InputError("is empty")
         if is_tar(head) or file.url.endswith(".tar"):
             yield _read_tar(file, path, state)
-        elif is_coco(path, file.url.split("?")[0].removesuffix(".gz").endswith(".json")):
-            finder = _ImageFinder(file, state)
+        elif is_coco_list(file.url, path):
             annotations = read_coco(path)
-            finder.prepare(lambda: iter([annotations]))
+            finder = ImageFinder(file, path, state)
             for start in range(0, len(annotations), tables.BATCH):
                 yield finder.find(annotations[start : start + tables.BATCH])
         else:
@@ -113,14 +105,12 @@ class ImageTextSource(PointerSource):
 # -- inputs
 
 
-def _extend_identity(file: InputFile, images_identity: str | None) -> InputFile:
-    """Return an input whose identity also changes with its sidecar and the folder of images."""
+def _extend_identity(file: InputFile) -> InputFile:
+    """Return an input whose identity also changes with its sidecar."""
     identity = file.identity
     if not is_url(file.url) and (sidecar := img2dataset.find_sidecar(Path(file.url))) is not None and file.url.endswith(".tar"):
         status = sidecar.stat()
         identity += f"+sidecar-{status.st_size}-{status.st_mtime_ns}"
-    if images_identity:
-        identity += f"{_IMAGES}{images_identity}"
     return replace(file, identity=identity)
 
 
@@ -173,8 +163,7 @@ def _read_tar(file: InputFile, path: Path, state: CutState) -> pl.DataFrame:
 
 
 def _read_table(file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFrame]:
-    finder = _ImageFinder(file, state)
-    finder.prepare(lambda: map(standardise, tables.read_table(path, state.damage is None, state.columns)))
+    finder = ImageFinder(file, path, state)
     count, seen = 0, set[str]()
     for table in tables.read_table(path, state.damage is None, state.columns):
         frame = tables.standardise_table(table, count, seen)
@@ -197,78 +186,3 @@ def _check_columns(frame: pl.DataFrame, table: pl.DataFrame, file: InputFile, st
             "Say which it is: --set source.columns.caption=NAME"
         )
         add_warnings(state, [warning])
-
-
-@lru_cache(maxsize=1)
-def _load_lookup(folder: str, _identity: str) -> ImageLookup:
-    return ImageLookup(folder)
-
-
-class _ImageFinder:
-    """Finds the images of one list: in its rows, or in the folder of images."""
-
-    def __init__(self, file: InputFile, state: CutState) -> None:
-        self._file, self._state = file, state
-        self._claims: Claims = {}
-        self._has_warned = False
-
-    def prepare(self, read: Callable[[], Iterator[pl.DataFrame]]) -> None:
-        """Note which loose images the whole list means, before its first row has one: two rows may mean the same.
-
-        `read` gives its frames. At damage it ends, as the list does.
-        """
-        if self._state.content is None or not len(self._lookup().loose):
-            return
-        with suppress(InputError):
-            for frame in read():
-                self._lookup().claim(frame, self._claims)
-
-    def _lookup(self) -> ImageLookup:
-        return _load_lookup(self._state.content or "", self._file.identity.rpartition(_IMAGES)[2])
-
-    def find(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Return `frame` with the columns of `SCHEMA`, which say where its images are."""
-        is_listed = bool({"url", "file"} & set(frame.columns))
-        if "content_bytes" in frame.columns and not (is_listed and self._state.content and frame["content_bytes"].null_count()):
-            frame = _explain_missing_bytes(frame)
-        elif not is_listed:
-            # Some lines of JSON name no image, or none of these lines can be read.
-            frame = frame.with_columns(
-                problem=pl.coalesce("problem", pl.lit("no image: the row has neither url nor file_name"))
-            )
-        elif self._state.content is None:
-            raise UsageError(
-                f"{self._file.url} lists images without holding them. Fetch them first: "
-                f"`python -m pipeline.fetch {shlex.quote(self._file.url)} --out images/`, then build with --images images/, or with "
-                "--images and the folder that they are in already"
-            )
-        else:
-            frame = self._look_up(frame)
-        frame = conform_to_schema(frame, SCHEMA)
-        return frame.with_columns(make_all_printable(frame["name"]))
-
-    def _look_up(self, frame: pl.DataFrame) -> pl.DataFrame:
-        lookup = self._lookup()
-        if not self._has_warned:
-            self._has_warned = True
-            add_warnings(
-                self._state,
-                lookup.warnings if len(lookup) else [*lookup.warnings, f"there is no image in {self._state.content}"],
-            )
-        has_bytes = _has_bytes(frame)
-        located = lookup.locate(frame.drop("problem"), self._claims)
-        return located.with_columns(
-            *(pl.when(~has_bytes).then(name).alias(name) for name in ("content_path", "content_offset", "content_size")),
-            problem=pl.coalesce(frame["problem"], pl.when(~has_bytes).then("problem")),
-        )
-
-
-def _has_bytes(frame: pl.DataFrame) -> pl.Expr:
-    return pl.col("content_bytes").is_not_null() if "content_bytes" in frame.columns else pl.lit(False)
-
-
-def _explain_missing_bytes(frame: pl.DataFrame) -> pl.DataFrame:
-    name = pl.col("file") if "file" in frame.columns else pl.lit(None, pl.String)
-    path_only = pl.lit("no image: the row has no bytes, only a path: name the folder of the images with --images")
-    reason = pl.when(name.is_not_null()).then(path_only).otherwise(pl.lit("no image: the row has no bytes"))
-    return frame.with_columns(problem=pl.coalesce("problem", pl.when(~_has_bytes(frame)).then(reason)), name=name)

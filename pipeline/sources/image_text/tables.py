@@ -6,9 +6,7 @@ A table without a header is recognised by its values, since CC12M has `url capti
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Set
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +15,7 @@ import pyarrow as pa
 
 from pipeline.core.errors import InputError
 from pipeline.sources.formats.arrow import is_binary, readable_columns
-from pipeline.sources.formats.columns import PROBLEM, distinct_names, missing_column, rename_columns
+from pipeline.sources.formats.columns import PROBLEM, missing_column, rename_columns
 from pipeline.sources.formats.csv import find_separator, read_csv
 from pipeline.sources.formats.features import find_content_column, unpack_content
 from pipeline.sources.formats.jsonl import NOT_AN_OBJECT, build_string_columns, parse_object
@@ -34,22 +32,14 @@ from pipeline.sources.formats.other_files import refuse_other_files
 from pipeline.sources.formats.parquet import read_parquet_or_arrow
 from pipeline.sources.formats.quotes import is_quoted
 from pipeline.sources.image_text import columns, img2dataset
+from pipeline.sources.image_text.headers import find_header, find_header_separator, guess_separated, is_header, split_header
 from pipeline.sources.image_text.list_cells import BASE64_IMAGE, decode_images, refuse_swallowed_rows
 from pipeline.sources.values import make_all_printable, make_distinct, stringify_scalars
 
 BATCH = 20_000  # rows at a time
 _BATCH_WITH_IMAGES = 64
 _PEEK = 1 << 20  # bytes of the first lines
-_LINES_TO_GUESS = 1000  # lines that say which column is which
-_URL = r"(?i)^\s*https?://"
 _HEADERS = {"url", "caption", "file"}
-
-
-class Header(NamedTuple):
-    """The names of a table's columns, and whether the first line has them."""
-
-    names: list[str]
-    is_first_line: bool
 
 
 def read_table(
@@ -141,11 +131,12 @@ def _read_text(path: Path, complete: bool, standard_names: Mapping[str, str]) ->
     first = first_lines[0]
     if re.match(r"\s*\[\s*(\{|$)", first):
         raise InputError("is a JSON array: write it as JSON lines, one object in each line (jq -c '.[]')")
-    separator = find_separator(first) or ","
-    named = first_lines[1] if find_separator(first) and len(first_lines) > 1 else first
-    cells = _split_header(named, separator)
+    by_excel = find_separator(first)
+    named = first_lines[1] if by_excel and len(first_lines) > 1 else first
+    separator = by_excel or find_header_separator(first)
+    cells = split_header(named, separator)
     rows = _BATCH_WITH_IMAGES if any(BASE64_IMAGE.search(line) for line in first_lines) else BATCH
-    if separator in named and ("\t" not in named or named != first) and _is_header(cells, _HEADERS, standard_names):
+    if separator in named and ("\t" not in named or named != first) and is_header(cells, _HEADERS, standard_names):
         frames = read_csv(path, complete, columns.LONGEST_CAPTION, rows, separator)
         yield from _rename_all(refuse_swallowed_rows(frames, separator), standard_names)
         return
@@ -153,7 +144,11 @@ def _read_text(path: Path, complete: bool, standard_names: Mapping[str, str]) ->
     if first.lstrip().startswith("{"):
         yield from _read_objects(split_frames(lines, BATCH), standard_names)
         return
-    header = _find_header(first_lines, standard_names)
+    if "\t" not in first and (guess := guess_separated(first_lines)) is not None:
+        frames = read_csv(path, complete, columns.LONGEST_CAPTION, rows, *guess)
+        yield from _rename_all(refuse_swallowed_rows(frames, guess[0]), standard_names)
+        return
+    header = find_header(first_lines, standard_names)
     if is_quoted(path):
         names = None if header.is_first_line else header.names
         frames = read_csv(path, complete, columns.LONGEST_CAPTION, rows, "\t", names)
@@ -162,42 +157,6 @@ def _read_text(path: Path, complete: bool, standard_names: Mapping[str, str]) ->
     for batch in split_frames(skip_first_line(lines) if header.is_first_line else lines, BATCH):
         if len(batch):
             yield rename_columns(split_cells(batch, header.names), standard_names)
-
-
-def _split_header(line: str, separator: str) -> list[str]:
-    return [cell.strip().strip('"') for cell in line.split(separator)]
-
-
-def _is_header(cells: list[str], standard: set[str], standard_names: Mapping[str, str]) -> bool:
-    return bool(standard & set(columns.match(cells)) or standard_names.keys() & set(cells))
-
-
-def _find_header(lines: list[str], standard_names: Mapping[str, str]) -> Header:
-    """Return the columns of tab-separated lines. Where there is no header, what the first lines hold says which they are."""
-    cells = _split_header(lines[0], "\t")
-    if _is_header(cells, {"url", "file"}, standard_names) and not any(cell.startswith("http") for cell in cells):
-        return Header(distinct_names(cells), True)
-    rows = [_split_header(line, "\t") for line in islice(lines, _LINES_TO_GUESS)]
-    width = Counter(map(len, rows)).most_common(1)[0][0]
-    schema = {str(i): pl.String for i in range(width)}
-    table = pl.DataFrame([row for row in rows if len(row) == width], schema=schema, orient="row")
-    for name, pattern in (("url", _URL), ("file", columns.IMAGE_NAME.pattern)):
-        shares = [float(table[column].str.contains(pattern).mean() or 0) for column in table.columns]  # type: ignore[arg-type]
-        best = max(range(width), key=shares.__getitem__)
-        if shares[best] > 0.5:
-            names = [f"column_{i}" for i in range(width)]
-            names[best] = name
-            if width > 1:
-                names[1 if best == 0 else 0] = "caption"
-            return Header(names, False)
-    if any(BASE64_IMAGE.search(line) for line in lines[:_LINES_TO_GUESS]):
-        raise InputError(
-            "holds images in base64 without a header that says so: give it a first line of names between tabs, image and caption among them"
-        )
-    raise InputError(
-        "has neither a header that Seimai knows (url or file_name, and caption) nor a column of URLs or image file names; "
-        f"its first line is {lines[0][:80]!r}"
-    )
 
 
 # -- JSON lines

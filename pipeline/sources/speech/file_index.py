@@ -7,12 +7,12 @@ characters). A name is only ever taken for a file where one file alone has it.
 from __future__ import annotations
 
 import re
-import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.sources.folders import is_utf8, list_files
 from pipeline.sources.formats.tar import list_members, map_tar
+from pipeline.sources.names import normalise_name
 from pipeline.sources.speech.columns import is_audio_name, strip_audio_suffix
 
 _PLAIN_TAR, _PACKED_TAR = re.compile(r"(?i)\.tar$"), re.compile(r"(?i)\.(tar\.(gz|xz|zst|bz2)|tgz)$")
@@ -49,11 +49,15 @@ class FileIndex:
 
     def __init__(self, folders: list[Path], shard: int | None = None) -> None:
         self.packed: list[str] = []
+        self.undecoded: set[str] = set()  # names of files that are not UTF-8, as text: no row can point to these
         self.entries: list[Entry] = []
         seen: set[Path] = set()
         for folder in folders:
             for path in list_files(folder):
-                if path in seen or not is_utf8(path):
+                if path in seen:
+                    continue
+                if not is_utf8(path):
+                    self.undecoded.add(normalise_name(path.name))
                     continue
                 seen.add(path)
                 if shard is not None and (not _PLAIN_TAR.search(path.name) or find_shard_number(path.name) != shard):
@@ -68,7 +72,7 @@ class FileIndex:
         self._by_base: dict[str, list[Entry]] = {}
         self._by_stem: dict[str, list[Entry]] = {}
         for entry in self.entries:
-            name = _normalise(entry.name)
+            name = normalise_name(entry.name)
             self._by_base.setdefault(name.rpartition("/")[2], []).append(entry)
             self._by_stem.setdefault(strip_audio_suffix(name).rpartition("/")[2], []).append(entry)
 
@@ -86,23 +90,19 @@ class FileIndex:
 
         `shard` is the number of the tar that it is in.
         """
-        wanted = _normalise(path).removeprefix("./")
+        wanted = normalise_name(path).removeprefix("./")
         for name in dict.fromkeys((wanted, _STRETCH.sub("", wanted))):
             base = name.rpartition("/")[2]
-            found = [entry for entry in self._by_base.get(base, []) if _ends_in(_normalise(entry.name), name)]
+            found = [entry for entry in self._by_base.get(base, []) if _ends_in(normalise_name(entry.name), name)]
             found = found or [
-                entry for entry in self._by_stem.get(base, []) if _ends_in(strip_audio_suffix(_normalise(entry.name)), name)
+                entry for entry in self._by_stem.get(base, []) if _ends_in(strip_audio_suffix(normalise_name(entry.name)), name)
             ]
-            exact = [entry for entry in found if _normalise(entry.name) == name]
+            exact = [entry for entry in found if normalise_name(entry.name) == name]
             found = exact or found
             of_shard = [entry for entry in found if entry.shard == shard] if shard is not None else []
             if found:
                 return of_shard or found
         return []
-
-
-def _normalise(name: str) -> str:
-    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def _ends_in(name: str, end: str) -> bool:

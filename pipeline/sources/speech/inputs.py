@@ -153,7 +153,7 @@ def _tell_unused(files: list[InputFile], folders: dict[str, Path]) -> list[Input
     """Return inputs, the first of which has a note about lists in the folders of `--input`, or beside tars, that are not read."""
     used = {Path(url) for file in files for url in (file.url, *file.companions) if not is_url(url)}
     used |= {durations for path in used if (durations := path.with_name(common_voice.DURATIONS)).is_file()}
-    whole = {path for path in used if path.is_dir()}  # which say it themselves
+    whole = {Path(file.url) for file in files if not is_url(file.url) and Path(file.url).is_dir()}  # which say it themselves
     roots = {folder.resolve() for folder in folders.values()} - whole
     beside = {Path(file.url).parent for file in files if is_tar_name(file.url) and not is_url(file.url)}
     unused: dict[Path, list[str]] = {root: find_unused(list_files(root), used, root) for root in sorted(roots)}

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import polars as pl
 
 from pipeline.sources.folders import is_utf8
+from pipeline.sources.names import normalise_name
 from pipeline.sources.rows import CONTENT_POINTERS
 from pipeline.sources.speech.columns import is_audio_name
 from pipeline.sources.speech.file_index import FileIndex
@@ -134,6 +135,10 @@ class RecordingLookup:
             )
         if found:
             return _Location(os.path.realpath(found[0].file), found[0].offset, found[0].size)
+        if normalise_name(Path(path).name) in self.index.undecoded:
+            return _Location(
+                no_audio="no audio: the name of the file is not UTF-8: rename it (convmv -f cp932 -t utf8 --notest)"
+            )
         if self.index.packed:
             names = ", ".join(Path(tar).name for tar in self.index.packed[:3])
             return _Location(

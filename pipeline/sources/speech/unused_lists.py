@@ -10,7 +10,7 @@ from pipeline.sources.folders import is_utf8
 from pipeline.sources.speech.columns import is_audio_name, strip_audio_suffix
 
 _SUFFIXES = re.compile(
-    r"(?i)\.(tsv|csv|psv|jsonl?|ndjson|txt|list|lst|scp|trans|trn|lab|srt|vtt|ctm|stm|textgrid|eaf|parquet|arrow|xlsx?)(\.(gz|xz|zst|bz2))?$"
+    r"(?i)\.(tsv|csv|psv|jsonl?|ndjson|txt|list|lst|scp|trans|trn|lab|srt|vtt|ctm|stm|textgrid|eaf|trs|cha|ass|sbv|xml|ya?ml|parquet|arrow|xlsx?|ods|docx?)(\.cleaned)?(\.(gz|xz|zst|bz2))?$"
 )
 _KALDI = frozenset(("text", "segments", "utt2spk", "wav.scp"))
 _ABOUT = re.compile(

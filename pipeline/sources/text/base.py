@@ -16,10 +16,11 @@ import polars as pl
 from filters.kernels import buffers
 from pipeline.core.errors import InputError, UsageError
 from pipeline.sources.base import CutState, Fields, Range, Source
+from pipeline.sources.formats.encodings import find_late_encoding
 from pipeline.sources.inputs import InputFile, is_url
 from pipeline.sources.rows import Rows, Spans
 from pipeline.sources.streams import Stream, compression
-from pipeline.sources.text.dividers import LINES, NO_SPANS, WHOLE_FILES, Divider, find_documents
+from pipeline.sources.text.dividers import BLANK_LINES, LINES, NO_SPANS, WHOLE_FILES, Divider, find_documents
 from pipeline.sources.text.inputs import find_document_files
 from pipeline.sources.text.range_buffer import RangeBuffer
 from pipeline.sources.text.sniffing import (
@@ -161,7 +162,7 @@ class TextSource(DocumentSource):
         stream = Stream(file)
         is_in_place = stream.compression is None and not is_url(file.url)
         buffer = RangeBuffer(self.divider, stream, state)
-        ranges, late_returns = 0, False
+        ranges, late_returns, late_encoding = 0, False, None
         try:
             buffer.fill(HEAD_BYTES)
             self.check_head(file, bytes(buffer.buffer[:HEAD_BYTES]))
@@ -179,6 +180,8 @@ class TextSource(DocumentSource):
                 piece = Range(number, start, buffer.offset, buffer.offset - start, line, problem, limit, records, self.name)
                 yield piece, None if is_in_place and problem is None else body
                 ranges += 1
+                if late_encoding is None and self.divider in (LINES, BLANK_LINES) and (found := find_late_encoding(body)):
+                    late_encoding = piece.start + found[0], found[1]
                 late_returns = late_returns or self.divider is not WHOLE_FILES and has_lone_returns(body)
             if buffer.error is not None:
                 state.damage = str(buffer.error)
@@ -194,6 +197,10 @@ class TextSource(DocumentSource):
                     f"{file.url} is in part {CARRIAGE_RETURNS.label}, which divide nothing here. {CARRIAGE_RETURNS.advice}"
                 )
                 state.warning = "; ".join(filter(None, [state.warning, returns.replace("FILE", shlex.quote(file.url))]))
+            if late_encoding is not None:
+                at, encoding = late_encoding
+                text = f"{file.url} goes on as {encoding.label} from byte {at:,} on, which is not read. {encoding.advice}"
+                state.warning = "; ".join(filter(None, [state.warning, text.replace("FILE", shlex.quote(file.url))]))
         finally:
             stream.close()
 

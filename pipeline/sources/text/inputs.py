@@ -7,9 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.errors import BuildError, InputError, UsageError
+from pipeline.core.names import make_printable
 from pipeline.core.storage import read_json
-from pipeline.sources.folders import describe_files_below, enter_built_corpus, is_utf8, list_files, make_names_distinct
+from pipeline.sources.folders import (
+    RENAME,
+    describe_files_below,
+    enter_built_corpus,
+    is_utf8,
+    list_files,
+    make_names_distinct,
+)
 from pipeline.sources.inputs import InputFile, is_url, open_filesystem, resolve
+from pipeline.sources.names import decode_name
 from pipeline.sources.text.data_files import choose_data_files
 
 _HUB = "hf://"
@@ -41,11 +50,25 @@ def find_in_folder(folder: Path) -> list[InputFile]:
         return _find_in_splits(folder)
     if (folder / "state.json").is_file() and (saved := _find_saved(folder)) is not None:
         return saved
-    below = [path for path in list_files(folder) if is_utf8(path)]
+    every = list_files(folder)
+    below = [path for path in every if is_utf8(path)]
+    unnamed = _explain_names([path for path in every if not is_utf8(path)], folder)
+    if unnamed and not below:
+        raise UsageError(unnamed)
     readme = folder / "README.md"
     text = readme.read_text("utf-8", "replace") if readme.is_file() else None
     chosen = choose_data_files([path.relative_to(folder).as_posix() for path in below], text, str(folder))
-    return _add_note(describe_files_below([folder / path for path in chosen.paths], folder), chosen.note)
+    note = "; ".join(filter(None, [chosen.note, unnamed]))
+    return _add_note(describe_files_below([folder / path for path in chosen.paths], folder), note)
+
+
+def _explain_names(paths: list[Path], folder: Path) -> str | None:
+    """Return a sentence on files of a folder that are left out, since their names can stand in no id."""
+    if not paths:
+        return None
+    first = make_printable(decode_name(str(paths[0].relative_to(folder))))
+    files = f"{first} is" if len(paths) == 1 else f"{first} and {len(paths) - 1} more are"
+    return f"of {folder} {files} not read: names that are not UTF-8 can stand in no id. {RENAME}"
 
 
 def _find_in_splits(folder: Path) -> list[InputFile]:

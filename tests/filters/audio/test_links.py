@@ -206,3 +206,31 @@ def test_files_on_disk_are_read_the_same(tmp_path):
         assert np.array_equal(decode(path).samples, decode(blob).samples)
     (tmp_path / "empty").write_bytes(b"")
     assert "empty file" in decode_problem(tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("FLAC", "WAV"), ("FLAC", "OGG"), ("OGG", "FLAC"), ("OGG", "AIFF"), ("MP3", "WAV")]
+)
+def test_another_format_that_follows_is_refused(first, second):
+    blob = encode_sound(make_chord(1.5), first) + encode_sound(make_chord(2.5, seed=1), second)
+    assert f"{second} follows after {first} in one file" in decode_problem(blob)
+
+
+@pytest.mark.parametrize(
+    ("format", "subtype", "chunk", "at", "order"),
+    [("WAV", "FLOAT", b"fact", 8, "<"), ("WAV", "IMA_ADPCM", b"fact", 8, "<"), ("AIFF", None, b"COMM", 10, ">")],
+)
+def test_counts_of_samples_beside_their_size(format, subtype, chunk, at, order):
+    blob = encode_sound(make_chord(2), format, subtype=subtype)
+    at += blob.index(chunk)
+    whole = decode(blob).samples
+    for count in (0, 16000, 32000, 0xFFFFFFFF):  # never filled in, or of a file that was continued
+        assert np.array_equal(decode(patch(blob, at, struct.pack(f"{order}I", count))).samples, whole)
+    assert f"truncated {format}" in decode_problem(patch(blob, at, struct.pack(f"{order}I", 64000)))
+
+
+@pytest.mark.parametrize(("at", "value"), [(22, 3), (34, 7), (34, 8)])
+def test_a_header_that_contradicts_itself(at, value):
+    blob = encode_sound(make_chord(1), "WAV")
+    assert "contradicts itself" in decode_problem(patch(blob, at, struct.pack("<H", value)))
+    assert len(decode(patch(blob, 32, struct.pack("<H", 4))).samples) == RATE  # the size of a sample alone is wrong

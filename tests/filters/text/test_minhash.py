@@ -111,6 +111,13 @@ def test_different_keys(ab):
         ("今日は#猫 #タグ、第1回。2回目", "今日は猫タグ第1回2回目"),
         ("exam-\nple、well-known、km/h", "examplewellknownkmh"),
         ("ver.1.0.3、v1.03、50%、50", "ver.1.0.3v1.03,50%50"),
+        ("x < y、x>y、a >= b、n<=5、a != b、E=mc2", "x<yx>ya>=bn<=5a!=be=mc2"),
+        ("Rh(+)、Rh（－）、HBs抗原：＋\n結果：-", "rh+rh-hbs抗原+結果-"),
+        ("5′、5″、5'", "5′5″5"),
+        ("A-です、Aです、e-ラーニング", "a-ですaですeラーニング"),
+        ("O²⁻、三．五、三五", "o2-三.五三五"),
+        ("5 %、5%、5 〜%", "5%5%5"),
+        ("♠5♥K大好き♥ ☀☂👍👎⚪⚫", "♠5k大好き☀☂👍👎○⚫"),
     ],
 )
 def test_signs_that_change_what_is_said_are_in_the_key(text, expected):

@@ -211,10 +211,14 @@ def test_loops(text, share):
 
 @pytest.mark.parametrize(
     ("text", "share"),
-    [("2011年3月11日です", 1), ("NHKです", 2 / 3), ("OKです", 2 / 3), ("YouTubeを見る", 3 / 4), ("1945", 1), ("The library is closed.", 0),
-     ("すごーーい", 1), ("Привет", 0), ("안녕하세요", 0), ("", 1), ("ＣＤ々ー", 2 / 3)],
+    [("2011年3月11日です", 1), ("NHKです", 1), ("OKです", 1), ("YouTubeを見る", 3 / 4), ("1945", 1), ("The library is closed.", 0),
+     ("すごーーい", 1), ("Привет", 0), ("안녕하세요", 0), ("", 1), ("ＣＤ々ー", 1),
+     *((kept, 1) for kept in ("OK!", "Yes!", "iPhone", "DJ OZMA", "EU、G7、ASEAN", "DVD、CD、BD", "ZARDとGLAY",
+                                 "首相官邸前。", "了解了解。")),
+     *((foreign, 0) for foreign in ("謝謝大家收看我們的節目", "請不吝點讚訂閱。", "THANK YOU FOR WATCHING", "thank you", "you",
+                                    "Bonjour tout le monde"))],
 )  # fmt: skip
-def test_digits_are_not_foreign_and_a_latin_word_is_one(text, share):
+def test_what_is_foreign(text, share):
     assert measured([text], ["japanese_word_share"])["japanese_word_share"][0] == pytest.approx(share)
 
 

@@ -130,3 +130,9 @@ def test_durations_are_those_of_the_column_or_of_the_header() -> None:
     assert measure_durations({"audio": [sound, None, memoryview(b"x")]}).tolist() == [1.5, 0, 0]
     known = np.array([2.0, np.nan, np.nan])
     assert measure_durations({"audio": [sound, sound, None], "duration": known}).tolist() == [2.0, 1.5, 0]
+
+
+def test_the_mean_number_of_records_in_a_batch() -> None:
+    batches = LengthBatches(10.0, 4, lambda columns: np.array(columns["seconds"]))
+    # Sorted: four of 1 s, which is the most; then two of 5 s, one of 9 s.
+    assert batches.count_records({"seconds": [5.0, 1.0, 1.0, 9.0, 1.0, 5.0, 1.0]}) == 7 / 3

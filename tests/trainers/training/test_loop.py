@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,24 @@ def test_evaluation_computes_as_training_does(tokenised, train, monkeypatch, tmp
     assert train("gpt", tokenised, "--out", tmp_path / "run", *small_gpt, *options) == 0
     assert seen == [PRECISIONS[precision] or torch.float32]
     assert ("overflows" in read_lines(tmp_path / "run", "train")[0]) == (precision == "fp16")
+
+
+def test_a_loss_beyond_fp16_is_skipped_as_its_gradient_is_and_ends_no_run(
+    tokenised, train, monkeypatch, tmp_path, small_gpt
+) -> None:
+    forward, calls = gpt.PackedLanguageModel.forward, list[int]()
+
+    def overflowing(self: Any, *arguments: Any, **inputs: Any) -> Any:
+        loss, found = forward(self, *arguments, **inputs)
+        calls.append(1)
+        return (loss * math.inf if self.training and len(calls) == 3 else loss), found
+
+    monkeypatch.setattr(gpt.PackedLanguageModel, "forward", overflowing)
+    options = ["--set", "train.steps=8", "--set", "train.log_every=2", "--set", "train.precision=fp16"]
+    assert train("gpt", tokenised, "--out", tmp_path / "run", *small_gpt, *options) == 0
+    lines = read_lines(tmp_path / "run", "train")
+    assert [line["overflows"] for line in lines] == [0, 1, 0, 0]
+    assert all(0 < line["loss"] < 20 for line in lines)
 
 
 def test_lines_are_means_since_the_last_one(tokenised, train, losses_of, tmp_path, small_gpt) -> None:

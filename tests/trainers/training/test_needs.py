@@ -67,9 +67,9 @@ def test_amounts_that_nobody_knows_are_left_out() -> None:
     assert describe_data(train, 1, 1_000, "pairs", 1)[1] == "run         100 steps, 400 pairs, 0.40 epochs of 1,000 records"
 
 
-def test_batches_of_sound_are_told_in_seconds() -> None:
-    train = Train(steps=1_000, batch=48, seconds=87.5, accumulate=2, lr=1.0)
-    assert describe_data(train, 16, 50, "audio_seconds", None) == [
-        "batch       up to 2,800 seconds of sound a step (87.5 × 2 accumulated × 16 ranks)",
-        "run         1,000 steps, up to 778 hours; an epoch has 50 records",
+def test_batches_by_seconds() -> None:
+    train = Train(steps=400_000, batch=48, seconds=87.5, accumulate=4, lr=1.0)
+    assert describe_data(train, 8, 15_000_000, "audio_seconds", None, 14.5) == [
+        "batch       2,800.0 s of sound a step, at most (87.5 s × 4 accumulated × 8 ranks), about 464 records",
+        "run         400,000 steps, 311,111.1 hours, at most, about 12.37 epochs of 15,000,000 records",
     ]

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from pipeline.core.errors import UsageError
-from pipeline.sources.image_text import image_lookup, source
+from pipeline.sources.image_text import image_finder, image_lookup
 from tests.pipeline.sources.image_text.helpers import (
     DATA,
     LISTS,
@@ -139,7 +139,7 @@ def test_the_folder_of_images_is_read_once_for_many_lists(tmp_path, images, monk
     for name in ("a", "b", "c"):
         (tmp_path / f"{name}.tsv").write_bytes(LISTS["cc12m"])
     read = []
-    monkeypatch.setattr(source, "ImageLookup", lambda folder: read.append(folder) or image_lookup.ImageLookup(folder))
+    monkeypatch.setattr(image_finder, "ImageLookup", lambda folder: read.append(folder) or image_lookup.ImageLookup(folder))
     for file in SOURCE.find_inputs([str(tmp_path / "*.tsv")], images=str(images)):
         assert len(read_pairs(file, images).rows) == 4
     assert len(read) == 1

@@ -255,3 +255,37 @@ def test_coco(tmp_path):
         assert pick_pairs(result.rows) == expected and result.state.damage is None
         assert set(problems(result.rows)) == {"12~2"}
         assert result.rows[0]["license"].endswith("by/2.0/") and result.rows[0]["url"] == "http://f/1"
+
+
+ODD_LISTS = {
+    "semicolons": "url;caption\nhttps://h/1.jpg;犬\nhttps://h/2.jpg;猫",
+    "bars": "url|caption\nhttps://h/1.jpg|犬\nhttps://h/2.jpg|猫",
+    "bars and spaces": "image_name| comment_number| comment\n1.jpg| 0| 犬\n2.jpg| 0| 猫",
+    "names in Japanese": "画像URL,説明\nhttps://h/1.jpg,犬\nhttps://h/2.jpg,猫",
+    "file names in Japanese": "ファイル名\tキャプション\n1.jpg\t犬\n2.jpg\t猫",
+    "csv without a header": "https://h/1.jpg,犬\nhttps://h/2.jpg,猫",
+    "csv without a header, files": '犬,1.jpg\n"猫",2.jpg',
+    "csv without a header, numbers": "0;1.jpg;犬\n1;2.jpg;猫",
+    "spaces around": " https://h/1.jpg \t 犬\nhttps://h/2.jpg\u3000\t猫 ",
+    "spaces around names": "text,file_name\n犬, 1.jpg\n猫,\u200b2.jpg ",
+    "spaces before quotes": 'url, caption\nhttps://h/1.jpg, "犬"\nhttps://h/2.jpg, "猫"',
+    "empty cells at the end": "url\tcaption\nhttps://h/1.jpg\t犬\t\nhttps://h/2.jpg\t猫\t\t",
+    "empty cells at the end of csv": "url,caption\nhttps://h/1.jpg,犬,\nhttps://h/2.jpg,猫,,",
+}
+
+
+@pytest.mark.parametrize("kind", ODD_LISTS)
+def test_lists_as_people_write_them(tmp_path, kind):
+    (tmp_path / "images").mkdir()
+    for name in ("1.jpg", "2.jpg"):
+        (tmp_path / "images" / name).write_bytes(name.encode())
+    (tmp_path / "list.csv").write_text(ODD_LISTS[kind])
+    result = read_pairs(tmp_path / "list.csv", tmp_path / "images")
+    assert [(row["caption"].strip(), row["image"]) for row in result.rows] == [("犬", b"1.jpg"), ("猫", b"2.jpg")]
+    assert (result.state.damage, result.state.warning) == (None, None)
+
+
+def test_commas_in_a_list_of_urls_separate_nothing(tmp_path, images):
+    urls = [f"https://h/w_200,h_300/{i}.jpg" for i in range(3)]
+    (tmp_path / "list.txt").write_text("\n".join(urls))
+    assert [row["url"] for row in read_pairs(tmp_path / "list.txt", images).rows] == urls

@@ -1,3 +1,4 @@
+import gzip
 import unicodedata
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.sources.image_text.loose_images import LooseImage, LooseImages
 from tests.pipeline.sources.helpers import pick
-from tests.pipeline.sources.image_text.helpers import read_pairs
+from tests.pipeline.sources.image_text.helpers import SOURCE, read_pairs
 
 NFC, NFD = (unicodedata.normalize(form, "がぞう.jpg") for form in ("NFC", "NFD"))
 NONE = "no image: the folder of images has none for this row"
@@ -104,3 +105,50 @@ def test_ampersands_of_html_in_urls(tmp_path):
     (tmp_path / "list.tsv").write_text(f"{url.replace('&', '&amp;')}\ta &amp; b\n")
     result = read_pairs(tmp_path / "list.tsv", tmp_path / "images")
     assert pick(result.rows, "url", "caption", "image") == [(url, "a &amp; b", b"a")]
+
+
+def read_lists(lists, folder):
+    """The captions and images of several lists that are built together."""
+    files = SOURCE.find_inputs([str(path) for path in lists], images=str(folder))
+    return [pick(read_pairs(file, folder).rows, "caption", "image") for file in files]
+
+
+def write_lists(folder, images, lists):
+    for name in images:
+        (folder / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "images" / name).write_bytes(name.encode())
+    for name, text in lists.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+    return [folder / name for name in lists]
+
+
+def test_lists_that_share_a_folder_do_not_share_its_files(tmp_path):
+    lists = {
+        "a.tsv": "https://a/1.jpg\ta\nhttps://a/2.jpg\ta\nhttps://c/3.jpg\ta\n",
+        "b.tsv.gz": "https://b/1.jpg\tb\nhttps://c/3.jpg\tb\n",
+        "c.csv": "file_name,text\n/mnt/4.jpg,c\n2.jpg,c\n",
+        "d.json": '{"images": [{"id": 1, "file_name": "val/4.jpg"}], "annotations": [{"image_id": 1, "caption": "d"}]}',
+    }
+    paths = write_lists(tmp_path, ["1.jpg", "2.jpg", "3.jpg", "4.jpg"], lists)
+    found = read_lists(paths, tmp_path / "images")
+    assert found[0] == [("a", None), ("a", None), ("a", b"3.jpg")]
+    assert found[1] == [("b", None), ("b", b"3.jpg")]
+    assert found[2] == [("c", None), ("c", b"2.jpg")]
+    assert found[3] == [("d", None)]
+
+
+def test_lists_of_different_folders_do_not_mean_one_file_by_one_name(tmp_path):
+    lists = dict.fromkeys(("train/list.csv", "val/list.csv"), "file_name,text\n1.jpg,one\nx/2.jpg,two\n")
+    paths = write_lists(tmp_path, ["train/1.jpg", "x/2.jpg"], lists)
+    assert read_lists(paths, tmp_path / "images") == [[("one", None), ("two", b"x/2.jpg")]] * 2
+    assert read_lists(paths[:1], tmp_path / "images") == [[("one", b"train/1.jpg"), ("two", b"x/2.jpg")]]
+
+
+def test_a_list_is_read_anew_when_another_of_the_build_changes(tmp_path):
+    paths = write_lists(tmp_path, ["1.jpg"], {"a.tsv": "https://a/1.jpg\ta\n", "b.tsv": "https://b/2.jpg\tb\n"})
+    before = SOURCE.find_inputs([str(path) for path in paths], images=str(tmp_path / "images"))
+    paths[1].write_text("https://b/1.jpg\tbb\n")
+    after = SOURCE.find_inputs([str(path) for path in paths], images=str(tmp_path / "images"))
+    alone = SOURCE.find_inputs([str(paths[0])], images=str(tmp_path / "images"))
+    assert len({before[0].identity, after[0].identity, alone[0].identity}) == 3

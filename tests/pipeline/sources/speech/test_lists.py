@@ -409,3 +409,30 @@ def test_a_path_into_another_folder_is_not_taken_for_a_file_that_is_called_the_s
         tmp_path / "m.jsonl", {"audio_filepath": "train/001.wav", "text": "訓練"}, {"audio_filepath": "/x/test/001.wav"}
     )
     assert [row["problem"] for row in read_speech(tmp_path).rows] == [NO_FILE, OUTSIDE]
+
+
+def test_names_in_cp932_in_tars_and_on_disk(tmp_path):
+    names = [f"音声{kana}.wav" for kana in "カガ"]
+    raw = [name.encode("cp932").decode("utf-8", "surrogateescape") for name in names]
+    archive(tmp_path / "tar" / "a.tar", [(one, fake_audio(name)) for one, name in zip(raw, names, strict=True)])
+    write_jsonl(tmp_path / "tar" / "m.jsonl", *({"audio_filepath": name, "text": f"文{name}"} for name in names))
+    assert audio_of(read_speech(tmp_path / "tar")) == said(names)
+    write(tmp_path / "loose" / "list.csv", "file_name,text\r\n" + "".join(f"{name},文\r\n" for name in names))
+    for one, name in zip(raw, names, strict=True):
+        write(tmp_path / "loose" / one, fake_audio(name))
+    found = problems(read_speech(tmp_path / "loose").rows)
+    assert list(found) == names and all("the name of the file is not UTF-8: rename it" in why for why in found.values())
+
+
+def test_every_list_beside_the_one_that_is_read_is_named(tmp_path):
+    for name in "xy":
+        write(tmp_path / "data" / f"{name}.wav", fake_audio(name))
+    write_jsonl(tmp_path / "metadata.jsonl", {"file_name": "data/x.wav", "text": "文x"})
+    write(tmp_path / "metadata.csv", "file_name,text\ndata/y.wav,文y\n")
+    others = ["talk.trs", "talk.xml", "filelists/train.txt.cleaned"]
+    for name in others:
+        write(tmp_path / name, "x")
+    result = read_speech(tmp_path)
+    assert audio_of(result) == said("x")
+    assert f"not read in {tmp_path.name}: {', '.join(['metadata.csv', *others])}:" in result.states[0].warning
+    assert "data/y.wav, are named in no line of metadata.jsonl" in result.states[0].warning

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 
 import pytest
 from hypothesis import given, settings
@@ -85,3 +86,14 @@ def test_a_file_that_is_too_large_is_one_unreadable_record(write):
 def test_what_is_something_else_is_told(write, source, raw):
     with pytest.raises(UsageError):
         read_all(source, write(raw))
+
+
+def test_files_of_a_folder_whose_names_are_not_utf8_are_told(tmp_path):
+    (tmp_path / os.fsdecode("文書.txt".encode("cp932"))).write_text("一\n\n二\n")
+    with pytest.raises(
+        UsageError, match=r"文書\.txt is not read: names that are not UTF-8 can stand in no id\. Rename them: convmv"
+    ):
+        LinesSource().find_inputs([str(tmp_path)])
+    (tmp_path / "次.txt").write_text("三\n\n四\n")
+    files = LinesSource().find_inputs([str(tmp_path)])
+    assert [file.name for file in files] == ["次.txt"] and "文書.txt is not read" in files[0].note

@@ -106,6 +106,14 @@ def test_returns_that_begin_late_are_told(tmp_path):
     assert "carriage returns, which divide nothing here" in read.state.warning and "perl -pe" in read.state.warning
 
 
+@compressed
+def test_an_encoding_that_begins_late_is_told(tmp_path, compress):
+    raw = b"one line\n\n" * 20_000 + "二つ目の行である。\n\n".encode("cp932") * 500
+    file = CC100Source().find_inputs([write(tmp_path, raw, compress)])[0]
+    warning = read_all(CC100Source(), file, partition=50_000).state.warning
+    assert "goes on as text in Shift_JIS from byte 200,000 on" in warning and "iconv -f CP932" in warning
+
+
 @pytest.mark.parametrize("lines", [2, 3, 200])
 def test_lines_without_an_empty_one_are_told_at_any_size(tmp_path, lines):
     path = write(tmp_path, b"line\n" * lines)
