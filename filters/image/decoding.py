@@ -81,7 +81,7 @@ def open_upright(blob: Blob | None, side: int, max_pixels: int = MAX_PIXELS) -> 
     return orientation.turn_upright(picture)
 
 
-def enlarge(opened: Opened, blob: Blob, side: int, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def enlarge(opened: Opened, blob: Blob | None, side: int, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Return the picture of an image that `open_small` opened, reduced less.
 
     It is reduced by averages over square boxes, a JPEG first by its inverse DCT. The longer side has `side`
@@ -94,7 +94,7 @@ def enlarge(opened: Opened, blob: Blob, side: int, max_pixels: int = MAX_PIXELS)
     with name_damage(opened.format):
         file = opened.decoded
         if opened.format == "JPEG" and (max(file.size) < max(size) or max(size) >= 2 * side):
-            file = open_image(blob, opened.format, max_pixels)
+            file = open_image(blob or b"", opened.format, max_pixels)
             scale = min(1.0, side / max(size))
             load(file, (max(1, round(file.width * scale)), max(1, round(file.height * scale))), max_pixels)
         box = max(1, max(file.size) // side)
