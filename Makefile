@@ -3,6 +3,9 @@ VENV = .venv
 BIN = $(VENV)/bin
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
+# Lint, types and kernels side by side: each leaves cores idle.
+MAKEFLAGS += --jobs=2
+
 .PHONY: build test check lint types kernels clean
 
 # One command from a fresh clone to a corpus: set-up, then the embedded sample.
