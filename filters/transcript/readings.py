@@ -159,7 +159,7 @@ def _readings_of(surface: str, read: str, dictionary: Words) -> Stretch:
     """Readings of a word, beginning with the dictionary's choice `read`, or of a single character that it does not have."""
     if _FILLER.fullmatch(surface):
         return (read or katakana(surface), "")
-    if _LONG_END.fullmatch(surface):
+    if _LONG_END.fullmatch(surface) and dictionary.readings(surface):  # a word that nobody knows is spelled as it sounds
         return distinct([read or surface, (read or surface).removesuffix("ー")])
     if _DRAWN_OUT.fullmatch(surface):
         return distinct([read or katakana(surface), katakana(surface).replace("ー", "")])
