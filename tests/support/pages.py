@@ -84,11 +84,17 @@ def table(rng: np.random.Generator, w: int = 800, h: int = 600) -> Image.Image:
     return im
 
 
-def bars(rng: np.random.Generator, w: int = 800, h: int = 500) -> Image.Image:
+def draw_axes(w: int, h: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+    """Return an empty chart, and what draws on it."""
     im = Image.new("RGB", (w, h), "white")
     d = ImageDraw.Draw(im)
     d.line((60, 30, 60, h - 50), fill="black", width=2)
     d.line((60, h - 50, w - 30, h - 50), fill="black", width=2)
+    return im, d
+
+
+def bars(rng: np.random.Generator, w: int = 800, h: int = 500) -> Image.Image:
+    im, d = draw_axes(w, h)
     for i in range(10):
         top = rng.integers(60, h - 80)
         d.rectangle((90 + i * 66, int(top), 130 + i * 66, h - 50), fill=(70, 130, 180))
@@ -96,10 +102,7 @@ def bars(rng: np.random.Generator, w: int = 800, h: int = 500) -> Image.Image:
 
 
 def lines(rng: np.random.Generator, w: int = 800, h: int = 500) -> Image.Image:
-    im = Image.new("RGB", (w, h), "white")
-    d = ImageDraw.Draw(im)
-    d.line((60, 30, 60, h - 50), fill="black", width=2)
-    d.line((60, h - 50, w - 30, h - 50), fill="black", width=2)
+    im, d = draw_axes(w, h)
     for g in range(8):
         d.line((60, 40 + g * 52, w - 30, 40 + g * 52), fill=(220, 220, 220))
     y = np.clip(250 + np.cumsum(rng.normal(0, 22, 30)), 50, h - 60)

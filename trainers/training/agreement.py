@@ -30,6 +30,13 @@ class Agreement:
         """Return whether the flag is set on any rank."""
         return self.sum(float(flag)) > 0
 
+    def gather(self, value: Any) -> list[Any]:
+        """Return the values of all ranks, in their order."""
+        values = [value] * self.ranks
+        if self.ranks > 1:
+            dist.all_gather_object(values, value)
+        return values
+
     def wait_for_ranks(self) -> None:
         """Return when every rank is here."""
         self.sum(0.0)

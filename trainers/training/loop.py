@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from rich.console import Console
 from torch import nn
 
@@ -62,8 +61,7 @@ class Loop(Agreement):
         self.checkpoints = Checkpoints(self.out, self.settings.keep)
         self.state = self.checkpoints.load_newest(self.config, options.resume)
         self.step: int = self.state["step"] if self.state else 0
-        if self.ranks > 1:
-            self._check_same_step()
+        self._check_same_step()
         seed_generators(self.settings.seed)  # so that initial weights are the same on every rank
 
     # -- the run
@@ -211,9 +209,7 @@ class Loop(Agreement):
 
     def _save(self, stateful: dict[str, Any]) -> None:
         """Write a checkpoint. The names in it stay as they are, so that runs of earlier versions can be resumed."""
-        taken: list[Any] = [self.taken] * self.ranks
-        if self.ranks > 1:
-            dist.all_gather_object(taken, self.taken)
+        taken = self.gather(self.taken)
         if self.rank == 0:
             state = {"step": self.step, "config": self.config, "deal": self.assignment.to_state(), "taken": taken}
             state["shards"] = self.shards_fingerprint
@@ -261,8 +257,7 @@ class Loop(Agreement):
 
     def _check_same_step(self) -> None:
         """Check that all ranks begin at the same step. Raises BuildError on every rank if they do not."""
-        steps = list[Any]([self.step] * self.ranks)
-        dist.all_gather_object(steps, self.step)
+        steps = self.gather(self.step)
         if len(set(steps)) > 1:
             listing = ", ".join(f"{step:,}" for step in steps)
             raise BuildError(
