@@ -24,9 +24,9 @@ from benchmarks.corpus import read_labelled
 from benchmarks.harness import finish, format_table, make_parser, parse_options, seconds
 from benchmarks.presets import Bound, read_preset, within
 from filters import MEASURES, compute, measure_frame, normalise
-from filters.caption import language as caption_language
 from filters.kernels import buffers
 from filters.text import language
+from filters.text.language_model import identify
 
 PRESETS = ("caption-ja", "waon", "cc12m", "datacomp-basic")
 SETS = (("short", "ja"), ("ja_kanji_only_title", "ja"), ("ja_kanji_only_line", "ja"), ("ja_katakana_line", "ja"))
@@ -78,8 +78,8 @@ def print_languages(data: Path) -> None:
     rows = []
     for label, (lang, group) in groups.items():
         captions = normalise_captions([text[:300] for text in group])
-        ours = Counter(caption_language.count(*buffers(captions))["caption_language"])
-        theirs = Counter(language.identify(text)[0] for text in captions)
+        ours = Counter(language.judge(*buffers(captions)).codes)
+        theirs = Counter(identify(text)[0] for text in captions)
         is_japanese = lang == "ja"
         right = [(n["ja"] if is_japanese else len(group) - n["ja"]) / max(len(group), 1) for n in (ours, theirs)]
         answer = "ja" if is_japanese else "not ja"

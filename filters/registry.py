@@ -23,9 +23,8 @@ import numpy as np
 import polars as pl
 
 from filters.caption import labels, tokens
-from filters.caption import language as caption_language
 from filters.kernels import buffers, to_arrow
-from filters.text import characters, language, phrases, repetition
+from filters.text import characters, language, language_lines, phrases, repetition
 from filters.transcript import chinese, repeated_phrases
 
 Counters = dict[str, np.ndarray]
@@ -93,7 +92,7 @@ def order_measures(*modules: ModuleType) -> None:
 def _run_passes(data: np.ndarray, offsets: np.ndarray, wanted: set[str]) -> Counters:
     """Run the passes that count what is `wanted`, and only those."""
     counters: Counters = {}
-    needs_language = bool(wanted & set(language.COUNTERS))
+    needs_language = bool(wanted & set(language_lines.COUNTERS))
     if needs_language or wanted & set(characters.COUNTERS):
         counters |= characters.count(data, offsets)
     if wanted & set(repetition.COUNTERS):
@@ -101,11 +100,12 @@ def _run_passes(data: np.ndarray, offsets: np.ndarray, wanted: set[str]) -> Coun
     if wanted & set(phrases.COUNTERS):
         counters |= phrases.count(data, offsets, wanted)
     if needs_language:
-        counters |= language.count(data, offsets, counters)
-    if wanted & {*caption_language.COUNTERS, *tokens.COUNTERS}:
+        counters |= language_lines.count(data, offsets, counters)
+    if wanted & {*labels.LANGUAGE_COUNTERS, *tokens.COUNTERS}:
         plain = labels.remove_labels(pl.Series("caption", to_arrow(data, offsets)))
-        if wanted & set(caption_language.COUNTERS):
-            counters |= caption_language.count(*buffers(plain.captions))
+        if wanted & set(labels.LANGUAGE_COUNTERS):
+            found = language.judge(*buffers(plain.captions))
+            counters |= dict(zip(labels.LANGUAGE_COUNTERS, (found.codes, found.scores), strict=True))
         if wanted & set(tokens.COUNTERS):
             counters |= tokens.count(data, offsets, plain, wanted)
     if wanted & set(repeated_phrases.COUNTERS):

@@ -62,6 +62,7 @@ PATTERNS = {
     ),
 }
 COUNTERS = (*PATTERNS, "n_label_chars")
+LANGUAGE_COUNTERS = ("caption_language", "caption_language_score")  # of the plain text, by `filters.text.language`
 # A day or a month says when, not what: 2021年3月4日(木) 10:30, 令和5年10月.
 _YEAR = "(?:[0-9]{4}|(?:明治|大正|昭和|平成|令和) ?(?:[0-9]{1,2}|元))年(?:度)?"
 _DAY = r"[0-9]{1,2}日(?: ?[(（][月火水木金土日](?:[・/]?祝)?[)）])?(?: ?[0-9]{1,2}[:時][0-9]{2}分?)?"

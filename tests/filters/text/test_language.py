@@ -6,7 +6,8 @@ import polars as pl
 import pytest
 
 from filters.kernels import buffers
-from filters.text import characters, language
+from filters.text import language
+from filters.text.language_model import identify
 from filters.text.normalisation import normalise
 
 LABELLED = Path(__file__).parents[4] / "shared" / "data" / "language" / "labelled.jsonl.gz"
@@ -65,9 +66,8 @@ OTHERS = [
 
 
 def measured(texts):
-    data, offsets = buffers(pl.Series(texts, dtype=pl.String))
-    counters = characters.count(data, offsets)
-    return language.is_japanese_by_script(data, offsets, counters), language.count(data, offsets, counters)
+    found = language.judge(*buffers(pl.Series(texts, dtype=pl.String)))
+    return language.is_japanese_by_script(found.counts), {"language": found.codes, "language_score": found.scores}
 
 
 @pytest.mark.parametrize("text", JAPANESE)
@@ -75,7 +75,7 @@ def test_script_and_model_agree_on_ordinary_japanese(text):
     settled, found = measured([text])
     assert settled[0]
     assert (found["language"][0], found["language_score"][0]) == ("ja", 1)
-    assert language.identify(text)[0] == "ja"
+    assert identify(text)[0] == "ja"
 
 
 def test_other_languages_are_never_japanese():
@@ -108,13 +108,13 @@ def test_what_script_settles(text, settled):
 
 @pytest.mark.parametrize("text", ["", " \n\u3000"])
 def test_nothing_to_read(text):
-    assert language.identify(text) == ("und", 0.0)
+    assert identify(text) == ("und", 0.0)
     assert measured([text])[1]["language"].tolist() == ["und"]
 
 
 @pytest.mark.parametrize("text", ["。！？", "12345", "\x00\x01", "😀" * 700, "漢" * 5000, "a" * 99_999])
 def test_odd_texts_have_an_answer(text):
-    code, score = language.identify(text)
+    code, score = identify(text)
     assert code and 0 <= score <= 1
 
 
@@ -135,7 +135,7 @@ def test_what_script_settles_is_japanese():
     with gzip.open(LABELLED, "rt", encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
     data, offsets = buffers(normalise(pl.Series([row["text"] for row in rows])))
-    settled = language.is_japanese_by_script(data, offsets, characters.count(data, offsets))
+    settled = language.is_japanese_by_script(language.judge(data, offsets, ask=False).counts)
     answered = [row["lang"] for row, yes in zip(rows, settled) if yes]
     # ja-en is Japanese with English in it; romaji is ja-Latn and has no kana.
     assert set(answered) <= {"ja", "ja-en"}
@@ -247,7 +247,7 @@ def test_japanese_with_few_kana_or_foreign_words_stays_japanese(text):
         ("Spring Boot 3.0 + MyBatisでNullPointerException", "ja"),
         ("Error: Cannot find module 'express' の解決方法", "ja"),
         ("Nikon AF-S NIKKOR 50mm f/1.8G レンズ", "ja"),
-        ("國立故宮博物院", "zh"),
+        ("國立故宮博物院的展覽", "zh"),
         ("我們明天去學校", "zh"),
     ],
 )
