@@ -78,7 +78,7 @@ def print_languages(data: Path) -> None:
     rows = []
     for label, (lang, group) in groups.items():
         captions = normalise_captions([text[:300] for text in group])
-        ours = Counter(language.judge(*buffers(captions)).codes)
+        ours = Counter(language.identify_languages(*buffers(captions)).codes)
         theirs = Counter(identify(text)[0] for text in captions)
         is_japanese = lang == "ja"
         right = [(n["ja"] if is_japanese else len(group) - n["ja"]) / max(len(group), 1) for n in (ours, theirs)]

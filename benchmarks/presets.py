@@ -16,6 +16,7 @@ class Bound(TypedDict, total=False):
     at_least: float
     at_most: float
     any_of: list[str]
+    missing: str
 
 
 def read_preset(name: str) -> dict[str, Bound]:
@@ -25,8 +26,10 @@ def read_preset(name: str) -> dict[str, Bound]:
 
 
 def within(measure: str, bound: Bound) -> pl.Expr:
-    """Whether a value is within the bound."""
+    """Whether a value is within the bound; null is where a missing value is kept."""
     value = pl.col(measure)
+    if bound.get("missing") == "keep":
+        return (value.is_null() | within(measure, {name: x for name, x in bound.items() if name != "missing"})).fill_null(True)
     if "any_of" in bound:
         return value.is_in(bound["any_of"])
     return value.is_between(bound.get("at_least", float("-inf")), bound.get("at_most", float("inf")))

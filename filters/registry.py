@@ -104,8 +104,8 @@ def _run_passes(data: np.ndarray, offsets: np.ndarray, wanted: set[str]) -> Coun
     if wanted & {*labels.LANGUAGE_COUNTERS, *tokens.COUNTERS}:
         plain = labels.remove_labels(pl.Series("caption", to_arrow(data, offsets)))
         if wanted & set(labels.LANGUAGE_COUNTERS):
-            found = language.judge(*buffers(plain.captions))
-            counters |= dict(zip(labels.LANGUAGE_COUNTERS, (found.codes, found.scores), strict=True))
+            found = language.identify_languages(*buffers(plain.captions))
+            counters |= dict(zip(labels.LANGUAGE_COUNTERS, found, strict=True))
         if wanted & set(tokens.COUNTERS):
             counters |= tokens.count(data, offsets, plain, wanted)
     if wanted & set(repeated_phrases.COUNTERS):

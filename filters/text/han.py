@@ -67,3 +67,9 @@ def chinese_steps(texts: pl.Series, one_sided: np.ndarray, weight: np.ndarray, k
 def chinese_probability(steps: np.ndarray) -> np.ndarray:
     """float32[n]: the probability that goes with `chinese_steps`."""
     return _PROBABILITY[steps + _MOST]
+
+
+def chinese_odds(probability: np.ndarray) -> np.ndarray:
+    """Log odds of `chinese_probability` without the prior: what texts of one document add up."""
+    clipped = probability.astype(np.float64).clip(1e-6, 1 - 1e-6)
+    return np.log(clipped / (1 - clipped)) - _PRIOR

@@ -12,6 +12,7 @@ them make a text Japanese. Romaji is "ja-Latn" (`filters.text.romaji`).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -36,6 +37,7 @@ FEW_HIRAGANA = 2  # beside which one Chinese character is enough: の for 的; b
 NAMES_WEIGHT = 0.5  # steps for each of the Han, from which on they are Chinese where kana are a の or names
 FOREIGN = 4  # letters of Latin and other scripts for each of kana and Han, among which katakana without hiragana are names
 FOREIGN_OF_QUOTES = 2  # … where no hiragana stand beside other letters, as particles do
+MANY = 5  # times as many hiragana as would do
 MOST_NAMES = 100  # katakana: where there are more, it is a list in Japanese
 MOST_QUOTED = 20  # kana: up to so many are words quoted in a text of foreign letters, where lid.176 is sure of its language
 LEAST_MIXED = 3  # kana among more foreign letters, with which a text is Japanese where lid.176 is not sure
@@ -43,59 +45,68 @@ FEW_WORDS = 4  # in Latin letters, beside which as many kana and Han make a shor
 TO_WORDS = 1.25  # kana and Han for each of more words
 SURE = 0.7  # lid.176's score
 JAPANESE, ROMAJI = "ja", "ja-Latn"
-_EAST_ASIAN = re.compile("[\u2e80-\u2fdf\u3005-\u3007\u3041-\u3096\u309d-\u30fa\u30fc-\u30ff\u31f0-\u31ff\u3400-\u9fff]")
+EAST_ASIAN = re.compile("[\u2e80-\u2fdf\u3005-\u3007\u3041-\u3096\u309d-\u30fa\u30fc-\u30ff\u31f0-\u31ff\u3400-\u9fff]")
 _KANA = re.compile("[\u3041-\u3096\u309d-\u30fa\u30fc-\u30ff\u31f0-\u31ff]")
 _GLOSS = re.compile(r"[(（][^()（）]*[)）]")
 
-COUNTERS = ("language", "language_score")
+
+# What script says: nothing, so that lid.176 is asked, or one of four codes.
+OPEN, NO_LETTERS, IS_JAPANESE, IS_CHINESE, IS_KOREAN = range(5)
+_CODES = np.array(["", UNKNOWN, JAPANESE, "zh", "ko"], object)
+
+
+class Verdicts(NamedTuple):
+    """What script says of n texts."""
+
+    verdicts: np.ndarray  # uint8[n]: `OPEN` and so on
+    scores: np.ndarray  # float32[n], 0 to 1
+    counts: np.ndarray  # int32[COLUMNS, n], of `filters.text.language_script`
 
 
 class Languages(NamedTuple):
-    """Languages of n texts, as ISO 639 codes, with scores from 0 to 1, and the counts of `filters.text.language_script`."""
+    """Languages of n texts."""
 
-    codes: np.ndarray  # object[n] of str
-    scores: np.ndarray  # float32[n]
-    counts: np.ndarray  # int32[COLUMNS, n]
-
-
-def count(data: np.ndarray, offsets: np.ndarray) -> dict[str, np.ndarray]:
-    """`language` (object[n] of str) and `language_score` (float32[n]) of any texts."""
-    found = judge(data, offsets)
-    return {"language": found.codes, "language_score": found.scores}
+    codes: np.ndarray  # object[n] of str: ISO 639 codes
+    scores: np.ndarray  # float32[n], 0 to 1
 
 
-def is_running_japanese(counters: dict[str, np.ndarray]) -> np.ndarray:
+def identify_languages(data: np.ndarray, offsets: np.ndarray) -> Languages:
+    """Return the languages of n documents, lines or captions."""
+    found = judge_by_script(data, offsets)
+    codes, scores = _CODES[found.verdicts], found.scores.copy()
+    rows = np.flatnonzero(found.verdicts == OPEN)
+    for row, answer in zip(rows.tolist(), _ask_model(data, offsets, rows, found.counts), strict=True):
+        codes[row], scores[row] = answer
+    return Languages(codes, scores)
+
+
+def is_clearly_japanese(counters: dict[str, np.ndarray]) -> np.ndarray:
     """bool[n]: whether the counters of `filters.text.characters` show so many hiragana that nothing else need be looked at."""
-    hiragana, han = counters["n_hiragana"], counters["n_han"]
-    letters = hiragana + han + sum(counters[f"n_{name}"] for name in ("katakana", "hangul", "latin", "other_letter"))
-    return (hiragana >= CLEAR_SHARE * (hiragana + han)) & (hiragana >= CLEAR_SHARE * letters) & (letters >= SHORT)
+    hiragana, han, hangul = counters["n_hiragana"], counters["n_han"], counters["n_hangul"]
+    letters = hiragana + han + hangul + sum(counters[f"n_{name}"] for name in ("katakana", "latin", "other_letter"))
+    is_running = (hiragana >= CLEAR_SHARE * (hiragana + han)) & (hiragana >= CLEAR_SHARE * letters) & (letters >= SHORT)
+    # Neither are they quotes, then, nor can the Han be Chinese, nor do faces among them matter.
+    is_prose = (hiragana >= PROSE_SHARE * (hiragana + han)) & (hiragana >= MANY * MOST_QUOTED) & (hiragana >= 2 * hangul)
+    return is_running | is_prose & (hiragana >= MANY * KANA_SHARE * letters)
 
 
-def judge(data: np.ndarray, offsets: np.ndarray, ask: bool = True) -> Languages:
-    """Return the languages of n texts. Without `ask` the code is "" where only lid.176 would know."""
+def judge_by_script(data: np.ndarray, offsets: np.ndarray) -> Verdicts:
+    """Return what script, and the weights of Han, say of n texts."""
     c = s.count_scripts(data, offsets[:-1], offsets[1:])
-    codes, scores = np.full(c.shape[1], "", dtype=object), np.ones(c.shape[1], np.float32)
     kana, han, hangul, words = c[s.HIRAGANA] + c[s.KATAKANA], c[s.HAN], c[s.HANGUL], c[s.LATIN_WORDS]
     letters = c[s.ALL_KANA] + han + _foreign(c)
-    is_open = np.ones(c.shape[1], bool)
-
-    def answer(rows: np.ndarray, code: str, score: float = 1) -> None:
-        rows = rows & is_open
-        codes[rows], scores[rows] = code, score
-        is_open[rows] = False
-
-    answer(letters == 0, UNKNOWN, 0)
-    answer(is_japanese_by_script(c) | (c[s.ALL_KANA] == letters), JAPANESE)
-    is_short = letters < SHORT
     least = np.where(words <= FEW_WORDS, 1, TO_WORDS) * words
-    prevails_by_words = is_short & (kana + han >= least) & (kana + han >= np.maximum(hangul, c[s.OTHER]))
+    prevails_by_words = (letters < SHORT) & (kana + han >= least) & (kana + han >= np.maximum(hangul, c[s.OTHER]))
     prevails = (kana + han > _foreign(c)) | prevails_by_words & (kana + han > 0)
-    _weigh_rows(data, offsets, np.flatnonzero(is_open & prevails), Languages(codes, scores, c))
-    is_open &= ~prevails
-    answer((hangul >= words) & (hangul > kana + han) & (hangul >= c[s.OTHER]), "ko")
-    if ask:
-        _ask_model(data, offsets, np.flatnonzero(is_open), Languages(codes, scores, c))
-    return Languages(codes, scores, c)
+    is_korean = (hangul >= words) & (hangul > kana + han) & (hangul >= c[s.OTHER])
+    verdicts = np.where(is_korean & ~prevails, IS_KOREAN, OPEN).astype(np.uint8)
+    scores = np.ones(len(letters), np.float32)
+    settled = is_japanese_by_script(c) | (c[s.ALL_KANA] == letters)
+    weighed = np.flatnonzero(prevails & ~settled)
+    verdicts[weighed], scores[weighed] = _weigh(data, offsets, weighed, c[:, weighed])
+    verdicts[settled] = IS_JAPANESE
+    verdicts[letters == 0], scores[letters == 0] = NO_LETTERS, 0
+    return Verdicts(verdicts, scores, c)
 
 
 def is_japanese_by_script(c: np.ndarray) -> np.ndarray:
@@ -132,9 +143,8 @@ def _is_chinese(c: np.ndarray) -> np.ndarray:
     return (one_sided > 0) & (one_sided >= CHINESE_HAN * han) & is_enough | (one_sided >= 0) & has_weight
 
 
-def _weigh_rows(data: np.ndarray, offsets: np.ndarray, rows: np.ndarray, out: Languages) -> None:
-    """Fill in what `rows` are in, texts that consist of Han and perhaps a few kana."""
-    c = out.counts[:, rows]
+def _weigh(data: np.ndarray, offsets: np.ndarray, rows: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return verdicts and scores of `rows`, texts that consist of Han and perhaps a few kana, with the counts `c`."""
     kana, one_sided = c[s.HIRAGANA] + c[s.KATAKANA], c[s.ONLY_CHINESE_HAN] - c[s.ONLY_JAPANESE_HAN]
     quotes_kana = (one_sided > 0) & ((kana <= c[s.NO]) | (kana < KANA_TO_HAN * (kana + c[s.HAN])))
     texts = pl.Series("text", to_arrow(data, offsets)).gather(rows)
@@ -143,32 +153,34 @@ def _weigh_rows(data: np.ndarray, offsets: np.ndarray, rows: np.ndarray, out: La
     is_chinese |= (kana > 0) & _is_chinese(c) & (c[s.HIRAGANA] < PROSE_SHARE * (c[s.HIRAGANA] + c[s.HAN]))
     chance = chinese_probability(steps)
     has_kana = (kana > 0) & ~quotes_kana & (kana >= KANA_TO_HAN * (kana + c[s.HAN]))
-    out.codes[rows] = np.where(is_chinese, "zh", JAPANESE)
-    out.scores[rows] = np.where(is_chinese, np.maximum(chance, 0.5), np.where(has_kana, 1, 1 - chance))
+    scores = np.where(is_chinese, np.maximum(chance, 0.5), np.where(has_kana, 1, 1 - chance))
+    return np.where(is_chinese, IS_CHINESE, IS_JAPANESE), scores
 
 
-def _ask_model(data: np.ndarray, offsets: np.ndarray, rows: np.ndarray, out: Languages) -> None:
-    """Fill in what lid.176 says of `rows`, as far as kana, hangul or romaji do not know better."""
-    c = out.counts[:, rows]
+def _ask_model(data: np.ndarray, offsets: np.ndarray, rows: np.ndarray, counts: np.ndarray) -> Iterator[tuple[str, float]]:
+    """Yield what lid.176 says of `rows`, as far as kana and romaji do not know better."""
+    c = counts[:, rows]
     kana, han, foreign = c[s.HIRAGANA] + c[s.KATAKANA], c[s.HAN], _foreign(c)
     is_decoration = (kana == 0) | _has_quotes_only(c)
     may_be_mixed = (c[s.HANGUL] <= kana) & ((kana >= LEAST_MIXED) | (c[s.BESIDE] > 0)) & (kana + han >= KANA_SHARE * foreign)
+    is_latin = c[s.LATIN] > kana + han + c[s.OTHER]
     for i, row in enumerate(rows.tolist()):
         start = offsets[row]
-        text = data[start : min(offsets[row + 1], start + 16 * PREFIX)].tobytes().decode(errors="ignore")
+        text = data[start : min(offsets[row + 1], start + 16 * PREFIX)].tobytes().decode(errors="ignore")[: 4 * PREFIX]
+        if is_latin[i] and is_romaji(text):
+            yield ROMAJI, 1.0
+            continue
         code, score = identify(_KANA.sub(" ", text) if is_decoration[i] else text)
         if kana[i] + han[i]:
-            if code != JAPANESE and score < SURE and (gloss := _judge_without_gloss(text)):
+            if foreign[i] < SHORT and code != JAPANESE and score < SURE and (gloss := _judge_without_gloss(text)):
                 code, score = gloss
             elif may_be_mixed[i] and score < SURE:
                 code, score = JAPANESE, max(0.5, score if code == JAPANESE else 1 - score)
             elif code == JAPANESE and foreign[i] >= SHORT and foreign[i] > FOREIGN_OF_QUOTES * (kana[i] + han[i]):
-                code, score = identify(_EAST_ASIAN.sub(" ", text))
+                code, score = identify(EAST_ASIAN.sub(" ", text))
         elif code == JAPANESE:  # lid.176 may say so of a word in capitals
             code, score = UNKNOWN, 0.0
-        if c[s.LATIN][i] > kana[i] + han[i] + c[s.OTHER][i] and is_romaji(text):
-            code, score = ROMAJI, 1.0
-        out.codes[row], out.scores[row] = code, score
+        yield code, score
 
 
 def _judge_without_gloss(text: str) -> tuple[str, float] | None:
@@ -176,5 +188,6 @@ def _judge_without_gloss(text: str) -> tuple[str, float] | None:
     outside = _GLOSS.sub("", text)
     if outside == text:
         return None
-    found = judge(*buffers(pl.Series([outside])), ask=False)
-    return (found.codes[0], float(found.scores[0])) if found.codes[0] in (JAPANESE, "zh") else None
+    found = judge_by_script(*buffers(pl.Series([outside])))
+    is_told = found.verdicts[0] in (IS_JAPANESE, IS_CHINESE)
+    return (_CODES[found.verdicts[0]], float(found.scores[0])) if is_told else None

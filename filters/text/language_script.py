@@ -38,8 +38,9 @@ LONGEST_FACE = 2  # katakana in a row, with nothing like a word around them, tha
     STOP,
 ) = range(17)
 COLUMNS = 17
+SIGNS_OF_CODE = "{}[]<>=_|\\/;#$&*+@^~%`"
 _SIGNS = np.zeros(128, np.bool_)
-_SIGNS[[ord(c) for c in "{}[]<>=_|\\/;#$&*+@^~%`"]] = True
+_SIGNS[[ord(c) for c in SIGNS_OF_CODE]] = True
 
 
 @jit

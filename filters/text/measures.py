@@ -295,20 +295,47 @@ def page_markup_share() -> pl.Expr:
 
 @measure(words=True)
 def language() -> pl.Expr:
-    """Language: ISO 639 code of lid.176, or "ja" where kana settle it (filters/text/language.py).
+    """Language of most of the text: ISO 639 code, "ja" where kana settle it, "ja-Latn" for romaji (filters/text/language.py).
 
     >>> measure_text("これは猫。", "language")
     'ja'
-    >>> measure_text("This is a cat.", "language")
-    'en'
+    >>> measure_text("This is a cat.", "language"), measure_text("Kore wa neko desu.", "language")
+    ('en', 'ja-Latn')
     """
     return pl.col("language")
 
 
 @measure
 def language_score() -> pl.Expr:
-    """Probability of that language by lid.176; 1 where kana settle it."""
+    """How sure that is, 0 to 1: 1 where kana settle it, the share of lines in it where a text is mixed, else a probability."""
     return pl.col("language_score")
+
+
+@measure
+def language_lines_share() -> pl.Expr:
+    r"""Share of characters in Japanese lines among lines whose language can be told; letters of alphabets count half.
+
+    Code, addresses, numbers and labels are left out. 1 where the letters of the document alone show that most of it is Japanese. Null where
+    no line is Japanese.
+
+    >>> measure_text("今日は天気がいい。\n今天天气很好，我们去公园吧。\n明天我们一起去看电影。", "language_lines_share") < 0.4
+    True
+    >>> measure_text("関数を呼ぶ。\nprint(max(1, 2), file=sys.stderr)", "language_lines_share")
+    1.0
+    """
+    return pl.when(pl.col("japanese_weight") > 0).then(share(pl.col("japanese_weight"), pl.col("told_weight")))
+
+
+@measure(words=True)
+def language_kind() -> pl.Expr:
+    r"""Kind of text: `japanese`, `mixed` (Japanese with a quarter or more in another language, or the reverse), `romaji` or `other`.
+
+    >>> measure_text("今日は天気がいい。", "language_kind"), measure_text("Kyou wa tenki ga ii desu.", "language_kind")
+    ('japanese', 'romaji')
+    >>> measure_text("The verb たべる means to eat, and its polite form is たべます.", "language_kind")
+    'mixed'
+    """
+    return pl.col("language_kind")
 
 
 @measure

@@ -23,6 +23,6 @@ def count(data: np.ndarray, offsets: np.ndarray) -> dict[str, np.ndarray]:
     n_han = plain.str.count_matches(r"\p{Han}")
     long = (n_han >= LEAST).arg_true()
     if len(long):
-        answers = language.judge(*buffers(plain.gather(long))).codes
+        answers = language.identify_languages(*buffers(plain.gather(long))).codes
         counts[rows.gather(long).to_numpy()] = np.where(answers == "zh", n_han.gather(long).to_numpy(), 0)
     return {"n_chinese": counts}

@@ -66,8 +66,10 @@ OTHERS = [
 
 
 def measured(texts):
-    found = language.judge(*buffers(pl.Series(texts, dtype=pl.String)))
-    return language.is_japanese_by_script(found.counts), {"language": found.codes, "language_score": found.scores}
+    data, offsets = buffers(pl.Series(texts, dtype=pl.String))
+    found = language.identify_languages(data, offsets)
+    settled = language.is_japanese_by_script(language.judge_by_script(data, offsets).counts)
+    return settled, {"language": found.codes, "language_score": found.scores}
 
 
 @pytest.mark.parametrize("text", JAPANESE)
@@ -135,7 +137,7 @@ def test_what_script_settles_is_japanese():
     with gzip.open(LABELLED, "rt", encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
     data, offsets = buffers(normalise(pl.Series([row["text"] for row in rows])))
-    settled = language.is_japanese_by_script(language.judge(data, offsets, ask=False).counts)
+    settled = language.is_japanese_by_script(language.judge_by_script(data, offsets).counts)
     answered = [row["lang"] for row, yes in zip(rows, settled) if yes]
     # ja-en is Japanese with English in it; romaji is ja-Latn and has no kana.
     assert set(answered) <= {"ja", "ja-en"}
