@@ -25,7 +25,7 @@ import polars as pl
 from filters.caption import labels, tokens
 from filters.kernels import buffers, to_arrow
 from filters.text import characters, language, language_lines, phrases, repetition
-from filters.transcript import chinese, repeated_phrases
+from filters.transcript import chinese, phantoms, repeated_phrases
 
 Counters = dict[str, np.ndarray]
 Kind = Literal["text", "document", "page", "url", "caption", "transcript", "audio", "image"]
@@ -112,6 +112,8 @@ def _run_passes(data: np.ndarray, offsets: np.ndarray, wanted: set[str]) -> Coun
         counters |= repeated_phrases.count(data, offsets)
     if wanted & set(chinese.COUNTERS):
         counters |= chinese.count(data, offsets)
+    if wanted & set(phantoms.COUNTERS):
+        counters |= phantoms.count(data, offsets)
     return counters
 
 

@@ -88,7 +88,7 @@ def count(data: np.ndarray, offsets: np.ndarray, counters: dict[str, np.ndarray]
     codes[rows], scores[rows] = identify_languages(*buffers(texts.gather(rows)))
     was_japanese = codes == language.JAPANESE
     has_kana = counters["n_hiragana"] + counters["n_katakana"] > 0
-    rows = np.flatnonzero((has_kana | was_japanese) & ~_is_plainly_japanese(counters))
+    rows = np.flatnonzero(np.where(was_japanese, ~_is_plainly_japanese(counters), has_kana))
     weights = np.zeros((n, len(LineWeights._fields)))
     weights[rows] = np.column_stack(tell_lines(*buffers(texts.gather(rows)), was_japanese[rows]))
     weights[was_japanese & (weights.sum(axis=1) == 0), 0] = 1

@@ -2,7 +2,8 @@
 
 The caller gives what the text does not say: `speech_seconds` (float, of the recording without silence, NaN where unknown),
 `n_morae` (of the reading), `surface_error` and `reading_error` (error rates against a second transcript, NaN without one). Passes
-over the text count `n_looped`, the characters in the longest loop, and `n_chinese`, the Han of a Chinese sentence.
+over the text count `n_looped`, the characters in the longest loop, `n_chinese`, the Han of a Chinese sentence, and say with `is_phantom`
+whether a transcript is what recognisers put where nobody speaks.
 """
 
 from __future__ import annotations
@@ -78,6 +79,17 @@ def looped_share() -> pl.Expr:
     1.0
     """
     return share(pl.col("n_looped"), pl.col("n_chars"))
+
+
+@measure(kind="transcript")
+def phantom_morae_per_second() -> pl.Expr:
+    """Morae per second of speech of a transcript that is a phrase of the list `phantoms`; null for any other.
+
+    Recognisers put these phrases (ご視聴ありがとうございました) where nobody speaks: over silence they would have to be said at hundreds of
+    morae a second, over music or noise at one or two. Who says them in earnest takes his time.
+    """
+    seconds = given("speech_seconds").clip(lower_bound=0.01)
+    return pl.when(pl.col("is_phantom")).then(pl.col("n_morae") / seconds).cast(pl.Float32)
 
 
 @measure(kind="transcript")
