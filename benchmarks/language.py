@@ -28,7 +28,18 @@ AMONG = ("zh", "zh-Hant", "yue", "ko", "eng-US", "rus", "fra", "deu", "spa", "th
 BAR = 0.05  # of mixed documents kept, one line among eight
 RULES = ("language_lines_share", "language", "language_score")
 MEASURES = ["language", "language_score", "language_lines_share", "language_kind"]
-CLEAN = ("aozora", "wikipedia", "statutes", "chat", "diet-sentence", "diet-minutes", "tech-notes", "markdown-book", "affiliate", "web-page")
+CLEAN = (
+    "aozora",
+    "wikipedia",
+    "statutes",
+    "chat",
+    "diet-sentence",
+    "diet-minutes",
+    "tech-notes",
+    "markdown-book",
+    "affiliate",
+    "web-page",
+)
 
 
 class Labelled(NamedTuple):
@@ -39,10 +50,10 @@ class Labelled(NamedTuple):
     set: str
 
 
-def is_kept(measured: pl.DataFrame) -> pl.Series:
-    """Say which documents the rules of `ja-web` on language keep."""
+def share_kept(texts: list[str]) -> float:
+    """Return the share of documents that the rules of `ja-web` on language keep."""
     bounds = read_preset("ja-web")
-    return measured.select(pl.all_horizontal(within(rule, bounds[rule]) for rule in RULES)).to_series()
+    return float(measure(texts).select(pl.all_horizontal(within(rule, bounds[rule]) for rule in RULES).mean()).item())
 
 
 def measure(texts: list[str]) -> pl.DataFrame:
@@ -58,9 +69,9 @@ def print_texts(rows: list[Labelled]) -> list[Bar]:
         groups[row.set, "others" if is_rare else row.language].append(i)
     table, japanese = [], Counter[str]()
     for (name, language), chosen in groups.items():
-        found = measured[chosen]
-        sure = found.filter((pl.col("language") == "ja") & (pl.col("language_score") >= 0.5)).height
-        codes = ", ".join(f"{code} {n}" for code, n in Counter(found["language"]).most_common(3))
+        answers = measured[chosen]
+        sure = answers.filter((pl.col("language") == "ja") & (pl.col("language_score") >= 0.5)).height
+        codes = ", ".join(f"{code} {n}" for code, n in Counter(answers["language"]).most_common(3))
         table.append((f"{name}, {language}", f"{len(chosen):,}", f"{sure / len(chosen):.1%}", codes))
         if name == "ntrex" and language != "ja":
             japanese["news"] += sure
@@ -98,15 +109,15 @@ def print_mixed(rows: list[Labelled], documents: int) -> list[Bar]:
         shares = []
         for number in LINES:
             texts = [mix(rng, ours, theirs, number) for _ in range(documents)]
-            shares.append(is_kept(measure(texts)).mean())
+            shares.append(share_kept(texts))
         worst = max(worst, shares[LINES.index(8)])
-        reverse = is_kept(measure([mix(rng, theirs, ours, 8) for _ in range(documents)])).mean()
+        reverse = share_kept([mix(rng, theirs, ours, 8) for _ in range(documents)])
         pairs = list(zip(ours, theirs, strict=False))
         both = []
         for _ in range(documents):
             start = rng.randrange(max(1, len(pairs) - 5))
             both.append("\n".join(line for pair in pairs[start : start + 5] for line in pair))
-        table.append((language, *(f"{share:.1%}" for share in shares), f"{reverse:.1%}", f"{is_kept(measure(both)).mean():.1%}"))
+        table.append((language, *(f"{share:.1%}" for share in shares), f"{reverse:.1%}", f"{share_kept(both):.1%}"))
     header = ("language", *(f"one among {n}" for n in LINES), "eight of nine Japanese", "text and translation")
     print(format_table(header, table))
     return [Bar(worst <= BAR, f"one Japanese line among eight others kept in {worst:.1%} at the most (at most {BAR:.0%})")]
@@ -129,15 +140,17 @@ def print_clean(data: Path, megabytes: float | None) -> list[Bar]:
     bound = read_preset("ja-web")["language_lines_share"]
     measured = measured.with_columns(dropped=~within("language_lines_share", bound), mixed=pl.col("language_kind") == "mixed")
     table, clean = [], Counter[str]()
-    for (genre,), group in measured.group_by("genre", maintain_order=True):
-        dropped = group["dropped"].sum()
-        table.append((str(genre), f"{len(group):,}", f"{dropped}", f"{group['mixed'].sum()}"))
+    for genre, group in ((str(key[0]), group) for key, group in measured.group_by("genre", maintain_order=True)):
+        dropped = int(group["dropped"].sum())
+        table.append((genre, f"{len(group):,}", f"{dropped}", f"{int(group['mixed'].sum())}"))
         if genre in CLEAN:
             clean["dropped"] += dropped
             clean["all"] += len(group)
     print(format_table(("genre", "documents", "dropped", "mixed"), table))
     share = clean["dropped"] / max(clean["all"], 1)
-    return [Bar(share <= 0.001, f"clean genres: dropped by the bound on lines {clean['dropped']} of {clean['all']:,} ({share:.2%})")]
+    return [
+        Bar(share <= 0.001, f"clean genres: dropped by the bound on lines {clean['dropped']} of {clean['all']:,} ({share:.2%})")
+    ]
 
 
 def main() -> int:

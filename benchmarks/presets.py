@@ -28,8 +28,8 @@ def read_preset(name: str) -> dict[str, Bound]:
 def within(measure: str, bound: Bound) -> pl.Expr:
     """Whether a value is within the bound; null is where a missing value is kept."""
     value = pl.col(measure)
-    if bound.get("missing") == "keep":
-        return (value.is_null() | within(measure, {name: x for name, x in bound.items() if name != "missing"})).fill_null(True)
     if "any_of" in bound:
-        return value.is_in(bound["any_of"])
-    return value.is_between(bound.get("at_least", float("-inf")), bound.get("at_most", float("inf")))
+        inside = value.is_in(bound["any_of"])
+    else:
+        inside = value.is_between(bound.get("at_least", float("-inf")), bound.get("at_most", float("inf")))
+    return inside.fill_null(True) if bound.get("missing") == "keep" else inside

@@ -22,8 +22,9 @@ from benchmarks.harness import finish, make_parser, parse_options
 from filters import normalise
 from filters.kernels import buffers
 from filters.text import characters, language
+from filters.text.language_model import identify
 
-LANGUAGE_RULES = ("language", "language_score")
+LANGUAGE_RULES = ("language_lines_share", "language", "language_score")
 GOOD = ("wikipedia", "statutes", "aozora")
 
 
@@ -55,8 +56,10 @@ def print_good_text(rows: pl.DataFrame) -> None:
 def print_script(texts: pl.Series, truth: pl.DataFrame) -> None:
     """Print how often the language that the script settles is that of lid.176."""
     data, offsets = buffers(texts)
-    settled = np.flatnonzero(language.is_japanese_by_script(data, offsets, characters.count(data, offsets)))
-    answers = Counter(language.identify(texts[int(i)])[0] for i in settled)
+    is_settled = language.is_clearly_japanese(characters.count(data, offsets))
+    is_settled |= language.is_japanese_by_script(language.judge_by_script(data, offsets).counts)
+    settled = np.flatnonzero(is_settled)
+    answers = Counter(identify(texts[int(i)])[0] for i in settled)
     japanese = (truth["lang"].gather(settled) == "ja").sum()
     agree = answers.pop("ja", 0)
     print(f"\nsettled by script: {len(settled):,} of {len(truth):,}; truly Japanese {japanese:,}; lid.176 agrees on {agree:,}")

@@ -20,7 +20,9 @@ from filters.text.phrases import phrases
 
 ONLY_JAPANESE, ONLY_CHINESE = 1, 2
 STEP = 0.5  # of log odds; weights are in such steps, above 0 for Chinese
-CHINESE_AT = 7  # steps: from here on, with the prior log odds of 2.3, a text of Han is Chinese; docs/measures.md has what that costs
+CHINESE_AT = (
+    7  # steps: from here on, with the prior log odds of 2.3, a text of Han is Chinese; docs/measures.md has what that costs
+)
 # Printed with their older forms since JIS X 0213 (2000) and the list of 2010, though JIS X 0208 has only the simplified ones.
 _PRINTED_FORMS = "俠俱剝吞啞噓嚙囊塡姸屛屢嵤幷摑攢搔杻桒桺潑焰瘦禱簞繡繫萊蔣蠟蟬軀醬頰顚驒鷗鹼麴麵"
 _PRIOR = -1.2  # log odds before any character is seen: the intercept of the regression behind lists/han.txt
@@ -52,13 +54,17 @@ def han_tables() -> tuple[np.ndarray, np.ndarray]:
     return side, weight
 
 
-def chinese_steps(texts: pl.Series, one_sided: np.ndarray, weight: np.ndarray, kinds: np.ndarray, stop: np.ndarray) -> np.ndarray:
+def chinese_steps(
+    texts: pl.Series, one_sided: np.ndarray, weight: np.ndarray, kinds: np.ndarray, stop: np.ndarray
+) -> np.ndarray:
     """int[n]: log odds, less the prior, that texts of Han are Chinese, in steps within ±40.
 
     `one_sided` are characters that only Chinese has, less those that only Japanese has; `weight` the sum of the others' weights;
     `kinds` and `stop` whether there are different Han, and 。 at the end.
     """
-    chinese, japanese = (texts.str.contains_any(list(phrases(name))).to_numpy().astype(np.int32) for name in ("chinese", "japanese"))
+    chinese, japanese = (
+        texts.str.contains_any(list(phrases(name))).to_numpy().astype(np.int32) for name in ("chinese", "japanese")
+    )
     # One character has no context, however often it stands there: 犬 and 雪、雪、雪 stay with the prior.
     sums = np.where(kinds, weight, 0) + _FULL_STOP * stop * kinds
     return np.clip(sums + _ONE_SIDED * one_sided + _WORD * (chinese - japanese), -_MOST, _MOST)

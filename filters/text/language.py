@@ -4,9 +4,11 @@ No language but Japanese is written with kana. Where kana make up at least `KANA
 `KANA_TO_HAN` of kana and Han together, the answer is Japanese with score 1. But kana stand in other languages, too: as faces,
 ヽ(´ー`)ノ, in names of products, as 的 is written の, in lessons. So where kana are few beside Han, hangul or other letters, a second
 look takes away those that stand alone, and weighs the Han around them: simplified characters are not Japanese.
-Text of Han alone is weighed character by character (`filters.text.han`); whatever is undecided is Japanese, since the corpus is: 東京大学,
-犬 and 山水画 could be either. lid.176 is asked about what is in other letters; where it is not sure of a language in Latin letters, kana among
-them make a text Japanese. Romaji is "ja-Latn" (`filters.text.romaji`).
+
+Text of Han alone is weighed character by character (`filters.text.han`); whatever is undecided is Japanese, since the corpus is:
+東京大学, 犬 and 山水画 could be either. lid.176 is asked about what is in other letters; where it is not sure of a language in Latin
+letters, kana among them make a text Japanese. Romaji is "ja-Latn" (`filters.text.romaji`). Documents of lines in several languages are
+looked at again by `filters.text.language_lines`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Mixed documents: how much of a document is in lines of other languages than Japanese.
 
-A document is judged by its letters together (`filters.text.language`), where kana outweigh what is written without them: one Japanese line
-among eight of Chinese makes a document with kana enough. So documents that are not Japanese through and through are looked at line by line.
-A line is told by script: kana with their Han, Han that weigh for Chinese (those of a document together), hangul, other scripts, and Latin letters
-where they are words of a sentence. Code, fenced (```) or indented or told by its signs, addresses, numbers and labels are no evidence.
+A document is judged by its letters together (`filters.text.language`), where kana outweigh what is written without them: one Japanese
+line among eight of Chinese makes a document with kana enough. So documents that are not Japanese through and through are looked at line
+by line. A line is told by script: kana with their Han, Han that weigh for Chinese (those of a document together), hangul, other
+scripts, and Latin letters where they are words of a sentence. Code (fenced by ```, indented, or told by its signs), addresses, numbers
+and labels are no evidence.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from filters.kernels import buffers, inline, jit, to_arrow
+from filters.kernels import buffers, to_arrow
 from filters.text import language
 from filters.text import language_script as s
 from filters.text.han import CHINESE_AT, STEP, chinese_odds
@@ -22,57 +23,33 @@ from filters.text.language import (
     IS_CHINESE,
     IS_JAPANESE,
     IS_KOREAN,
-    KANA_TO_HAN,
     NO_LETTERS,
     OPEN,
-    TO_WORDS,
     identify_languages,
     judge_by_script,
 )
 from filters.text.language_model import UNKNOWN, identify
+from filters.text.language_scan import LEAST_WORDS, MOST_SIGNS, SENTENCE_SHARE, gather, scan_lines
 
-LEAST_SHARE = 0.4  # of lines in Japanese, from which on a document is Japanese: a text and its translation, line by line, have 0.5
-MIXED_SHARE = 0.75  # … below which it is called mixed
+LEAST_SHARE = (
+    0.4  # of lines in Japanese, from which on a document is Japanese: a text and its translation, line by line, have 0.5
+)
+MIXED_SHARE = 0.75  # … below which a Japanese document is called mixed
+LEAST_MIXED = 0.05  # … from which on a document in another language is
 # What a character counts in a line in an alphabet: the same news take 55 of them in Japanese, 54 in Korean, 43 in Chinese and 106 in
-# English (NTREX, 998 sentences).
-ALPHABET = 0.5
-MOST_FOREIGN = 0.25  # of the letters, alphabets by half: documents below, with hiragana as in prose, are not looked at line by line
+# English (NTREX, 998 sentences translated from English); what was written in Japanese takes two and a half times as many in English.
+ALPHABET = 0.4
+MOST_FOREIGN = (
+    0.25  # of the letters, alphabets by `ALPHABET`: documents below, with hiragana as in prose, are not looked at line by line
+)
 LEAST_HIRAGANA = 0.3  # hiragana / (hiragana + Han): as in prose
 MOST_OPEN = 0.1  # of the visible characters: lines that are not kana, up to which they are not looked at either
 LEAST_LETTERS = 5  # of a line; shorter ones are labels
-LEAST_WORDS = 5  # in Latin letters
-SENTENCE_SHARE = 0.75  # of the visible characters: Latin letters in a line that is a sentence
-MOST_SIGNS = 0.03  # of the visible characters: signs of programs in such a line
 SURE = 0.8  # score of Han alone, from which on a line of them is Japanese
 SURELY = 0.98  # … from which on it is even among lines that are Chinese together
 
 COUNTERS = ("language", "language_score", "language_kind", "japanese_weight", "told_weight")
 JAPANESE, MIXED, ROMAJI, OTHER = "japanese", "mixed", "romaji", "other"
-
-_SIGNS = np.zeros(256, np.uint8)
-_SIGNS[[ord(c) for c in s.SIGNS_OF_CODE]] = 1
-_FIELD, _CHUNK = 10, 1000  # bits of a field in `_byte_pairs`; bytes after which fields are read, before they run over
-
-
-def _make_byte_pairs() -> np.ndarray:
-    """Return uint64[256 * 256]: for a byte of UTF-8 after another, what it adds to six counts, which are fields of one number.
-
-    They are visible characters, kana, Han, letters of other scripts, Latin letters without accents, and words of these after a space.
-    """
-    before, byte = np.arange(256)[:, None], np.arange(256)[None, :]
-    is_letter = (np.arange(256) | 32 >= 97) & (np.arange(256) | 32 <= 122) & (np.arange(256) < 128)
-    fields = [
-        (byte > 32) & (byte & 0xC0 != 0x80),
-        (before == 0xE3) & (byte >= 0x81) & (byte <= 0x83),
-        (byte >= 0xE4) & (byte <= 0xE9),
-        (byte >= 0xC3) & (byte <= 0xE1) | (byte >= 0xEA) & (byte <= 0xED),
-        is_letter[byte],
-        is_letter[byte] & np.isin(before, list(b"\n \"'(-")),
-    ]
-    return sum(np.broadcast_to(field, (256, 256)).astype(np.uint64) << np.uint64(_FIELD * k) for k, field in enumerate(fields)).ravel()
-
-
-_PAIRS = _make_byte_pairs()
 
 
 def count(data: np.ndarray, offsets: np.ndarray, counters: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -96,14 +73,16 @@ def count(data: np.ndarray, offsets: np.ndarray, counters: dict[str, np.ndarray]
     share = japanese / np.maximum(told, 1e-9)
     for row in np.flatnonzero(was_japanese & (share < LEAST_SHARE)).tolist():
         codes[row], scores[row] = _name_other(texts[row], tuple(weights[row, 1:])), 1 - share[row]
-    codes[~was_japanese & (share >= LEAST_SHARE)] = language.JAPANESE
+    # Not a line among code and labels, which cannot be told.
+    is_much = japanese >= LEAST_SHARE * _weigh_letters(counters)
+    codes[~was_japanese & is_much & (share >= LEAST_SHARE)] = language.JAPANESE
     is_japanese = codes == language.JAPANESE
     scores[is_japanese & ~was_japanese] = 1
     scores = np.minimum(scores, np.where(is_japanese, np.maximum(share, 0.5), 1 - share))
     return {
         "language": codes,
         "language_score": scores.astype(np.float32),
-        "language_kind": _name_kinds(codes, was_japanese, share, _quotes_kana(counters)),
+        "language_kind": _name_kinds(codes, share, _quotes_kana(counters)),
         "japanese_weight": japanese.astype(np.float32),
         "told_weight": told.astype(np.float32),
     }
@@ -118,10 +97,15 @@ def _quotes_kana(counters: dict[str, np.ndarray]) -> np.ndarray:
 
 def _is_plainly_japanese(counters: dict[str, np.ndarray]) -> np.ndarray:
     """bool[n]: whether so little is in other letters, and so much in hiragana, that lines cannot change the answer."""
-    hiragana, han = counters["n_hiragana"], counters["n_han"]
-    foreign = counters["n_hangul"] + ALPHABET * (counters["n_latin"] + counters["n_other_letter"])
-    letters = hiragana + counters["n_katakana"] + han + foreign
+    hiragana, han, letters = counters["n_hiragana"], counters["n_han"], _weigh_letters(counters)
+    foreign = letters - hiragana - counters["n_katakana"] - han
     return (hiragana >= LEAST_HIRAGANA * (hiragana + han)) & (foreign <= MOST_FOREIGN * letters) & (hiragana > 0)
+
+
+def _weigh_letters(counters: dict[str, np.ndarray]) -> np.ndarray:
+    """float64[n]: letters, those of alphabets by `ALPHABET`."""
+    alphabets = counters["n_latin"] + counters["n_other_letter"]
+    return sum(counters[f"n_{name}"] for name in ("hiragana", "katakana", "han", "hangul")) + ALPHABET * alphabets
 
 
 class LineWeights(NamedTuple):
@@ -133,115 +117,35 @@ class LineWeights(NamedTuple):
     alphabets: np.ndarray
 
 
-class _Scan(NamedTuple):
-    """What a scan of bytes tells of the lines of n documents, and the lines that it leaves open."""
-
-    japanese: np.ndarray  # int64[n]: visible characters in lines of kana and their Han
-    latin: np.ndarray  # int64[n]: … in sentences of Latin letters
-    open: np.ndarray  # int64[n]: … in lines that are left open
-    starts: np.ndarray  # int64[open lines]
-    ends: np.ndarray
-    documents: np.ndarray
-
-
-@inline
-def _begins_with(data, start, end, byte):
-    """Whether a line begins with three times `byte`."""
-    return end - start >= 3 and data[start] == byte and data[start + 1] == byte and data[start + 2] == byte
-
-
-@inline
-def _is_indented(data, start, end):
-    """Whether a line begins with four spaces, as code in Markdown does."""
-    return end - start >= 4 and data[start] == 32 and data[start + 1] == 32 and data[start + 2] == 32 and data[start + 3] == 32
-
-
-@jit
-def _scan_lines(data, offsets, is_trusted, pairs, signs):
-    mask = np.uint64((1 << _FIELD) - 1)
-    n = len(offsets) - 1
-    most = n
-    for i in range(offsets[0], offsets[n]):
-        most += data[i] == 10
-    japanese, latin, unsettled = np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n, np.int64)
-    starts, ends, documents = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.int64)
-    k = 0
-    for d in range(n):
-        start = offsets[d]
-        is_code = False
-        while start < offsets[d + 1]:
-            end, before = start, 10
-            visible = kana = han = others = letters = words = np.int64(0)
-            is_in_line = True
-            while is_in_line:
-                counts, limit = np.uint64(0), min(end + _CHUNK, offsets[d + 1])
-                while end < limit:
-                    byte = np.int64(data[end])
-                    if byte == 10:
-                        break
-                    counts += pairs[before * 256 + byte]
-                    before = byte
-                    end += 1
-                visible += counts & mask
-                kana += (counts >> np.uint64(_FIELD)) & mask
-                han += (counts >> np.uint64(2 * _FIELD)) & mask
-                others += (counts >> np.uint64(3 * _FIELD)) & mask
-                letters += (counts >> np.uint64(4 * _FIELD)) & mask
-                words += (counts >> np.uint64(5 * _FIELD)) & mask
-                is_in_line = end < offsets[d + 1] and data[end] != 10
-            is_fence = _begins_with(data, start, end, 96)
-            is_code = is_code != is_fence
-            is_japanese = is_trusted[d] and kana > 1 and kana >= KANA_TO_HAN * (kana + han)
-            if is_japanese and max(TO_WORDS * words, 2 * others) <= kana + han:
-                japanese[d] += visible
-            elif kana + han + others == 0:
-                is_sentence = words >= LEAST_WORDS and letters >= SENTENCE_SHARE * visible
-                if is_sentence and not is_code and not _is_indented(data, start, end):
-                    n_signs = 0
-                    for i in range(start, end):
-                        n_signs += signs[data[i]]
-                    if n_signs <= MOST_SIGNS * visible:
-                        latin[d] += visible
-            else:
-                unsettled[d] += visible
-                starts[k], ends[k], documents[k] = start, end, d
-                k += 1
-            start = end + 1
-    return japanese, latin, unsettled, starts[:k], ends[:k], documents[:k]
-
-
 def tell_lines(data: np.ndarray, offsets: np.ndarray, is_trusted: np.ndarray) -> LineWeights:
     """Return what the lines of n documents weigh by language.
 
     Kana alone make a line Japanese in documents where `is_trusted` (bool[n]) says that they are no decoration.
     """
     n = len(offsets) - 1
-    scan = _Scan(*_scan_lines(data, offsets, is_trusted, _PAIRS, _SIGNS))
+    scan = scan_lines(data, offsets, is_trusted)
     japanese, alphabets = scan.japanese.astype(np.float64), ALPHABET * scan.latin
     chinese, korean = np.zeros(n), np.zeros(n)
     is_asked = ~is_trusted | (scan.open > MOST_OPEN * (japanese + scan.latin))
     rows = np.flatnonzero(is_asked[scan.documents])
     documents = scan.documents[rows]
-    told, visible = _judge_lines(*_gather(data, scan.starts[rows], scan.ends[rows]), documents, n)
-    for weights, verdict, factor in ((japanese, IS_JAPANESE, 1), (chinese, IS_CHINESE, 1), (korean, IS_KOREAN, 1), (alphabets, OPEN, ALPHABET)):
+    lines, line_offsets = gather(data, scan.starts[rows], scan.ends[rows])
+    told, visible = _judge_lines(lines, line_offsets, documents, n)
+    for weights, verdict, factor in (
+        (japanese, IS_JAPANESE, 1),
+        (chinese, IS_CHINESE, 1),
+        (korean, IS_KOREAN, 1),
+        (alphabets, OPEN, ALPHABET),
+    ):
         weights += np.bincount(documents, factor * visible * (told == verdict), n)
     return LineWeights(japanese, chinese, korean, alphabets)
 
 
-@jit
-def _gather(data, starts, ends):
-    """`(data, offsets)` of the stretches of text, one after the other."""
-    offsets = np.zeros(len(starts) + 1, np.int64)
-    for i in range(len(starts)):
-        offsets[i + 1] = offsets[i] + ends[i] - starts[i]
-    out = np.empty(offsets[-1], np.uint8)
-    for i in range(len(starts)):
-        out[offsets[i] : offsets[i + 1]] = data[starts[i] : ends[i]]
-    return out, offsets
-
-
 def _judge_lines(data: np.ndarray, offsets: np.ndarray, documents: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return what lines of n documents are in, `OPEN` for an alphabet and `NO_LETTERS` where it cannot be told, and their visible characters."""
+    """Return what lines of n documents are in, and their visible characters.
+
+    An alphabet is `OPEN`, what cannot be told `NO_LETTERS`.
+    """
     verdicts, scores, c = judge_by_script(data, offsets)
     kana, visible = c[s.HIRAGANA] + c[s.KATAKANA], c[s.VISIBLE]
     is_long = c[s.ALL_KANA] + c[s.HAN] + c[s.LATIN] + c[s.OTHER] + c[s.HANGUL] >= LEAST_LETTERS
@@ -268,8 +172,8 @@ def _name_other(text: str, weights: tuple[float, float, float]) -> str:
     return code if code != language.JAPANESE else UNKNOWN
 
 
-def _name_kinds(codes: np.ndarray, was_japanese: np.ndarray, share: np.ndarray, has_words: np.ndarray) -> np.ndarray:
+def _name_kinds(codes: np.ndarray, share: np.ndarray, has_words: np.ndarray) -> np.ndarray:
     """Return `language_kind` of documents, object[n] of str."""
     is_japanese, is_romaji = codes == language.JAPANESE, codes == language.ROMAJI
-    is_mixed = np.where(is_japanese, share < MIXED_SHARE, was_japanese | (share >= 1 - MIXED_SHARE) | has_words)
+    is_mixed = np.where(is_japanese, share < MIXED_SHARE, (share >= LEAST_MIXED) | has_words)
     return np.select([is_romaji, is_mixed, is_japanese], [ROMAJI, MIXED, JAPANESE], OTHER).astype(object)

@@ -54,8 +54,8 @@ def _count_scripts(data, starts, ends, classes, side, weight, signs):
         is_word: Any = False
         is_arm: Any = False
         previous = np.uint8(u.SPACE)
-        last: int = 0
-        first_han: int = 0
+        last: Any = 0
+        first_han: Any = 0
         while i <= end:
             cp, k = np.int32(0), np.uint8(u.SPACE)
             if i < end:

@@ -313,7 +313,7 @@ def language_score() -> pl.Expr:
 
 @measure
 def language_lines_share() -> pl.Expr:
-    r"""Share of characters in Japanese lines among lines whose language can be told; letters of alphabets count half.
+    r"""Share of characters in Japanese lines among lines whose language can be told; those of alphabets count 0.4.
 
     Code, addresses, numbers and labels are left out. 1 where the letters of the document alone show that most of it is Japanese. Null where
     no line is Japanese.

@@ -54,4 +54,7 @@ def test_who_says_it_in_earnest_is_kept(ledger, key):
 
 
 def test_silence_under_another_sentence_is_dropped_for_the_silence(ledger):
-    assert (ledger["sentence-over-silence"]["verdict"], ledger["sentence-over-silence"]["rule"]) == ("dropped", "speech_duration")
+    assert (ledger["sentence-over-silence"]["verdict"], ledger["sentence-over-silence"]["rule"]) == (
+        "dropped",
+        "speech_duration",
+    )
