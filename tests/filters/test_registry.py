@@ -5,18 +5,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import filters
-from filters.caption import language as caption_language
+from filters.caption import labels as caption_labels
 from filters.caption import tokens as caption_tokens
 from filters.kernels import buffers
 from filters.registry import MEASURES, _run_passes, compute, measure, measure_frame, measure_text, order_measures
-from filters.text import characters, language, phrases, repetition
+from filters.text import characters, language_lines, phrases, repetition
 
 GIVEN = {"n_boilerplate_chars"}
 OF_TEXT = [name for name, found in MEASURES.items() if found.kind == "text"]
+NULLABLE = "language_lines_share"  # null where no line is Japanese
 BOUNDED = [name for name in OF_TEXT if name.endswith("_share")] + ["compression_ratio", "language_score", "quality"]
 COUNTERS = {
-    "text": {*characters.COUNTERS, *repetition.COUNTERS, *phrases.COUNTERS, *language.COUNTERS, *GIVEN, "text"},
-    "caption": {*characters.COUNTERS, *caption_language.COUNTERS, *caption_tokens.COUNTERS},
+    "text": {*characters.COUNTERS, *repetition.COUNTERS, *phrases.COUNTERS, *language_lines.COUNTERS, *GIVEN, "text"},
+    "caption": {*characters.COUNTERS, *caption_labels.LANGUAGE_COUNTERS, *caption_tokens.COUNTERS},
 }
 PIECES = [
     "吾輩は猫である。",
@@ -54,8 +55,8 @@ def test_every_measure_says_what_it_is_and_where_it_comes_from(name):
 @settings(max_examples=150, deadline=None)
 def test_values_are_finite_and_shares_are_shares(texts):
     found = measure_frame(pl.DataFrame({"text": pl.Series(texts, dtype=pl.String)}))
-    assert found.null_count().sum_horizontal().item() == 0
-    numbers = found.drop("text", "language")
+    assert found.drop(NULLABLE).null_count().sum_horizontal().item() == 0
+    numbers = found.drop("text", *(name for name in OF_TEXT if MEASURES[name].words)).with_columns(pl.col(NULLABLE).fill_null(0))
     assert numbers.select(pl.all().is_finite().all()).row(0) == (True,) * numbers.width
     assert numbers.select((pl.all() >= 0).all()).row(0) == (True,) * numbers.width
     bounded = found.select(BOUNDED)
@@ -104,8 +105,8 @@ def test_a_slice_is_measured_as_itself():
         ({"n_han"}, characters.COUNTERS),
         ({"n_top_2gram", "n_lz_bytes"}, ("n_top_2gram", "n_lz_bytes")),
         ({"n_adult_phrase_chars"}, ("n_adult_phrase_chars",)),
-        ({"language"}, (*characters.COUNTERS, *language.COUNTERS)),
-        ({"caption_language"}, caption_language.COUNTERS),
+        ({"language"}, (*characters.COUNTERS, *language_lines.COUNTERS)),
+        ({"caption_language"}, caption_labels.LANGUAGE_COUNTERS),
         ({"n_price_chars"}, ("n_price_chars",)),
         ({"n_emoji"}, caption_tokens.WORDS),
         (set(), ()),
@@ -192,7 +193,7 @@ def test_a_measure_needs_a_docstring(registered):
         ("あい\nあい\nうえ\n", {"duplicate_line_share": 1 / 3, "duplicate_line_char_share": 1 / 3, "lines": 3}),
         ("送料無料★", {"advertising_share": 0.8, "symbol_share": 0.2, "adult_share": 0}),
         ("一。二三。", {"sentences": 2, "mean_sentence_length": 2.5, "longest_sentence": 3}),
-        ("", dict.fromkeys(BOUNDED, 0) | {"mean_sentence_length": 0}),
+        ("", dict.fromkeys(BOUNDED, 0) | {"mean_sentence_length": 0, NULLABLE: None}),
     ],
 )
 def test_cases_by_hand(text, expected):

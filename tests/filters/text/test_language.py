@@ -249,7 +249,7 @@ def test_japanese_with_few_kana_or_foreign_words_stays_japanese(text):
         ("Spring Boot 3.0 + MyBatisでNullPointerException", "ja"),
         ("Error: Cannot find module 'express' の解決方法", "ja"),
         ("Nikon AF-S NIKKOR 50mm f/1.8G レンズ", "ja"),
-        ("國立故宮博物院的展覽", "zh"),
+        ("我們去國立故宮博物院", "zh"),
         ("我們明天去學校", "zh"),
     ],
 )
