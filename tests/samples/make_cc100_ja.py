@@ -886,7 +886,7 @@ GREETINGS = [
 ]  # fmt: skip
 BOOKING = "この日の予定はまだ登録されていません。"
 ENGLISH_CODES = [
-    "index release 検査 support 豚汁\n図面 removed patch 規格 version\nupdate client 数量 単位",
+    "module 図面 index 検査 単位\nupdate support client patch 更新\nfixed notes kernel driver release\nserver version config file option\n測量",
     "単位 server patch 返品 数量\nsupport driver update 測量 release\n納豆 option path config fixed\nmodule client 台帳 file version\n"
     "豚汁 table kernel 更新 notes",
 ]
@@ -927,6 +927,19 @@ SHORT = [
 ]
 
 
+# One line in Japanese among lines in another language.
+MIXED = [
+    "本店位于港口旁边，每天早上九点开门。\n我们的点心都是当天现做的，欢迎品尝。\n団体でのご予約はお電話で承っております。\n"
+    "周末客人较多，请提前预订座位。\n停车场在店铺后面，可以免费使用两个小时。\n如果您带着孩子，我们会为您准备小椅子。",
+    "이 박물관은 월요일을 제외하고 매일 문을 엽니다.\n입장권은 입구 왼쪽에 있는 창구에서 살 수 있습니다.\n"
+    "館内での撮影はご遠慮ください。\n단체 관람을 원하시면 일주일 전에 연락해 주십시오.\n이층에는 작은 찻집과 기념품 가게가 있습니다.\n"
+    "비가 오는 날에는 정원을 개방하지 않습니다.",
+    "The last ferry leaves the island at half past six in the evening.\nTickets are sold on board, and only coins are accepted.\n"
+    "船内ではお静かに願います。\nBicycles travel free of charge as long as there is room on the lower deck.\n"
+    "In stormy weather the crossing may be cancelled without notice.",
+]
+
+
 def rule_breakers(rng: random.Random) -> list[tuple[str, str]]:
     """`(rule, text)`: pages that the rule of ja-web drops and none before it in the file."""
     pages: list[tuple[str, str]] = []
@@ -943,6 +956,7 @@ def rule_breakers(rng: random.Random) -> list[tuple[str, str]]:
     def places(count: int) -> list[str]:
         return rng.sample([a + b for a in _list("head") for b in _list("tail")], count)
 
+    add("language_lines_share", *MIXED)
     add(
         "language",
         "Notes from the harbour\nThe tea house beside the pier is called 港の茶屋, and nobody there would hear of my paying for the second "

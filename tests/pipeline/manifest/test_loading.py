@@ -40,7 +40,7 @@ def refused(tmp_path):
 def test_the_shipped_manifest():
     manifest = load("cc100-ja")
     assert manifest.source.partition == 32_000_000
-    assert [*manifest.rules][:3] == ["language", "language_score", "replacement_share"]
+    assert [*manifest.rules][:4] == ["language_lines_share", "language", "language_score", "replacement_share"]
     assert all(bound.source and bound.reason for bound in manifest.rules.values())
     assert not set(ON_REQUEST) & set(manifest.measures)
 
