@@ -56,7 +56,9 @@ def test_every_measure_says_what_it_is_and_where_it_comes_from(name):
 def test_values_are_finite_and_shares_are_shares(texts):
     found = measure_frame(pl.DataFrame({"text": pl.Series(texts, dtype=pl.String)}))
     assert found.drop(NULLABLE).null_count().sum_horizontal().item() == 0
-    numbers = found.drop("text", *(name for name in OF_TEXT if MEASURES[name].words)).with_columns(pl.col(NULLABLE).fill_null(0))
+    numbers = found.drop("text", *(name for name in OF_TEXT if MEASURES[name].words)).with_columns(
+        pl.col(NULLABLE).fill_null(0)
+    )
     assert numbers.select(pl.all().is_finite().all()).row(0) == (True,) * numbers.width
     assert numbers.select((pl.all() >= 0).all()).row(0) == (True,) * numbers.width
     bounded = found.select(BOUNDED)

@@ -78,10 +78,13 @@ JAPANESE_LINES = [
 ]
 JAPANESE_DOCUMENTS = {
     "fenced code": "合計するには、次のように書きます。\n```python\n# add the value to the running total of all values\n```\n表示されます。",
-    "indented log": "次のエラーが出ます。\n    ModuleNotFoundError: there is no module of this name\n    The program could not be started again\n教えてください。",
+    "indented log": "次のエラーが出ます。\n    ModuleNotFoundError: there is no module of this name\n"
+    "    The program could not be started again\n教えてください。",
     "calls": "関数を呼びます。\nresult = function(first, second, third=None, *arguments, **options)\nself.assertEqual(result, 3)",
-    "glossary": "accuracy 正確度\nattention mechanism 注意機構\nconvolutional neural network 畳み込みニューラルネットワーク\nearly stopping 早期終了",
-    "minutes": "○議長（山田太郎君）　これより会議を開きます。\n日程第一　議案第五号　平成三十年度一般会計補正予算\n○市長（鈴木一郎君）　お答えいたします。",
+    "glossary": "accuracy 正確度\nattention mechanism 注意機構\n"
+    "convolutional neural network 畳み込みニューラルネットワーク\nearly stopping 早期終了",
+    "minutes": "○議長（山田太郎君）　これより会議を開きます。\n"
+    "日程第一　議案第五号　平成三十年度一般会計補正予算\n○市長（鈴木一郎君）　お答えいたします。",
     "statute": "第一条　この法律は、公布の日から施行する。\n附則\n別表第一（第三条関係）\n一　国立大学法人\n二　独立行政法人国立病院機構",
     "old statute": "第三条　左ノ各号ノ一ニ該当スル者ハ五十円以下ノ罰金ニ処ス\n一　許可ヲ受ケスシテ工事ヲ施行シタル者",
     "song": "君と歩いたこの道を\nOh baby, I will never let you go again\n忘れないよ いつまでも\n夜が明けるまで",
