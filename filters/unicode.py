@@ -28,7 +28,7 @@ TABLE_SIZE = 0x20000
     DIGIT,
     SPACE,
     NEWLINE,
-    SENTENCE_END,  # 。！？!? and their kin; "." is judged in context by the kernel
+    SENTENCE_END,  # 。！？!? and their kin; "." and "．" are judged in context by the kernel
     PUNCTUATION,
     SYMBOL,
     HANGUL,
@@ -39,12 +39,13 @@ TABLE_SIZE = 0x20000
 ) = range(16)
 CLASS_COUNT = 16
 
-_SENTENCE_ENDS = set("。．！？!?｡‼⁇⁈⁉")
+_SENTENCE_ENDS = set("。！？!?｡‼⁇⁈⁉")
 _SPACES = set("\t\r\u3000\u00a0\u1680\u202f\u205f ") | {chr(c) for c in range(0x2000, 0x200B)}
 
 REMOVE = -1  # table value: the character is dropped
 MARK_DAKUTEN = 0x3099
 MARK_HANDAKUTEN = 0x309A
+
 
 class Mapping(NamedTuple):
     """A character mapping for compiled code.

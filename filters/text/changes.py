@@ -1,7 +1,5 @@
 """What cleaning changes, character by character, and why: the table behind the kernel and behind `docs/cleaning.md`.
 
-    python -m filters.text.changes > docs/cleaning.md
-
 A change is made by default only where nobody reads anything else afterwards. What a width or a style may mean stays as it is written, and
 `width` and `compatibility` fold it for whoever wants that.
 """
@@ -32,7 +30,7 @@ SPACE = 9
 # Signs that are typed for ー; filters/text/prolonged.py decides which are.
 DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2500\u2501\uff0d"
 # In a word or a number: Ｅ－ｍａｉｌ, Ｐ＆Ｇ, １／２. In numbers alone, since they end sentences and clauses too: １．５, １，０００, １２：３０.
-WORD_SIGNS, NUMBER_SIGNS = "＆－＿＠＋＝／＇", "．，："
+WORDSIGNS, NUMBERSIGNS = "＆－＿＠＋＝／＇", "．，："
 
 # A document that holds one of these speaks of the widths of characters; lower case. The kernel looks for three bytes of each first.
 WIDTH_TERMS = (
@@ -50,7 +48,7 @@ _HALF_WIDTH = set(range(0xFF61, 0xFFA0))
 _VERTICAL = dict(zip("︑︒︻︼︽︾﹁﹂﹃﹄", "、。【】《》「」『』"))
 # Radicals that look just as a character does, which fonts of Japanese PDFs name instead. Unicode's EquivalentUnifiedIdeograph.
 _RADICALS = dict(zip("⺟⺠⻁⻄⻆⻑⻘⻝⻣⻤⻨⻩⻫⻭⻯⻲", "母民虎西角長青食骨鬼麦黄斉歯竜亀"))
-_FOLDED_SIGNS = {*range(0xFF01, 0xFF5F), *range(0xFFE0, 0xFFE7), *range(0xFFE8, 0xFFEF)} - _WIDE_LETTERS
+_FOLDEDSIGNS = {*range(0xFF01, 0xFF5F), *range(0xFFE0, 0xFFE7), *range(0xFFE8, 0xFFEF)} - _WIDE_LETTERS
 _FOLDED_DASHES = {0x2010: "-", 0x2011: "-", 0x2212: "-", 0xFE63: "-", 0x2014: "\u2015"}
 
 
@@ -84,13 +82,15 @@ class Change(NamedTuple):
     reason: str
 
 
-def _change(name: str, shown: str, characters: set[int] | dict[str, str], becomes: str | Callable[[str], str], reason: str) -> Change:
+def _change(
+    name: str, shown: str, characters: set[int] | dict[str, str], becomes: str | Callable[[str], str], reason: str
+) -> Change:
     if isinstance(characters, dict):
         characters = {ord(c) for c in characters}
     return Change(name, shown, frozenset(characters), becomes if callable(becomes) else lambda _: becomes, reason)
 
 
-_ALWAYS = (
+ALWAYS = (
     _change("control", "U+0000–001F but tab and line feed, U+007F–009F", _CONTROLS, "", "no text: left behind by terminals, databases and damage"),
     _change("invisible", "BOM, zero-width space, word joiner, soft hyphen, marks of direction", _INVISIBLE, "",
             "nobody sees them, and words with and without them would be two words"),
@@ -103,51 +103,35 @@ _ALWAYS = (
             "the same marks turned for vertical lines, from PDFs; ︵ ︶ ︿, which smileys use, stay"),
     _change("hyphen that does not break", "U+2011 → ‐ U+2010", {0x2011}, "\u2010", "it only forbids a line break"),
 )  # fmt: skip
-_LETTERS = (
+LETTERS = (
     _change("half-width kana", "ｶﾞ ｡ ｢ ｣ ､ ･ ｰ → ガ 。 「 」 、 ・ ー", _HALF_WIDTH, _half_width, "one word would have two spellings, one of them with marks of their own"),
     _change("full-width letter or digit", "Ａ … ｚ, ０ … ９ → A … z, 0 … 9", _WIDE_LETTERS, _nfkc, "the same letters for a column as wide as kanji; without, 2020 and ２０２０ are two numbers"),
     _change("wave dash", "～ U+FF5E → 〜 U+301C", {0xFF5E}, "\u301c", "one character of JIS X 0208, which Windows decodes as the other"),
 )  # fmt: skip
-_SIGNS = _change("full-width sign in a word or number", "Ｅ－ｍａｉｌ, Ｐ＆Ｇ, １．５, １，０００, １２：３０ → E-mail, P&G, 1.5, 1,000, 12:30", set(map(ord, WORD_SIGNS + NUMBER_SIGNS)), _nfkc,
+SIGNS = _change("full-width sign in a word or number", "Ｅ－ｍａｉｌ, Ｐ＆Ｇ, １．５, １，０００, １２：３０ → E-mail, P&G, 1.5, 1,000, 12:30", set(map(ord, WORDSIGNS + NUMBERSIGNS)), _nfkc,
                  "a part of that word: only between two full-width letters or digits; ． ， ： between digits, ， before three")  # fmt: skip
-_FOLD = (
-    _change("full-width sign", "！（＃［～￥ … → !(#[~¥ …, U+3000 → U+0020", _FOLDED_SIGNS | {0x3000}, lambda c: {"～": "\u301c", "\u3000": " ", "￣": "¯"}.get(c) or _nfkc(c),
+FOLD = (
+    _change("full-width sign", "！（＃［～￥ … → !(#[~¥ …, U+3000 → U+0020", _FOLDEDSIGNS | {0x3000}, lambda c: {"～": "\u301c", "\u3000": " ", "￣": "¯"}.get(c) or _nfkc(c),
             "`width = \"fold\"` alone: as NFKC has it"),
     _change("dash", "‐ − ﹣ → -, — → ―", set(_FOLDED_DASHES), lambda c: _FOLDED_DASHES[ord(c)], "`width = \"fold\"` alone: one hyphen, one dash"),
 )  # fmt: skip
-_CANONICAL = _change("canonical form (NFC)", "e + ◌́, か + U+3099, Å U+212B, 神 U+FA19 → é, が, Å, 神", {cp for cp in range(0x300, TABLE_SIZE) if not 0xD800 <= cp < 0xE000 and _is_canonical(cp)}, _nfc,
+CANONICAL = _change("canonical form (NFC)", "e + ◌́, か + U+3099, Å U+212B, 神 U+FA19 → é, が, Å, 神", {cp for cp in range(0x300, TABLE_SIZE) if not 0xD800 <= cp < 0xE000 and _is_canonical(cp)}, _nfc,
                      "Unicode says that they are the same character, and every other program may change them; a glyph that a name needs is kept by a variation selector")  # fmt: skip
-# What neighbours decide: the kernel and the modules beside it do these.
-CONTEXTUAL = (
-    ("voicing mark", "か゛ は゜ → が ぱ", "゛ and ゜ that stand alone after a kana that takes them; ｷﾀ゛゛゛ stays"),
-    ("mistyped ー", "サ―バ―, デ–タ, コンピュ−タ → サーバー, データ, コンピュータ", "where UniDic has the word with ー and not the words beside the dash, or the same document writes it with ー, or a small kana follows; ベルリン―ロオマ and ミラー–ラビン stay"),
-    ("letters spaced out", "日 本 語 の 文 書 → 日本語の文書", "from PDFs: long runs of single characters that read as Japanese sentences; 目 次, あ い う え お and tables stay"),
-    ("white space around lines", "spaces at line ends, empty lines at both ends and all but one between paragraphs: gone", "nobody sees them"),
-    ("marks in a row", "more than 30 combining marks: gone", "UAX #15's stream-safe text; it takes a forger to write them"),
-)  # fmt: skip
-KEPT = (
-    ("U+3000", "indents of paragraphs, the gap after ！ and ？, columns, and code that names it"),
-    ("／＼ ／″＼", "くの字点: vertical repeat marks"),
-    ("。、 ．， ！？ （） ：； ＝ ＆ ％ ￥ ￣", "signs of Japanese typography; ．， end sentences and clauses; ＝ stands in names, ￣ in faces"),
-    ("Ａ １ ｶﾅ in documents that speak of 全角, 半角, full width …", "there the width is what is said"),
-    ("‐ − – — ― ─ ━", "hyphen, minus, dashes and rules are different signs"),
-    ("〜 〰 〰️ ∼ ∾", "a wavy dash, an emoji and two signs of mathematics"),
-    ("ℝ ℂ ℤ 𝐱 𝑥 𝔤 ℓ", "styles that tell one symbol from another"),
-    ("① Ⅳ ² ½ ㍿ ㈱ ㍻ ㌔ ™ ª", "`compatibility = \"expand\"` makes NFKC of them; by default 10² does not become 102"),
-    ("… ‥ “ ” ‘ ’ ≪ ≫ ＜ ＞", "signs of their own"),
-    ("︵ ︶ ﹏ ﻌ ￪ ﾡ ﹪", "forms for layouts and other scripts, which are rare in text and common in faces"),
-    ("葛󠄀 👨‍👩‍👧 ❤️ می‌خواهم", "variation selectors and joiners: names, emoji, Persian"),
-    ("゛ ゜ ゝ ゞ 々 〻 ヷ ゟ ヿ", "marks and kana of their own"),
-)  # fmt: skip
 
 
 def changes(compatibility: Compatibility = "keep", width: Width = "letters") -> tuple[Change, ...]:
     """Return the changes of single characters that these settings make; of those of one character the first counts."""
-    widths = {"letters": (*_LETTERS, _SIGNS), "keep": (), "fold": (*_LETTERS, *_FOLD)}[width]
-    done = {cp for change in (*_ALWAYS, *widths) for cp in change.characters} | _HALF_WIDTH | _WIDE_LETTERS | _FOLDED_SIGNS | {0x3000}
+    widths = {"letters": (*LETTERS, SIGNS), "keep": (), "fold": (*LETTERS, *FOLD)}[width]
+    done = (
+        {cp for change in (*ALWAYS, *widths) for cp in change.characters}
+        | _HALF_WIDTH
+        | _WIDE_LETTERS
+        | _FOLDEDSIGNS
+        | {0x3000}
+    )
     expanded = _change("compatibility character", "① ㍻ ㈱ ² ½ ℝ → 1 平成 (株) 2 1⁄2 R", {cp for cp in range(0x80, TABLE_SIZE) if _expands(cp)} - done - {0x309B, 0x309C}, _nfkc,
                        "`compatibility = \"expand\"` alone: as NFKC has it")  # fmt: skip
-    return (*_ALWAYS, *widths, *([expanded] if compatibility == "expand" else []), _CANONICAL)
+    return (*ALWAYS, *widths, *([expanded] if compatibility == "expand" else []), CANONICAL)
 
 
 def _expands(cp: int) -> bool:
@@ -168,7 +152,7 @@ def cleaning_table(compatibility: Compatibility = "keep", width: Width = "letter
             return c
         new = change.becomes(c)
         # What comes out may itself be changed: U+1FFD is canonically U+00B4, and that NFKC takes apart.
-        return "".join(clean(x) if x != c else x for x in _nfc(new)) if change is not _SIGNS else new
+        return "".join(clean(x) if x != c else x for x in _nfc(new)) if change is not SIGNS else new
 
     table = u.make_mapping(clean)
     kind = table.kind
@@ -184,9 +168,9 @@ def cleaning_table(compatibility: Compatibility = "keep", width: Width = "letter
     for cp in (MARK_DAKUTEN, MARK_HANDAKUTEN, 0x309B, 0x309C, 0xFF9E, 0xFF9F):
         kind[cp] = VOICING
     if width == "letters":
-        for change in _LETTERS:
+        for change in LETTERS:
             kind[[cp for cp in change.characters if kind[cp] == CHANGED]] = WIDTH
-        kind[list(_SIGNS.characters)] = SIGN
+        kind[list(SIGNS.characters)] = SIGN
     for c in DASHES:
         if kind[ord(c)] == UNCHANGED or kind[ord(c)] == CHANGED:
             kind[ord(c)] = DASH

@@ -92,7 +92,9 @@ def _speaks_of_width(data, start, end, terms, term_offsets):
         hit |= (w == 0x88) & (x == 0xE6) & (y == 0x96) & (z == 0x87)  # バイト文
         hit |= (w == 0xB3) & (x == 0xA2) & (y == 0xE3) & (z == 0x83)  # 波ダ
         hit |= ((w == 68) | (w == 100)) & ((x == 84) | (x == 116)) & ((y == 72) | (y == 104))  # wiDTH
-        hit |= ((w == 75) | (w == 107)) & ((x == 65) | (x == 97)) & ((y == 75) | (y == 107)) & ((z == 85) | (z == 117))  # zenKAKU
+        hit |= (
+            ((w == 75) | (w == 107)) & ((x == 65) | (x == 97)) & ((y == 75) | (y == 107)) & ((z == 85) | (z == 117))
+        )  # zenKAKU
         hit |= ((w == 78) | (w == 110)) & ((x == 70) | (x == 102)) & ((y == 75) | (y == 107))  # NFKc
         hit |= (w == 43) & ((x == 70) | (x == 102)) & ((y == 70) | (y == 102))  # u+FF21
     if not hit:
@@ -117,7 +119,9 @@ def _precedes_newline(data, i, end):
 
 
 @jit
-def _normalise(data, starts, ends, first, expansion_starts, expansions, kind, voiced, terms, term_offsets, capacity, line_capacity):
+def _normalise(
+    data, starts, ends, first, expansion_starts, expansions, kind, voiced, terms, term_offsets, capacity, line_capacity
+):
     n = len(starts)
     out = np.empty(capacity, np.uint8)
     offsets = np.empty(n + 1, np.int64)
@@ -214,8 +218,10 @@ def _normalise(data, starts, ends, first, expansion_starts, expansions, kind, vo
                     continue
             if k == c.VOICING:
                 column = 0 if (cp == u.MARK_DAKUTEN or cp == 0x309B or cp == 0xFF9E) else 1
-                alone = cp != 0x309B and cp != 0x309C or not (
-                    i + 2 < end and data[i] == 0xE3 and data[i + 1] == 0x82 and 0x9B <= data[i + 2] <= 0x9C
+                alone = (
+                    cp != 0x309B
+                    and cp != 0x309C
+                    or not (i + 2 < end and data[i] == 0xE3 and data[i + 1] == 0x82 and 0x9B <= data[i + 2] <= 0x9C)
                 )
                 if alone and 0x3000 <= previous < 0x3100 and o == content_end and voiced[previous - 0x3000, column] != 0:
                     o = encode(out, o - 3, voiced[previous - 0x3000, column])

@@ -69,7 +69,11 @@ def _find_prolonged(piece: str, dashes: list[int], following: str, spelled_here:
         for at in inside:
             after = piece[end : end + 1] or following
             right = piece[at + 1 : end]
-            ambiguous = _is_ambiguous(piece[start:at], right, after) or bool(right) and _is_ambiguous(piece[:at], piece[at + 1 :], after)
+            ambiguous = (
+                _is_ambiguous(piece[start:at], right, after)
+                or bool(right)
+                and _is_ambiguous(piece[:at], piece[at + 1 :], after)
+            )
             # The last one of サ―バ―を: サーバ is a word, too, but the first one tells, and no other word follows.
             is_last = not right and bool(found & set(inside)) and _ENDS.match(after) is not None
             if not ambiguous or is_last:
@@ -97,7 +101,9 @@ def mend_prolonged(text: str) -> str:
         found = {at for at in dashes if at + 1 < len(run) and run[at + 1] in _SMALL}
         # Parts between dashes, from the longest: of パリ―サ―バ the last two are one word.
         edges = [-1, *dashes, len(run)]
-        spans = sorted(((i, j) for i in range(len(edges)) for j in range(i + 2, len(edges))), key=lambda span: span[0] - span[1])
+        spans = sorted(
+            ((i, j) for i in range(len(edges)) for j in range(i + 2, len(edges))), key=lambda span: span[0] - span[1]
+        )
         for i, j in spans:
             a, b = edges[i] + 1, edges[j]
             inner = [at - a for at in dashes if a <= at < b]

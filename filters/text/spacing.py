@@ -47,7 +47,9 @@ def _find_runs(tokens: list[str]) -> list[_Run]:
     """Return the runs of single characters, with Latin words, numbers and few clusters of letters among them."""
     runs = []
     at = 0
-    for fits, group in groupby(tokens, lambda token: bool(_SINGLE.fullmatch(token) or _LATIN.fullmatch(token) or _is_cluster(token))):
+    for fits, group in groupby(
+        tokens, lambda token: bool(_SINGLE.fullmatch(token) or _LATIN.fullmatch(token) or _is_cluster(token))
+    ):
         members = list(group)
         if fits and len(members) > 1:
             letters = sum(1 for token in members if _SINGLE.fullmatch(token) and _IS_LETTER.search(token))
@@ -87,7 +89,9 @@ def join_spaced(text: str) -> str:
     split = [(i, _GAP.split(line.strip(" \u3000"))) for i, line in enumerate(lines)]
     found = [(i, pieces[::2], pieces[1::2]) for i, pieces in split if len(pieces) > 2]
     runs = {i: _find_runs(tokens) for i, tokens, _ in found}
-    certain = {i: [r for r in runs[i] if r.letters >= _RUN and _reads_as_text(tokens[r.first : r.last])] for i, tokens, _ in found}
+    certain = {
+        i: [r for r in runs[i] if r.letters >= _RUN and _reads_as_text(tokens[r.first : r.last])] for i, tokens, _ in found
+    }
     letters = sum(run.letters for listed in runs.values() for run in listed)
     if letters >= max(_LEAST, _DOCUMENT * len(_IS_LETTER.findall(text))) and _reads_as_text(
         [token for i, tokens, _ in found for run in runs[i] for token in tokens[run.first : run.last]]
