@@ -29,9 +29,8 @@ SPACE = 9
 
 # Signs that are typed for ー; filters/text/prolonged.py decides which are.
 DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2500\u2501\uff0d"
-# In a word or a number: Ｅ－ｍａｉｌ, Ｐ＆Ｇ, １／２. In numbers alone, since they end sentences and clauses too: １．５, １，０００, １２：３０.
-WORDSIGNS, NUMBERSIGNS = "＆－＿＠＋＝／＇", "．，："
-
+# In a word or a number: Ｅ－ｍａｉｌ, Ｐ＆Ｇ, １／２. The others end sentences and clauses, too, and count in numbers alone.
+WORD_SIGNS, NUMBER_SIGNS = "＆－＿＠＋＝／＇", "．，："
 # A document that holds one of these speaks of the widths of characters; lower case. The kernel looks for three bytes of each first.
 WIDTH_TERMS = (
     *("全角", "半角", "倍角", "バイト文字", "波ダッシュ", "zenkaku", "hankaku", "nfkc", "nfkd", "u+ff"),
@@ -45,10 +44,10 @@ _CONTROLS = {*range(0x20), *range(0x7F, 0xA0)} - _BREAKS - {0x09, 0x0A}
 _INVISIBLE = {0x00AD, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), 0x2060, *range(0x2066, 0x206A), 0xFEFF}
 _WIDE_LETTERS = {*range(0xFF10, 0xFF1A), *range(0xFF21, 0xFF3B), *range(0xFF41, 0xFF5B)}
 _HALF_WIDTH = set(range(0xFF61, 0xFFA0))
-_VERTICAL = dict(zip("︑︒︻︼︽︾﹁﹂﹃﹄", "、。【】《》「」『』"))
+_VERTICAL = dict(zip("︑︒︻︼︽︾﹁﹂﹃﹄", "、。【】《》「」『』", strict=True))
 # Radicals that look just as a character does, which fonts of Japanese PDFs name instead. Unicode's EquivalentUnifiedIdeograph.
-_RADICALS = dict(zip("⺟⺠⻁⻄⻆⻑⻘⻝⻣⻤⻨⻩⻫⻭⻯⻲", "母民虎西角長青食骨鬼麦黄斉歯竜亀"))
-_FOLDEDSIGNS = {*range(0xFF01, 0xFF5F), *range(0xFFE0, 0xFFE7), *range(0xFFE8, 0xFFEF)} - _WIDE_LETTERS
+_RADICALS = dict(zip("⺟⺠⻁⻄⻆⻑⻘⻝⻣⻤⻨⻩⻫⻭⻯⻲", "母民虎西角長青食骨鬼麦黄斉歯竜亀", strict=True))
+_FOLDED_SIGNS = {*range(0xFF01, 0xFF5F), *range(0xFFE0, 0xFFE7), *range(0xFFE8, 0xFFEF)} - _WIDE_LETTERS
 _FOLDED_DASHES = {0x2010: "-", 0x2011: "-", 0x2212: "-", 0xFE63: "-", 0x2014: "\u2015"}
 
 
@@ -90,47 +89,126 @@ def _change(
     return Change(name, shown, frozenset(characters), becomes if callable(becomes) else lambda _: becomes, reason)
 
 
+_OLD_RADICALS = {*range(0x2F00, 0x2FD6), 0x2E9F, 0x2EF3}
 ALWAYS = (
-    _change("control", "U+0000–001F but tab and line feed, U+007F–009F", _CONTROLS, "", "no text: left behind by terminals, databases and damage"),
-    _change("invisible", "BOM, zero-width space, word joiner, soft hyphen, marks of direction", _INVISIBLE, "",
-            "nobody sees them, and words with and without them would be two words"),
-    _change("line break", "VT, FF, CR, CR LF, NEL, U+2028, U+2029 → LF", _BREAKS, "\n", "one way to end a line; they come from the system a file was made on"),
-    _change("space", "no-break, en, em, thin, figure space … → U+0020", _SPACES, " ", "widths and breaks of typesetting; U+3000 is another matter and stays"),
-    _change("ligature", "ﬁ ﬂ ﬀ ﬃ ﬄ ﬅ ﬆ → fi fl ff ffi ffl st st", set(range(0xFB00, 0xFB07)), _nfkc, "glyphs of a font, which PDFs give instead of letters"),
-    _change("radical", "⼀ ⽇ ⻑ … → 一 日 長 …", {*range(0x2F00, 0x2FD6), 0x2E9F, 0x2EF3, *map(ord, _RADICALS)}, lambda c: _RADICALS.get(c) or _nfkc(c),
-            "fonts of PDFs name the radical where the character, which looks the same, is meant"),
-    _change("vertical form", "︑ ︒ ﹁ ﹂ ﹃ ﹄ ︻ ︼ ︽ ︾ → 、 。 「 」 『 』 【 】 《 》", _VERTICAL, lambda c: _VERTICAL[c],
-            "the same marks turned for vertical lines, from PDFs; ︵ ︶ ︿, which smileys use, stay"),
+    _change(
+        "control",
+        "U+0000–001F but tab and line feed, U+007F–009F: gone",
+        _CONTROLS,
+        "",
+        "no text: left behind by terminals, databases and damage",
+    ),
+    _change(
+        "invisible",
+        "BOM, zero-width space, word joiner, soft hyphen, marks of direction: gone",
+        _INVISIBLE,
+        "",
+        "nobody sees them, and words with and without them would be two words",
+    ),
+    _change(
+        "line break",
+        "VT, FF, CR, CR LF, NEL, U+2028, U+2029 → LF",
+        _BREAKS,
+        "\n",
+        "one way to end a line; which one was used comes from the system",
+    ),
+    _change(
+        "space",
+        "no-break, en, em, thin, figure space … → U+0020",
+        _SPACES,
+        " ",
+        "widths and breaks of typesetting; U+3000 is another matter and stays",
+    ),
+    _change(
+        "ligature",
+        "ﬁ ﬂ ﬀ ﬃ ﬄ ﬅ ﬆ → fi fl ff ffi ffl st st",
+        set(range(0xFB00, 0xFB07)),
+        _nfkc,
+        "glyphs of a font, which PDFs give instead of letters",
+    ),
+    _change(
+        "radical",
+        "⼀ ⽇ ⻑ … → 一 日 長 …",
+        {*_OLD_RADICALS, *map(ord, _RADICALS)},
+        lambda c: _RADICALS.get(c) or _nfkc(c),
+        "fonts of PDFs name the radical where the character, which looks the same, is meant",
+    ),
+    _change(
+        "vertical form",
+        "︑ ︒ ﹁ ﹂ ﹃ ﹄ ︻ ︼ ︽ ︾ → 、 。 「 」 『 』 【 】 《 》",
+        _VERTICAL,
+        lambda c: _VERTICAL[c],
+        "the same marks turned for vertical lines, from PDFs; ︵ ︶ ︿, which faces use, stay",
+    ),
     _change("hyphen that does not break", "U+2011 → ‐ U+2010", {0x2011}, "\u2010", "it only forbids a line break"),
-)  # fmt: skip
+)
 LETTERS = (
-    _change("half-width kana", "ｶﾞ ｡ ｢ ｣ ､ ･ ｰ → ガ 。 「 」 、 ・ ー", _HALF_WIDTH, _half_width, "one word would have two spellings, one of them with marks of their own"),
-    _change("full-width letter or digit", "Ａ … ｚ, ０ … ９ → A … z, 0 … 9", _WIDE_LETTERS, _nfkc, "the same letters for a column as wide as kanji; without, 2020 and ２０２０ are two numbers"),
-    _change("wave dash", "～ U+FF5E → 〜 U+301C", {0xFF5E}, "\u301c", "one character of JIS X 0208, which Windows decodes as the other"),
-)  # fmt: skip
-SIGNS = _change("full-width sign in a word or number", "Ｅ－ｍａｉｌ, Ｐ＆Ｇ, １．５, １，０００, １２：３０ → E-mail, P&G, 1.5, 1,000, 12:30", set(map(ord, WORDSIGNS + NUMBERSIGNS)), _nfkc,
-                 "a part of that word: only between two full-width letters or digits; ． ， ： between digits, ， before three")  # fmt: skip
+    _change(
+        "half-width kana",
+        "ｶﾞ ｡ ｢ ｣ ､ ･ ｰ → ガ 。 「 」 、 ・ ー",
+        _HALF_WIDTH,
+        _half_width,
+        "one word would have two spellings, one of them with marks of their own",
+    ),
+    _change(
+        "full-width letter or digit",
+        "Ａ … ｚ, ０ … ９ → A … z, 0 … 9",
+        _WIDE_LETTERS,
+        _nfkc,
+        "the same letters as wide as kanji; else 2020 and ２０２０ are two numbers",
+    ),
+    _change(
+        "wave dash",
+        "～ U+FF5E → 〜 U+301C",
+        {0xFF5E},
+        "\u301c",
+        "one character of JIS X 0208, which Windows decodes as the other",
+    ),
+)
+SIGNS = _change(
+    "full-width sign in a word or number",
+    "Ｅ－ｍａｉｌ Ｐ＆Ｇ １．５ １，０００ １２：３０ → E-mail P&G 1.5 1,000 12:30",
+    set(map(ord, WORD_SIGNS + NUMBER_SIGNS)),
+    _nfkc,
+    "a part of it: only between two full-width letters or digits; ． ， ： between digits, ， before three",
+)
 FOLD = (
-    _change("full-width sign", "！（＃［～￥ … → !(#[~¥ …, U+3000 → U+0020", _FOLDEDSIGNS | {0x3000}, lambda c: {"～": "\u301c", "\u3000": " ", "￣": "¯"}.get(c) or _nfkc(c),
-            "`width = \"fold\"` alone: as NFKC has it"),
-    _change("dash", "‐ − ﹣ → -, — → ―", set(_FOLDED_DASHES), lambda c: _FOLDED_DASHES[ord(c)], "`width = \"fold\"` alone: one hyphen, one dash"),
-)  # fmt: skip
-CANONICAL = _change("canonical form (NFC)", "e + ◌́, か + U+3099, Å U+212B, 神 U+FA19 → é, が, Å, 神", {cp for cp in range(0x300, TABLE_SIZE) if not 0xD800 <= cp < 0xE000 and _is_canonical(cp)}, _nfc,
-                     "Unicode says that they are the same character, and every other program may change them; a glyph that a name needs is kept by a variation selector")  # fmt: skip
+    _change(
+        "full-width sign",
+        "！（＃［～￥ … → !(#[~¥ …, U+3000 → U+0020",
+        _FOLDED_SIGNS | {0x3000},
+        lambda c: {"～": "\u301c", "\u3000": " ", "￣": "¯"}.get(c) or _nfkc(c),
+        '`width = "fold"` alone: as NFKC has it',
+    ),
+    _change(
+        "dash",
+        "‐ − ﹣ → -, — → ―",
+        set(_FOLDED_DASHES),
+        lambda c: _FOLDED_DASHES[ord(c)],
+        '`width = "fold"` alone: one hyphen, one dash',
+    ),
+)
+CANONICAL = _change(
+    "canonical form (NFC)",
+    "e + U+0301, か + U+3099, U+212B, U+FA19 → é, が, Å, 神",
+    {cp for cp in range(0x300, TABLE_SIZE) if not 0xD800 <= cp < 0xE000 and _is_canonical(cp)},
+    _nfc,
+    "by Unicode the same character, which other programs change, too; a variation selector keeps the glyph of a name",
+)
 
 
 def changes(compatibility: Compatibility = "keep", width: Width = "letters") -> tuple[Change, ...]:
     """Return the changes of single characters that these settings make; of those of one character the first counts."""
     widths = {"letters": (*LETTERS, SIGNS), "keep": (), "fold": (*LETTERS, *FOLD)}[width]
-    done = (
-        {cp for change in (*ALWAYS, *widths) for cp in change.characters}
-        | _HALF_WIDTH
-        | _WIDE_LETTERS
-        | _FOLDEDSIGNS
-        | {0x3000}
+    of_width = _HALF_WIDTH | _WIDE_LETTERS | _FOLDED_SIGNS | {0x3000}
+    done = {cp for change in (*ALWAYS, *widths) for cp in change.characters} | of_width | {0x309B, 0x309C}
+    expanded = _change(
+        "compatibility character",
+        "① ㍻ ㈱ ² ½ ℝ → 1 平成 (株) 2 1⁄2 R",
+        {cp for cp in range(0x80, TABLE_SIZE) if _expands(cp)} - done,
+        _nfkc,
+        '`compatibility = "expand"` alone: as NFKC has it',
     )
-    expanded = _change("compatibility character", "① ㍻ ㈱ ² ½ ℝ → 1 平成 (株) 2 1⁄2 R", {cp for cp in range(0x80, TABLE_SIZE) if _expands(cp)} - done - {0x309B, 0x309C}, _nfkc,
-                       "`compatibility = \"expand\"` alone: as NFKC has it")  # fmt: skip
     return (*ALWAYS, *widths, *([expanded] if compatibility == "expand" else []), CANONICAL)
 
 
@@ -175,7 +253,7 @@ def cleaning_table(compatibility: Compatibility = "keep", width: Width = "letter
         if kind[ord(c)] == UNCHANGED or kind[ord(c)] == CHANGED:
             kind[ord(c)] = DASH
     kind[list(_BREAKS)] = BREAK
-    kind[0x3000] = SPACE
+    kind[0x3000] = CHANGED if width == "fold" else SPACE
     return table
 
 

@@ -10,15 +10,28 @@ from filters.text.changes import ALWAYS, CANONICAL, FOLD, LETTERS, SIGNS, WIDTH_
 # What neighbours decide: the kernel and the modules beside it do these.
 CONTEXTUAL = (
     ("voicing mark", "か゛ は゜ → が ぱ", "゛ and ゜ that stand alone after a kana that takes them; ｷﾀ゛゛゛ stays"),
-    ("mistyped ー", "サ―バ―, デ–タ, コンピュ−タ → サーバー, データ, コンピュータ", "where UniDic has the word with ー and not the words beside the dash, or the same document writes it with ー, or a small kana follows; ベルリン―ロオマ and ミラー–ラビン stay"),
-    ("letters spaced out", "日 本 語 の 文 書 → 日本語の文書", "from PDFs: long runs of single characters that read as Japanese sentences; 目 次, あ い う え お and tables stay"),
-    ("white space around lines", "spaces at line ends, empty lines at both ends and all but one between paragraphs: gone", "nobody sees them"),
+    (
+        "mistyped ー",
+        "サ―バ―, デ–タ, コンピュ−タ → サーバー, データ, コンピュータ",
+        "UniDic has the word with ー and not the words beside the dash, or the document writes it with ー, or a small kana follows; "
+        "ベルリン―ロオマ and ミラー–ラビン stay",
+    ),
+    (
+        "letters spaced out",
+        "こ れ は 日 本 語 で す → これは日本語です",
+        "from PDFs: long runs of single characters that read as sentences; 目 次, あ い う え お, tables stay",
+    ),
+    (
+        "white space around lines",
+        "spaces at line ends; empty lines at both ends, and all but one between others",
+        "nobody sees them",
+    ),
     ("marks in a row", "more than 30 combining marks: gone", "UAX #15's stream-safe text; it takes a forger to write them"),
-)  # fmt: skip
+)
 KEPT = (
     ("U+3000", "indents of paragraphs, the gap after ！ and ？, columns, and code that names it"),
     ("／＼ ／″＼", "くの字点: vertical repeat marks"),
-    ("。、 ．， ！？ （） ：； ＝ ＆ ％ ￥ ￣", "signs of Japanese typography; ．， end sentences and clauses; ＝ stands in names, ￣ in faces"),
+    ("。、 ．， ！？ （） ：； ＝ ＆ ％ ￥ ￣", "signs of Japanese typography: ．， end clauses, ＝ is in names, ￣ in faces"),
     ("Ａ １ ｶﾅ in documents that speak of 全角, 半角, full width …", "there the width is what is said"),
     ("‐ − – — ― ─ ━", "hyphen, minus, dashes and rules are different signs"),
     ("〜 〰 〰️ ∼ ∾", "a wavy dash, an emoji and two signs of mathematics"),
@@ -42,7 +55,7 @@ def format_changes() -> str:
     header = ("what", "changes", "why nobody reads anything else afterwards")
     return f"""# What cleaning changes
 
-Made by `python -m filters.text.changes_document > docs/cleaning.md` from the table that the code goes by; a test holds the two together, and
+Made by `python -m filters.text.changes_document > docs/cleaning.md` from the table that the code goes by; a test holds the two together.
 [benchmarks/cleaning.md](benchmarks/cleaning.md) has what it does to 20,000 documents. The result is in Unicode NFC, and cleaning it again
 changes nothing. What changes the meaning is not done by default.
 
@@ -57,8 +70,9 @@ What stays as it is written:
 {table(("what", "why"), list(KEPT))}
 
 On request, in the table `[clean]` of a manifest. `width` is `"letters"` for documents: full-width letters and digits, half-width kana and
-～ are folded, but in documents that speak of widths, which hold one of {", ".join(WIDTH_TERMS[:10])}
-or full-width. It is `"fold"` for captions and transcripts, whose rules are written for folded text, and which are compared as spoken. `"keep"` folds nothing.
+～ are folded, but in documents that speak of widths. These hold one of {", ".join(WIDTH_TERMS[:10])},
+full-width. It is `"fold"` for captions and transcripts, whose rules are written for folded text, and which are compared as
+spoken. `"keep"` folds nothing.
 
 {table(header, folded)}
 """

@@ -1,8 +1,8 @@
 """Letters that are spaced out, 「日 本 語 の 文 書」, as PDFs give them: joined where they read as Japanese sentences.
 
-People space letters out, too: 目 次, お わ り, 月 火 水 木 金, あ い う え お, lists of kanji, verse. A line is joined where it has a long run of
-single characters, hiragana among others, in which the words of grammar are found. Where nearly every letter of a document stands alone and
-all together read so, every line of it is joined, headings and short answers too.
+People space letters out, too: 目 次, お わ り, 月 火 水 木 金, あ い う え お, lists of kanji, verse. A line is joined where it has a
+long run of single characters, hiragana among others, in which the words of grammar are found. Where nearly every letter of a document
+stands alone and all together read so, every line of it is joined, headings and short answers too.
 """
 
 from __future__ import annotations
