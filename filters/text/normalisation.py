@@ -362,29 +362,40 @@ def _finish(cleaned: Cleaned, flags: np.ndarray) -> Cleaned:
     offsets, data = cleaned.offsets, cleaned.data
     parts, at = [], 0
     sizes, joined = np.diff(offsets), cleaned.joined.copy()
+    changed = np.zeros(len(sizes), bool)
     for d in np.flatnonzero(flags):
         before = data[offsets[d] : offsets[d + 1]].tobytes()
         text, joined[d] = _finish_text(before.decode(), int(flags[d]))
         if (after := text.encode()) != before:
             parts += [data[at : offsets[d]], np.frombuffer(after, np.uint8)]
-            at, sizes[d] = offsets[d + 1], len(after)
+            at, sizes[d], changed[d] = offsets[d + 1], len(after), True
     if not parts:
         return cleaned
     content = np.concatenate([*parts, data[at:]])
     new_offsets = np.concatenate([[0], np.cumsum(sizes)])
-    lines, first_line = _find_lines(content, new_offsets)
+    lines, first_line = _move_lines(cleaned.line_offsets, cleaned.first_line, offsets, content, new_offsets, changed)
     return Cleaned(content, new_offsets, lines, first_line, cleaned.invalid, joined)
 
 
 @jit
-def _find_lines(data, offsets):
+def _move_lines(cleaned_lines, cleaned_first, cleaned_offsets, data, offsets, changed):
+    """Return where lines begin: those of `changed` documents are looked for, the others have moved."""
     n = len(offsets) - 1
     count = 0
+    room = len(cleaned_lines)
+    for d in range(n):
+        if changed[d]:
+            room += np.count_nonzero(data[offsets[d] : offsets[d + 1]] == 10) + 1
     first_line = np.empty(n + 1, np.int64)
-    lines = np.empty(np.count_nonzero(data == 10) + n + 1, np.int64)
+    lines = np.empty(room + 1, np.int64)
     for d in range(n):
         first_line[d] = count
         start = offsets[d]
+        if not changed[d]:
+            for line in range(cleaned_first[d], cleaned_first[d + 1]):
+                lines[count] = cleaned_lines[line] + start - cleaned_offsets[d]
+                count += 1
+            continue
         for i in range(offsets[d], offsets[d + 1]):
             if data[i] == 10:
                 lines[count] = start
