@@ -42,7 +42,8 @@ class Stretch(NamedTuple):
 
 def normalise_captions(texts: Sequence[str | None]) -> pl.Series:
     """Undo entities, collapse white space and normalise, as a source does."""
-    return normalise(pl.Series([" ".join(html.unescape(html.unescape(text or "")).split()) for text in texts], dtype=pl.String))
+    unescaped = [" ".join(html.unescape(html.unescape(text or "")).split()) for text in texts]
+    return normalise(pl.Series(unescaped, dtype=pl.String), width="fold")
 
 
 def read_text_rules(preset: str) -> dict[str, Bound]:

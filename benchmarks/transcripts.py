@@ -86,7 +86,9 @@ def read_labelled_pairs(data: Path, labels_file: Path) -> Labelled:
             pairs.append((row["reference"], row["hypothesis"], labels.pop(key)))
     assert not labels, f"{len(labels)} labelled pairs are not in the data"
     references, hypotheses, same = zip(*pairs, strict=True)
-    return Labelled(normalise(pl.Series(references)), normalise(pl.Series(hypotheses)), np.array(same, bool))
+    return Labelled(
+        normalise(pl.Series(references), width="fold"), normalise(pl.Series(hypotheses), width="fold"), np.array(same, bool)
+    )
 
 
 def measure_area(score: np.ndarray, same: np.ndarray) -> float:
@@ -185,7 +187,7 @@ def measure_bands(data: Path, seeds: int) -> Dropped:
     shares: dict[str, list[float]] = {name: [] for name in (*KINDS, "")}
     for seed in range(seeds):
         texts, kinds = corrupt([row["text"] for row in rows], seed)
-        count = morae(readings(normalise(pl.Series(texts)))).to_numpy()
+        count = morae(readings(normalise(pl.Series(texts), width="fold"))).to_numpy()
         frame = pl.DataFrame({"m:seconds_per_mora": durations / np.maximum(count, 1), "programme": "JSUT", "speaker": "JSUT"})
         frame = frame.with_columns(unreadable=pl.lit(None, pl.String))
         verdicts = decide_frame(with_bands(frame, rules, band_frame(frame.lazy(), rules)), rules)["verdict"]
@@ -204,7 +206,7 @@ def measure_bands(data: Path, seeds: int) -> Dropped:
 
 def time_readings(data: Path, rounds: int) -> float:
     """Print the table; returns the speed of ours over that of fugashi once per line."""
-    texts = normalise(pl.Series([row["text"] for row in read_jsonl(data / "utterances.jsonl.gz")]))
+    texts = normalise(pl.Series([row["text"] for row in read_jsonl(data / "utterances.jsonl.gz")]), width="fold")
     lines, tagger = texts.to_list(), fugashi.Tagger()
     peers = {
         "fugashi, `tagger(line)`": lambda: seconds(lambda: [tagger(line) for line in lines]),

@@ -146,7 +146,8 @@ def measure_frame(frame: pl.DataFrame, names: Sequence[str] | None = None, text:
     data, offsets = buffers(frame[text])
     if names is None:
         names = [name for name, m in MEASURES.items() if m.kind in ("text", "document")]
-    return frame.hstack(compute(data, offsets, names, {"n_boilerplate_chars": np.zeros(len(frame), np.int32)}))
+    nothing = np.zeros(len(frame), np.int32)  # what cleaning took out
+    return frame.hstack(compute(data, offsets, names, {"n_boilerplate_chars": nothing, "n_joined_spaces": nothing}))
 
 
 def measure_text(text: str, name: str) -> float | str | None:

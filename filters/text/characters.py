@@ -43,7 +43,7 @@ SHORT_LINE = 10  # visible characters; HojiChar's DiscardTooManyShortLines uses 
     _LONGEST_SENTENCE,
     _LONGEST_RUN,
 ) = range(u.CLASS_COUNT, len(COUNTERS))
-BULLETS = np.array(sorted(ord(c) for c in "・■□●○◎◆◇★☆※▼▲▽△►▶‣•·◦*-+＊－→⇒》≫"), np.int32)
+BULLETS = np.array(sorted(ord(c) for c in "・■□●○◎◆◇★☆※▼▲▽△►▶‣•·◦*-+＊－＋‐−→⇒》≫"), np.int32)
 
 
 @jit
@@ -117,14 +117,17 @@ def _count_characters(data, offsets, classes, bullets):
                 run = 1
             previous = cp
             is_end = k == u.SENTENCE_END
-            if cp == 46 or cp == 0x30FB:
+            if cp == 46 or cp == 0x30FB or cp == 0xFF0E:
                 dots += 1
-                # A full stop ends a sentence after kana or Han, and after a letter when a space follows (not in 3.14 or a.b).
-                if cp == 46:
+                # A full stop ends a sentence after kana or Han, and after a letter when a space follows (not in 3.14 or a.b). Full
+                # width it is one after a letter or bracket, and after a digit at the end of a line (not in １．はじめに).
+                if cp != 0x30FB:
                     if u.HIRAGANA <= last_class <= u.HAN:
                         is_end = True
                     elif last_class == u.LATIN or last_class == u.OTHER or last_class == u.CLOSING:
-                        is_end = i >= end or data[i] == 32 or data[i] == 10
+                        is_end = cp == 0xFF0E or i >= end or data[i] == 32 or data[i] == 10
+                    elif last_class == u.DIGIT and cp == 0xFF0E:
+                        is_end = i >= end or data[i] == 10
             else:
                 dots = 0
                 if k == u.SYMBOL and cp == 0xFFFD:

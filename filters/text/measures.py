@@ -281,6 +281,12 @@ def boilerplate_share() -> pl.Expr:
     return share(pl.col("n_boilerplate_chars"), pl.col("n_boilerplate_chars") + pl.col("n_chars"))
 
 
+@measure(kind="document")
+def spaced_share() -> pl.Expr:
+    """Spaces that cleaning took out between letters spaced out (日 本 語), as a share of the text before."""
+    return share(pl.col("n_joined_spaces"), pl.col("n_joined_spaces") + pl.col("n_chars"))
+
+
 @measure(kind="page", words=True)
 def page_kind() -> pl.Expr:
     """Kind of a page of Wikipedia: article, disambiguation, redirect, or its namespace, such as template. None for other documents."""

@@ -10,8 +10,12 @@ import polars as pl
 
 from filters import unicode as u
 from filters.kernels import buffers, decode, encode, first_invalid, inline, jit, to_arrow
+from filters.text import changes as c
+from filters.text.prolonged import mend_prolonged
+from filters.text.spacing import join_spaced
 
-_NEED_NFC = 1
+_NEED_NFC, _HAS_DASH, _IS_SPACED = 1, 2, 4  # what is left to do in a document: flags
+_SPACED = 4  # kana or kanji alone between spaces, after two others; filters/text/spacing.py needs more
 # Combining marks in a row that are kept, the bound of UAX #15's stream-safe text: sorting longer runs takes time in their
 # square.
 MARKS = 30
@@ -22,7 +26,8 @@ class Cleaned(NamedTuple):
 
     `data`, `offsets`: uint8 bytes and int64[n + 1]. `line_offsets`: int64[lines + 1] into `data`; a line includes the newline
     that ends it. `first_line`: int64[n + 1], index of every document's first line. `invalid`: int64[n], the offset of the first
-    byte of a document that is not UTF-8, counted from the document's start, or -1; an invalid document comes out empty.
+    byte of a document that is not UTF-8, counted from the document's start, or -1; an invalid document comes out empty. `joined`:
+    int32[n], spaces taken out between letters that were spaced out.
     """
 
     data: np.ndarray
@@ -30,6 +35,7 @@ class Cleaned(NamedTuple):
     line_offsets: np.ndarray
     first_line: np.ndarray
     invalid: np.ndarray
+    joined: np.ndarray
 
 
 @inline
@@ -38,14 +44,70 @@ def _is_katakana(cp):
 
 
 @inline
-def _mapped(cp, first):
-    return first[cp] if cp < u.TABLE_SIZE else cp
+def _is_mark(cp, kind):
+    """Whether NFC may reorder a combining mark that follows `cp`, or compose `cp` with what precedes it."""
+    if cp >= u.TABLE_SIZE:
+        return False
+    return kind[cp] == c.COMPOSING or kind[cp] == c.STACKING or cp == u.MARK_DAKUTEN or cp == u.MARK_HANDAKUTEN
 
 
 @inline
-def _is_mark(cp, kind):
-    """Whether NFC may reorder a combining mark that follows `cp`, or compose `cp` with what precedes it."""
-    return cp < u.TABLE_SIZE and kind[cp] >= u.COMPOSING or cp == u.MARK_DAKUTEN or cp == u.MARK_HANDAKUTEN
+def _is_wide_digit(data, i, end):
+    """Whether ０ to ９ stands at byte `i`."""
+    return i + 2 < end and data[i] == 0xEF and data[i + 1] == 0xBC and 0x90 <= data[i + 2] <= 0x99
+
+
+@inline
+def _is_wide_letter(data, i, end):
+    """Whether a full-width letter or digit stands at byte `i`."""
+    if i + 2 >= end or data[i] != 0xEF:
+        return False
+    if data[i + 1] == 0xBC:
+        return 0x90 <= data[i + 2] <= 0x99 or 0xA1 <= data[i + 2] <= 0xBA
+    return data[i + 1] == 0xBD and 0x81 <= data[i + 2] <= 0x9A
+
+
+@jit
+def _joins(cp, previous, data, i, end):
+    """Whether the full-width sign `cp` after a full-width letter or digit, `previous`, goes on the word; the text goes on at byte `i`."""
+    if cp == 0xFF0E or cp == 0xFF0C or cp == 0xFF1A:
+        if not (48 <= previous <= 57 and _is_wide_digit(data, i, end)):
+            return False
+        return cp != 0xFF0C or (
+            _is_wide_digit(data, i + 3, end) and _is_wide_digit(data, i + 6, end) and not _is_wide_digit(data, i + 9, end)
+        )
+    return _is_wide_letter(data, i, end)
+
+
+@jit
+def _speaks_of_width(data, start, end, terms, term_offsets):
+    """Whether a document speaks of the widths of characters: holds one of `terms` (filters.text.changes.WIDTH_TERMS)."""
+    hit = False
+    # Four bytes of every term. An "or" without branches runs in vectors, and few documents have any of these.
+    n = max(end - start - 3, 0)
+    first, second, third, fourth = data[start:], data[start + 1 :], data[start + 2 :], data[start + 3 :]
+    for i in range(n):
+        w, x, y, z = first[i], second[i], third[i], fourth[i]
+        hit |= ((w == 0xA8) | (w == 0x8A) | (w == 0x8D)) & (x == 0xE8) & (y == 0xA7) & (z == 0x92)  # 全角 半角 倍角
+        hit |= (w == 0x88) & (x == 0xE6) & (y == 0x96) & (z == 0x87)  # バイト文
+        hit |= (w == 0xB3) & (x == 0xA2) & (y == 0xE3) & (z == 0x83)  # 波ダ
+        hit |= ((w == 68) | (w == 100)) & ((x == 84) | (x == 116)) & ((y == 72) | (y == 104))  # wiDTH
+        hit |= (
+            ((w == 75) | (w == 107)) & ((x == 65) | (x == 97)) & ((y == 75) | (y == 107)) & ((z == 85) | (z == 117))
+        )  # zenKAKU
+        hit |= ((w == 78) | (w == 110)) & ((x == 70) | (x == 102)) & ((y == 75) | (y == 107))  # NFKc
+        hit |= (w == 43) & ((x == 70) | (x == 102)) & ((y == 70) | (y == 102))  # u+FF21
+    if not hit:
+        return False
+    for t in range(len(term_offsets) - 1):
+        at, size = term_offsets[t], term_offsets[t + 1] - term_offsets[t]
+        for i in range(start, end - size + 1):
+            k = 0
+            while k < size and (data[i + k] | 32 if 65 <= data[i + k] <= 90 else data[i + k]) == terms[at + k]:
+                k += 1
+            if k == size:
+                return True
+    return False
 
 
 @inline
@@ -57,7 +119,9 @@ def _precedes_newline(data, i, end):
 
 
 @jit
-def _normalise(data, starts, ends, first, expansion_starts, expansions, kind, voiced, capacity, line_capacity):
+def _normalise(
+    data, starts, ends, first, expansion_starts, expansions, kind, voiced, terms, term_offsets, capacity, line_capacity
+):
     n = len(starts)
     out = np.empty(capacity, np.uint8)
     offsets = np.empty(n + 1, np.int64)
@@ -84,6 +148,10 @@ def _normalise(data, starts, ends, first, expansion_starts, expansions, kind, vo
         content_end = o  # after the last character of the line that is not a space
         marks = 0  # combining marks in a row
         previous: Any = 0  # last code point written in this line
+        spoken = -1  # whether the document speaks of widths; -1 before that is asked
+        letter_end = -1  # where the last full-width letter or digit that was folded ended in `out`
+        token_start = o  # after the last space of the line
+        single = in_row = 0  # characters of three bytes alone between spaces, after others; those in a row
         i = start
         while i < end:
             b = data[i]
@@ -103,6 +171,8 @@ def _normalise(data, starts, ends, first, expansion_starts, expansions, kind, vo
             else:
                 cp, i = decode(data, i)
                 if cp > 0x20 and cp < 0x7F:
+                    if cp == 45 and _is_katakana(previous):
+                        flags[d] |= _HAS_DASH
                     out[o] = cp
                     o += 1
                     content_end = o
@@ -112,8 +182,10 @@ def _normalise(data, starts, ends, first, expansion_starts, expansions, kind, vo
             if cp < u.TABLE_SIZE:
                 k = kind[cp]
             elif 0x2F800 <= cp <= 0x2FA1D:  # compatibility Han: canonically other characters
-                flags[d] = _NEED_NFC
-            if cp == 10 or k == u.BREAK or cp == 13 and not _precedes_newline(data, i, end):
+                flags[d] |= _NEED_NFC
+            if cp == 13 and _precedes_newline(data, i, end):
+                continue
+            if cp == 10 or k == c.BREAK:
                 o = content_end
                 # A run of empty lines becomes one. The text does not begin with one.
                 if o > line_start or o > doc_start and not (o - doc_start >= 2 and out[o - 2] == 10):
@@ -123,13 +195,35 @@ def _normalise(data, starts, ends, first, expansion_starts, expansions, kind, vo
                     o += 1
                     lines[line_count] = line_start
                     line_count += 1
-                line_start = o
-                content_end = o
-                previous = 0
+                line_start = token_start = content_end = o
+                previous = in_row = 0
                 continue
-            if k == u.VOICING:
+            if k == c.WIDTH or k == c.SIGN or cp == 0xFF9E or cp == 0xFF9F:
+                if spoken < 0:
+                    spoken = 1 if len(terms) and _speaks_of_width(data, start, end, terms, term_offsets) else 0
+                if spoken == 1 or k == c.SIGN and not (o == letter_end and _joins(cp, previous, data, i, end)):
+                    if cp == 0xFF0D and _is_katakana(previous):
+                        flags[d] |= _HAS_DASH
+                    o = encode(out, o, cp)
+                    content_end = o
+                    previous = cp
+                    continue
+                if k == c.WIDTH or k == c.SIGN:
+                    cp = first[cp]
+                    o = encode(out, o, cp)
+                    content_end = o
+                    if k == c.WIDTH and cp < 0x7F:
+                        letter_end = o
+                    previous = cp
+                    continue
+            if k == c.VOICING:
                 column = 0 if (cp == u.MARK_DAKUTEN or cp == 0x309B or cp == 0xFF9E) else 1
-                if 0x3000 <= previous < 0x3100 and o == content_end and voiced[previous - 0x3000, column] != 0:
+                alone = (
+                    cp != 0x309B
+                    and cp != 0x309C
+                    or not (i + 2 < end and data[i] == 0xE3 and data[i + 1] == 0x82 and 0x9B <= data[i + 2] <= 0x9C)
+                )
+                if alone and 0x3000 <= previous < 0x3100 and o == content_end and voiced[previous - 0x3000, column] != 0:
                     o = encode(out, o - 3, voiced[previous - 0x3000, column])
                     content_end = o
                     previous = voiced[previous - 0x3000, column]
@@ -138,33 +232,26 @@ def _normalise(data, starts, ends, first, expansion_starts, expansions, kind, vo
                 if marks > MARKS:
                     continue
                 if marks > 1:
-                    flags[d] = _NEED_NFC
+                    flags[d] |= _NEED_NFC
                 cp = first[cp]
-            elif k == u.DASH:
+            elif k == c.DASH:
                 cp = first[cp]
                 if _is_katakana(previous):
-                    following, j = np.int32(u.REMOVE), i
-                    while following == u.REMOVE and j < end:
-                        following, j = decode(data, j)
-                        following = _mapped(following, first)
-                    if following < u.REMOVE:
-                        following = expansions[expansion_starts[-2 - following]]
-                    if _is_katakana(following):
-                        cp = u.PROLONGED
-            elif k == u.COMPOSING or k == u.STACKING:
+                    flags[d] |= _HAS_DASH
+            elif k == c.COMPOSING or k == c.STACKING:
                 marks = marks + 1 if _is_mark(previous, kind) else 1
                 if marks > MARKS:
                     continue
-                if k == u.COMPOSING or marks > 1:
-                    flags[d] = _NEED_NFC
+                if k == c.COMPOSING or marks > 1:
+                    flags[d] |= _NEED_NFC
                 cp = first[cp]
-            elif k == u.CHANGED:
+            elif k == c.CHANGED:
                 cp = first[cp]
                 if cp < -1:
                     if o + 2 * (end - i) + 128 > capacity:
                         return out, offsets, lines, first_line, invalid, flags, False
                     if _is_mark(expansions[expansion_starts[-2 - cp]], kind):
-                        flags[d] = _NEED_NFC
+                        flags[d] |= _NEED_NFC
                     for e in range(expansion_starts[-2 - cp], expansion_starts[-1 - cp]):
                         o = encode(out, o, expansions[e])
                         previous = expansions[e]
@@ -173,10 +260,20 @@ def _normalise(data, starts, ends, first, expansion_starts, expansions, kind, vo
                     continue
             if cp == u.REMOVE:
                 continue
-            o = encode(out, o, cp)
-            previous = cp
-            if cp != 32 and cp != 9:
+            if cp == 32 or cp == 0x3000 or cp == 9:
+                if o - token_start == 3 and previous >= 0x3000:
+                    in_row += 1
+                    single += in_row > 2
+                elif o > token_start:
+                    in_row = 0
+                o = encode(out, o, cp)
+                token_start = o
+            else:
+                o = encode(out, o, cp)
                 content_end = o
+            previous = cp
+        if single >= _SPACED:
+            flags[d] |= _IS_SPACED
         o = content_end
         if o > line_start:
             out[o] = 10
@@ -194,29 +291,46 @@ def _normalise(data, starts, ends, first, expansion_starts, expansions, kind, vo
     return out, offsets, lines[: line_count + 1], first_line, invalid, flags, True
 
 
-def normalise_spans(data: np.ndarray, starts: np.ndarray, ends: np.ndarray, compatibility: u.Compatibility = "keep") -> Cleaned:
-    """Normalise the documents `data[starts[i]:ends[i]]`.
+def normalise_spans(
+    data: np.ndarray,
+    starts: np.ndarray,
+    ends: np.ndarray,
+    compatibility: c.Compatibility = "keep",
+    width: c.Width = "letters",
+) -> Cleaned:
+    """Normalise the documents `data[starts[i]:ends[i]]`, as `docs/cleaning.md` has it.
 
-    Half-width kana become full-width with their voicing marks composed, full-width ASCII becomes ASCII, the hyphen, wave-dash
-    and horizontal-bar families are unified (a bar between katakana is a mistyped ー), a carriage return alone ends a line,
-    controls and zero-width characters go, spaces of every width become U+0020, spaces at line ends go, runs of empty lines become
-    one. `compatibility` decides about ① ㍻ ㈱ ². The result is in Unicode NFC and cleaning it again changes nothing.
+    `compatibility` decides about ① ㍻ ㈱ ² ℝ. `width`: full-width letters and digits and half-width kana are folded but in documents that
+    speak of widths (`"letters"`), never (`"keep"`), or all with signs, dashes and U+3000 (`"fold"`). The result is in Unicode NFC and
+    cleaning it again changes nothing.
     """
-    table, voiced = u.normalisation(compatibility), u.voiced_kana()
+    table, voiced = c.cleaning_table(compatibility, width), c.voiced_kana()
+    terms, term_offsets = c.width_terms() if width == "letters" else (np.zeros(0, np.uint8), np.zeros(1, np.int64))
     size = int((ends - starts).sum())
     capacity = size + 2 * int((ends - starts).max(initial=0)) + 4096
     line_capacity = int(np.count_nonzero(data == 10)) + 2 * len(starts) + 1024
     starts, ends = _read_only(starts), _read_only(ends)
     while True:
         *result, is_complete = _normalise(
-            data, starts, ends, table.first, table.starts, table.expansions, table.kind, voiced, capacity, line_capacity
+            data,
+            starts,
+            ends,
+            table.first,
+            table.starts,
+            table.expansions,
+            table.kind,
+            voiced,
+            terms,
+            term_offsets,
+            capacity,
+            line_capacity,
         )
         if is_complete:
             break
         capacity, line_capacity = 2 * capacity, 2 * line_capacity
     out, offsets, lines, first_line, invalid, flags = result
-    cleaned = Cleaned(out[: offsets[-1]], offsets, lines, first_line, invalid)
-    return _compose(cleaned, np.flatnonzero(flags)) if flags.any() else cleaned
+    cleaned = Cleaned(out[: offsets[-1]], offsets, lines, first_line, invalid, np.zeros(len(starts), np.int32))
+    return _finish(cleaned, flags) if flags.any() else cleaned
 
 
 def _read_only(values: np.ndarray) -> np.ndarray:
@@ -226,30 +340,62 @@ def _read_only(values: np.ndarray) -> np.ndarray:
     return view
 
 
-def _compose(cleaned: Cleaned, documents: np.ndarray) -> Cleaned:
-    """Apply full NFC to the few documents that have combining marks other than those of kana."""
+def _finish_text(text: str, flags: int) -> tuple[str, int]:
+    """Return the text of a document whose flags are set, with what they ask for done, and how many spaces that took out."""
+    joined = 0
+    if flags & _NEED_NFC:
+        text = unicodedata.normalize("NFC", text)
+    # What one round mends may be what the next one goes by; cleaned text shall not change when it is cleaned again.
+    while True:
+        before = text
+        if flags & _IS_SPACED:
+            text = join_spaced(text)
+            joined += len(before) - len(text)
+        if flags & (_HAS_DASH | _IS_SPACED):
+            text = mend_prolonged(text)
+        if text == before:
+            return text, joined
+
+
+def _finish(cleaned: Cleaned, flags: np.ndarray) -> Cleaned:
+    """Do what the compiled pass left to do in the few documents that have combining marks, dashes after katakana or single letters."""
     offsets, data = cleaned.offsets, cleaned.data
     parts, at = [], 0
-    sizes = np.diff(offsets)
-    for d in documents:
-        text = unicodedata.normalize("NFC", data[offsets[d] : offsets[d + 1]].tobytes().decode()).encode()
-        parts += [data[at : offsets[d]], np.frombuffer(text, np.uint8)]
-        at, sizes[d] = offsets[d + 1], len(text)
-    joined = np.concatenate([*parts, data[at:]])
+    sizes, joined = np.diff(offsets), cleaned.joined.copy()
+    changed = np.zeros(len(sizes), bool)
+    for d in np.flatnonzero(flags):
+        before = data[offsets[d] : offsets[d + 1]].tobytes()
+        text, joined[d] = _finish_text(before.decode(), int(flags[d]))
+        if (after := text.encode()) != before:
+            parts += [data[at : offsets[d]], np.frombuffer(after, np.uint8)]
+            at, sizes[d], changed[d] = offsets[d + 1], len(after), True
+    if not parts:
+        return cleaned
+    content = np.concatenate([*parts, data[at:]])
     new_offsets = np.concatenate([[0], np.cumsum(sizes)])
-    lines, first_line = _find_lines(joined, new_offsets)
-    return Cleaned(joined, new_offsets, lines, first_line, cleaned.invalid)
+    lines, first_line = _move_lines(cleaned.line_offsets, cleaned.first_line, offsets, content, new_offsets, changed)
+    return Cleaned(content, new_offsets, lines, first_line, cleaned.invalid, joined)
 
 
 @jit
-def _find_lines(data, offsets):
+def _move_lines(cleaned_lines, cleaned_first, cleaned_offsets, data, offsets, changed):
+    """Return where lines begin: those of `changed` documents are looked for, the others have moved."""
     n = len(offsets) - 1
     count = 0
+    room = len(cleaned_lines)
+    for d in range(n):
+        if changed[d]:
+            room += np.count_nonzero(data[offsets[d] : offsets[d + 1]] == 10) + 1
     first_line = np.empty(n + 1, np.int64)
-    lines = np.empty(np.count_nonzero(data == 10) + n + 1, np.int64)
+    lines = np.empty(room + 1, np.int64)
     for d in range(n):
         first_line[d] = count
         start = offsets[d]
+        if not changed[d]:
+            for line in range(cleaned_first[d], cleaned_first[d + 1]):
+                lines[count] = cleaned_lines[line] + start - cleaned_offsets[d]
+                count += 1
+            continue
         for i in range(offsets[d], offsets[d + 1]):
             if data[i] == 10:
                 lines[count] = start
@@ -313,8 +459,8 @@ def drop_lines(cleaned: Cleaned, dropped: np.ndarray) -> tuple[np.ndarray, np.nd
     return _drop_lines(cleaned.data, cleaned.offsets, cleaned.line_offsets, cleaned.first_line, dropped)
 
 
-def normalise(column: pl.Series, compatibility: u.Compatibility = "keep") -> pl.Series:
+def normalise(column: pl.Series, compatibility: c.Compatibility = "keep", width: c.Width = "letters") -> pl.Series:
     """Normalise a text column, as `normalise_spans` says."""
     data, offsets = buffers(column)
-    cleaned = normalise_spans(data, offsets[:-1], offsets[1:], compatibility)
+    cleaned = normalise_spans(data, offsets[:-1], offsets[1:], compatibility, width)
     return pl.Series(column.name, to_arrow(cleaned.data, cleaned.offsets))

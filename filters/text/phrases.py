@@ -16,16 +16,19 @@ from filters.kernels import to_arrow
 from filters.text.normalisation import normalise
 
 LISTS = ("adult", "advertising")
+# Text has いいね！する and いいね!する.
+_WIDE_SIGNS = {cp: cp + 0xFEE0 for cp in range(0x21, 0x7F) if not chr(cp).isalnum()}
 COUNTERS = tuple(f"n_{name}_phrase_chars" for name in LISTS)
 
 
 @lru_cache(maxsize=8)
 def phrases(name: str) -> tuple[str, ...]:
-    """The phrases of list `name`, normalised as text is, longest first."""
+    """The phrases of list `name`, normalised as text is, with full-width signs as well, longest first."""
     lines = (files("filters") / "lists" / f"{name}.txt").read_text("utf-8").splitlines()
     listed = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     # Where two phrases begin together, the automaton takes the first of the list: the longer one.
-    return tuple(sorted(dict.fromkeys(normalise(pl.Series(listed)).to_list()), key=len, reverse=True))
+    narrow = normalise(pl.Series(listed), width="fold").to_list()
+    return tuple(sorted(dict.fromkeys([*narrow, *(phrase.translate(_WIDE_SIGNS) for phrase in narrow)]), key=len, reverse=True))
 
 
 def count(data: np.ndarray, offsets: np.ndarray, wanted: Iterable[str] = COUNTERS) -> dict[str, np.ndarray]:

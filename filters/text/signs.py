@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from filters import unicode as u
-from filters.kernels import decode, jit
+from filters.kernels import decode, inline, jit
+from filters.text.changes import voiced_kana
 
 # -- which signs
 
@@ -23,9 +24,26 @@ _MARKS = ("○◯⭕⚪", "×✕✖✗✘☒╳⨯❌❎", "✓✔☑✅", *"◎
 _ARROWS = {*range(0x2190, 0x2200), *range(0x27F0, 0x2800), *range(0x2900, 0x2980), *range(0x2B05, 0x2B12), 0x27A1}
 
 # Kinds of signs whose neighbours decide.
-SPACE, NEWLINE, POINT, COMMA, COLON, SLASH, MINUS, PLUS, HASH, RELATION, UNIT, CURRENCY, BETWEEN, BEFORE, POWER, BULLET, NOT = (
-    range(1, 18)
-)
+(
+    SPACE,
+    NEWLINE,
+    POINT,
+    COMMA,
+    COLON,
+    SLASH,
+    MINUS,
+    PLUS,
+    HASH,
+    RELATION,
+    UNIT,
+    CURRENCY,
+    BETWEEN,
+    BEFORE,
+    POWER,
+    BULLET,
+    NOT,
+    MARK,
+) = range(1, 19)
 _MEMBERS = {
     SPACE: " \t\u3000",
     NEWLINE: "\n\r",
@@ -39,13 +57,14 @@ _MEMBERS = {
     RELATION: "<＜>＞=＝⁼₌",
     UNIT: "%％‰\u2032\u2033\u2034",
     BETWEEN: "*＊・·･∙⋅",
-    BEFORE: "〜~～∼∽∾^＾♠♡♢♣♤♥♦♧§",
+    BEFORE: "〜~～∼∽∾〰^＾♠♡♢♣♤♥♦♧§",
     POWER: "⁰¹²³⁴⁵⁶⁷⁸⁹",
     BULLET: "●■□◆◇★☆▲▼▽▶▷◀◁🔺🔻🔼🔽",
     NOT: "!！",
+    MARK: "\u3099\u309a゛゜ﾞﾟ",
 }
 _WRITTEN = {COMMA: ",", SLASH: "/", MINUS: "-"}  # one way to write all of a kind; of the others every member has its own
-_WAVES = "~～∼∽∾"
+_WAVES = "~～∼∽∾〰"
 
 OTHER, DIGIT, LETTER = range(3)  # classes of characters, as rules tell them apart
 _NUMERALS = np.array(sorted(ord(c) for c in "〇一二三四五六七八九"), np.int32)
@@ -64,6 +83,7 @@ class KeyTable(NamedTuple):
     expansions: np.ndarray
     kinds: np.ndarray
     written: np.ndarray
+    voiced: np.ndarray  # filters.text.changes.voiced_kana
 
 
 def _find_always() -> dict[str, str]:
@@ -94,10 +114,29 @@ def key_table() -> KeyTable:
             folded = _WRITTEN.get(kind) or ("〜" if c in _WAVES else unicodedata.normalize("NFKC", c))
             kinds[ord(c)], written[ord(c)] = kind, ord(folded if len(folded) == 1 else c)
             mapping.first[ord(c)] = u.REMOVE
-    return KeyTable(mapping.first, mapping.starts, mapping.expansions, kinds, written)
+    for i, c in enumerate(_MEMBERS[MARK]):
+        mapping.first[ord(c)] = written[ord(c)] = u.MARK_HANDAKUTEN if i % 2 else u.MARK_DAKUTEN
+    return KeyTable(mapping.first, mapping.starts, mapping.expansions, kinds, written, voiced_kana())
 
 
 # -- what stands beside them
+
+
+@inline
+def _narrow(cp):
+    """Return a full-width sign as ASCII and U+3000 as a space: text may have either."""
+    if 0xFF01 <= cp <= 0xFF5E:
+        return cp - 0xFEE0
+    return np.int32(32) if cp == 0x3000 else cp
+
+
+@inline
+def _sign_at(data, i, end):
+    """Return the character at byte `i`, full-width signs as ASCII, or a line feed at the end."""
+    if i >= end:
+        return np.int32(10)
+    cp, _ = decode(data, i)
+    return _narrow(cp)
 
 
 @jit
@@ -115,8 +154,13 @@ def _class_at(data, i, end, table):
 
 @jit
 def _skip_spaces(data, i, end):
-    while i < end and (data[i] == 32 or data[i] == 9):
-        i += 1
+    while i < end:
+        if data[i] == 32 or data[i] == 9:
+            i += 1
+        elif data[i] == 0xE3 and data[i + 1] == 0x80 and data[i + 2] == 0x80:
+            i += 3
+        else:
+            break
     return i
 
 
@@ -136,21 +180,18 @@ def _leads_to_digit(data, i, end, table):
 @jit
 def _skip_relation(data, i, end):
     """Return the byte after signs that go on a relation: the = of >= and !=."""
-    while i < end and (data[i] == 60 or data[i] == 61 or data[i] == 62):
-        i += 1
+    while i < end and 60 <= _sign_at(data, i, end) <= 62:
+        i += 1 if data[i] < 0x80 else 3
     return i
 
 
 @jit
 def _is_alone(data, i, end, before):
     """Return whether a sign after the character `before` is all that is in brackets, or after a colon on its line: Rh(+), 結果：-."""
-    i = _skip_spaces(data, i, end)
-    after = np.int32(10)
-    if i < end:
-        after, _ = decode(data, i)
-    if before == 40 or before == 0xFF08:
-        return after == 41 or after == 0xFF09
-    return (before == 58 or before == 0xFF1A) and (after == 10 or after == 13)
+    after = _sign_at(data, _skip_spaces(data, i, end), end)
+    if before == 40:
+        return after == 41
+    return before == 58 and (after == 10 or after == 13)
 
 
 @jit
@@ -166,9 +207,9 @@ def _is_kana_or_han(data, i, end):
 def _begins_name(data, i, end):
     """Return whether one or two Latin letters stand at byte `i`, as in x < y and E = mc², and no word."""
     n = 0
-    while i < end and 97 <= (data[i] | 32) <= 122:
+    while i < end and 97 <= (_sign_at(data, i, end) | 32) <= 122:
         n += 1
-        i += 1
+        i += 1 if data[i] < 0x80 else 3
     return 0 < n <= _LONGEST_NAME
 
 
@@ -206,7 +247,7 @@ def _counts(kind, cp, data, i, end, table, last, last_cp, latin, after_number, b
     if kind == COMMA:
         return last == DIGIT and following == DIGIT
     if kind == NOT:
-        return i < end and data[i] == 61  # !=
+        return _sign_at(data, i, end) == 61  # !=
     if kind == HASH:
         return latin > 0 or following == DIGIT
     if kind == UNIT:
@@ -260,6 +301,7 @@ def fill_key(data, start, end, table, codes):
     )  # divided: what came since a digit does not count; raised: the last digit is a power
     while i < end:
         cp, i = decode(data, i)
+        cp = _narrow(cp)
         new, kind = cp, 0
         if cp < u.TABLE_SIZE:
             new, kind = table.first[cp], table.kinds[cp]
@@ -274,6 +316,13 @@ def fill_key(data, start, end, table, codes):
             last, last_cp, latin, digits, divided, begins_line, raised = DIGIT, cp, 0, _NO_GROUP, False, False, True
             name, before = 0, cp
             continue
+        if kind == MARK:
+            # が may be written as か and a mark, ｶ and a mark.
+            if m > 0 and 0x3000 <= codes[m - 1] < 0x3100 and table.voiced[codes[m - 1] - 0x3000, new - u.MARK_DAKUTEN] != 0:
+                codes[m - 1] = table.voiced[codes[m - 1] - 0x3000, new - u.MARK_DAKUTEN]
+                before = codes[m - 1]
+                continue
+            kind = 0
         if kind == SPACE or kind == NEWLINE or new == u.REMOVE:
             after_number = last == DIGIT or divided
             if kind > NEWLINE and _counts(

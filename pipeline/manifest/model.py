@@ -195,7 +195,12 @@ class Clean(ManifestTable):
 
     default_step: ClassVar[Step | None] = "measure"
 
-    compatibility: Literal["keep", "expand"] = Field("keep", description="① ㍻ ㈱ ²: keep, or expand as NFKC does")
+    compatibility: Literal["keep", "expand"] = Field("keep", description="① ㍻ ㈱ ² ℝ: keep, or expand as NFKC does")
+    width: Literal["letters", "keep", "fold"] = Field(
+        "fold",
+        description="Ａ １ ｶﾅ to A 1 カナ but where a document speaks of widths (letters), never (keep), or with all signs, dashes and "
+        "U+3000 (fold)",
+    )
 
 
 class MeasureTable(ManifestTable):

@@ -11,7 +11,7 @@ from filters.kernels import buffers
 from filters.registry import MEASURES, _run_passes, compute, measure, measure_frame, measure_text, order_measures
 from filters.text import characters, language_lines, phrases, repetition
 
-GIVEN = {"n_boilerplate_chars"}
+GIVEN = {"n_boilerplate_chars", "n_joined_spaces"}
 OF_TEXT = [name for name, found in MEASURES.items() if found.kind == "text"]
 NULLABLE = "language_lines_share"  # null where no line is Japanese
 BOUNDED = [name for name in OF_TEXT if name.endswith("_share")] + ["compression_ratio", "language_score", "quality"]

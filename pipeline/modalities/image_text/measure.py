@@ -17,8 +17,8 @@ from filters.image.fingerprint import COARSE_BYTES
 from filters.image.inspection import inspect
 from filters.inspected import Inspected, gather_rows
 from filters.kernels import buffers
+from filters.text.changes import Compatibility, Width
 from filters.text.normalisation import normalise
-from filters.unicode import Compatibility
 from pipeline.core.shards import hash_strings
 from pipeline.dedup.facts import pack_rare_sketches
 from pipeline.modalities.base import EXCERPT, MeasuredRecords
@@ -51,14 +51,14 @@ def read_captions(pairs: Rows) -> tuple[pl.DataFrame, int]:
     return frame.with_columns(own_first), differing
 
 
-def clean_captions(captions: pl.Series, compatibility: Compatibility) -> pl.Series:
+def clean_captions(captions: pl.Series, compatibility: Compatibility, width: Width = "fold") -> pl.Series:
     """Undo HTML entities (twice: &amp;quot; is common), make white space single, and normalise; null becomes ""."""
     text = captions.fill_null("")
     with_entities = text.str.contains("&", literal=True)
     if with_entities.any():
         plain = pl.Series([unescape(unescape(t)) for t in text.filter(with_entities)], dtype=pl.String)
         text = text.scatter(with_entities.arg_true(), plain)
-    return normalise(text.str.replace_all(r"\s+", " ").str.strip_chars(), compatibility)
+    return normalise(text.str.replace_all(r"\s+", " ").str.strip_chars(), compatibility, width)
 
 
 def _inspect_images(pairs: Rows, max_pixels: int) -> tuple[Inspected, np.ndarray, np.ndarray]:
@@ -94,7 +94,7 @@ def measure_pairs(manifest: ImageTextManifest, pairs: Rows) -> MeasuredRecords:
     try:
         frame, differing = read_captions(pairs)
         pairs.frame = frame
-        captions = clean_captions(frame["caption"], manifest.clean.compatibility)
+        captions = clean_captions(frame["caption"], manifest.clean.compatibility, manifest.clean.width)
         images, hashes, sizes = _inspect_images(pairs, manifest.images.max_pixels)
         reasons = [a or b for a, b in zip(frame["problem"], images.problems, strict=True)]
         given: dict[str, np.ndarray] = dict(images.counters)

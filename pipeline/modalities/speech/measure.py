@@ -203,14 +203,14 @@ def _forget_empty_names(frame: pl.DataFrame) -> pl.DataFrame:
 def _clean(transcripts: pl.Series, manifest: SpeechManifest) -> pl.Series:
     """Return transcripts normalised and put as they are spoken; null stays null."""
     settings = manifest.clean
-    normalised = normalise(transcripts.fill_null(""), settings.compatibility)
+    normalised = normalise(transcripts.fill_null(""), settings.compatibility, settings.width)
     cleaned = spoken(normalised, settings.tags, settings.speakers, settings.fillers)
     return cleaned.set(transcripts.is_null(), None)
 
 
 def _as_said(transcripts: pl.Series, manifest: SpeechManifest, fillers: Treatment) -> pl.Series:
     """Return what is read aloud of transcripts as they came: nobody pronounces tags and marks."""
-    normalised = normalise(transcripts.fill_null(""), manifest.clean.compatibility)
+    normalised = normalise(transcripts.fill_null(""), manifest.clean.compatibility, manifest.clean.width)
     cleaned = spoken(normalised, "remove", manifest.clean.speakers, fillers)
     return cleaned.set(transcripts.is_null(), None)
 

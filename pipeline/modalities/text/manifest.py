@@ -23,6 +23,11 @@ ON_REQUEST = (*(f"duplicate_{n}gram_share" for n in (6, 7, 8, 9)), "page_kind", 
 class CleanText(Clean):
     """How documents are cleaned."""
 
+    width: Literal["letters", "keep", "fold"] = Field(
+        "letters",
+        description="Ａ １ ｶﾅ to A 1 カナ but where a document speaks of widths (letters), never (keep), or with all signs, dashes and "
+        "U+3000 (fold)",
+    )
     html: Literal["auto", "always", "never"] = Field(
         "auto",
         description="take the main text out of HTML: where the source says that it is HTML, always (JSON lines of pages), or never",

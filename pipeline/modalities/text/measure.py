@@ -45,7 +45,11 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
     readable = rows.frame["problem"].is_null().to_numpy()
     # An empty span stands for a document that cannot be read.
     cleaned = normalise_spans(
-        raw.data, np.where(readable, raw.starts, 0), np.where(readable, raw.ends, 0), manifest.clean.compatibility
+        raw.data,
+        np.where(readable, raw.starts, 0),
+        np.where(readable, raw.ends, 0),
+        manifest.clean.compatibility,
+        manifest.clean.width,
     )
     if manifest.clean.boilerplate:
         dropped = boilerplate_lines(cleaned, manifest.clean.boilerplate_line_chars)
@@ -53,7 +57,12 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
         dropped = np.zeros(len(cleaned.line_offsets) - 1, bool)
     data, offsets, dropped_lines, dropped_chars = drop_lines(cleaned, dropped)
     problems = _problems(rows.frame["problem"], raw, cleaned.invalid)
-    given = {"n_boilerplate_lines": dropped_lines, "n_boilerplate_chars": dropped_chars, **page_counters}
+    given = {
+        "n_boilerplate_lines": dropped_lines,
+        "n_boilerplate_chars": dropped_chars,
+        "n_joined_spaces": cleaned.joined,
+        **page_counters,
+    }
     if "url_list" in manifest.measures:
         given["url_list"] = manifest.urls.find(_column(rows.frame, "url")).to_numpy().astype(object)
     measures = compute(data, offsets, manifest.measures, given)
@@ -132,6 +141,7 @@ def warm_kernels(manifest: TextManifest) -> None:
     given = {
         "n_boilerplate_lines": dropped,
         "n_boilerplate_chars": dropped,
+        "n_joined_spaces": dropped,
         **no_pages(1),
         "url_list": np.array([None], object),
     }

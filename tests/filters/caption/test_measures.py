@@ -79,7 +79,7 @@ def measured(texts, names=NAMES):
 
 def of(name, text):
     """The measure of a caption as a build would see it."""
-    return measured(normalise(pl.Series([text])), [name])[name][0]
+    return measured(normalise(pl.Series([text]), width="fold"), [name])[name][0]
 
 
 @pytest.mark.parametrize(
@@ -243,8 +243,8 @@ def test_emoji(text, number):
 def test_every_combination_of_navigation_alone():
     combined = pl.Series(navigation_phrases()[len(phrases("navigation")) :])
     assert len(combined) > 1500 and {"写真がありません", "twitterでシェア", "資料をダウンロード"} <= set(combined)
-    assert (measured(normalise(combined), ["navigation_share"])["navigation_share"] == 1).all()
-    assert (measured(normalise(combined + "の例"), ["navigation_share"])["navigation_share"] == 0).all()
+    assert (measured(normalise(combined, width="fold"), ["navigation_share"])["navigation_share"] == 1).all()
+    assert (measured(normalise(combined + "の例", width="fold"), ["navigation_share"])["navigation_share"] == 0).all()
 
 
 @pytest.mark.parametrize("phrase", phrases("navigation"))
@@ -408,7 +408,7 @@ def kept(preset, texts):
 )
 def test_the_preset_for_captions(expected, texts):
     for text in texts.split(" "):
-        found = kept("caption-ja", normalise(pl.Series([text.replace("\u3000", " ")])))
+        found = kept("caption-ja", normalise(pl.Series([text.replace("\u3000", " ")]), width="fold"))
         assert found[0] == expected, text
 
 

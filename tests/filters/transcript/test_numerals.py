@@ -18,7 +18,7 @@ def test_two_hundred_numbers_with_counters(dictionary):
     """A table written by hand after NHK's usage: of several ways the usual one."""
     rows = pl.read_csv(TABLE, separator="\t", quote_char=None, infer_schema=False)
     assert len(rows) >= 200
-    rows = rows.with_columns(found=readings(normalise(rows["text"]), dictionary))
+    rows = rows.with_columns(found=readings(normalise(rows["text"], width="fold"), dictionary))
     misread = rows.filter(error_rates(rows["found"], rows["reading"], by_sound=True) > 0)
     assert len(misread) <= 0.02 * len(rows), misread.rows()
 

@@ -38,7 +38,8 @@ def test_every_field_declares_its_step(table):
 # A value other than the default, for every field that a build can have another of.
 OTHER: dict[str, Any] = {
     "name": "other", "title": "Other", "description": "Other.", "license": "MIT", "homepage": "https://example.com/", "source.url": "https://example.com/x.xz",
-    "source.partition": 1000, "source.max_document": 1000, "clean.compatibility": "expand", "clean.boilerplate": False,
+    "source.partition": 1000, "source.max_document": 1000, "clean.compatibility": "expand", "clean.width": "keep",
+    "clean.boilerplate": False,
     "clean.wikipedia": "never", "clean.html": "never",
     "clean.boilerplate_line_chars": 7, "clean.tags": "mark", "clean.speakers": "keep", "clean.fillers": "remove", "measure.also": ["chars"],
     "deduplicate.enabled": False, "deduplicate.threshold": 0.7, "deduplicate.margin": 0.01, "deduplicate.permutations": 64,
