@@ -36,20 +36,20 @@ _PLACEHOLDER = "\ua66e"  # a letter that no list has: stands for a star while an
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
 NONE, WEAK, STRONG = range(3)
-WHOLE, FIRST, LAST = np.uint8(1), np.uint8(2), np.uint8(4)  # what may begin or end with a code
+FIRST, LAST = np.uint8(1), np.uint8(2)  # what two codes may be of an entry: its first ones, or its last ones backwards
 
 
 class LineTable(NamedTuple):
     """The entries of both lists for compiled code.
 
     `keys`, `values`: an open-addressing table of hashes. The value of a whole key is its strength; of a beginning or an end its number;
-    of a pair of numbers its strength, and 16 more where the star has no bound. `begins`: by the low 12 bits of a code, whether an
-    entry's first (`WHOLE`, `FIRST`) or last (`LAST`) code has them. `longest`: codes of the longest beginning and end.
+    of a pair of numbers its strength, and 16 more where the star has no bound. `pairs`: by `_pair`, whether an entry's first or last two
+    codes are these (the second is 0 where there is one alone). `longest`: codes of the longest beginning and end.
     """
 
     keys: np.ndarray  # uint64[slots]
     values: np.ndarray  # int32[slots]
-    begins: np.ndarray  # uint8[4096]
+    pairs: np.ndarray  # uint8[65536]
     longest: np.ndarray  # int64[2]
 
 
@@ -73,6 +73,11 @@ def _find(keys, values, key):
             return values[s]
         s = (s + 1) & mask
     return np.int32(0)
+
+
+@inline
+def _pair(a, b):
+    return (np.int64(a) * 40503 ^ np.int64(b) * 2654435761 >> 3) & 0xFFFF
 
 
 @inline
@@ -267,74 +272,104 @@ def _classify_menu(codes, m, keys, values, spaces):
         else:
             h = _add(h, codes[i])
             size += 1
-    if parts < 2 and not (parts == 1 and m > 3):
+    if parts < 2:
         return NONE
     return STRONG if most == STRONG or parts >= (5 if spaces else 3) else WEAK
 
 
 @jit
-def _classify_lines(data, line_offsets, first_line, classes, table_keys, table_values, begins, longest_entry, longest):
+def _is_markup(data, start, end):
+    """Whether a line is code, a row of a table or a heading of Markdown: what such say is content."""
+    if end - start >= 2:
+        first, second = data[start], data[start + 1]
+        if first == 35 or first == 124 or first == second and (first == 47 or first == 42 or first == 96):  # # | // ** ``
+            return True
+        if first == 0xE2 and second == 0x94 or data[end - 1] == 40:  # a branch of a tree, a call that goes on
+            return True
+    for i in range(start, end):
+        b = data[i]
+        if b >= 0x80:
+            continue
+        if b == 123 or b == 125 or b == 61 or b == 59 or b == 34 or b == 36 or b == 92 or b == 95 or b == 96:  # {}=;"$\\_`
+            return True
+        if i + 1 < end:
+            after = data[i + 1]
+            if b == 60 and (97 <= (after | 0x20) <= 122 or after == 47):  # <a </a
+                return True
+            if b == 40 and after == 41:  # ()
+                return True
+    return False
+
+
+@jit
+def _stands_in_code(data, line_offsets, begin, end, line):
+    """Whether the line before or after is code."""
+    for step in (-1, 1):
+        other = line + step
+        while begin <= other < end and line_offsets[other + 1] - line_offsets[other] <= 1:
+            other += step
+        if begin <= other < end and _is_markup(data, line_offsets[other], line_offsets[other + 1] - 1):
+            return True
+    return False
+
+
+@jit
+def _classify_lines(data, line_offsets, first_line, classes, table_keys, table_values, pairs, longest_entry, longest):
     """Return the strength of every line and a hash of its key."""
     lines = len(line_offsets) - 1
     strengths = np.zeros(lines, np.uint8)
     hashes = np.zeros(lines, np.uint64)
     codes = np.empty(KEY, np.int32)
     numbers = np.empty((4, 8), np.int64)
-    first = np.empty(1, np.int32)
+    two, tail = np.empty(2, np.int32), np.empty(32, np.int32)
     for line in range(lines):
         start, end = line_offsets[line], line_offsets[line + 1]
         if end > start and data[end - 1] == 10:
             end -= 1
         if end - start < 1 or end - start > 3 * longest:
             continue
-        # The first sign of a key and the last one tell of nearly every line that it is no entry.
-        m = 0
-        i = start
-        while i < end and m == 0:
-            _, j = decode(data, i)
-            m = fold_line(data, i, j, classes, first, False)
-            i = j
-        if m < 1:
+        # The first two codes of a key, or else the last two, tell of nearly every line that it is no entry.
+        m = fold_line(data, start, end, classes, two, False)
+        if m == 0 or m == 1 and pairs[_pair(two[0], 0)] & FIRST == 0:
             continue
-        flags = begins[first[0] & 0xFFF] & (WHOLE | FIRST)
-        if flags == 0:
-            m = 0
-            j = end
-            while j > start and m == 0:
-                i = j - 1
-                while i > start and (data[i] & 0xC0) == 0x80:
-                    i -= 1
-                m = fold_line(data, i, j, classes, first, False)
-                j = i
-            if m < 1 or begins[first[0] & 0xFFF] & LAST == 0:
+        if m != 1 and (pairs[_pair(two[0], two[1])] | pairs[_pair(two[0], 0)]) & FIRST == 0:
+            i = max(end - 15, start)
+            while i < end and (data[i] & 0xC0) == 0x80:
+                i += 1
+            m = fold_line(data, i, end, classes, tail, False)
+            if m > 1 and pairs[_pair(tail[m - 1], tail[m - 2])] & LAST == 0:
                 continue
         characters = 0
         for i in range(start, end):
             characters += (data[i] & 0xC0) != 0x80
-        if characters > longest:
+        if characters > longest or _is_markup(data, start, end):
             continue
         m = fold_line(data, start, end, classes, codes, False)
         if m < 1:
             continue
         strength = _classify_key(codes, m, table_keys, table_values, longest_entry, numbers)
-        if strength != STRONG and m > 2 and data[start] != 124:  # a line that begins with | is a row of a table
+        if strength != STRONG and m > 2:
             strength = max(strength, _classify_menu(codes, m, table_keys, table_values, False))
             if strength == NONE:
                 m = fold_line(data, start, end, classes, codes, True)
                 if m > 2:
                     strength = _classify_menu(codes, m, table_keys, table_values, True)
-        if strength:
+        if strength == STRONG or strength == WEAK and not 97 <= data[start] <= 122:
             strengths[line] = strength
             h = np.uint64(0)
+            words = False
             for i in range(m):
                 h = _add(h, codes[i])
-            hashes[line] = h
+                words |= codes[i] > _COUNT and codes[i] != 46
+            hashes[line] = h if words else np.uint64(1)  # dates, times and pages are of one kind
     return strengths, hashes
 
 
 @jit
 def _is_item(data, start, end):
     """Whether a line could be an item of a menu: short, without the signs of sentences (。 、 「 」)."""
+    if _is_markup(data, start, end) or data[start] == 45 or data[start] == 42:
+        return False
     characters = 0
     for i in range(start, end):
         characters += (data[i] & 0xC0) != 0x80
@@ -351,7 +386,9 @@ def _judge_lines(data, line_offsets, first_line, strengths, hashes):
     for d in range(len(first_line) - 1):
         begin, end = first_line[d], first_line[d + 1]
         for line in range(begin, end):
-            if strengths[line] == STRONG:
+            if strengths[line] and _stands_in_code(data, line_offsets, begin, end, line):
+                strengths[line] = NONE
+            elif strengths[line] == STRONG:
                 falls[line] = True
             elif strengths[line] == WEAK:
                 company = 0
@@ -441,7 +478,7 @@ def _hash(codes: list[int]) -> int:
 _SENTENCE = ("い", "ん", "す", "た", "か")
 
 
-def _add_entry(entry: str, strength: int, table: dict[int, int], begins: np.ndarray, numbers: dict[tuple[int, ...], int]) -> None:
+def _add_entry(entry: str, strength: int, table: dict[int, int], pairs: np.ndarray, numbers: dict[tuple[int, ...], int]) -> None:
     """Add what `entry` stands for to `table`: a whole key, or a pair of a beginning and an end."""
     head, star, tail = entry.partition("**" if "**" in entry else "*")
     codes = _fold(f"{head}{_PLACEHOLDER}{tail}" if star else entry)
@@ -449,7 +486,7 @@ def _add_entry(entry: str, strength: int, table: dict[int, int], begins: np.ndar
         raise ValueError(f"entry {entry!r} has no letter or digit that a line could be known by")
     if not star:
         table[_salt(_hash(codes), 0)] = strength
-        begins[codes[0] & 0xFFF] |= WHOLE
+        pairs[_pair(codes[0], codes[1] if len(codes) > 1 else 0)] |= FIRST
         return
     at = codes.index(ord(_PLACEHOLDER))
     first, last = tuple(codes[:at]), tuple(codes[at + 1 :])
@@ -459,8 +496,8 @@ def _add_entry(entry: str, strength: int, table: dict[int, int], begins: np.ndar
     pair = numbers.get((1, *first), 0) << 16 | numbers.get((2, *last[::-1]), 0)
     key = _salt(pair, 3)
     table[key] = max(table.get(key, 0), strength + (16 if star == "**" else 0))
-    part, flag = (first[0], FIRST) if first else (last[-1], LAST)
-    begins[part & 0xFFF] |= flag
+    part, flag = (first, FIRST) if first else (last[::-1], LAST)
+    pairs[_pair(part[0], part[1] if len(part) > 1 else 0)] |= flag
 
 
 def _salt(h: int, salt: int) -> int:
@@ -471,13 +508,13 @@ def _salt(h: int, salt: int) -> int:
 def line_table() -> LineTable:
     """Return the entries of the lists `boilerplate` and `widgets`."""
     entries: dict[int, int] = {}
-    begins = np.zeros(0x1000, np.uint8)
+    pairs = np.zeros(0x10000, np.uint8)
     numbers: dict[tuple[int, ...], int] = {}
     for name, strength in (("widgets", WEAK), ("boilerplate", STRONG)):
         for entry in phrases(name):
-            _add_entry(entry, strength, entries, begins, numbers)
+            _add_entry(entry, strength, entries, pairs, numbers)
             if strength == STRONG and entry.endswith(_SENTENCE):
-                _add_entry(f"{entry}。", strength, entries, begins, numbers)
+                _add_entry(f"{entry}。", strength, entries, pairs, numbers)
     slots = slots_for(2 * len(entries))
     keys, values = np.zeros(slots, np.uint64), np.zeros(slots, np.int32)
     for key, value in entries.items():
@@ -486,4 +523,4 @@ def line_table() -> LineTable:
             s = (s + 1) & (slots - 1)
         keys[s], values[s] = key, value
     longest = np.array([max(len(part) - 1 for part in numbers if part[0] == salt) for salt in (1, 2)], np.int64)
-    return LineTable(keys, values, begins, longest)
+    return LineTable(keys, values, pairs, longest)
