@@ -257,21 +257,20 @@ def _classify_menu(codes, m, keys, values, spaces):
     """
     parts, most = 0, np.int32(NONE)
     h = np.uint64(0)
-    size = 0
+    size, numbers = 0, False
     for i in range(m + 1):
         if i == m or codes[i] == _BAR or codes[i] == _MORE:
-            if size == 1 and codes[i - 1] <= _COUNT:
-                size = 0
-            if size:
+            if size and not (size == 1 and numbers):
                 strength = _find(keys, values, _salted(h, 0))
                 if strength == NONE:
                     return NONE
                 most = max(most, strength)
-                parts += 1
-            h, size = np.uint64(0), 0
+                parts += not numbers
+            h, size, numbers = np.uint64(0), 0, False
         else:
             h = _add(h, codes[i])
             size += 1
+            numbers |= codes[i] <= _COUNT
     if parts < 2:
         return NONE
     return STRONG if most == STRONG or parts >= (5 if spaces else 3) else WEAK
@@ -367,12 +366,14 @@ def _classify_lines(data, line_offsets, first_line, classes, table_keys, table_v
 
 @jit
 def _is_item(data, start, end):
-    """Whether a line could be an item of a menu: short, without the signs of sentences (。 、 「 」)."""
+    """Whether a line could be an item of a menu: short, without numbers and the signs of sentences (。 、 「 」)."""
     if _is_markup(data, start, end) or data[start] == 45 or data[start] == 42:
         return False
     characters = 0
     for i in range(start, end):
         characters += (data[i] & 0xC0) != 0x80
+        if 48 <= data[i] <= 57:  # prices and dates are content
+            return False
         if data[i] == 0xE3 and i + 2 < end and data[i + 1] == 0x80 and (data[i + 2] in (0x81, 0x82) or 0x8C <= data[i + 2] <= 0x8F):
             return False
     return characters <= ITEM

@@ -1,6 +1,7 @@
-"""Phrase lists: how much of a document is made of listed phrases, by Aho-Corasick over the whole column at once.
+"""Phrase lists: how much of a document is made of listed phrases, and how many different ones, in one pass for all lists.
 
-A list is a UTF-8 file in `filters/lists/`, one phrase a line, `#` for comments. Phrases are matched in normalised text.
+A list is a UTF-8 file in `filters/lists/`, one phrase a line, `#` for comments. Phrases are matched in normalised text. One that begins
+with `?` means other things as well: it covers characters as the others do, but is no evidence.
 """
 
 from __future__ import annotations
@@ -8,41 +9,130 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 from importlib.resources import files
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
-from filters.kernels import to_arrow
+from filters.kernels import inline, jit
 from filters.text.normalisation import normalise
 
 LISTS = ("adult", "advertising")
-COUNTERS = tuple(f"n_{name}_phrase_chars" for name in LISTS)
+COUNTERS = tuple(f"n_{name}_phrase{what}" for name in LISTS for what in ("_chars", "s"))
+AMBIGUOUS = "?"  # begins the line of a phrase that means other things as well
+
+
+class Automaton(NamedTuple):
+    """The phrases of all lists for compiled code, those that begin alike next to one another, the longest first.
+
+    `data`, `offsets`: their bytes. `first`: by a hash of a phrase's first three bytes, its place in `order`, or -1. `ends`: where the
+    phrases with that hash end. `list_of`, `is_evidence`, `characters`: of each phrase.
+    """
+
+    data: np.ndarray
+    offsets: np.ndarray
+    first: np.ndarray
+    ends: np.ndarray
+    list_of: np.ndarray
+    is_evidence: np.ndarray
+    characters: np.ndarray
+
+
+@inline
+def _slot(a, b, c):
+    return (np.int64(a) << 10 ^ np.int64(b) << 5 ^ np.int64(c)) & 0xFFFF
+
+
+@jit
+def _count_phrases(data, offsets, phrase_data, phrase_offsets, first, ends, list_of, is_evidence, characters, lists):
+    """For each document and list: characters in phrases, the longest first and none twice, and different phrases that are evidence."""
+    n = len(offsets) - 1
+    covered = np.zeros((n, lists), np.int32)
+    different = np.zeros((n, lists), np.int32)
+    seen_in = np.full(len(list_of), -1, np.int64)
+    free = np.empty(lists, np.int64)  # where the next phrase of a list may begin
+    for d in range(n):
+        end = offsets[d + 1]
+        free[:] = offsets[d]
+        for i in range(offsets[d], end - 2):
+            b = data[i]
+            if (b & 0xC0) == 0x80:
+                continue
+            s = _slot(b, data[i + 1], data[i + 2])
+            p = first[s]
+            if p < 0:
+                continue
+            for q in range(p, ends[s]):
+                size = phrase_offsets[q + 1] - phrase_offsets[q]
+                which = list_of[q]
+                if i + size > end or i < free[which]:
+                    continue
+                k = 0
+                while k < size and data[i + k] == phrase_data[phrase_offsets[q] + k]:
+                    k += 1
+                if k == size:
+                    covered[d, which] += characters[q]
+                    free[which] = i + size
+                    if is_evidence[q] and seen_in[q] != d:
+                        seen_in[q] = d
+                        different[d, which] += 1
+    return covered, different
+
+
+@lru_cache(maxsize=8)
+def listed(name: str) -> tuple[str, ...]:
+    """The lines of list `name` as they stand, without comments."""
+    lines = (files("filters") / "lists" / f"{name}.txt").read_text("utf-8").splitlines()
+    return tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
 
 
 @lru_cache(maxsize=8)
 def phrases(name: str) -> tuple[str, ...]:
     """The phrases of list `name`, normalised as text is, longest first."""
-    lines = (files("filters") / "lists" / f"{name}.txt").read_text("utf-8").splitlines()
-    listed = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    # Where two phrases begin together, the automaton takes the first of the list: the longer one.
-    return tuple(sorted(dict.fromkeys(normalise(pl.Series(listed)).to_list()), key=len, reverse=True))
+    found = normalise(pl.Series([line.removeprefix(AMBIGUOUS) for line in listed(name)])).to_list()
+    return tuple(sorted(dict.fromkeys(found), key=len, reverse=True))
+
+
+@lru_cache(maxsize=1)
+def automaton() -> Automaton:
+    """Return the phrases of every list of `LISTS`, ready to be searched for."""
+    entries = []
+    for number, name in enumerate(LISTS):
+        ambiguous = set(normalise(pl.Series([x[1:] for x in listed(name) if x.startswith(AMBIGUOUS)], dtype=pl.String)))
+        for phrase in phrases(name):
+            entry = phrase.encode()
+            if len(entry) < 3:
+                raise ValueError(f"phrase {phrase!r} of the list {name} is too short: three bytes, one kanji, are the least")
+            entries.append((int(_slot(*entry[:3])), -len(entry), entry, number, phrase not in ambiguous, len(phrase)))
+    entries.sort()
+    first, ends = np.full(0x10000, -1, np.int32), np.zeros(0x10000, np.int32)
+    for place in range(len(entries) - 1, -1, -1):
+        first[entries[place][0]] = place
+    for place, (slot, *_) in enumerate(entries):
+        ends[slot] = place + 1
+    columns = list(zip(*entries, strict=True))
+    offsets = np.concatenate([[0], np.cumsum([len(entry) for entry in columns[2]])]).astype(np.int64)
+    return Automaton(
+        np.frombuffer(b"".join(columns[2]), np.uint8),
+        offsets,
+        first,
+        ends,
+        np.array(columns[3], np.int64),
+        np.array(columns[4], np.bool_),
+        np.array(columns[5], np.int32),
+    )
 
 
 def count(data: np.ndarray, offsets: np.ndarray, wanted: Iterable[str] = COUNTERS) -> dict[str, np.ndarray]:
-    """The counters named in `wanted`, int32[n] each: characters that the phrases of a list cover.
+    """The counters named in `wanted`, int32[n] each: characters that the phrases of a list cover, and different phrases that are evidence.
 
-    Overlapping phrases count once, the longest first.
+    Overlapping phrases of one list count once, the longest first.
     """
-    lists = {counter: list(phrases(name)) for counter, name in zip(COUNTERS, LISTS, strict=True) if counter in set(wanted)}
-    if not lists:
+    names = set(wanted) & set(COUNTERS)
+    if not names:
         return {}
-    texts = pl.Series("text", to_arrow(data, offsets))
-    # Most documents hold no phrase of any list: one pass finds those that do.
-    rows = texts.str.contains_any([phrase for listed in lists.values() for phrase in listed]).arg_true()
-    candidates = texts.gather(rows)
-    counters: dict[str, np.ndarray] = {}
-    for counter, listed in lists.items():
-        matches = candidates.str.extract_many(listed, leftmost=True)
-        counters[counter] = np.zeros(len(texts), np.int32)
-        counters[counter][rows.to_numpy()] = matches.list.eval(pl.element().str.len_chars()).list.sum().to_numpy()
-    return counters
+    covered, different = _count_phrases(data, offsets, *automaton(), len(LISTS))
+    counters = {}
+    for i, name in enumerate(LISTS):
+        counters |= {f"n_{name}_phrase_chars": covered[:, i], f"n_{name}_phrases": different[:, i]}
+    return {name: counters[name] for name in COUNTERS if name in names}
