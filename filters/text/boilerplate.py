@@ -36,20 +36,22 @@ _PLACEHOLDER = "\ua66e"  # a letter that no list has: stands for a star while an
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
 NONE, WEAK, STRONG = range(3)
-FIRST, LAST = np.uint8(1), np.uint8(2)  # what two codes may be of an entry: its first ones, or its last ones backwards
+ENDS = 4  # codes that a key is first looked at by
+# What four codes may be of an entry, or all of fewer: the whole of it, the first ones, the last ones backwards.
+ALONE, FIRST, LAST = np.uint8(1), np.uint8(2), np.uint8(4)
 
 
 class LineTable(NamedTuple):
     """The entries of both lists for compiled code.
 
     `keys`, `values`: an open-addressing table of hashes. The value of a whole key is its strength; of a beginning or an end its number;
-    of a pair of numbers its strength, and 16 more where the star has no bound. `pairs`: by `_pair`, whether an entry's first or last two
-    codes are these (the second is 0 where there is one alone). `longest`: codes of the longest beginning and end.
+    of a pair of numbers its strength, and 16 more where the star has no bound. `ends`: by `_quadruple`, whether an entry begins or ends
+    with these codes (0 where there are fewer). `longest`: codes of the longest beginning and end.
     """
 
     keys: np.ndarray  # uint64[slots]
     values: np.ndarray  # int32[slots]
-    pairs: np.ndarray  # uint8[65536]
+    ends: np.ndarray  # uint8[65536]
     longest: np.ndarray  # int64[2]
 
 
@@ -76,8 +78,33 @@ def _find(keys, values, key):
 
 
 @inline
-def _pair(a, b):
-    return (np.int64(a) * 40503 ^ np.int64(b) * 2654435761 >> 3) & 0xFFFF
+def _quadruple(a, b, c, d):
+    h = ((np.int64(a) * 0x9E5F + np.int64(b)) * 0x9E5F + np.int64(c)) * 0x9E5F + np.int64(d)
+    return (h ^ h >> 17) & 0xFFFF
+
+
+@inline
+def _may_begin(codes, m, ends):
+    """Whether an entry begins as a key of `m` codes (-1: of more than four) does: with the same four codes, or all of fewer."""
+    b = codes[1] if m < 0 or m > 1 else 0
+    c = codes[2] if m < 0 or m > 2 else 0
+    d = codes[3] if m < 0 or m > 3 else 0
+    a = codes[0]
+    if ends[_quadruple(a, b, c, d)] & (FIRST | ALONE) and (d or ends[_quadruple(a, b, c, d)] & ALONE):
+        return True
+    return (ends[_quadruple(a, b, c, 0)] | ends[_quadruple(a, b, 0, 0)] | ends[_quadruple(a, 0, 0, 0)]) & FIRST != 0
+
+
+@inline
+def _may_end(codes, m, ends):
+    """Whether an entry ends as a key does: with the same four codes, or all of fewer."""
+    a, b, c = codes[m - 1], codes[m - 2], codes[m - 3]
+    return (
+        ends[_quadruple(a, b, c, codes[m - 4])]
+        | ends[_quadruple(a, b, c, 0)]
+        | ends[_quadruple(a, b, 0, 0)]
+        | ends[_quadruple(a, 0, 0, 0)]
+    ) & LAST != 0
 
 
 @inline
@@ -313,30 +340,30 @@ def _stands_in_code(data, line_offsets, begin, end, line):
 
 
 @jit
-def _classify_lines(data, line_offsets, first_line, classes, table_keys, table_values, pairs, longest_entry, longest):
+def _classify_lines(data, line_offsets, first_line, classes, table_keys, table_values, ends, longest_entry, longest):
     """Return the strength of every line and a hash of its key."""
     lines = len(line_offsets) - 1
     strengths = np.zeros(lines, np.uint8)
     hashes = np.zeros(lines, np.uint64)
     codes = np.empty(KEY, np.int32)
     numbers = np.empty((4, 8), np.int64)
-    two, tail = np.empty(2, np.int32), np.empty(32, np.int32)
+    head, tail = np.empty(ENDS, np.int32), np.empty(32, np.int32)
     for line in range(lines):
         start, end = line_offsets[line], line_offsets[line + 1]
         if end > start and data[end - 1] == 10:
             end -= 1
         if end - start < 1 or end - start > 3 * longest:
             continue
-        # The first two codes of a key, or else the last two, tell of nearly every line that it is no entry.
-        m = fold_line(data, start, end, classes, two, False)
-        if m == 0 or m == 1 and pairs[_pair(two[0], 0)] & FIRST == 0:
+        # The first codes of a key, or else its last ones, tell of nearly every line that it is no entry.
+        m = fold_line(data, start, end, classes, head, False)
+        if m == 0:
             continue
-        if m != 1 and (pairs[_pair(two[0], two[1])] | pairs[_pair(two[0], 0)]) & FIRST == 0:
+        if not _may_begin(head, m, ends):
             i = max(end - 15, start)
             while i < end and (data[i] & 0xC0) == 0x80:
                 i += 1
             m = fold_line(data, i, end, classes, tail, False)
-            if m > 1 and pairs[_pair(tail[m - 1], tail[m - 2])] & LAST == 0:
+            if m >= ENDS and not _may_end(tail, m, ends):
                 continue
         characters = 0
         for i in range(start, end):
@@ -353,7 +380,10 @@ def _classify_lines(data, line_offsets, first_line, classes, table_keys, table_v
                 m = fold_line(data, start, end, classes, codes, True)
                 if m > 2:
                     strength = _classify_menu(codes, m, table_keys, table_values, True)
-        if strength == STRONG or strength == WEAK and not 97 <= data[start] <= 122:
+        i = start
+        while i < end - 1 and data[i] == 32:
+            i += 1
+        if strength == STRONG or strength == WEAK and not 97 <= data[i] <= 122:  # labels in Latin letters begin with a capital
             strengths[line] = strength
             h = np.uint64(0)
             words = False
@@ -386,6 +416,11 @@ def _judge_lines(data, line_offsets, first_line, strengths, hashes):
     falls = np.zeros(lines, np.bool_)
     for d in range(len(first_line) - 1):
         begin, end = first_line[d], first_line[d + 1]
+        marks = 0
+        for line in range(begin, end):
+            marks += strengths[line] != NONE
+        if marks == 0:
+            continue
         for line in range(begin, end):
             if strengths[line] and _stands_in_code(data, line_offsets, begin, end, line):
                 strengths[line] = NONE
@@ -407,7 +442,8 @@ def _judge_lines(data, line_offsets, first_line, strengths, hashes):
                                 seen = hashes[other]
                         other += step
                 falls[line] = company >= COMPANY
-        _drop_menus(data, line_offsets, begin, end, strengths, hashes, falls)
+        if marks > COMPANY:
+            _drop_menus(data, line_offsets, begin, end, strengths, hashes, falls)
     return falls
 
 
@@ -479,7 +515,7 @@ def _hash(codes: list[int]) -> int:
 _SENTENCE = ("い", "ん", "す", "た", "か")
 
 
-def _add_entry(entry: str, strength: int, table: dict[int, int], pairs: np.ndarray, numbers: dict[tuple[int, ...], int]) -> None:
+def _add_entry(entry: str, strength: int, table: dict[int, int], ends: np.ndarray, numbers: dict[tuple[int, ...], int]) -> None:
     """Add what `entry` stands for to `table`: a whole key, or a pair of a beginning and an end."""
     head, star, tail = entry.partition("**" if "**" in entry else "*")
     codes = _fold(f"{head}{_PLACEHOLDER}{tail}" if star else entry)
@@ -487,7 +523,10 @@ def _add_entry(entry: str, strength: int, table: dict[int, int], pairs: np.ndarr
         raise ValueError(f"entry {entry!r} has no letter or digit that a line could be known by")
     if not star:
         table[_salt(_hash(codes), 0)] = strength
-        pairs[_pair(codes[0], codes[1] if len(codes) > 1 else 0)] |= FIRST
+        ends[_quadruple(*(*codes, 0, 0, 0)[:ENDS])] |= FIRST if len(codes) >= ENDS else ALONE
+        if len(codes) < ENDS:  # it may be the first item of a menu
+            for separator in (_BAR, _MORE):
+                ends[_quadruple(*(*codes, separator, 0, 0)[:ENDS])] |= FIRST
         return
     at = codes.index(ord(_PLACEHOLDER))
     first, last = tuple(codes[:at]), tuple(codes[at + 1 :])
@@ -497,8 +536,10 @@ def _add_entry(entry: str, strength: int, table: dict[int, int], pairs: np.ndarr
     pair = numbers.get((1, *first), 0) << 16 | numbers.get((2, *last[::-1]), 0)
     key = _salt(pair, 3)
     table[key] = max(table.get(key, 0), strength + (16 if star == "**" else 0))
-    part, flag = (first, FIRST) if first else (last[::-1], LAST)
-    pairs[_pair(part[0], part[1] if len(part) > 1 else 0)] |= flag
+    if first:
+        ends[_quadruple(*(*first, 0, 0, 0)[:ENDS])] |= FIRST
+    else:
+        ends[_quadruple(*(*last[::-1], 0, 0, 0)[:ENDS])] |= LAST
 
 
 def _salt(h: int, salt: int) -> int:
@@ -509,13 +550,13 @@ def _salt(h: int, salt: int) -> int:
 def line_table() -> LineTable:
     """Return the entries of the lists `boilerplate` and `widgets`."""
     entries: dict[int, int] = {}
-    pairs = np.zeros(0x10000, np.uint8)
+    ends = np.zeros(0x10000, np.uint8)
     numbers: dict[tuple[int, ...], int] = {}
     for name, strength in (("widgets", WEAK), ("boilerplate", STRONG)):
         for entry in phrases(name):
-            _add_entry(entry, strength, entries, pairs, numbers)
+            _add_entry(entry, strength, entries, ends, numbers)
             if strength == STRONG and entry.endswith(_SENTENCE):
-                _add_entry(f"{entry}。", strength, entries, pairs, numbers)
+                _add_entry(f"{entry}。", strength, entries, ends, numbers)
     slots = slots_for(2 * len(entries))
     keys, values = np.zeros(slots, np.uint64), np.zeros(slots, np.int32)
     for key, value in entries.items():
@@ -524,4 +565,4 @@ def line_table() -> LineTable:
             s = (s + 1) & (slots - 1)
         keys[s], values[s] = key, value
     longest = np.array([max(len(part) - 1 for part in numbers if part[0] == salt) for salt in (1, 2)], np.int64)
-    return LineTable(keys, values, pairs, longest)
+    return LineTable(keys, values, ends, longest)

@@ -19,6 +19,7 @@ from filters.text.normalisation import normalise
 
 LISTS = ("adult", "advertising")
 COUNTERS = tuple(f"n_{name}_phrase{what}" for name in LISTS for what in ("_chars", "s"))
+SLOTS = 1 << 12  # small enough for a core's first cache
 AMBIGUOUS = "?"  # begins the line of a phrase that means other things as well
 
 
@@ -40,7 +41,7 @@ class Automaton(NamedTuple):
 
 @inline
 def _slot(a, b, c):
-    return (np.int64(a) << 10 ^ np.int64(b) << 5 ^ np.int64(c)) & 0xFFFF
+    return (np.int64(a) << 11 ^ np.int64(b) << 6 ^ np.int64(c)) & (SLOTS - 1)
 
 
 @jit
@@ -54,15 +55,15 @@ def _count_phrases(data, offsets, phrase_data, phrase_offsets, first, ends, list
     for d in range(n):
         end = offsets[d + 1]
         free[:] = offsets[d]
-        for i in range(offsets[d], end - 2):
+        following = offsets[d]
+        while following < end - 2:
+            i = following
             b = data[i]
-            if (b & 0xC0) == 0x80:
-                continue
+            following = i + (1 if b < 0x80 else 3 if b >= 0xE0 else 2)
             s = _slot(b, data[i + 1], data[i + 2])
-            p = first[s]
-            if p < 0:
+            if first[s] < 0:
                 continue
-            for q in range(p, ends[s]):
+            for q in range(first[s], ends[s]):
                 size = phrase_offsets[q + 1] - phrase_offsets[q]
                 which = list_of[q]
                 if i + size > end or i < free[which]:
@@ -105,7 +106,7 @@ def automaton() -> Automaton:
                 raise ValueError(f"phrase {phrase!r} of the list {name} is too short: three bytes, one kanji, are the least")
             entries.append((int(_slot(*entry[:3])), -len(entry), entry, number, phrase not in ambiguous, len(phrase)))
     entries.sort()
-    first, ends = np.full(0x10000, -1, np.int32), np.zeros(0x10000, np.int32)
+    first, ends = np.full(SLOTS, -1, np.int32), np.zeros(SLOTS, np.int32)
     for place in range(len(entries) - 1, -1, -1):
         first[entries[place][0]] = place
     for place, (slot, *_) in enumerate(entries):
