@@ -25,9 +25,9 @@ STAR = 24  # codes that `*` stands for
 NEAR = 3  # lines before and after that may be a widget's company
 COMPANY = 2  # how many of them it takes
 ITEM = 20  # characters: longer lines are no items of a menu
-MENU_ITEMS = 6
-MENU_GAP = 8
-MENU_SHARE = 6
+MENU_ITEMS = 6  # lines of the shortest menu
+MENU_GAP = 40  # items in a row between two lines that are furniture
+MENU_SHARE = 10  # of so many lines of a menu one at the least is furniture
 
 # Codes of keys that stand for no character. U+0000 to U+001F do not occur in cleaned lines.
 _YEAR, _NUMBER, _COUNT, _COPYRIGHT = range(1, 5)
@@ -234,6 +234,14 @@ def fold_line(data, start, end, classes, codes, spaces):
     return m
 
 
+@inline
+def _has_number(codes, m):
+    for i in range(m):
+        if codes[i] <= _COUNT:
+            return True
+    return False
+
+
 @jit
 def _classify_key(codes, m, keys, values, longest, numbers):
     """Strength of a key: that of an entry for the whole, or the greatest of those with a beginning and an end of it."""
@@ -271,8 +279,9 @@ def _classify_key(codes, m, keys, values, longest, numbers):
             if between < 1 or a == 0 and b == 0:
                 continue
             value = _find(keys, values, _salted(np.uint64(numbers[0, a]) << np.uint64(16) | np.uint64(numbers[1, b]), 3))
-            if value and (value >= 16 or between <= STAR):
-                strength = max(strength, value & 15)
+            if value < 16 and between > STAR or value == WEAK and a == 0 and _has_number(codes, between):
+                continue
+            strength = max(strength, value & 15)
     return strength
 
 
@@ -519,6 +528,8 @@ def _add_entry(entry: str, strength: int, table: dict[int, int], ends: np.ndarra
     """Add what `entry` stands for to `table`: a whole key, or a pair of a beginning and an end."""
     head, star, tail = entry.partition("**" if "**" in entry else "*")
     codes = _fold(f"{head}{_PLACEHOLDER}{tail}" if star else entry)
+    if "*" in head + tail:
+        raise ValueError(f"entry {entry!r} has two stars: one is what an entry may have")
     if len(codes) <= bool(star):
         raise ValueError(f"entry {entry!r} has no letter or digit that a line could be known by")
     if not star:

@@ -27,13 +27,14 @@ class Automaton(NamedTuple):
     """The phrases of all lists for compiled code, those that begin alike next to one another, the longest first.
 
     `data`, `offsets`: their bytes. `first`: by a hash of a phrase's first three bytes, its place in `order`, or -1. `ends`: where the
-    phrases with that hash end. `list_of`, `is_evidence`, `characters`: of each phrase.
+    phrases with that hash end. `goes_on`: by that hash and the one of the next three bytes, whether a phrase begins so. `list_of`, `is_evidence`, `characters`: of each phrase.
     """
 
     data: np.ndarray
     offsets: np.ndarray
     first: np.ndarray
     ends: np.ndarray
+    goes_on: np.ndarray
     list_of: np.ndarray
     is_evidence: np.ndarray
     characters: np.ndarray
@@ -45,7 +46,7 @@ def _slot(a, b, c):
 
 
 @jit
-def _count_phrases(data, offsets, phrase_data, phrase_offsets, first, ends, list_of, is_evidence, characters, lists):
+def _count_phrases(data, offsets, phrase_data, phrase_offsets, first, ends, goes_on, list_of, is_evidence, characters, lists):
     """For each document and list: characters in phrases, the longest first and none twice, and different phrases that are evidence."""
     n = len(offsets) - 1
     covered = np.zeros((n, lists), np.int32)
@@ -56,12 +57,12 @@ def _count_phrases(data, offsets, phrase_data, phrase_offsets, first, ends, list
         end = offsets[d + 1]
         free[:] = offsets[d]
         following = offsets[d]
-        while following < end - 2:
+        while following < end - 5:
             i = following
             b = data[i]
             following = i + (1 if b < 0x80 else 3 if b >= 0xE0 else 2)
             s = _slot(b, data[i + 1], data[i + 2])
-            if first[s] < 0:
+            if first[s] < 0 or not goes_on[s ^ _slot(data[i + 3], data[i + 4], data[i + 5])]:
                 continue
             for q in range(first[s], ends[s]):
                 size = phrase_offsets[q + 1] - phrase_offsets[q]
@@ -102,15 +103,17 @@ def automaton() -> Automaton:
         ambiguous = set(normalise(pl.Series([x[1:] for x in listed(name) if x.startswith(AMBIGUOUS)], dtype=pl.String)))
         for phrase in phrases(name):
             entry = phrase.encode()
-            if len(entry) < 3:
-                raise ValueError(f"phrase {phrase!r} of the list {name} is too short: three bytes, one kanji, are the least")
+            if len(entry) < 6:
+                raise ValueError(f"phrase {phrase!r} of the list {name} is too short: two kana or kanji, or six letters, are the least")
             entries.append((int(_slot(*entry[:3])), -len(entry), entry, number, phrase not in ambiguous, len(phrase)))
     entries.sort()
     first, ends = np.full(SLOTS, -1, np.int32), np.zeros(SLOTS, np.int32)
     for place in range(len(entries) - 1, -1, -1):
         first[entries[place][0]] = place
-    for place, (slot, *_) in enumerate(entries):
+    goes_on = np.zeros(SLOTS, np.bool_)
+    for place, (slot, _, entry, *_) in enumerate(entries):
         ends[slot] = place + 1
+        goes_on[slot ^ int(_slot(*entry[3:6]))] = True
     columns = list(zip(*entries, strict=True))
     offsets = np.concatenate([[0], np.cumsum([len(entry) for entry in columns[2]])]).astype(np.int64)
     return Automaton(
@@ -118,6 +121,7 @@ def automaton() -> Automaton:
         offsets,
         first,
         ends,
+        goes_on,
         np.array(columns[3], np.int64),
         np.array(columns[4], np.bool_),
         np.array(columns[5], np.int32),
