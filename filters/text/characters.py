@@ -29,7 +29,7 @@ COUNTERS = (
     "n_longest_letter_run",  # … a letter, digit, ！ or ？
 )
 SHORT_LINE = 10  # visible characters; HojiChar's DiscardTooManyShortLines uses the same length
-VERSE_LINE = 5  # visible characters: a short line of so many, half of them hiragana, is verse
+VERSE_LINE = 5  # visible characters: a short line of so many, half of them and the last one hiragana, is verse
 LONG_ITEM = 30  # visible characters: what follows a bullet is prose from here on
 SPEAKER = 24  # characters after ○ among which a speaker's name ends
 
@@ -136,7 +136,7 @@ def _count_characters(data, offsets, classes, bullets, speaking):
                     row[_LINES] += 1
                     if length <= SHORT_LINE and ended != visible and not opening:
                         hiragana = row[u.HIRAGANA] - line_hiragana
-                        row[_SHORT] += length < VERSE_LINE or 2 * hiragana < length
+                        row[_SHORT] += length < VERSE_LINE or last_class != u.HIRAGANA or 2 * hiragana < length
                     if is_item and length < LONG_ITEM:
                         row[_BULLET] += 1
                     if last_class == u.ELLIPSIS or dots >= 2:
