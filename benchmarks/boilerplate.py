@@ -27,7 +27,19 @@ from filters.text.boilerplate import boilerplate_lines
 from filters.text.normalisation import normalise_spans
 
 LABELS = Path(__file__).parent / "labels" / "boilerplate.tsv"
-CLEAN = ("aozora", "wikipedia", "statutes", "php-manual", "dotnet-docs", "ruby-manual", "ruby-lang", "react", "vue", "gnome-help", "chat")
+CLEAN = (
+    "aozora",
+    "wikipedia",
+    "statutes",
+    "php-manual",
+    "dotnet-docs",
+    "ruby-manual",
+    "ruby-lang",
+    "react",
+    "vue",
+    "gnome-help",
+    "chat",
+)
 WEB_CLEAN = ("diet-sentence", "diet-minutes", "tech-notes", "markdown-book")
 
 
@@ -59,12 +71,11 @@ def mark_lines(texts: list[str]) -> list[list[tuple[str, bool]]]:
     cleaned = normalise_spans(data, offsets[:-1], offsets[1:])
     falls = boilerplate_lines(cleaned)
     lines = [
-        cleaned.data[a:b].tobytes().decode().strip() for a, b in zip(cleaned.line_offsets, cleaned.line_offsets[1:], strict=False)
+        cleaned.data[a:b].tobytes().decode().strip()
+        for a, b in zip(cleaned.line_offsets, cleaned.line_offsets[1:], strict=False)
     ]
     first = cleaned.first_line
-    return [
-        [(lines[i], bool(falls[i])) for i in range(first[d], first[d + 1]) if lines[i]] for d in range(len(first) - 1)
-    ]
+    return [[(lines[i], bool(falls[i])) for i in range(first[d], first[d + 1]) if lines[i]] for d in range(len(first) - 1)]
 
 
 def score_pages(labels: list[Labels], texts: list[str]) -> Counter[tuple[str, str, bool]]:
@@ -132,7 +143,9 @@ def print_clean(documents: list[tuple[str, str]], show: bool) -> None:
                 print(f"{kind} | {around[0]} | >> {line} << | {around[1]}")
     kinds = Counter(kind for kind, _ in documents)
     print(f"\n{len(documents):,} clean documents, {sum(fallen.values())} lines fall\n")
-    print(format_table(["kind", "documents", "lines that fall"], [[k, f"{n:,}", str(fallen[k])] for k, n in kinds.most_common()]))
+    print(
+        format_table(["kind", "documents", "lines that fall"], [[k, f"{n:,}", str(fallen[k])] for k, n in kinds.most_common()])
+    )
 
 
 def main() -> int:

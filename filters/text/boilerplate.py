@@ -134,7 +134,9 @@ def fold_line(data, start, end, classes, codes, spaces):
         k = class_of(classes, cp)
         if k == u.DIGIT:
             size, first, second = 0, cp, np.int32(0)
-            bracketed = m > 0 and i > start and (data[i - 1] == 40 or data[i - 1] == 0x88 and i > start + 2 and data[i - 3] == 0xEF)
+            bracketed = (
+                m > 0 and i > start and (data[i - 1] == 40 or data[i - 1] == 0x88 and i > start + 2 and data[i - 3] == 0xEF)
+            )
             while True:
                 size += 1
                 second = cp if size == 2 else second
@@ -413,7 +415,12 @@ def _is_item(data, start, end):
         characters += (data[i] & 0xC0) != 0x80
         if 48 <= data[i] <= 57:  # prices and dates are content
             return False
-        if data[i] == 0xE3 and i + 2 < end and data[i + 1] == 0x80 and (data[i + 2] in (0x81, 0x82) or 0x8C <= data[i + 2] <= 0x8F):
+        if (
+            data[i] == 0xE3
+            and i + 2 < end
+            and data[i + 1] == 0x80
+            and (data[i + 2] in (0x81, 0x82) or 0x8C <= data[i + 2] <= 0x8F)
+        ):
             return False
     return characters <= ITEM
 

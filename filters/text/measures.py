@@ -12,7 +12,6 @@ from filters.expressions import share
 from filters.registry import measure
 from filters.text.repetition import DUPLICATE_SIZES, TOP_SIZES
 
-
 # A share of lines says nothing of a document of one or two: those that it lacks count as lines of prose.
 FEW_LINES = 5
 

@@ -26,8 +26,9 @@ AMBIGUOUS = "?"  # begins the line of a phrase that means other things as well
 class Automaton(NamedTuple):
     """The phrases of all lists for compiled code, those that begin alike next to one another, the longest first.
 
-    `data`, `offsets`: their bytes. `first`: by a hash of a phrase's first three bytes, its place in `order`, or -1. `ends`: where the
-    phrases with that hash end. `goes_on`: by that hash and the one of the next three bytes, whether a phrase begins so. `list_of`, `is_evidence`, `characters`: of each phrase.
+    `data`, `offsets`: their bytes. `first`, `ends`: by a hash of a phrase's first three bytes, where such phrases begin and end, -1 where
+    there are none. `goes_on`: by that hash and the one of the next three bytes, whether a phrase begins so. `list_of`, `is_evidence`,
+    `characters`: of each phrase.
     """
 
     data: np.ndarray
@@ -104,7 +105,9 @@ def automaton() -> Automaton:
         for phrase in phrases(name):
             entry = phrase.encode()
             if len(entry) < 6:
-                raise ValueError(f"phrase {phrase!r} of the list {name} is too short: two kana or kanji, or six letters, are the least")
+                raise ValueError(
+                    f"phrase {phrase!r} of the list {name} is too short: two kana or kanji, or six letters, are the least"
+                )
             entries.append((int(_slot(*entry[:3])), -len(entry), entry, number, phrase not in ambiguous, len(phrase)))
     entries.sort()
     first, ends = np.full(SLOTS, -1, np.int32), np.zeros(SLOTS, np.int32)

@@ -52,11 +52,31 @@ def test_a_widget_falls_in_company_only():
 
 @pytest.mark.parametrize(
     "line",
-    ["»続きを読む…", "[続きを読む]", "続きを読む　＞", "■ＰＡＧＥ　ＴＯＰ", "コメント（１２）", "2019年11月 (3)", "2019/11 (3)", "１ ２ ３ ４ 次へ"]
+    [
+        "»続きを読む…",
+        "[続きを読む]",
+        "続きを読む　＞",
+        "■ＰＡＧＥ　ＴＯＰ",
+        "コメント（１２）",
+        "2019年11月 (3)",
+        "2019/11 (3)",
+        "１ ２ ３ ４ 次へ",
+    ]
     + ["ホーム > 会社案内 > 沿革", "Posted by 山田 at 10:20", "投稿日：2021-03-04", "(C) 2001-2009 Yamada", "© 2020 山田商店"]
     + ["Copyright (c) 2016 みなとの会 All Rights Reserved.", "無断転載を禁じます。", "本サイトの画像の無断転載を禁じます。"]
-    + ["日 月 火 水 木 金 土", "サイトマップ | プライバシーポリシー | お問い合わせ", "Twitter Facebook はてブ Pocket LINE", "コメントする"]
-    + ["当サイトではCookieを使用しています。", "JavaScriptを有効にしてください。", "100件中 1〜10件を表示", "ツイート", "LINEで送る"],
+    + [
+        "日 月 火 水 木 金 土",
+        "サイトマップ | プライバシーポリシー | お問い合わせ",
+        "Twitter Facebook はてブ Pocket LINE",
+        "コメントする",
+    ]
+    + [
+        "当サイトではCookieを使用しています。",
+        "JavaScriptを有効にしてください。",
+        "100件中 1〜10件を表示",
+        "ツイート",
+        "LINEで送る",
+    ],
 )
 def test_furniture(line):
     assert falls_alone(line)
@@ -64,10 +84,38 @@ def test_furniture(line):
 
 @pytest.mark.parametrize(
     "line",
-    ["防衛省としてコメントする立場にございません。", "部下をフォローする程度。", "もっと見るべき世界が", "続きを読むのが楽しみだ。", "ログインする。"]
-    + ["「続きを読む」", "ホームランを打った", "お使いのブラウザーで http://localhost:3000 を開きます。", "検索", "お知らせ", "2019年11月3日"]
-    + ["プロフィール", "1. カートに追加", "## 関連記事", "| カテゴリ | 商品検索 |", '"tags": ["サイトマップ"],', "トラックバックとは何か", "コメント", "1 2 3"]
-    + ["お問い合わせは総務課まで。", "シェアする相手がいない", "次の記事は来週出ます。", "Copyrightの歴史について書く", "日曜 月曜 火曜"],
+    [
+        "防衛省としてコメントする立場にございません。",
+        "部下をフォローする程度。",
+        "もっと見るべき世界が",
+        "続きを読むのが楽しみだ。",
+        "ログインする。",
+    ]
+    + [
+        "「続きを読む」",
+        "ホームランを打った",
+        "お使いのブラウザーで http://localhost:3000 を開きます。",
+        "検索",
+        "お知らせ",
+        "2019年11月3日",
+    ]
+    + [
+        "プロフィール",
+        "1. カートに追加",
+        "## 関連記事",
+        "| カテゴリ | 商品検索 |",
+        '"tags": ["サイトマップ"],',
+        "トラックバックとは何か",
+        "コメント",
+        "1 2 3",
+    ]
+    + [
+        "お問い合わせは総務課まで。",
+        "シェアする相手がいない",
+        "次の記事は来週出ます。",
+        "Copyrightの歴史について書く",
+        "日曜 月曜 火曜",
+    ],
 )
 def test_prose_headings_and_code_stay(line):
     assert falls("前の行。", line, "後の行。") == [False, False, False]
@@ -130,7 +178,7 @@ def test_boilerplate_lines_do_not_depend_on_the_batch(texts):
     assert not any("続きを読む" in line and len(line) <= LINE_CHARS for text in together[0] for line in text.split("\n"))
 
 
-@given(text=st.text(st.sampled_from("あ検索ホーム|>/ 12:.()（）[]【】©c「」。、{}=\"・-#é가\n"), max_size=80))
+@given(text=st.text(st.sampled_from('あ検索ホーム|>/ 12:.()（）[]【】©c「」。、{}="・-#é가\n'), max_size=80))
 @settings(max_examples=150, deadline=None)
 def test_any_text(text):
     assert len(boilerplate_lines(cleaned(text))) == len(cleaned(text).line_offsets) - 1
