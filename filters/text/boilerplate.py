@@ -501,9 +501,9 @@ def _drop_menus(data, line_offsets, begin, end, strengths, hashes, falls):
 def boilerplate_lines(cleaned: Cleaned, longest: int = LINE_CHARS) -> np.ndarray:
     """bool[lines]: which lines fall; none of more than `longest` characters, or of a key of more than 64.
 
-    A line falls where it is an entry of the list `boilerplate`, or a row of entries of both lists (ホーム | ログイン). An entry of `widgets`
-    falls with two others, not of its own key, among the three lines before and after it. Of a menu whose items fall up to three
-    short lines in a row fall that are no entries.
+    A line falls where it is an entry of the list `boilerplate`, or a row of entries of both lists (ホーム | ログイン). One of `widgets` falls
+    with two others, not of its own key, among the three lines before and after it. In a menu, a run of short lines of which enough
+    are entries, what stands between entries falls with them.
     """
     table = line_table()
     strengths, hashes = _classify_lines(
