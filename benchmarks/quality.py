@@ -4,7 +4,9 @@
 
 Builds `ja.txt.xz` with the manifest cc100-ja (or takes the build that stands in --out), joins its ledger with the truth, and prints:
 that no record is lost, how many Japanese documents are dropped for language and how many others are not, how many encyclopedia,
-statute and prose documents quality rules drop and why, and how often the script's answer for the language is lid.176's.
+statute and prose documents quality rules drop and why, and how often the script's answer for the language is lid.176's. Where
+`web.jsonl.gz` is, its genres are judged, too. Rules of quality are those of `ja-web` but for the language and `chars`: how long a
+document has to be is a matter of taste.
 """
 
 from __future__ import annotations
@@ -17,15 +19,20 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from benchmarks.corpus import build_corpus, read_truth, text_file
-from benchmarks.harness import finish, make_parser, parse_options
-from filters import normalise
+from benchmarks.corpus import build_corpus, read_jsonl, read_truth, text_file
+from benchmarks.harness import Bar, finish, format_table, make_parser, parse_options
+from filters import compute, normalise
 from filters.kernels import buffers
 from filters.text import characters, language
+from filters.text.boilerplate import boilerplate_lines
 from filters.text.language_model import identify
+from filters.text.normalisation import drop_lines, normalise_spans
+from pipeline.manifest.loading import load
+from pipeline.steps.decide import decide_frame
 
 LANGUAGE_RULES = ("language_lines_share", "language", "language_score")
 GOOD = ("wikipedia", "statutes", "aozora")
+CLEAN_GENRES = ("diet-sentence", "diet-minutes", "tech-notes")  # of web.jsonl.gz: at most 1 % of each may be dropped
 
 
 def format_share(part: int, total: int) -> str:
@@ -51,6 +58,36 @@ def print_good_text(rows: pl.DataFrame) -> None:
     for rule, count, kinds in reasons.sort("n", descending=True).iter_rows():
         by_kind = sorted(kinds, key=lambda k: -k["count"])
         print(f"  {rule:<28}{count:>5}  " + ", ".join(f"{k['kind']} {k['count']}" for k in by_kind))
+
+
+def print_genres(data: Path) -> list[Bar]:
+    """Print which rules of `ja-web` drop documents of the genres of `web.jsonl.gz`; return the bars of the clean ones."""
+    path = data / "text" / "web.jsonl.gz"
+    if not path.is_file():
+        return []
+    documents = pl.DataFrame(read_jsonl(path))
+    rules = {name: bound for name, bound in load("cc100-ja").rules.items() if name not in LANGUAGE_RULES}
+    raw, offsets = buffers(documents["text"])
+    cleaned = normalise_spans(raw, offsets[:-1], offsets[1:])
+    content, offsets, lines, chars = drop_lines(cleaned, boilerplate_lines(cleaned))
+    given = {"n_boilerplate_lines": lines, "n_boilerplate_chars": chars}
+    measures = compute(content, offsets, list(rules), given)
+    frame = measures.rename({name: f"m:{name}" for name in measures.columns}).with_columns(unreadable=pl.lit(None, pl.String))
+    judged = documents.with_columns(rule=decide_frame(frame, rules)["rule"])
+    rows, bars = [], []
+    for genre in sorted(judged["genre"].unique()):
+        group = judged.filter(genre=genre)
+        short = len(group.filter(rule="chars"))
+        reasons = Counter(rule for rule in group["rule"] if rule not in (None, "chars"))
+        dropped = sum(reasons.values())
+        why = ", ".join(f"{rule} {n}" for rule, n in reasons.most_common(4))
+        rows.append([genre, f"{len(group):,}", format_share(dropped, len(group)), format_share(short, len(group)), why])
+        if genre in CLEAN_GENRES:
+            bars.append(
+                Bar(dropped <= 0.01 * len(group), f"{genre}: {dropped / len(group):.2%} dropped by quality rules, bar 1 %")
+            )
+    print("\n" + format_table(["genre", "documents", "dropped by quality rules", "by chars", "which rules"], rows))
+    return bars
 
 
 def print_script(texts: pl.Series, truth: pl.DataFrame) -> None:
@@ -83,7 +120,7 @@ def main() -> int:
     print_languages(rows)
     print_good_text(rows)
     print_script(normalise(texts), truth)
-    return finish([], options.smoke)
+    return finish(print_genres(options.data), options.smoke)
 
 
 if __name__ == "__main__":

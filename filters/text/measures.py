@@ -12,6 +12,13 @@ from filters.expressions import share
 from filters.registry import measure
 from filters.text.repetition import DUPLICATE_SIZES, TOP_SIZES
 
+# A share of lines says nothing of a document of one or two: those that it lacks count as lines of prose.
+FEW_LINES = 5
+
+
+def _of_lines(name: str, total: str = "n_lines") -> pl.Expr:
+    return share(pl.col(name), pl.max_horizontal(pl.col(total), pl.lit(FEW_LINES)))
+
 
 def _of_visible(*names: str) -> pl.Expr:
     return share(pl.sum_horizontal(*names), pl.col("n_visible"))
@@ -105,12 +112,22 @@ def url_share() -> pl.Expr:
 
 @measure
 def longest_run() -> pl.Expr:
-    """Length of the longest run of one character repeated (spaces apart).
+    """Length of the longest run of one character repeated (spaces apart), drawn rules included.
 
     >>> measure_text("ええええっ！", "longest_run")
     4
     """
     return pl.col("n_longest_run")
+
+
+@measure
+def longest_letter_run() -> pl.Expr:
+    """Length of the longest run of one letter, digit, ！ or ？ repeated. Rows of - = ─ _ * ・ … are drawn rules, and no run.
+
+    >>> measure_text("-----えええっ！", "longest_letter_run")
+    3
+    """
+    return pl.col("n_longest_letter_run")
 
 
 @measure
@@ -121,12 +138,19 @@ def lines() -> pl.Expr:
 
 @measure
 def short_line_share() -> pl.Expr:
-    r"""Share of lines with at most 10 visible characters.
+    r"""Share of lines (five at the least) that are short as in menus: at most 10 visible characters, and neither speech nor verse.
 
-    >>> measure_text("ホーム\n猫は一日の大半を寝て過ごす。", "short_line_share")
-    0.5
+    A short line that ends with 。！？ or begins with 「 is no item of a menu, nor is one of five characters or more of which half and
+    the last are hiragana. Of fewer than five lines the share is of five.
+
+    >>> round(measure_text("ホーム\n会社概要\n地図\n採用情報\n猫は一日の大半を寝て過ごす。", "short_line_share"), 2)
+    0.8
+    >>> round(measure_text("古池や\n蛙飛びこむ\n水の音\n「いい句だ」\nそう？", "short_line_share"), 2)
+    0.4
+    >>> round(measure_text("ホーム", "short_line_share"), 2)
+    0.2
     """
-    return share(pl.col("n_short_lines"), pl.col("n_lines"))
+    return _of_lines("n_short_lines")
 
 
 @measure
@@ -141,22 +165,28 @@ def ended_line_share() -> pl.Expr:
 
 @measure
 def ellipsis_line_share() -> pl.Expr:
-    r"""Share of lines that end with …, ・・ or ...
+    r"""Share of lines (five at the least) that end with …, ・・ or ...
 
-    >>> measure_text("続きを読む…\n猫である。", "ellipsis_line_share")
-    0.5
+    >>> round(measure_text("猫は…\n犬は…\n鳥は…\n魚は…\n猫である。", "ellipsis_line_share"), 2)
+    0.8
+    >>> round(measure_text("猫は…", "ellipsis_line_share"), 2)
+    0.2
     """
-    return share(pl.col("n_ellipsis_lines"), pl.col("n_lines"))
+    return _of_lines("n_ellipsis_lines")
 
 
 @measure
 def bullet_line_share() -> pl.Expr:
-    r"""Share of lines that begin with a bullet (・ ■ ● ◆ ※ - * and the like).
+    r"""Share of lines (five at the least) that are items of a list: less than 30 visible characters after a bullet (・ ■ ● ◆ ※ - *).
 
-    >>> measure_text("果物\n・りんご\n・みかん\n・梨", "bullet_line_share")
-    0.75
+    ○ ● ◆ before a name (○山田太郎君, ○議長（山田君）　…) mark a speaker. Longer lines are prose.
+
+    >>> round(measure_text("果物\n・りんご\n・みかん\n・梨\n・柿", "bullet_line_share"), 2)
+    0.8
+    >>> round(measure_text("○国務大臣（山田太郎君）　お答えします。", "bullet_line_share"), 2)
+    0.0
     """
-    return share(pl.col("n_bullet_lines"), pl.col("n_lines"))
+    return _of_lines("n_bullet_lines")
 
 
 @measure
@@ -173,6 +203,20 @@ def sentences() -> pl.Expr:
 def mean_sentence_length() -> pl.Expr:
     """Mean length of sentences in visible characters."""
     return share(pl.col("n_visible"), pl.col("n_sentences"))
+
+
+@measure
+def mean_clause_length() -> pl.Expr:
+    """Mean length of clauses in visible characters: sentences, and in those with an end mark what stands between 、.
+
+    Keywords in a row have no end mark; a long sentence has one, and 、 in it.
+
+    >>> round(measure_text("朝は晴れ、昼は曇り、夜は雨。", "mean_clause_length"), 2)
+    4.67
+    >>> round(measure_text("激安、通販、時計、財布", "mean_clause_length"), 2)
+    11.0
+    """
+    return share(pl.col("n_visible"), pl.col("n_clauses"))
 
 
 @measure
@@ -197,18 +241,23 @@ def prose_share() -> pl.Expr:
 
 @measure
 def duplicate_line_share() -> pl.Expr:
-    r"""Share of lines that stood in the document before.
+    r"""Share of lines (five at the least) that stood in the document before.
 
-    >>> measure_text("ホーム\n猫である。\nホーム\n犬である。", "duplicate_line_share")
-    0.25
+    >>> round(measure_text("ホーム\n猫である。\nホーム\n犬である。\n鳥である。", "duplicate_line_share"), 2)
+    0.2
     """
-    return share(pl.col("n_duplicate_lines"), pl.col("n_line_total"))
+    return _of_lines("n_duplicate_lines", "n_line_total")
 
 
 @measure
 def duplicate_line_char_share() -> pl.Expr:
-    """Share of characters in lines that stood in the document before."""
-    return share(pl.col("n_duplicate_line_chars"), pl.col("n_line_chars"))
+    r"""Share of characters in lines that stood in the document before; of a document of fewer than five lines a fifth of that for each.
+
+    >>> round(measure_text("ホーム\nホーム", "duplicate_line_char_share"), 2)
+    0.2
+    """
+    few = pl.min_horizontal(pl.col("n_line_total"), pl.lit(FEW_LINES)) / FEW_LINES
+    return (share(pl.col("n_duplicate_line_chars"), pl.col("n_line_chars")) * few).cast(pl.Float32)
 
 
 @measure
@@ -273,6 +322,32 @@ def adult_share() -> pl.Expr:
 def advertising_share() -> pl.Expr:
     """Share of characters in phrases of the list `advertising`."""
     return share(pl.col("n_advertising_phrase_chars"), pl.col("n_visible"))
+
+
+# One phrase in a short text is no evidence of what the text is.
+FEW_ADULT, FEW_ADVERTISING = 2, 3
+
+
+@measure
+def adult_evidence() -> pl.Expr:
+    """Share of characters in phrases of the list `adult`, or 0 with fewer than two different ones that mean nothing else.
+
+    >>> measure_text("アダルト動画", "adult_evidence")
+    0.0
+    >>> measure_text("アダルト動画とエロ画像", "adult_evidence") > 0.9
+    True
+    """
+    return pl.when(pl.col("n_adult_phrases") >= FEW_ADULT).then(adult_share()).otherwise(0).cast(pl.Float32)
+
+
+@measure
+def advertising_evidence() -> pl.Expr:
+    """Share of characters in phrases of the list `advertising`, or 0 with fewer than three different ones that mean nothing else.
+
+    >>> measure_text("ポイント還元、キャッシング", "advertising_evidence")
+    0.0
+    """
+    return pl.when(pl.col("n_advertising_phrases") >= FEW_ADVERTISING).then(advertising_share()).otherwise(0).cast(pl.Float32)
 
 
 @measure(kind="document")

@@ -192,7 +192,7 @@ def test_a_measure_needs_a_docstring(registered):
     [
         ("吾輩は猫である。", {"hiragana_share": 0.5, "han_share": 0.375, "prose_share": 1, "quality": 1}),
         ("カタカナ abc 123", {"katakana_share": 0.4, "latin_share": 0.3, "digit_share": 0.3, "prose_share": 0}),
-        ("あい\nあい\nうえ\n", {"duplicate_line_share": 1 / 3, "duplicate_line_char_share": 1 / 3, "lines": 3}),
+        ("あい\nあい\nうえ\n", {"duplicate_line_share": 1 / 5, "duplicate_line_char_share": 1 / 5, "lines": 3}),
         ("送料無料★", {"advertising_share": 0.8, "symbol_share": 0.2, "adult_share": 0}),
         ("一。二三。", {"sentences": 2, "mean_sentence_length": 2.5, "longest_sentence": 3}),
         ("", dict.fromkeys(BOUNDED, 0) | {"mean_sentence_length": 0, NULLABLE: None}),

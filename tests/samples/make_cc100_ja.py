@@ -987,12 +987,12 @@ def rule_breakers(rng: random.Random) -> list[tuple[str, str]]:
             for p in places(9)
         ]
         add("url_share", "あつめたリンク\n" + "\n".join(rows))
-    for register, run in (("blog", "わ" + "ー" * 231 + "い。"), ("travel", "―" * 268), ("cafe", "すごい" + "！" * 205)):
+    for register, run in (("blog", "わ" + "ー" * 231 + "い。"), ("travel", "あ" * 268), ("cafe", "すごい" + "！" * 205)):
         lines = _prose(rng, register, 8)
-        add("longest_run", "\n".join([*lines[:4], run, *lines[4:]]))
+        add("longest_letter_run", "\n".join([*lines[:4], run, *lines[4:]]))
     for register in ("travel", "blog", "town"):
         text = " ".join(_prose(rng, register, 16))
-        add("mean_sentence_length", re.sub(r"[。？！]", "", text))
+        add("mean_clause_length", re.sub(r"[。？！]", "", text))
     for name in ("dish", "book"):
         add(
             "bullet_line_share",
@@ -1031,8 +1031,8 @@ def rule_breakers(rng: random.Random) -> list[tuple[str, str]]:
         letters = "abcdefghijklmnopqrstuvwxyz"
         rows = [f"{thing}{''.join(rng.choice(letters) for _ in range(21))}{tail}" for _ in range(45)]
         add("compression_ratio", "\n".join(rows))
-    add("adult_share", *ADULT)
-    add("advertising_share", *SHOPS)
+    add("adult_evidence", *ADULT)
+    add("advertising_evidence", *SHOPS)
     for register in ("recipe", "news"):
         body = _prose(rng, register, 3)[:2]
         add(

@@ -49,8 +49,7 @@ def reference(text):
         "n_visible": sum(map(len, lines)),
         "n_replacement": text.count("\ufffd"),
         "n_lines": sum(bool(line) for line in lines),
-        "n_short_lines": sum(0 < len(line) <= characters.SHORT_LINE for line in lines),
-        "n_bullet_lines": sum(line[:1] in ("・", "-", "★") for line in lines),
+        "n_bullet_lines": sum(line[:1] in ("・", "-", "★") and len(line) < characters.LONG_ITEM for line in lines),
         "n_longest_run": longest,
     }
 
