@@ -360,7 +360,8 @@ def _finish_text(text: str, flags: int) -> tuple[str, int]:
 def _finish(cleaned: Cleaned, flags: np.ndarray) -> Cleaned:
     """Do what the compiled pass left to do in the few documents that have combining marks, dashes after katakana or single letters."""
     offsets, data = cleaned.offsets, cleaned.data
-    parts, at = [], 0
+    parts: list[np.ndarray] = []
+    at: Any = 0
     sizes, joined = np.diff(offsets), cleaned.joined.copy()
     changed = np.zeros(len(sizes), bool)
     for d in np.flatnonzero(flags):
