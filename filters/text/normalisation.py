@@ -361,7 +361,7 @@ def _finish(cleaned: Cleaned, flags: np.ndarray) -> Cleaned:
     """Do what the compiled pass left to do in the few documents that have combining marks, dashes after katakana or single letters."""
     offsets, data = cleaned.offsets, cleaned.data
     parts: list[np.ndarray] = []
-    at: Any = 0
+    at = 0
     sizes, joined = np.diff(offsets), cleaned.joined.copy()
     changed = np.zeros(len(sizes), bool)
     for d in np.flatnonzero(flags):
@@ -369,7 +369,7 @@ def _finish(cleaned: Cleaned, flags: np.ndarray) -> Cleaned:
         text, joined[d] = _finish_text(before.decode(), int(flags[d]))
         if (after := text.encode()) != before:
             parts += [data[at : offsets[d]], np.frombuffer(after, np.uint8)]
-            at, sizes[d], changed[d] = offsets[d + 1], len(after), True
+            at, sizes[d], changed[d] = int(offsets[d + 1]), len(after), True
     if not parts:
         return cleaned
     content = np.concatenate([*parts, data[at:]])
