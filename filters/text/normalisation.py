@@ -383,7 +383,7 @@ def _move_lines(cleaned_lines, cleaned_first, cleaned_offsets, data, offsets, ch
     """Return where lines begin: those of `changed` documents are looked for, the others have moved."""
     n = len(offsets) - 1
     count = 0
-    room = len(cleaned_lines)
+    room: Any = len(cleaned_lines)
     for d in range(n):
         if changed[d]:
             room += np.count_nonzero(data[offsets[d] : offsets[d + 1]] == 10) + 1
