@@ -5,6 +5,8 @@ python -m filters.text.changes_document > docs/cleaning.md
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from filters.text.changes import ALWAYS, CANONICAL, FOLD, LETTERS, SIGNS, WIDTH_TERMS, changes
 
 # What neighbours decide: the kernel and the modules beside it do these.
@@ -49,7 +51,7 @@ def format_changes() -> str:
     rows = [(change.name, change.shown, change.reason) for change in (*ALWAYS, *LETTERS, SIGNS, CANONICAL)]
     folded = [(change.name, change.shown, change.reason) for change in (*FOLD, changes("expand")[-2])]
 
-    def table(header: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
+    def table(header: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> str:
         return "\n".join("| " + " | ".join(line) + " |" for line in [header, ("---",) * len(header), *lines])
 
     header = ("what", "changes", "why nobody reads anything else afterwards")

@@ -360,7 +360,8 @@ def _finish_text(text: str, flags: int) -> tuple[str, int]:
 def _finish(cleaned: Cleaned, flags: np.ndarray) -> Cleaned:
     """Do what the compiled pass left to do in the few documents that have combining marks, dashes after katakana or single letters."""
     offsets, data = cleaned.offsets, cleaned.data
-    parts, at = [], 0
+    parts: list[np.ndarray] = []
+    at = 0
     sizes, joined = np.diff(offsets), cleaned.joined.copy()
     changed = np.zeros(len(sizes), bool)
     for d in np.flatnonzero(flags):
@@ -368,7 +369,7 @@ def _finish(cleaned: Cleaned, flags: np.ndarray) -> Cleaned:
         text, joined[d] = _finish_text(before.decode(), int(flags[d]))
         if (after := text.encode()) != before:
             parts += [data[at : offsets[d]], np.frombuffer(after, np.uint8)]
-            at, sizes[d], changed[d] = offsets[d + 1], len(after), True
+            at, sizes[d], changed[d] = int(offsets[d + 1]), len(after), True
     if not parts:
         return cleaned
     content = np.concatenate([*parts, data[at:]])
@@ -382,7 +383,7 @@ def _move_lines(cleaned_lines, cleaned_first, cleaned_offsets, data, offsets, ch
     """Return where lines begin: those of `changed` documents are looked for, the others have moved."""
     n = len(offsets) - 1
     count = 0
-    room = len(cleaned_lines)
+    room: Any = len(cleaned_lines)
     for d in range(n):
         if changed[d]:
             room += np.count_nonzero(data[offsets[d] : offsets[d + 1]] == 10) + 1

@@ -179,3 +179,17 @@ def test_many_urls_in_one_take_linear_time():
 
 def test_empty_column():
     assert {len(values) for values in count().values()} == {0}
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences", "ended_lines"),
+    [
+        ("であるとした．また，そうである．", 2, 1),
+        ("１．はじめに", 1, 0),
+        ("値は３．５である．", 1, 1),
+        ("次の図は１．\n方法はＡ．", 2, 2),
+    ],
+)
+def test_full_width_full_stops_end_sentences(text, sentences, ended_lines):
+    found = count_one(text)
+    assert (found["n_sentences"], found["n_ended_lines"]) == (sentences, ended_lines)

@@ -241,3 +241,19 @@ def test_agrees_with_datasketch(pairs):
     assert abs((ours - theirs).mean()) <= 0.015
     assert np.corrcoef(ours, theirs)[0, 1] > 0.9  # both scatter by 0.04
     assert abs(ours - exact[:120]).mean() <= 1.25 * abs(theirs - exact[:120]).mean()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "１，０００円は１．５倍！（－５℃）：＋",
+        "全角のＣ＋＋とＣ＃、ｶﾞｷﾞｸﾞ、ﾊﾟﾋﾟ、ｘ！＝ｙ、Ａ－です",
+        "\u3000また，０．５％／日、３～５、１／２、￥１００、＃１",
+        "ｆｕｌｌｗｉｄｔｈ：ａ＜ｂ、ｘ\u3000＝\u3000２、Ｏ－型、Ａ＋",
+    ],
+)
+def test_the_key_of_text_that_keeps_its_widths_is_that_of_folded_text(text):
+    kept, folded = (normalise(pl.Series([text]), width=width).to_list()[0] for width in ("keep", "fold"))
+    assert kept == text.strip("\u3000") or kept == text
+    one, other = sign(kept), sign(folded)
+    assert one.keys.tolist() == other.keys.tolist() and (one.minima == other.minima).all()
