@@ -157,7 +157,7 @@ def count(data: np.ndarray, offsets: np.ndarray, wanted: Iterable[str] = COUNTER
     if not names:
         return {}
     covered, different = _count_phrases(data, offsets, *automaton(), len(LISTS))
-    counters = {}
+    counters: dict[str, np.ndarray] = {}
     for i, name in enumerate(LISTS):
         counters |= {f"n_{name}_phrase_chars": covered[:, i], f"n_{name}_phrases": different[:, i]}
     return {name: counters[name] for name in COUNTERS if name in names}

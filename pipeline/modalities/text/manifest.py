@@ -37,7 +37,7 @@ class CleanText(Clean):
         description="make text of Wikipedia's pages, without templates, references, 関連項目 and marks such as [1]: of those in its "
         "dumps, of all documents (as in Parquet from Hugging Face), or of none",
     )
-    boilerplate: bool = Field(True, description="drop short lines that hold a phrase of the list boilerplate")
+    boilerplate: bool = Field(True, description="drop lines that are entries of the list boilerplate, or widgets in company")
     boilerplate_line_chars: int = Field(
         60, ge=1, le=1_000_000, description="longest line, in characters, taken for boilerplate"
     )

@@ -193,3 +193,29 @@ def test_empty_column():
 def test_full_width_full_stops_end_sentences(text, sentences, ended_lines):
     found = count_one(text)
     assert (found["n_sentences"], found["n_ended_lines"]) == (sentences, ended_lines)
+
+
+@pytest.mark.parametrize(
+    ("line", "is_item"),
+    [
+        ("・りんご", True),
+        ("○ りんご", True),
+        ("○国務大臣（山田太郎君）　お答えします。", False),
+        ("○山田太郎君", False),
+        ("●田中さん", False),
+    ]
+    + [("◆委員長 はい", False), ("〇山田太郎君", False), ("・" + "長い項目は散文である" * 3, False)],
+)
+def test_what_an_item_of_a_list_is(line, is_item):
+    assert count_one(line)["n_bullet_lines"] == is_item
+
+
+def test_runs_of_letters_and_drawn_rules():
+    assert count_one("|" + "-" * 300 + "|")["n_longest_letter_run"] == 1
+    assert count_one("★" * 300 + "すごーーーい！！")["n_longest_letter_run"] == 3
+    assert count_one("ア" * 250)["n_longest_letter_run"] == 250
+
+
+def test_commas_divide_only_sentences_that_end():
+    assert count_one("、".join(["それは長い文であり"] * 20) + "。")["n_clauses"] == 20
+    assert count_one("、".join(["激安通販"] * 20))["n_clauses"] == 1
