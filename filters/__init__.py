@@ -10,6 +10,7 @@
 from filters.audio import measures as audio_measures
 from filters.caption import measures as caption_measures
 from filters.image import measures as image_measures
+from filters.published import measures as published_measures
 from filters.registry import MEASURES, Measure, compute, measure, measure_frame, measure_text, order_measures
 from filters.text import measures as text_measures
 from filters.text.normalisation import normalise
@@ -19,4 +20,6 @@ from filters.url import measures as url_measures
 __all__ = ["MEASURES", "Measure", "compute", "measure", "measure_frame", "measure_text", "normalise"]
 
 # The ledger has its columns in this order of modules, whatever order they are imported in.
-order_measures(audio_measures, text_measures, url_measures, caption_measures, image_measures, transcript_measures)
+order_measures(
+    audio_measures, text_measures, published_measures, url_measures, caption_measures, image_measures, transcript_measures
+)

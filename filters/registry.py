@@ -24,6 +24,7 @@ import polars as pl
 
 from filters.caption import labels, tokens
 from filters.kernels import buffers, to_arrow
+from filters.published import gopher, hojichar, llmjp, swallow
 from filters.text import characters, language, language_lines, phrases, repetition
 from filters.transcript import chinese, phantoms, repeated_phrases
 
@@ -37,7 +38,8 @@ class Measure:
     """A named column of numbers, or of words as `language` has them.
 
     `kind` says what it is computed from: any "text" (documents and captions), a "document" (and how it was cleaned), a "page" of
-    Wikipedia, the "url" of a document, a "caption" or a "transcript" (short texts), an "image" or "audio".
+    Wikipedia, the "url" of a document, a "caption" or a "transcript" (short texts), an "image" or "audio". What is
+    computed only `on_request` belongs to the presets of other projects.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Measure:
     function: Function
     kind: Kind = "text"
     words: bool = False
+    on_request: bool = False
 
     @cached_property
     def expression(self) -> pl.Expr:
@@ -62,11 +65,12 @@ MEASURES: dict[str, Measure] = {}
 @overload
 def measure(function: Function) -> Function: ...
 @overload
-def measure(*, kind: Kind = "text", words: bool = False) -> Callable[[Function], Function]: ...
-def measure(function: Function | None = None, *, kind: Kind = "text", words: bool = False) -> object:
+def measure(*, kind: Kind = "text", words: bool = False, on_request: bool = False) -> Callable[[Function], Function]: ...
+def measure(function: Function | None = None, *, kind: Kind = "text", words: bool = False, on_request: bool = False) -> object:
     """Register a measure under the function's name; the first paragraph of its docstring is the description users see.
 
-    With `words` the values are strings, which a rule bounds by `any_of` and `none_of` instead of numbers.
+    With `words` the values are strings, which a rule bounds by `any_of` and `none_of` instead of numbers. With `on_request` the measure is
+    computed only where it is named.
     """
 
     def register(function: Function) -> Function:
@@ -76,7 +80,7 @@ def measure(function: Function | None = None, *, kind: Kind = "text", words: boo
         if not function.__doc__:
             raise ValueError(f"measure {name!r} needs a docstring: users read it on the dataset card, and in their editor")
         description = inspect.cleandoc(function.__doc__).partition("\n\n")[0]
-        MEASURES[name] = Measure(name, " ".join(description.split()), function, kind, words)
+        MEASURES[name] = Measure(name, " ".join(description.split()), function, kind, words, on_request)
         return function
 
     return register if function is None else register(function)
@@ -114,6 +118,17 @@ def _run_passes(data: np.ndarray, offsets: np.ndarray, wanted: set[str]) -> Coun
         counters |= chinese.count(data, offsets)
     if wanted & set(phantoms.COUNTERS):
         counters |= phantoms.count(data, offsets)
+    return counters | _run_published_passes(data, offsets, wanted)
+
+
+def _run_published_passes(data: np.ndarray, offsets: np.ndarray, wanted: set[str]) -> Counters:
+    """Run the passes of other projects' measures that count what is `wanted`."""
+    counters: Counters = {}
+    if wanted & set(swallow.COUNTERS):
+        counters |= swallow.count(data, offsets)
+    for published in (gopher, hojichar, llmjp):
+        if wanted & set(published.COUNTERS):
+            counters |= published.count(data, offsets, wanted)
     return counters
 
 
@@ -139,13 +154,13 @@ def compute(data: np.ndarray, offsets: np.ndarray, names: Sequence[str], given: 
 
 
 def measure_frame(frame: pl.DataFrame, names: Sequence[str] | None = None, text: str = "text") -> pl.DataFrame:
-    """Return `frame` with a column for every measure in `names` (default: all of text), computed from its column `text`.
+    """Return `frame` with a column for every measure in `names` (default: Seimai's own of text), computed from its column `text`.
 
     The text is measured as it is: normalise it first (`filters.normalise`) for the numbers that a build would give.
     """
     data, offsets = buffers(frame[text])
     if names is None:
-        names = [name for name, m in MEASURES.items() if m.kind in ("text", "document")]
+        names = [name for name, m in MEASURES.items() if m.kind in ("text", "document") and not m.on_request]
     nothing = np.zeros(len(frame), np.int32)  # what cleaning took out
     return frame.hstack(compute(data, offsets, names, {"n_boilerplate_chars": nothing, "n_joined_spaces": nothing}))
 

@@ -22,8 +22,9 @@ from pipeline.core.names import expand_home
 from pipeline.core.storage import format_size, read_json, remove_temporaries, write_json
 from pipeline.core.tables import suggest_look
 from pipeline.fetch.download import download as download_file
-from pipeline.manifest.loading import load_any, manifest_folder
+from pipeline.manifest.loading import load_any
 from pipeline.manifest.model import Described, Manifest, source_options
+from pipeline.manifest.presets import manifest_folder
 from pipeline.mixture.corpora import open_corpora
 from pipeline.mixture.facts import gather_mixture_facts, gather_mixture_plan
 from pipeline.mixture.manifest import MixtureManifest

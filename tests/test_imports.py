@@ -61,6 +61,10 @@ ROOMS: dict[str, set[str]] = {
         "pipeline.core", "pipeline.sources", "pipeline.workspace", "pipeline.modalities", "pipeline.plan", "pipeline.steps",
         "pipeline.report", "pipeline.publish",
     },
+    "pipeline.compare": {
+        "filters", "pipeline.core", "pipeline.manifest", "pipeline.manifest.model", "pipeline.workspace", "pipeline.plan", "pipeline.steps",
+        "pipeline.mixture",
+    },
     "pipeline.build": {
         "pipeline.core", "pipeline.sources", "pipeline.manifest", "pipeline.manifest.model", "pipeline.workspace", "pipeline.plan",
         "pipeline.modalities", "pipeline.steps", "pipeline.report", "pipeline.fetch", "pipeline.publish", "pipeline.mixture.manifest",

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from filters import MEASURES
-from pipeline.manifest.loading import list_presets
+from pipeline.manifest.presets import list_presets
 from pipeline.mixture.manifest import MixtureManifest
 from pipeline.modalities import MODALITIES
 from pipeline.sources import SOURCES

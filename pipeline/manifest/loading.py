@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Collection, Iterable
-from importlib.resources import files
-from importlib.resources.abc import Traversable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -16,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from filters import MEASURES
 from pipeline.core.errors import UsageError
 from pipeline.manifest.model import Bound, Described, Manifest, did_you_mean, source_options
+from pipeline.manifest.presets import check_rule_name, list_manifests, manifest_folder, parse_toml, preset_bounds
 from pipeline.mixture.manifest import MixtureManifest
 from pipeline.modalities import MODALITIES
 from pipeline.sources import SOURCES
@@ -33,14 +32,20 @@ def load(reference: str, overrides: Iterable[str] = ()) -> Manifest:
 
 def load_any(reference: str, overrides: Iterable[str] = ()) -> Manifest | MixtureManifest:
     """Return the manifest that `reference` names or points to, of a corpus or of a mixture. Raises UsageError."""
-    table, where = _read(reference)
+    table, where = read_toml(reference)
+    return load_table(table, where, overrides)
+
+
+def load_table(table: dict[str, Any], where: str, overrides: Iterable[str] = ()) -> Manifest | MixtureManifest:
+    """Return the manifest in a table, which messages call `where`. Raises UsageError."""
     table.pop("lock", None)  # a manifest.lock.toml is a manifest: what it records of a build is no part of it
     for assignment in overrides:
         _override(table, assignment)
     if "mixture" in table:
         return _validate(MixtureManifest, table, where)
     manifest_class = _manifest_class(table)
-    manifest = _validate(manifest_class, _merge_preset(table, where, manifest_class), where)
+    table = _measure_presets(_merge_preset(table, where, manifest_class), where, manifest_class)
+    manifest = _validate(manifest_class, table, where)
     _check_measures(manifest, where)
     manifest.check(where)
     for key in manifest.source.options:
@@ -61,45 +66,17 @@ def _validate(manifest: type[AnyManifest], table: dict[str, Any], where: str) ->
         raise UsageError("\n".join(_sentence(e, where, manifest) for e in error.errors())) from None
 
 
-# -- the files that ship with Seimai
-
-
-def manifest_folder() -> Traversable:
-    """Return the folder of the manifests that ship with Seimai."""
-    return files("manifests")
-
-
-def list_manifests(subfolder: str = "") -> list[str]:
-    """Return the names of the shipped manifests or, with subfolder="presets", presets."""
-    root = manifest_folder() / subfolder if subfolder else manifest_folder()
-    return sorted(entry.name.removesuffix(".toml") for entry in root.iterdir() if entry.name.endswith(".toml"))
-
-
-def list_presets(manifest: type[Manifest]) -> list[str]:
-    """Return the names of the shipped presets whose measures are all measures of such records."""
-    return [
-        name for name in list_manifests("presets") if all(MEASURES[rule].kind in manifest.kinds for rule in _read_preset(name))
-    ]
-
-
 # -- from file to table
 
 
-def _parse(text: str, where: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{where}: not valid TOML: {error}") from None
-
-
-def _read(reference: str) -> tuple[dict[str, Any], str]:
-    """Return the table in a manifest file, and what messages call the file."""
+def read_toml(reference: str) -> tuple[dict[str, Any], str]:
+    """Return the table in the file of a manifest, by its name or path, and what messages call the file. Raises UsageError."""
     path = Path(reference)
     if path.suffix == ".toml" or "/" in reference:
         if not path.is_file():
             raise UsageError(f"{reference}: there is no such manifest file")
         try:
-            return _parse(path.read_text("utf-8"), reference), reference
+            return parse_toml(path.read_text("utf-8"), reference), reference
         except UnicodeDecodeError:
             raise UsageError(f"{reference}: a manifest is a TOML file in UTF-8; this is not text") from None
     names = list_manifests()
@@ -109,11 +86,7 @@ def _read(reference: str) -> tuple[dict[str, Any], str]:
             "A path to a TOML file works too."
         )
     where = f"manifests/{reference}.toml"
-    return _parse((manifest_folder() / f"{reference}.toml").read_text("utf-8"), where), where
-
-
-def _read_preset(name: str) -> dict[str, Any]:
-    return _parse((manifest_folder() / "presets" / f"{name}.toml").read_text("utf-8"), f"manifests/presets/{name}.toml")
+    return parse_toml((manifest_folder() / f"{reference}.toml").read_text("utf-8"), where), where
 
 
 def _manifest_class(table: dict[str, Any]) -> type[Manifest]:
@@ -132,9 +105,9 @@ def _merge_preset(table: dict[str, Any], where: str, manifest: type[Manifest]) -
     preset, skip = rules.pop("preset", None), rules.pop("skip", [])
     if not isinstance(skip, list) or not all(isinstance(name, str) for name in skip):
         raise UsageError(f"{where}: rules.skip = {skip!r}: expected a list of rules")
-    bounds = _preset_bounds(preset, where, manifest)
+    bounds = {} if preset is None else preset_bounds(preset, f"{where}: rules.preset = {preset!r}", manifest)
     for name in skip:
-        _check_rule_name(name, where, ())
+        check_rule_name(name, f"{where}: rules.{name}", ())
         bounds.pop(name, None)
     for name, bound in rules.items():
         if not isinstance(bound, dict):
@@ -143,23 +116,20 @@ def _merge_preset(table: dict[str, Any], where: str, manifest: type[Manifest]) -
     return table | {"rules": bounds}
 
 
-def _check_rule_name(name: str, where: str, kept: Collection[str]) -> None:
-    if name not in MEASURES and name not in kept:
-        words = did_you_mean(name, [*MEASURES, *kept])
-        raise UsageError(f"{where}: rules.{name}: there is no measure of that name, nor a column of source.keep{words}")
-
-
-def _preset_bounds(preset: Any, where: str, manifest: type[Manifest]) -> dict[str, dict[str, Any]]:
-    if preset is None:
-        return {}
-    names = list_presets(manifest)
-    if preset not in names:
-        if preset in list_manifests("presets"):
-            reason = f"this preset is not for {manifest.modality.replace('_', '-')} records."
-        else:
-            reason = f"there is no such preset{did_you_mean(str(preset), names)}"
-        raise UsageError(f"{where}: rules.preset = {preset!r}: {reason} Known: {', '.join(names)}")
-    return {name: dict(bound) for name, bound in _read_preset(preset).items()}
+def _measure_presets(table: dict[str, Any], where: str, manifest: type[Manifest]) -> dict[str, Any]:
+    """Return the table with the measures of `measure.presets` among those of `measure.also`."""
+    measure = table.get("measure")
+    if not isinstance(measure, dict) or not isinstance(measure.get("presets", []), list):
+        return table  # what is amiss with it, validation says
+    also = measure.get("also", [])
+    if not isinstance(also, list):
+        return table
+    named = [
+        name
+        for preset in measure.get("presets", [])
+        for name in preset_bounds(preset, f"{where}: measure.presets: {preset!r}", manifest)
+    ]
+    return table | {"measure": measure | {"also": list(dict.fromkeys([*also, *named]))}} if named else table
 
 
 def _override(table: dict[str, Any], assignment: str) -> None:
@@ -187,7 +157,7 @@ def _check_measures(manifest: Manifest, where: str) -> None:
         if name not in MEASURES:
             raise UsageError(f"{where}: measure.also: there is no measure {name!r}{did_you_mean(name, MEASURES)}")
     for name in manifest.rules:
-        _check_rule_name(name, where, manifest.source.kept if manifest.source.format in SOURCES else ())
+        check_rule_name(name, f"{where}: rules.{name}", manifest.source.kept if manifest.source.format in SOURCES else ())
     for name in [*manifest.measure.also, *manifest.rules]:
         if name in MEASURES and MEASURES[name].kind not in manifest.kinds:
             raise UsageError(

@@ -209,6 +209,11 @@ class MeasureTable(ManifestTable):
     default_step: ClassVar[Step | None] = "measure"
 
     also: list[str] = Field(default_factory=list)
+    presets: list[str] = Field(
+        default_factory=list,
+        description="presets whose measures are computed, too, so that python -m pipeline.compare can judge by them; they are "
+        "added to also",
+    )
 
 
 class Bound(ManifestTable):

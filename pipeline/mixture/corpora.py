@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 
 from pipeline.core.errors import UsageError
 from pipeline.core.storage import read_json
-from pipeline.manifest.loading import list_manifests, load
+from pipeline.manifest.loading import load
+from pipeline.manifest.presets import list_manifests
 from pipeline.mixture.manifest import MixtureManifest, MixturePart
 from pipeline.modalities.text.manifest import TextManifest
 from pipeline.modalities.text.modality import TextModality
@@ -112,13 +113,13 @@ def _open(mixture: MixtureManifest, part: MixturePart, out: Path) -> BuiltCorpus
     if state.get("versions") != VERSIONS:
         raise UsageError(
             f"{folder} was built by another version of Seimai ({_describe_versions(state.get('versions'))}; this one: "
-            f"{_describe_versions(VERSIONS)}). Build it again: {_build_command(folder)}"
+            f"{_describe_versions(VERSIONS)}). Build it again: {build_command(folder)}"
         )
     if not state["verdicts"].get("kept", [0])[0]:
         raise UsageError(f"{folder} kept not one document: there is nothing to mix. Its ledger says why")
     _check_signatures(mixture, manifest, folder)
     # An output that is complete would be found up to date, so it is moved away.
-    build = f"Build it again in a fresh folder: {_move_away(folder)}; {_build_command(folder, moved=True)}"
+    build = f"Build it again in a fresh folder: {_move_away(folder)}; {build_command(folder, moved=True)}"
     parts, rows = _find_measured(folder, state, build)
     ledgers = _find_ledgers(folder, state)
     in_ledger = sum(count for _, count in ledgers)
@@ -133,7 +134,7 @@ def _open(mixture: MixtureManifest, part: MixturePart, out: Path) -> BuiltCorpus
 
 def _read_state(folder: Path) -> dict[str, Any]:
     """Return the summary of a finished build. Raises UsageError where there is none, or it is of a mixture."""
-    command = _build_command(folder)
+    command = build_command(folder)
     if not folder.exists():
         raise UsageError(f"there is no {folder}: a part is a corpus that is built already. Build it first: {command}")
     if not (folder / STATE_FOLDER).is_dir():
@@ -153,7 +154,7 @@ def _read_manifest(folder: Path) -> TextManifest:
     lock = folder / "manifest.lock.toml"
     if not lock.is_file():
         raise UsageError(
-            f"{folder} has no manifest.lock.toml, which says how it was built. Build it again: {_build_command(folder)}"
+            f"{folder} has no manifest.lock.toml, which says how it was built. Build it again: {build_command(folder)}"
         )
     manifest = load(str(lock))
     if not isinstance(manifest, TextManifest):
@@ -176,7 +177,7 @@ def _check_signatures(mixture: MixtureManifest, manifest: TextManifest, folder: 
         settings = " ".join(f"--set deduplicate.{name}={getattr(wanted, name)}" for name in different)
         raise UsageError(
             f"{folder} was built with {values}: such signatures do not compare. Give the mixture (and all of its parts) the same, "
-            f"or build the part with {settings}: {_build_command(folder)} {settings}"
+            f"or build the part with {settings}: {build_command(folder)} {settings}"
         )
 
 
@@ -213,7 +214,7 @@ def _find_ledgers(folder: Path, state: dict[str, Any]) -> tuple[tuple[Path, int]
     # Absolute, since workers may stand in another folder.
     files = [folder.absolute() / "ledger" / name for name in sorted(state["ledgers"])]
     if missing := [file for file in files if not file.is_file()]:
-        raise UsageError(f"{folder}: {missing[0]} is gone. Build it again: {_build_command(folder)}")
+        raise UsageError(f"{folder}: {missing[0]} is gone. Build it again: {build_command(folder)}")
     return tuple((file, pq.read_metadata(file).num_rows) for file in files)
 
 
@@ -248,7 +249,7 @@ def _move_away(folder: Path) -> str:
     return f"mv {shlex.quote(str(folder))} {shlex.quote(f'{folder}.old')}"
 
 
-def _build_command(folder: Path, moved: bool = False) -> str:
+def build_command(folder: Path, moved: bool = False) -> str:
     """Return the command that builds the corpus of a folder: with the inputs of its last build, where these are known.
 
     `moved`: `_move_away` comes first.

@@ -129,7 +129,7 @@ def test_given_counters_are_used():
 def test_measures_are_in_the_order_of_their_modules(registered):
     modules = [m.function.__module__ for m in registered.values()]
     assert list(dict.fromkeys(modules)) == [
-        f"filters.{room}.measures" for room in "audio text url caption image transcript".split()
+        f"filters.{room}.measures" for room in "audio text published url caption image transcript".split()
     ]
     before = list(registered)
     registered["chars"] = registered.pop("chars")

@@ -7,6 +7,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from filters import MEASURES
+from filters.published import gopher
+from filters.published.words import missing_segmenter
 from filters.registry import Kind
 from pipeline.core.errors import UsageError
 from pipeline.dedup.settings import MinHashTable
@@ -79,9 +81,12 @@ class TextManifest(Manifest):
 
     @classmethod
     def measures_by_default(cls, name: str) -> bool:
-        return MEASURES[name].kind in cls.kinds and name not in ON_REQUEST
+        return MEASURES[name].kind in cls.kinds and not MEASURES[name].on_request and name not in ON_REQUEST
 
     def check(self, where: str) -> None:
+        needs_words = [name for name in self.measures if MEASURES[name].columns & set(gopher.WORD_COUNTERS)]
+        if needs_words and (missing := missing_segmenter()):
+            raise UsageError(f"{where}: the measure {needs_words[0]} needs {missing}: pip install 'seimai[sudachi]'")
         needs_urls = [f"the measure {name}" for name in self.measures if MEASURES[name].kind == "url"]
         needs_urls += ["deduplicate.same_domain"] if self.deduplicate.same_domain else []
         if needs_urls and "url" not in SOURCES[self.source.format].keep:

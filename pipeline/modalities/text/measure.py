@@ -145,7 +145,11 @@ def warm_kernels(manifest: TextManifest) -> None:
         **no_pages(1),
         "url_list": np.array([None], object),
     }
-    names = [name for name, m in MEASURES.items() if m.kind in manifest.kinds and not name.startswith("language")]
+    names = [
+        name
+        for name, m in MEASURES.items()
+        if m.kind in manifest.kinds and not name.startswith("language") and (not m.on_request or name in manifest.measures)
+    ]
     compute(data, offsets, names, given)
     signatures(data, offsets, bins=SKETCH_BINS)
     _count_characters(text, starts, ends)

@@ -7,7 +7,8 @@ import pytest
 
 from pipeline.core.errors import UsageError
 from pipeline.manifest.json_schema import schema
-from pipeline.manifest.loading import list_presets, load
+from pipeline.manifest.loading import load
+from pipeline.manifest.presets import list_presets
 from pipeline.modalities import MODALITIES
 from pipeline.modalities.text.manifest import ON_REQUEST
 from pipeline.sources import SOURCES
@@ -103,7 +104,7 @@ def test_what_a_manifest_can_say_depends_on_the_records_of_its_source(refused):
     message = refused(MINIMAL + "[rules]\nphash = { any_of = ['0'] }")
     assert "phash is a measure of images" in message and "'cc100' are text" in message
     message = refused(MINIMAL + '[rules]\npreset = "datacomp-basic"')
-    assert "this preset is not for text records" in message and message.endswith("Known: ja-web, wikipedia-ja")
+    assert "this preset is not for text records" in message and "Known: fineweb2-ja, hojichar, ja-web, llmjp-v1, " in message
     assert "source.columns" in refused(MINIMAL.replace("[source]", "[source]\ncolumns = { caption = 'a' }"))
     for key, words in (("images", "lists of images"), ("audio", "lists of recordings"), ("transcripts", "is for recordings")):
         message = refused(MINIMAL.replace("[source]", f"[source]\n{key} = 'x'"))
@@ -233,3 +234,30 @@ def test_the_schema_refuses_what_the_build_refuses(refused, text, validator):
     with pytest.raises(jsonschema.ValidationError):
         validator.validate(tomllib.loads(MINIMAL + text))
     validator.validate(tomllib.loads(MINIMAL))
+
+
+# -- presets of others
+
+
+def test_measures_of_presets_are_measured_and_named_in_the_lock():
+    manifest = load("cc100-ja", ['measure.presets=["hojichar", "llmjp-v1"]'])
+    assert {"hojichar_noun_share", "llmjp_deflate_ratio"} <= {
+        *manifest.measures
+    } and "hojichar_noun_share" not in manifest.rules
+    assert {"hojichar_noun_share", "llmjp_deflate_ratio"} <= {*manifest.measure.also}
+    again = type(manifest).model_validate(manifest.model_dump())
+    assert again.measures == manifest.measures
+    assert not [name for name in load("cc100-ja").measures if name.startswith(("hojichar", "llmjp", "gopher", "swallow"))]
+
+
+@pytest.mark.parametrize("preset", ["swallow-v1", "fineweb2-ja", "llmjp-v1", "hojichar"])
+def test_every_bound_of_others_has_a_source_and_a_reason(preset):
+    for name, bound in load("cc100-ja", [f"rules.preset={preset}"]).rules.items():
+        assert bound.source and bound.reason, name
+
+
+def test_a_preset_of_words_needs_what_cuts_them(refused, monkeypatch):
+    monkeypatch.setattr("filters.published.words.find_spec", lambda name: None)
+    message = refused(MINIMAL + '[rules]\npreset = "fineweb2-ja"')
+    assert "the measure gopher_words needs sudachipy: pip install 'seimai[sudachi]'" in message
+    assert load("cc100-ja", ["rules.preset=swallow-v1"]).rules  # the others do without

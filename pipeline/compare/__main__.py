@@ -1,0 +1,5 @@
+"""`python -m pipeline.compare`."""
+
+from pipeline.compare.command import main
+
+main()

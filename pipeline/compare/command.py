@@ -1,0 +1,45 @@
+"""The command `python -m pipeline.compare`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from pipeline.compare.corpus import open_ledger, refuse_damage
+from pipeline.compare.judgement import compare
+from pipeline.compare.rules import load_rules
+from pipeline.compare.terminal import as_json, print_comparison
+from pipeline.core.command import report_errors
+from pipeline.core.names import expand_home
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("a", metavar="A")
+@click.argument("b", metavar="B")
+@click.option("--on", "folder", metavar="CORPUS", required=True, type=click.Path(path_type=Path), help="A built corpus.")
+@click.option(
+    "--set-a", multiple=True, metavar="KEY=VALUE", help="Change a rule of A, e.g. rules.chars.at_least=100; may be repeated."
+)
+@click.option("--set-b", multiple=True, metavar="KEY=VALUE", help="Change a rule of B.")
+@click.option("--examples", type=click.IntRange(min=0, max=1000), default=1, show_default=True, help="Examples of each rule.")
+@click.option("--json", "is_json", is_flag=True, help="Print JSON, for scripts.")
+def main(a: str, b: str, folder: Path, set_a: tuple[str, ...], set_b: tuple[str, ...], examples: int, is_json: bool) -> None:
+    """Show where the rules of A and B differ on a built corpus: records that both keep, that one keeps, and by which rule.
+
+    A and B are presets or manifests by name, TOML files of either, or as-built: the rules that the corpus was built by. Answers come from
+    the measures in its ledger; no input is read. Exit code 0: done; 1: reading failed; 2: wrong usage, or a measure that was not stored.
+    """
+    console = Console(emoji=False)
+    with report_errors("comparing", "--on", "run the same command again"):
+        corpus = open_ledger(expand_home(folder))
+        first = load_rules(a, set_a, "--set-a", corpus)
+        second = load_rules(b, set_b, "--set-b", corpus)
+        with refuse_damage(folder):
+            found = compare(corpus, first.rules, second.rules, examples)
+        if is_json:
+            print(json.dumps(as_json(corpus, first, second, found), ensure_ascii=False, indent=1))
+        else:
+            print_comparison(console, corpus, first, second, found)
