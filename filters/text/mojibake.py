@@ -1,0 +1,132 @@
+"""Mojibake: text that was written in one charset and read in another.
+
+UTF-8 read as CP932 is 縺薙ｌ for これ, EUC-JP read as Latin-1 ¤³¤ì, and no rule on single characters tells them from a list of kanji or
+of half-width kana. A pair of neighbouring characters has a weight (`lists/mojibake.npz`, made by `filters.text.train_mojibake`): above
+zero where mojibake has it more often than text. Stretches whose weights add up to `EVIDENCE` are mojibake. ISO-2022-JP without its
+escapes ($B$3$l(B) is told by its grammar.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.resources import files
+
+import numpy as np
+
+from filters.kernels import decode, jit
+
+COUNTERS = ("n_mojibake", "n_undecoded")
+CLASSES = 256  # of characters
+SCALE = 40  # of weights: units in one natural logarithm
+EVIDENCE = 12 * SCALE  # of a stretch: four pairs at least
+DROP = 6 * SCALE  # a stretch ends where so much speaks against it
+_CODES = 8  # fewest bytes of ISO-2022-JP: four characters
+_KANA = 5  # fewest hiragana of UTF-16 in a row
+
+
+@lru_cache(maxsize=1)
+def mojibake_table() -> tuple[np.ndarray, np.ndarray]:
+    """Return the classes of characters, uint8[65536], and the weights of pairs of classes, int8[CLASSES, CLASSES] in `SCALE`ths."""
+    with (files("filters") / "lists" / "mojibake.npz").open("rb") as file, np.load(file) as table:
+        return np.ascontiguousarray(table["classes"]), np.ascontiguousarray(table["weights"])
+
+
+@jit
+def _end_of_jis(data, i, end):
+    """Return the byte after ISO-2022-JP whose escapes are lost ($B$3$l(B) and whose characters begin at byte `i`, or `i` where there is none."""
+    j, kana = i, 0
+    while j + 1 < end:
+        if data[j] == 0x1B and data[j + 1] == 40:
+            j += 1
+        if data[j] == 40 and j + 1 < end and (data[j + 1] == 66 or data[j + 1] == 74):  # (B or (J
+            return j + 2 if j - i >= _CODES and 8 * kana >= j - i else i
+        # Rows of kana and signs, of the kanji that are common, and of the others.
+        if not (0x21 <= data[j] <= 0x28 or 0x30 <= data[j] <= 0x74) or not 0x21 <= data[j + 1] <= 0x7E:
+            return i
+        kana += 2 * (data[j] == 0x24 or data[j] == 0x25 or data[j] == 0x21)
+        j += 2
+    return i
+
+
+@jit
+def _end_of_utf16(data, i, end):
+    """Return the byte after hiragana of UTF-16 read as ASCII (B0D0F0) from byte `i` on, or `i` where there are not `_KANA` of them."""
+    j = i
+    while j + 1 < end and data[j + 1] == 48 and (0x41 <= data[j] <= 0x7F or data[j] < 32 and data[j] not in (9, 10, 13)):
+        j += 2
+    return j if j - i >= 2 * _KANA else i
+
+
+@jit
+def count_mojibake(data, starts, ends, classes, table, evidence):
+    """Return int32[n, 2]: visible characters of mojibake, and all visible ones, of the documents `data[starts[d]:ends[d]]`."""
+    out = np.zeros((len(starts), 2), np.int32)
+    for d in range(len(starts)):
+        i, end = starts[d], ends[d]
+        visible = found = 0
+        previous, plain = classes[10], True  # plain: pairs of ASCII and kana never begin a stretch
+        total = peak = 0
+        first = last = 0  # visible characters before the stretch, and up to its peak
+        while i < end:
+            b = data[i]
+            if b < 0x80:
+                after = i
+                if b == 36 and i + 1 < end and (data[i + 1] == 66 or data[i + 1] == 64):
+                    after = _end_of_jis(data, i + 2, end)
+                    after = i if after == i + 2 else after
+                elif b == 48 and i + 2 < end and data[i + 2] == 48:
+                    after = _end_of_utf16(data, i + 1, end)
+                    after = i if after == i + 1 else after
+                if after > i:
+                    visible += after - i
+                    found += after - i
+                    i = after
+                    previous, plain = classes[10], True
+                    continue
+                i += 1
+                visible += b > 32
+                if plain and total == 0:
+                    previous = classes[b]
+                    continue
+                cp, plain = np.int32(b), True
+            elif b == 0xE3 and 0x81 <= data[i + 1] <= 0x83:
+                cp = (np.int32(data[i + 1] & 0x3F) << 6) | np.int32(data[i + 2] & 0x3F) | 0x3000
+                i += 3
+                visible += 1
+                if plain and total == 0:
+                    previous = classes[cp]
+                    continue
+                plain = True
+            else:
+                cp, i = decode(data, i)
+                visible += cp > 0x9F and cp != 0x3000
+                plain = False
+            now = classes[min(cp, 0xFFFF)]
+            weight = np.int32(table[previous, now])
+            previous = now
+            if total == 0:
+                if weight <= 0:
+                    continue
+                first = visible - 1
+            total += weight
+            if total > peak:
+                peak, last = total, visible
+            elif total <= 0 or total < peak - DROP:
+                if peak >= evidence:
+                    found += last - first
+                total = peak = 0
+        if peak >= evidence:
+            found += last - first
+        out[d, 0], out[d, 1] = min(found, visible), visible
+    return out
+
+
+def count_spans(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> dict[str, np.ndarray]:
+    """Count mojibake in the documents `data[starts[i]:ends[i]]`, which are valid UTF-8: int32[n] each."""
+    counts = count_mojibake(data, starts, ends, *mojibake_table(), EVIDENCE)
+    return {name: np.ascontiguousarray(counts[:, i]) for i, name in enumerate(COUNTERS)}
+
+
+def count(data: np.ndarray, offsets: np.ndarray) -> dict[str, np.ndarray]:
+    """Count mojibake in n documents: int32[n] each."""
+    return count_spans(data, offsets[:-1], offsets[1:])
