@@ -15,7 +15,7 @@ import numpy as np
 
 from filters.kernels import decode, jit
 
-COUNTERS = ("n_mojibake", "n_undecoded")
+COUNTERS = ("n_mojibake", "n_raw_visible")
 CLASSES = 256  # of characters
 SCALE = 40  # of weights: units in one natural logarithm
 EVIDENCE = 12 * SCALE  # of a stretch: four pairs at least
@@ -64,51 +64,52 @@ def count_mojibake(data, starts, ends, classes, table, evidence):
     for d in range(len(starts)):
         i, end = starts[d], ends[d]
         visible = found = 0
-        previous, plain = classes[10], True  # plain: pairs of ASCII and kana never begin a stretch
+        previous, plain = np.int32(10), True  # plain: pairs of ASCII and kana never begin a stretch
         total = peak = 0
         first = last = 0  # visible characters before the stretch, and up to its peak
         while i < end:
             b = data[i]
-            if b < 0x80:
-                after = i
+            was_plain = plain
+            if 0xE3 <= b <= 0xED:
+                cp = (np.int32(b & 0x0F) << 12) | (np.int32(data[i + 1] & 0x3F) << 6) | np.int32(data[i + 2] & 0x3F)
+                i += 3
+                visible += cp != 0x3000
+                plain = cp - 0x3041 < 0xBF and cp >= 0x3041
+            elif b < 0x80:
                 if b == 36 and i + 1 < end and (data[i + 1] == 66 or data[i + 1] == 64):
                     after = _end_of_jis(data, i + 2, end)
                     after = i if after == i + 2 else after
                 elif b == 48 and i + 2 < end and data[i + 2] == 48:
                     after = _end_of_utf16(data, i + 1, end)
                     after = i if after == i + 1 else after
+                else:
+                    after = i
                 if after > i:
                     visible += after - i
                     found += after - i
                     i = after
-                    previous, plain = classes[10], True
+                    previous, plain = np.int32(10), True
                     continue
                 i += 1
                 visible += b > 32
-                if plain and total == 0:
-                    previous = classes[b]
-                    continue
                 cp, plain = np.int32(b), True
-            elif b == 0xE3 and 0x81 <= data[i + 1] <= 0x83:
-                cp = (np.int32(data[i + 1] & 0x3F) << 6) | np.int32(data[i + 2] & 0x3F) | 0x3000
-                i += 3
-                visible += 1
-                if plain and total == 0:
-                    previous = classes[cp]
-                    continue
-                plain = True
             else:
                 cp, i = decode(data, i)
-                visible += cp > 0x9F and cp != 0x3000
+                visible += cp > 0x9F
                 plain = False
-            now = classes[min(cp, 0xFFFF)]
-            weight = np.int32(table[previous, now])
-            previous = now
             if total == 0:
-                if weight <= 0:
+                if plain and was_plain:
+                    previous = cp
                     continue
-                first = visible - 1
-            total += weight
+                weight = np.int32(table[classes[min(previous, 0xFFFF)], classes[min(cp, 0xFFFF)]])
+                previous = cp
+                if weight > 0:
+                    first = visible - 1
+                    total = peak = weight
+                    last = visible
+                continue
+            total += np.int32(table[classes[min(previous, 0xFFFF)], classes[min(cp, 0xFFFF)]])
+            previous = cp
             if total > peak:
                 peak, last = total, visible
             elif total <= 0 or total < peak - DROP:

@@ -201,6 +201,46 @@ def _weigh_words(data, kind_a, a0, a1, kind_b, b0, b1):
 
 
 @jit
+def _is_misspelt(data, a, b, left, right):
+    """Return whether words are those of the other side but for a character: function and fu年ction."""
+    all_common = all_left = all_right = 0
+    for x in left:
+        most = 0
+        for y in right:
+            common, _, _ = _overlap(data, a[2][x], a[3][x], b[2][y], b[3][y])
+            most += common
+        _, size, _ = _overlap(data, a[2][x], a[3][x], a[2][x], a[3][x])
+        all_common += min(most, size)
+        all_left += size
+    for y in right:
+        _, size, _ = _overlap(data, b[2][y], b[3][y], b[2][y], b[3][y])
+        all_right += size
+    return all_common >= min(all_left, all_right) - 1 and max(all_left, all_right) > 2
+
+
+@jit
+def _lost_digits(data, a0, a1, b0, b1):
+    """Return how many digits one of two spans has beyond the other's, which it has in order, and how many it has; -1, 0 where it has others."""
+    x, y = np.empty(64, np.uint8), np.empty(64, np.uint8)
+    n = m = 0
+    for i in range(a0, a1):
+        if 48 <= data[i] <= 57 and n < 64:
+            x[n] = data[i]
+            n += 1
+    for i in range(b0, b1):
+        if 48 <= data[i] <= 57 and m < 64:
+            y[m] = data[i]
+            m += 1
+    if n < m:
+        x, y, n, m = y, x, m, n
+    k = 0
+    for i in range(n):
+        if k < m and x[i] == y[k]:
+            k += 1
+    return (n - m, n) if k == m and m else (-1, 0)
+
+
+@jit
 def _counts_visitors(data, at, start, end, patterns, sizes):
     """Return whether the line of byte `at` counts visitors, or is nothing but a date."""
     first, last = at, at
@@ -282,7 +322,12 @@ def _weigh_change(data, a, b, i, stop_i, j, stop_j, a_span, b_span, patterns, si
             right[m] = y
             m += 1
     score = float(min(numbers_a, numbers_b))
-    if not (kana_a and kana_b):
+    if score:
+        lost, longest = _lost_digits(data, starts_a[i], ends_a[stop_i - 1], starts_b[j], ends_b[stop_j - 1])
+        if 0 <= lost <= 1:
+            is_broken = numbers_a != numbers_b or (kana_a > 0) != (kana_b > 0) or lost == 0
+            score = 0.0 if is_broken else 0.5 if longest > 2 else score
+    if not (kana_a and kana_b) and not (n != m and n + m and _is_misspelt(data, a, b, left[:n], right[:m])):
         for k in range(min(n, m)):
             x, y = left[k], right[k]
             score += _weigh_words(data, kinds_a[x], starts_a[x], ends_a[x], kinds_b[y], starts_b[y], ends_b[y])

@@ -157,8 +157,11 @@ def make_classes(clean: list[np.ndarray], garbled: list[np.ndarray], families: l
         # By odds, and of those that speak for mojibake by the charset that has them most.
         bins = np.clip(np.round(odds[members]), -5, 6).astype(int)
         family = np.array(families)[broken[:, members].argmax(axis=0)]
-        for cp, is_seen, step, kind in zip(members, seen, bins, family, strict=True):
-            names[cp] = f"{name} unseen" if not is_seen else f"{name} {step}" + (f" {kind}" if step > 0 else "")
+        # Chinese has them, Japanese has not: beside kana they are odd.
+        foreign = frequencies(clean[0])[members] < np.log(1e-6)
+        for cp, is_seen, step, kind, is_foreign in zip(members, seen, bins, family, foreign, strict=True):
+            suffix = (f" {kind}" if step > 0 else "") + (" foreign" if is_foreign and step < 3 else "")
+            names[cp] = f"{name} unseen" if not is_seen else f"{name} {step}{suffix}"
     distinct = {name: number for number, name in enumerate(sorted(set(names)))}
     assert len(distinct) <= CLASSES, f"{len(distinct)} classes"
     return np.array([distinct[name] for name in names], np.uint8)
@@ -241,7 +244,7 @@ def train_on(frame: pl.DataFrame, seed: int = 0) -> tuple[np.ndarray, np.ndarray
     ]
     garbled = []
     for kind in kinds():
-        weight = 15.0 if kind[0] == "euc_jp" and kind[1].startswith("gb") else 1.0  # kana stay, kanji become others
+        weight = 8.0 if kind[0] == "euc_jp" and kind[1].startswith("gb") else 1.0  # kana stay, kanji become others
         garbled.append(TrainingSet(to_codes(garble(text[:1000], *kind) for text in draw.sample(some, min(25, len(some)))), 1, weight))
     for one in garbled:
         one.weight /= len(garbled)
