@@ -3,13 +3,15 @@
 UTF-8 read as CP932 is 縺薙ｌ for これ, EUC-JP read as Latin-1 ¤³¤ì, and no rule on single characters tells them from a list of kanji or
 of half-width kana. A pair of neighbouring characters has a weight (`lists/mojibake.npz`, made by `filters.text.train_mojibake`): above
 zero where mojibake has it more often than text. Stretches whose weights add up to `EVIDENCE` are mojibake. ISO-2022-JP without its
-escapes ($B$3$l(B) is told by its grammar.
+escapes ($B$3$l(B) is told by its grammar. EUC-JP read as GBK keeps its kana and swaps its kanji: those that stand where rare kanji would
+be common ones in EUC-JP are counted apart.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
 from importlib.resources import files
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,16 +21,27 @@ COUNTERS = ("n_mojibake", "n_raw_visible")
 CLASSES = 256  # of characters
 SCALE = 40  # of weights: units in one natural logarithm
 EVIDENCE = 12 * SCALE  # of a stretch: four pairs at least
+SWAPPED = 10 * SCALE  # evidence of swapped kanji: four at least
 DROP = 6 * SCALE  # a stretch ends where so much speaks against it
 _CODES = 8  # fewest bytes of ISO-2022-JP: four characters
 _KANA = 5  # fewest hiragana of UTF-16 in a row
 
 
+class Tables(NamedTuple):
+    """Classes of characters, uint8[65536]; weights of pairs of classes, int8[CLASSES, CLASSES] in `SCALE`ths; swaps, int8[65536]:
+
+    how much more common a kanji of GBK is where its bytes are read as EUC-JP, in the same unit.
+    """
+
+    classes: np.ndarray
+    weights: np.ndarray
+    swaps: np.ndarray
+
+
 @lru_cache(maxsize=1)
-def mojibake_table() -> tuple[np.ndarray, np.ndarray]:
-    """Return the classes of characters, uint8[65536], and the weights of pairs of classes, int8[CLASSES, CLASSES] in `SCALE`ths."""
+def mojibake_tables() -> Tables:
     with (files("filters") / "lists" / "mojibake.npz").open("rb") as file, np.load(file) as table:
-        return np.ascontiguousarray(table["classes"]), np.ascontiguousarray(table["weights"])
+        return Tables(*(np.ascontiguousarray(table[name]) for name in Tables._fields))
 
 
 @jit
@@ -59,13 +72,16 @@ def _end_of_utf16(data, i, end):
 
 @jit
 def count_mojibake(data, starts, ends, classes, table, evidence):
-    """Return int32[n, 2]: visible characters of mojibake, and all visible ones, of the documents `data[starts[d]:ends[d]]`."""
-    out = np.zeros((len(starts), 2), np.int32)
+    """Return int32[n, 3]: visible characters of mojibake, all visible ones, and the most evidence of a stretch.
+
+    The documents are `data[starts[d]:ends[d]]`.
+    """
+    out = np.zeros((len(starts), 3), np.int32)
     for d in range(len(starts)):
         i, end = starts[d], ends[d]
         visible = found = 0
         previous, plain = np.int32(10), True  # plain: pairs of ASCII and kana never begin a stretch
-        total = peak = 0
+        total = peak = most = 0
         first = last = 0  # visible characters before the stretch, and up to its peak
         while i < end:
             b = data[i]
@@ -112,19 +128,52 @@ def count_mojibake(data, starts, ends, classes, table, evidence):
             previous = cp
             if total > peak:
                 peak, last = total, visible
+                most = max(most, peak)
             elif total <= 0 or total < peak - DROP:
                 if peak >= evidence:
                     found += last - first
                 total = peak = 0
         if peak >= evidence:
             found += last - first
-        out[d, 0], out[d, 1] = min(found, visible), visible
+        out[d, 0], out[d, 1], out[d, 2] = min(found, visible), visible, most
     return out
+
+
+@jit
+def count_swapped(data, start, end, swaps):
+    """Return the visible characters of stretches whose kanji are those of EUC-JP read as GBK. They have kana, which Chinese has not."""
+    found = visible = first = last = 0
+    total = peak = kana = first_kana = last_kana = 0
+    i = start
+    while i <= end:
+        cp = np.int32(0)
+        if i < end:
+            cp, i = decode(data, i)
+        else:
+            i = end + 1
+        visible += cp > 32 and cp != 0x3000
+        kana += 0x3041 <= cp <= 0x30FF
+        if cp and not 0x4E00 <= cp < 0xA000:
+            continue
+        weight = np.int32(swaps[cp]) if cp else np.int32(-total)
+        if total == 0:
+            first, first_kana = visible - 1, kana
+        total += weight
+        if total > peak:
+            peak, last, last_kana = total, visible, kana
+        elif total <= 0 or total < peak - DROP:
+            if peak >= SWAPPED and _KANA * (last_kana - first_kana) >= last - first:
+                found += last - first
+            total = peak = 0
+    return found
 
 
 def count_spans(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> dict[str, np.ndarray]:
     """Count mojibake in the documents `data[starts[i]:ends[i]]`, which are valid UTF-8: int32[n] each."""
-    counts = count_mojibake(data, starts, ends, *mojibake_table(), EVIDENCE)
+    tables = mojibake_tables()
+    counts = count_mojibake(data, starts, ends, tables.classes, tables.weights, EVIDENCE)
+    for d in np.flatnonzero(counts[:, 2] >= EVIDENCE // 6):  # few
+        counts[d, 0] = max(counts[d, 0], count_swapped(data, starts[d], ends[d], tables.swaps))
     return {name: np.ascontiguousarray(counts[:, i]) for i, name in enumerate(COUNTERS)}
 
 

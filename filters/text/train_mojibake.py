@@ -23,7 +23,7 @@ import numpy as np
 import polars as pl
 
 from filters.kernels import buffers
-from filters.text.mojibake import CLASSES, EVIDENCE, SCALE, count_mojibake
+from filters.text.mojibake import CLASSES, EVIDENCE, SCALE, Tables, count_mojibake
 
 WRITTEN = ("utf-8", "cp932", "euc_jp", "iso2022_jp", "utf-16-le", "utf-16-be")
 READ = ("utf-8", "cp932", "euc_jp", "latin-1", "cp1252", "gbk", "gb18030", "big5", "euc_kr", "cp949")
@@ -220,6 +220,18 @@ def quantise(table: np.ndarray) -> np.ndarray:
     return np.clip(np.round(table * SCALE), -127, 127).astype(np.int8)
 
 
+def make_swaps(japanese: np.ndarray) -> np.ndarray:
+    """Return int8[65536]: how much more common a kanji is where its bytes in GBK are read as EUC-JP, in `SCALE`ths."""
+    counts = np.bincount(japanese, minlength=65536) + 0.3
+    log, out = np.log(counts / counts.sum()), np.zeros(65536, np.float32)
+    for cp in range(0x4E00, 0xA000):
+        try:
+            out[cp] = log[ord(chr(cp).encode("gbk").decode("euc_jp"))] - log[cp]
+        except (UnicodeError, TypeError):
+            out[cp] = -_LIMIT  # in no such text
+    return quantise(np.clip(out, -_LIMIT, _LIMIT))
+
+
 def find_hard(texts: list[str], classes: np.ndarray, table: np.ndarray) -> list[str]:
     """Return the pieces of clean texts that look most like mojibake to a table."""
     pieces = [text[at : at + 160] for text in texts for at in range(0, len(text), 160)]
@@ -228,8 +240,8 @@ def find_hard(texts: list[str], classes: np.ndarray, table: np.ndarray) -> list[
     return [pieces[d] for d in np.flatnonzero(found[:, 0])]
 
 
-def train_on(frame: pl.DataFrame, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return classes, uint8[65536], and weights, int8[CLASSES, CLASSES] in `SCALE`ths, learnt from columns `text` and `language`."""
+def train_on(frame: pl.DataFrame, seed: int = 0) -> Tables:
+    """Return what was learnt from the columns `text` and `language`."""
     draw = random.Random(seed)
     japanese = frame.filter(language="ja")["text"].to_list()
     others = frame.filter(pl.col("language") != "ja")["text"].to_list()
@@ -256,7 +268,7 @@ def train_on(frame: pl.DataFrame, seed: int = 0) -> tuple[np.ndarray, np.ndarray
         hard += find_hard([*japanese, *others, *narrow, *make_lists(draw, 6000)], classes, table)
         print(f"hard: {len(hard):,} pieces", flush=True)
         table = train(classes, [*clean, *garbled, TrainingSet(to_codes(hard), 0, 6.0)], table, _STEPS // 2)
-    return classes, quantise(table)
+    return Tables(classes, quantise(table), make_swaps(clean[0].codes))
 
 
 def main() -> None:
@@ -264,9 +276,9 @@ def main() -> None:
     parser.add_argument("texts", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    classes, weights = train_on(pl.read_parquet(options.texts))
-    np.savez_compressed(options.out, classes=classes, weights=weights)
-    print(f"{options.out}: {len(np.unique(classes))} classes, {options.out.stat().st_size:,} bytes")
+    tables = train_on(pl.read_parquet(options.texts))
+    np.savez_compressed(options.out, **tables._asdict())
+    print(f"{options.out}: {len(np.unique(tables.classes))} classes, {options.out.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":
