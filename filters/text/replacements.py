@@ -24,6 +24,7 @@ LONGEST_CHANGE = 16  # words; what is longer was rewritten
 _NEAR = 40  # words within which texts are aligned by trying all places
 _FAR = 4000  # words within which they are aligned by runs of `_RUN`
 _RUN = 4
+_SEEN = 64  # changes that are remembered
 _NUMERALS = np.array(sorted(map(ord, "〇零一二三四五六七八九十百千")), np.int32)
 _SIGNS = np.array(sorted(map(ord, "○◯×✕◎△✓✗♂♀↑↓←→±≧≦≠")), np.int32)
 # Lines with these count visitors or say when something was put there, printed or read.
@@ -51,13 +52,13 @@ def _is_in(values, cp):
 
 
 @jit
-def _kind_of(cp, classes, numerals, signs):
+def _kind_of(cp, classes, signs):
     """Return the kind of word that a character belongs to, or -1."""
     k = class_of(classes, cp)
     if k == u.DIGIT:
         return NUMBER
     if k == u.HAN:
-        return NUMBER if _is_in(numerals, cp) else KANJI
+        return KANJI
     if k == u.KATAKANA:
         return KATAKANA
     if k == u.HIRAGANA:
@@ -68,7 +69,7 @@ def _kind_of(cp, classes, numerals, signs):
 
 
 @jit
-def _cut_words(data, start, end, classes, numerals, signs):
+def _cut_words(data, start, end, classes, signs):
     """Return the words of a text: hashes, kinds, first bytes, bytes after them, and the line of each; and the number of lines."""
     size = end - start + 1
     hashes, kinds = np.empty(size, np.uint64), np.empty(size, np.int8)
@@ -81,7 +82,7 @@ def _cut_words(data, start, end, classes, numerals, signs):
         begin, cp, now = i, np.int32(10), -1
         if i < end:
             cp, i = decode(data, i)
-            now = _kind_of(cp, classes, numerals, signs)
+            now = _kind_of(cp, classes, signs)
             if kind == NUMBER and now == -1 and i < end and 48 <= data[i] <= 57 and (44 <= cp <= 47 or cp == 58):
                 now = NUMBER  # 1,000 3.14 2021/3/4 12:30
                 if cp == 44:
@@ -166,56 +167,83 @@ def _realign(a, b, i, j, sizes, first, following):
 
 
 @jit
-def _overlap(data, a0, a1, b0, b1):
-    """Return how many characters two words have in common, and how many the shorter and the longer one have; at most 64 are looked at."""
-    x, y = np.empty(64, np.int32), np.empty(64, np.int32)
-    n = m = common = 0
-    while a0 < a1 and n < 64:
-        x[n], a0 = decode(data, a0)
+def _read_word(data, start, end, out):
+    """Fill in the characters of a word, katakana as hiragana, and return how many there are, at most 64."""
+    n = 0
+    while start < end and n < 64:
+        cp, start = decode(data, start)
+        out[n] = cp - 0x60 if 0x30A1 <= cp <= 0x30F6 else cp
         n += 1
-    while b0 < b1 and m < 64:
-        y[m], b0 = decode(data, b0)
-        m += 1
+    return n
+
+
+@jit
+def _overlap(data, a0, a1, b0, b1):
+    """Return how many characters two words have in common, wherever they stand, and how many the longer one has."""
+    x, y = np.empty(64, np.int32), np.empty(64, np.int32)
+    n, m = _read_word(data, a0, a1, x), _read_word(data, b0, b1, y)
+    common = 0
     for k in range(n):
         for l in range(m):
             if x[k] == y[l] and y[l] >= 0:
                 common += 1
                 y[l] = -1
                 break
-    return common, min(n, m), max(n, m)
+    return common, max(n, m)
 
 
 @jit
 def _weigh_words(data, kind_a, a0, a1, kind_b, b0, b1):
-    """Return how much speaks for another fact where one word stands for the other: 0, 0.5 or 1."""
-    common, shorter, longer = _overlap(data, a0, a1, b0, b1)
-    if kind_a != kind_b:
-        return 0.5 if KATAKANA in (kind_a, kind_b) and LATIN in (kind_a, kind_b) or longer < 3 else 1.0
-    if common == shorter:
-        return 0.0  # something was added, or letters change places
-    if kind_a == SIGN or longer == 1:
+    """Return how much speaks for another fact where one word stands for the other: 0, 0.5 or 1.
+
+    What they begin and end with alike does not count. What is left of either is empty where something was added, and one character in
+    most typing errors and spellings (保証 保障, ウィルス ウイルス).
+    """
+    x, y = np.empty(64, np.int32), np.empty(64, np.int32)
+    n, m = _read_word(data, a0, a1, x), _read_word(data, b0, b1, y)
+    common, longer = _overlap(data, a0, a1, b0, b1)
+    first = 0
+    while first < min(n, m) and x[first] == y[first]:
+        first += 1
+    while n > first and m > first and x[n - 1] == y[m - 1]:
+        n -= 1
+        m -= 1
+    numerals = kind_a == KANJI and kind_b == KANJI
+    for k in range(first, n):
+        numerals &= _is_in(_NUMERALS, x[k])
+    for k in range(first, m):
+        numerals &= _is_in(_NUMERALS, y[k])
+    n -= first
+    m -= first
+    if numerals and (min(n, m) or first and (_is_in(_NUMERALS, x[first - 1]) or x[first - 1] == 0x7B2C)):
+        return 1.0  # 第三条 第四条, 十条 十二条
+    if min(n, m) == 0 or common == longer:
+        return 0.0
+    if kind_a == HIRAGANA or kind_b == HIRAGANA:
+        if kind_a == KANJI or kind_b == KANJI or min(n, m) < 2 or max(n, m) < 3:
+            return 0.0  # できる 出来る
         return 0.5
-    if 3 * common <= longer:
-        return 1.0
-    return 0.5 if kind_a == KANJI and 2 * common <= longer else 0.0
+    if kind_a != kind_b:
+        return 0.5 if kind_a == LATIN or kind_b == LATIN or kind_a == SIGN or kind_b == SIGN else 1.0
+    if max(n, m) == 1:
+        return 0.5 if kind_a == KANJI or kind_a == SIGN else 0.0
+    return 1.0 if min(n, m) > 1 or kind_a == KANJI else 0.0
 
 
 @jit
-def _is_misspelt(data, a, b, left, right):
-    """Return whether words are those of the other side but for a character: function and fu年ction."""
+def _count_others(data, a, b, left, right):
+    """Return how many characters either side at least has that the other has not: function has none that fu年ction lacks."""
     all_common = all_left = all_right = 0
     for x in left:
         most = 0
         for y in right:
-            common, _, _ = _overlap(data, a[2][x], a[3][x], b[2][y], b[3][y])
-            most += common
-        _, size, _ = _overlap(data, a[2][x], a[3][x], a[2][x], a[3][x])
+            most += _overlap(data, a[2][x], a[3][x], b[2][y], b[3][y])[0]
+        size = _overlap(data, a[2][x], a[3][x], a[2][x], a[3][x])[1]
         all_common += min(most, size)
         all_left += size
     for y in right:
-        _, size, _ = _overlap(data, b[2][y], b[3][y], b[2][y], b[3][y])
-        all_right += size
-    return all_common >= min(all_left, all_right) - 1 and max(all_left, all_right) > 2
+        all_right += _overlap(data, b[2][y], b[3][y], b[2][y], b[3][y])[1]
+    return min(all_left, all_right) - all_common
 
 
 @jit
@@ -292,6 +320,7 @@ def _weigh_change(data, a, b, i, stop_i, j, stop_j, a_span, b_span, patterns, si
     words_a, kinds_a, starts_a, ends_a, lines_a, count_a = a
     words_b, kinds_b, starts_b, ends_b, lines_b, count_b = b
     left, right = np.empty(LONGEST_CHANGE, np.int64), np.empty(LONGEST_CHANGE, np.int64)
+    kana_left, kana_right = np.empty(LONGEST_CHANGE, np.int64), np.empty(LONGEST_CHANGE, np.int64)
     kana_a = kana_b = numbers_a = numbers_b = n = m = 0
     for x in range(i, stop_i):
         fresh = True
@@ -300,6 +329,7 @@ def _weigh_change(data, a, b, i, stop_i, j, stop_j, a_span, b_span, patterns, si
         if not fresh:
             continue
         if kinds_a[x] == HIRAGANA:
+            kana_left[kana_a] = x
             kana_a += 1
         elif kinds_a[x] == NUMBER:
             if _counts_visitors(data, starts_a[x], a_span[0], a_span[1], patterns, sizes):
@@ -315,6 +345,7 @@ def _weigh_change(data, a, b, i, stop_i, j, stop_j, a_span, b_span, patterns, si
         if not fresh:
             continue
         if kinds_b[y] == HIRAGANA:
+            kana_right[kana_b] = y
             kana_b += 1
         elif kinds_b[y] == NUMBER:
             numbers_b += not _numbers_item(data, starts_b[y], ends_b[y], b_span[0], b_span[1])
@@ -326,12 +357,47 @@ def _weigh_change(data, a, b, i, stop_i, j, stop_j, a_span, b_span, patterns, si
         lost, longest = _lost_digits(data, starts_a[i], ends_a[stop_i - 1], starts_b[j], ends_b[stop_j - 1])
         if 0 <= lost <= 1:
             is_broken = numbers_a != numbers_b or (kana_a > 0) != (kana_b > 0) or lost == 0
-            score = 0.0 if is_broken else 0.5 if longest > 2 else score
-    if not (kana_a and kana_b) and not (n != m and n + m and _is_misspelt(data, a, b, left[:n], right[:m])):
-        for k in range(min(n, m)):
-            x, y = left[k], right[k]
+            score = 0.0 if is_broken else 0.5 if longest > 3 else score
+    if n != m and n and m:
+        return min(score + (_count_others(data, a, b, left[:n], right[:m]) > 1), 3.0)
+    # Where hiragana change, too, it may be the wording alone.
+    trust = 0.5 if kana_a and kana_b else 1.0
+    for k in range(min(n, m)):
+        x, y = left[k], right[k]
+        score += trust * _weigh_words(data, kinds_a[x], starts_a[x], ends_a[x], kinds_b[y], starts_b[y], ends_b[y])
+    if n == 0 or m == 0:
+        # りんご for みかん, バナナ or 柿: the words that are left on a side, be they hiragana or not.
+        first, second = (kana_left, right) if m else (left, kana_right)
+        if n + m == 0:
+            first, second = kana_left, kana_right
+        pairs = min(kana_a, m) if m else min(n, kana_b) if n else min(kana_a, kana_b)
+        for k in range(pairs):
+            x, y = first[k], second[k]
             score += _weigh_words(data, kinds_a[x], starts_a[x], ends_a[x], kinds_b[y], starts_b[y], ends_b[y])
     return min(score, 3.0)
+
+
+@jit
+def _hash_change(words_a, i, stop_i, words_b, j, stop_j):
+    total = np.uint64(1)
+    for x in range(i, stop_i):
+        total = mix64(total * np.uint64(31) + words_a[x])
+    for y in range(j, stop_j):
+        total = mix64(total * np.uint64(37) + words_b[y])
+    return total | np.uint64(1)
+
+
+@jit
+def _count_seen(change, seen, times):
+    """Return how often a change was seen before; the first `_SEEN` are remembered."""
+    for k in range(len(seen)):
+        if seen[k] == change:
+            times[k] += 1
+            return times[k] - 1
+        if seen[k] == 0:
+            seen[k], times[k] = change, 1
+            return 0
+    return 0
 
 
 @jit
@@ -346,13 +412,14 @@ def _is_at_edge(lines, i, stop, count):
 
 
 @jit
-def tells_other_facts(data, start_a, end_a, start_b, end_b, classes, numerals, signs, patterns, sizes):
+def tells_other_facts(data, start_a, end_a, start_b, end_b, classes, signs, patterns, sizes):
     """Return whether `data[start_a:end_a]` and `data[start_b:end_b]`, which are similar, are one frame around other facts."""
-    a = _cut_words(data, start_a, end_a, classes, numerals, signs)
-    b = _cut_words(data, start_b, end_b, classes, numerals, signs)
+    a = _cut_words(data, start_a, end_a, classes, signs)
+    b = _cut_words(data, start_b, end_b, classes, signs)
     words_a, words_b, lines_a, lines_b = a[0], b[0], a[4], b[4]
     first, following = np.empty(0, np.int64), np.empty(0, np.int64)
     bytes_a = a[3] - a[2]
+    seen, seen_times = np.zeros(_SEEN, np.uint64), np.zeros(_SEEN, np.int64)
     i = j = 0
     score, changes = 0.0, 0
     while i < len(words_a) and j < len(words_b):
@@ -367,16 +434,19 @@ def tells_other_facts(data, start_a, end_a, start_b, end_b, classes, numerals, s
         if n and m:
             whole = _are_whole_lines(lines_a, i, stop_i) and _are_whole_lines(lines_b, j, stop_j)
             at_edge = _is_at_edge(lines_a, i, stop_i, a[5]) and _is_at_edge(lines_b, j, stop_j, b[5])
-            if not (whole and at_edge):
-                if n <= LONGEST_CHANGE and m <= LONGEST_CHANGE:
+            common, longer = _overlap(data, a[2][i], a[3][stop_i - 1], b[2][j], b[3][stop_j - 1])
+            if not (whole and at_edge) or 2 * common > longer:
+                weight = 0.0
+                # Whole lines of other sizes: something was put in and something else taken out.
+                if max(n, m) <= LONGEST_CHANGE and not (whole and max(n, m) > 2 * min(n, m)):
                     weight = _weigh_change(
                         data, a, b, i, stop_i, j, stop_j, (start_a, end_a), (start_b, end_b), patterns, sizes
                     )
-                    if weight >= 0:
-                        score += weight
-                        changes += 1
-                else:
-                    changes += 1
+                times = _count_seen(_hash_change(words_a, i, stop_i, words_b, j, stop_j), seen, seen_times)
+                changes += weight >= 0 and times == 0
+                # One change made in many places is one fact, or one way to mark things up.
+                if weight > 0 and (times == 0 or weight < 1 and times == 1):
+                    score += weight
         elif n and not _are_whole_lines(lines_a, i, stop_i) or m and not _are_whole_lines(lines_b, j, stop_j):
             changes += 1
         i, j = stop_i, stop_j
@@ -386,7 +456,7 @@ def tells_other_facts(data, start_a, end_a, start_b, end_b, classes, numerals, s
 
 def replacement_tables() -> tuple[np.ndarray, ...]:
     """Return the last arguments of `tells_other_facts`."""
-    return u.character_classes(), _NUMERALS, _SIGNS, _COUNTER_BYTES, _COUNTER_SIZES
+    return u.character_classes(), _SIGNS, _COUNTER_BYTES, _COUNTER_SIZES
 
 
 def are_other_facts(left: str, right: str) -> bool:
