@@ -111,7 +111,9 @@ def main() -> int:
     similar, dropped = judge([(texts[pair.a], texts[pair.b]) for pair in known])
     lost = sum(similar) - sum(dropped)
     print(f"known pairs of 0.85 and more: {len(known):,}; similar {sum(similar):,}; kept for their facts {lost}")
-    bars.append(Bar(dropped_of_all[0] <= 0.01 * dropped_of_all[1], f"false drops {dropped_of_all[0]} of {dropped_of_all[1]} (bar 1 %)"))
+    bars.append(
+        Bar(dropped_of_all[0] <= 0.01 * dropped_of_all[1], f"false drops {dropped_of_all[0]} of {dropped_of_all[1]} (bar 1 %)")
+    )
     bars.append(Bar(kept <= 0.02 * total, f"edited duplicates kept {kept} of {total} (bar 2 %)"))
     bars.append(Bar(lost <= 0.005 * max(len(known), 1), f"known pairs lost {lost} of {len(known)} (bar 0.5 %)"))
     return finish(bars, options.smoke)

@@ -21,7 +21,8 @@ COUNTERS = ("n_mojibake", "n_raw_visible")
 CLASSES = 256  # of characters
 SCALE = 40  # of weights: units in one natural logarithm
 EVIDENCE = 12 * SCALE  # of a stretch: four pairs at least
-SWAPPED = 10 * SCALE  # evidence of swapped kanji: four at least
+SWAPPED = 9 * SCALE  # evidence of swapped kanji: three at least
+SPOKEN = 2  # for mojibake, on average of all characters: fewer are not read for swapped kanji
 DROP = 6 * SCALE  # a stretch ends where so much speaks against it
 _CODES = 8  # fewest bytes of ISO-2022-JP: four characters
 _KANA = 5  # fewest hiragana of UTF-16 in a row
@@ -46,7 +47,7 @@ def mojibake_tables() -> Tables:
 
 @jit
 def _end_of_jis(data, i, end):
-    """Return the byte after ISO-2022-JP whose escapes are lost ($B$3$l(B) and whose characters begin at byte `i`, or `i` where there is none."""
+    """Return the byte after ISO-2022-JP without escapes ($B$3$l(B) whose characters begin at byte `i`, or `i` where there is none."""
     j, kana = i, 0
     while j + 1 < end:
         if data[j] == 0x1B and data[j + 1] == 40:
@@ -72,7 +73,7 @@ def _end_of_utf16(data, i, end):
 
 @jit
 def count_mojibake(data, starts, ends, classes, table, evidence):
-    """Return int32[n, 3]: visible characters of mojibake, all visible ones, and the most evidence of a stretch.
+    """Return int32[n, 3]: visible characters of mojibake, all visible ones, and the sum of what speaks for mojibake.
 
     The documents are `data[starts[d]:ends[d]]`.
     """
@@ -81,7 +82,7 @@ def count_mojibake(data, starts, ends, classes, table, evidence):
         i, end = starts[d], ends[d]
         visible = found = 0
         previous, plain = np.int32(10), True  # plain: pairs of ASCII and kana never begin a stretch
-        total = peak = most = 0
+        total = peak = spoken = 0
         first = last = 0  # visible characters before the stretch, and up to its peak
         while i < end:
             b = data[i]
@@ -123,19 +124,21 @@ def count_mojibake(data, starts, ends, classes, table, evidence):
                     first = visible - 1
                     total = peak = weight
                     last = visible
+                    spoken += weight
                 continue
-            total += np.int32(table[classes[min(previous, 0xFFFF)], classes[min(cp, 0xFFFF)]])
+            weight = np.int32(table[classes[min(previous, 0xFFFF)], classes[min(cp, 0xFFFF)]])
+            total += weight
+            spoken += max(weight, 0)
             previous = cp
             if total > peak:
                 peak, last = total, visible
-                most = max(most, peak)
             elif total <= 0 or total < peak - DROP:
                 if peak >= evidence:
                     found += last - first
                 total = peak = 0
         if peak >= evidence:
             found += last - first
-        out[d, 0], out[d, 1], out[d, 2] = min(found, visible), visible, most
+        out[d, 0], out[d, 1], out[d, 2] = min(found, visible), visible, spoken
     return out
 
 
@@ -172,7 +175,7 @@ def count_spans(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> dict[
     """Count mojibake in the documents `data[starts[i]:ends[i]]`, which are valid UTF-8: int32[n] each."""
     tables = mojibake_tables()
     counts = count_mojibake(data, starts, ends, tables.classes, tables.weights, EVIDENCE)
-    for d in np.flatnonzero(counts[:, 2] >= EVIDENCE // 6):  # few
+    for d in np.flatnonzero(counts[:, 2] >= SPOKEN * np.maximum(counts[:, 1], 1)):  # a twentieth of clean texts
         counts[d, 0] = max(counts[d, 0], count_swapped(data, starts[d], ends[d], tables.swaps))
     return {name: np.ascontiguousarray(counts[:, i]) for i, name in enumerate(COUNTERS)}
 

@@ -29,8 +29,8 @@ _NUMERALS = np.array(sorted(map(ord, "〇零一二三四五六七八九十百千
 _SIGNS = np.array(sorted(map(ord, "○◯×✕◎△✓✗♂♀↑↓←→±≧≦≠")), np.int32)
 # Lines with these count visitors or say when something was put there, printed or read.
 _COUNTERS = (
-    "閲覧 アクセス PV view View VIEW 訪問 カウンタ 来訪 コメント いいね リツイート シェア 更新 投稿 取得日 取得日時 印刷 作成日 公開日 配信 掲載 登録日 "
-    "ダウンロード数 ランキング人気 Posted posted Copyright copyright © (C) 現在の時刻 ページ表示 累計 本日 昨日"
+    "閲覧 アクセス PV view View VIEW 訪問 カウンタ 来訪 コメント いいね リツイート シェア 更新 投稿 取得日 印刷 作成日 公開日 配信 掲載 "
+    "ダウンロード数 登録日 ランキング人気 Posted posted Copyright copyright © (C) 現在の時刻 ページ表示 累計 本日 昨日"
 ).split()
 
 
@@ -132,7 +132,7 @@ def _hash_run(words, i):
 
 @jit
 def _index_runs(words):
-    """Return a table of runs of `_RUN` words: the first place of each by slot, and the next place of the same slot; -1 where there is none."""
+    """Return a table of runs of `_RUN` words: the first place of each by slot, and the next place of the same slot, or -1."""
     slots = slots_for(len(words))
     first, following = np.full(slots, -1, np.int64), np.full(len(words), -1, np.int64)
     mask = np.uint64(slots - 1)
@@ -184,10 +184,10 @@ def _overlap(data, a0, a1, b0, b1):
     n, m = _read_word(data, a0, a1, x), _read_word(data, b0, b1, y)
     common = 0
     for k in range(n):
-        for l in range(m):
-            if x[k] == y[l] and y[l] >= 0:
+        for q in range(m):
+            if x[k] == y[q] and y[q] >= 0:
                 common += 1
-                y[l] = -1
+                y[q] = -1
                 break
     return common, max(n, m)
 
@@ -248,7 +248,7 @@ def _count_others(data, a, b, left, right):
 
 @jit
 def _lost_digits(data, a0, a1, b0, b1):
-    """Return how many digits one of two spans has beyond the other's, which it has in order, and how many it has; -1, 0 where it has others."""
+    """Return how many digits the longer of two spans adds to the other's, and how many it has; -1, 0 where they are others."""
     x, y = np.empty(64, np.uint8), np.empty(64, np.uint8)
     n = m = 0
     for i in range(a0, a1):

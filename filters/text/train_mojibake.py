@@ -40,7 +40,15 @@ _ROUNDS = 2  # with the clean texts that are hardest to tell
 _TEXTS = 5000  # of each group
 _LIMIT = 3.0  # of a weight: one pair alone is no evidence
 _MARGIN = 10  # of a stretch, on either side
-_READ_FAMILIES = {"cp932": "cp932", "euc_jp": "euc_jp", "gbk": "gb", "gb18030": "gb", "big5": "big5", "euc_kr": "kr", "cp949": "kr"}
+_READ_FAMILIES = {
+    "cp932": "cp932",
+    "euc_jp": "euc_jp",
+    "gbk": "gb",
+    "gb18030": "gb",
+    "big5": "big5",
+    "euc_kr": "kr",
+    "cp949": "kr",
+}
 
 
 def kinds() -> list[tuple[str, str, str]]:
@@ -210,7 +218,10 @@ def train(classes: np.ndarray, sets: list[TrainingSet], table: np.ndarray | None
             parameters -= 0.1 * (first / (1 - 0.9**step)) / (np.sqrt(square / (1 - 0.99**step)) + 1e-9)
             np.clip(parameters, -_LIMIT, _LIMIT, out=parameters)
         if step % 40 == 0:
-            print(f"step {step}: wrong {((score > 0) != (y > 0)).mean():.5f}, of clean {(score[y == 0] > 0).mean():.6f}", flush=True)
+            print(
+                f"step {step}: wrong {((score > 0) != (y > 0)).mean():.5f}, of clean {(score[y == 0] > 0).mean():.6f}",
+                flush=True,
+            )
     out = np.repeat(np.minimum(single, 0)[None], CLASSES, axis=0)  # of pairs never seen, what speaks against it alone
     out.ravel()[used] = np.clip(pair + single[second], -_LIMIT, np.where(is_plain, 0, _LIMIT))
     return out
@@ -257,7 +268,9 @@ def train_on(frame: pl.DataFrame, seed: int = 0) -> Tables:
     garbled = []
     for kind in kinds():
         weight = 8.0 if kind[0] == "euc_jp" and kind[1].startswith("gb") else 1.0  # kana stay, kanji become others
-        garbled.append(TrainingSet(to_codes(garble(text[:1000], *kind) for text in draw.sample(some, min(25, len(some)))), 1, weight))
+        garbled.append(
+            TrainingSet(to_codes(garble(text[:1000], *kind) for text in draw.sample(some, min(25, len(some)))), 1, weight)
+        )
     for one in garbled:
         one.weight /= len(garbled)
     families = [_READ_FAMILIES.get(kind[1], "none") for kind in kinds()]

@@ -9,13 +9,21 @@ from filters.caption import language as caption_language
 from filters.caption import tokens as caption_tokens
 from filters.kernels import buffers
 from filters.registry import MEASURES, _run_passes, compute, measure, measure_frame, measure_text, order_measures
-from filters.text import characters, language, phrases, repetition
+from filters.text import characters, language, mojibake, phrases, repetition
 
 GIVEN = {"n_boilerplate_chars"}
 OF_TEXT = [name for name, found in MEASURES.items() if found.kind == "text"]
 BOUNDED = [name for name in OF_TEXT if name.endswith("_share")] + ["compression_ratio", "language_score", "quality"]
 COUNTERS = {
-    "text": {*characters.COUNTERS, *repetition.COUNTERS, *phrases.COUNTERS, *language.COUNTERS, *GIVEN, "text"},
+    "text": {
+        *characters.COUNTERS,
+        *mojibake.COUNTERS,
+        *repetition.COUNTERS,
+        *phrases.COUNTERS,
+        *language.COUNTERS,
+        *GIVEN,
+        "text",
+    },
     "caption": {*characters.COUNTERS, *caption_language.COUNTERS, *caption_tokens.COUNTERS},
 }
 PIECES = [

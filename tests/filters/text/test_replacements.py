@@ -34,7 +34,10 @@ def test_one_other_fact_makes_another_text(gap, fact):
     ],
 )
 def test_what_is_a_fact(left, right, is_fact):
-    before, after = "この規程の適用を受けるものについては次のとおりとし、", "の定めによるものとする。ただし、特に認めた場合はこの限りでない。"
+    before, after = (
+        "この規程の適用を受けるものについては次のとおりとし、",
+        "の定めによるものとする。ただし、特に認めた場合はこの限りでない。",
+    )
     assert are_other_facts(before + left + after, before + right + after) == is_fact
 
 
@@ -64,7 +67,13 @@ def test_counters_and_dates_on_lines_of_their_own_are_no_facts():
 
 
 def test_many_edits_of_which_one_looks_like_a_fact():
-    edited = TEXT.replace("小川", "小畑").replace("木造", "木の造り").replace("商店", "店").replace("持つ", "もつ").replace("214", "241")
+    edited = (
+        TEXT.replace("小川", "小畑")
+        .replace("木造", "木の造り")
+        .replace("商店", "店")
+        .replace("持つ", "もつ")
+        .replace("214", "241")
+    )
     assert not are_other_facts(TEXT, edited)
 
 

@@ -363,9 +363,14 @@ def test_pages_of_one_frame_are_kept_and_their_copies_are_not(deduplicated):
 
 
 def test_what_is_of_one_frame_does_not_depend_on_partitions(deduplicated):
-    texts = [STATION.format(f"{a}{b}", "埼玉", "小川", 10 * k) for k, (a, b) in enumerate(itertools.product("大小上下", "川山田野"))]
+    texts = [
+        STATION.format(f"{a}{b}", "埼玉", "小川", 10 * k) for k, (a, b) in enumerate(itertools.product("大小上下", "川山田野"))
+    ]
     texts += [text.replace("、", "，") + "関連項目" for text in texts[::3]]
     one, one_counts, _ = deduplicated([texts])
     many, many_counts, _ = deduplicated([texts[k : k + 4] for k in range(0, len(texts), 4)], ROWS_PER_RANGE=30, FAN_IN=2)
-    assert one["duplicate_of"].to_list() == many["duplicate_of"].to_list() and one_counts["told_apart"] == many_counts["told_apart"]
+    assert (
+        one["duplicate_of"].to_list() == many["duplicate_of"].to_list()
+        and one_counts["told_apart"] == many_counts["told_apart"]
+    )
     assert one["duplicate_of"].null_count() == 16
