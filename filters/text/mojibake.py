@@ -22,6 +22,7 @@ CLASSES = 256  # of characters
 SCALE = 40  # of weights: units in one natural logarithm
 EVIDENCE = 12 * SCALE  # of a stretch: four pairs at least
 SWAPPED = 9 * SCALE  # evidence of swapped kanji: three at least
+CALM = SCALE // 4  # of weights: less begins no stretch
 SPOKEN = 2  # for mojibake, on average of all characters: fewer are not read for swapped kanji
 DROP = 6 * SCALE  # a stretch ends where so much speaks against it
 _CODES = 8  # fewest bytes of ISO-2022-JP: four characters
@@ -43,6 +44,23 @@ class Tables(NamedTuple):
 def mojibake_tables() -> Tables:
     with (files("filters") / "lists" / "mojibake.npz").open("rb") as file, np.load(file) as table:
         return Tables(*(np.ascontiguousarray(table[name]) for name in Tables._fields))
+
+
+@lru_cache(maxsize=1)
+def calm_characters() -> np.ndarray:
+    """Return bool[65536]: kana, and characters that speak for mojibake by no more than `CALM` beside one another.
+
+    No stretch begins between two of them, and most of a Japanese text is made of them.
+    """
+    tables = mojibake_tables()
+    weights = tables.weights.astype(np.int32)
+    calm = sorted({int(k) for k in tables.classes[[*range(0x3001, 0x3003), *range(0x3041, 0x3095), *range(0x30A1, 0x30FD)]]})
+    others = [k for k in range(CLASSES) if k not in calm]
+    for k in sorted(others, key=lambda k: int(np.maximum(weights[calm, k], weights[k, calm]).max())):
+        both = [*calm, k]
+        if weights[both, k].max() <= CALM and weights[k, both].max() <= CALM:
+            calm.append(k)
+    return np.isin(tables.classes, calm)
 
 
 @jit
@@ -72,7 +90,7 @@ def _end_of_utf16(data, i, end):
 
 
 @jit
-def count_mojibake(data, starts, ends, classes, table, evidence):
+def count_mojibake(data, starts, ends, classes, table, calm, evidence):
     """Return int32[n, 3]: visible characters of mojibake, all visible ones, and the sum of what speaks for mojibake.
 
     The documents are `data[starts[d]:ends[d]]`.
@@ -81,7 +99,7 @@ def count_mojibake(data, starts, ends, classes, table, evidence):
     for d in range(len(starts)):
         i, end = starts[d], ends[d]
         visible = found = 0
-        previous, plain = np.int32(10), True  # plain: pairs of ASCII and kana never begin a stretch
+        previous, plain = np.int32(10), True  # plain: the character begins no stretch beside another one that is plain
         total = peak = spoken = 0
         first = last = 0  # visible characters before the stretch, and up to its peak
         while i < end:
@@ -91,7 +109,7 @@ def count_mojibake(data, starts, ends, classes, table, evidence):
                 cp = (np.int32(b & 0x0F) << 12) | (np.int32(data[i + 1] & 0x3F) << 6) | np.int32(data[i + 2] & 0x3F)
                 i += 3
                 visible += cp != 0x3000
-                plain = cp - 0x3041 < 0xBF and cp >= 0x3041
+                plain = calm[cp]
             elif b < 0x80:
                 if b == 36 and i + 1 < end and (data[i + 1] == 66 or data[i + 1] == 64):
                     after = _end_of_jis(data, i + 2, end)
@@ -174,7 +192,7 @@ def count_swapped(data, start, end, swaps):
 def count_spans(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> dict[str, np.ndarray]:
     """Count mojibake in the documents `data[starts[i]:ends[i]]`, which are valid UTF-8: int32[n] each."""
     tables = mojibake_tables()
-    counts = count_mojibake(data, starts, ends, tables.classes, tables.weights, EVIDENCE)
+    counts = count_mojibake(data, starts, ends, tables.classes, tables.weights, calm_characters(), EVIDENCE)
     for d in np.flatnonzero(counts[:, 2] >= SPOKEN * np.maximum(counts[:, 1], 1)):  # a twentieth of clean texts
         counts[d, 0] = max(counts[d, 0], count_swapped(data, starts[d], ends[d], tables.swaps))
     return {name: np.ascontiguousarray(counts[:, i]) for i, name in enumerate(COUNTERS)}

@@ -247,7 +247,7 @@ def find_hard(texts: list[str], classes: np.ndarray, table: np.ndarray) -> list[
     """Return the pieces of clean texts that look most like mojibake to a table."""
     pieces = [text[at : at + 160] for text in texts for at in range(0, len(text), 160)]
     data, offsets = buffers(pl.Series(pieces, dtype=pl.String))
-    found = count_mojibake(data, offsets[:-1], offsets[1:], classes, quantise(table), EVIDENCE // 3)
+    found = count_mojibake(data, offsets[:-1], offsets[1:], classes, quantise(table), np.zeros(65536, bool), EVIDENCE // 3)
     return [pieces[d] for d in np.flatnonzero(found[:, 0])]
 
 
