@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from importlib.resources import files
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -99,8 +99,11 @@ def count_mojibake(data, starts, ends, classes, table, calm, evidence):
     for d in range(len(starts)):
         i, end = starts[d], ends[d]
         visible = found = 0
-        previous, plain = np.int32(10), True  # plain: the character begins no stretch beside another one that is plain
-        total = peak = spoken = 0
+        previous: Any = np.int32(10)
+        plain = True  # plain: the character begins no stretch beside another one that is plain
+        total: Any = 0
+        peak: Any = 0
+        spoken: Any = 0
         first = last = 0  # visible characters before the stretch, and up to its peak
         while i < end:
             b = data[i]
@@ -164,7 +167,9 @@ def count_mojibake(data, starts, ends, classes, table, calm, evidence):
 def count_swapped(data, start, end, swaps):
     """Return the visible characters of stretches whose kanji are those of EUC-JP read as GBK. They have kana, which Chinese has not."""
     found = visible = first = last = 0
-    total = peak = kana = first_kana = last_kana = 0
+    total: Any = 0
+    peak: Any = 0
+    kana = first_kana = last_kana = 0
     i = start
     while i <= end:
         cp = np.int32(0)
