@@ -16,6 +16,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -45,7 +46,7 @@ EDITS: dict[str, Callable[[str], str]] = {
 COUNTED = "閲覧数：98\n{0}\n最終更新 2023年11月30日"  # what "counter" is compared with
 
 
-def frame_pairs(frames: list[dict], facts: int | None) -> Iterator[Pair]:
+def frame_pairs(frames: list[dict[str, Any]], facts: int | None) -> Iterator[Pair]:
     """Yield pairs in which all facts differ, or `facts` neighbouring ones."""
     for frame in frames:
         text, rows = frame["frame"], frame["rows"]
@@ -59,7 +60,7 @@ def frame_pairs(frames: list[dict], facts: int | None) -> Iterator[Pair]:
                     yield text.format(*rows[0]), text.format(*row)
 
 
-def edited_pairs(frames: list[dict]) -> Iterator[tuple[str, Pair]]:
+def edited_pairs(frames: list[dict[str, Any]]) -> Iterator[tuple[str, Pair]]:
     """Yield the name of an edit, and a text without and with it."""
     for frame in frames:
         text = frame["frame"].format(*frame["rows"][0])
