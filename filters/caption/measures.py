@@ -113,16 +113,6 @@ def spaced_words() -> pl.Expr:
 
 
 @measure(kind="caption")
-def mojibake_share() -> pl.Expr:
-    """Share of characters that kana in UTF-8 become where they are read as Shift_JIS, and that are hardly written otherwise.
-
-    >>> measure_text("縺ゅ縺", "mojibake_share") > 0.6
-    True
-    """
-    return _of_visible("n_mojibake")
-
-
-@measure(kind="caption")
 def emoji() -> pl.Expr:
     """Number of emoji; a family, a flag or a skin tone is one.
 

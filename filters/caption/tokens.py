@@ -15,10 +15,10 @@ from filters.caption.navigation import navigation_phrases
 from filters.kernels import buffers, class_of, decode, inline, jit, mix64, slots_for, to_arrow
 
 # Of the whole caption, and of its plain text (`filters.caption.labels`).
-WHOLE = ("n_spaced_words", "n_emoji", "n_ornaments", "n_mojibake")
+WHOLE = ("n_spaced_words", "n_emoji", "n_ornaments")
 PLAIN = ("n_words", "n_repeated_words", "n_navigation_chars", "n_plain_letters")
 WORDS = (*WHOLE, *PLAIN)
-_SPACED, _EMOJI, _ORNAMENTS, _MOJIBAKE, _WORDS, _REPEATED, _NAVIGATION, _LETTERS = range(8)  # columns of the kernel's output
+_SPACED, _EMOJI, _ORNAMENTS, _WORDS, _REPEATED, _NAVIGATION, _LETTERS = range(7)  # columns of the kernel's output
 COUNTERS = (*labels.COUNTERS, *WORDS)
 
 # Symbols below plane 1 that are shown as emoji by default (Unicode's Emoji_Presentation); others are only with U+FE0F after
@@ -166,7 +166,6 @@ def _count_words(data, offsets, classes, emoji, navigation):
             else:
                 cp, k, i = np.int32(10), np.int64(u.NEWLINE), end + 1
             # 縺, 繧 and 繝: the first bytes of kana in UTF-8, read as Shift_JIS.
-            row[_MOJIBAKE] += cp == 0x7E3A or cp == 0x7E67 or cp == 0x7E5D
             if k == u.SPACE or k == u.NEWLINE:
                 row[_SPACED] += spaced
                 spaced = False

@@ -101,6 +101,18 @@ def replacement_share() -> pl.Expr:
 
 
 @measure
+def mojibake_share() -> pl.Expr:
+    """Share of characters in mojibake: text that was written in one charset and read in another (before normalisation).
+
+    >>> measure_text("これは猫です。".encode().decode("cp932", "ignore"), "mojibake_share") > 0.9
+    True
+    >>> measure_text("縺れた糸を繧繝縁の畳に置く。", "mojibake_share")
+    0.0
+    """
+    return share(pl.col("n_mojibake"), pl.col("n_raw_visible"))
+
+
+@measure
 def url_share() -> pl.Expr:
     """Share of characters in URLs.
 

@@ -21,18 +21,20 @@ import polars as pl
 import pyarrow as pa
 
 from filters.kernels import jit, mix64, to_arrow
+from filters.text.replacements import replacement_tables, tells_other_facts
 from pipeline.core.engine import Task
 from pipeline.core.storage import read_json, write_array, write_atomically
 from pipeline.core.tasks import Counts, resumable
 from pipeline.dedup.bands import range_of
 from pipeline.dedup.exchange import SMALL, Exchange
-from pipeline.dedup.facts import Inquiry, answer, best_first, receive_answers, sort_distinct
+from pipeline.dedup.facts import Inquiry, answer, best_first, receive_answers, receive_texts, sort_distinct
 from pipeline.dedup.runs import divide_into_runs
 from pipeline.dedup.verification import SKETCHES, similarity
 from pipeline.workspace import Layout, RecordIds
 
 NEARLY_EQUAL = 0.9999  # similarity of texts that differ in what their sketches do not tell: 1 is for those that are equal
-RECORDS_PER_BUCKET = 100_000  # 54 MB with sketches of text; a cluster that has more is in one bucket nevertheless
+RECORDS_PER_BUCKET = 25_000  # with texts of 4 kB: 115 MB; a cluster that has more is in one bucket nevertheless
+FRAME, READ = 256, 3  # survivors of one frame that a record is compared with by sketches, and of these by reading them
 CLUSTER_SCHEMA = {
     "row": pl.UInt32,
     "duplicate_of": pl.String,
@@ -47,12 +49,13 @@ _PAIR = np.dtype([("left", np.int64), ("right", np.int64)])
 
 def rounds(layout: Layout, ids: RecordIds, files: int, kind: int) -> Iterator[list[Task]]:
     """Yield the rounds of tasks, given the number of files of pairs. `kind` says what the sketches are; `ids` makes record ids."""
+    with_texts = kind == SKETCHES and layout.settings.compares_content
     yield [(join_pairs, (layout, files))]
     buckets = read_json(_joined_marker(layout))["buckets"]
     runs = len(divide_into_runs(layout)) - 1
     plan = _Plan(
         Exchange(layout.folder, "cluster-pairs", files, buckets, SMALL),
-        Inquiry.of(layout, "cluster", files, buckets),
+        Inquiry.of(layout, "cluster", files, buckets, with_texts),
         Exchange(layout.folder, "cluster-chosen", buckets, runs, SMALL),
     )
     yield [(route_pairs, (layout, plan, number)) for number in range(files)]
@@ -61,6 +64,8 @@ def rounds(layout: Layout, ids: RecordIds, files: int, kind: int) -> Iterator[li
     yield [(answer, (layout, plan.inquiry, run, ids)) for run in range(runs)]
     yield from plan.inquiry.answers.passes()
     yield from plan.inquiry.names.passes()
+    if plan.inquiry.texts is not None:
+        yield from plan.inquiry.texts.passes()
     yield [(choose, (layout, plan, bucket, kind)) for bucket in range(buckets)]
     plan.pairs.remove()
     plan.inquiry.remove()
@@ -87,14 +92,20 @@ def _root(parent, i):
 
 
 @jit
+def unite_two(parent, a, b):
+    """Join the components of two nodes."""
+    x, y = _root(parent, a), _root(parent, b)
+    if x < y:
+        parent[y] = x
+    elif y < x:
+        parent[x] = y
+
+
+@jit
 def unite(parent, a, b):
     """Join the components of nodes a[k] and b[k] in int64[n] `parent`, by union-find: a root is the smallest node of its component."""
     for k in range(len(a)):
-        x, y = _root(parent, a[k]), _root(parent, b[k])
-        if x < y:
-            parent[y] = x
-        elif y < x:
-            parent[x] = y
+        unite_two(parent, a[k], b[k])
 
 
 @jit
@@ -112,19 +123,45 @@ def find_components(count: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return parent
 
 
+class Texts(NamedTuple):
+    """The texts of records in `data`, from `offsets[row]` to `offsets[row + 1]`, and what comparing them takes; or none."""
+
+    compared: bool
+    data: np.ndarray
+    offsets: np.ndarray
+    tables: tuple[np.ndarray, ...] = replacement_tables()
+
+
+NO_TEXTS = Texts(False, np.empty(0, np.uint8), np.zeros(1, np.int64))
+
+
 @jit
-def choose_survivors(starts, neighbours, rows, sketches, exact, key_hashes, key_length, accept, kind):
-    """Choose survivors, for nodes in order of priority (node 0 is best); node i has row `rows[i]` of `sketches`.
+def _are_other_facts(texts, i, j):
+    data, offsets = texts.data, texts.offsets
+    return tells_other_facts(data, offsets[i], offsets[i + 1], offsets[j], offsets[j + 1], *texts.tables)
+
+
+@jit
+def choose_survivors(starts, neighbours, rows, sketches, exact, key_hashes, key_length, accept, kind, texts):
+    """Choose survivors, for nodes in order of priority (node 0 is best); node i has row `rows[i]` of `sketches` and `texts`.
 
     `neighbours[starts[i]:starts[i + 1]]` are the *better* nodes that node i was found similar to. A node is a duplicate of a
     survivor that it is verified to be similar to: a better neighbour, or the survivor that such a neighbour is a duplicate of.
-    Where there is none it survives. Returns `duplicate_of` (int64, -1 for survivors) and `similarity` (float64).
+    Where texts are compared, one frame around other facts is no duplicate; of nodes that are of one frame with the same survivor, the
+    most similar are compared with one another. Where there is none it survives. Returns `duplicate_of` (int64, -1 for survivors),
+    `similarity` (float64), `parent` (int64: nodes that were verified to be duplicates of one another, as `unite` has them), and how
+    many pairs of one frame were told apart.
     """
     n = len(starts) - 1
     duplicate_of = np.full(n, -1, np.int64)
     similar = np.zeros(n, np.float64)
+    parent = np.arange(n)
+    # Survivors that are of one frame with node i: the latest is `newest[i]`, the one before it `before[newest[i]]`.
+    newest, before = np.full(n, -1, np.int64), np.full(n, -1, np.int64)
+    told_apart = 0
     for i in range(n):
         best, best_similarity = np.int64(-1), -1.0
+        frame = np.int64(-1)
         for k in range(starts[i], starts[i + 1]):
             other = neighbours[k]
             if duplicate_of[other] >= 0:
@@ -139,11 +176,44 @@ def choose_survivors(starts, neighbours, rows, sketches, exact, key_hashes, key_
                     continue
                 if kind == SKETCHES:
                     value = min(value, NEARLY_EQUAL)
+                if texts.compared and other != best and _are_other_facts(texts, rows[other], rows[i]):
+                    told_apart += 1
+                    if frame < 0 or other < frame:
+                        frame = other
+                    continue
+            unite_two(parent, other, i)
             if value > best_similarity or value == best_similarity and other < best:
                 best, best_similarity = other, value
+        if frame >= 0 and best < 0:
+            best, best_similarity = _find_in_frame(newest[frame], before, i, rows, sketches, accept, texts)
+            if best >= 0:
+                unite_two(parent, best, i)
+            else:
+                before[i], newest[frame] = newest[frame], i
         if best >= 0:
             duplicate_of[i], similar[i] = best, best_similarity
-    return duplicate_of, similar
+    return duplicate_of, similar, parent, told_apart
+
+
+@jit
+def _find_in_frame(newest, before, i, rows, sketches, accept, texts):
+    """Return the survivor of one frame that node i is a duplicate of, and their similarity; -1 where there is none.
+
+    The `FRAME` latest are looked at, and the `READ` most similar of them are read.
+    """
+    nearest, values = np.full(READ, -1, np.int64), np.zeros(READ)
+    other, seen = newest, 0
+    while other >= 0 and seen < FRAME:
+        value = min(similarity(SKETCHES, sketches, rows[other], rows[i]), NEARLY_EQUAL)
+        at = np.argmin(values)
+        if value >= accept and value > values[at]:
+            nearest[at], values[at] = other, value
+        other = before[other]
+        seen += 1
+    for at in np.argsort(-values):
+        if nearest[at] >= 0 and not _are_other_facts(texts, rows[nearest[at]], rows[i]):
+            return nearest[at], values[at]
+    return np.int64(-1), -1.0
 
 
 def _joined_marker(layout: Layout) -> Path:
@@ -215,7 +285,10 @@ def _bucket_marker(layout: Layout, bucket: int) -> Path:
 @resumable(lambda layout, plan, bucket, kind: _bucket_marker(layout, bucket))
 def choose(layout: Layout, plan: _Plan, bucket: int, kind: int) -> Counts:
     """Choose the survivors of the clusters of one bucket, and send what is found out about their records to the runs."""
-    records, facts, sketches, name_lengths = receive_answers(layout, plan.inquiry, bucket)
+    records, facts, sketches, name_lengths, text_lengths = receive_answers(layout, plan.inquiry, bucket)
+    texts = NO_TEXTS
+    if plan.inquiry.texts is not None:
+        texts = Texts(True, *receive_texts(layout, plan.inquiry, bucket, text_lengths))
     pairs = np.concatenate([np.empty(0, _PAIR), *plan.pairs.receive_rows(bucket, _PAIR)])
     left, right = np.searchsorted(records, pairs["left"]), np.searchsorted(records, pairs["right"])
     packed = sort_distinct((left.astype(np.uint64) << np.uint64(32)) | right.astype(np.uint64))  # another file may have it, too
@@ -229,9 +302,14 @@ def choose(layout: Layout, plan: _Plan, bucket: int, kind: int) -> Counts:
     exact, keys, key_length = (np.ascontiguousarray(facts[name]) for name in ("exact", "key", "key_length"))
     starts, neighbours = _better_neighbours(better, worse, len(records))
     accept = layout.settings.accept
-    duplicate_of, similar = choose_survivors(starts, neighbours, order, sketches, exact, keys, key_length, accept, kind)
+    duplicate_of, similar, head, told_apart = choose_survivors(
+        starts, neighbours, order, sketches, exact, keys, key_length, accept, kind, texts
+    )
     # The smallest node of a component is its best record, which names the cluster.
-    head = find_components(len(records), better, worse)
+    if texts.compared:
+        find_roots(head)
+    else:
+        head = find_components(len(records), better, worse)
     is_duplicate = duplicate_of >= 0
     survivor = np.where(is_duplicate, duplicate_of, np.arange(len(records)))
     is_exact = (exact == exact[survivor]) & (key_length == key_length[survivor])
@@ -244,13 +322,15 @@ def choose(layout: Layout, plan: _Plan, bucket: int, kind: int) -> Counts:
         names.gather(head).alias("cluster_id"),
         pl.Series("cluster_size", np.bincount(head, minlength=len(records))[head].astype(np.uint32)),
     )
+    frame = frame.filter(pl.col("cluster_size") > 1)  # of one frame with others, but no duplicate
     _send_frame(layout, plan.chosen, bucket, frame.sort("record"))
     return {
         "pairs": len(packed),
-        "clusters": len(np.unique(head)),
-        "in_clusters": len(records),
+        "clusters": frame["cluster_id"].n_unique(),
+        "in_clusters": len(frame),
         "exact": int((is_duplicate & is_exact).sum()),
         "near": int((is_duplicate & ~is_exact).sum()),
+        "told_apart": told_apart,
     }
 
 

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -91,9 +92,10 @@ class Inquiry:
     requests: Exchange  # to runs
     answers: Exchange  # from runs to those who asked
     names: Exchange  # bytes of record ids, where they are wanted
+    texts: Exchange | None = None  # the texts themselves, where they are wanted
 
     @classmethod
-    def of(cls, layout: Layout, name: str, senders: int, askers: int) -> Inquiry:
+    def of(cls, layout: Layout, name: str, senders: int, askers: int, with_texts: bool = False) -> Inquiry:
         if layout.bases[-1] > 1 << (64 - _ASKER_BITS) or askers > 1 << _ASKER_BITS:
             raise BuildError(
                 f"{layout.bases[-1]:,} records are more than can be deduplicated at once, {1 << (64 - _ASKER_BITS):,}. "
@@ -104,6 +106,7 @@ class Inquiry:
             Exchange(layout.folder, f"{name}-requests", senders, runs, SMALL),
             Exchange(layout.folder, f"{name}-answers", runs, askers),
             Exchange(layout.folder, f"{name}-names", runs, askers, SMALL),
+            Exchange(layout.folder, f"{name}-texts", runs, askers) if with_texts else None,
         )
 
     def ask(self, layout: Layout, sender: int, records: np.ndarray, askers: np.ndarray) -> None:
@@ -112,12 +115,20 @@ class Inquiry:
         self.requests.send(sender, packed, run_of_records(layout, (packed >> np.uint64(_ASKER_BITS)).astype(np.int64)))
 
     def remove(self) -> None:
-        for exchange in (self.requests, self.answers, self.names):
-            exchange.remove()
+        for exchange in (self.requests, self.answers, self.names, self.texts):
+            if exchange is not None:
+                exchange.remove()
 
 
 def _answer_type(width: int) -> np.dtype:
-    return np.dtype([("record", np.int64), ("facts", FACTS), ("name_length", np.int32), ("sketch", np.uint8, (width,))])
+    numbers = [("record", np.int64), ("facts", FACTS), ("name_length", np.int32), ("text_length", np.int64)]
+    return np.dtype([*numbers, ("sketch", np.uint8, (width,))])
+
+
+def _text_chunks(texts: pl.Series, rows: np.ndarray) -> Iterator[np.ndarray]:
+    for at in range(0, len(rows), _CHUNK):
+        data, offsets = buffers(texts.gather(rows[at : at + _CHUNK]))
+        yield data[offsets[0] : offsets[-1]]
 
 
 @resumable(lambda layout, inquiry, run, ids: layout.folder / f"{inquiry.answers.name}-{run:05d}.json")
@@ -140,34 +151,65 @@ def answer(layout: Layout, inquiry: Inquiry, run: int, ids: RecordIds | None) ->
         data, offsets = buffers(_load_ids(layout, records, partitions, ids).gather(rows))
         name_lengths = np.diff(offsets).astype(np.int32)
         inquiry.names.send_chunks(run, np.diff(offsets[np.concatenate([[0], np.cumsum(counts)])]), [data[: offsets[-1]]])
+    text_lengths = np.zeros(len(rows), np.int64)
+    if inquiry.texts is not None:
+        texts = _load_texts(layout, records, partitions)
+        text_lengths = texts.str.len_bytes().to_numpy().astype(np.int64)[rows]
+        ends = np.concatenate([[0], np.cumsum(text_lengths)])[np.concatenate([[0], np.cumsum(counts)])]
+        inquiry.texts.send_chunks(run, np.diff(ends), _text_chunks(texts, rows))
 
     def chunks() -> Iterator[memoryview]:
         for at in range(0, len(rows), _CHUNK):
             some = rows[at : at + _CHUNK]
             chunk = np.empty(len(some), row_type)
             chunk["record"], chunk["facts"], chunk["sketch"] = records[some], facts[some], sketches[some]
-            chunk["name_length"] = name_lengths[at : at + _CHUNK]
+            chunk["name_length"], chunk["text_length"] = name_lengths[at : at + _CHUNK], text_lengths[at : at + _CHUNK]
             yield chunk.view(np.uint8).data
 
     inquiry.answers.send_chunks(run, counts * row_type.itemsize, chunks())
     return {"records": len(records), "answers": len(rows)}
 
 
-def receive_answers(layout: Layout, inquiry: Inquiry, asker: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return records, by ascending number, their facts, their sketches and the lengths of their ids in bytes."""
+class Answers(NamedTuple):
+    """What was answered about records, by ascending number. Lengths are in bytes."""
+
+    records: np.ndarray
+    facts: np.ndarray
+    sketches: np.ndarray
+    name_lengths: np.ndarray
+    text_lengths: np.ndarray
+
+
+def receive_answers(layout: Layout, inquiry: Inquiry, asker: int) -> Answers:
+    """Return facts, sketches, and the lengths of ids and texts of the records that one task asked for."""
     width = sketch_width(layout)
     row_type = _answer_type(width)
     count = inquiry.answers.size(asker) // row_type.itemsize
     records, facts, lengths = np.empty(count, np.int64), np.empty(count, FACTS), np.empty(count, np.int32)
+    text_lengths = np.empty(count, np.int64)
     sketches = allocate_sketches(layout.folder, count, width)
     at = 0
     for rows in inquiry.answers.receive_rows(asker, row_type):
         span = slice(at, at + len(rows))
-        records[span], facts[span], sketches[span], lengths[span] = (
-            rows[name] for name in ("record", "facts", "sketch", "name_length")
+        records[span], facts[span], sketches[span], lengths[span], text_lengths[span] = (
+            rows[name] for name in ("record", "facts", "sketch", "name_length", "text_length")
         )
         at += len(rows)
-    return records, facts, sketches, lengths
+    return Answers(records, facts, sketches, lengths, text_lengths)
+
+
+def receive_texts(layout: Layout, inquiry: Inquiry, asker: int, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return `(data, offsets)` of the texts of the records that one task asked for; empty ones where none were sent."""
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    data = allocate_sketches(layout.folder, 1, int(offsets[-1]))[0] if offsets[-1] else np.empty(0, np.uint8)
+    if inquiry.texts is not None:
+        at = 0
+        for body in inquiry.texts.receive(asker):
+            data[at : at + len(body)] = np.frombuffer(body, np.uint8)
+            at += len(body)
+        if at != len(data):
+            raise BuildError(f"texts are missing in {layout.folder}. Delete that folder and run the same command again.")
+    return np.asarray(data), offsets
 
 
 def load_facts(layout: Layout, records: np.ndarray, partitions: range) -> tuple[np.ndarray, np.ndarray]:
@@ -185,6 +227,13 @@ def _load_ids(layout: Layout, records: np.ndarray, partitions: range, ids: Recor
     for index, _, rows in _rows_by_partition(layout, records, partitions):
         names.append(ids(index, read_parquet(layout.part(index).table, columns=["locator", "file"])[rows]).alias("id"))
     return pl.concat(names)
+
+
+def _load_texts(layout: Layout, records: np.ndarray, partitions: range) -> pl.Series:
+    texts = [pl.Series("text", [], pl.String)]
+    for index, _, rows in _rows_by_partition(layout, records, partitions):
+        texts.append(read_parquet(layout.part(index).table, columns=["text"])["text"].gather(rows))
+    return pl.concat(texts)
 
 
 def _rows_by_partition(layout: Layout, records: np.ndarray, partitions: range) -> Iterator[tuple[int, slice, np.ndarray]]:

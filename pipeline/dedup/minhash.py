@@ -185,7 +185,7 @@ def find_pairs(layout: Layout, number: int) -> Counts:
     """Write verified pairs among the groups of one home, as int64[pairs, 2] of document numbers."""
     plan = _plan(layout)
     members, sizes = _distinct_groups(plan.groups.receive_rows(number, _MEMBER))
-    documents, facts, sketches, _ = receive_answers(layout, plan.inquiry, number)
+    documents, facts, sketches, *_ = receive_answers(layout, plan.inquiry, number)
     rows = np.searchsorted(documents, members)
     if len(members) and (rows.max() == len(documents) or (documents[rows] != members).any()):
         raise BuildError(f"sketches are missing in {layout.folder}. Delete that folder and run the same command again.")

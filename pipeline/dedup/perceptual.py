@@ -174,7 +174,7 @@ def find_near_groups(layout: Layout, inquiry: Inquiry, number: int) -> Counts:
 def find_near_pairs(layout: Layout, inquiry: Inquiry, number: int, kind: int) -> Counts:
     """Write verified pairs among the candidates of one slice of the index, as int64[pairs, 2] of record numbers."""
     hashes, groups, left, right, starts, records = _load_slice(layout, number)
-    nodes, _, sketches, _ = receive_answers(layout, inquiry, number)
+    nodes, _, sketches, *_ = receive_answers(layout, inquiry, number)
     a, b = verified_groups(
         starts, np.searchsorted(nodes, records), np.searchsorted(groups, hashes), np.searchsorted(groups, left),
         np.searchsorted(groups, right), sketches, layout.settings.accept, kind,

@@ -33,6 +33,11 @@ class MinHashTable(ManifestTable):
         """The estimated similarity from which on a candidate is a duplicate."""
         return self.threshold - self.margin
 
+    @property
+    def compares_content(self) -> bool:
+        """Whether similar texts of one frame around other facts are told apart by reading them."""
+        return False
+
     @model_validator(mode="after")
     def _check_sizes(self) -> MinHashTable:
         if self.margin >= self.threshold:

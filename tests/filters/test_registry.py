@@ -9,14 +9,22 @@ from filters.caption import labels as caption_labels
 from filters.caption import tokens as caption_tokens
 from filters.kernels import buffers
 from filters.registry import MEASURES, _run_passes, compute, measure, measure_frame, measure_text, order_measures
-from filters.text import characters, language_lines, phrases, repetition
+from filters.text import characters, language_lines, mojibake, phrases, repetition
 
 GIVEN = {"n_boilerplate_chars", "n_joined_spaces"}
 OF_TEXT = [name for name, found in MEASURES.items() if found.kind == "text"]
 NULLABLE = "language_lines_share"  # null where no line is Japanese
 BOUNDED = [name for name in OF_TEXT if name.endswith("_share")] + ["compression_ratio", "language_score", "quality"]
 COUNTERS = {
-    "text": {*characters.COUNTERS, *repetition.COUNTERS, *phrases.COUNTERS, *language_lines.COUNTERS, *GIVEN, "text"},
+    "text": {
+        *characters.COUNTERS,
+        *mojibake.COUNTERS,
+        *repetition.COUNTERS,
+        *phrases.COUNTERS,
+        *language_lines.COUNTERS,
+        *GIVEN,
+        "text",
+    },
     "caption": {*characters.COUNTERS, *caption_labels.LANGUAGE_COUNTERS, *caption_tokens.COUNTERS},
 }
 PIECES = [

@@ -48,6 +48,12 @@ class CleanText(Clean):
 class DocumentDuplicates(MinHashTable):
     """Exact and near duplicates of documents, and how many may be of one domain."""
 
+    content: bool = Field(
+        True,
+        description="keep similar documents that are one frame around other facts (numbers, names): pages of one template, "
+        "forms, laws; see docs/measures.md",
+    )
+
     # The step measure hashes domains where they are needed.
     same_domain: Annotated[int | None, BelongsTo("measure", lambda most: most is not None), BelongsTo("deduplicate")] = Field(
         None,
@@ -55,6 +61,10 @@ class DocumentDuplicates(MinHashTable):
         description="documents of one registered domain that are kept, the best by quality, then length (name.hatenablog.com "
         "is a domain of its own)",
     )
+
+    @property
+    def compares_content(self) -> bool:
+        return self.content
 
     @model_validator(mode="after")
     def _check_cap(self) -> DocumentDuplicates:

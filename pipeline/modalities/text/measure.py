@@ -9,6 +9,7 @@ import pyarrow as pa
 from filters import MEASURES, compute
 from filters.html import extract_documents
 from filters.kernels import jit, to_arrow
+from filters.text import mojibake
 from filters.text.boilerplate import boilerplate_lines
 from filters.text.minhash import SKETCH_BINS, signatures
 from filters.text.normalisation import drop_lines, normalise_spans
@@ -63,6 +64,9 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
         "n_joined_spaces": cleaned.joined,
         **page_counters,
     }
+    if "mojibake_share" in manifest.measures:
+        is_utf8 = readable & (cleaned.invalid < 0)
+        given |= mojibake.count_spans(raw.data, np.where(is_utf8, raw.starts, 0), np.where(is_utf8, raw.ends, 0))
     if "url_list" in manifest.measures:
         given["url_list"] = manifest.urls.find(_column(rows.frame, "url")).to_numpy().astype(object)
     measures = compute(data, offsets, manifest.measures, given)

@@ -342,3 +342,35 @@ def test_nothing_to_find(deduplicated):
     frame, counts, layout = deduplicated([["一つ目の文書。"], ["二つ目の文書だ。"]])
     assert frame["cluster_id"].null_count() == 2 and counts["clusters"] == 0
     assert layout.clusters(0).is_file()
+
+
+STATION = (
+    "{0}駅は、{1}県{2}町にある駅である。単式ホームを持つ地上駅で、駅員のいない無人駅となっている。駅舎は木造で、待合室に自動券売機が置かれている。"
+    "一日の平均乗車人員は{3}人である。駅前には商店が数軒あるほかは田畑が広がっており、少し歩くと国道に出る。開業した当初は貨物も扱っていた。"
+    "ホームからは山並みを望むことができ、春には線路沿いの桜が咲く。"
+)
+STATIONS = [STATION.format(name, "埼玉", "小川", count) for name, count in (("大和田", 214), ("白浜口", 88), ("鳥越", 1301))]
+
+
+def test_pages_of_one_frame_are_kept_and_their_copies_are_not(deduplicated):
+    copies = [f"みんなの鉄道\n{text}\n前のページへ" for text in STATIONS]
+    frame, counts, _ = deduplicated([[STATIONS[0], *copies], STATIONS[1:]])
+    survivors = frame.filter(pl.col("duplicate_of").is_null())["text"].to_list()
+    assert len(survivors) == 3 and {text.split("駅は")[0].split("\n")[-1] for text in survivors} == {"大和田", "白浜口", "鳥越"}
+    assert counts["near"] == 3 and counts["told_apart"] >= 2
+    # A page and its copy are a cluster; pages of one frame are not.
+    assert frame["cluster_size"].to_list() == [2] * 6 and frame["cluster_id"].n_unique() == 3
+
+
+def test_what_is_of_one_frame_does_not_depend_on_partitions(deduplicated):
+    texts = [
+        STATION.format(f"{a}{b}", "埼玉", "小川", 10 * k) for k, (a, b) in enumerate(itertools.product("大小上下", "川山田野"))
+    ]
+    texts += [text.replace("、", "，") + "関連項目" for text in texts[::3]]
+    one, one_counts, _ = deduplicated([texts])
+    many, many_counts, _ = deduplicated([texts[k : k + 4] for k in range(0, len(texts), 4)], ROWS_PER_RANGE=30, FAN_IN=2)
+    assert (
+        one["duplicate_of"].to_list() == many["duplicate_of"].to_list()
+        and one_counts["told_apart"] == many_counts["told_apart"]
+    )
+    assert one["duplicate_of"].null_count() == 16
