@@ -29,7 +29,7 @@ from filters.text import characters, language, language_lines, mojibake, phrases
 from filters.transcript import chinese, phantoms, repeated_phrases
 
 Counters = dict[str, np.ndarray]
-Kind = Literal["text", "document", "page", "url", "caption", "transcript", "audio", "image"]
+Kind = Literal["text", "document", "corpus", "page", "url", "caption", "transcript", "audio", "image"]
 Function = Callable[[], pl.Expr]
 
 
@@ -37,9 +37,9 @@ Function = Callable[[], pl.Expr]
 class Measure:
     """A named column of numbers, or of words as `language` has them.
 
-    `kind` says what it is computed from: any "text" (documents and captions), a "document" (and how it was cleaned), a "page" of
-    Wikipedia, the "url" of a document, a "caption" or a "transcript" (short texts), an "image" or "audio". What is
-    computed only `on_request` belongs to the presets of other projects.
+    `kind` says what it is computed from: any "text" (documents and captions), a "document" (and how it was cleaned), a document
+    in its "corpus" (known once all are), a "page" of Wikipedia, the "url" of a document, a "caption" or a "transcript" (short texts),
+    an "image" or "audio". What is computed only `on_request` belongs to the presets of other projects.
     """
 
     name: str

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from pipeline.core.engine import Engine
 from pipeline.core.errors import BuildError
 from pipeline.modalities import modality_of
+from pipeline.modalities.base import most_frequent
 from pipeline.plan import VERSIONS, Plan
 from pipeline.publish import publish
 from pipeline.report.facts import gather_facts
 from pipeline.sources.inputs import describe_file, is_url
 from pipeline.sources.streams import checksum
-from pipeline.steps import decide, deduplicate, measure, write
+from pipeline.steps import decide, deduplicate, measure, strip, write
 from pipeline.steps.decide import Decided
 from pipeline.steps.deduplicate import Deduplicated
+from pipeline.steps.losses import describe_losses
 from pipeline.steps.measure import Measured
+from pipeline.steps.strip import Stripped
 from pipeline.steps.write import Written
 from pipeline.workspace import RecordIds, write_names
+
+SAMPLES_SHOWN = 20  # most frequent removed lines in summary and card
 
 
 def run(plan: Plan, engine: Engine, keep_going: bool) -> dict[str, Any]:
@@ -31,14 +39,16 @@ def run(plan: Plan, engine: Engine, keep_going: bool) -> dict[str, Any]:
     names = write_names(plan.workspace.folder("decide") / "inputs.parquet", [file.name for file in plan.inputs])
     ids = RecordIds(plan.manifest.name, names)
     deduplicated = deduplicate.run(plan, engine, layout, ids)
+    stripped = strip.run(plan, engine, layout)
     written = write.run(plan, engine, layout, ids, measured, decided)
     seconds = {
         "measure": measured.seconds,
         "decide": decided.seconds,
         "deduplicate": deduplicated.seconds,
+        "strip": stripped.seconds,
         "write": written.seconds,
     }
-    summary = summarise(plan, measured, decided, deduplicated, written) | {
+    summary = summarise(plan, measured, decided, deduplicated, stripped, written) | {
         "fingerprint": plan.output_fingerprint,
         "written": plan.fingerprints["write"],
         "limit": plan.limit,
@@ -48,7 +58,7 @@ def run(plan: Plan, engine: Engine, keep_going: bool) -> dict[str, Any]:
         "ledgers": written.ledgers,
         "seconds": round(time.perf_counter() - began, 1),
         "steps_seconds": {name: round(value, 2) for name, value in seconds.items() if value is not None},
-        "warnings": [*measured.warnings, *decided.warnings],
+        "warnings": [*measured.warnings, *decided.warnings, *describe_losses(written.losses)],
         "damaged": measured.damage,
     }
     check_conservation(plan, summary)
@@ -67,11 +77,13 @@ def check_conservation(plan: Plan, summary: dict[str, Any]) -> None:
         )
 
 
-def summarise(plan: Plan, measured: Measured, decided: Decided, deduplicated: Deduplicated, written: Written) -> dict[str, Any]:
+def summarise(
+    plan: Plan, measured: Measured, decided: Decided, deduplicated: Deduplicated, stripped: Stripped, written: Written
+) -> dict[str, Any]:
     """Return the numbers of a build: lists of counts by step, rule, verdict and split."""
     total = measured.total()
     rules: dict[str, list[int]] = {}
-    for part in [*decided.parts, {"rules": deduplicated.counts.get("rules", {})}]:
+    for part in [*decided.parts, {"rules": deduplicated.counts.get("rules", {})}, stripped.counts]:
         _add_counts(rules, part["rules"])
     verdicts: dict[str, list[int]] = {}
     splits: dict[str, list[int]] = {}
@@ -83,6 +95,8 @@ def summarise(plan: Plan, measured: Measured, decided: Decided, deduplicated: De
         "rules": dict(sorted(rules.items(), key=lambda item: (-item[1][0], item[0]))),
         "after_decide": [decided.kept, sum(part["amount"] for part in decided.parts)],
         "duplicates": deduplicated.counts,
+        "removed": _describe_removed(measured, stripped, written),
+        "losses": written.losses,
         "verdicts": verdicts,
         "splits": splits,
         "polishing_ratio": _polishing_ratio(plan, total, verdicts.get("kept", [0, 0, 0])),
@@ -93,6 +107,24 @@ def summarise(plan: Plan, measured: Measured, decided: Decided, deduplicated: De
 def _add_counts(totals: dict[str, list[int]], counts: dict[str, list[int]]) -> None:
     for key, values in counts.items():
         totals[key] = [a + b for a, b in zip(totals.get(key, [0] * len(values)), values, strict=True)]
+
+
+def _describe_removed(measured: Measured, stripped: Stripped, written: Written) -> dict[str, dict[str, Any]]:
+    """Return lines and characters that were removed, by why, with the most frequent lines and how often each was, as far as tasks knew."""
+    total = measured.total()
+    boilerplate = {"lines": total.get("boilerplate_lines", 0), "chars": total.get("boilerplate_chars", 0)}
+    recurring = dict(stripped.counts.items())
+    samples = (counts.get("boilerplate_samples", []) for counts in measured.counts), (g["samples"] for g in written.groups)
+    return {
+        name: counts | {"samples": _merge_samples(lists)}
+        for name, counts, lists in zip(("boilerplate", "recurring"), (boilerplate, recurring), samples, strict=True)
+    }
+
+
+def _merge_samples(lists: Iterable[list[list[Any]]]) -> list[list[Any]]:
+    rows = [row for one in lists for row in one]
+    counted = pl.DataFrame(rows, schema={"line": pl.String, "count": pl.Int64}, orient="row")
+    return most_frequent(counted.group_by("line").agg(pl.sum("count")), SAMPLES_SHOWN)
 
 
 def _polishing_ratio(plan: Plan, total: dict[str, int], kept: list[int]) -> float:

@@ -374,6 +374,12 @@ def spaced_share() -> pl.Expr:
     return share(pl.col("n_joined_spaces"), pl.col("n_joined_spaces") + pl.col("n_chars"))
 
 
+@measure(kind="corpus")
+def recurring_line_share() -> pl.Expr:
+    """Share of characters in lines of menus, headers and footers that recur over documents, which are removed."""
+    return share(pl.col("n_recurring_chars"), pl.col("n_line_chars"))
+
+
 @measure(kind="page", words=True)
 def page_kind() -> pl.Expr:
     """Kind of a page of Wikipedia: article, disambiguation, redirect, or its namespace, such as template. None for other documents."""

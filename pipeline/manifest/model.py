@@ -28,6 +28,7 @@ RESERVED_COLUMNS = frozenset(
     {
         "id", "text", "source", "license", "language", "language_score", "chars", "cluster_size", "cluster_id", "verdict", "step",
         "rule", "value", "bound", "duplicate_of", "similarity", "excerpt", "sources_seen", "epoch",
+        "boilerplate_lines", "boilerplate_chars", "recurring_lines", "recurring_chars", "recurring_spans",
     }
 )  # fmt: skip
 # Columns of `pipeline.sources.rows.Rows` with a meaning of their own.
@@ -288,7 +289,14 @@ class Manifest(Described):
     def measures(self) -> list[str]:
         """Return the measures that a build of this manifest computes, in registry order."""
         wanted = set(self.rules) | set(self.measure.also)
-        return [name for name in MEASURES if name in wanted or self.measures_by_default(name)]
+        return [
+            name for name, m in MEASURES.items() if m.kind != "corpus" and (name in wanted or self.measures_by_default(name))
+        ]
+
+    @property
+    def document_rules(self) -> dict[str, Bound]:
+        """Return the rules that judge a record by itself: all but those on measures of kind "corpus"."""
+        return {name: bound for name, bound in self.rules.items() if name not in MEASURES or MEASURES[name].kind != "corpus"}
 
     @classmethod
     def measures_by_default(cls, name: str) -> bool:

@@ -17,7 +17,7 @@ from pipeline.core.settings import Table
 
 # `inputs`: fields that only choose what is read; inputs have identities of their own. `report`: what only the dataset card shows.
 # `count` and `select` are steps of a mixture.
-Step = Literal["inputs", "measure", "decide", "deduplicate", "count", "select", "write", "tokenise", "report"]
+Step = Literal["inputs", "measure", "decide", "deduplicate", "strip", "count", "select", "write", "tokenise", "report"]
 
 
 @dataclass(frozen=True)

@@ -101,24 +101,39 @@ def read_ledger(slices: Sequence[LedgerSlice], columns: Sequence[str]) -> pl.Dat
     return pl.concat(frames[1:]) if len(frames) > 1 else frames[0]
 
 
+def read_furniture(ledger: pl.DataFrame) -> pl.DataFrame:
+    """Return, for `Modality.revise`, which lines of the records of a partition its part removed, given their rows of the ledger."""
+    if "recurring_spans" not in ledger.columns:
+        return pl.DataFrame(schema={"row": pl.UInt32, "recurring_spans": pl.List(pl.Int32)})
+    rows = ledger.with_row_index("row").filter((pl.col("verdict") == "kept") & pl.col("recurring_spans").is_not_null())
+    return rows.select("row", "recurring_spans")
+
+
 @resumable(lambda partition, rank, folder: mixed_part(folder, partition.index).counts)
 def collect(partition: Partition, rank: int, folder: Path) -> Counts:
     """Write which records of a partition its part kept, and what decides between duplicates; return counts of what was kept."""
     columns = ["locator", "exact", "key_hash", "key_length", "m:quality", "amount", "payload"]
     measured = read_parquet(partition.measured.table, columns=columns)
-    ledger = read_ledger(partition.ledger, ["id", "verdict", "cluster_id", "cluster_size", "chars"])
+    ledger = read_ledger(partition.ledger, ["id", "verdict", "cluster_id", "cluster_size", "chars", "recurring_lines"])
     if len(measured) != len(ledger):
         raise BuildError(f"{partition.measured.table} has {len(measured):,} records, the ledger {len(ledger):,}. {_REBUILD}")
     kept = ledger["verdict"] == "kept"
+    is_stripped = pl.col("recurring_lines") > 0 if "recurring_lines" in ledger.columns else pl.lit(False)
     is_same = pl.concat([ledger, measured], how="horizontal").select(
         pl.col("id").str.ends_with(pl.col("locator").cast(pl.String))
-        & ((pl.col("verdict") != "kept") | (pl.col("chars") == pl.col("amount")))
+        & ((pl.col("verdict") != "kept") | (pl.col("chars") == pl.col("amount")) | is_stripped)
     )
     if not is_same.to_series().all():
         raise BuildError(
             f"{partition.measured.table} and {partition.ledger[0].file} are not about the same records. {_REBUILD}"
         )
     when_kept = pl.when(kept)
+    # What its part removed of a record is no more in the mixture. The bytes that are left are estimated by characters.
+    left = ledger["chars"].cast(pl.Int64)
+    measured = measured.with_columns(
+        amount=when_kept.then(left).otherwise("amount"),
+        payload=when_kept.then(pl.col("payload") * left // pl.col("amount").clip(1)).otherwise("payload"),
+    )
     table = measured.with_columns(
         pl.col("m:quality").fill_nan(0).fill_null(0).clip(0, 1) + rank * _QUALITY_PER_PRIORITY,
         when_kept.then(ledger["id"]).alias("locator"),

@@ -26,7 +26,7 @@ from pipeline.dedup.bands import range_of
 from pipeline.mixture.duplicates import read_mixed
 from pipeline.mixture.ledger import FROM_PARTS, ledger_schema, mixture_ledger
 from pipeline.mixture.manifest import MixtureManifest
-from pipeline.mixture.records import Partition, read_ledger
+from pipeline.mixture.records import Partition, read_furniture, read_ledger
 from pipeline.mixture.selection import Selection, candidates_file
 from pipeline.modalities.text.manifest import TextManifest
 from pipeline.modalities.text.modality import TextModality
@@ -188,12 +188,14 @@ def _read_documents(
         return
     modality, numbers = TextModality(), chosen["row"].to_numpy()
     ledger = read_ledger(partition.ledger, _ledger_columns(partition))
+    furniture = read_furniture(ledger)
     with pq.ParquetFile(partition.measured.table) as file:
         at = 0
         for arrow in file.iter_batches(_BATCH):
             first, last = np.searchsorted(numbers, [at, at + len(arrow)]).tolist()
             if first < last:
                 batch = pl.DataFrame(pl.from_arrow(arrow)).with_row_index("row", at)[(numbers[first:last] - at).tolist()]
+                batch = modality.revise(batch, furniture)[0]
                 rows = ledger[numbers[first:last].tolist()]
                 for table, records in modality.shard_rows(corpus, partition.measured, batch, rows):
                     decided = chosen[first:last][records.tolist()]

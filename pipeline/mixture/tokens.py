@@ -21,7 +21,8 @@ from pipeline.core.storage import format_size, read_json, write_array, write_jso
 from pipeline.core.tasks import Counts, resumable
 from pipeline.mixture.duplicates import read_survivors
 from pipeline.mixture.plan import MixturePlan
-from pipeline.mixture.records import Partition
+from pipeline.mixture.records import Partition, read_furniture, read_ledger
+from pipeline.modalities.text.modality import TextModality
 from tokenizer import train as training
 from tokenizer.encode import TokenShardBuild
 from tokenizer.export import export, make_tokenizer_json
@@ -53,12 +54,14 @@ def count(partition: Partition, records: Path, path: Path, sha256: str, folder: 
     survivors = np.zeros(partition.rows, bool)
     survivors[read_survivors(records, partition.index)["row"].to_numpy()] = True
     counts = np.zeros(partition.rows, np.int32)
+    furniture = read_furniture(read_ledger(partition.ledger, ["verdict", "recurring_spans"]))
     with pq.ParquetFile(partition.measured.table) as file:
         at = 0
         for batch in file.iter_batches(_BATCH, columns=["text"]):
             rows = at + np.flatnonzero(survivors[at : at + len(batch)])
             if len(rows):
-                _, ends = tokenizer.encode(*buffers(pl.Series(pl.from_arrow(batch.column(0))).gather(rows - at)))
+                texts = pl.DataFrame(pl.from_arrow(batch)).with_row_index("row", at)[(rows - at).tolist()]
+                _, ends = tokenizer.encode(*buffers(TextModality().revise(texts, furniture)[0]["text"]))
                 counts[rows] = np.diff(ends)
             at += len(batch)
     write_array(tokens_file(folder, partition.index), counts)

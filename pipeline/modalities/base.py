@@ -10,6 +10,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -17,11 +18,13 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline.core.engine import Task
+from pipeline.dedup.recurring import Search
 from pipeline.manifest.model import Manifest
 from pipeline.sources.rows import BATCH_BYTES, Rows
 from pipeline.workspace import Layout, Part, RecordIds
 
 EXCERPT = 200  # characters of a record that the ledger shows
+SAMPLES = 200  # most frequent lines that a task remembers of those that were removed
 
 AnyManifest = TypeVar("AnyManifest", bound=Manifest)
 
@@ -65,13 +68,13 @@ class MeasuredRecords:
     `table` has `locator` (what ids end in), `bytes` `amount_in` `amount` `payload` (bytes that a shard would hold), `unreadable`
     (why, or null), `head` (what the ledger shows of an unreadable record), `exact` and `key_length` (equal for
     exact duplicates; of text also `key_hash`), `text`,
-    `m:<measure>`, and `keep:<column>` for those of `source.keep`. `arrays` are matrices with a row per record, `sketches` among them.
-    `counts` adds to the part's counts.
+    `m:<measure>`, and `keep:<column>` for those of `source.keep`. `arrays` are matrices with a row per record, `sketches` among
+    them; `lines` has a number per line. `counts` adds to the part's counts.
     """
 
     table: pa.Table
     arrays: dict[str, np.ndarray]
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, Any] = field(default_factory=dict)
 
 
 class RowGroup(NamedTuple):
@@ -126,6 +129,19 @@ class Modality(ABC, Generic[AnyManifest]):
         """
         return None
 
+    # -- strip
+
+    def line_search(self, manifest: AnyManifest, layout: Layout, folder: Path) -> Search | None:
+        """Return the search for lines that recur over records, None where none are removed. `folder` is that of the step strip."""
+        return None
+
+    def revise(self, batch: pl.DataFrame, furniture: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+        """Return measured records without the lines that recur in them, and these lines.
+
+        `furniture` tells by `row` which they are (`recurring_spans`).
+        """
+        return batch, pl.Series("line", [], pl.String)
+
     # -- write
 
     def ledger_fields(self, manifest: AnyManifest) -> list[pa.Field]:
@@ -150,6 +166,17 @@ class Modality(ABC, Generic[AnyManifest]):
     def split_keys(self, batch: pl.DataFrame, ledger_rows: pl.DataFrame) -> pl.Series:
         """Return a string per record: records with the same are all held out, or none is. By default those of one cluster."""
         return ledger_rows["cluster_id"]
+
+
+def count_lines(lines: pl.Series) -> pl.DataFrame:
+    """Return distinct lines, cut to what reports show, with how often each was removed: `line`, `count`."""
+    return pl.DataFrame({"line": lines.str.head(EXCERPT)}).group_by("line").agg(pl.len().cast(pl.Int64).alias("count"))
+
+
+def most_frequent(counted: pl.DataFrame, most: int) -> list[list[Any]]:
+    """Return the most frequent lines of `count_lines` with their counts, as JSON has them."""
+    chosen = counted.sort("count", "line", descending=[True, False]).head(most)
+    return [[line, count] for line, count in chosen.select("line", "count").iter_rows()]
 
 
 def huggingface_schema(fields: list[pa.Field], features: dict[str, Any]) -> pa.Schema:

@@ -38,6 +38,7 @@ def render_card(facts: BuildFacts) -> str:
         "count": "{:,}".format,
         "file_size": format_file_size,
         "code_span": code_span,
+        "table_code_span": table_code_span,
         "escape_markdown": escape_markdown,
     }
     front_matter = yaml.safe_dump(_describe_dataset(facts), allow_unicode=True, sort_keys=False, width=_NO_FOLDING)
@@ -57,6 +58,11 @@ def code_span(text: str) -> str:
     longest = max(map(len, re.findall("`+", line)), default=0)
     fence, space = "`" * (longest + 1), " " * bool(longest)
     return f"{fence}{space}{line}{space}{fence}"
+
+
+def table_code_span(text: str) -> str:
+    """Return `text` from outside as a code span in a cell of a table, where a vertical bar is escaped even in code."""
+    return code_span(text).replace("|", "\\|")
 
 
 def _make_line(text: str) -> str:

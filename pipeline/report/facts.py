@@ -15,6 +15,7 @@ from filters import MEASURES
 from pipeline.core.storage import format_size, sum_file_sizes
 from pipeline.dedup.bands import banding
 from pipeline.manifest.model import Described, Manifest
+from pipeline.manifest.steps import Step
 from pipeline.modalities import modality_of
 from pipeline.modalities.base import Bilingual, ReportTerms
 from pipeline.modalities.text.manifest import TextManifest
@@ -24,6 +25,10 @@ from pipeline.steps.tokenise import Tokenising
 from pipeline.workspace import Part, unit_record
 
 _SPLITS = ("train", "validation")
+REMOVED = {
+    "boilerplate": Bilingual("boilerplate", "定型句"),
+    "recurring": Bilingual("menus, headers and footers that recur", "多くの文書に共通するメニュー・ヘッダー・フッター"),
+}
 _SPLIT_BY_CLUSTER = (
     "Split by a hash of the duplicate cluster, so near duplicates never stand on both sides.",
     "重複クラスタのハッシュで分割しているため、類似した{records_ja}が両側に分かれることはありません。",
@@ -66,6 +71,15 @@ class RuleFacts(NamedTuple):
     amount: str
     bound: str
     description: str
+
+
+class RemovedFacts(NamedTuple):
+    """Lines that were removed from records, and why (`name`): the most frequent of them come from outside."""
+
+    name: Bilingual
+    lines: int
+    chars: int
+    samples: list[tuple[str, int]]  # each with how often it was removed
 
 
 class InputFacts(NamedTuple):
@@ -112,6 +126,7 @@ class BuildFacts:
     fingerprints: dict[str, str]  # by step
     bands_and_rows: tuple[int, int] | None
     limit: int | None
+    removed: list[RemovedFacts]
 
     @property
     def drawn(self) -> str:
@@ -173,7 +188,16 @@ def gather_facts(plan: Plan, summary: dict[str, Any], tokenised: dict[str, Any] 
         fingerprints=dict(plan.fingerprints.items()),
         bands_and_rows=banding(manifest.deduplicate) if is_banded else None,
         limit=plan.limit,
+        removed=_gather_removed(summary),
     )
+
+
+def _gather_removed(summary: dict[str, Any]) -> list[RemovedFacts]:
+    return [
+        RemovedFacts(name, counts["lines"], counts["chars"], [(line, count) for line, count in counts["samples"]])
+        for name, counts in ((REMOVED[kind], counts) for kind, counts in summary["removed"].items())
+        if counts["lines"]
+    ]
 
 
 def find_token_warnings(tokenised: dict[str, Any] | None) -> list[str]:
@@ -202,18 +226,21 @@ def _gather_steps(terms: ReportTerms, summary: dict[str, Any]) -> list[StepFacts
     total = summary["total"]
     decided, decided_amount = summary["after_decide"]
     kept, _, kept_amount = summary["verdicts"].get("kept", [0, 0, 0])
+    recurring = summary["removed"]["recurring"]
+    late = [sum(counts) for counts in zip(*recurring["rules"].values(), strict=True)] or [0, 0]
     states = [  # between the steps: records, amount
         (total["records"], total["amount_in"]),
         (total["records"] - total["unreadable"], total["amount"]),
         (decided, decided_amount),
+        (kept + late[0], kept_amount + recurring["amount"] + late[1]),
         (kept, kept_amount),
         (kept, kept_amount),
     ]
+    steps = zip(("read, clean", "decide", "deduplicate", "strip", "write"), states[:-1], states[1:], strict=True)
     return [
         StepFacts(name, records_in, records_out, terms.format_amount(amount_in), terms.format_amount(amount_out))
-        for name, (records_in, amount_in), (records_out, amount_out) in zip(
-            ("read, clean", "decide", "deduplicate", "write"), states[:-1], states[1:], strict=True
-        )
+        for name, (records_in, amount_in), (records_out, amount_out) in steps
+        if name != "strip" or recurring["lines"] or late[0]
     ]
 
 
@@ -283,8 +310,14 @@ def gather_plan_facts(plan: Plan) -> PlanFacts:
     return PlanFacts(inputs, plan.out, plan.work, steps, conclusion)
 
 
+def _list_steps(plan: Plan) -> list[Step]:
+    """Return the steps that a build of `plan` takes."""
+    strips = isinstance(plan.manifest, TextManifest) and plan.manifest.strips_lines
+    return [step for step in plan.fingerprints if step != "strip" or strips]
+
+
 def _gather_finished_steps(plan: Plan) -> list[StepState]:
-    folders = {step: plan.workspace.folder(step) for step in plan.fingerprints} | {"write": plan.out / "data"}
+    folders = {step: plan.workspace.folder(step) for step in _list_steps(plan)} | {"write": plan.out / "data"}
     return [StepState(step, "done", format_size(sum_file_sizes(folder))) for step, folder in folders.items()]
 
 
@@ -299,11 +332,13 @@ def _gather_step_states(plan: Plan) -> list[StepState]:
         and measured == len(partitions)
     )
     states = []
-    for step in plan.fingerprints:
+    for step in _list_steps(plan):
         folder = workspace.staging if step == "write" else workspace.folder(step)
         if step == "measure":
             state = "done" if is_measured else f"{measured} parts done, the rest to do" if measured else "to do"
         elif step == "decide" and is_measured and len(list(folder.glob("part-*.json"))) == len(partitions):
+            state = "done"
+        elif step == "strip" and is_measured and len(list(folder.glob("furniture-*.json"))) == len(partitions):
             state = "done"
         elif step == "deduplicate" and workspace.duplicates.is_file():
             state = "done"

@@ -27,6 +27,12 @@ def print_summary(console: Console, facts: BuildFacts) -> None:
     if most_frequent:
         shown = "  ".join(f"{name} {count:,}" for name, count in most_frequent[:_REASONS_SHOWN])
         console.print(f"\ntop reasons   {shown}", highlight=False, soft_wrap=True)
+    for removed in facts.removed:
+        console.print(
+            f"lines removed {removed.lines:,} ({removed.chars:,} characters): {removed.name.english}",
+            highlight=False,
+            soft_wrap=True,
+        )
     speed = facts.bytes / 1e6 / max(facts.seconds, 1e-6)
     console.print(
         f"polishing ratio {facts.polishing_ratio:.1%} of the raw {facts.terms.ratio.english}   "

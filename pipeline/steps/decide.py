@@ -96,18 +96,34 @@ def decide_frame(frame: pl.DataFrame, rules: dict[str, Bound]) -> pl.DataFrame:
     return frame.select(verdict.alias("verdict"), "rule", "value", "bound")
 
 
+def decide_records(frame: pl.DataFrame, rules: dict[str, Bound]) -> pl.DataFrame:
+    """Return what `decide_frame` does, where a record of which nothing is left (`payload` 0) is dropped for what emptied it.
+
+    That is what cleaning found out, as `boilerplate_share`, else `chars`. Nothing is of no language.
+    """
+    verdicts = decide_frame(frame, rules)
+    is_empty = frame["payload"] == 0
+    if not is_empty.any():
+        return verdicts
+    of_cleaning = [name for name in rules if name not in MEASURES or MEASURES[name].kind != "text"]
+    order = dict.fromkeys([*of_cleaning, *(["chars"] if "chars" in rules else []), *rules])
+    of_empty = decide_frame(frame, {name: rules[name] for name in order})
+    return pl.select(pl.when(is_empty).then(of_empty[name]).otherwise(verdicts[name]).alias(name) for name in verdicts.columns)
+
+
 @resumable(lambda manifest, part, index, folder: verdicts_file(folder, index).with_suffix(".json"))
 def decide(manifest: Manifest, part: Part, index: int, folder: Path) -> Counts:
     """Decide about one measured partition; return counts by rule."""
     out = verdicts_file(folder, index)
     began = time.perf_counter()
-    bands = fitted_rules(manifest.rules)
+    rules = manifest.document_rules
+    bands = fitted_rules(rules)
     groups = {bound.by for bound in bands.values()} - {"corpus"}
-    columns = ["unreadable", "amount", "payload", *sorted(groups), *(measured_column(name) for name in manifest.rules)]
+    columns = ["unreadable", "amount", "payload", *sorted(groups), *map(measured_column, rules)]
     frame = read_parquet(part.table, columns=columns).with_columns(cs.boolean().cast(pl.Int8))  # false 0, true 1
     if bands:
         frame = with_bands(frame, bands, read_parquet(bands_file(folder)))
-    verdicts = decide_frame(frame, manifest.rules)
+    verdicts = decide_records(frame, rules)
     with write_atomically(out) as temporary:
         verdicts.write_parquet(temporary, compression="zstd", compression_level=1)
     sized = verdicts.with_columns(frame["amount"], frame["payload"])

@@ -40,8 +40,9 @@ def ledger_frame(
 
     `measured` and `verdicts` hold the same records row for row, `ids` and `sources` what they are called and come from; `clusters` and
     `late` (records that the step deduplicate dropped, with `rule` `value` `bound`) have a column `row` that counts from the first of
-    them. `near_rule` names the rule of a near duplicate. `bound` is the limit that a record broke: `< accept` for duplicates, since a
-    similarity of `accept` or more makes a duplicate. `further` names columns of `measured` or `late` to be shown beside the measures.
+    them; `step` in `late` names another step than deduplicate. `near_rule` names the rule of a near duplicate. `bound` is the limit
+    that a record broke: `< accept` for duplicates, since a similarity of `accept` or more makes a duplicate. `further` names columns of
+    `measured` or `late` to be shown beside the measures.
     """
     frame = pl.concat([measured, verdicts], how="horizontal").with_columns(id=ids, source=sources).with_row_index("row")
     if "own:source" in measured.columns:
@@ -51,6 +52,8 @@ def ledger_frame(
         frame = frame.join(late, on="row", how="left", maintain_order="left", suffix="_late")
     else:
         frame = frame.with_columns(pl.lit(None, pl.String).alias(f"{name}_late") for name in ("rule", "value", "bound"))
+    if "step" not in frame.columns:
+        frame = frame.with_columns(step=pl.lit(None, pl.String))
     duplicate = pl.col("duplicate_of").is_not_null()
     unreadable = pl.col("verdict") == "unreadable"
     dropped_late = pl.col("rule_late").is_not_null()
@@ -58,7 +61,7 @@ def ledger_frame(
     frame = frame.with_columns(
         verdict=pl.when(duplicate).then(pl.lit("duplicate")).when(dropped_late).then(pl.lit("dropped")).otherwise("verdict"),
         step=pl.when(duplicate | dropped_late)
-        .then(pl.lit("deduplicate"))
+        .then(pl.coalesce("step", pl.lit("deduplicate")))
         .when(dropped)
         .then(pl.lit("decide"))
         .when(unreadable)

@@ -22,17 +22,20 @@ from pipeline.core.tasks import Counts, resumable
 from pipeline.dedup.clusters import CLUSTER_SCHEMA
 from pipeline.manifest.model import Manifest
 from pipeline.modalities import modality_of
-from pipeline.modalities.base import RowGroup
+from pipeline.modalities.base import SAMPLES, RowGroup, count_lines, most_frequent
 from pipeline.plan import Plan
 from pipeline.steps.decide import Decided
 from pipeline.steps.ledger import ledger_frame, ledger_schema
+from pipeline.steps.losses import Losses, find_losses, losses_file
 from pipeline.steps.measure import Measured
+from pipeline.steps.strip import read_furniture, search_of
 from pipeline.workspace import Layout, Part, RecordIds, verdicts_file
 
 _BATCH = 4096  # records in memory at a time
+_MOST_SAMPLES = 100_000  # distinct removed lines in memory
 _LEDGER_ROW_GROUP = 16384
 _DICTIONARY_COLUMNS = ["source", "license", "language"]  # of shards: their values repeat
-_LATE_RULE = ("row", "rule", "value", "bound")
+_LATE_RULE = ("row", "rule", "value", "bound", "step")
 
 
 @dataclass(frozen=True)
@@ -85,37 +88,65 @@ class _Files:
         return writer
 
 
-@resumable(lambda manifest, layout, group, count, ids, folder: folder / f"group-{group.number:05d}.json")
-def write(manifest: Manifest, layout: Layout, group: Group, count: int, ids: RecordIds, folder: Path) -> Counts:
-    """Write one group's shard, held-out records and ledger file below `folder`; return counts by verdict and split."""
+@resumable(lambda manifest, layout, stripped, group, count, ids, folder: folder / f"group-{group.number:05d}.json")
+def write(
+    manifest: Manifest, layout: Layout, stripped: Path | None, group: Group, count: int, ids: RecordIds, folder: Path
+) -> Counts:
+    """Write one group's shard, held-out records and ledger file below `folder`; return counts by verdict and split.
+
+    `stripped` is the folder of the step strip, None where no lines are removed.
+    """
     began = time.perf_counter()
     verdicts: dict[str, list[int]] = {}
     splits = {"train": [0, 0], "validation": [0, 0]}
+    losses, samples = Losses(), count_lines(pl.Series([], dtype=pl.String))
     with ExitStack() as stack:
         files = _Files(stack, manifest, layout, group, count, folder)
         for index in range(group.first, group.stop):
-            for batch, rows in _ledger_batches(manifest, layout, ids, index):
+            for batch, rows, removed in _ledger_batches(manifest, layout, stripped, ids, index):
                 files.ledger.write(rows.select(files.ledger.schema.names).to_arrow().cast(files.ledger.schema))
                 _count_verdicts(verdicts, batch, rows)
+                losses.add(batch, rows)
+                samples = _add_samples(samples, removed)
                 _write_kept(manifest, layout.part(index), batch, rows, files, splits)
-    return {"verdicts": verdicts, "splits": splits, "seconds": round(time.perf_counter() - began, 3)}
+    losses.write(losses_file(folder, group.number))
+    return {
+        "verdicts": verdicts,
+        "splits": splits,
+        "samples": most_frequent(samples, SAMPLES),
+        "seconds": round(time.perf_counter() - began, 3),
+    }
+
+
+def _add_samples(samples: pl.DataFrame, removed: pl.Series) -> pl.DataFrame:
+    """Add removed lines to those that were counted; rare ones are forgotten where there are many."""
+    if not len(removed):
+        return samples
+    both = pl.concat([samples, count_lines(removed)]).group_by("line").agg(pl.sum("count"))
+    return both if len(both) <= _MOST_SAMPLES else both.sort("count", "line", descending=[True, False]).head(_MOST_SAMPLES // 2)
 
 
 def _ledger_batches(
-    manifest: Manifest, layout: Layout, ids: RecordIds, index: int
-) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
-    """Yield records of a partition as measured, and their rows of the ledger."""
+    manifest: Manifest, layout: Layout, stripped: Path | None, ids: RecordIds, index: int
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, pl.Series]]:
+    """Yield records of a partition as measured, without lines that recur where they are kept; their rows of the ledger; and these lines."""
     modality = modality_of(manifest)
     verdicts = read_parquet(verdicts_file(layout.decided, index))
     if manifest.deduplicate.enabled:
         clusters, late = read_parquet(layout.clusters(index)), modality.late_verdicts(layout, index)
     else:
         clusters, late = pl.DataFrame(schema=CLUSTER_SCHEMA), None
+    removed = pl.DataFrame(schema={"row": pl.UInt32, "recurring_spans": pl.List(pl.Int32)})
+    if stripped is not None:
+        furniture = read_furniture(stripped, index)
+        late = furniture if late is None else pl.concat([late, furniture], how="diagonal")
+        removed = furniture.filter(pl.col("rule").is_null()).select("row", "recurring_spans")
     # What deduplication found out goes to shards, too; of what was measured they have the batch.
     from_late = [] if late is None else [name for name in late.columns if name not in _LATE_RULE]
     further = list(dict.fromkeys([*from_late, *(field.name for field in modality.ledger_fields(manifest))]))
     for batch in _read_batches(layout.part(index).table):
         at, length = int(batch["row"][0]), len(batch)
+        batch, lines = modality.revise(batch, removed)
         rows = ledger_frame(
             batch.drop("row", "exact", "key_length", "file").drop("key_hash", strict=False),
             verdicts.slice(at, length),
@@ -127,7 +158,7 @@ def _ledger_batches(
             getattr(manifest.deduplicate, "accept", 1.0),
             further,
         )
-        yield batch, rows
+        yield batch, rows, lines
 
 
 def _read_batches(path: Path) -> Iterator[pl.DataFrame]:
@@ -206,11 +237,12 @@ def join_validation(manifest: Manifest, folder: Path, count: int) -> list[str]:
 
 
 class Written(NamedTuple):
-    """What the step did: counts by group, names of shards and ledger files, seconds."""
+    """What the step did: counts by group, names of shards and ledger files, sources and sites that lost most of their records, seconds."""
 
     groups: list[dict[str, Any]]
     shards: list[str]
     ledgers: list[str]
+    losses: list[list[Any]]
     seconds: float
 
 
@@ -219,7 +251,9 @@ def run(plan: Plan, engine: Engine, layout: Layout, ids: RecordIds, measured: Me
     staging = plan.workspace.staging
     groups = group_partitions([part["payload"] for part in decided.parts], plan.manifest.shards.size)
     progress = engine.step("write", total=float(sum(counts["bytes"] for counts in measured.counts)))
-    tasks: list[Task] = [(write, (plan.manifest, layout, group, len(groups), ids, staging)) for group in groups]
+    search = search_of(plan, layout)
+    stripped = search.folder if search else None
+    tasks: list[Task] = [(write, (plan.manifest, layout, stripped, group, len(groups), ids, staging)) for group in groups]
     written: list[Any] = [None] * len(groups)
     for number, counts in engine.run("writing", tasks):
         written[number] = counts
@@ -227,4 +261,5 @@ def run(plan: Plan, engine: Engine, layout: Layout, ids: RecordIds, measured: Me
         progress.advance(sum(part["bytes"] for part in parts), sum(part["records"] for part in parts))
     ((_, shards),) = engine.run("writing", [(join_validation, (plan.manifest, staging, len(groups)))])
     ledgers = sorted(path.name for path in (staging / "ledger").glob("*.parquet"))
-    return Written(written, shards, ledgers, progress.finish())
+    ((_, losses),) = engine.run("writing", [(find_losses, (staging, len(groups)))])
+    return Written(written, shards, ledgers, losses["losses"], progress.finish())

@@ -11,6 +11,7 @@ from filters.published import gopher
 from filters.published.words import missing_segmenter
 from filters.registry import Kind
 from pipeline.core.errors import UsageError
+from pipeline.dedup.furniture import RecurringLines
 from pipeline.dedup.settings import MinHashTable
 from pipeline.manifest.model import Clean, Manifest, Shards
 from pipeline.manifest.steps import BelongsTo
@@ -83,15 +84,27 @@ class TextManifest(Manifest):
     """A corpus of documents."""
 
     modality: ClassVar[str] = "text"
-    kinds: ClassVar[tuple[Kind, ...]] = ("text", "document", "page", "url")
+    kinds: ClassVar[tuple[Kind, ...]] = ("text", "document", "corpus", "page", "url")
     clean: CleanText = CleanText()
     urls: UrlTable = UrlTable()
     deduplicate: DocumentDuplicates = DocumentDuplicates()
+    recurring_lines: RecurringLines = RecurringLines()
     shards: TextShards = TextShards()
 
     @classmethod
     def measures_by_default(cls, name: str) -> bool:
         return MEASURES[name].kind in cls.kinds and not MEASURES[name].on_request and name not in ON_REQUEST
+
+    @property
+    def strips_lines(self) -> bool:
+        """Whether lines that recur are removed."""
+        return self.recurring_lines.enabled and self.deduplicate.enabled
+
+    @property
+    def hashes_domains(self) -> bool:
+        """Whether the step measure says of which domain a document is."""
+        has_urls = "url" in SOURCES[self.source.format].keep or "url" in self.source.kept
+        return self.deduplicate.same_domain is not None or has_urls and self.recurring_lines.enabled
 
     def check(self, where: str) -> None:
         needs_words = [name for name in self.measures if MEASURES[name].columns & set(gopher.WORD_COUNTERS)]

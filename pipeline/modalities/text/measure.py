@@ -11,9 +11,10 @@ from filters.html import extract_documents
 from filters.kernels import jit, to_arrow
 from filters.text import mojibake
 from filters.text.boilerplate import boilerplate_lines
+from filters.text.lines import line_keys, remove_spans
 from filters.text.minhash import SKETCH_BINS, signatures
 from filters.text.normalisation import drop_lines, normalise_spans
-from pipeline.modalities.base import EXCERPT, MeasuredRecords
+from pipeline.modalities.base import EXCERPT, SAMPLES, MeasuredRecords, count_lines, most_frequent
 from pipeline.modalities.text.extract import extract_text
 from pipeline.modalities.text.manifest import TextManifest
 from pipeline.modalities.text.urls import hash_domains
@@ -72,6 +73,7 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
     measures = compute(data, offsets, manifest.measures, given)
     settings = manifest.deduplicate
     keys = signatures(data, offsets, settings.permutations, settings.seed, settings.shingle, SKETCH_BINS)
+    lines = line_keys(data, offsets) if manifest.recurring_lines.enabled else None
     table = pa.table(
         {
             "file": rows.frame["file"].to_arrow(),
@@ -87,12 +89,24 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
             "key_length": keys.lengths,
             **{f"m:{name}": measures[name].to_arrow() for name in measures.columns},
             **_metadata(manifest, rows.frame),
-            **({"domain": hash_domains(_column(rows.frame, "url")).to_arrow()} if settings.same_domain else {}),
+            **({"domain": hash_domains(_column(rows.frame, "url")).to_arrow()} if manifest.hashes_domains else {}),
+            **({"lines": lines[1]} if lines else {}),
+            "boilerplate_lines": dropped_lines,
+            "boilerplate_chars": dropped_chars,
             "text": to_arrow(data, offsets),
         }
     )
     arrays = {"signatures": keys.minima.astype(np.uint16), "sketches": keys.sketches}
-    return MeasuredRecords(table, arrays, {"boilerplate_lines": int(dropped_lines.sum()), **passed_over})
+    if lines:
+        arrays["lines"] = lines[0]
+    samples = pl.Series("line", to_arrow(cleaned.data, cleaned.line_offsets)).filter(dropped).str.strip_chars()
+    counts = {
+        "boilerplate_lines": int(dropped_lines.sum()),
+        "boilerplate_chars": int(dropped_chars.sum()),
+        "boilerplate_samples": most_frequent(count_lines(samples), SAMPLES),
+        **passed_over,
+    }
+    return MeasuredRecords(table, arrays, counts)
 
 
 def _column(frame: pl.DataFrame, name: str) -> pl.Series:
@@ -152,8 +166,13 @@ def warm_kernels(manifest: TextManifest) -> None:
     names = [
         name
         for name, m in MEASURES.items()
-        if m.kind in manifest.kinds and not name.startswith("language") and (not m.on_request or name in manifest.measures)
+        if m.kind in manifest.kinds
+        and m.kind != "corpus"
+        and not name.startswith("language")
+        and (not m.on_request or name in manifest.measures)
     ]
     compute(data, offsets, names, given)
     signatures(data, offsets, bins=SKETCH_BINS)
     _count_characters(text, starts, ends)
+    line_keys(data, offsets)
+    remove_spans(pl.Series(["a"]), pl.Series([[0, 0]], dtype=pl.List(pl.Int32)))

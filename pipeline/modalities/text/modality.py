@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from filters.text.lines import remove_spans
 from pipeline.core.engine import Task
 from pipeline.core.tables import read_parquet
 from pipeline.dedup import caps, minhash
 from pipeline.dedup.caps import Cap
+from pipeline.dedup.furniture import RECURRING_FIELDS
+from pipeline.dedup.recurring import Search
 from pipeline.modalities.base import Bilingual, MeasuredRecords, Modality, NearDuplicateRule, ReportTerms, RowGroup
 from pipeline.modalities.text.manifest import TextManifest
 from pipeline.modalities.text.measure import PASSED_OVER, measure_documents, warm_kernels
@@ -64,6 +68,28 @@ class TextModality(Modality[TextManifest]):
 
     def late_verdicts(self, layout: Layout, index: int) -> pl.DataFrame | None:
         return read_parquet(layout.late_verdicts(index)) if layout.settings.same_domain is not None else None
+
+    def line_search(self, manifest: TextManifest, layout: Layout, folder: Path) -> Search | None:
+        return Search(layout, folder, manifest.recurring_lines) if manifest.strips_lines else None
+
+    def revise(self, batch: pl.DataFrame, furniture: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+        spans = batch.select("row").join(furniture, on="row", how="left", maintain_order="left")["recurring_spans"]
+        rows = spans.is_not_null().arg_true()
+        if not len(rows):
+            return super().revise(batch, furniture)
+        texts, removed = remove_spans(batch["text"].gather(rows), spans.gather(rows))
+        chars, size = texts.str.len_chars(), texts.str.len_bytes()
+        changed = {"text": texts, "amount": chars, "m:chars": chars, "payload": size}
+        revised = batch.with_columns(
+            batch[name].scatter(rows, values.cast(batch.schema[name]))
+            for name, values in changed.items()
+            if name in batch.columns
+        )
+        return revised, removed
+
+    def ledger_fields(self, manifest: TextManifest) -> list[pa.Field]:
+        removed = [pa.field("boilerplate_lines", pa.int32()), pa.field("boilerplate_chars", pa.int32())]
+        return [*removed, *(RECURRING_FIELDS if manifest.strips_lines else [])]
 
     def shard_schema(self, manifest: TextManifest) -> pa.Schema:
         kept = pl.Schema(manifest.source.kept).to_frame().to_arrow().schema

@@ -53,6 +53,7 @@ FACTS = BuildFacts(
     fingerprints={},
     bands_and_rows=None,
     limit=None,
+    removed=[],
 )
 TRAINING = {
     "settings": {"model": "unigram", "vocab_size": 32_000},

@@ -56,7 +56,7 @@ def decided(tmp_path):
 
 def test_shards_and_ledger(decided, tmp_path):
     cuts = group_partitions([10, 10, 10], 20)
-    counts = [write(decided.manifest, decided.layout, group, len(cuts), decided.ids, tmp_path / "out") for group in cuts]
+    counts = [write(decided.manifest, decided.layout, None, group, len(cuts), decided.ids, tmp_path / "out") for group in cuts]
     names = join_validation(decided.manifest, tmp_path / "out", len(cuts))
     assert names == ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet", "validation-00000-of-00001.parquet"]
     ledger = pl.read_parquet(tmp_path / "out" / "ledger" / "*.parquet")
@@ -81,9 +81,9 @@ def test_shards_and_ledger(decided, tmp_path):
 
 def test_a_finished_group_is_not_written_again(decided, tmp_path):
     [group] = group_partitions([1, 1, 1], 3)
-    first = write(decided.manifest, decided.layout, group, 1, decided.ids, tmp_path / "out")
+    first = write(decided.manifest, decided.layout, None, group, 1, decided.ids, tmp_path / "out")
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*")}
-    assert write(decided.manifest, decided.layout, group, 1, decided.ids, tmp_path / "out") == first
+    assert write(decided.manifest, decided.layout, None, group, 1, decided.ids, tmp_path / "out") == first
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*")} == before
 
 
@@ -97,5 +97,5 @@ def test_a_failure_half_way_leaves_no_file(decided, tmp_path):
 
     [group] = group_partitions([1, 1, 1], 3)
     with pytest.raises(OSError, match="No space left"):
-        write(decided.manifest, decided.layout, group, 1, Failing("x"), tmp_path / "out")
+        write(decided.manifest, decided.layout, None, group, 1, Failing("x"), tmp_path / "out")
     assert not [p for p in (tmp_path / "out").rglob("*") if p.is_file()]

@@ -1,0 +1,119 @@
+"""Furniture: lines of menus, headers and footers, found since the same sequence of them stands in many documents of a corpus of any size.
+
+1. `send_windows`, a task per run of partitions: how many documents of the run have each window of lines.
+2. `find_recurring`, a task per range of hashes: the windows that enough documents of the corpus have. `join_recurring` makes one file of
+   them, by ascending hash.
+3. `Search.find_furniture`, by whoever has a partition: the lines of its documents that stand in such windows.
+
+Documents that the rules dropped, and duplicates, neither count nor are looked at: copies of a page would make all of its lines recur.
+A task holds the lines of a partition and the windows of its run, or of its range. What recurs is read from a mapped file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from pipeline.core.engine import Task
+from pipeline.core.storage import write_array
+from pipeline.core.tables import read_parquet, read_parquet_schema
+from pipeline.core.tasks import Counts, resumable
+from pipeline.dedup.bands import range_of
+from pipeline.dedup.exchange import Exchange
+from pipeline.dedup.furniture import COUNTED, RecurringLines, Survivors, leave_recurring, sum_counts
+from pipeline.dedup.runs import divide_into_runs
+from pipeline.workspace import Layout
+
+WINDOWS_PER_RANGE = 16_000_000
+WINDOWS_PER_RECORD = 8  # to expect, for the number of ranges
+
+
+@dataclass(frozen=True)
+class Search:
+    """What tasks need: the records, the step's folder and the manifest's table."""
+
+    layout: Layout
+    folder: Path
+    settings: RecurringLines
+
+    @property
+    def exchange(self) -> Exchange:
+        runs = len(divide_into_runs(self.layout)) - 1
+        ranges = max(1, -(-WINDOWS_PER_RECORD * self.layout.kept // WINDOWS_PER_RANGE))
+        return Exchange(self.folder, "windows", runs, ranges)
+
+    def partitions(self, run: int) -> range:
+        return range(*divide_into_runs(self.layout)[run : run + 2].tolist())
+
+    def range_file(self, number: int) -> Path:
+        return self.folder / f"recurring-range-{number:05d}.npy"
+
+    @property
+    def recurring(self) -> Path:
+        """Windows that recur, and how many documents have each, by ascending hash."""
+        return self.folder / "recurring.npy"
+
+    def find_furniture(self, index: int) -> pl.DataFrame:
+        """Return the records of a partition that have furniture, as `Survivors.describe` does."""
+        survivors = load_survivors(self.layout, index)
+        return survivors.describe(survivors.mark(self.settings, np.load(self.recurring, mmap_mode="r")))
+
+
+def rounds(search: Search) -> Iterator[list[Task]]:
+    """Yield the rounds of tasks after which `Search.find_furniture` knows what recurs."""
+    exchange = search.exchange
+    yield [(send_windows, (search, run)) for run in range(exchange.senders)]
+    yield from exchange.passes()
+    yield [(find_recurring, (search, number)) for number in range(exchange.receivers)]
+    exchange.remove()
+    yield [(join_recurring, (search,))]
+    for number in range(exchange.receivers):
+        search.range_file(number).unlink(missing_ok=True)
+
+
+def load_survivors(layout: Layout, index: int) -> Survivors:
+    """Return the lines of the records of a partition that neither rules nor deduplication dropped."""
+    part, survives = layout.part(index), layout.kept_mask(index)
+    clusters = read_parquet(layout.clusters(index), columns=["row", "survivor"])
+    duplicates = clusters.filter(pl.col("row").cast(pl.Int64) + layout.bases[index] != pl.col("survivor"))["row"]
+    survives[duplicates.to_numpy()] = False
+    if layout.late_verdicts(index).is_file():
+        late = read_parquet(layout.late_verdicts(index), columns=["row", "rule"])
+        survives[late.filter(pl.col("rule").is_not_null())["row"].to_numpy()] = False
+    has_sites = "domain" in read_parquet_schema(part.table)
+    table = read_parquet(part.table, columns=["lines", *["domain"] * has_sites])
+    numbers, rows = table["lines"].to_numpy(), np.flatnonzero(survives)
+    keys = np.load(part.array("lines"), mmap_mode="r")[np.repeat(survives, numbers)]
+    starts = np.concatenate([[0], np.cumsum(numbers[rows], dtype=np.int64)])
+    sites = table["domain"].fill_null(0).to_numpy()[rows] if has_sites else np.zeros(len(rows), np.uint64)
+    return Survivors(rows, starts, keys, sites)
+
+
+@resumable(lambda search, run: search.folder / f"windows-{run:05d}.json")
+def send_windows(search: Search, run: int) -> Counts:
+    """Send, of every window of a run, how many documents have it, and how many documents each site has."""
+    counted = [load_survivors(search.layout, index).count(search.settings) for index in search.partitions(run)]
+    rows = sum_counts(np.concatenate([np.empty(0, COUNTED), *counted]))
+    search.exchange.send(run, rows, range_of(np.ascontiguousarray(rows["hash"]), search.exchange.receivers))
+    return {"windows": len(rows)}
+
+
+@resumable(lambda search, number: search.range_file(number).with_suffix(".json"))
+def find_recurring(search: Search, number: int) -> Counts:
+    """Write the windows (and the sites) in one range of hashes that enough documents have."""
+    rows = np.concatenate([np.empty(0, COUNTED), *search.exchange.receive_rows(number, COUNTED)])
+    rows = leave_recurring(search.settings, sum_counts(rows))
+    write_array(search.range_file(number), rows)
+    return {"recurring": len(rows)}
+
+
+@resumable(lambda search: search.recurring.with_suffix(".json"))
+def join_recurring(search: Search) -> Counts:
+    """Write what recurs in all ranges to one file."""
+    rows = np.concatenate([np.load(search.range_file(number)) for number in range(search.exchange.receivers)])
+    write_array(search.recurring, rows)
+    return {"recurring": len(rows)}
