@@ -25,7 +25,7 @@ import polars as pl
 from filters.caption import labels, tokens
 from filters.caption import language as caption_language
 from filters.kernels import buffers, to_arrow
-from filters.text import characters, language, phrases, repetition
+from filters.text import characters, language, phrases, repetition, text_model
 from filters.transcript import chinese, repeated_phrases
 
 Counters = dict[str, np.ndarray]
@@ -100,6 +100,8 @@ def _run_passes(data: np.ndarray, offsets: np.ndarray, wanted: set[str]) -> Coun
         counters |= repetition.count(data, offsets, wanted)
     if wanted & set(phrases.COUNTERS):
         counters |= phrases.count(data, offsets, wanted)
+    if wanted & set(text_model.COUNTERS):
+        counters |= text_model.count(data, offsets, wanted)
     if needs_language:
         counters |= language.count(data, offsets, counters)
     if wanted & {*caption_language.COUNTERS, *tokens.COUNTERS}:

@@ -8,6 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import xxhash
+
 from pipeline.core.storage import fingerprint
 from pipeline.manifest.model import Manifest
 from pipeline.manifest.steps import Step, parameters
@@ -15,7 +17,7 @@ from pipeline.sources.inputs import InputFile
 from pipeline.workspace import Workspace
 
 # To be raised when the output of a step changes for the same input.
-VERSIONS: dict[Step, int] = {"measure": 9, "decide": 2, "deduplicate": 5, "write": 7}
+VERSIONS: dict[Step, int] = {"measure": 10, "decide": 2, "deduplicate": 5, "write": 7}
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,13 @@ class Plan:
         lists = sorted(
             (f.name, f.read_text("utf-8")) for f in (files("filters") / "lists").iterdir() if f.name.endswith(".txt")
         )
+        models = sorted(
+            (f.name, xxhash.xxh3_128_hexdigest(f.read_bytes()))
+            for f in (files("filters") / "models").iterdir()
+            if f.name.endswith(".npz")
+        )
         inputs = [[f.name, f.identity] for f in self.inputs]
-        previous: list[Any] = [sorted(manifest.measures), lists, inputs, self.limit]
+        previous: list[Any] = [sorted(manifest.measures), lists, models, inputs, self.limit]
         fingerprints: dict[Step, str] = {}
         for step, version in VERSIONS.items():
             fingerprints[step] = fingerprint(version, parameters(manifest, step), previous)

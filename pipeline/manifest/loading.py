@@ -113,7 +113,11 @@ def _read(reference: str) -> tuple[dict[str, Any], str]:
 
 
 def _read_preset(name: str) -> dict[str, Any]:
-    return _parse((manifest_folder() / "presets" / f"{name}.toml").read_text("utf-8"), f"manifests/presets/{name}.toml")
+    """Return the bounds of a preset, on those of the preset that it is made from."""
+    table = _parse((manifest_folder() / "presets" / f"{name}.toml").read_text("utf-8"), f"manifests/presets/{name}.toml")
+    base = table.pop("preset", None)
+    bounds = _read_preset(base) if base else {}
+    return bounds | {rule: bounds.get(rule, {}) | bound for rule, bound in table.items()}
 
 
 def _manifest_class(table: dict[str, Any]) -> type[Manifest]:

@@ -12,6 +12,7 @@ from pipeline.core.errors import UsageError
 from pipeline.dedup.settings import MinHashTable
 from pipeline.manifest.model import Clean, Manifest, Shards
 from pipeline.manifest.steps import BelongsTo
+from pipeline.modalities.text.quality import QualityTable
 from pipeline.modalities.text.urls import UrlTable
 from pipeline.sources import SOURCES
 
@@ -68,6 +69,7 @@ class TextManifest(Manifest):
     modality: ClassVar[str] = "text"
     kinds: ClassVar[tuple[Kind, ...]] = ("text", "document", "page", "url")
     clean: CleanText = CleanText()
+    quality: QualityTable = QualityTable()
     urls: UrlTable = UrlTable()
     deduplicate: DocumentDuplicates = DocumentDuplicates()
     shards: TextShards = TextShards()
@@ -81,4 +83,5 @@ class TextManifest(Manifest):
         needs_urls += ["deduplicate.same_domain"] if self.deduplicate.same_domain else []
         if needs_urls and "url" not in SOURCES[self.source.format].keep:
             raise UsageError(f"{where}: {needs_urls[0]} needs URLs; source.format = {self.source.format!r} has none")
+        self.quality.check(where)
         self.urls.check(where, self.rules.get("url_list"), "url_list" in self.measures)

@@ -12,6 +12,7 @@ from filters.kernels import jit, to_arrow
 from filters.text.boilerplate import boilerplate_lines
 from filters.text.minhash import SKETCH_BINS, signatures
 from filters.text.normalisation import drop_lines, normalise_spans
+from filters.text.text_model import load_model
 from pipeline.modalities.base import EXCERPT, MeasuredRecords
 from pipeline.modalities.text.extract import extract_text
 from pipeline.modalities.text.manifest import TextManifest
@@ -56,6 +57,8 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
     given = {"n_boilerplate_lines": dropped_lines, "n_boilerplate_chars": dropped_chars, **page_counters}
     if "url_list" in manifest.measures:
         given["url_list"] = manifest.urls.find(_column(rows.frame, "url")).to_numpy().astype(object)
+    if manifest.quality.model is not None:
+        given["quality_score"] = load_model(manifest.quality.model).score(data, offsets)
     measures = compute(data, offsets, manifest.measures, given)
     settings = manifest.deduplicate
     keys = signatures(data, offsets, settings.permutations, settings.seed, settings.shingle, SKETCH_BINS)
