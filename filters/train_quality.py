@@ -26,26 +26,31 @@ from filters.text.text_model import KINDS
 BOUNDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
 
-def area_under_curve(scores: np.ndarray, good: np.ndarray) -> float:
-    """Return the probability that a good text has a higher score than a bad one; equal scores count half."""
-    ordered = np.sort(scores[~good])
-    below = np.searchsorted(ordered, scores[good], "left") + np.searchsorted(ordered, scores[good], "right")
-    return float(below.mean() / 2 / len(ordered))
+def area_under_curve(held_out: HeldOut) -> float:
+    """Return the probability that a good text has a higher score than a bad one, texts drawn by their weights; equal scores count half."""
+    order = np.argsort(held_out.scores[~held_out.good])
+    bad = held_out.scores[~held_out.good][order]
+    total = np.concatenate([[0.0], np.cumsum(held_out.weight[~held_out.good][order])])
+    scores = held_out.scores[held_out.good]
+    below = (total[np.searchsorted(bad, scores, "left")] + total[np.searchsorted(bad, scores, "right")]) / 2
+    return float(np.average(below, weights=held_out.weight[held_out.good]) / total[-1])
 
 
 def format_held_out(held_out: HeldOut) -> str:
-    """Return the area under the curve and, for several bounds, what a rule `quality_score = { at_least = … }` would do."""
-    scores, good = held_out.scores, held_out.good
+    """Return the area under the curve and, for several bounds, what a rule `quality_score = { at_least = … }` would do.
+
+    Texts count by their weights, good and bad the same.
+    """
+    good, weight = held_out.good, held_out.weight
     lines = [
-        f"held out: {good.sum():,} good and {(~good).sum():,} bad texts; area under the curve {area_under_curve(scores, good):.3f}",
+        f"held out: {good.sum():,} good and {(~good).sum():,} bad texts; area under the curve {area_under_curve(held_out):.3f}",
         "at_least  bad caught  good lost  precision    F1",
     ]
     for bound in BOUNDS:
-        dropped = scores < bound
-        caught, lost = (dropped & ~good).sum(), (dropped & good).sum()
-        precision = caught / max(1, caught + lost)
-        f1 = 2 * caught / max(1, caught + lost + (~good).sum())
-        lines.append(f"{bound:8.2f} {caught / (~good).sum():11.3f} {lost / good.sum():10.3f} {precision:10.3f} {f1:5.2f}")
+        dropped = held_out.scores < bound
+        caught, lost = (float(np.average(dropped[kind], weights=weight[kind])) for kind in (~good, good))
+        precision, f1 = caught / max(1e-9, caught + lost), 2 * caught / (caught + lost + 1)
+        lines.append(f"{bound:8.2f} {caught:11.3f} {lost:10.3f} {precision:10.3f} {f1:5.2f}")
     return "\n".join(lines)
 
 

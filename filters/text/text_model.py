@@ -1,12 +1,13 @@
-"""Linear models of text: hashed characters, pairs of characters and shapes, each once, weighed and summed.
+"""Linear models of text: hashed characters, pairs of characters and shapes, weighed and summed.
 
 Two models ship with Seimai (docs/quality-model.md): `quality-ja`, trained on paragraphs that people called good or bad, and `fluency-ja`,
 trained to tell running text from words, names and markup without sentences. `python -m filters.train_quality` makes others.
 
-A document is read in four windows at even distances, `WINDOW` bytes each, so that the cost of a document has a bound; one of up to
-`4 * WINDOW` bytes is read from end to end. White space of any kind is one space, digits are 0. Features are of three kinds: characters,
+Documents of up to `WHOLE` bytes are read from end to end; of longer ones four windows of `WINDOW` bytes at even distances are, so that the
+cost of a document has a bound. White space of any kind is one space, digits are 0. Features are of three kinds: characters,
 pairs of neighbours, and the shapes of five characters in a row: hiragana, katakana, Han, Latin, digit; any other character is its own
-shape. With n distinct features the score is the sum of their weights over √n.
+shape. A feature that stands there c times, among n features of the kinds that the model has, counts √(c / n): what is said again and again
+counts more, yet not as often as it is said. The score is the sum of the weights of features times that.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ import numpy as np
 from filters import unicode as u
 from filters.kernels import class_of, decode, jit
 
-WINDOW = 240  # bytes: about 80 characters of Japanese
+WHOLE = 960  # bytes: about 320 characters of Japanese
+WINDOW = 180
 LEAST_CHARACTERS = 50  # fewer say too little: the score is NaN. Shorter documents are dropped by `chars` in ja-web, too.
 KINDS = ("characters", "pairs", "shapes")
 # Buckets of the kinds stand behind one another. More of them change nothing on the labelled paragraphs, and cost cache.
@@ -38,7 +40,7 @@ BUCKETS = sum(1 << bits for bits in BITS)
 FORMAT, VERSION = "seimai-text-model", 1
 COUNTERS = ("quality_score", "fluency_score")  # each is the score of a shipped model
 
-_MOST = 3 * (4 * WINDOW + 16)  # features of a document
+_MOST = 3 * (WHOLE + 16)  # features of a document
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio (Knuth 1998, 6.4)
 _SHAPES = np.uint64((1 << 60) - 1)  # five shapes of 12 bits
 _C, _P, _S = (np.uint64(64 - bits) for bits in BITS)
@@ -50,12 +52,14 @@ class TextModelError(ValueError):
 
 
 @jit
-def _read_features(data, start, end, classes, stamps, stamp, out, counts):
-    """Write the distinct buckets of data[start:end] to `out` and how many of each kind to `counts`; return all and the visible characters."""
-    number = visible = 0
-    counts[:] = 0
+def _read_features(data, start, end, classes, counts, out):
+    """Count the buckets of data[start:end] in `counts`, which was 0, and write the distinct ones to `out`.
+
+    Returns how many are distinct, the characters that were read (features of each kind), and the visible ones.
+    """
+    number = read = visible = 0
     length = end - start
-    windows = 1 if length <= 4 * WINDOW else 4
+    windows = 1 if length <= WHOLE else 4
     for window in range(windows):
         i = start + window * length // windows
         stop = end if windows == 1 else i + WINDOW
@@ -74,6 +78,7 @@ def _read_features(data, start, end, classes, stamps, stamp, out, counts):
             else:
                 after_space = False
                 visible += 1
+            read += 1
             character = np.uint64(48) if k == u.DIGIT else np.uint64(cp)
             spread = character * _SPREAD
             shape = np.uint64(k) if u.HIRAGANA <= k <= u.DIGIT else spread >> np.uint64(52)
@@ -84,79 +89,81 @@ def _read_features(data, start, end, classes, stamps, stamp, out, counts):
             # Without branches: whether a feature is new cannot be foreseen.
             bucket = np.int64(spread >> _C)
             out[number] = bucket
-            is_new = np.int64(stamps[bucket] != stamp)
-            stamps[bucket] = stamp
-            number += is_new
-            counts[0] += is_new
+            number += counts[bucket] == 0
+            counts[bucket] += counts[bucket] < 255
             bucket = np.int64(pair >> _P) + _PAIRS
             out[number] = bucket
-            is_new = np.int64(stamps[bucket] != stamp)
-            stamps[bucket] = stamp
-            number += is_new
-            counts[1] += is_new
+            number += counts[bucket] == 0
+            counts[bucket] += counts[bucket] < 255
             bucket = np.int64(folded >> _S) + _SHAPE
             out[number] = bucket
-            is_new = np.int64(stamps[bucket] != stamp)
-            stamps[bucket] = stamp
-            number += is_new
-            counts[2] += is_new
-    return number, visible
+            number += counts[bucket] == 0
+            counts[bucket] += counts[bucket] < 255
+    return number, read, visible
 
 
 @jit
-def _sum_weights(data, offsets, classes, first, second):
-    """Return float64[n, 2]: sums of the weights of two models, int32[n, 3]: features by kind, 0 where there are too few characters."""
+def _sum_weights(data, offsets, classes, roots, first, second):
+    """Return float64[n, 2]: sums over features of two models, int32[n]: characters read, 0 where too few are visible."""
     n = len(offsets) - 1
     sums = np.zeros((n, 2))
-    numbers = np.zeros((n, 3), np.int32)
-    stamps = np.zeros(BUCKETS, np.uint8)
+    sizes = np.zeros(n, np.int32)
+    counts = np.zeros(BUCKETS, np.uint8)
     buckets = np.empty(_MOST, np.int32)
-    counts = np.zeros(3, np.int64)
     for d in range(n):
-        stamp = np.uint8(d % 255 + 1)
-        if stamp == 1:
-            stamps[:] = 0
-        number, visible = _read_features(data, offsets[d], offsets[d + 1], classes, stamps, stamp, buckets, counts)
+        number, read, visible = _read_features(data, offsets[d], offsets[d + 1], classes, counts, buckets)
+        a = b = 0.0
+        for f in range(number):
+            bucket = buckets[f]
+            root = roots[counts[bucket]]
+            counts[bucket] = 0
+            a += first[bucket] * root
+            b += second[bucket] * root
         if visible >= LEAST_CHARACTERS:
-            a = b = np.int64(0)
-            for f in range(number):
-                a += first[buckets[f]]
-                b += second[buckets[f]]
             sums[d, 0], sums[d, 1] = a, b
-            numbers[d] = counts
-    return sums, numbers
+            sizes[d] = read
+    return sums, sizes
 
 
 @jit
-def _list_features(data, offsets, classes, uses):
-    """Return the distinct buckets of documents, of the kinds that are used, and int64[n + 1] offsets; none of those that are too short."""
+def _list_features(data, offsets, classes, roots, uses):
+    """Return buckets, what they count, and int64[n + 1] offsets of documents into both; of those that are too short there are none."""
     n = len(offsets) - 1
     ends = np.zeros(n + 1, np.int64)
     out = np.empty(1 << 16, np.int32)
-    stamps = np.zeros(BUCKETS, np.uint8)
+    values = np.empty(1 << 16)
+    counts = np.zeros(BUCKETS, np.uint8)
     buckets = np.empty(_MOST, np.int32)
-    counts = np.zeros(3, np.int64)
+    kinds = uses.sum()
     for d in range(n):
-        stamp = np.uint8(d % 255 + 1)
-        if stamp == 1:
-            stamps[:] = 0
-        number, visible = _read_features(data, offsets[d], offsets[d + 1], classes, stamps, stamp, buckets, counts)
+        number, read, visible = _read_features(data, offsets[d], offsets[d + 1], classes, counts, buckets)
         at = ends[d]
         while at + number > len(out):
             out = np.concatenate((out, np.empty_like(out)))
-        if visible >= LEAST_CHARACTERS:
-            for f in range(number):
-                kind = 0 if buckets[f] < _PAIRS else 1 if buckets[f] < _SHAPE else 2
-                if uses[kind]:
-                    out[at] = buckets[f]
-                    at += 1
+            values = np.concatenate((values, np.empty_like(values)))
+        for f in range(number):
+            bucket = buckets[f]
+            kind = 0 if bucket < _PAIRS else 1 if bucket < _SHAPE else 2
+            if uses[kind] and visible >= LEAST_CHARACTERS:
+                out[at] = bucket
+                values[at] = roots[counts[bucket]] / np.sqrt(kinds * read)
+                at += 1
+            counts[bucket] = 0
         ends[d + 1] = at
-    return out[: ends[n]], ends
+    return out[: ends[n]], values[: ends[n]], ends
 
 
-def list_features(data: np.ndarray, offsets: np.ndarray, kinds: Sequence[str] = KINDS) -> tuple[np.ndarray, np.ndarray]:
-    """Return the distinct features of n documents as int32[*] and int64[n + 1] offsets into it. Documents that are too short have none."""
-    return _list_features(data, offsets, u.character_classes(), np.array([kind in kinds for kind in KINDS]))
+_ROOTS = np.sqrt(np.arange(256.0))
+
+
+def list_features(
+    data: np.ndarray, offsets: np.ndarray, kinds: Sequence[str] = KINDS
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the features of n documents: buckets (int32[*]), values (float64[*]) and where each document's begin (int64[n + 1]).
+
+    Documents that are too short have none.
+    """
+    return _list_features(data, offsets, u.character_classes(), _ROOTS, np.array([kind in kinds for kind in KINDS]))
 
 
 def score_texts(models: Sequence[TextModel], data: np.ndarray, offsets: np.ndarray) -> list[np.ndarray]:
@@ -164,13 +171,12 @@ def score_texts(models: Sequence[TextModel], data: np.ndarray, offsets: np.ndarr
 
     Good and bad count as equally frequent. NaN where a document has fewer than `LEAST_CHARACTERS` visible characters.
     """
-    sums, numbers = _sum_weights(data, offsets, u.character_classes(), models[0].weights, models[-1].weights)
+    sums, sizes = _sum_weights(data, offsets, u.character_classes(), _ROOTS, models[0].weights, models[-1].weights)
     scores = []
     for column, model in enumerate(models):
-        used = numbers[:, [kind in model.kinds for kind in KINDS]].sum(axis=1)
-        with np.errstate(invalid="ignore"):
-            decision = np.where(used > 0, sums[:, column], np.nan) / np.sqrt(np.maximum(used, 1))
-            scores.append((1 / (1 + np.exp(-(model.slope * model.step * decision + model.intercept)))).astype(np.float32))
+        decision = sums[:, column] / np.sqrt(np.maximum(sizes * len(model.kinds), 1))
+        score = 1 / (1 + np.exp(-(model.slope * model.step * decision + model.intercept)))
+        scores.append(np.where(sizes > 0, score, np.nan).astype(np.float32))
     return scores
 
 
