@@ -53,6 +53,8 @@ def dropped_by(kept_lines, rules):
     frame = filters.compute(data, offsets, list(rules), {"n_boilerplate_lines": lines, "n_boilerplate_chars": characters})
 
     def broken(value, bound):
+        if value is None and bound.get("missing") == "keep":
+            return False
         return (
             ("any_of" in bound and value not in bound["any_of"])
             or ("at_least" in bound and value < bound["at_least"])
