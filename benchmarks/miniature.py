@@ -136,7 +136,7 @@ def _write_paragraphs(folder: Path) -> None:
     """Paragraphs of the sample, and strings of words to sell by, enough of both in each half."""
     folder.mkdir(parents=True)
     texts = [row["text"] for row in map(json.loads, (SAMPLES / "wikipedia-ja.truth.jsonl").read_text("utf-8").splitlines())]
-    good = [text[start : start + 200] for text in texts if text for start in range(0, min(len(text), 1400) - 200, 200)]
+    good = [text[start : start + 80] for text in texts if text for start in range(0, len(text) - 80, 20)]
     words = ("激安", "通販", "送料無料", "口コミ", "ランキング", "最安値", "公式", "お試し")
     bad = [" ".join((*words[number % 8 :], *words[: number % 8])) * 4 + str(number) for number in range(24)]
     rows = [{"text": text, "label": label} for label, texts in (("good", good[:24]), ("bad", bad)) for text in texts]
