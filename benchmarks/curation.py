@@ -15,7 +15,7 @@ models that judge it:
 | copy | a document of the corpus with another header and footer and every twentieth line missing: a mirror |
 | mojibake | a document's UTF-8 read as Windows-1252 |
 
-`pipeline.build cc100-ja` decides what is kept. Held out is every twenty-fifth document (by a hash) that is prose, statute or encyclopedia by
+`pipeline.build cc100-ja` decides what is kept. Held out is one document in twenty-five (by a hash) of prose, statutes and encyclopedia by
 the list that comes with the data, whatever Seimai thinks of it, and so is every other document of its duplicate cluster. One tokenizer
 for all, trained on kept text. Every run has the same model, steps, tokens per step and seeds; bits per character do not depend on the
 tokenizer. Kept text is as the build wrote it; raw, dropped and held-out text are normalised as the build does, and otherwise as they came:

@@ -41,7 +41,11 @@ def _length(draw: random.Random) -> int:
 def make_page_source(text: str, draw: random.Random) -> str:
     """The source of a page made by a framework: attributes, inline JSON, SVG."""
     words = find_nouns(text)
-    lines = ['<!doctype html><html><head><script>window.__STATE__={"user":null,"page":{"id":' + str(draw.randrange(9999)) + "}}</script></head><body>"]
+    lines = [
+        '<!doctype html><html><head><script>window.__STATE__={"user":null,"page":{"id":'
+        + str(draw.randrange(9999))
+        + "}}</script></head><body>"
+    ]
     for sentence in re.findall("[^。\n]{5,120}[。\n]", text)[: draw.randint(3, 25)]:
         word = draw.choice(words)
         lines += [
@@ -54,7 +58,8 @@ def make_page_source(text: str, draw: random.Random) -> str:
 def make_tag_cloud(text: str, draw: random.Random) -> str:
     """Hash tags and search phrases on one line."""
     words = find_nouns(text)
-    size, parts = _length(draw), []
+    size = _length(draw)
+    parts: list[str] = []
     form = draw.choice(["#{a} ", "{a} {b} ", "{a}+{b} ", "「{a}」", "{a}，{b}，", "【{a}】{b} "])
     while sum(map(len, parts)) < size:
         parts.append(form.format(a=draw.choice(words), b=draw.choice(words)))
@@ -65,7 +70,7 @@ def make_markov_salad(text: str, draw: random.Random) -> str:
     """A chain of word pairs of a document, without sentence ends."""
     words = [word for word in split_words(text[:8000]) if word not in "。！？"]
     following: dict[str, list[str]] = {}
-    for a, b in zip(words, words[1:]):
+    for a, b in zip(words, words[1:], strict=False):
         following.setdefault(a, []).append(b)
     word, line, size = draw.choice(words or ["語"]), "", _length(draw)
     while len(line) < size:
@@ -80,7 +85,8 @@ def make_roster(text: str, draw: random.Random) -> str:
     form = draw.choice(["{s}{g}", "{s} {g}（{t}）", "{n}番 {s}{g}", "{s}　{g}　{t}", "{g}{s}", "{s}{g}({n})"])
     count = draw.randint(15, 150)
     return mark.join(
-        form.format(s=draw.choice(_SURNAMES), g=draw.choice(_GIVEN), t=draw.choice(_TOWNS), n=draw.randrange(1, 99)) for _ in range(count)
+        form.format(s=draw.choice(_SURNAMES), g=draw.choice(_GIVEN), t=draw.choice(_TOWNS), n=draw.randrange(1, 99))
+        for _ in range(count)
     )
 
 
@@ -108,7 +114,9 @@ def _sell(sentences: list[str], draw: random.Random) -> str:
         "trade": [trade], "place": [place], "word": _TRADES[trade], "price": [str(draw.randrange(20, 300) * 100)],
         "sale": [str(draw.randrange(5, 20) * 100)],
     }  # fmt: skip
-    mark, parts, deck = draw.choice(["", "\n", " "]), [], []  # type: ignore[var-annotated]
+    mark = draw.choice(["", "\n", " "])
+    parts: list[str] = []
+    deck: list[str] = []
     while sum(map(len, parts)) < size:
         deck = deck or draw.sample(sentences, len(sentences))
         parts.append(fill(deck.pop(), slots, draw))

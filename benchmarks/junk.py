@@ -164,7 +164,9 @@ def make_doorway(text: str, draw: random.Random) -> str:
     """A page made for a search engine: one keyword and one place again and again in sentences that fit everything."""
     topic = draw.choice(t.TOPICS)
     place = draw.choice(t.PLACES)
-    key = draw.choice([f"{place} {topic.service}", f"{topic.service} {place}", topic.service, f"{topic.service} {draw.choice(t.COMMERCE)}"])
+    key = draw.choice(
+        [f"{place} {topic.service}", f"{topic.service} {place}", topic.service, f"{topic.service} {draw.choice(t.COMMERCE)}"]
+    )
     slots = {"key": [key], "place": [place], "service": [topic.service], "word": [*topic.words, *find_nouns(text, 10)]}
     sentences = t.DOORWAY + (t.SPUN if draw.random() < 0.5 else [])
     page = make_page(sentences, slots | {"any": t.COMMERCE}, draw)
@@ -191,7 +193,8 @@ def make_adult(text: str, draw: random.Random) -> str:
 
 def make_menu(text: str, draw: random.Random) -> str:
     """Menus, month archives, lists of prefectures, notices and link lists around a page."""
-    words, parts = find_nouns(text), []
+    words = find_nouns(text)
+    parts: list[str] = []
     size = _draw_length(draw)
     mark = draw.choice([" ", "\n", " | ", " > ", "", " · ", " / "])
     while sum(map(len, parts)) < size:
@@ -206,7 +209,10 @@ def make_menu(text: str, draw: random.Random) -> str:
         elif kind == 2:
             parts += draw.sample(t.MENU, draw.randint(4, 16))
         elif kind == 3:
-            parts += [f"{draw.choice(words)}{draw.choice(['', f'（{draw.randrange(1, 99)}）', '一覧', 'とは'])}" for _ in range(draw.randint(5, 25))]
+            parts += [
+                f"{draw.choice(words)}{draw.choice(['', f'（{draw.randrange(1, 99)}）', '一覧', 'とは'])}"
+                for _ in range(draw.randint(5, 25))
+            ]
         else:
             parts += [fill(draw.choice(t.NOTICES), {"n": [str(draw.randrange(1, 999))], "word": words}, draw)]
     return mark.join(parts)

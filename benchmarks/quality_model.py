@@ -110,11 +110,17 @@ def judge_paragraphs(data: Path, presets: Sequence[str]) -> list[Bar]:
         table.append([label, f"{caught / max(1, (~good).sum()):.3f}", f"{lost / max(1, good.sum()):.3f}", f"{f1:.2f}"])
         if label == "ja-web":
             reached = caught >= 0.4 * (~good).sum() and lost <= 0.05 * good.sum()
-            bars.append(Bar(reached, f"ja-web catches {table[-1][1]} of the bad (at least 0.40) and loses {table[-1][2]} (at most 0.05)"))
+            bars.append(
+                Bar(
+                    reached, f"ja-web catches {table[-1][1]} of the bad (at least 0.40) and loses {table[-1][2]} (at most 0.05)"
+                )
+            )
         if label == "ja-web-strict":
             bars.append(Bar(f1 >= 0.7, f"F1 of ja-web-strict {f1:.2f}, at least 0.70"))
     print(format_table(["preset", "bad caught", "good lost", "F1"], table))
-    bounds = [[f"{bound:g}", *(f"{(scores[kind] < bound).mean():.3f}" for kind in (~good, good))] for bound in train_quality.BOUNDS]
+    bounds = [
+        [f"{bound:g}", *(f"{(scores[kind] < bound).mean():.3f}" for kind in (~good, good))] for bound in train_quality.BOUNDS
+    ]
     print("\n" + format_table(["quality_score alone, at least", "bad caught", "good lost"], bounds))
     return bars
 
@@ -142,7 +148,15 @@ def judge_genres(genres: dict[str, list[str]]) -> list[Bar]:
         columns = [measured[f"m:{score}"].fill_null(1) < rules[score].at_least for score in SCORES]
         every = find_dropped(measured, "ja-web", LANGUAGE)
         long = find_dropped(measured, "ja-web", (*LANGUAGE, "chars"))
-        table.append([genre, f"{len(texts):,}", *(f"{column.mean():.2%}" for column in columns), f"{long.mean():.2%}", f"{every.mean():.2%}"])
+        table.append(
+            [
+                genre,
+                f"{len(texts):,}",
+                *(f"{column.mean():.2%}" for column in columns),
+                f"{long.mean():.2%}",
+                f"{every.mean():.2%}",
+            ]
+        )
         if genre in CLEAN:
             ours = (columns[0] | columns[1]).mean()
             bars.append(Bar(ours <= 0.01, f"{genre}: {ours:.2%} dropped by the scores, at most 1 %"))  # type: ignore[operator]

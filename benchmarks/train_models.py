@@ -3,8 +3,9 @@
     python -m benchmarks.train_models [--write]
 
 Of the labelled paragraphs, and of the documents of each kind, only the half for tuning is used (`benchmarks.corpus.is_for_tuning`).
-`quality-ja` learns from the paragraphs; passages of clean documents and pages of `benchmarks/junk.py` stand beside them with a tenth of their
-weight. `fluency-ja` learns passages from junk. Says whether the files are those in `filters/models/`; with `--write` they are replaced.
+`quality-ja` learns from the paragraphs; passages of clean documents and pages of `benchmarks/junk.py` stand beside them, with a tenth
+of their weight. `fluency-ja` learns passages from junk. Says whether the files are those in `filters/models/`; with `--write` they are
+replaced.
 """
 
 from __future__ import annotations

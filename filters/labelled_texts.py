@@ -26,7 +26,9 @@ from filters.text.text_model import LEAST_CHARACTERS
 
 _BATCH = 4096
 _OPENERS: dict[str, Callable[..., IO[Any]]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
-_KINDS = "JSON lines (.jsonl), Parquet, plain text (.txt, a blank line between documents or one a line), or the folder of a corpus"
+_KINDS = (
+    "JSON lines (.jsonl), Parquet, plain text (.txt, a blank line between documents or one a line), or the folder of a corpus"
+)
 
 
 class LabelledTextsError(ValueError):
@@ -108,7 +110,9 @@ def _check(rows: list[_Labelled], where: str) -> Texts:
     both = set(texts.filter(good).to_list()) & set(texts.filter(~good).to_list())
     if both:
         shown = min(both)[:60].replace("\n", " ")
-        raise LabelledTextsError(f"{where}: {len(both)} texts are both good and bad, such as {shown!r}. Decide, and take one out")
+        raise LabelledTextsError(
+            f"{where}: {len(both)} texts are both good and bad, such as {shown!r}. Decide, and take one out"
+        )
     return Texts(texts, good, np.array([weight for _, _, weight in rows], float)[chosen])
 
 
@@ -179,7 +183,9 @@ def _read_parquet(file: Path, keys: Keys) -> Iterator[_Row]:
     with pq.ParquetFile(file) as parquet:
         names = parquet.schema_arrow.names
         if keys.text not in names:
-            raise LabelledTextsError(f"{file} has no column {keys.text!r}; its columns: {', '.join(names)}. Name one with --text")
+            raise LabelledTextsError(
+                f"{file} has no column {keys.text!r}; its columns: {', '.join(names)}. Name one with --text"
+            )
         columns = [name for name in (keys.text, keys.label, keys.weight) if name in names]
         for batch in parquet.iter_batches(_BATCH, columns=columns):
             for row in batch.to_pylist():

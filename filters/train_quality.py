@@ -3,7 +3,8 @@
     python -m filters.train_quality GOOD BAD --out MODEL
     python -m filters.train_quality LABELLED --out MODEL
 
-GOOD and BAD are JSON lines, Parquet, plain text (a blank line between documents, as in CC-100, or one a line), or corpora that Seimai built.
+GOOD and BAD are JSON lines, Parquet, plain text (a blank line between documents, as in CC-100, or one a line), or corpora that Seimai
+built.
 LABELLED is JSON lines or Parquet with a label beside each text. What is printed comes from models that were trained on four fifths of the
 texts and asked about the other fifth; the model that is written is trained on all.
 """
@@ -82,10 +83,15 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--good", default="good", help="label of good texts (default: %(default)s)")
     parser.add_argument("--bad", default="bad", help="label of bad texts (default: %(default)s)")
     parser.add_argument(
-        "--most", type=int, default=100_000, help="texts of each kind that are trained on, chosen by hash (default: %(default)s)"
+        "--most",
+        type=int,
+        default=100_000,
+        help="texts of each kind that are trained on, chosen by hash (default: %(default)s)",
     )
     parser.add_argument("--kinds", choices=KINDS, nargs="+", default=KINDS, help="features (default: all)")
-    parser.add_argument("--cost", type=float, default=COST, help="how much errors count beside the weights' size (default: %(default)s)")
+    parser.add_argument(
+        "--cost", type=float, default=COST, help="how much errors count beside the weights' size (default: %(default)s)"
+    )
     return parser
 
 
@@ -109,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     print(format_held_out(held_out))
-    print(f"\nwritten to {options.out}; in a manifest: quality.model = \"{options.out}\"")
+    print(f'\nwritten to {options.out}; in a manifest: quality.model = "{options.out}"')
     return 0
 
 

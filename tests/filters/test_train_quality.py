@@ -17,7 +17,9 @@ from filters.model_training import HeldOut, Texts, train_model
 from filters.text.text_model import load_model
 from filters.train_quality import area_under_curve
 
-GOOD_WORDS = "朝 早く 起き て 庭 に 水 を やり 、 新聞 を 読み ながら 茶 を 飲ん だ 。 それ から 友人 の 家 へ 歩い て 行っ た".split()
+GOOD_WORDS = (
+    "朝 早く 起き て 庭 に 水 を やり 、 新聞 を 読み ながら 茶 を 飲ん だ 。 それ から 友人 の 家 へ 歩い て 行っ た".split()
+)
 BAD_WORDS = "激安 通販 送料無料 人気 ランキング 口コミ 最安値 公式 お試し 限定 セール 楽天 特価 在庫あり クーポン".split()
 
 
@@ -46,7 +48,9 @@ def write_labelled(path, good=GOOD, bad=BAD):
 def test_a_model_tells_texts_it_has_not_seen(tmp_path, capsys):
     assert run(write_labelled(tmp_path / "a.jsonl"), "--out", tmp_path / "model.npz") == 0
     assert "60 good and 60 bad texts; area under the curve 1.000" in capsys.readouterr().out
-    scores = load_model(tmp_path / "model.npz").score(*buffers(pl.Series([*make_texts(GOOD_WORDS, 3), *make_texts(BAD_WORDS, 4)])))
+    scores = load_model(tmp_path / "model.npz").score(
+        *buffers(pl.Series([*make_texts(GOOD_WORDS, 3), *make_texts(BAD_WORDS, 4)]))
+    )
     assert (scores[:60] > 0.5).all() and (scores[60:] < 0.5).all()
 
 
