@@ -313,7 +313,7 @@ def language_score() -> pl.Expr:
 
 @measure(kind="document")
 def quality_score() -> pl.Expr:
-    """Probability that a reader calls the text good, by a model of its characters (docs/quality-model.md). None below 50 characters.
+    """Probability that a reader calls the text good, by a model of its characters. None below 50 characters.
 
     >>> measure_text("車買取 激安 口コミ 査定 ランキング 無料 " * 4, "quality_score") < 0.5
     True
@@ -323,7 +323,7 @@ def quality_score() -> pl.Expr:
 
 @measure(kind="document")
 def fluency_score() -> pl.Expr:
-    """Probability that the text is sentences, not words, names or markup in a row (docs/quality-model.md). None below 50 characters.
+    """Probability that the text is sentences, not words, names or markup in a row, by a model. None below 50 characters.
 
     >>> measure_text("佐藤翔、鈴木蓮、高橋陽子、田中大輔、伊藤恵子、渡辺健太、" * 3, "fluency_score") < 0.1
     True

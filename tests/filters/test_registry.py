@@ -54,7 +54,8 @@ def test_every_measure_says_what_it_is_and_where_it_comes_from(name):
 @settings(max_examples=150, deadline=None)
 def test_values_are_finite_and_shares_are_shares(texts):
     found = measure_frame(pl.DataFrame({"text": pl.Series(texts, dtype=pl.String)}))
-    assert found.null_count().sum_horizontal().item() == 0
+    given_always = found.drop("quality_score", "fluency_score")  # short texts have no score
+    assert given_always.null_count().sum_horizontal().item() == 0
     numbers = found.drop("text", "language")
     assert numbers.select(pl.all().is_finite().all()).row(0) == (True,) * numbers.width
     assert numbers.select((pl.all() >= 0).all()).row(0) == (True,) * numbers.width

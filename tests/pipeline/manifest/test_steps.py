@@ -39,7 +39,7 @@ def test_every_field_declares_its_step(table):
 OTHER: dict[str, Any] = {
     "name": "other", "title": "Other", "description": "Other.", "license": "MIT", "homepage": "https://example.com/", "source.url": "https://example.com/x.xz",
     "source.partition": 1000, "source.max_document": 1000, "clean.compatibility": "expand", "clean.boilerplate": False,
-    "clean.wikipedia": "never", "quality.model": "other.npz", "clean.html": "never",
+    "clean.wikipedia": "never", "clean.html": "never",
     "clean.boilerplate_line_chars": 7, "clean.tags": "mark", "clean.speakers": "keep", "clean.fillers": "remove", "measure.also": ["chars"],
     "deduplicate.enabled": False, "deduplicate.threshold": 0.7, "deduplicate.margin": 0.01, "deduplicate.permutations": 64,
     "deduplicate.shingle": 4, "deduplicate.seed": 2, "deduplicate.distance": 3, "deduplicate.accept": 0.8, "deduplicate.same_caption": 7,
@@ -63,7 +63,7 @@ EXEMPT = {
     "source.format", "source.sample", "source.images", "source.audio", "source.transcripts", "source.columns", "source.keep", "rules",
     "deduplicate.bands", "deduplicate.rows", "deduplicate.transcripts.bands", "deduplicate.transcripts.rows", "images.model", "tokenizer",
     "deduplicate.transcripts.enabled", "deduplicate.transcripts.margin", "deduplicate.transcripts.permutations",
-    "deduplicate.transcripts.seed", "urls.block", "urls.allow", "deduplicate.same_domain",
+    "deduplicate.transcripts.seed", "quality.model", "urls.block", "urls.allow", "deduplicate.same_domain",
 }  # fmt: skip
 
 
