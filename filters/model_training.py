@@ -131,10 +131,11 @@ def train_model(texts: Texts, trained_on: str, kinds: Sequence[str] = KINDS, cos
         outside = rows[folds == fold]
         decisions[outside] = _decide(buckets, values, ends, outside, *fit(inside))
     slope, intercept = _calibrate(decisions, good, balanced)
+    held_out = HeldOut(1 / (1 + np.exp(-(slope * decisions + intercept))), good, weight)
     weights, bias = fit(rows)
     step = float(np.abs(weights).max()) / STEPS or 1.0
     quantised = np.round(weights / step).astype("<i2")
     # Six digits: what is beyond them depends on the order of sums in the machine's libraries.
-    numbers = (float(f"{number:.6g}") for number in (step, slope, slope * bias + intercept))
-    model = TextModel(quantised, *numbers, tuple(kind for kind in KINDS if kind in kinds), trained_on)
-    return model, HeldOut(1 / (1 + np.exp(-(slope * decisions + intercept))), good, weight)
+    step, slope, intercept = (float(f"{number:.6g}") for number in (step, slope, slope * bias + intercept))
+    model = TextModel(quantised, step, slope, intercept, tuple(kind for kind in KINDS if kind in kinds), trained_on)
+    return model, held_out

@@ -217,13 +217,13 @@ class TextModel:
             )
         try:
             kinds = tuple(kind for kind in KINDS if kind in head["kinds"])
-            numbers = [float(head[key]) for key in ("step", "slope", "intercept")]
+            step, slope, intercept = (float(head[key]) for key in ("step", "slope", "intercept"))
             is_sound = weights.dtype == np.dtype("<i2") and weights.shape == (BUCKETS,) and head["sha256"] == _digest(weights)
         except (ValueError, KeyError, TypeError):
             is_sound = False
-        if not is_sound or not kinds or not np.isfinite(numbers).all():
+        if not is_sound or not kinds or not np.isfinite([step, slope, intercept]).all():
             raise TextModelError(f"{name} is damaged: its weights are not what its head says. Copy it again, or train it anew")
-        return TextModel(weights, *numbers, kinds, str(head.get("trained_on", "")))
+        return TextModel(weights, step, slope, intercept, kinds, str(head.get("trained_on", "")))
 
 
 def _open(content: bytes, name: str) -> tuple[dict[str, Any], np.ndarray]:
