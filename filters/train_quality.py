@@ -106,8 +106,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{options.out} is there already: choose another --out, or give --overwrite")
     keys = Keys(options.text, options.label, "weight", options.good, options.bad)
     try:
-        read = read_two if len(options.texts) == 2 else read_labelled
-        texts = read(*options.texts, keys, options.most)
+        first, *others = options.texts
+        texts = read_two(first, others[0], keys, options.most) if others else read_labelled(first, keys, options.most)
         names = ", ".join(path.name for path in options.texts)
         model, held_out = train_model(texts, names, options.kinds, options.cost)
         write_file(options.out, model.to_bytes())
