@@ -145,21 +145,21 @@ def judge_genres(genres: dict[str, list[str]]) -> list[Bar]:
     for genre, texts in genres.items():
         measured = measure(texts, ["ja-web"])
         rules = load_preset("ja-web").rules
-        columns = [measured[f"m:{score}"].fill_null(1) < rules[score].at_least for score in SCORES]
+        below = [measured[f"m:{score}"].fill_null(1).to_numpy() < (rules[score].at_least or 0) for score in SCORES]
         every = find_dropped(measured, "ja-web", LANGUAGE)
         long = find_dropped(measured, "ja-web", (*LANGUAGE, "chars"))
         table.append(
             [
                 genre,
                 f"{len(texts):,}",
-                *(f"{column.mean():.2%}" for column in columns),
+                *(f"{float(column.mean()):.2%}" for column in below),
                 f"{long.mean():.2%}",
                 f"{every.mean():.2%}",
             ]
         )
         if genre in CLEAN:
-            ours = (columns[0] | columns[1]).mean()
-            bars.append(Bar(ours <= 0.01, f"{genre}: {ours:.2%} dropped by the scores, at most 1 %"))  # type: ignore[operator]
+            ours = float(np.mean(below[0] | below[1]))
+            bars.append(Bar(ours <= 0.01, f"{genre}: {ours:.2%} dropped by the scores, at most 1 %"))
     print(format_table(["genre", "documents", *SCORES, "all rules but language and length", "all but language"], table))
     return bars
 
