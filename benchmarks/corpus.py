@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import lzma
 import uuid
@@ -169,3 +170,13 @@ def build_corpus(data: Path, out: Path, smoke: bool) -> Path:
     elif not (out / "ledger").is_dir():
         run_command(build_command("cc100-ja", text_file(data), out))
     return out
+
+
+def read_paragraphs(data: Path) -> list[dict[str, Any]]:
+    """Paragraphs of mC4 that people labelled: text and label, good or bad."""
+    return read_jsonl(data / "quality" / "mc4_ja_labelled.jsonl.gz")
+
+
+def is_for_tuning(text: str) -> bool:
+    """Return whether a text is of the half that models are trained and bounds are tuned on: by the last bit of a hash's first byte."""
+    return hashlib.sha256(text.encode()).digest()[0] % 2 == 0

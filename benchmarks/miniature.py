@@ -39,6 +39,7 @@ def make_development_data(folder: Path) -> Path:
     _write_warc(folder / "text" / "warc")
     _write_wikipedia(folder / "text" / "wikipedia")
     _write_labelled(folder / "language")
+    _write_paragraphs(folder / "quality")
     _write_pairs(folder / "image-text" / "img2dataset")
     _write_speech(folder / "speech")
     _write_shards(folder / "shards")
@@ -129,6 +130,17 @@ def _write_labelled(folder: Path) -> None:
     rows += [("ja_katakana_line", "ja", text) for text in JAPANESE_KATAKANA]
     rows += [(kind, language, text) for kind in ("short", "ntrex") for language, texts in SENTENCES.items() for text in texts]
     _write_jsonl(folder / "labelled.jsonl.gz", ({"set": kind, "lang": lang, "text": text} for kind, lang, text in rows))
+
+
+def _write_paragraphs(folder: Path) -> None:
+    """Paragraphs of the sample, and strings of words to sell by, enough of both in each half."""
+    folder.mkdir(parents=True)
+    texts = [row["text"] for row in map(json.loads, (SAMPLES / "wikipedia-ja.truth.jsonl").read_text("utf-8").splitlines())]
+    good = [text[start : start + 80] for text in texts if text for start in range(0, len(text) - 80, 20)]
+    words = ("激安", "通販", "送料無料", "口コミ", "ランキング", "最安値", "公式", "お試し")
+    bad = [" ".join((*words[number % 8 :], *words[: number % 8])) * 4 + str(number) for number in range(24)]
+    rows = [{"text": text, "label": label} for label, texts in (("good", good[:24]), ("bad", bad)) for text in texts]
+    _write_jsonl(folder / "mc4_ja_labelled.jsonl.gz", rows)
 
 
 def _tar_files(path: Path) -> dict[str, bytes]:

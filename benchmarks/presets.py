@@ -16,7 +16,6 @@ import json
 import random
 import sys
 import time
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypedDict
@@ -25,12 +24,12 @@ import numpy as np
 import polars as pl
 
 from benchmarks.corpus import read_documents, read_jsonl, read_truth, text_file
-from benchmarks.harness import ROOT, Bar, finish, format_table, make_parser, parse_options, print_progress, run_json
+from benchmarks.harness import Bar, finish, format_table, make_parser, parse_options, print_progress, run_json
 from filters import MEASURES, compute
 from filters.kernels import buffers
 from pipeline.manifest.loading import load
 from pipeline.manifest.model import Bound as Rule
-from pipeline.manifest.presets import list_presets
+from pipeline.manifest.presets import list_presets, read_preset
 from pipeline.modalities.text.manifest import TextManifest
 from pipeline.modalities.text.measure import measure_documents
 from pipeline.sources.rows import Rows, Spans
@@ -50,12 +49,6 @@ class Bound(TypedDict, total=False):
     at_most: float
     any_of: list[str]
     missing: str
-
-
-def read_preset(name: str) -> dict[str, Bound]:
-    """The bounds of a preset by measure."""
-    rules: dict[str, Bound] = tomllib.loads((ROOT / "manifests" / "presets" / f"{name}.toml").read_text("utf-8"))
-    return rules
 
 
 def within(measure: str, bound: Bound) -> pl.Expr:

@@ -25,7 +25,7 @@ import polars as pl
 from filters.caption import labels, tokens
 from filters.kernels import buffers, to_arrow
 from filters.published import gopher, hojichar, llmjp, swallow
-from filters.text import characters, language, language_lines, mojibake, phrases, repetition
+from filters.text import characters, language, language_lines, mojibake, phrases, repetition, text_model
 from filters.transcript import chinese, phantoms, repeated_phrases
 
 Counters = dict[str, np.ndarray]
@@ -105,6 +105,8 @@ def _run_passes(data: np.ndarray, offsets: np.ndarray, wanted: set[str]) -> Coun
         counters |= mojibake.count(data, offsets)
     if wanted & set(phrases.COUNTERS):
         counters |= phrases.count(data, offsets, wanted)
+    if wanted & set(text_model.COUNTERS):
+        counters |= text_model.count(data, offsets, wanted)
     if needs_language:
         counters |= language_lines.count(data, offsets, counters)
     if wanted & {*labels.LANGUAGE_COUNTERS, *tokens.COUNTERS}:

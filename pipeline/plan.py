@@ -8,6 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import xxhash
+
 from pipeline.core.storage import fingerprint
 from pipeline.manifest.model import Manifest
 from pipeline.manifest.steps import Step, parameters
@@ -35,8 +37,13 @@ class Plan:
         lists = sorted(
             (f.name, f.read_text("utf-8")) for f in (files("filters") / "lists").iterdir() if f.name.endswith(".txt")
         )
+        models = sorted(
+            (f.name, xxhash.xxh3_128_hexdigest(f.read_bytes()))
+            for f in (files("filters") / "models").iterdir()
+            if f.name.endswith(".npz")
+        )
         inputs = [[f.name, f.identity] for f in self.inputs]
-        previous: list[Any] = [sorted(manifest.measures), lists, inputs, self.limit]
+        previous: list[Any] = [sorted(manifest.measures), lists, models, inputs, self.limit]
         fingerprints: dict[Step, str] = {}
         for step, version in VERSIONS.items():
             fingerprints[step] = fingerprint(version, parameters(manifest, step), previous)

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from filters.kernels import buffers, decode, inline, jit, mix64, to_arrow
-from filters.text.normalisation import Cleaned, _find_lines, drop_lines
+from filters.text.normalisation import Cleaned, drop_lines, find_lines
 
 LABEL_CHARS = 80  # of a label at most
 _LABEL_BYTES = 3 * LABEL_CHARS
@@ -178,10 +178,11 @@ def remove_spans(texts: pl.Series, spans: pl.Series) -> tuple[pl.Series, pl.Seri
     """
     data, offsets = buffers(texts)
     span_offsets = np.concatenate([[0], np.cumsum(spans.list.len().to_numpy(), dtype=np.int64)])
-    lines, first_line = _find_lines(data, offsets)
+    lines, first_line = find_lines(data, offsets)
     marks = np.zeros(len(lines) - 1, np.bool_)
     _mark_spans(first_line, span_offsets, spans.explode().drop_nulls().cast(pl.Int32).to_numpy(), marks)
-    cleaned = Cleaned(data, offsets, lines, first_line, np.full(len(offsets) - 1, -1, np.int64))
+    nothing = np.zeros(len(offsets) - 1, np.int32)
+    cleaned = Cleaned(data, offsets, lines, first_line, nothing - 1, nothing)
     removed = pl.Series("line", to_arrow(data, lines)).filter(marks).str.strip_chars()
     left = drop_lines(cleaned, marks)
     return pl.Series(texts.name, to_arrow(*left[:2]), pl.String), removed.filter(removed != "")

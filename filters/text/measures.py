@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from filters.expressions import share
+from filters.expressions import given, share
 from filters.registry import measure
 from filters.text.repetition import DUPLICATE_SIZES, TOP_SIZES
 
@@ -408,6 +408,26 @@ def language() -> pl.Expr:
 def language_score() -> pl.Expr:
     """How sure that is, 0 to 1: 1 where kana settle it, the share of lines in it where a text is mixed, else a probability."""
     return pl.col("language_score")
+
+
+@measure(kind="document")
+def quality_score() -> pl.Expr:
+    """Probability that a reader calls the text good, by a model of its characters. None below 50 characters.
+
+    >>> measure_text("車買取 激安 口コミ 査定 ランキング 無料 " * 4, "quality_score") < 0.5
+    True
+    """
+    return given("quality_score")
+
+
+@measure(kind="document")
+def fluency_score() -> pl.Expr:
+    """Probability that the text is sentences, not words, names or markup in a row, by a model. None below 50 characters.
+
+    >>> measure_text("佐藤翔、鈴木蓮、高橋陽子、田中大輔、伊藤恵子、渡辺健太、" * 3, "fluency_score") < 0.1
+    True
+    """
+    return given("fluency_score")
 
 
 @measure

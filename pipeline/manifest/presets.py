@@ -34,7 +34,7 @@ def list_presets(manifest: type[Manifest]) -> list[str]:
     return [
         name
         for name in list_manifests("presets")
-        if all(rule not in MEASURES or MEASURES[rule].kind in manifest.kinds for rule in _read_preset(name))
+        if all(rule not in MEASURES or MEASURES[rule].kind in manifest.kinds for rule in read_preset(name))
     ]
 
 
@@ -51,8 +51,17 @@ def preset_file(name: str) -> str:
     return f"manifests/presets/{name}.toml"
 
 
-def _read_preset(name: str) -> dict[str, Any]:
-    return parse_toml((manifest_folder() / "presets" / f"{name}.toml").read_text("utf-8"), preset_file(name))
+def read_preset(name: str) -> dict[str, Any]:
+    """Return the bounds of a shipped preset, laid over those of the preset that it is made from (`preset = …`). Raises UsageError."""
+    table = parse_toml((manifest_folder() / "presets" / f"{name}.toml").read_text("utf-8"), preset_file(name))
+    base = table.pop("preset", None)
+    if base is None:
+        return table
+    names = [other for other in list_manifests("presets") if other != name]
+    if base not in names:
+        raise UsageError(f"{preset_file(name)}: preset = {base!r}: there is no such preset{did_you_mean(str(base), names)}")
+    bounds = read_preset(base)
+    return bounds | {rule: bounds.get(rule, {}) | bound if isinstance(bound, dict) else bound for rule, bound in table.items()}
 
 
 def preset_bounds(preset: Any, where: str, manifest: type[Manifest]) -> dict[str, dict[str, Any]]:
@@ -68,7 +77,7 @@ def preset_bounds(preset: Any, where: str, manifest: type[Manifest]) -> dict[str
         else:
             reason = f"there is no such preset{did_you_mean(str(preset), names)}"
         raise UsageError(f"{where}: {reason} Known: {', '.join(names)}")
-    return check_bounds(_read_preset(preset), preset_file(preset))
+    return check_bounds(read_preset(preset), preset_file(preset))
 
 
 def check_bounds(bounds: dict[str, Any], where: str) -> dict[str, dict[str, Any]]:

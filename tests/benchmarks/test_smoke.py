@@ -13,7 +13,7 @@ import pytest
 from tests.support.sharing import SharedFolders
 
 ROOT = Path(__file__).resolve().parents[2]
-SHARED = {"__init__", "corpus", "harness", "miniature"}  # what benchmarks import
+SHARED = {"__init__", "corpus", "harness", "miniature", "junk", "junk_templates", "fresh_junk"}  # what benchmarks import
 BENCHMARKS = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py") if path.stem not in SHARED)
 
 

@@ -125,7 +125,8 @@ def test_labels_are_consistent(truth, rules):
 
 def test_every_rule_is_broken_at_least_twice(truth, rules):
     broken = Counter(t["rule"] for t in truth if t["kind"] == "rule")
-    assert set(broken) == set(rules)
+    # What the models drop, tests/filters/text/test_text_model.py tries.
+    assert set(broken) == set(rules) - {"fluency_score", "quality_score"}
     assert min(broken.values()) >= 2
 
 

@@ -6,10 +6,6 @@ import random
 import re
 from typing import Any, NamedTuple
 
-LETTERS = (
-    "あいうえおかがきぎくけこさしすせそただちってとなにのはひほまみむもやゆよらりるれろわをん"
-    "吾輩猫名前無所見当東京大阪電車会社昨日今明天気勉強仕事料理新聞学生先生山川空海森林道町駅店本紙水火木金土"
-)
 SMALL_PARTITIONS = "source.partition=20 KB"  # many partitions of little text
 
 
@@ -18,10 +14,37 @@ class Document(NamedTuple):
     content: bytes
 
 
+# Words of sentences that a model of fluency takes for language; letters in any order it does not.
+_TIMES = "昨日 今朝 先月 去年の秋 夕方 日曜日 雨の朝 明け方 その日 三年前 夏の終わり 翌週".split()
+_PLACES = "東京 大阪 駅前 会社 山道 海辺 学校 森の中 台所 町の店 港 図書館 川岸 北の村 公園 二階の部屋".split()
+_WHO = "吾輩 先生 学生 友人 母 駅員 隣の猫 祖父 店の主人 医者 子供たち 旅人 妹 老人 記者 木こり".split()
+_WHAT = (
+    "古い新聞 熱い料理 小さな荷物 白い紙 長い手紙 水道の水 金色の魚 道具 "
+    "天気の話 仕事の本 木の実 火鉢 車の鍵 名前の札 土産 絵 写真 空の箱 傘 "
+    "辞書 切符 帽子 靴 皿 茶碗 机 椅子 地図 時計 鉛筆"
+).split()
+_DID = (
+    "読んでいた 運んで来た 静かに眺めた 急いで買った 忘れてしまった 見つけ出した 丁寧に書き直した 友人に渡した 大切にしまった 探し続けた "
+    "笑いながら見せた "
+    "半分だけ食べた 川へ流した "
+    "黙って受け取った そっと置いて帰った 何度も数えた"
+).split()
+
+
 def make_sentences(seed: Any, lines: int = 4, length: int = 40) -> str:
     """Draw lines of Japanese that the preset ja-web keeps; the same for the same seed."""
-    random_source = random.Random(str(seed))
-    return "\n".join("".join(random_source.choices(LETTERS, k=length - 1)) + "。" for _ in range(lines))
+    draw = random.Random(str(seed))
+
+    def make_line() -> str:
+        line = ""
+        while len(line) < length - 1:
+            who, did = draw.choice(_WHO), draw.choice(_DID)
+            line += (
+                f"{draw.choice(_TIMES)}、{who}は{draw.choice(_PLACES)}で{draw.choice(_WHAT)}と{draw.choice(_WHAT)}を{did}が、"
+            )
+        return line[: length - 1] + "。"
+
+    return "\n".join(make_line() for _ in range(lines))
 
 
 def split_documents(raw: bytes) -> list[Document]:

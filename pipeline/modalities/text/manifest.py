@@ -15,6 +15,7 @@ from pipeline.dedup.furniture import RecurringLines
 from pipeline.dedup.settings import MinHashTable
 from pipeline.manifest.model import Clean, Manifest, Shards
 from pipeline.manifest.steps import BelongsTo
+from pipeline.modalities.text.quality import QualityTable
 from pipeline.modalities.text.urls import UrlTable
 from pipeline.sources import SOURCES
 
@@ -86,6 +87,7 @@ class TextManifest(Manifest):
     modality: ClassVar[str] = "text"
     kinds: ClassVar[tuple[Kind, ...]] = ("text", "document", "corpus", "page", "url")
     clean: CleanText = CleanText()
+    quality: QualityTable = QualityTable()
     urls: UrlTable = UrlTable()
     deduplicate: DocumentDuplicates = DocumentDuplicates()
     recurring_lines: RecurringLines = RecurringLines()
@@ -114,4 +116,5 @@ class TextManifest(Manifest):
         needs_urls += ["deduplicate.same_domain"] if self.deduplicate.same_domain else []
         if needs_urls and "url" not in SOURCES[self.source.format].keep:
             raise UsageError(f"{where}: {needs_urls[0]} needs URLs; source.format = {self.source.format!r} has none")
+        self.quality.check(where)
         self.urls.check(where, self.rules.get("url_list"), "url_list" in self.measures)

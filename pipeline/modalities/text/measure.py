@@ -14,6 +14,7 @@ from filters.text.boilerplate import boilerplate_lines
 from filters.text.lines import line_keys, remove_spans
 from filters.text.minhash import SKETCH_BINS, signatures
 from filters.text.normalisation import drop_lines, normalise_spans
+from filters.text.text_model import load_model
 from pipeline.modalities.base import EXCERPT, SAMPLES, MeasuredRecords, count_lines, most_frequent
 from pipeline.modalities.text.extract import extract_text
 from pipeline.modalities.text.manifest import TextManifest
@@ -70,6 +71,8 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
         given |= mojibake.count_spans(raw.data, np.where(is_utf8, raw.starts, 0), np.where(is_utf8, raw.ends, 0))
     if "url_list" in manifest.measures:
         given["url_list"] = manifest.urls.find(_column(rows.frame, "url")).to_numpy().astype(object)
+    if manifest.quality.model is not None:
+        given["quality_score"] = load_model(manifest.quality.model).score(data, offsets)
     measures = compute(data, offsets, manifest.measures, given)
     settings = manifest.deduplicate
     keys = signatures(data, offsets, settings.permutations, settings.seed, settings.shingle, SKETCH_BINS)
