@@ -20,6 +20,10 @@ def _of_lines(name: str, total: str = "n_lines") -> pl.Expr:
     return share(pl.col(name), pl.max_horizontal(pl.col(total), pl.lit(FEW_LINES)))
 
 
+# Shorter texts are titles and buttons, unless they are sentences: the least length of uzushio and of EleutherAI/dps.
+SHORT_TEXT = 50
+
+
 def _of_visible(*names: str) -> pl.Expr:
     return share(pl.sum_horizontal(*names), pl.col("n_visible"))
 
@@ -249,6 +253,16 @@ def prose_share() -> pl.Expr:
     0.5
     """
     return _of_visible("n_prose")
+
+
+@measure
+def short_prose_share() -> pl.Expr:
+    """Share of characters in sentences that have an end mark, of texts of fewer than 50 characters; null for longer ones.
+
+    >>> measure_text("ホーム 会社案内 採用情報", "short_prose_share")
+    0.0
+    """
+    return pl.when(pl.col("n_chars") < SHORT_TEXT).then(_of_visible("n_prose"))
 
 
 @measure

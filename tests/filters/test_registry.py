@@ -13,7 +13,8 @@ from filters.text import characters, language_lines, mojibake, phrases, repetiti
 
 GIVEN = {"n_boilerplate_chars", "n_joined_spaces"}
 OF_TEXT = [name for name, found in MEASURES.items() if found.kind == "text"]
-NULLABLE = ("language_lines_share", "quality_score", "fluency_score")  # null where no line is Japanese, and of short texts
+# Null where no line is Japanese, of short texts, of long texts.
+NULLABLE = ("language_lines_share", "quality_score", "fluency_score", "short_prose_share")
 BOUNDED = [name for name in OF_TEXT if name.endswith("_share")] + ["compression_ratio", "language_score", "quality"]
 COUNTERS = {
     "text": {
@@ -204,7 +205,7 @@ def test_a_measure_needs_a_docstring(registered):
         ("あい\nあい\nうえ\n", {"duplicate_line_share": 1 / 5, "duplicate_line_char_share": 1 / 5, "lines": 3}),
         ("送料無料★", {"advertising_share": 0.8, "symbol_share": 0.2, "adult_share": 0}),
         ("一。二三。", {"sentences": 2, "mean_sentence_length": 2.5, "longest_sentence": 3}),
-        ("", dict.fromkeys(BOUNDED, 0) | {"mean_sentence_length": 0} | dict.fromkeys(NULLABLE)),
+        ("", dict.fromkeys(BOUNDED, 0) | {"mean_sentence_length": 0} | dict.fromkeys(NULLABLE[:3])),
     ],
 )
 def test_cases_by_hand(text, expected):

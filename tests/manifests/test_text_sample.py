@@ -13,7 +13,7 @@ import pytest
 
 import filters
 from filters.kernels import to_arrow
-from filters.text import minhash
+from filters.text import minhash, mojibake
 from filters.text.boilerplate import boilerplate_lines
 from filters.text.normalisation import drop_lines, normalise_spans
 
@@ -32,13 +32,20 @@ def truth():
 
 @pytest.fixture(scope="module")
 def rules():
-    return tomllib.loads((MANIFESTS / "presets/ja-web.toml").read_text("utf-8"))
+    """The bounds of ja-web on what a document is by itself."""
+    bounds = tomllib.loads((MANIFESTS / "presets/ja-web.toml").read_text("utf-8"))
+    return {name: bound for name, bound in bounds.items() if filters.MEASURES[name].kind != "corpus"}
 
 
 @pytest.fixture(scope="module")
-def cleaned(raw, truth):
+def spans(raw, truth):
     starts = np.array([t["offset"] for t in truth])
-    return normalise_spans(np.frombuffer(raw, np.uint8), starts, starts + np.array([t["bytes"] for t in truth]))
+    return np.frombuffer(raw, np.uint8), starts, starts + np.array([t["bytes"] for t in truth])
+
+
+@pytest.fixture(scope="module")
+def cleaned(spans):
+    return normalise_spans(*spans)
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +54,14 @@ def kept_lines(cleaned):
 
 
 @pytest.fixture(scope="module")
-def dropped_by(kept_lines, rules):
+def dropped_by(spans, cleaned, kept_lines, rules):
     """For every document the first rule in the order of the file that it breaks, or None."""
     data, offsets, lines, characters = kept_lines
-    frame = filters.compute(data, offsets, list(rules), {"n_boilerplate_lines": lines, "n_boilerplate_chars": characters})
+    raw, starts, ends = spans
+    is_utf8 = cleaned.invalid < 0
+    given = mojibake.count_spans(raw, np.where(is_utf8, starts, 0), np.where(is_utf8, ends, 0))
+    given |= {"n_boilerplate_lines": lines, "n_boilerplate_chars": characters}
+    frame = filters.compute(data, offsets, list(rules), given)
 
     def broken(value, bound):
         if value is None and bound.get("missing") == "keep":

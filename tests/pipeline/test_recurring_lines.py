@@ -113,8 +113,8 @@ def test_who_loses_most_to_deduplication_is_named(sites):
 
 def test_a_page_that_is_nearly_nothing_else_is_dropped(sites):
     row = read_ledger(sites[0] / "out").filter(url="https://www.site1-example.jp/bare.html").row(0, named=True)
-    assert (row["verdict"], row["step"], row["rule"], row["bound"]) == ("dropped", "strip", "chars", ">= 50")
-    assert int(row["value"]) < 50 < row["chars"] and row["recurring_lines"] > 20
+    assert (row["verdict"], row["step"], row["rule"], row["bound"]) == ("dropped", "strip", "chars", ">= 20")
+    assert int(row["value"]) < 20 < row["chars"] and row["recurring_lines"] > 20
 
 
 def test_what_is_emptied_is_dropped_for_what_emptied_it(sites):

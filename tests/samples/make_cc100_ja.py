@@ -920,11 +920,8 @@ SHOPS = [
     "お申し込みはこちらの用紙から。無料会員登録でポイント10倍、在庫一掃の特価も実施しています。",
     "古本のことなら\n格安通販の棚から、激安の文庫をお届け。当日発送、在庫ありの品はすぐ届きます。\n楽天市場とYahoo!ショッピングにも出店中、クーポンコードで大特価。レビューを書くとポイント還元。",
 ]
-SHORT = [
-    "本日は定休日です。またのお越しをお待ちしております。",
-    "画像を押すと大きくなります。",
-    "このページは移転しました。\n新しい住所は現在準備中です。",
-]
+SHORT = ["本日は定休日です。", "画像を押すと大きくなります。"]
+TITLES = ["ホーム 会社案内 事業内容 採用情報 お問い合わせ", "第三回 柚谷川写真展 開催のお知らせと作品の募集要項"]
 
 
 # One line in Japanese among lines in another language.
@@ -969,6 +966,7 @@ def rule_breakers(rng: random.Random) -> list[tuple[str, str]]:
         text = "\n".join(_prose(rng, register, 7))
         add("replacement_share", "".join("\ufffd" if c not in "\n。" and rng.random() < 0.05 else c for c in text))
     add("chars", *SHORT)
+    add("short_prose_share", *TITLES)
     add("japanese_share", *SOURCES)
     add("kana_share", *ROLLS)
     for _ in range(2):
@@ -1039,6 +1037,9 @@ def rule_breakers(rng: random.Random) -> list[tuple[str, str]]:
             "boilerplate_share",
             "\n".join([*FURNITURE[:5], *body, *FURNITURE[5:], "著作権は各執筆者にあり、無断転載を禁じます。"]),
         )
+    for register in ("news", "travel"):
+        text = "\n".join(_prose(rng, register, 7))
+        add("mojibake_share", text.encode().decode("cp932", "ignore"))
     return pages
 
 
