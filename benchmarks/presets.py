@@ -61,12 +61,17 @@ def within(measure: str, bound: Bound) -> pl.Expr:
     return inside.fill_null(True) if bound.get("missing") == "keep" else inside
 
 
+def document_bounds(preset: str) -> dict[str, Bound]:
+    """The bounds of a preset by measure, without those on what is known only in a corpus."""
+    return {name: bound for name, bound in read_preset(preset).items() if MEASURES[name].kind != "corpus"}
+
+
 def text_presets() -> list[str]:
     """The presets that judge any text: not those of pages of Wikipedia or of URLs."""
     return [
         name
         for name in list_presets(TextManifest)
-        if all(MEASURES[rule].kind in ("text", "document") for rule in read_preset(name))
+        if all(MEASURES[rule].kind in ("text", "document") for rule in document_bounds(name))
     ]
 
 
@@ -86,7 +91,7 @@ def measure_for(presets: Sequence[str], texts: Sequence[str]) -> pl.DataFrame:
 
 def broken_rules(measured: pl.DataFrame, preset: str) -> pl.DataFrame:
     """Which rules of a preset every document breaks: a column of bools for each rule."""
-    rules = {name: Rule.model_validate(bound) for name, bound in read_preset(preset).items()}
+    rules = {name: Rule.model_validate(bound) for name, bound in document_bounds(preset).items()}
     return measured.select(broken_bound(name, rule)[0].fill_null(True).alias(name) for name, rule in rules.items())
 
 

@@ -54,7 +54,7 @@ def load_preset(name: str) -> TextManifest:
 
 def find_dropped(measured: pl.DataFrame, preset: str, without: Iterable[str] = ()) -> np.ndarray:
     """bool[n]: whether a preset, without some of its rules, drops each text."""
-    rules = {name: bound for name, bound in load_preset(preset).rules.items() if name not in without}
+    rules = {name: bound for name, bound in load_preset(preset).document_rules.items() if name not in without}
     return (decide_frame(measured, rules)["verdict"] == "dropped").to_numpy()
 
 

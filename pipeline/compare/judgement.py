@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import polars.selectors as cs
 
+from filters import MEASURES
 from pipeline.compare.corpus import LedgerOfCorpus
 from pipeline.core.tables import read_parquet
 from pipeline.manifest.model import Bound
@@ -120,6 +121,9 @@ def _judge(corpus: LedgerOfCorpus, file: Path, a: dict[str, Bound], b: dict[str,
     judged = list(dict.fromkeys([*a, *b]))
     amount = corpus.amount[0] if corpus.amount else None
     frame = read_parquet(file, columns=list(dict.fromkeys(["verdict", *judged, *([amount] if amount else [])])))
+    # Of a record without furniture the ledger says nothing about it.
+    of_corpus = [name for name in judged if name in MEASURES and MEASURES[name].kind == "corpus"]
+    frame = frame.with_columns(pl.col(of_corpus).fill_null(0))
     rules = frame.select(
         *(pl.col(name).alias(measured_column(name)) for name in judged),
         pl.when(pl.col("verdict") == "unreadable").then(pl.lit("unreadable")).alias("unreadable"),
