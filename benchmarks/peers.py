@@ -49,7 +49,7 @@ from benchmarks.harness import (
     run_json,
     seconds,
 )
-from benchmarks.presets import read_preset, within
+from benchmarks.presets import document_bounds, within
 from benchmarks.workers.text_peers import BUCKETS, HASHES_PER_BUCKET, PEERS
 from filters import compute
 from filters.text.boilerplate import boilerplate_lines
@@ -92,7 +92,7 @@ def write_jsonl(texts: list[str], path: Path) -> None:
 
 
 def prepare_ours(documents: Documents) -> OurRuns:
-    preset = read_preset("ja-web")
+    preset = document_bounds("ja-web")
     Cleaned = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
     def clean() -> Cleaned:

@@ -167,6 +167,24 @@ def _realign(a, b, i, j, sizes, first, following):
 
 
 @jit
+def _was_moved(a, b, i, stop, first, following):
+    """Return whether words i to `stop` of a text, `_RUN` at the least, stand in the other one after another, elsewhere."""
+    if stop - i < _RUN:
+        return False
+    place = first[_hash_run(a, i) & np.uint64(len(first) - 1)]
+    steps = 0
+    while place >= 0 and steps < 64:
+        k = 0
+        while i + k < stop and place + k < len(b) and a[i + k] == b[place + k]:
+            k += 1
+        if i + k == stop:
+            return True
+        place = following[place]
+        steps += 1
+    return False
+
+
+@jit
 def _read_word(data, start, end, out):
     """Fill in the characters of a word, katakana as hiragana, and return how many there are, at most 64."""
     n = 0
@@ -431,7 +449,9 @@ def tells_other_facts(data, start_a, end_a, start_b, end_b, classes, signs, patt
             first, following = _index_runs(words_b)
         stop_i, stop_j = _realign(words_a, words_b, i, j, bytes_a, first, following)
         n, m = stop_i - i, stop_j - j
-        if n and m:
+        if _was_moved(words_a, words_b, i, stop_i, first, following):
+            changes += 1
+        elif n and m:
             whole = _are_whole_lines(lines_a, i, stop_i) and _are_whole_lines(lines_b, j, stop_j)
             at_edge = _is_at_edge(lines_a, i, stop_i, a[5]) and _is_at_edge(lines_b, j, stop_j, b[5])
             common, longer = _overlap(data, a[2][i], a[3][stop_i - 1], b[2][j], b[3][stop_j - 1])

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 
 from filters.kernels import buffers
 from filters.text.mojibake import CLASSES, EVIDENCE, SCALE, Tables, count_mojibake
@@ -289,7 +290,7 @@ def main() -> None:
     parser.add_argument("texts", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    tables = train_on(pl.read_parquet(options.texts))
+    tables = train_on(pl.DataFrame(pl.from_arrow(pq.read_table(options.texts))))
     np.savez_compressed(options.out, **tables._asdict())
     print(f"{options.out}: {len(np.unique(tables.classes))} classes, {options.out.stat().st_size:,} bytes")
 

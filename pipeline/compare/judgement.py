@@ -11,10 +11,9 @@ import numpy as np
 import polars as pl
 import polars.selectors as cs
 
-from filters import MEASURES
 from pipeline.compare.corpus import LedgerOfCorpus
 from pipeline.core.tables import read_parquet
-from pipeline.manifest.model import Bound
+from pipeline.manifest.model import Bound, is_of_corpus
 from pipeline.steps.decide import decide_frame, measured_column
 
 # Multiples of this, modulo 2^64, spread evenly: the records with the smallest ones are examples from all over the corpus.
@@ -120,10 +119,11 @@ def _judge(corpus: LedgerOfCorpus, file: Path, a: dict[str, Bound], b: dict[str,
     """Return, for the records of a ledger file, the rule of each side that drops it with value and bound, `amount` and `unreadable`."""
     judged = list(dict.fromkeys([*a, *b]))
     amount = corpus.amount[0] if corpus.amount else None
-    frame = read_parquet(file, columns=list(dict.fromkeys(["verdict", *judged, *([amount] if amount else [])])))
+    columns = [name for name in judged if name in corpus.schema]
+    frame = read_parquet(file, columns=list(dict.fromkeys(["verdict", *columns, *([amount] if amount else [])])))
     # Of a record without furniture the ledger says nothing about it.
-    of_corpus = [name for name in judged if name in MEASURES and MEASURES[name].kind == "corpus"]
-    frame = frame.with_columns(pl.col(of_corpus).fill_null(0))
+    of_corpus = filter(is_of_corpus, judged)
+    frame = frame.with_columns((pl.col(name) if name in columns else pl.lit(None)).fill_null(0.0).alias(name) for name in of_corpus)
     rules = frame.select(
         *(pl.col(name).alias(measured_column(name)) for name in judged),
         pl.when(pl.col("verdict") == "unreadable").then(pl.lit("unreadable")).alias("unreadable"),

@@ -12,7 +12,7 @@ from filters import MEASURES
 from pipeline.compare.corpus import LedgerOfCorpus
 from pipeline.core.errors import UsageError
 from pipeline.manifest.loading import load, load_table, read_toml
-from pipeline.manifest.model import Bound, Manifest, did_you_mean
+from pipeline.manifest.model import Bound, Manifest, did_you_mean, is_of_corpus
 from pipeline.manifest.presets import check_bounds, list_manifests, list_presets, preset_bounds
 
 AS_BUILT = "as-built"
@@ -77,7 +77,8 @@ def _with_rules(rules: dict[str, Any], where: str, overrides: Sequence[str], cor
 
 def _check_answers(named: NamedRules, option: str, corpus: LedgerOfCorpus) -> None:
     """Raise UsageError where the ledger lacks what rules judge, or a rule fits its bounds to a corpus."""
-    missing = [name for name in named.rules if name not in corpus.schema]
+    # Where a build removed no lines that recur, nothing did.
+    missing = [name for name in named.rules if name not in corpus.schema and not is_of_corpus(name)]
     if columns := [name for name in missing if name not in MEASURES]:
         raise UsageError(
             f"{named.name}: {columns[0]} is a column of its source, which the ledger of {corpus.folder} does not have"

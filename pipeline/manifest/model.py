@@ -269,6 +269,11 @@ class Described(ManifestTable):
     homepage: Annotated[str | None, BelongsTo("report")] = None
 
 
+def is_of_corpus(rule: str) -> bool:
+    """Return whether a rule judges what is known of a record only once all records are."""
+    return rule in MEASURES and MEASURES[rule].kind == "corpus"
+
+
 class Manifest(Described):
     """A corpus. What a manifest can say beyond this depends on the modality of its source."""
 
@@ -296,7 +301,7 @@ class Manifest(Described):
     @property
     def document_rules(self) -> dict[str, Bound]:
         """Return the rules that judge a record by itself: all but those on measures of kind "corpus"."""
-        return {name: bound for name, bound in self.rules.items() if name not in MEASURES or MEASURES[name].kind != "corpus"}
+        return {name: bound for name, bound in self.rules.items() if not is_of_corpus(name)}
 
     @classmethod
     def measures_by_default(cls, name: str) -> bool:

@@ -143,6 +143,8 @@ def test_every_rule_is_broken_at_least_twice(truth, rules):
 
 def test_documents_are_dropped_by_the_rule_that_truth_names(truth, dropped_by):
     judged = [(i, t["kind"], t["rule"], by) for i, (t, by) in enumerate(zip(truth, dropped_by)) if t["expect"] != "unreadable"]
+    # Of what cleaning emptied there is nothing left to measure: test_text_sample_build.py.
+    judged = [one for one in judged if truth[one[0]]["note"] != "nothing but boilerplate lines"]
     wrong = [(i, kind, rule, by) for i, kind, rule, by in judged if by != rule]
     assert not wrong
 

@@ -752,15 +752,13 @@ SYNONYMS = [
 
 
 def _edit(page: Page, rng: random.Random) -> Page:
-    """`page` with one small change, as copies on the web have: a number, a word, a sentence more or less."""
+    """`page` with one small change that leaves its facts, as copies on the web have: a word, a sentence more or less."""
     paragraphs = [list(p) for p in page.paragraphs]
     p = rng.randrange(len(paragraphs))
     s = rng.randrange(len(paragraphs[p]))
     sentence = paragraphs[p][s]
-    kind = rng.choice(["number", "word", "word", "word", "more", "less", "join", "swap"])
-    if kind == "number" and re.search(r"\d", sentence):
-        paragraphs[p][s] = re.sub(r"\d+", lambda m: str(int(m[0]) + rng.randint(1, 7)), sentence, count=1)
-    elif kind == "word":
+    kind = rng.choice(["word", "word", "word", "more", "less", "join", "swap"])
+    if kind == "word":
         found = [(a, b) for a, b in SYNONYMS if a in sentence]
         if found:
             paragraphs[p][s] = sentence.replace(*rng.choice(found), 1)
@@ -948,7 +946,9 @@ def rule_breakers(rng: random.Random) -> list[tuple[str, str]]:
         return rng.sample(_list(name), count)
 
     def short(name: str, count: int) -> list[str]:
-        return rng.sample([x for x in _list(name) if len(x) < 10], count)
+        # Lines that end in hiragana may be verse.
+        found = [x for x in _list(name) if len(x) < 10 and not "ぁ" <= x[-1] <= "ん"]
+        return rng.sample(found, min(count, len(found)))
 
     def places(count: int) -> list[str]:
         return rng.sample([a + b for a in _list("head") for b in _list("tail")], count)
@@ -1171,7 +1171,7 @@ def traps(rng: random.Random, shelf: Shelf) -> list[Item]:
     lines = page("tech")
     mention = "古い端末では、JavaScriptを有効にしていない利用者がまだ一割ほどいるため、画面の主な機能は文字だけでも使えるように作り、設定の変え方も別の頁で図を添えて説明している。"
     add("a boilerplate phrase in a long line stays", "\n".join([*lines, mention]))
-    add("nothing but boilerplate lines", "\n".join(rng.sample(FURNITURE, 7)), "dropped", "language")
+    add("nothing but boilerplate lines", "\n".join(rng.sample(FURNITURE, 7)), "dropped", "boilerplate_share")
     return items
 
 

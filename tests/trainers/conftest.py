@@ -78,7 +78,7 @@ def tokenised(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pl.DataFrame({"text": rows}).write_parquet(folder / "data" / f"{split}-00000-of-00001.parquet", row_group_size=64)
     lines = folder / "lines"
     lines.write_text("".join(f"{text}\n" for text in texts), "utf-8")
-    export(Tokenizer(finish_model(fit(Training(vocab_size=480, model="bpe"), lines).content)), folder / "tokenizer")
+    export(Tokenizer(finish_model(fit(Training(vocab_size=640, model="bpe"), lines).content)), folder / "tokenizer")
     TokenShardBuild(folder, folder / "tokenizer", Encoding(sequence_length=32)).run(InProcessEngine())
     return folder
 

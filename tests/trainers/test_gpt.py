@@ -96,7 +96,7 @@ def test_a_run_learns_and_says_how_well(gpt_run, tokenised: Path) -> None:
     lines = [json.loads(line) for line in (gpt_run / "metrics.jsonl").read_text("utf-8").splitlines()]
     first, last = (next(line for line in some if line["split"] == "validation") for some in (lines, lines[::-1]))
     assert (first["step"], last["step"]) == (15, 30)
-    assert last["loss"] < first["loss"] < math.log(480)
+    assert last["loss"] < first["loss"] < math.log(640)
     assert isinstance(last["sample"], str)
     # The entropy of the validation tokens but for BOS and the first of every sequence, and characters, counted anew.
     tokenizer = Tokenizer.load(tokenised / "tokenizer")
@@ -182,7 +182,7 @@ def test_documents_begin_with_bos_and_so_does_generation(tokenised: Path) -> Non
     description = json.loads((tokenised / "tokens" / "tokens.json").read_text("utf-8"))
     ids = np.array(pq.read_table(tokenised / "tokens" / "train-00000-of-00001.parquet")["input_ids"].to_pylist()).reshape(-1)
     assert description["bos"] and (ids[np.flatnonzero(ids == 2)[:-1] + 1] == BOS).all()
-    shape = model_config(TINY["gpt2"], "model", vocab_size=480, bos_token_id=BOS, eos_token_id=2, pad_token_id=3)
+    shape = model_config(TINY["gpt2"], "model", vocab_size=640, bos_token_id=BOS, eos_token_id=2, pad_token_id=3)
     model = AutoModelForCausalLM.from_config(shape)
     with torch.no_grad():  # after BOS at position 0 comes piece 300, after anything else EOS
         model.transformer.wte.weight.zero_()
@@ -192,7 +192,7 @@ def test_documents_begin_with_bos_and_so_does_generation(tokenised: Path) -> Non
             layer.mlp.c_proj.weight.zero_()
         # Logits are products with embeddings, so BOS points to 300, and 300 to EOS.
         model.transformer.wte.weight[BOS, 0] = model.transformer.wte.weight[300, 1] = 50.0
-        model.lm_head.weight = torch.nn.Parameter(torch.zeros(480, 16))
+        model.lm_head.weight = torch.nn.Parameter(torch.zeros(640, 16))
         model.lm_head.weight[300, 0] = model.lm_head.weight[2, 1] = 50.0
     tokenizer = Tokenizer.load(tokenised / "tokenizer")
     assert gpt.generate_sample(model.eval(), tokenizer, torch.device("cpu")) == tokenizer.decode([300])

@@ -35,4 +35,4 @@ def test_add_a_trainer(tokenised: Path, losses_of, tmp_path: Path) -> None:
     assert losses_of(tmp_path / "halves") == losses_of(tmp_path / "at once")
     model = AutoModelForMaskedLM.from_pretrained(tmp_path / "whole" / "model")
     with pytest.raises(IndexError), torch.no_grad():
-        model(torch.tensor([[480]]))  # as many pieces as the tokenizer has
+        model(torch.tensor([[640]]))  # as many pieces as the tokenizer has

@@ -16,7 +16,7 @@ from tests.pipeline.manifest.test_steps import fields
 
 STEPS = list(VERSIONS)
 PARTS = "alpha weight = 0.5; priority = 1\nbeta weight = 0.5; priority = 2"
-TOKENIZER = "[tokenizer]\nvocab_size = 500"
+TOKENIZER = "[tokenizer]\nvocab_size = 640"
 # What a change is, and the first step that it redoes; None for none.
 CHANGES = [
     (PARTS.replace("0.5", "0.25", 1).replace("0.5", "0.75", 1), "", "count"),  # a tokenizer is trained by the weights
@@ -25,7 +25,7 @@ CHANGES = [
     (PARTS, "seed = 2", "select"),
     (PARTS, "tokens = 5000", "select"),
     (PARTS, 'title = "Other"', None),
-    (PARTS, TOKENIZER.replace("500", "510"), "count"),
+    (PARTS, TOKENIZER.replace("640", "650"), "count"),
     (PARTS, f"{TOKENIZER}\nsequence_length = 64", None),
     (PARTS, f"{TOKENIZER}\n[shards]\nvalidation = 0.2", "select"),
     (PARTS, f'{TOKENIZER}\n[shards]\nsize = "1 MB"', "write"),

@@ -15,7 +15,7 @@ from tests.pipeline.mixture.conftest import Mixed, Parts
 from tests.support import run_trainers
 from tests.support.builds import hash_outputs, list_times
 
-SETTINGS = "[tokenizer]\nvocab_size = 500\nsequence_length = 64\n[shards]\nvalidation = 0.1"
+SETTINGS = "[tokenizer]\nvocab_size = 640\nsequence_length = 64\n[shards]\nvalidation = 0.1"
 WEIGHTS = "gamma weight = 0.2; epochs = 3\nbeta weight = 0.3\nalpha weight = 0.5"
 
 
@@ -38,7 +38,7 @@ def test_weights_are_met_by_tokens(trained: Mixed) -> None:
     assert sum(split["tokens"] for split in encoded.values()) == total
     record = json.loads((trained.out / "tokenizer" / "training.json").read_text("utf-8"))
     assert [(c["name"], c["weight"]) for c in record["sample"]["corpora"]] == [("gamma", 0.2), ("beta", 0.3), ("alpha", 0.5)]
-    assert "tokenizer     unigram, 500 pieces" in trained.stdout and "## Tokenizer" in trained.card
+    assert "tokenizer     unigram, 640 pieces" in trained.stdout and "## Tokenizer" in trained.card
 
 
 def test_the_tokenizer_s_text_is_drawn_by_the_weights(trained: Mixed, parts: Parts) -> None:
