@@ -24,7 +24,7 @@ inline = nb.njit(nogil=True, cache=True, boundscheck=False, inline="always")
 
 
 @intrinsic
-def load_word(typing_context: Any, data: Any, i: Any) -> Any:
+def _load_word(typing_context: Any, data: Any, i: Any) -> Any:
     """Return the eight bytes from byte `i` on as uint64, the first one lowest. All must lie in `data`; it is not checked."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -33,6 +33,9 @@ def load_word(typing_context: Any, data: Any, i: Any) -> Any:
         return builder.load(pointer, align=1)
 
     return types.uint64(data, types.int64), generate
+
+
+load_word: Any = _load_word  # compiled code calls it with two arguments
 
 
 @inline
