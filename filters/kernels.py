@@ -11,6 +11,9 @@ from typing import Any
 import numba as nb
 import numpy as np
 import pyarrow as pa
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
 
 from filters import unicode as u
 from filters.compile_cache import choose_cache_folder
@@ -18,6 +21,21 @@ from filters.compile_cache import choose_cache_folder
 choose_cache_folder()
 jit = nb.njit(nogil=True, cache=True, boundscheck=False)
 inline = nb.njit(nogil=True, cache=True, boundscheck=False, inline="always")
+
+
+@intrinsic
+def _load_word(typing_context: Any, data: Any, i: Any) -> Any:
+    """Return the eight bytes from byte `i` on as uint64, the first one lowest. All must lie in `data`; it is not checked."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        pointer = builder.bitcast(builder.gep(array.data, [arguments[1]]), ir.IntType(64).as_pointer())
+        return builder.load(pointer, align=1)
+
+    return types.uint64(data, types.int64), generate
+
+
+load_word: Any = _load_word  # compiled code calls it with two arguments
 
 
 @inline

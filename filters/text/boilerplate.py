@@ -23,7 +23,7 @@ from filters.text.line_entries import (
     may_begin,
     may_end,
 )
-from filters.text.line_keys import COUNT, KEY, fold_line
+from filters.text.line_keys import COUNT, KEY, first_letters, fold_line, last_letters, letter_codes
 from filters.text.normalisation import Cleaned
 
 # A notice is short. A longer line that begins like one is prose (a sentence about Cookies, a manual on JavaScript).
@@ -36,6 +36,11 @@ MENU_GAP = 40  # items in a row between two lines that are furniture
 MENU_SHARE = 10  # of so many lines of a menu one at the least is furniture
 
 
+_MARKUP = np.zeros(256, np.uint8)  # 1: a sign that only markup has, 2: one that may begin it
+_MARKUP[[*b'{}=;"$\\_`']] = 1
+_MARKUP[[*b"<("]] = 2
+
+
 @jit
 def _is_markup(data, start, end):
     """Whether a line is code, a row of a table or a heading of Markdown: what such say is content."""
@@ -46,16 +51,16 @@ def _is_markup(data, start, end):
         if first == 0xE2 and second == 0x94 or data[end - 1] == 40:  # a branch of a tree, a call that goes on
             return True
     for i in range(start, end):
-        b = data[i]
-        if b >= 0x80:
+        kind = _MARKUP[data[i]]
+        if kind == 0:
             continue
-        if b == 123 or b == 125 or b == 61 or b == 59 or b == 34 or b == 36 or b == 92 or b == 95 or b == 96:  # {}=;"$\\_`
+        if kind == 1:
             return True
         if i + 1 < end:
             after = data[i + 1]
-            if b == 60 and (97 <= (after | 0x20) <= 122 or after == 47):  # <a </a
+            if data[i] == 60 and (97 <= (after | 0x20) <= 122 or after == 47):  # <a </a
                 return True
-            if b == 40 and after == 41:  # ()
+            if data[i] == 40 and after == 41:  # ()
                 return True
     return False
 
@@ -73,7 +78,17 @@ def _stands_in_code(data, line_offsets, begin, end, line):
 
 
 @jit
-def _classify_lines(data, line_offsets, first_line, classes, table_keys, table_values, ends, longest_entry, longest):
+def _may_have_spaces(data, start, end):
+    """Whether there may be a space of any kind in a line: no other characters begin with these bytes, or few do."""
+    for i in range(start, end):
+        b = data[i]
+        if b <= 32 or b == 0xC2 or b == 0xE1 or b == 0xE2 or b == 0xE3 and data[i + 1] == 0x80 and data[i + 2] == 0x80:
+            return True
+    return False
+
+
+@jit
+def _classify_lines(data, line_offsets, classes, letters, table_keys, table_values, ends, parts, longest_entry, longest):
     """Return the strength of every line and a hash of its key."""
     lines = len(line_offsets) - 1
     strengths = np.zeros(lines, np.uint8)
@@ -81,21 +96,29 @@ def _classify_lines(data, line_offsets, first_line, classes, table_keys, table_v
     codes = np.empty(KEY, np.int32)
     numbers = np.empty((4, 8), np.int64)
     head, tail = np.empty(ENDS, np.int32), np.empty(32, np.int32)
+    last = tail[:ENDS]
     for line in range(lines):
         start, end = line_offsets[line], line_offsets[line + 1]
         if end > start and data[end - 1] == 10:
             end -= 1
         if end - start < 1 or end - start > 3 * longest:
             continue
-        # The first codes of a key, or else its last ones, tell of nearly every line that it is no entry.
-        m = fold_line(data, start, end, classes, head, False)
+        # The first codes of a key, or else its last ones, tell of nearly every line that it is no entry. Most lines begin and end with
+        # letters, which are codes as they stand; the others have to be folded.
+        if first_letters(data, start, end, letters, head):
+            m = ENDS
+        else:
+            m = fold_line(data, start, end, classes, head, False)
         if m == 0:
             continue
         if not may_begin(head, m, ends):
-            i = max(end - 15, start)
-            while i < end and (data[i] & 0xC0) == 0x80:
-                i += 1
-            m = fold_line(data, i, end, classes, tail, False)
+            if last_letters(data, max(end - 15, start), end, letters, last):
+                m = ENDS
+            else:
+                i = max(end - 15, start)
+                while i < end and (data[i] & 0xC0) == 0x80:
+                    i += 1
+                m = fold_line(data, i, end, classes, tail, False)
             if m >= ENDS and not may_end(tail, m, ends):
                 continue
         characters = 0
@@ -106,10 +129,10 @@ def _classify_lines(data, line_offsets, first_line, classes, table_keys, table_v
         m = fold_line(data, start, end, classes, codes, False)
         if m < 1:
             continue
-        strength = classify_key(codes, m, table_keys, table_values, longest_entry, numbers)
+        strength = classify_key(codes, m, table_keys, table_values, parts, longest_entry, numbers)
         if strength != STRONG and m > 2:
             strength = max(strength, classify_menu(codes, m, table_keys, table_values, False))
-            if strength == NONE:
+            if strength == NONE and _may_have_spaces(data, start, end):
                 m = fold_line(data, start, end, classes, codes, True)
                 if m > 2:
                     strength = classify_menu(codes, m, table_keys, table_values, True)
@@ -229,7 +252,7 @@ def boilerplate_lines(cleaned: Cleaned, longest: int = LINE_CHARS) -> np.ndarray
     """
     table = line_table()
     strengths, hashes = _classify_lines(
-        cleaned.data, cleaned.line_offsets, cleaned.first_line, u.character_classes(), *table, longest
+        cleaned.data, cleaned.line_offsets, u.character_classes(), letter_codes(), *table, longest
     )
     if not strengths.any():
         return np.zeros(len(strengths), bool)

@@ -19,6 +19,8 @@ NONE, WEAK, STRONG = range(3)
 ALONE, FIRST, LAST = np.uint8(1), np.uint8(2), np.uint8(4)
 _PLACEHOLDER = "\ua66e"  # a letter that no list has: stands for a star while an entry is folded
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
+_PART_BITS = 14  # a table that fits a core's first cache
+_PART_SHIFT = np.uint64(64 - _PART_BITS)
 
 
 class LineTable(NamedTuple):
@@ -26,12 +28,14 @@ class LineTable(NamedTuple):
 
     `keys`, `values`: an open-addressing table of hashes. The value of a whole key is its strength; of a beginning or an end its number;
     of a pair of numbers its strength, and 16 more where the star has no bound. `ends`: by `_quadruple`, whether an entry begins or ends
-    with these codes (0 where there are fewer). `longest`: codes of the longest beginning and end.
+    with these codes (0 where there are fewer). `parts`: by the highest bits of a hash, whether it may be one of a beginning or an end,
+    as `FIRST` and `LAST`. `longest`: codes of the longest beginning and end.
     """
 
     keys: np.ndarray  # uint64[slots]
     values: np.ndarray  # int32[slots]
     ends: np.ndarray  # uint8[65536]
+    parts: np.ndarray  # uint8[1 << _PART_BITS]
     longest: np.ndarray  # int64[2]
 
 
@@ -96,7 +100,7 @@ def _has_number(codes, m):
 
 
 @jit
-def classify_key(codes, m, keys, values, longest, numbers):
+def classify_key(codes, m, keys, values, parts, longest, numbers):
     """Strength of a key: that of an entry for the whole, or the greatest of those with a beginning and an end of it."""
     h = np.uint64(0)
     first_count = 0
@@ -106,7 +110,7 @@ def classify_key(codes, m, keys, values, longest, numbers):
     first_sizes[0] = last_sizes[0] = 0
     for i in range(m):
         h = add_code(h, codes[i])
-        if i < longest[0] and i < m - 1 and first_count < 7:
+        if i < longest[0] and i < m - 1 and first_count < 7 and parts[h >> _PART_SHIFT] & FIRST:
             number = _find(keys, values, _salted(h, 1))
             if number:
                 first_count += 1
@@ -119,6 +123,8 @@ def classify_key(codes, m, keys, values, longest, numbers):
     last_count = 0
     for i in range(min(m - 1, longest[1])):
         h = add_code(h, codes[m - 1 - i])
+        if not parts[h >> _PART_SHIFT] & LAST:
+            continue
         number = _find(keys, values, _salted(h, 2))
         if number and last_count < 7:
             last_count += 1
@@ -182,7 +188,14 @@ def _hash(codes: list[int]) -> int:
 _SENTENCE = ("い", "ん", "す", "た", "か")
 
 
-def _add_entry(entry: str, strength: int, table: dict[int, int], ends: np.ndarray, numbers: dict[tuple[int, ...], int]) -> None:
+def _add_entry(
+    entry: str,
+    strength: int,
+    table: dict[int, int],
+    ends: np.ndarray,
+    parts: np.ndarray,
+    numbers: dict[tuple[int, ...], int],
+) -> None:
     """Add what `entry` stands for to `table`: a whole key, or a pair of a beginning and an end."""
     head, star, tail = entry.partition("**" if "**" in entry else "*")
     codes = _fold(f"{head}{_PLACEHOLDER}{tail}" if star else entry)
@@ -201,6 +214,7 @@ def _add_entry(entry: str, strength: int, table: dict[int, int], ends: np.ndarra
     first, last = tuple(codes[:at]), tuple(codes[at + 1 :])
     for salt, part in ((1, first), (2, last[::-1])):
         if part:
+            parts[_hash(list(part)) >> int(_PART_SHIFT)] |= FIRST if salt == 1 else LAST
             table[_salt(_hash(list(part)), salt)] = numbers.setdefault((salt, *part), len(numbers) + 1)
     pair = numbers.get((1, *first), 0) << 16 | numbers.get((2, *last[::-1]), 0)
     key = _salt(pair, 3)
@@ -219,13 +233,13 @@ def _salt(h: int, salt: int) -> int:
 def line_table() -> LineTable:
     """Return the entries of the lists `boilerplate` and `widgets`."""
     entries: dict[int, int] = {}
-    ends = np.zeros(0x10000, np.uint8)
+    ends, parts = np.zeros(0x10000, np.uint8), np.zeros(1 << _PART_BITS, np.uint8)
     numbers: dict[tuple[int, ...], int] = {}
     for name, strength in (("widgets", WEAK), ("boilerplate", STRONG)):
         for entry in narrow_phrases(name):
-            _add_entry(entry, strength, entries, ends, numbers)
+            _add_entry(entry, strength, entries, ends, parts, numbers)
             if strength == STRONG and entry.endswith(_SENTENCE):
-                _add_entry(f"{entry}。", strength, entries, ends, numbers)
+                _add_entry(f"{entry}。", strength, entries, ends, parts, numbers)
     slots = slots_for(2 * len(entries))
     keys, values = np.zeros(slots, np.uint64), np.zeros(slots, np.int32)
     for key, value in entries.items():
@@ -234,4 +248,4 @@ def line_table() -> LineTable:
             s = (s + 1) & (slots - 1)
         keys[s], values[s] = key, value
     longest = np.array([max(len(part) - 1 for part in numbers if part[0] == salt) for salt in (1, 2)], np.int64)
-    return LineTable(keys, values, ends, longest)
+    return LineTable(keys, values, ends, parts, longest)

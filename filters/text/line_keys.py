@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from filters import unicode as u
-from filters.kernels import class_of, decode, inline, jit
+from filters.kernels import class_of, decode, encode, inline, jit
 
 KEY = 64  # codes of the longest key
 # Codes of keys that stand for no character. U+0000 to U+001F do not occur in cleaned lines.
 YEAR, NUMBER, COUNT, COPYRIGHT = range(1, 5)
+IN_CONTEXT, IGNORED = 0, 0xFFFF  # in `letter_codes`
 BAR, MORE, COLON = 0x7C, 0x3E, 0x3A  # | > : between words
 
 
@@ -140,3 +143,71 @@ def fold_line(data, start, end, classes, codes, spaces):
             m += 1
         i = j
     return m
+
+
+@jit
+def _fold_characters(classes):
+    """Return `letter_codes`, made by folding every character alone, and between two letters."""
+    out = np.full(0x10000, IN_CONTEXT, np.uint16)
+    data, codes = np.empty(10, np.uint8), np.empty(8, np.int32)
+    for cp in range(0x10000):
+        m = fold_line(data, 0, encode(data, 0, cp), classes, codes, False)
+        if m == 1 and codes[0] > COPYRIGHT:
+            out[cp] = codes[0]
+        elif m == 0 and not _is_bracket(_half_width(cp)):
+            after = encode(data, encode(data, encode(data, 0, 97), cp), 97)
+            if fold_line(data, 0, after, classes, codes, False) == 2:
+                out[cp] = IGNORED
+    return out
+
+
+@inline
+def _is_bracket(cp):
+    """Whether a weekday or a C may stand in it: ( ) [ ] and the double angle bracket."""
+    return cp == 40 or cp == 41 or cp == 91 or cp == 93 or cp == 0x300A
+
+
+@lru_cache(maxsize=1)
+def letter_codes() -> np.ndarray:
+    """Return uint16[65536]: the codes of characters that are one code wherever they stand, as letters are.
+
+    `IGNORED` of those that are none, as spaces are, and `IN_CONTEXT` of the others: numbers, brackets, and what stands between words.
+    """
+    return np.asarray(_fold_characters(u.character_classes()))
+
+
+@jit
+def first_letters(data, start, end, letters, codes):
+    """Fill `codes` with the first codes of a line's key, and return True; False where they have to be folded, or are too few."""
+    i, m = start, 0
+    while i < end:
+        cp, i = decode(data, i)
+        code = letters[cp] if cp < 0x10000 else np.uint16(IN_CONTEXT)
+        if code == IN_CONTEXT:
+            return False
+        if code != IGNORED:
+            codes[m] = code
+            m += 1
+            if m == len(codes):
+                return True
+    return False
+
+
+@jit
+def last_letters(data, start, end, letters, codes):
+    """As `first_letters`, of the last codes, in the order of the line. `start` may lie within a character, which is left out."""
+    i, m = end, len(codes)
+    while i > start:
+        i -= 1
+        if (data[i] & 0xC0) == 0x80:
+            continue
+        cp, _ = decode(data, i)
+        code = letters[cp] if cp < 0x10000 else np.uint16(IN_CONTEXT)
+        if code == IN_CONTEXT:
+            return False
+        if code != IGNORED:
+            m -= 1
+            codes[m] = code
+            if m == 0:
+                return True
+    return False

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from filters.kernels import decode, jit
+from filters.kernels import decode, jit, load_word
 
 COUNTERS = ("n_mojibake", "n_raw_visible")
 CLASSES = 256  # of characters
@@ -90,67 +90,120 @@ def _end_of_utf16(data, i, end):
 
 
 @jit
+def _end_of_codes(data, i, end):
+    """Return the byte after ISO-2022-JP or UTF-16 that were read as ASCII and begin at byte `i`, or `i` where there is none."""
+    if data[i] == 36 and i + 1 < end and (data[i + 1] == 66 or data[i + 1] == 64):  # $B or $@
+        after = _end_of_jis(data, i + 2, end)
+        return i if after == i + 2 else after
+    if data[i] == 48 and i + 2 < end and data[i + 2] == 48:
+        after = _end_of_utf16(data, i + 1, end)
+        return i if after == i + 1 else after
+    return i
+
+
+@jit
+def _pass_over(data, i, end, row, classes, weights):
+    """Return where text that begins no stretch ends, from byte `i` on, the row of `weights` there, and the visible characters before.
+
+    Nearly all of a clean text is passed over here, so this does as little as will do. It ends at a pair that speaks for mojibake, at
+    `$` and `0`, which may begin `_end_of_codes`, at characters of four bytes, and where fewer than eight bytes of `data` are left.
+    """
+    end = min(end, len(data) - 7)
+    visible = 0
+    while i < end:
+        word = load_word(data, i)
+        if word & np.uint64(0xC0C0F0) == np.uint64(0x8080E0):
+            cp = (
+                (word & np.uint64(0x0F)) << np.uint64(12)
+                | (word >> np.uint64(8) & np.uint64(0x3F)) << np.uint64(6)
+                | (word >> np.uint64(16) & np.uint64(0x3F))
+            )
+            kind = np.uint64(classes[cp])
+            if weights[row | kind] > 0:
+                break
+            visible += cp != np.uint64(0x3000)
+            i += 3
+        elif word & np.uint64(0x80) == np.uint64(0):
+            cp = word & np.uint64(0x7F)
+            kind = np.uint64(classes[cp])
+            if cp == np.uint64(36) or cp == np.uint64(48) or weights[row | kind] > 0:
+                break
+            visible += cp > np.uint64(32)
+            i += 1
+        elif word & np.uint64(0x20) == np.uint64(0):
+            cp = (word & np.uint64(0x1F)) << np.uint64(6) | (word >> np.uint64(8) & np.uint64(0x3F))
+            kind = np.uint64(classes[cp])
+            if weights[row | kind] > 0:
+                break
+            visible += cp > np.uint64(0x9F)
+            i += 2
+        else:
+            break
+        row = kind << np.uint64(8)
+    return i, row, visible
+
+
+@jit
+def _is_plain(cp, calm):
+    """Whether a character begins no stretch beside another one that is plain."""
+    return cp < 0x80 or 0x3000 <= cp < 0xE000 and calm[cp]
+
+
+@jit
+def _follows_plain(data, start, i, calm):
+    """Whether the character before byte `i` of a document that begins at `start` is plain, as the beginning is."""
+    if i == start:
+        return True
+    i -= 1
+    while i > start and (data[i] & 0xC0) == 0x80:
+        i -= 1
+    return _is_plain(decode(data, i)[0], calm)
+
+
+@jit
 def count_mojibake(data, starts, ends, classes, table, calm, evidence):
     """Return int32[n, 3]: visible characters of mojibake, all visible ones, and the sum of what speaks for mojibake.
 
     The documents are `data[starts[d]:ends[d]]`.
     """
     out = np.zeros((len(starts), 3), np.int32)
+    weights = table.ravel()
     for d in range(len(starts)):
         i, end = starts[d], ends[d]
         visible = found = 0
-        previous: Any = np.int32(10)
-        plain = True  # plain: the character begins no stretch beside another one that is plain
+        newline = row = np.uint64(classes[10]) << np.uint64(8)  # row: of the character before, in `weights`
         total: Any = 0
         peak: Any = 0
         spoken: Any = 0
         first = last = 0  # visible characters before the stretch, and up to its peak
         while i < end:
-            b = data[i]
-            was_plain = plain
-            if 0xE3 <= b <= 0xED:
-                cp = (np.int32(b & 0x0F) << 12) | (np.int32(data[i + 1] & 0x3F) << 6) | np.int32(data[i + 2] & 0x3F)
-                i += 3
-                visible += cp != 0x3000
-                plain = calm[cp]
-            elif b < 0x80:
-                if b == 36 and i + 1 < end and (data[i + 1] == 66 or data[i + 1] == 64):
-                    after = _end_of_jis(data, i + 2, end)
-                    after = i if after == i + 2 else after
-                elif b == 48 and i + 2 < end and data[i + 2] == 48:
-                    after = _end_of_utf16(data, i + 1, end)
-                    after = i if after == i + 1 else after
-                else:
-                    after = i
+            if total == 0:
+                i, row, passed = _pass_over(data, i, end, row, classes, weights)
+                visible += passed
+                if i >= end:
+                    break
+            if data[i] == 36 or data[i] == 48:
+                after = _end_of_codes(data, i, end)
                 if after > i:
                     visible += after - i
                     found += after - i
-                    i = after
-                    previous, plain = np.int32(10), True
+                    i, row = after, newline
                     continue
-                i += 1
-                visible += b > 32
-                cp, plain = np.int32(b), True
-            else:
-                cp, i = decode(data, i)
-                visible += cp > 0x9F
-                plain = False
+            at = i
+            cp, i = decode(data, i)
+            visible += (cp > 32) & ((cp < 0x80) | (cp > 0x9F)) & (cp != 0x3000)
+            kind = np.uint64(classes[min(cp, 0xFFFF)])
+            weight = np.int64(weights[row | kind])
+            row = kind << np.uint64(8)
             if total == 0:
-                if plain and was_plain:
-                    previous = cp
-                    continue
-                weight = np.int32(table[classes[min(previous, 0xFFFF)], classes[min(cp, 0xFFFF)]])
-                previous = cp
-                if weight > 0:
+                if weight > 0 and not (_is_plain(cp, calm) and _follows_plain(data, starts[d], at, calm)):
                     first = visible - 1
                     total = peak = weight
                     last = visible
                     spoken += weight
                 continue
-            weight = np.int32(table[classes[min(previous, 0xFFFF)], classes[min(cp, 0xFFFF)]])
             total += weight
             spoken += max(weight, 0)
-            previous = cp
             if total > peak:
                 peak, last = total, visible
             elif total <= 0 or total < peak - DROP:
@@ -166,10 +219,11 @@ def count_mojibake(data, starts, ends, classes, table, calm, evidence):
 @jit
 def count_swapped(data, start, end, swaps):
     """Return the visible characters of stretches whose kanji are those of EUC-JP read as GBK. They have kana, which Chinese has not."""
-    found = visible = first = last = 0
+    found = first = last = first_kana = last_kana = 0
+    visible: Any = 0
+    kana: Any = 0
     total: Any = 0
     peak: Any = 0
-    kana = first_kana = last_kana = 0
     i = start
     while i <= end:
         cp = np.int32(0)

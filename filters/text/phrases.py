@@ -14,14 +14,17 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from filters.kernels import inline, jit
+from filters.kernels import inline, jit, load_word
 from filters.text.normalisation import normalise
 
 LISTS = ("adult", "advertising")
 # Text has いいね！する and いいね!する.
 _WIDE_SIGNS = {cp: cp + 0xFEE0 for cp in range(0x21, 0x7E) if not chr(cp).isalnum()}
 COUNTERS = tuple(f"n_{name}_phrase{what}" for name in LISTS for what in ("_chars", "s"))
-SLOTS = 1 << 12  # small enough for a core's first cache
+SLOTS = 1 << 12
+HEAD = 6  # bytes: what a phrase is looked for by, and the length of the shortest
+HEAD_BITS = 14  # of its hash: few phrases share one with other text, and the table fits a core's first cache
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio (Knuth 1998, 6.4)
 AMBIGUOUS = "?"  # begins the line of a phrase that means other things as well
 
 
@@ -29,15 +32,14 @@ class Automaton(NamedTuple):
     """The phrases of all lists for compiled code, those that begin alike next to one another, the longest first.
 
     `data`, `offsets`: their bytes. `first`, `ends`: by a hash of a phrase's first three bytes, where such phrases begin and end, -1 where
-    there are none. `goes_on`: by that hash and the one of the next three bytes, whether a phrase begins so. `list_of`, `is_evidence`,
-    `characters`: of each phrase.
+    there are none. `begins`: by a hash of six bytes, whether a phrase begins so. `list_of`, `is_evidence`, `characters`: of each phrase.
     """
 
     data: np.ndarray
     offsets: np.ndarray
     first: np.ndarray
     ends: np.ndarray
-    goes_on: np.ndarray
+    begins: np.ndarray
     list_of: np.ndarray
     is_evidence: np.ndarray
     characters: np.ndarray
@@ -48,8 +50,42 @@ def _slot(a, b, c):
     return (np.int64(a) << 11 ^ np.int64(b) << 6 ^ np.int64(c)) & (SLOTS - 1)
 
 
+@inline
+def _head_slot(word):
+    """Return the slot in `begins` of the first six bytes of a word."""
+    return (word << np.uint64(16)) * _SPREAD >> np.uint64(64 - HEAD_BITS)
+
+
 @jit
-def _count_phrases(data, offsets, phrase_data, phrase_offsets, first, ends, goes_on, list_of, is_evidence, characters, lists):
+def _read_word(data, i):
+    """Return what `load_word` does, with zeros for what lies behind the end of `data`."""
+    word = np.uint64(0)
+    for k in range(min(8, len(data) - i)):
+        word |= np.uint64(data[i + k]) << np.uint64(8 * k)
+    return word
+
+
+@jit
+def _find_head(data, i, last, begins):
+    """Return the first byte from `i` to `last` near which a phrase may begin: there, or at one of the two bytes after it.
+
+    Every byte is looked at, not every character: where characters begin cannot be foreseen, which costs more than looking. The heads at
+    three bytes lie in one word.
+    """
+    words_end = min(last + 1, len(data) - 7)
+    while i < words_end:
+        word = load_word(data, i)
+        first, second, third = _head_slot(word), _head_slot(word >> np.uint64(8)), _head_slot(word >> np.uint64(16))
+        if begins[first] | begins[second] | begins[third]:
+            return i
+        i += 3
+    while i <= last and not begins[_head_slot(_read_word(data, i))]:
+        i += 1
+    return i
+
+
+@jit
+def _count_phrases(data, offsets, phrase_data, phrase_offsets, first, ends, begins, list_of, is_evidence, characters, lists):
     """For each document and list: characters in phrases, the longest first and none twice, and different phrases that are evidence."""
     n = len(offsets) - 1
     covered = np.zeros((n, lists), np.int32)
@@ -57,30 +93,33 @@ def _count_phrases(data, offsets, phrase_data, phrase_offsets, first, ends, goes
     seen_in = np.full(len(list_of), -1, np.int64)
     free = np.empty(lists, np.int64)  # where the next phrase of a list may begin
     for d in range(n):
-        end = offsets[d + 1]
-        free[:] = offsets[d]
-        following = offsets[d]
-        while following < end - 5:
-            i = following
-            b = data[i]
-            following = i + (1 if b < 0x80 else 3 if b >= 0xE0 else 2)
-            s = _slot(b, data[i + 1], data[i + 2])
-            if first[s] < 0 or not goes_on[s ^ _slot(data[i + 3], data[i + 4], data[i + 5])]:
-                continue
-            for q in range(first[s], ends[s]):
-                size = phrase_offsets[q + 1] - phrase_offsets[q]
-                which = list_of[q]
-                if i + size > end or i < free[which]:
+        start, end = offsets[d], offsets[d + 1]
+        last = end - HEAD  # the last byte that a phrase may begin at
+        free[:] = start
+        following = start
+        while True:
+            i = _find_head(data, following, last, begins)
+            if i > last:
+                break
+            following = i + 3
+            for at in range(i, min(i + 2, last) + 1):
+                s = _slot(data[at], data[at + 1], data[at + 2])
+                if first[s] < 0:
                     continue
-                k = 0
-                while k < size and data[i + k] == phrase_data[phrase_offsets[q] + k]:
-                    k += 1
-                if k == size:
-                    covered[d, which] += characters[q]
-                    free[which] = i + size
-                    if is_evidence[q] and seen_in[q] != d:
-                        seen_in[q] = d
-                        different[d, which] += 1
+                for q in range(first[s], ends[s]):
+                    size = phrase_offsets[q + 1] - phrase_offsets[q]
+                    which = list_of[q]
+                    if at + size > end or at < free[which]:
+                        continue
+                    k = 0
+                    while k < size and data[at + k] == phrase_data[phrase_offsets[q] + k]:
+                        k += 1
+                    if k == size:
+                        covered[d, which] += characters[q]
+                        free[which] = at + size
+                        if is_evidence[q] and seen_in[q] != d:
+                            seen_in[q] = d
+                            different[d, which] += 1
     return covered, different
 
 
@@ -121,7 +160,7 @@ def automaton() -> Automaton:
         ambiguous = _add_wide_signs(_fold(line for line in listed(name) if line.startswith(AMBIGUOUS)))
         for phrase in phrases(name):
             entry = phrase.encode()
-            if len(entry) < 6:
+            if len(entry) < HEAD:
                 raise ValueError(
                     f"phrase {phrase!r} of the list {name} is too short: two kana or kanji, or six letters, are the least"
                 )
@@ -130,10 +169,10 @@ def automaton() -> Automaton:
     first, ends = np.full(SLOTS, -1, np.int32), np.zeros(SLOTS, np.int32)
     for place in range(len(entries) - 1, -1, -1):
         first[entries[place][0]] = place
-    goes_on = np.zeros(SLOTS, np.bool_)
+    begins = np.zeros(1 << HEAD_BITS, np.bool_)
     for place, (slot, _, entry, *_) in enumerate(entries):
         ends[slot] = place + 1
-        goes_on[slot ^ int(_slot(*entry[3:6]))] = True
+        begins[_head_slot(np.uint64(_read_word(np.frombuffer(entry, np.uint8), 0)))] = True
     columns = list(zip(*entries, strict=True))
     offsets = np.concatenate([[0], np.cumsum([len(entry) for entry in columns[2]])]).astype(np.int64)
     return Automaton(
@@ -141,7 +180,7 @@ def automaton() -> Automaton:
         offsets,
         first,
         ends,
-        goes_on,
+        begins,
         np.array(columns[3], np.int64),
         np.array(columns[4], np.bool_),
         np.array(columns[5], np.int32),
