@@ -33,7 +33,8 @@ def read_texts(data: Path) -> pl.DataFrame:
     """Texts, their language and set, with odd numbers."""
     documents = read_documents(data)
     rows = list(zip(documents.texts(), [(row["lang"], row["kind"]) for row in read_truth(data)], strict=True))
-    rows += [(row["text"], ("ja", row["genre"])) for row in read_jsonl(data / "text" / "web.jsonl.gz")]
+    web = data / "text" / "web.jsonl.gz"  # not in the miniature
+    rows += [(row["text"], ("ja", row["genre"])) for row in (read_jsonl(web) if web.is_file() else [])]
     rows += [(row["text"], (row["lang"], row["set"])) for row in read_labelled(data)]
     return pl.DataFrame([(text, *rest) for text, rest in rows[1::2]], schema=["text", "language", "set"], orient="row")
 
@@ -60,7 +61,7 @@ def main() -> int:
     parser = make_parser(__doc__)
     parser.add_argument("--texts", type=int, default=300, help="Japanese texts that are broken (default: %(default)s)")
     options = parse_options(parser, "mojibake", {"texts": 20})
-    rules = load("cc100-ja").rules
+    rules = load("cc100-ja").document_rules
     bound = rules["mojibake_share"].at_most
     assert bound is not None, "the preset bounds it from above"
     draw = random.Random(1)

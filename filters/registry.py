@@ -165,8 +165,9 @@ def measure_frame(frame: pl.DataFrame, names: Sequence[str] | None = None, text:
     data, offsets = buffers(frame[text])
     if names is None:
         names = [name for name, m in MEASURES.items() if m.kind in ("text", "document") and not m.on_request]
-    nothing = np.zeros(len(frame), np.int32)  # what cleaning took out
-    return frame.hstack(compute(data, offsets, names, {"n_boilerplate_chars": nothing, "n_joined_spaces": nothing}))
+    nothing = np.zeros(len(frame), np.int32)  # what was taken out
+    given = dict.fromkeys(("n_boilerplate_chars", "n_joined_spaces", "n_recurring_chars"), nothing)
+    return frame.hstack(compute(data, offsets, names, given))
 
 
 def measure_text(text: str, name: str) -> float | str | None:

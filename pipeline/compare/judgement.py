@@ -123,7 +123,9 @@ def _judge(corpus: LedgerOfCorpus, file: Path, a: dict[str, Bound], b: dict[str,
     frame = read_parquet(file, columns=list(dict.fromkeys(["verdict", *columns, *([amount] if amount else [])])))
     # Of a record without furniture the ledger says nothing about it.
     of_corpus = filter(is_of_corpus, judged)
-    frame = frame.with_columns((pl.col(name) if name in columns else pl.lit(None)).fill_null(0.0).alias(name) for name in of_corpus)
+    frame = frame.with_columns(
+        (pl.col(name) if name in columns else pl.lit(None)).fill_null(0.0).alias(name) for name in of_corpus
+    )
     rules = frame.select(
         *(pl.col(name).alias(measured_column(name)) for name in judged),
         pl.when(pl.col("verdict") == "unreadable").then(pl.lit("unreadable")).alias("unreadable"),

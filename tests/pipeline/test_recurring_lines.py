@@ -26,7 +26,7 @@ def write_input(path: Path) -> Path:
     copies = make_site(9, 1)[0]
     rows += [{"text": copies.text, "url": f"https://www.copies-example.jp/{i}"} for i in range(25)]
     header, _, rest = PAGES[0].text.partition("\n\n")
-    bare = "\n".join([*header.split("\n")[:-1], "猫です。", *rest.split("\n\n")[-1].split("\n")])
+    bare = "\n".join([*header.split("\n")[:-1], "椿の花が咲いた。", *rest.split("\n\n")[-1].split("\n")])
     rows.append({"text": bare, "url": "https://www.site1-example.jp/bare.html"})
     rows += [
         {"text": "JavaScriptを有効にしてください", "url": "https://x.example.com/"},
@@ -45,6 +45,7 @@ format = "jsonl"
 partition = "20 KB"
 [rules]
 preset = "ja-web"
+chars = { at_least = 50, source = "own", reason = "Shorter pages are stubs." }
 """
 
 
@@ -113,8 +114,8 @@ def test_who_loses_most_to_deduplication_is_named(sites):
 
 def test_a_page_that_is_nearly_nothing_else_is_dropped(sites):
     row = read_ledger(sites[0] / "out").filter(url="https://www.site1-example.jp/bare.html").row(0, named=True)
-    assert (row["verdict"], row["step"], row["rule"], row["bound"]) == ("dropped", "strip", "chars", ">= 20")
-    assert int(row["value"]) < 20 < row["chars"] and row["recurring_lines"] > 10
+    assert (row["verdict"], row["step"], row["rule"], row["bound"]) == ("dropped", "strip", "chars", ">= 50")
+    assert int(row["value"]) < 50 < row["chars"] and row["recurring_lines"] > 10
 
 
 def test_what_is_emptied_is_dropped_for_what_emptied_it(sites):

@@ -377,7 +377,7 @@ def test_plain_text_is_what_is_judged():
         ("ornament_share", 0.5, "☆七夕☆"),
         ("ornament_share", 0, "❤️犬🍣1️⃣👍🏽🇯🇵"),
         ("ornament_share", 1, "★■♪"),
-        ("mojibake_share", 1, "縺ゅ＞縺｡縺繧"),
+        ("mojibake_share", 1, "縺ゅ＞縺｡縺薙ｌ縺ｯ縺吶縺ｮ"),
         ("mojibake_share", 0, "縺れた糸"),
     ],
 )

@@ -82,13 +82,13 @@ def test_a_rule_drops_what_its_bound_says(corpus, ledger):
 
 
 def test_rules_of_both_sides_add_up(corpus):
-    found = as_json("llmjp-v1", "swallow-v1", "--on", corpus, "--examples", 0)
+    found = as_json("ja-web", "swallow-v1", "--on", corpus, "--examples", 0, "--set-a", "rules.chars.at_least=900")
     assert found["kept_by_a_dropped_by_b"] and found["kept_by_b_dropped_by_a"]
     for side, total in (("kept_by_a_dropped_by_b", "only_a_keeps"), ("kept_by_b_dropped_by_a", "only_b_keeps")):
         for unit in ("records", "characters"):
             assert sum(difference[unit] for difference in found[side]) == found[total][unit]
         assert not any(difference["examples"] for difference in found[side])
-    mirrored = as_json("swallow-v1", "llmjp-v1", "--on", corpus, "--examples", 0)
+    mirrored = as_json("swallow-v1", "ja-web", "--on", corpus, "--examples", 0, "--set-b", "rules.chars.at_least=900")
     assert mirrored["kept_by_b_dropped_by_a"] == found["kept_by_a_dropped_by_b"]
 
 
