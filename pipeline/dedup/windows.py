@@ -17,7 +17,7 @@ LABELS_FOR_PROSE = 2  # labels that a run has for every line of prose in it
 # Over the corpus, furniture begins or ends a document, but for a few lines, or is long.
 GAP, PROSE_GAP = 10, 2  # lines before or behind it that are none, and those of prose among them
 HOLE = 2  # lines between furniture and labels that belong to it
-LARGE = 20  # lines of furniture in a row that may stand anywhere
+LARGE = 60  # lines of furniture in a row that may stand anywhere; lists of offices in statutes have 20 to 40
 
 
 @jit

@@ -75,5 +75,5 @@ def test_a_file_that_is_no_model_is_refused(tmp_path):
 def test_the_strict_preset_has_the_rules_of_the_other():
     mild, strict = load_text().rules, load_text('rules.preset="ja-web-strict"').rules
     assert [*mild] == [*strict]
-    assert {name for name in mild if mild[name] != strict[name]} == {"quality_score", "fluency_score"}
+    assert {name for name in mild if mild[name] != strict[name]} == {"chars", "quality_score", "fluency_score"}
     assert all(bound.source and bound.reason for bound in strict.values())
