@@ -116,12 +116,12 @@ def test_words_lose_nothing_of_a_line(words: Any, texts: list[str]) -> None:
 
 def test_the_command_trains_a_folder_that_others_load(corpus: Path, tmp_path: Path) -> None:
     out = tmp_path / "tokenizer"
-    done = run(train.main, corpus, "--vocab-size", 2600, "--out", out, "--memory", "700MB", "--symbol", "<|x|>")
+    done = run(train.main, corpus, "--vocab-size", 3200, "--out", out, "--memory", "700MB", "--symbol", "<|x|>")
     assert done.exit_code == 0, done.output
     training = json.loads((out / "training.json").read_text())
-    assert training["settings"]["vocab_size"] == 2600 and training["peak_memory"] < 700e6
+    assert training["settings"]["vocab_size"] == 3200 and training["peak_memory"] < 700e6
     assert training["figures"]["round_trip"] == 1 and training["figures"]["characters_per_token"] > 1.2
-    assert training["tokenizer"] == Tokenizer.load(out).fingerprint and len(Tokenizer.load(out)) == 2600
+    assert training["tokenizer"] == Tokenizer.load(out).fingerprint and len(Tokenizer.load(out)) == 3200
     assert "AutoTokenizer.from_pretrained" in done.output
     from transformers import AutoTokenizer
 
@@ -129,7 +129,7 @@ def test_the_command_trains_a_folder_that_others_load(corpus: Path, tmp_path: Pa
     assert (loaded.bos_token_id, loaded.eos_token_id, loaded.pad_token_id, loaded.mask_token_id) == (1, 2, 3, 4)
     assert loaded.decode(loaded("吾輩は\n猫 である。")["input_ids"]) == "吾輩は\n猫 である。"
     model = (out / "tokenizer.model").read_bytes()
-    again = run(train.main, corpus, "--vocab-size", 2600, "--out", out, "--memory", "700MB", "--symbol", "<|x|>")
+    again = run(train.main, corpus, "--vocab-size", 3200, "--out", out, "--memory", "700MB", "--symbol", "<|x|>")
     assert again.exit_code == 0 and (out / "tokenizer.model").read_bytes() == model
     assert sorted(p.name for p in tmp_path.iterdir()) == ["tokenizer"]
 
