@@ -190,7 +190,7 @@ def test_clusters_and_survivors_are_those_of_comparing_all_pairs(deduplicated, p
 
 
 @given(unambiguous_corpora(), st.randoms(use_true_random=False))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_the_order_of_partitions_changes_no_cluster(deduplicated, partitions, drawn):
     frame, counts, _ = deduplicated(partitions)
     documents = [[d] for p in partitions for d in p]
