@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 
-from benchmarks.junk import Maker, fill, find_nouns, split_words
+from benchmarks.junk import Maker, draw_sentences, find_nouns, split_words
 
 _SURNAMES = "大久保 東海林 五十嵐 小笠原 神谷 水谷 片山 黒木 白石 相沢 永井 川口 星野 関 浅野 菅原 熊谷 奥村 矢野 西田 堀 土屋 馬場 秋山 荒井 古川 島田 本田 大西 平田".split()
 _GIVEN = "悠真 颯太 莉子 美月 俊介 康弘 雅之 千代 文雄 花子 春香 太郎 寛 泰子 昭 ハル キヨ 亜紀 良平 光男 静香 奈々 圭 晶 幹夫 裕美 朋子 鉄平 早苗 源三郎".split()
@@ -115,12 +115,7 @@ def _sell(sentences: list[str], draw: random.Random) -> str:
         "sale": [str(draw.randrange(5, 20) * 100)],
     }  # fmt: skip
     mark = draw.choice(["", "\n", " "])
-    parts: list[str] = []
-    deck: list[str] = []
-    while sum(map(len, parts)) < size:
-        deck = deck or draw.sample(sentences, len(sentences))
-        parts.append(fill(deck.pop(), slots, draw))
-    return mark.join(parts)
+    return mark.join(draw_sentences(sentences, slots, size, draw))
 
 
 def make_local_doorway(text: str, draw: random.Random) -> str:

@@ -148,16 +148,21 @@ def fill(template: str, slots: dict[str, list[str]], draw: random.Random) -> str
     return re.sub(r"\{(\w+)\}", lambda slot: draw.choice(slots[slot[1]]), template)
 
 
-def make_page(sentences: list[str], slots: dict[str, list[str]], draw: random.Random) -> str:
-    """Return a page of filled templates, in lines or run together."""
-    size = _draw_length(draw)
-    mark = draw.choice(["", "", "\n", " "])
+def draw_sentences(sentences: list[str], slots: dict[str, list[str]], size: int, draw: random.Random) -> list[str]:
+    """Return filled templates of `size` characters together, each drawn once before any is drawn again."""
     parts: list[str] = []
     deck: list[str] = []
     while sum(map(len, parts)) < size:
         deck = deck or draw.sample(sentences, len(sentences))
         parts.append(fill(deck.pop(), slots, draw))
-    return mark.join(parts)
+    return parts
+
+
+def make_page(sentences: list[str], slots: dict[str, list[str]], draw: random.Random) -> str:
+    """Return a page of filled templates, in lines or run together."""
+    size = _draw_length(draw)
+    mark = draw.choice(["", "", "\n", " "])
+    return mark.join(draw_sentences(sentences, slots, size, draw))
 
 
 def make_doorway(text: str, draw: random.Random) -> str:

@@ -23,7 +23,7 @@ from typing import NamedTuple, TypedDict
 import numpy as np
 import polars as pl
 
-from benchmarks.corpus import read_documents, read_jsonl, read_truth, text_file
+from benchmarks.corpus import read_documents, read_jsonl, read_paragraphs, read_truth, text_file
 from benchmarks.harness import Bar, finish, format_table, make_parser, parse_options, print_progress, run_json
 from filters import MEASURES, compute
 from filters.kernels import buffers
@@ -96,14 +96,6 @@ def broken_rules(measured: pl.DataFrame, preset: str) -> pl.DataFrame:
 
 
 # -- labelled paragraphs
-
-
-def read_paragraphs(data: Path) -> list[dict[str, str]]:
-    """Paragraphs of mC4 that people labelled good or bad; the miniature's documents where there are none."""
-    path = data / "quality" / "mc4_ja_labelled.jsonl.gz"
-    if path.is_file():
-        return read_jsonl(path)
-    return [{"text": text, "label": "good"} for text in read_documents(data).texts()]
 
 
 def judge_labelled(data: Path, most: int) -> str:

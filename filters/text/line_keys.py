@@ -26,6 +26,20 @@ def _half_width(cp):
     return cp - 0xFEE0 if 0xFF01 <= cp <= 0xFF5E else cp
 
 
+@inline
+def _append(codes, m, pending, code):
+    """Write a code, after the one that is pending between words; return how many there are then, or -1 where there is no room."""
+    if pending and m > 0:
+        if m == len(codes):
+            return -1
+        codes[m] = pending
+        m += 1
+    if m == len(codes):
+        return -1
+    codes[m] = code
+    return m + 1
+
+
 @jit
 def fold_line(data, start, end, classes, codes, spaces):
     """Fill `codes` with the key of the line `data[start:end]`; return its length, or -1 where `codes` is too short.
@@ -63,16 +77,10 @@ def fold_line(data, start, end, classes, codes, spaces):
                 code = COUNT
             if m > 0 and YEAR <= codes[m - 1] <= NUMBER and pending == 0 and code != COUNT:
                 continue
-            if pending and m > 0:
-                if m == len(codes):
-                    return -1
-                codes[m] = pending
-                m += 1
-            pending = 0
-            if m == len(codes):
+            m = _append(codes, m, pending, code)
+            if m < 0:
                 return -1
-            codes[m] = code
-            m += 1
+            pending = 0
             # A point, stroke, hyphen or colon before another digit belongs to the number.
             if i < end and (cp == 46 or cp == 47 or cp == 45 or cp == 58) and j < end and 48 <= data[j] <= 57:
                 if m == len(codes):
@@ -131,16 +139,10 @@ def fold_line(data, start, end, classes, codes, spaces):
             or cp == 0xA5
             or cp == 0x3012  # 〒
         ):
-            if pending and m > 0:
-                if m == len(codes):
-                    return -1
-                codes[m] = pending
-                m += 1
-            pending = 0
-            if m == len(codes):
+            m = _append(codes, m, pending, cp | 0x20 if 65 <= cp <= 90 else cp)
+            if m < 0:
                 return -1
-            codes[m] = cp | 0x20 if 65 <= cp <= 90 else cp
-            m += 1
+            pending = 0
         i = j
     return m
 
