@@ -14,6 +14,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from pipeline.core.checksums import write_sums
 from pipeline.core.command import report_errors
 from pipeline.core.engine import Engine
 from pipeline.core.errors import BuildError, SeimaiError, UsageError
@@ -331,6 +332,7 @@ def _finish(
     if is_tokenised:
         write_card(facts)
         write_lock(facts)
+        write_sums(facts.out)
         print_tokenizer(console, facts)
     print_next_commands(console, facts)
 

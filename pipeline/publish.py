@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
+from pipeline.core.checksums import write_sums
 from pipeline.core.storage import write_json
 from pipeline.report.card import write_card
 from pipeline.report.facts import BuildFacts
@@ -26,6 +27,7 @@ def publish(workspace: Workspace, summary: dict[str, Any], facts: BuildFacts) ->
         shutil.rmtree(old, ignore_errors=True)
     write_card(facts)
     write_lock(facts)
+    write_sums(facts.out)
     write_json(workspace.state, summary)
     for step in workspace.fingerprints:
         for folder in workspace.work.glob(f"{step}-*"):

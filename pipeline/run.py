@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from pipeline.core.checksums import check_rows
 from pipeline.core.engine import Engine
 from pipeline.core.errors import BuildError
 from pipeline.modalities import modality_of
@@ -56,6 +57,7 @@ def run(plan: Plan, engine: Engine, keep_going: bool) -> dict[str, Any]:
         "work": str(plan.work),
         "shards": written.shards,
         "ledgers": written.ledgers,
+        "files": written.files,
         "seconds": round(time.perf_counter() - began, 1),
         "steps_seconds": {name: round(value, 2) for name, value in seconds.items() if value is not None},
         "warnings": [*measured.warnings, *decided.warnings, *describe_losses(written.losses)],
@@ -75,6 +77,7 @@ def check_conservation(plan: Plan, summary: dict[str, Any]) -> None:
             f"records were lost: {summary['total']['records']:,} came in, the ledger has {in_ledger:,}. This is a fault of Seimai; "
             f"please report it with {plan.workspace.state_folder}"
         )
+    check_rows(summary["files"], sum(count[0] for count in summary["splits"].values()), in_ledger)
 
 
 def summarise(

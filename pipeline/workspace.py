@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from pipeline.core.checksums import ADDED, read_lock_entries, read_sums, sizes_differ
 from pipeline.core.storage import read_json, write_atomically
 from pipeline.core.tables import read_parquet
 from pipeline.manifest.steps import Step
@@ -40,9 +41,15 @@ class Workspace:
         state = read_json(self.state)
         if not isinstance(state, dict) or state.get("fingerprint") != fingerprint:
             return None
-        data = [self.out / "data" / name for name in state["shards"]]
-        ledgers = [self.out / "ledger" / name for name in state["ledgers"]]
-        return state if all(p.is_file() for p in [*data, *ledgers, self.out / "README.md"]) else None
+        files = state.get("files")
+        if files is None or sizes_differ(self.out, files):
+            return None
+        listed = read_lock_entries(self.out)
+        if listed is None or read_sums(self.out) is None:
+            return None
+        # What commands add to a corpus later is theirs to look after.
+        own = [entry for entry in listed if entry["path"].split("/")[0] not in ADDED]
+        return None if sizes_differ(self.out, own) else state
 
     @property
     def inputs(self) -> Path:

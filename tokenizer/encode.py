@@ -24,19 +24,30 @@ from rich.console import Console
 from rich.table import Table
 
 from filters.kernels import buffers
+from pipeline.core.checksums import describe_staged, list_added, sizes_differ, withdraw_added
 from pipeline.core.command import report_errors
 from pipeline.core.engine import Engine
 from pipeline.core.errors import BuildError, InputError, UsageError
 from pipeline.core.locks import hold_lock
 from pipeline.core.shards import name_shard
-from pipeline.core.storage import find_leftovers, fingerprint, read_json, remove_temporaries, write_atomically, write_json
-from pipeline.core.tables import suggest_look
+from pipeline.core.storage import (
+    find_leftovers,
+    fingerprint,
+    read_json,
+    remove_temporaries,
+    sync,
+    write_array,
+    write_atomically,
+    write_json,
+)
+from pipeline.core.tables import open_parquet, suggest_look
+from pipeline.core.tasks import resumable
 from tokenizer.model import Tokenizer
 from tokenizer.packing import join_documents, order_keys, pack, reorder_documents
 from tokenizer.settings import Encoding, parse_options
 from tokenizer.texts import Texts, read_row_groups, to_strings
 
-VERSION = 1  # raise it when token shards change for the same input
+VERSION = 2  # raise it when token shards change for the same input
 TOKENS_FILE = "tokens.json"  # describes a folder of token shards
 SCHEMA_KEY = b"seimai.tokens"  # key of the description in every shard's schema
 _RANGE_BYTES = 32_000_000  # of text per task
@@ -125,11 +136,14 @@ def _load_tokenizer(path: str, sha256: str) -> Tokenizer:
 
 def encode_range(context: EncodingContext, part: RowGroupRange) -> EncodedCounts:
     """Encode the documents of one range, unless it is done."""
-    if (known := read_json(part.marker_path(context.folder))) is not None:
-        return EncodedCounts(**known)
+    return EncodedCounts(**_encode_range(context, part))
+
+
+@resumable(lambda context, part: part.marker_path(context.folder))
+def _encode_range(context: EncodingContext, part: RowGroupRange) -> dict[str, int]:
     tokenizer = _load_tokenizer(context.tokenizer, context.sha256)
     try:
-        with pq.ParquetFile(part.file) as file:
+        with open_parquet(part.file) as file:
             if context.column not in file.schema_arrow.names:
                 raise UsageError(f"{part.file} has no column {context.column!r}, which the files before it have")
             table = file.read_row_groups(range(part.first, part.last), columns=[context.column])
@@ -148,8 +162,7 @@ def encode_range(context: EncodingContext, part: RowGroupRange) -> EncodedCounts
     index["key"] = document_keys[order]
     index["length"] = join_documents(ids, ends, order, context.bos if context.settings.bos else -1, context.eos, out)
     for path, values in ((part.tokens_path(context.folder), out), (part.index_path(context.folder), index)):
-        with write_atomically(path) as temporary, open(temporary, "wb") as file:
-            np.save(file, values)
+        write_array(path, values)
     counts = EncodedCounts(
         documents=len(texts),
         empty=len(texts) - len(order),
@@ -158,8 +171,7 @@ def encode_range(context: EncodingContext, part: RowGroupRange) -> EncodedCounts
         tokens=len(ids),
         separators=separators * len(order),
     )
-    write_json(part.marker_path(context.folder), asdict(counts))
-    return counts
+    return asdict(counts)
 
 
 def _read_slices(
@@ -180,9 +192,15 @@ def _read_slices(
 
 def pack_shard(context: EncodingContext, split: str, parts: list[RowGroupRange], shard: int, count: int) -> PackedCounts:
     """Write one shard of tokens, unless it is done."""
-    marker = context.folder / f"shard-{split}-{shard:05d}.json"
-    if (known := read_json(marker)) is not None:
-        return PackedCounts(**known)
+    return PackedCounts(**_pack_shard(context, split, parts, shard, count))
+
+
+def _shard_marker(context: EncodingContext, split: str, shard: int) -> Path:
+    return context.folder / f"shard-{split}-{shard:05d}.json"
+
+
+@resumable(lambda context, split, parts, shard, count: _shard_marker(context, split, shard))
+def _pack_shard(context: EncodingContext, split: str, parts: list[RowGroupRange], shard: int, count: int) -> dict[str, int]:
     slices = list(_read_slices(context, parts, shard, count))
     ids = np.concatenate([np.zeros(0, np.uint16), *(tokens for _, tokens in slices)])
     index = np.concatenate([np.zeros(0, _INDEX_TYPE), *(piece for piece, _ in slices)])
@@ -197,9 +215,7 @@ def pack_shard(context: EncodingContext, split: str, parts: list[RowGroupRange],
         _write_shard(
             context, context.shards / name_shard(split, shard, count), packed.input_ids, packed.starts, packed.start_offsets
         )
-    counts = PackedCounts(len(packed.input_ids), packed.tokens, packed.left_out, packed.padding)
-    write_json(marker, asdict(counts))
-    return counts
+    return asdict(PackedCounts(len(packed.input_ids), packed.tokens, packed.left_out, packed.padding))
 
 
 def _write_shard(
@@ -216,7 +232,13 @@ def _write_shard(
     with (
         write_atomically(path) as temporary,
         pq.ParquetWriter(
-            temporary, schema, compression="zstd", compression_level=1, use_dictionary=False, write_statistics=False
+            temporary,
+            schema,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=False,
+            write_statistics=False,
+            write_page_checksum=True,
         ) as writer,
     ):
         for at in range(0, len(input_ids), rows):
@@ -293,6 +315,7 @@ def _read_description(folder: Path) -> dict[str, Any] | None:
             all(isinstance(description[key], str) for key in ("fingerprint", "tokenizer"))
             and all(isinstance(counts[name], int) for counts in description["splits"].values() for name in _COUNTS)
             and all(isinstance(name, str) and Path(name).name == name for name in description["shards"])
+            and [entry["path"] for entry in description["files"]] == description["shards"]
         )
     except (TypeError, KeyError, AttributeError):
         return None
@@ -331,7 +354,7 @@ class TokenShardBuild:
         description = _read_description(self.out)
         if description is None or description["fingerprint"] != self.fingerprint:
             return None
-        return description if all((self.out / name).is_file() for name in description["shards"]) else None
+        return None if sizes_differ(self.out, description["files"]) else description
 
     def check_output_folder(self, overwrite: bool) -> None:
         """Raise UsageError where the output folder holds something else."""
@@ -371,6 +394,8 @@ class TokenShardBuild:
                 f"the whole of {self.corpus} makes {n:,} tokens, not one sequence of {self.settings.sequence_length:,}: "
                 "use a smaller --sequence-length, or --packing best-fit"
             )
+        staged = {self.context.shards / name: name for name in description["shards"]}
+        description["files"] = describe_staged(engine, staged, self.folder.glob("shard-*.json"))
         self._publish(description)
         return description
 
@@ -403,11 +428,14 @@ class TokenShardBuild:
 
     def _publish(self, description: dict[str, Any]) -> None:
         write_json(self.context.shards / TOKENS_FILE, description)
+        withdraw_added(self.out)
         old = self.folder / "old"
         shutil.rmtree(old, ignore_errors=True)
         if self.out.exists():
             self.out.rename(old)
         self.context.shards.rename(self.out)
+        sync(self.out.parent)
+        list_added(self.out)
         for leftover in find_leftovers(self.out, "[0-9a-f]{16}"):
             shutil.rmtree(leftover, ignore_errors=True)
 
@@ -469,6 +497,7 @@ def main(
             build.check_output_folder(overwrite)
             description = run_with_engine(build, workers, scheduler, console)
         else:
+            list_added(build.out)  # where a run was killed before it did
             console.print(f"{build.out} is up to date: nothing to do", highlight=False, markup=False)
         console.print()
         console.print(make_counts_table(description))

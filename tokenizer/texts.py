@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.core.errors import InputError, UsageError
+from pipeline.core.tables import open_parquet
 
 COLUMNS = ("text", "caption", "transcript")  # of documents, of image-text pairs, of recordings
 _BATCH = 1024
@@ -66,7 +67,7 @@ class Texts:
 
     def _batches(self, file: Path) -> Iterator[pl.Series]:
         if file.suffix == ".parquet":
-            with pq.ParquetFile(file) as parquet:
+            with open_parquet(file) as parquet:
                 if self.column not in parquet.schema_arrow.names:
                     raise UsageError(f"{file} has no column {self.column!r}, which the files before it have")
                 for batch in parquet.iter_batches(_BATCH, columns=[self.column]):

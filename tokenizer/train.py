@@ -18,11 +18,12 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from pipeline.core.checksums import describe_file, list_added, withdraw_added
 from pipeline.core.command import report_errors
 from pipeline.core.errors import UsageError
 from pipeline.core.locks import hold_lock
 from pipeline.core.settings import parse_size
-from pipeline.core.storage import find_leftovers, format_size, write_json
+from pipeline.core.storage import find_leftovers, format_size, sync, write_json
 from pipeline.core.tables import suggest_python
 from tokenizer.evaluate import SentencePieceTokenizer, draw_texts, evaluate, make_figures_table
 from tokenizer.export import export
@@ -119,10 +120,14 @@ def train(
             "peak_memory": fitted.peak_memory,
             "versions": {"seimai": version("seimai"), "sentencepiece": version("sentencepiece")},
         }
+        result["files"] = [describe_file(path, path.name) for path in sorted(new.iterdir())]
         write_json(new / TRAINING_FILE, result)
+        withdraw_added(out)
         if out.exists():
             out.rename(Path(work) / "old")
         new.rename(out)
+        sync(out.parent)
+    list_added(out)
     return result
 
 

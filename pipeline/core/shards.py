@@ -123,6 +123,7 @@ def writer_options(
         "use_dictionary": dictionary_columns,
         "use_content_defined_chunking": weight_column is None,
         "write_page_index": True,
+        "write_page_checksum": True,
         # Of ids and numbers, which readers look records up by; of long values they would be as long.
         "write_statistics": [leaf for leaf, kind in leaves.items() if leaf == "id" or pa.types.is_primitive(kind)],
     }

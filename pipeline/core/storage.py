@@ -1,4 +1,4 @@
-"""Files that are complete or absent, since everything is written under a temporary name first; sizes and fingerprints."""
+"""Files that are complete or absent, since everything is written under a temporary name first, and durable; sizes and fingerprints."""
 
 from __future__ import annotations
 
@@ -7,34 +7,86 @@ import json
 import math
 import os
 import re
+import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+# Of the task at work: the files that it has written, which its marker is to vouch for (`pipeline.core.vouching`).
+_written: ContextVar[list[Path] | None] = ContextVar("written", default=None)
+
 
 @contextmanager
-def write_atomically(path: Path) -> Iterator[Path]:
+def collect_written() -> Iterator[list[Path]]:
+    """Yield the list of the files that `write_atomically` completes in the block. Whoever collects them syncs them, all at once."""
+    files: list[Path] = []
+    token = _written.set(files)
+    try:
+        yield files
+    finally:
+        _written.reset(token)
+
+
+@contextmanager
+def write_atomically(path: Path, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path that is renamed to `path` when the block succeeds, and removed when it fails.
+
+    The file outlives a power cut from then on, unless `collect_written` leaves that to its caller or it need not be `durable`.
 
     Example: `with write_atomically(path) as temporary: temporary.write_text("…")`
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.tmp"
+    collected = _written.get()
     try:
         yield temporary
+        if durable and collected is None:
+            sync(temporary)
         os.replace(temporary, path)
+        if collected is not None:
+            collected.append(path)
+        elif durable:
+            sync(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def write_json(path: Path, value: Any) -> None:
+def sync(path: Path) -> None:
+    """Block until a file's content, or a folder's list of names, is on the disk itself."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        # Some file systems of a network cannot sync a folder: they have written it by then.
+        with suppress(OSError) if path.is_dir() else nullcontext():
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file that never changes a second name, replacing what has it; copy it where the file system has no links."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        with write_atomically(target) as temporary:
+            shutil.copyfile(source, temporary)
+
+
+def sync_folders(files: Iterable[Path]) -> None:
+    """Sync the folders of these files, each once."""
+    for folder in sorted({path.parent for path in files}):
+        sync(folder)
+
+
+def write_json(path: Path, value: Any, durable: bool = True) -> None:
     """Write a JSON file atomically."""
-    with write_atomically(path) as temporary:
+    with write_atomically(path, durable) as temporary:
         temporary.write_text(to_json(value, indent=1), "utf-8")
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 import polars as pl
+import pyarrow.parquet as pq
 
 AnyPath = Path | str
 
@@ -33,6 +34,11 @@ def read_parquet(path: AnyPath, columns: Sequence[str] | None = None) -> pl.Data
 def scan_parquet(*paths: AnyPath, parallel: Literal["auto", "none"] = "auto") -> pl.LazyFrame:
     """Return Parquet files, one after the other, as a frame that is read when it is needed."""
     return pl.scan_parquet([*map(_make_plain, paths)], glob=False, hive_partitioning=False, parallel=parallel)
+
+
+def open_parquet(path: AnyPath) -> pq.ParquetFile:
+    """Open a Parquet file whose pages are compared with their checksums, where it has any, as they are read. Polars does not do that."""
+    return pq.ParquetFile(path, page_checksum_verification=True)
 
 
 def read_parquet_schema(path: AnyPath) -> pl.Schema:

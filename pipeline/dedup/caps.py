@@ -18,9 +18,10 @@ import numpy as np
 import polars as pl
 
 from pipeline.core.engine import Task
-from pipeline.core.storage import read_json, write_atomically
+from pipeline.core.storage import write_atomically
 from pipeline.core.tables import read_parquet
 from pipeline.core.tasks import Counts, resumable
+from pipeline.core.vouching import load_counts
 from pipeline.dedup.bands import range_of
 from pipeline.dedup.exchange import Exchange
 from pipeline.dedup.runs import divide_into_runs, run_of_records
@@ -156,6 +157,6 @@ def write_late(layout: Layout, cap: Cap, run: int) -> Counts:
 @resumable(lambda layout, cap: layout.folder / f"{cap.rule}.json")
 def count_late(layout: Layout, cap: Cap) -> Counts:
     """Return records and amount that the cap dropped, as `rules` of the step."""
-    counts = [read_json(_run_marker(layout, cap, run)) for run in range(len(divide_into_runs(layout)) - 1)]
+    counts = [load_counts(_run_marker(layout, cap, run)) for run in range(len(divide_into_runs(layout)) - 1)]
     records, amount = (sum(count[name] for count in counts) for name in ("late_records", "late_amount"))
     return {"rules": {cap.rule: [records, amount]} if records else {}}

@@ -23,8 +23,9 @@ import pyarrow as pa
 from filters.kernels import jit, mix64, to_arrow
 from filters.text.replacements import replacement_tables, tells_other_facts
 from pipeline.core.engine import Task
-from pipeline.core.storage import read_json, write_array, write_atomically
+from pipeline.core.storage import write_array, write_atomically
 from pipeline.core.tasks import Counts, resumable
+from pipeline.core.vouching import load_counts
 from pipeline.dedup.bands import range_of
 from pipeline.dedup.exchange import SMALL, Exchange
 from pipeline.dedup.facts import Inquiry, answer, best_first, receive_answers, receive_texts, sort_distinct
@@ -51,7 +52,7 @@ def rounds(layout: Layout, ids: RecordIds, files: int, kind: int) -> Iterator[li
     """Yield the rounds of tasks, given the number of files of pairs. `kind` says what the sketches are; `ids` makes record ids."""
     with_texts = kind == SKETCHES and layout.settings.compares_content
     yield [(join_pairs, (layout, files))]
-    buckets = read_json(_joined_marker(layout))["buckets"]
+    buckets = load_counts(_joined_marker(layout))["buckets"]
     runs = len(divide_into_runs(layout)) - 1
     plan = _Plan(
         Exchange(layout.folder, "cluster-pairs", files, buckets, SMALL),
@@ -384,5 +385,5 @@ def write_clusters(layout: Layout, plan: _Plan, run: int) -> Counts:
 @resumable(lambda layout, buckets: layout.folder / "cluster.json")
 def count_clusters(layout: Layout, buckets: int) -> Counts:
     """Return the counts over the corpus."""
-    counts = [read_json(_bucket_marker(layout, bucket)) for bucket in range(buckets)]
+    counts = [load_counts(_bucket_marker(layout, bucket)) for bucket in range(buckets)]
     return {name: sum(count[name] for count in counts) for name in counts[0]}

@@ -23,6 +23,7 @@ from pipeline.core.engine import Task
 from pipeline.core.errors import BuildError
 from pipeline.core.storage import write_atomically
 from pipeline.core.tasks import Counts, resumable
+from pipeline.core.vouching import remove_spent
 
 FAN_IN = 128  # files that one task opens in one pass
 SMALL = 16  # blocks that a pass makes where a sender writes some megabytes
@@ -155,8 +156,7 @@ class Exchange:
             self._remove(level)
 
     def _remove(self, level: int) -> None:
-        for path in self.folder.glob(f"{self.name}-{level}-*.bin"):
-            path.unlink()
+        remove_spent(self.folder, f"{self.name}-{level}-*.bin")
 
     @property
     def _levels(self) -> int:

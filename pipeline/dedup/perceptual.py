@@ -17,9 +17,10 @@ import numpy as np
 import polars as pl
 
 from pipeline.core.engine import Task
-from pipeline.core.storage import read_json, write_array, write_atomically
+from pipeline.core.storage import write_array, write_atomically
 from pipeline.core.tables import read_parquet
 from pipeline.core.tasks import Counts, resumable
+from pipeline.core.vouching import load_counts
 from pipeline.dedup import clusters
 from pipeline.dedup.facts import FACTS, Inquiry, answer, best_first, receive_answers
 from pipeline.dedup.hamming import HammingIndex
@@ -38,7 +39,7 @@ def rounds(layout: Layout, ids: RecordIds, kind: int) -> Iterator[list[Task]]:
     """
     yield [(collect, (layout, index)) for index in range(layout.partitions)]
     yield [(index_hashes, (layout,))]
-    slices = read_json(_index_marker(layout))["slices"]
+    slices = load_counts(_index_marker(layout))["slices"]
     inquiry = Inquiry.of(layout, "near", slices, slices)
     yield [(find_near_groups, (layout, inquiry, number)) for number in range(slices)]
     yield from inquiry.requests.passes()

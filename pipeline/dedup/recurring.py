@@ -22,6 +22,7 @@ from pipeline.core.engine import Task
 from pipeline.core.storage import write_array
 from pipeline.core.tables import read_parquet, read_parquet_schema
 from pipeline.core.tasks import Counts, resumable
+from pipeline.core.vouching import remove_spent
 from pipeline.dedup.bands import range_of
 from pipeline.dedup.exchange import Exchange
 from pipeline.dedup.furniture import COUNTED, RecurringLines, Survivors, leave_recurring, sum_counts
@@ -71,8 +72,7 @@ def rounds(search: Search) -> Iterator[list[Task]]:
     yield [(find_recurring, (search, number)) for number in range(exchange.receivers)]
     exchange.remove()
     yield [(join_recurring, (search,))]
-    for number in range(exchange.receivers):
-        search.range_file(number).unlink(missing_ok=True)
+    remove_spent(search.folder, "recurring-range-*.npy")
 
 
 def load_survivors(layout: Layout, index: int) -> Survivors:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from pipeline.core.errors import UsageError
 from pipeline.core.storage import read_json
+from pipeline.core.vouching import read_marker
 from pipeline.manifest.loading import load
 from pipeline.manifest.presets import list_manifests
 from pipeline.mixture.manifest import MixtureManifest, MixturePart
@@ -118,8 +119,7 @@ def _open(mixture: MixtureManifest, part: MixturePart, out: Path) -> BuiltCorpus
     if not state["verdicts"].get("kept", [0])[0]:
         raise UsageError(f"{folder} kept not one document: there is nothing to mix. Its ledger says why")
     _check_signatures(mixture, manifest, folder)
-    # An output that is complete would be found up to date, so it is moved away.
-    build = f"Build it again in a fresh folder: {_move_away(folder)}; {build_command(folder, moved=True)}"
+    build = suggest_rebuild(folder)
     parts, rows = _find_measured(folder, state, build)
     ledgers = _find_ledgers(folder, state)
     in_ledger = sum(count for _, count in ledgers)
@@ -130,6 +130,11 @@ def _open(mixture: MixtureManifest, part: MixturePart, out: Path) -> BuiltCorpus
     inputs = read_json(folder / STATE_FOLDER / "inputs.json") or []
     is_sample = any(is_sample_identity(str(file.get("identity"))) for file in inputs)
     return BuiltCorpus(manifest.name, folder.absolute(), manifest, state, parts, rows, ledgers, is_sample)
+
+
+def suggest_rebuild(folder: Path) -> str:
+    """Return how to make the intermediates of a part anew. An output that is complete would be found up to date, so it is moved away."""
+    return f"Build it again in a fresh folder: {_move_away(folder)}; {build_command(folder, moved=True)}"
 
 
 def _read_state(folder: Path) -> dict[str, Any]:
@@ -193,14 +198,15 @@ def _find_measured(folder: Path, state: dict[str, Any], build: str) -> tuple[tup
             f"mixture is made from. {build}"
         )
     parts = list_parts(found.absolute())
-    counts = [read_json(part.counts) for part in parts]
+    counts = [read_marker(part.counts) for part in parts]
     complete = [
-        part.table.is_file() and part.array("signatures").is_file() and part.array("sketches").is_file() for part in parts
+        one is not None and part.table.is_file() and part.array("signatures").is_file() and part.array("sketches").is_file()
+        for part, one in zip(parts, counts, strict=True)
     ]
     if not all(complete):
         missing = parts[complete.index(False)].table
         raise UsageError(f"{folder}: some of its intermediates are gone ({missing} or its signatures). {build}")
-    return tuple(parts), tuple(one["records"] for one in counts)
+    return tuple(parts), tuple(one["records"] for one in counts if one is not None)
 
 
 def load_lock(folder: Path) -> dict[str, Any]:

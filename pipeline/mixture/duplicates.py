@@ -11,9 +11,10 @@ import polars as pl
 
 from pipeline.core.engine import Engine
 from pipeline.core.errors import BuildError
-from pipeline.core.storage import read_json, write_atomically, write_json
+from pipeline.core.storage import write_atomically
 from pipeline.core.tables import read_parquet
 from pipeline.core.tasks import Counts, resumable
+from pipeline.core.vouching import read_marker, remove_spent, write_marker
 from pipeline.dedup import minhash
 from pipeline.dedup.clusters import CLUSTER_SCHEMA, find_components
 from pipeline.mixture.plan import MixturePlan
@@ -172,7 +173,7 @@ def check_weights(plan: MixturePlan, lost: Sequence[Sequence[int]]) -> None:
 def run(plan: MixturePlan, engine: Engine, layout: Layout, partitions: Sequence[Partition]) -> dict[str, Any]:
     """Find duplicates across the parts, unless an earlier run did; return counts."""
     marker = plan.workspace.duplicates
-    if (counts := read_json(marker)) is not None:
+    if (counts := read_marker(marker)) is not None:
         return dict(counts)
     progress = engine.step("deduplicate", total=1)
     if layout.settings.enabled:
@@ -183,8 +184,6 @@ def run(plan: MixturePlan, engine: Engine, layout: Layout, partitions: Sequence[
     ((_, counts),) = engine.run("deduplicating", [(join_clusters, (layout, corpora))])
     progress.records = layout.kept
     progress.finish()
-    write_json(marker, counts)
-    for pattern in _SCRATCH:
-        for path in layout.folder.rglob(pattern):
-            path.unlink()
+    write_marker(marker, counts)
+    remove_spent(layout.folder, *_SCRATCH)
     return dict(counts)

@@ -201,6 +201,7 @@ def gather_mixture_facts(plan: MixturePlan, summary: dict[str, Any], tokenised: 
         bands_and_rows=banding(settings) if settings.enabled else None,
         limit=None,
         removed=[],
+        files=summary["files"],
         sources=sources,
         unit=unit_of(plan)[0],
         unit_ja=unit_of(plan)[1],

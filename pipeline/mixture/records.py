@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow.parquet as pq
 
 from pipeline.core.engine import Engine, Task
 from pipeline.core.errors import BuildError
 from pipeline.core.storage import write_atomically
-from pipeline.core.tables import read_parquet
-from pipeline.core.tasks import Counts, resumable
-from pipeline.mixture.corpora import BuiltCorpus, LedgerSlice
+from pipeline.core.tables import open_parquet, read_parquet
+from pipeline.core.tasks import Counts, find_damaged, resumable
+from pipeline.core.vouching import find_damage
+from pipeline.mixture.corpora import BuiltCorpus, LedgerSlice, suggest_rebuild
 from pipeline.mixture.plan import MixturePlan
 from pipeline.workspace import Layout, Part, RecordIds, verdicts_file, write_layout
 
@@ -86,7 +86,7 @@ def read_ledger(slices: Sequence[LedgerSlice], columns: Sequence[str]) -> pl.Dat
     """Return consecutive rows of a ledger. Columns that it has not are left out."""
     frames = [pl.DataFrame(schema=pl.Schema())]
     for piece in slices:
-        with pq.ParquetFile(piece.file) as file:
+        with open_parquet(piece.file) as file:
             names = [name for name in columns if name in file.schema_arrow.names]
             groups, skipped, rows = [], 0, 0
             for number in range(file.num_row_groups):
@@ -158,6 +158,14 @@ _REBUILD = "A part was built anew meanwhile, or its files were changed: build it
 
 
 # -- on the driver
+
+
+def check_parts(plan: MixturePlan, engine: Engine, partitions: Sequence[Partition]) -> None:
+    """Raise BuildError where what the build of a part stored is no longer what it wrote."""
+    markers = {partition.measured.counts: partition.corpus for partition in partitions}
+    for marker in find_damaged(engine, [*markers])[:1]:
+        corpus = plan.corpora[markers[marker]]
+        raise BuildError(f"{find_damage(marker)[0]}. This is what {corpus.name} was built from. {suggest_rebuild(corpus.out)}")
 
 
 def run(plan: MixturePlan, engine: Engine, partitions: Sequence[Partition]) -> list[Counts]:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+from pipeline.core.checksums import check_rows, describe_staged
 from pipeline.core.engine import Engine, Task
 from pipeline.core.errors import BuildError
 from pipeline.core.shards import name_shard
-from pipeline.core.tasks import Counts
+from pipeline.core.storage import link_or_copy, sync
+from pipeline.core.tasks import Counts, discard_damaged
+from pipeline.core.vouching import list_markers
 from pipeline.mixture import duplicates, records, selection, shuffle
 from pipeline.mixture.corpora import check_unchanged
 from pipeline.mixture.facts import find_warnings, gather_mixture_facts, summarise_sources
@@ -33,6 +37,8 @@ def run(plan: MixturePlan, engine: Engine) -> dict[str, Any]:
         return result
 
     partitions = records.list_partitions(plan.corpora)
+    records.check_parts(plan, engine, partitions)
+    discard_damaged(engine, plan.workspace.folder("deduplicate"))
     tokens = MixtureTokens(plan) if plan.manifest.tokenizer else None
     collected = timed("collect", lambda: records.run(plan, engine, partitions))
     layout = records.mixture_layout(plan, partitions, sum(counts["kept"] for counts in collected))
@@ -57,6 +63,9 @@ def run(plan: MixturePlan, engine: Engine) -> dict[str, Any]:
         "steps_seconds": seconds,
     }
     check_conservation(plan, summary, selected)
+    check_rows(
+        summary["files"], sum(count for count, _ in summary["splits"].values()), sum(n for n, _ in summary["verdicts"].values())
+    )
     if changed := check_unchanged(plan.corpora):
         raise BuildError(f"{', '.join(changed)} was built anew while this mixture was made of it. Run the same command again.")
     summary["peak_memory"] = engine.peak_memory
@@ -99,10 +108,17 @@ def write(
     )
     progress = engine.step("write", total=2.0 * sum(sizes) or 1.0)
     verdicts = _scatter(plan, engine, scattering, groups, selected, candidates, progress.advance)
-    splits, shards = _gather(engine, scattering, progress.advance)
+    splits, pieces = _gather(engine, scattering, progress.advance)
     progress.finish()
     ledgers = sorted(path.name for path in (workspace.staging / "ledger").glob("*.parquet"))
-    return {"verdicts": verdicts, "splits": splits, "shards": shards, "ledgers": ledgers}
+    staged = {scattering.folder / "ledger" / name: f"ledger/{name}" for name in ledgers}
+    staged |= {piece: f"data/{name}" for name, piece in pieces.items()}
+    markers = [path for folder in ("scattered", "pieces") for path in list_markers(scattering.folder / folder)]
+    files = describe_staged(engine, staged, markers)
+    for name, piece in pieces.items():
+        link_or_copy(piece, scattering.folder / "data" / name)
+    sync(scattering.folder / "data")
+    return {"verdicts": verdicts, "splits": splits, "shards": [*pieces], "ledgers": ledgers, "files": files}
 
 
 def _scatter(
@@ -131,8 +147,8 @@ def _scatter(
 
 def _gather(
     engine: Engine, scattering: shuffle.Scattering, advance: Callable[[float, int], None]
-) -> tuple[dict[str, list[int]], list[str]]:
-    """Gather all shards; return documents and characters by split, and the names of the shards that have any."""
+) -> tuple[dict[str, list[int]], dict[str, Path]]:
+    """Gather all shards; return documents and characters by split, and by its name the piece that is each shard with any."""
     numbers = [(split, shard) for split in shuffle.SPLITS for shard in range(scattering.ranges.count_shards(split))]
     tasks: list[Task] = [(shuffle.gather, (scattering, split, shard)) for split, shard in numbers]
     results: list[Any] = [None] * len(tasks)
@@ -140,17 +156,14 @@ def _gather(
         results[number] = counts
         advance(3.0 * counts["chars"], 0)
     splits: dict[str, list[int]] = {}
-    shards: list[str] = []
+    pieces: dict[str, Path] = {}
     for split in shuffle.SPLITS:
         of_split = [(shard, counts) for (name, shard), counts in zip(numbers, results, strict=True) if name == split]
         splits[split] = [sum(counts[name] for _, counts in of_split) for name in ("documents", "chars")]
         filled = [shard for shard, counts in of_split if counts["documents"]]
         for position, shard in enumerate(filled):
-            shards.append(name_shard(split, position, len(filled)))
-            piece, target = scattering.piece(split, shard), scattering.folder / "data" / shards[-1]
-            if piece.is_file():  # otherwise it was moved by a run that was killed afterwards
-                piece.rename(target)
-    return splits, shards
+            pieces[name_shard(split, position, len(filled))] = scattering.piece(split, shard)
+    return splits, pieces
 
 
 def _remove_other_tokenizers(plan: MixturePlan) -> None:

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from pipeline.core.shards import ShardWriter
 from pipeline.core.storage import write_array, write_atomically
+from pipeline.core.tables import open_parquet
 from pipeline.core.tasks import Counts, resumable
 from pipeline.dedup.bands import range_of
 from pipeline.mixture.duplicates import read_mixed
@@ -189,7 +190,7 @@ def _read_documents(
     modality, numbers = TextModality(), chosen["row"].to_numpy()
     ledger = read_ledger(partition.ledger, _ledger_columns(partition))
     furniture = read_furniture(ledger)
-    with pq.ParquetFile(partition.measured.table) as file:
+    with open_parquet(partition.measured.table) as file:
         at = 0
         for arrow in file.iter_batches(_BATCH):
             first, last = np.searchsorted(numbers, [at, at + len(arrow)]).tolist()

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow.parquet as pq
 
 from filters.kernels import buffers
+from pipeline.core.checksums import list_added, withdraw_added
 from pipeline.core.engine import Engine, Task
 from pipeline.core.errors import BuildError, UsageError
 from pipeline.core.names import expand_home
-from pipeline.core.storage import format_size, read_json, write_array, write_json
+from pipeline.core.storage import format_size, read_json, sync, write_array, write_json
+from pipeline.core.tables import open_parquet
 from pipeline.core.tasks import Counts, resumable
 from pipeline.mixture.duplicates import read_survivors
 from pipeline.mixture.plan import MixturePlan
@@ -55,7 +56,7 @@ def count(partition: Partition, records: Path, path: Path, sha256: str, folder: 
     survivors[read_survivors(records, partition.index)["row"].to_numpy()] = True
     counts = np.zeros(partition.rows, np.int32)
     furniture = read_furniture(read_ledger(partition.ledger, ["verdict", "recurring_spans"]))
-    with pq.ParquetFile(partition.measured.table) as file:
+    with open_parquet(partition.measured.table) as file:
         at = 0
         for batch in file.iter_batches(_BATCH, columns=["text"]):
             rows = at + np.flatnonzero(survivors[at : at + len(batch)])
@@ -197,8 +198,12 @@ class MixtureTokens:
             )
         write_json(self._state, {"begun": self.plan.tokenizer_fingerprint})
         shutil.rmtree(self.target, ignore_errors=True)
+        withdraw_added(self.target)
         if (self.source / "tokenizer.json").is_file():
             shutil.copytree(self.source, self.target)
+            for path in (*self.target.rglob("*"), self.target, self.target.parent):
+                sync(path)
         else:
             export(tokenizer, self.target)
+        list_added(self.target)
         write_json(self._state, {"trained": self.plan.tokenizer_fingerprint, "tokenizer": tokenizer.fingerprint})

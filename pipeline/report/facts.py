@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from filters import MEASURES
+from pipeline.core.checksums import FileEntry
 from pipeline.core.storage import format_size, sum_file_sizes
 from pipeline.dedup.bands import banding
 from pipeline.manifest.model import Described, Manifest
@@ -127,6 +128,7 @@ class BuildFacts:
     bands_and_rows: tuple[int, int] | None
     limit: int | None
     removed: list[RemovedFacts]
+    files: list[FileEntry]  # shards and ledger
 
     @property
     def drawn(self) -> str:
@@ -189,6 +191,7 @@ def gather_facts(plan: Plan, summary: dict[str, Any], tokenised: dict[str, Any] 
         bands_and_rows=banding(manifest.deduplicate) if is_banded else None,
         limit=plan.limit,
         removed=_gather_removed(summary),
+        files=summary["files"],
     )
 
 

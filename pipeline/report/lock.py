@@ -8,6 +8,7 @@ from typing import Any
 
 import tomli_w
 
+from pipeline.core.checksums import LOCK_FILE, describe_file, list_added_files
 from pipeline.core.storage import write_atomically
 from pipeline.report.facts import BuildFacts
 
@@ -15,18 +16,20 @@ _PACKAGES = ("seimai", "polars", "pyarrow", "numpy", "numba", "dask", "fast-lang
 
 
 def write_lock(facts: BuildFacts) -> None:
-    """Write the lock file of a build beside its shards: the manifest, versions, fingerprints and checksums of the input."""
+    """Write the lock file of a build beside its shards and card: the manifest, versions, fingerprints, checksums of input and output."""
     lock: dict[str, Any] = {
         "versions": collect_versions(),
         "fingerprints": facts.fingerprints,
         "inputs": [{key: value for key, value in file._asdict().items() if value is not None} for file in facts.inputs],
     }
+    card = facts.out / "README.md"
+    lock["files"] = [describe_file(card, card.name), *facts.files, *list_added_files(facts.out)]
     if facts.bands_and_rows is not None:
         lock["bands"], lock["rows"] = facts.bands_and_rows
     if facts.limit is not None:
         lock["limit"] = facts.limit
     lock |= facts.further_lock()
-    with write_atomically(facts.out / "manifest.lock.toml") as temporary:
+    with write_atomically(facts.out / LOCK_FILE) as temporary:
         temporary.write_bytes(tomli_w.dumps(facts.resolved_manifest | {"lock": lock}, multiline_strings=True).encode())
 
 

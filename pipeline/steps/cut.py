@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pipeline.core.storage import read_json, write_atomically, write_json
+from pipeline.core.errors import BuildError
+from pipeline.core.storage import collect_written, write_atomically
+from pipeline.core.vouching import read_marker, write_marker
 from pipeline.manifest.model import Manifest, SourceTable
 from pipeline.sources import SOURCES
 from pipeline.sources.base import CutState, Range
@@ -87,7 +89,7 @@ def group_files(files: Sequence[InputFile], settings: SourceTable) -> list[Unit]
 
 def load_partition(part: Part) -> Partition | None:
     """Return a partition that was cut in an earlier run."""
-    record = read_json(part.record)
+    record = read_marker(part.record)
     if record is None:
         return None
     ranges = tuple(Range(**piece) for piece in record["ranges"])
@@ -100,14 +102,14 @@ def load_partitions(folder: Path, unit: int) -> list[Partition]:
     while True:
         part = Part(folder, name_partition(unit, len(partitions)))
         partition = load_partition(part)
-        if partition is None or not (_stays_in_input(partition) or part.raw.is_file() or read_json(part.counts) is not None):
+        if partition is None or not (_stays_in_input(partition) or part.raw.is_file() or read_marker(part.counts) is not None):
             return partitions
         partitions.append(partition)
 
 
 def is_cut(folder: Path, unit: int) -> bool:
     """Return whether a unit was cut to its end, without damage, and all its partitions are at hand."""
-    record = read_json(unit_record(folder, unit))
+    record = read_marker(unit_record(folder, unit))
     return (
         record is not None
         and not any(one["damage"] for one in record["inputs"])
@@ -137,7 +139,7 @@ def cut_unit(manifest: Manifest, unit: Unit, folder: Path, limit: int | None) ->
             yield partition, bodies
         partitions += 1
     record = {"inputs": cutting.inputs, "partitions": partitions}
-    write_json(unit_record(folder, unit.number), record)
+    write_marker(unit_record(folder, unit.number), record)
 
 
 class _FileCutter:
@@ -194,8 +196,8 @@ def _new_state(settings: SourceTable, limit: int | None) -> CutState:
     )
 
 
-def record_partition(folder: Path, partition: Partition) -> None:
-    """Write down that a partition was cut, once its bytes are stored or it is measured."""
+def record_partition(folder: Path, partition: Partition, stored: Sequence[Path]) -> None:
+    """Write down that a partition was cut, once its bytes are `stored` or it is measured."""
     record = {
         "name": partition.name,
         "ranges": [piece.as_dict() for piece in partition.ranges],
@@ -203,21 +205,25 @@ def record_partition(folder: Path, partition: Partition) -> None:
         "consumed": partition.consumed,
         "reached": partition.reached,
     }
-    write_json(Part(folder, partition.name).record, record)
+    write_marker(Part(folder, partition.name).record, record, stored)
 
 
-def store_bodies(part: Part, bodies: list[Body]) -> None:
-    """Write the bytes of a partition's ranges to its raw file, where there are any."""
-    if any(body is not None for body in bodies):
-        with write_atomically(part.raw) as temporary, open(temporary, "wb") as file:
-            file.writelines(body for body in bodies if body is not None)
+def store_bodies(part: Part, bodies: list[Body]) -> list[Path]:
+    """Write the bytes of a partition's ranges to its raw file, where there are any; return that file, for `record_partition`."""
+    if all(body is None for body in bodies):
+        return []
+    with collect_written() as stored, write_atomically(part.raw) as temporary, open(temporary, "wb") as file:
+        file.writelines(body for body in bodies if body is not None)
+    return stored
 
 
 def load_bodies(part: Part, partition: Partition) -> list[np.ndarray | None]:
     """Return the bytes of a partition's ranges, as they were stored."""
     if _stays_in_input(partition):
         return [None] * len(partition.ranges)
-    data = np.fromfile(part.raw, np.uint8)
+    data, size = np.fromfile(part.raw, np.uint8), sum(size or 0 for size in partition.bodies)
+    if len(data) != size:
+        raise BuildError(f"{part.raw} has {len(data):,} bytes instead of {size:,}: it was damaged. Run the same command again.")
     ends = np.cumsum([size or 0 for size in partition.bodies])
     return [None if size is None else data[end - size : end] for size, end in zip(partition.bodies, ends.tolist(), strict=True)]
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from pipeline.core.engine import Engine
-from pipeline.core.storage import read_json, write_json
+from pipeline.core.tasks import discard_damaged
+from pipeline.core.vouching import read_marker, remove_spent, write_marker
 from pipeline.modalities import modality_of
 from pipeline.plan import Plan
 from pipeline.steps.measure import Measured
@@ -43,7 +44,8 @@ def run(plan: Plan, engine: Engine, layout: Layout, ids: RecordIds) -> Deduplica
     if not layout.settings.enabled:
         return Deduplicated({"pairs": 0, "clusters": 0, "exact": 0, "near": 0}, None)
     marker = plan.workspace.duplicates
-    if (counts := read_json(marker)) is not None:
+    discard_damaged(engine, layout.folder)
+    if (counts := read_marker(marker)) is not None:
         return Deduplicated(counts, None)
     layout.folder.mkdir(parents=True, exist_ok=True)
     progress = engine.step("deduplicate", total=1)
@@ -54,8 +56,6 @@ def run(plan: Plan, engine: Engine, layout: Layout, ids: RecordIds) -> Deduplica
             counts |= results[0]
     progress.records = layout.kept
     seconds = progress.finish()
-    write_json(marker, counts)
-    for pattern in _SCRATCH:
-        for path in layout.folder.rglob(pattern):
-            path.unlink()
+    write_marker(marker, counts)
+    remove_spent(layout.folder, *_SCRATCH)
     return Deduplicated(counts, seconds)

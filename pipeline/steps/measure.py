@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 from filters import MEASURES
 from pipeline.core.engine import Engine, Task
 from pipeline.core.errors import BuildError, InputError
-from pipeline.core.storage import read_json, write_array, write_atomically
+from pipeline.core.storage import write_array, write_atomically
 from pipeline.core.tables import scan_parquet
-from pipeline.core.tasks import Counts, resumable
+from pipeline.core.tasks import Counts, find_damaged, resumable
+from pipeline.core.vouching import read_marker
 from pipeline.manifest.model import Manifest
 from pipeline.modalities import modality_of
 from pipeline.plan import Plan
@@ -76,10 +77,10 @@ def cut_and_measure(job: Job, unit: Unit) -> Counts:
         measure(job, unit, partition)
     for partition, bodies in cut_unit(job.manifest, unit, job.folder, None):
         arrays = [None if body is None else np.frombuffer(body, np.uint8) for body in bodies]
-        if modality_of(job.manifest).keeps_raw:
-            store_bodies(Part(job.folder, partition.name), bodies)
+        part = Part(job.folder, partition.name)
+        stored = store_bodies(part, bodies) if modality_of(job.manifest).keeps_raw else []
         _measure(job, unit, partition, arrays)
-        record_partition(job.folder, partition)
+        record_partition(job.folder, partition, stored)
     return {"unit": unit.number}
 
 
@@ -90,12 +91,11 @@ def cut_units(job: Job, units: Sequence[Unit], limit: int | None) -> Iterator[li
     """
     for unit in units:
         for partition in load_partitions(job.folder, unit.number):
-            if read_json(Part(job.folder, partition.name).counts) is None:
+            if read_marker(Part(job.folder, partition.name).counts) is None:
                 yield [unit.number, partition.name]
         if not is_cut(job.folder, unit.number):
             for partition, bodies in cut_unit(job.manifest, unit, job.folder, limit):
-                store_bodies(Part(job.folder, partition.name), bodies)
-                record_partition(job.folder, partition)
+                record_partition(job.folder, partition, store_bodies(Part(job.folder, partition.name), bodies))
                 yield [unit.number, partition.name]
         if limit is not None:
             limit -= sum(partition.records or 0 for partition in load_partitions(job.folder, unit.number))
@@ -119,6 +119,7 @@ def _measure(job: Job, unit: Unit, partition: Partition, bodies: Sequence[np.nda
             compression_level=1,
             use_dictionary=["file", "unreadable", *(f"m:{name}" for name in manifest.measures if MEASURES[name].words)],
             write_statistics=False,
+            write_page_checksum=True,
         )
     return {
         "records": len(records.table),
@@ -173,7 +174,7 @@ class _Progress:
     def look_at(self, unit: int) -> None:
         """Add the parts of a unit that have been measured since the last look, in order."""
         number = self._seen.get(unit, 0)
-        while (counts := read_json((part := Part(self.folder, name_partition(unit, number))).counts)) is not None:
+        while (counts := read_marker((part := Part(self.folder, name_partition(unit, number))).counts)) is not None:
             partition = load_partition(part)
             if partition is None:
                 break
@@ -196,6 +197,7 @@ def run(plan: Plan, engine: Engine, keep_going: bool) -> Measured:
     (folder / "raw").mkdir(parents=True, exist_ok=True)
     job = Job(plan.manifest, folder)
     units = group_files(plan.inputs, plan.manifest.source)
+    _forget_damaged(engine, folder, modality_of(plan.manifest).keeps_raw)
     progress = _Progress(engine, plan, folder)
     for unit in units:
         progress.look_at(unit.number)
@@ -212,9 +214,18 @@ def run(plan: Plan, engine: Engine, keep_going: bool) -> Measured:
     return _collect(plan, units, progress.line.finish(), keep_going)
 
 
+def _forget_damaged(engine: Engine, folder: Path, keeps_raw: bool) -> None:
+    """Remove the markers of earlier runs whose files are not as they were written: what they vouched for is made again."""
+    for path in find_damaged(engine, sorted(folder.glob("part-*.json"))):
+        path.unlink()
+    # Raw bytes go once they are measured, unless the step write reads them.
+    for path in find_damaged(engine, sorted((folder / "cut").glob("*.json")), may_be_gone=not keeps_raw):
+        path.unlink()
+
+
 def _is_measured(folder: Path, unit: int) -> bool:
     return is_cut(folder, unit) and all(
-        read_json(Part(folder, partition.name).counts) is not None for partition in load_partitions(folder, unit)
+        read_marker(Part(folder, partition.name).counts) is not None for partition in load_partitions(folder, unit)
     )
 
 
@@ -259,13 +270,13 @@ def _measure_while_cutting(job: Job, engine: Engine, units: Sequence[Unit], limi
 def _collect(plan: Plan, units: Sequence[Unit], seconds: float, keep_going: bool) -> Measured:
     """Return what was measured, after checking that all of it exists and can be built from."""
     folder = plan.workspace.folder("measure")
-    records = [read_json(unit_record(folder, unit.number)) for unit in units]
+    records = [read_marker(unit_record(folder, unit.number)) for unit in units]
     parts = [
         Part(folder, name_partition(unit.number, number))
         for unit, record in zip(units, records, strict=True)
         for number in range(record["partitions"] if record else 0)
     ]
-    counts: list[Counts] = [read_json(part.counts) for part in parts]
+    counts: list[Counts] = [read_marker(part.counts) for part in parts]
     missing = [f"part {part.name}" for part, one in zip(parts, counts, strict=True) if one is None]
     missing += [f"unit {unit.number}" for unit, record in zip(units, records, strict=True) if record is None]
     if missing:

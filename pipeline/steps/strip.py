@@ -15,7 +15,7 @@ from filters import MEASURES
 from pipeline.core.engine import Engine, Task
 from pipeline.core.storage import write_atomically
 from pipeline.core.tables import read_parquet
-from pipeline.core.tasks import Counts, resumable
+from pipeline.core.tasks import Counts, discard_damaged, resumable
 from pipeline.dedup import recurring
 from pipeline.dedup.recurring import Search
 from pipeline.manifest.model import Bound
@@ -112,6 +112,7 @@ def run(plan: Plan, engine: Engine, layout: Layout) -> Stripped:
     search = search_of(plan, layout)
     if search is None:
         return Stripped(dict.fromkeys(_COUNTS, 0) | {"rules": {}}, None)
+    discard_damaged(engine, search.folder)
     search.folder.mkdir(parents=True, exist_ok=True)
     progress = engine.step("strip", total=1)
     for tasks in recurring.rounds(search):

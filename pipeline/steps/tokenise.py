@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pipeline.core.checksums import sizes_differ
 from pipeline.core.engine import Engine
 from pipeline.core.errors import UsageError
 from pipeline.core.storage import fingerprint, read_json, write_json
@@ -36,7 +37,9 @@ class Tokenising:
         state, record = read_json(self._state), read_json(self.tokenizer / training.TRAINING_FILE)
         if not isinstance(state, dict) or state.get("trained") != self.fingerprint:
             return None
-        if not isinstance(record, dict) or not {"settings", "sample", "figures", "tokenizer"} <= set(record):
+        if not isinstance(record, dict) or not {"settings", "sample", "figures", "tokenizer", "files"} <= set(record):
+            return None
+        if sizes_differ(self.tokenizer, record["files"]):
             return None
         try:
             in_place = Tokenizer.load(self.tokenizer).fingerprint

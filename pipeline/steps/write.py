@@ -14,11 +14,13 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.core.checksums import FileEntry, describe_staged
 from pipeline.core.engine import Engine, Task
 from pipeline.core.shards import ShardWriter, choose_held_out, name_shard
-from pipeline.core.storage import write_atomically
-from pipeline.core.tables import read_parquet, read_parquet_schema
+from pipeline.core.storage import collect_written, write_atomically
+from pipeline.core.tables import open_parquet, read_parquet, read_parquet_schema
 from pipeline.core.tasks import Counts, resumable
+from pipeline.core.vouching import write_marker
 from pipeline.dedup.clusters import CLUSTER_SCHEMA
 from pipeline.manifest.model import Manifest
 from pipeline.modalities import modality_of
@@ -88,7 +90,11 @@ class _Files:
         return writer
 
 
-@resumable(lambda manifest, layout, stripped, group, count, ids, folder: folder / f"group-{group.number:05d}.json")
+def _group_marker(folder: Path, group: Group) -> Path:
+    return folder / f"group-{group.number:05d}.json"
+
+
+@resumable(lambda manifest, layout, stripped, group, count, ids, folder: _group_marker(folder, group))
 def write(
     manifest: Manifest, layout: Layout, stripped: Path | None, group: Group, count: int, ids: RecordIds, folder: Path
 ) -> Counts:
@@ -162,7 +168,7 @@ def _ledger_batches(
 
 
 def _read_batches(path: Path) -> Iterator[pl.DataFrame]:
-    file = pq.ParquetFile(path)
+    file = open_parquet(path)
     at = 0
     for batch in file.iter_batches(_BATCH):
         frame = pl.DataFrame(pl.from_arrow(batch))
@@ -211,8 +217,19 @@ def _runs(mask: np.ndarray) -> Iterator[tuple[bool, int, int]]:
             yield bool(mask[first]), first, last
 
 
-def join_validation(manifest: Manifest, folder: Path, count: int) -> list[str]:
-    """Join the held-out records of all groups to validation shards; return the names of all shards."""
+def _validation_marker(folder: Path) -> Path:
+    return folder / "validation.json"
+
+
+def join_validation(manifest: Manifest, folder: Path, count: int) -> Counts:
+    """Join the held-out records of all groups to validation shards, anew in every run; return the `shards`, all of them, by name."""
+    with collect_written() as files:
+        counts = {"shards": _join_validation(manifest, folder, count)}
+    write_marker(_validation_marker(folder), counts, files)
+    return counts
+
+
+def _join_validation(manifest: Manifest, folder: Path, count: int) -> list[str]:
     modality = modality_of(manifest)
     data = folder / "data"
     pieces = [folder / "validation" / f"{number:05d}.parquet" for number in range(count)]
@@ -227,7 +244,7 @@ def join_validation(manifest: Manifest, folder: Path, count: int) -> list[str]:
             )
             stack.callback(writer.close)
             for number in range(shard.first, shard.stop):
-                file = pq.ParquetFile(pieces[number])
+                file = open_parquet(pieces[number])
                 for index in range(file.num_row_groups):
                     writer.write(file.read_row_group(index))
     return sorted(path.name for path in data.glob("*.parquet"))
@@ -237,11 +254,15 @@ def join_validation(manifest: Manifest, folder: Path, count: int) -> list[str]:
 
 
 class Written(NamedTuple):
-    """What the step did: counts by group, names of shards and ledger files, sources and sites that lost most of their records, seconds."""
+    """What the step did: counts by group, sources and sites that lost most of their records, seconds.
+
+    `shards` and `ledgers` are names, `files` the entries of both as the lock file lists them.
+    """
 
     groups: list[dict[str, Any]]
     shards: list[str]
     ledgers: list[str]
+    files: list[FileEntry]
     losses: list[list[Any]]
     seconds: float
 
@@ -259,7 +280,10 @@ def run(plan: Plan, engine: Engine, layout: Layout, ids: RecordIds, measured: Me
         written[number] = counts
         parts = measured.counts[groups[number].first : groups[number].stop]
         progress.advance(sum(part["bytes"] for part in parts), sum(part["records"] for part in parts))
-    ((_, shards),) = engine.run("writing", [(join_validation, (plan.manifest, staging, len(groups)))])
+    ((_, joined),) = engine.run("writing", [(join_validation, (plan.manifest, staging, len(groups)))])
     ledgers = sorted(path.name for path in (staging / "ledger").glob("*.parquet"))
     ((_, losses),) = engine.run("writing", [(find_losses, (staging, len(groups)))])
-    return Written(written, shards, ledgers, losses["losses"], progress.finish())
+    names = [*(f"data/{name}" for name in joined["shards"]), *(f"ledger/{name}" for name in ledgers)]
+    markers = [_validation_marker(staging), *(_group_marker(staging, group) for group in groups)]
+    files = describe_staged(engine, {staging / name: name for name in names}, markers)
+    return Written(written, joined["shards"], ledgers, files, losses["losses"], progress.finish())

@@ -114,7 +114,10 @@ def write_derived_column(
             return None
 
     *copied, derived = schema
-    with write_atomically(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+    with (
+        write_atomically(path) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd", write_page_checksum=True) as writer,
+    ):
         with ThreadPoolExecutor(threads) as workers:
             for number, group in enumerate(shards.row_groups):
                 if group.paths[0].name != path.name:

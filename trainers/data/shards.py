@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.core.errors import InputError, UsageError
 from pipeline.core.storage import fingerprint
+from pipeline.core.tables import open_parquet
 from trainers.data.arrow_rows import ArrowRows
 
 
@@ -81,7 +81,7 @@ class Shards:
         columns: dict[str, pa.ChunkedArray] = {}
         for path in group.paths:
             try:
-                with pq.ParquetFile(path) as file:
+                with open_parquet(path) as file:
                     wanted = [column for column in self.columns if column in file.schema_arrow.names]
                     table = file.read_row_group(group.number, wanted, use_threads=False)
             except (pa.ArrowException, OSError) as error:
@@ -103,7 +103,7 @@ def open_all_splits(corpus: Path, columns: Sequence[str], hint: str) -> list[Sha
 
 def _read_footer(path: Path, hint: str) -> tuple[pa.Schema, Any]:
     try:
-        with pq.ParquetFile(path) as file:
+        with open_parquet(path) as file:
             return file.schema_arrow, file.metadata
     except FileNotFoundError:
         raise UsageError(f"{path} is missing: {hint}") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Callable
@@ -12,7 +11,11 @@ from typing import Any
 import torch
 
 from pipeline.core.errors import BuildError, UsageError
+from pipeline.core.storage import sync
+from pipeline.core.vouching import find_damage, write_marker
 from trainers.training.settings import CHANGEABLE
+
+_MARKER = "state.json"  # vouches for state.pt
 
 
 class Checkpoints:
@@ -43,12 +46,14 @@ class Checkpoints:
             self._refuse_used_folder()
             return None
         newest = folders[-1]
+        if damage := find_damage(newest / _MARKER):
+            raise BuildError(self.describe_damage(newest, damage[0]))
         try:
             # Mapped, so that no rank holds all of it: a page is read when its weights are copied to where they belong.
             state = torch.load(newest / "state.pt", map_location="cpu", weights_only=True, mmap=True)
             stored, current = _flatten(state["config"]), _flatten(config)
         except Exception as error:  # whatever unpickling a damaged file raises
-            raise BuildError(self.describe_damage(newest, error)) from None
+            raise BuildError(self.describe_damage(newest, f"{type(error).__name__}: {str(error)[:200]}")) from None
         fixed = sorted((stored | current).keys() - {f"train.{name}" for name in CHANGEABLE})
         if changed := [key for key in fixed if stored.get(key) != current.get(key)]:
             changes = ", ".join(f"{key} was {stored.get(key)!r} and is {current.get(key)!r}" for key in changed[:5])
@@ -65,14 +70,19 @@ class Checkpoints:
         if any((self.out / name).exists() for name in ("model", "metrics.jsonl")):
             raise UsageError(f"{self.out} holds what a run left (model, metrics.jsonl): choose another --out, or remove it")
 
-    def describe_damage(self, folder: Path, error: Exception) -> str:
+    def describe_damage(self, folder: Path, damage: str) -> str:
         others = [path.name for path in self.folders() if path != folder]
         advice = f"--resume goes on from {others[-1]}" if others else "begin anew: there is no other"
-        return f"{folder} cannot be read ({type(error).__name__}: {str(error)[:200]}): remove it; {advice}"
+        return f"{folder} cannot be read ({damage}): remove it; {advice}"
 
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write a checkpoint, then remove those that are older than the newest `keep`."""
-        self.replace_folder(self.folder / f"step-{step:09d}", lambda folder: torch.save(state, folder / "state.pt"))
+
+        def write(folder: Path) -> None:
+            torch.save(state, folder / "state.pt")
+            write_marker(folder / _MARKER, {"step": step}, [folder / "state.pt"])
+
+        self.replace_folder(self.folder / f"step-{step:09d}", write)
         for old in self.folders()[: -self.keep]:
             shutil.rmtree(old, ignore_errors=True)
 
@@ -85,12 +95,12 @@ class Checkpoints:
             temporary.mkdir(parents=True)
             write(temporary)
             for path in temporary.rglob("*"):
-                if path.is_file():
-                    with open(path, "rb") as file:
-                        os.fsync(file.fileno())
+                sync(path)
+            sync(temporary)
             if final.exists():
                 final.rename(old)
             temporary.rename(final)
+            sync(final.parent)
             shutil.rmtree(old, ignore_errors=True)
         except (OSError, RuntimeError) as error:  # torch raises RuntimeError if the disk is full
             shutil.rmtree(temporary, ignore_errors=True)

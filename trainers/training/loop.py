@@ -227,7 +227,8 @@ class Loop(Agreement):
                 part.load_state_dict(state[name])
             stored, taken = Assignment.from_state(state["deal"]), state["taken"]
         except (LookupError, TypeError, RuntimeError, ValueError) as error:
-            raise BuildError(self.checkpoints.describe_damage(self.checkpoints.folders()[-1], error)) from None
+            damage = f"{type(error).__name__}: {str(error)[:200]}"
+            raise BuildError(self.checkpoints.describe_damage(self.checkpoints.folders()[-1], damage)) from None
         if stored.ranks == self.ranks:
             self.assignment = stored
             return taken[self.rank]

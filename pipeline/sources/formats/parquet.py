@@ -7,9 +7,9 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.core.errors import InputError
+from pipeline.core.tables import open_parquet
 from pipeline.sources.formats.arrow import DAMAGED, ColumnChoice, is_arrow, is_binary, read_arrow, readable_columns, to_polars
 
 
@@ -26,7 +26,7 @@ def read_parquet(
     Columns that are not chosen are null. Raises InputError at damage.
     """
     try:
-        file = pq.ParquetFile(path)
+        file = open_parquet(path)
         schema = file.schema_arrow
         chosen = choose(schema)
         types = [field.type for field in schema if field.name in chosen]
@@ -41,7 +41,7 @@ def read_parquet(
 def read_whole_parquet(path: Path, choose: ColumnChoice) -> pl.DataFrame:
     """Return the table in one frame. Columns that are not chosen are null. Raises InputError at damage."""
     try:
-        file = pq.ParquetFile(path)
+        file = open_parquet(path)
         chosen = choose(file.schema_arrow)
         return to_polars(file.read(columns=[*chosen]), file.schema_arrow.names, chosen)
     except DAMAGED as error:

@@ -51,7 +51,7 @@ class ParquetTable(TableFile):
     def _read_bytes(self, start: int, count: int, columns: Sequence[str]) -> pl.DataFrame:
         frames, reached = [], 0
         with self.open() as opened:
-            file = pq.ParquetFile(opened, metadata=self.metadata, pre_buffer=True)
+            file = pq.ParquetFile(opened, metadata=self.metadata, pre_buffer=True, page_checksum_verification=True)
             for number in range(file.num_row_groups):
                 rows = self.metadata.row_group(number).num_rows
                 first, last = max(start - reached, 0), min(start + count - reached, rows)

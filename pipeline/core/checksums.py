@@ -1,0 +1,157 @@
+"""Checksums of what is published: in `manifest.lock.toml` with sizes and rows, and in `SHA256SUMS`, which `sha256sum -c` reads.
+
+What is staged is read once more before it is published: it must be what its markers vouch for, and its SHA-256 is taken on the way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import tomli_w
+import xxhash
+
+from pipeline.core.engine import Engine
+from pipeline.core.errors import BuildError
+from pipeline.core.storage import read_json, write_atomically
+from pipeline.core.vouching import read_vouched
+
+SUMS_FILE, LOCK_FILE = "SHA256SUMS", "manifest.lock.toml"
+# What commands add to a corpus later: folders, each with the JSON file, written last, that lists its files.
+ADDED = {"tokens": "tokens.json", "tokenizer": "training.json"}
+_CHUNK = 1 << 20
+
+FileEntry = dict[str, Any]  # `path` from the folder of the corpus, `sha256`, `bytes` and, of Parquet, `rows`
+
+
+def describe_file(path: Path, name: str, size: int | None = None, digest: str | None = None) -> FileEntry:
+    """Return the entry of one file, read once. Raises BuildError unless it has `size` and the XXH3-128 `digest`, where these are given."""
+    sha256, xxh3, count, buffer = hashlib.sha256(), xxhash.xxh3_128(), 0, memoryview(bytearray(_CHUNK))
+    try:
+        with open(path, "rb", buffering=0) as file:
+            while length := file.readinto(buffer):
+                sha256.update(buffer[:length])
+                xxh3.update(buffer[:length])
+                count += length
+        rows = {"rows": pq.read_metadata(path).num_rows} if path.suffix == ".parquet" else {}
+    except (FileNotFoundError, pa.ArrowException) as error:
+        raise BuildError(f"{path} is damaged or was removed before it was published ({error})") from None
+    if (size is not None and count != size) or (digest is not None and xxh3.hexdigest() != digest):
+        raise BuildError(f"{path} is not what was written: it was damaged before it was published")
+    return {"path": name, "sha256": sha256.hexdigest(), "bytes": count, **rows}
+
+
+def describe_staged(engine: Engine, files: Mapping[Path, str], markers: Iterable[Path]) -> list[FileEntry]:
+    """Return the entries of staged files, which `files` maps to their names, in order of these. All workers read.
+
+    Raises BuildError where no marker vouches for a file, or one is not as its marker says.
+    """
+    vouched: dict[Path, tuple[int, str]] = {}
+    for marker in markers:
+        vouched |= read_vouched(marker)
+    if unknown := sorted(str(path) for path in files if path not in vouched):
+        raise BuildError(f"{unknown[0]} is staged, and nothing says who wrote it: remove it and run the same command again")
+    tasks = [(describe_file, (path, name, *vouched[path])) for path, name in files.items()]
+    return sorted((entry for _, entry in engine.run("checking", tasks)), key=lambda entry: entry["path"])
+
+
+def check_rows(files: Iterable[FileEntry], records: int, in_ledger: int) -> None:
+    """Raise BuildError unless shards and ledger have as many rows, by their own footers, as were counted when they were written."""
+    for folder, expected in (("data", records), ("ledger", in_ledger)):
+        rows = sum(entry["rows"] for entry in files if entry["path"].startswith(f"{folder}/"))
+        if rows != expected:
+            raise BuildError(
+                f"{folder} has {rows:,} rows where {expected:,} were written: nothing is published. Run the same command again."
+            )
+
+
+def sizes_differ(folder: Path, entries: Iterable[FileEntry]) -> bool:
+    """Return whether any file of a folder is missing or has another size than its entry says."""
+    for entry in entries:
+        try:
+            if (folder / entry["path"]).stat().st_size != entry["bytes"]:
+                return True
+        except OSError:
+            return True
+    return False
+
+
+def list_added_files(corpus: Path) -> list[FileEntry]:
+    """Return the entries of what commands have added to a corpus: token shards and a tokenizer."""
+    entries: list[FileEntry] = []
+    for name, description in ADDED.items():
+        content = read_json(corpus / name / description)
+        listed = content.get("files", []) if isinstance(content, dict) else []
+        if listed and not sizes_differ(corpus / name, listed):
+            entries += [entry | {"path": f"{name}/{entry['path']}"} for entry in listed]
+            entries.append(describe_file(corpus / name / description, f"{name}/{description}"))
+    return entries
+
+
+def read_lock_entries(corpus: Path) -> list[FileEntry] | None:
+    """Return the entries in the lock file of a corpus; None where there is no sound lock file."""
+    try:
+        entries = tomllib.loads((corpus / LOCK_FILE).read_text("utf-8"))["lock"]["files"]
+        return entries if all({"path", "sha256", "bytes"} <= set(entry) for entry in entries) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_sums(corpus: Path, entries: Sequence[FileEntry] | None = None) -> None:
+    """Write `SHA256SUMS`: a line for every file that the lock file lists, and one for the lock file itself."""
+    if entries is None:
+        listed = read_lock_entries(corpus) or []
+        entries = [*listed, describe_file(corpus / LOCK_FILE, LOCK_FILE)]
+    lines = sorted(f"{entry['sha256']}  {entry['path']}\n" for entry in entries)
+    lines.sort(key=lambda line: line[66:])
+    with write_atomically(corpus / SUMS_FILE) as temporary:
+        temporary.write_text("".join(lines), "utf-8")
+
+
+def read_sums(corpus: Path) -> dict[str, str] | None:
+    """Return the SHA-256 of every file that `SHA256SUMS` lists; None where there is no sound one."""
+    try:
+        lines = (corpus / SUMS_FILE).read_text("utf-8").splitlines()
+    except (OSError, ValueError):
+        return None
+    parts = [line.split("  ", 1) for line in lines]
+    if any(len(part) != 2 or len(part[0]) != 64 for part in parts):
+        return None
+    return {name: digest for digest, name in parts}
+
+
+def withdraw_added(folder: Path) -> None:
+    """Take a folder that is about to be replaced, and the lock file that lists it, out of `SHA256SUMS` of the corpus that it is in.
+
+    So the sums are true at every moment: whoever is killed before `list_added` leaves a list that is too short, not one that is wrong.
+    """
+    corpus, sums = folder.parent, read_sums(folder.parent)
+    if folder.name in ADDED and sums is not None:
+        kept = [
+            {"path": name, "sha256": digest}
+            for name, digest in sums.items()
+            if name != LOCK_FILE and not name.startswith(f"{folder.name}/")
+        ]
+        write_sums(corpus, kept)
+
+
+def list_added(folder: Path) -> None:
+    """List the files of a folder that was added to a corpus, such as `tokens`, in the corpus's lock file and `SHA256SUMS`."""
+    corpus, entries = folder.parent, read_lock_entries(folder.parent)
+    if folder.name not in ADDED or entries is None:
+        return
+    added = list_added_files(corpus)
+    own = [entry for entry in entries if entry["path"].split("/")[0] not in ADDED]
+    if [*own, *added] != entries:
+        lock = tomllib.loads((corpus / LOCK_FILE).read_text("utf-8"))
+        lock["lock"]["files"] = [*own, *added]
+        with write_atomically(corpus / LOCK_FILE) as temporary:
+            temporary.write_bytes(tomli_w.dumps(lock, multiline_strings=True).encode())
+    expected = {entry["path"] for entry in [*own, *added]} | {LOCK_FILE}
+    if (read_sums(corpus) or {}).keys() != expected:
+        write_sums(corpus)
