@@ -65,6 +65,7 @@ ROOMS: dict[str, set[str]] = {
         "filters", "pipeline.core", "pipeline.manifest", "pipeline.manifest.model", "pipeline.workspace", "pipeline.plan", "pipeline.steps",
         "pipeline.mixture",
     },
+    "pipeline.verify": {"pipeline.core"},
     "pipeline.build": {
         "pipeline.core", "pipeline.sources", "pipeline.manifest", "pipeline.manifest.model", "pipeline.workspace", "pipeline.plan",
         "pipeline.modalities", "pipeline.steps", "pipeline.report", "pipeline.fetch", "pipeline.publish", "pipeline.mixture.manifest",

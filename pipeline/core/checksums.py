@@ -60,6 +60,16 @@ def describe_staged(engine: Engine, files: Mapping[Path, str], markers: Iterable
     return sorted((entry for _, entry in engine.run("checking", tasks)), key=lambda entry: entry["path"])
 
 
+def is_damaged(path: Path, entry: FileEntry | None) -> bool:
+    """Return whether a file is not as its entry says, by its SHA-256; False where there is no entry."""
+    if entry is None:
+        return False
+    try:
+        return path.stat().st_size != entry["bytes"] or describe_file(path, entry["path"]) != entry
+    except (OSError, BuildError):
+        return True
+
+
 def check_rows(files: Iterable[FileEntry], records: int, in_ledger: int) -> None:
     """Raise BuildError unless shards and ledger have as many rows, by their own footers, as were counted when they were written."""
     for folder, expected in (("data", records), ("ledger", in_ledger)):

@@ -10,14 +10,15 @@ import tarfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
 from typing import IO, Any
 
 import polars as pl
 
+from pipeline.core.checksums import describe_file, is_damaged
 from pipeline.core.errors import UsageError
-from pipeline.core.storage import write_atomically, write_json
+from pipeline.core.storage import read_json, write_atomically, write_json
 from pipeline.core.tables import read_parquet
 from pipeline.fetch.outcomes import Outcome, is_temporary
 from pipeline.fetch.settings import FetchSettings
@@ -54,12 +55,13 @@ class FetchedShard:
         self._spool_path = out / ".seimai" / "spool" / f"{number:05d}.spool"
         self._row_digits = max(1, len(str(shard_size - 1)))
         self._spool: Spool | None = None
+        self._damaged: set[Path] | None = None
         self._finished_rows: dict[int, StoredOutcome] = {}  # of an earlier run, in the tar
         self._began = time.time()
 
     def is_done(self, settings: FetchSettings) -> bool:
         """Return whether nothing is left to fetch. Raises UsageError where the shard on disk has other rows."""
-        if self._spool_path.is_file() or not self._is_on_disk():
+        if self._spool_path.is_file() or not self._is_on_disk() or self._find_damaged():
             return False
         sidecar = read_parquet(self.sidecar, columns=["url", "error_message"])
         if not sidecar["url"].equals(self.frame["url"]):
@@ -74,7 +76,7 @@ class FetchedShard:
     def open(self, settings: FetchSettings) -> dict[str, list[int]]:
         """Read what earlier runs fetched; return the URLs that are missing, each with its rows."""
         urls = [url or "" for url in self.frame["url"]]
-        if self._is_on_disk():
+        if self._is_on_disk() and self.sidecar not in self._find_damaged():
             self._finished_rows = dict(self._read_finished(settings.allow_private))
         digest = hashlib.sha256("\n".join(urls).encode()).hexdigest()
         self._spool = Spool(self._spool_path, f"{self.frame.height} {digest}")
@@ -101,11 +103,23 @@ class FetchedShard:
         sidecar = self.frame.hstack(pl.DataFrame(results, SIDECAR_COLUMNS, orient="row"))
         with write_atomically(self.sidecar) as temporary:
             sidecar.write_parquet(temporary)
-        write_json(self.stats, self._summarise(results))
+        files = [describe_file(path, path.name) for path in (self.sidecar, self.tar)]
+        write_json(self.stats, self._summarise(results) | {"files": files})
         self._spool.remove()
 
     def _is_on_disk(self) -> bool:
         return self.tar.is_file() and self.sidecar.is_file()
+
+    def _find_damaged(self) -> set[Path]:
+        """Return which of tar and sidecar are not as the statistics say. Reads both once; earlier versions wrote down no checksums."""
+        if self._damaged is None:
+            stats = read_json(self.stats)
+            if isinstance(stats, dict):
+                listed = {entry["path"]: entry for entry in stats.get("files", [])}
+                self._damaged = {path for path in (self.tar, self.sidecar) if is_damaged(path, listed.get(path.name))}
+            else:
+                self._damaged = {self.tar, self.sidecar}
+        return self._damaged
 
     def _describe(self, row: int, outcome: Outcome) -> dict[str, Any]:
         """Return the sidecar's columns of a row."""
@@ -148,9 +162,10 @@ class FetchedShard:
         }
 
     def _read_finished(self, allow_private: bool) -> Iterator[tuple[int, StoredOutcome]]:
-        """Yield the rows of the finished shard that are not to be fetched again."""
+        """Yield the rows of the finished shard that are not to be fetched again. Of a damaged tar whole images are taken over."""
+        is_damaged = self.tar in self._find_damaged()
         images = {}  # by key: extension, offset, size
-        with tarfile.open(self.tar) as tar:
+        with suppress(tarfile.TarError) if is_damaged else nullcontext(), tarfile.open(self.tar) as tar:
             for member in tar:
                 key, _, extension = member.name.partition(".")
                 if extension not in ("txt", "json"):
@@ -158,12 +173,20 @@ class FetchedShard:
         for row, result in enumerate(read_parquet(self.sidecar, columns=list(SIDECAR_COLUMNS)).iter_rows(named=True)):
             extension, offset, size = images.get(result["key"], ("", 0, 0))
             is_lost = result["status"] == "success" and not extension
+            if is_damaged and extension and _hash_bytes(self.tar, offset, size) != result["sha256"]:
+                is_lost = True
             if is_lost or is_temporary(result["error_message"], allow_private):
                 continue
             outcome = Outcome(
                 result["status"], result["error_message"], extension, result["width"], result["height"], result["sha256"]
             )
             yield row, StoredOutcome(outcome, self.tar, offset, size)
+
+
+def _hash_bytes(path: Path, offset: int, size: int) -> str:
+    with open(path, "rb") as file:
+        file.seek(offset)
+        return hashlib.sha256(file.read(size)).hexdigest()
 
 
 def _add_member(tar: tarfile.TarFile, name: str, content: bytes) -> None:

@@ -276,12 +276,13 @@ def _collect(plan: Plan, units: Sequence[Unit], seconds: float, keep_going: bool
         for unit, record in zip(units, records, strict=True)
         for number in range(record["partitions"] if record else 0)
     ]
-    counts: list[Counts] = [read_marker(part.counts) for part in parts]
-    missing = [f"part {part.name}" for part, one in zip(parts, counts, strict=True) if one is None]
+    found = [read_marker(part.counts) for part in parts]
+    missing = [f"part {part.name}" for part, one in zip(parts, found, strict=True) if one is None]
     missing += [f"unit {unit.number}" for unit, record in zip(units, records, strict=True) if record is None]
     if missing:
         raise BuildError(f"{', '.join(missing[:5])}: measured data is missing in {folder}; run the same command again")
-    inputs = [one for record in records for one in record["inputs"]]
+    counts: list[Counts] = [one for one in found if one is not None]
+    inputs = [one for record in records if record is not None for one in record["inputs"]]
     damage = [record["damage"] for record in inputs if record["damage"]]
     if damage and not keep_going:
         raise InputError("\n".join(damage) + "\nWhat could be read is kept; --keep-going builds the corpus from that.")
