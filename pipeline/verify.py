@@ -203,11 +203,12 @@ def _print_report(console: Console, folder: Path, entries: list[FileEntry], size
         line = make_printable(f"{one.path}  {one.what}")
         console.print(line, style="red", highlight=False, markup=False, soft_wrap=True)
     total = f"{len(entries):,} files, {format_size(size)}"
+    line = f"{total}: all as published  （すべて公開時のままです）"
     if differences:
-        advice = "remove these files and build, encode or fetch again, which makes them anew"
-        line = f"{total}: {len(differences):,} differ; {advice}  （{len(differences):,}件の相違があります。該当ファイルを削除し、同じコマンドで作り直してください）"
-    else:
-        line = f"{total}: all as published  （すべて公開時のままです）"
+        line = (
+            f"{total}: {len(differences):,} differ; remove these files and build, encode or fetch again, which makes them anew  "
+            f"（{len(differences):,}件が異なります。削除して、作り直してください）"
+        )
     console.print(make_printable(f"{folder}  {line}"), style="bold", highlight=False, markup=False, soft_wrap=True)
 
 

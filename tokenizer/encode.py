@@ -35,7 +35,7 @@ from pipeline.core.storage import (
     fingerprint,
     read_json,
     remove_temporaries,
-    sync,
+    sync_folder,
     write_array,
     write_atomically,
     write_json,
@@ -434,7 +434,7 @@ class TokenShardBuild:
         if self.out.exists():
             self.out.rename(old)
         self.context.shards.rename(self.out)
-        sync(self.out.parent)
+        sync_folder(self.out.parent)
         list_added(self.out)
         for leftover in find_leftovers(self.out, "[0-9a-f]{16}"):
             shutil.rmtree(leftover, ignore_errors=True)

@@ -23,7 +23,7 @@ from pipeline.core.command import report_errors
 from pipeline.core.errors import UsageError
 from pipeline.core.locks import hold_lock
 from pipeline.core.settings import parse_size
-from pipeline.core.storage import find_leftovers, format_size, sync, write_json
+from pipeline.core.storage import find_leftovers, format_size, sync_folder, write_json
 from pipeline.core.tables import suggest_python
 from tokenizer.evaluate import SentencePieceTokenizer, draw_texts, evaluate, make_figures_table
 from tokenizer.export import export
@@ -126,7 +126,7 @@ def train(
         if out.exists():
             out.rename(Path(work) / "old")
         new.rename(out)
-        sync(out.parent)
+        sync_folder(out.parent)
     list_added(out)
     return result
 

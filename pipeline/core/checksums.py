@@ -18,7 +18,7 @@ import xxhash
 
 from pipeline.core.engine import Engine
 from pipeline.core.errors import BuildError
-from pipeline.core.storage import read_json, write_atomically
+from pipeline.core.storage import read_json, write_atomically, write_json
 from pipeline.core.vouching import read_vouched
 
 SUMS_FILE, LOCK_FILE = "SHA256SUMS", "manifest.lock.toml"
@@ -147,6 +147,7 @@ def withdraw_added(folder: Path) -> None:
             for name, digest in sums.items()
             if name != LOCK_FILE and not name.startswith(f"{folder.name}/")
         ]
+        _record_published(corpus, is_known=False)
         write_sums(corpus, kept)
 
 
@@ -165,3 +166,13 @@ def list_added(folder: Path) -> None:
     expected = {entry["path"] for entry in [*own, *added]} | {LOCK_FILE}
     if (read_sums(corpus) or {}).keys() != expected:
         write_sums(corpus)
+        _record_published(corpus, is_known=True)
+
+
+def _record_published(corpus: Path, is_known: bool) -> None:
+    """Record that lock file and sums are Seimai's as they are now; not `is_known`: that they are about to change."""
+    record = corpus / ".seimai" / "published.json"
+    published = read_json(record)
+    if isinstance(published, dict):
+        digests = {name: describe_file(corpus / name, name)["sha256"] if is_known else "" for name in (LOCK_FILE, SUMS_FILE)}
+        write_json(record, published | {name: digest for name, digest in digests.items() if name in published})

@@ -10,7 +10,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -46,26 +46,30 @@ def write_atomically(path: Path, durable: bool = True) -> Iterator[Path]:
     try:
         yield temporary
         if durable and collected is None:
-            sync(temporary)
+            sync_file(temporary)
         os.replace(temporary, path)
         if collected is not None:
             collected.append(path)
         elif durable:
-            sync(path.parent)
+            sync_folder(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def sync(path: Path) -> None:
-    """Block until a file's content, or a folder's list of names, is on the disk itself."""
+def sync_file(path: Path) -> None:
+    """Return when the content of a file is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        # Some file systems of a network cannot sync a folder: they have written it by then.
-        with suppress(OSError) if path.is_dir() else nullcontext():
-            os.fsync(descriptor)
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_folder(path: Path) -> None:
+    """Return when the names in a folder are on the disk, where its filesystem can say so."""
+    with suppress(OSError):  # some network filesystems cannot sync a folder
+        sync_file(path)
 
 
 def link_or_copy(source: Path, target: Path) -> None:
@@ -81,7 +85,7 @@ def link_or_copy(source: Path, target: Path) -> None:
 def sync_folders(files: Iterable[Path]) -> None:
     """Sync the folders of these files, each once."""
     for folder in sorted({path.parent for path in files}):
-        sync(folder)
+        sync_folder(folder)
 
 
 def write_json(path: Path, value: Any, durable: bool = True) -> None:

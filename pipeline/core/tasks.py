@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import functools
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ParamSpec
 
 from pipeline.core.engine import Engine
 from pipeline.core.storage import collect_written
-from pipeline.core.vouching import Counts, find_damage, find_damaged_markers, list_markers, read_marker, write_marker
+from pipeline.core.vouching import (
+    SPENT_FILE,
+    Counts,
+    find_damage,
+    find_damaged_markers,
+    list_markers,
+    read_marker,
+    write_marker,
+)
 
 __all__ = ["Counts", "discard_damaged", "find_damaged", "resumable"]
 _MARKERS = 64  # that one task checks
@@ -49,9 +56,11 @@ def find_damaged(engine: Engine, markers: Sequence[Path], may_be_gone: bool = Fa
 
 
 def discard_damaged(engine: Engine, folder: Path) -> None:
-    """Remove a folder of intermediates in which anything is damaged.
+    """Remove all markers below a folder of intermediates in which anything is damaged, so that the step begins anew.
 
     For steps that never read content: they take less time than finding out which of their tasks need what others have removed since.
     """
-    if find_damaged(engine, list_markers(folder)):
-        shutil.rmtree(folder)
+    markers = list_markers(folder)
+    if find_damaged(engine, markers):
+        for path in [*markers, *folder.rglob(SPENT_FILE)]:
+            path.unlink(missing_ok=True)

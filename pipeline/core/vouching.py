@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,11 @@ from pipeline.core.storage import read_json, sync_folders, to_json, write_json
 
 Counts = dict[str, Any]
 SPENT_FILE = "spent.json"  # in a folder of intermediates: patterns of the names that `remove_spent` removed
+# Of tasks: words and numbers; of steps, and of tasks that a step has one of, these words.
+_MARKER_NAME = re.compile(
+    r"(?:(?:[a-z_]+-)*\d{3,}(?:-\d{3,})*|duplicates|cluster(?:-joined)?|recurring|index|sentences|captions|mixed|(?:same|similar)_[a-z_]+)"
+    r"\.json"
+)
 _CHUNK = 1 << 20
 
 
@@ -81,8 +87,8 @@ def find_damaged_markers(markers: Sequence[Path], may_be_gone: bool = False) -> 
 
 
 def list_markers(folder: Path) -> list[Path]:
-    """Return all markers below a folder of intermediates."""
-    return sorted(path for path in folder.rglob("*.json") if path.name != SPENT_FILE and not path.name.startswith("."))
+    """Return all markers below a folder of intermediates, damaged ones by their names. Other JSON files are somebody else's."""
+    return sorted(path for path in folder.rglob("*.json") if _MARKER_NAME.fullmatch(path.name))
 
 
 def remove_spent(folder: Path, *patterns: str) -> None:

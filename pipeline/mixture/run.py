@@ -12,7 +12,7 @@ from pipeline.core.checksums import check_rows, describe_staged
 from pipeline.core.engine import Engine, Task
 from pipeline.core.errors import BuildError
 from pipeline.core.shards import name_shard
-from pipeline.core.storage import link_or_copy, sync
+from pipeline.core.storage import link_or_copy, sync_folder
 from pipeline.core.tasks import Counts, discard_damaged
 from pipeline.core.vouching import list_markers
 from pipeline.mixture import duplicates, records, selection, shuffle
@@ -117,7 +117,7 @@ def write(
     files = describe_staged(engine, staged, markers)
     for name, piece in pieces.items():
         link_or_copy(piece, scattering.folder / "data" / name)
-    sync(scattering.folder / "data")
+    sync_folder(scattering.folder / "data")
     return {"verdicts": verdicts, "splits": splits, "shards": [*pieces], "ledgers": ledgers, "files": files}
 
 

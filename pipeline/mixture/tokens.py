@@ -17,7 +17,7 @@ from pipeline.core.checksums import list_added, withdraw_added
 from pipeline.core.engine import Engine, Task
 from pipeline.core.errors import BuildError, UsageError
 from pipeline.core.names import expand_home
-from pipeline.core.storage import format_size, read_json, sync, write_array, write_json
+from pipeline.core.storage import format_size, read_json, sync_file, write_array, write_json
 from pipeline.core.tables import open_parquet
 from pipeline.core.tasks import Counts, resumable
 from pipeline.mixture.duplicates import read_survivors
@@ -202,7 +202,7 @@ class MixtureTokens:
         if (self.source / "tokenizer.json").is_file():
             shutil.copytree(self.source, self.target)
             for path in (*self.target.rglob("*"), self.target, self.target.parent):
-                sync(path)
+                sync_file(path)
         else:
             export(tokenizer, self.target)
         list_added(self.target)

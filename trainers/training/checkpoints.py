@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from pipeline.core.errors import BuildError, UsageError
-from pipeline.core.storage import sync
+from pipeline.core.storage import sync_file, sync_folder
 from pipeline.core.vouching import find_damage, write_marker
 from trainers.training.settings import CHANGEABLE
 
@@ -95,12 +95,12 @@ class Checkpoints:
             temporary.mkdir(parents=True)
             write(temporary)
             for path in temporary.rglob("*"):
-                sync(path)
-            sync(temporary)
+                sync_file(path)
+            sync_folder(temporary)
             if final.exists():
                 final.rename(old)
             temporary.rename(final)
-            sync(final.parent)
+            sync_folder(final.parent)
             shutil.rmtree(old, ignore_errors=True)
         except (OSError, RuntimeError) as error:  # torch raises RuntimeError if the disk is full
             shutil.rmtree(temporary, ignore_errors=True)
