@@ -56,7 +56,10 @@ def load_counts(path: Path) -> Counts:
 def read_vouched(path: Path) -> dict[Path, tuple[int, str]]:
     """Return size and hash of the files that a marker vouches for; none where there is no sound marker."""
     marker = _load(path)
-    return {path.parent / name: (size, digest) for name, (size, digest) in (marker["files"] if marker else {}).items()}
+    return {
+        Path(os.path.normpath(path.parent / name)): (size, digest)
+        for name, (size, digest) in (marker["files"] if marker else {}).items()
+    }
 
 
 def find_damage(path: Path, may_be_gone: bool = False) -> list[str]:

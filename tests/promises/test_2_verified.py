@@ -1,0 +1,153 @@
+"""Every byte of the output can be verified: by `sha256sum`, by `python -m pipeline.verify`, and by readers of single pages."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from pipeline.core.checksums import list_added, read_sums, withdraw_added
+from pipeline.core.errors import InputError
+from pipeline.core.tables import open_parquet
+from pipeline.verify import main, verify
+from tests.support.damage import DAMAGES, damage
+from tests.support.sharing import SharedFolders
+from tests.support.stages import Build, make_stages
+from trainers.data.shards import Shards
+
+
+@pytest.fixture(scope="module")
+def corpus(build: Build, mixed: Path, shared_folders: SharedFolders) -> Path:
+    """A corpus with a tokenizer and token shards. Nothing may write to it."""
+    return make_stages("text", build, mixed, shared_folders).out
+
+
+def list_published(corpus: Path) -> set[str]:
+    files = (path for path in corpus.rglob("*") if path.is_file() and ".seimai" not in path.parts)
+    return {path.relative_to(corpus).as_posix() for path in files}
+
+
+def test_sums_and_lock_list_every_file(corpus):
+    sums, published = read_sums(corpus), list_published(corpus)
+    assert set(sums) == published - {"SHA256SUMS"}
+    assert {"README.md", "manifest.lock.toml", "tokens/tokens.json", "tokenizer/training.json"} <= set(sums)
+    assert all(hashlib.sha256((corpus / name).read_bytes()).hexdigest() == digest for name, digest in sums.items())
+    entries = {entry["path"]: entry for entry in tomllib.loads((corpus / "manifest.lock.toml").read_text())["lock"]["files"]}
+    assert set(entries) == set(sums) - {"manifest.lock.toml"}
+    for name, entry in entries.items():
+        assert (entry["sha256"], entry["bytes"]) == (sums[name], (corpus / name).stat().st_size)
+        assert entry.get("rows") == (pq.read_metadata(corpus / name).num_rows if name.endswith(".parquet") else None)
+    if shutil.which("sha256sum"):
+        checked = subprocess.run(["sha256sum", "--strict", "-c", "SHA256SUMS"], cwd=corpus, capture_output=True, text=True)
+        assert checked.returncode == 0 and checked.stdout.count(": OK") == len(sums), checked.stderr
+
+
+@pytest.mark.parametrize("modality", ["image-text", "speech"])
+def test_corpora_of_all_modalities_are_as_published(modality, build, mixed, shared_folders):
+    out = make_stages(modality, build, mixed, shared_folders).out
+    entries, differences = verify(out)
+    assert differences == [] and {entry["path"] for entry in entries} == list_published(out) - {"SHA256SUMS"}
+
+
+def test_whatever_is_damaged_is_named(corpus, tmp_path):
+    copy = tmp_path / "corpus"
+    shutil.copytree(corpus, copy)
+    assert verify(copy)[1] == []
+    for name in sorted(list_published(copy)):
+        path = copy / name
+        content = path.read_bytes()
+        for how in DAMAGES:
+            if damage(path, how):
+                differences = verify(copy)[1]
+                assert differences and (name == "SHA256SUMS" or name in {one.path for one in differences}), (name, how)
+                path.write_bytes(content)
+        path.rename(copy / "away")
+        assert verify(copy)[1], f"{name} is gone"
+        (copy / "away").rename(path)
+    (copy / "data" / "more.parquet").write_bytes(b"")
+    assert [(one.path, one.kind) for one in verify(copy)[1]] == [("data/more.parquet", "unlisted")]
+
+
+def test_the_command_says_which_file_differs_and_how(corpus, tmp_path):
+    copy = tmp_path / "corpus"
+    shutil.copytree(corpus, copy)
+    done = CliRunner().invoke(main, [str(copy)])
+    assert done.exit_code == 0 and "all as published" in done.output
+    shard = next((copy / "data").glob("train-*"))
+    damage(shard, "flipped bit")
+    damage(copy / "README.md", "halved")
+    done = CliRunner().invoke(main, [str(copy)])
+    assert done.exit_code == 1
+    assert f"data/{shard.name}  its bytes have changed in row group 0 of" in done.output
+    assert "README.md  has " in done.output and "2 differ" in done.output
+    report = json.loads(CliRunner().invoke(main, [str(copy), "--json"]).output)
+    assert [(one["path"], one["kind"]) for one in report["differences"]] == [
+        ("README.md", "size"),
+        (f"data/{shard.name}", "content"),
+    ]
+    assert CliRunner().invoke(main, [str(tmp_path)]).exit_code == 2
+    (copy / "SHA256SUMS").write_text("0" * 64 + "  ../../secret\n", "utf-8")
+    assert ("../../secret", "leads out of the folder: it is not read") in {(one.path, one.what) for one in verify(copy)[1]}
+
+
+def test_token_shards_elsewhere_are_verified_by_their_own_list(corpus, tmp_path):
+    shutil.copytree(corpus / "tokens", tmp_path / "tokens")
+    assert verify(tmp_path / "tokens")[1] == []
+    shard = next((tmp_path / "tokens").glob("train-*"))
+    damage(shard, "flipped bit")
+    assert [(one.path, one.kind) for one in verify(tmp_path / "tokens")[1]] == [(shard.name, "content")]
+
+
+def test_sums_are_true_at_every_moment_while_a_folder_is_replaced(corpus, tmp_path):
+    """What encoding does to the lists of a corpus around the exchange of its folder; a kill may come between any two."""
+    copy = tmp_path / "corpus"
+    shutil.copytree(corpus, copy)
+    before = read_sums(copy)
+    withdraw_added(copy / "tokens")
+    assert set(read_sums(copy)) == {name for name in before if name != "manifest.lock.toml" and not name.startswith("tokens/")}
+    assert all(before[name] == digest for name, digest in read_sums(copy).items())
+    list_added(copy / "tokens")
+    assert read_sums(copy) == before and verify(copy)[1] == []
+    withdraw_added(copy / "tokens")
+    shutil.rmtree(copy / "tokens")
+    list_added(copy / "tokens")
+    assert verify(copy)[1] == [] and not any(name.startswith("tokens/") for name in read_sums(copy))
+
+
+@pytest.mark.parametrize("folder", ["data", "ledger", "tokens"])
+def test_no_flipped_bit_is_read_as_other_data(corpus, tmp_path, folder):
+    """Of 400 bits, each flipped alone: what is read is what was written, or reading fails."""
+    source = next((corpus / folder).glob("train-*" if folder != "ledger" else "*"))
+    content, whole, path = source.read_bytes(), open_parquet(source).read(), tmp_path / source.name
+    draw, silent = random.Random(5), []
+    for _ in range(400):
+        at, bit = draw.randrange(len(content)), draw.randrange(8)
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :])
+        try:
+            read = open_parquet(path).read()
+        except (pa.ArrowException, OSError):
+            continue
+        if not read.equals(whole):
+            silent.append(at)
+    assert silent == []
+
+
+def test_trainers_refuse_a_damaged_shard(corpus, tmp_path):
+    shutil.copytree(corpus / "data", tmp_path / "data")
+    shards = Shards(tmp_path, "train", ["text"], "build it again")
+    shard = shards.files[0]
+    content = bytearray(shard.read_bytes())
+    column = pq.read_metadata(shard).row_group(0).column(1)
+    content[column.data_page_offset + column.total_compressed_size // 2] ^= 4
+    shard.write_bytes(content)
+    with pytest.raises(InputError, match="row group 0 of .* cannot be read"):
+        shards.read([0])
