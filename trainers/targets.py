@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import pyarrow.parquet as pq
 
 from pipeline.core.command import report_errors
+from pipeline.core.tables import open_parquet
 from trainers.hubert import Config
 from trainers.models.hubert_targets import build_targets
 from trainers.training.command import HELP, config_options, silence_libraries
@@ -31,7 +31,7 @@ def main(
         clusters, threads = settings.clusters(iteration), settings.train.threads
         targets = build_targets(corpus, clusters, start_model, click.echo, out, threads)
         files = targets.folder.glob("*.parquet")
-        missing = sum(pq.read_table(path, columns=["labels"])["labels"].null_count for path in files)
+        missing = sum(open_parquet(path).read(columns=["labels"])["labels"].null_count for path in files)
         click.echo(f"{targets.folder}: {targets.k} units, {targets.rate} a second; {missing:,} recordings without")
 
 

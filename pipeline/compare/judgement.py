@@ -12,7 +12,7 @@ import polars as pl
 import polars.selectors as cs
 
 from pipeline.compare.corpus import LedgerOfCorpus
-from pipeline.core.tables import read_parquet
+from pipeline.core.tables import read_checked_parquet
 from pipeline.manifest.model import Bound, is_of_corpus
 from pipeline.steps.decide import decide_frame, measured_column
 
@@ -120,7 +120,7 @@ def _judge(corpus: LedgerOfCorpus, file: Path, a: dict[str, Bound], b: dict[str,
     judged = list(dict.fromkeys([*a, *b]))
     amount = corpus.amount[0] if corpus.amount else None
     columns = [name for name in judged if name in corpus.schema]
-    frame = read_parquet(file, columns=list(dict.fromkeys(["verdict", *columns, *([amount] if amount else [])])))
+    frame = read_checked_parquet(file, columns=list(dict.fromkeys(["verdict", *columns, *([amount] if amount else [])])))
     # Of a record without furniture the ledger says nothing about it.
     of_corpus = filter(is_of_corpus, judged)
     frame = frame.with_columns(
@@ -164,7 +164,7 @@ def _read_examples(corpus: LedgerOfCorpus, chosen: pl.DataFrame) -> dict[tuple[s
     found: dict[tuple[str, str], list[Example]] = defaultdict(list)
     for (number,), rows in chosen.sort("file", "row").group_by("file", maintain_order=True):
         assert isinstance(number, int)
-        texts = read_parquet(corpus.files[number], columns=["id", "excerpt"])[rows["row"].to_list()]
+        texts = read_checked_parquet(corpus.files[number], columns=["id", "excerpt"])[rows["row"].to_list()]
         for row, (record, excerpt) in zip(rows.iter_rows(named=True), texts.iter_rows(), strict=True):
             found[row["side"], row["rule"]].append(Example(record, row["value"], row["bound"], excerpt))
     return found

@@ -44,7 +44,7 @@ def damage(path: Path, how: str) -> bool:
 
 def name_kind(path: Path) -> str:
     """Return what a path has in common with others of its kind: numbers and fingerprints are left out."""
-    return re.sub(r"\d+", "N", re.sub(r"-[0-9a-f]{16}(?=/)", "", path.as_posix()))
+    return re.sub(r"(?<![A-Z\d])\d+", "N", re.sub(r"-[0-9a-f]{16}(?=/)", "", path.as_posix()))
 
 
 def list_kinds(folder: Path) -> dict[str, Path]:

@@ -15,14 +15,14 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from pydantic import Field
 
 from filters.audio.samples import RATE
 from pipeline.core.errors import InputError, UsageError
 from pipeline.core.settings import Table
-from pipeline.core.storage import fingerprint
+from pipeline.core.storage import fingerprint, read_json, write_array
+from pipeline.core.tables import open_parquet
 from trainers.data.batches import Record, stream
 from trainers.data.derived_columns import DerivedColumns, Say, write_derived_column
 from trainers.data.reader import Reader
@@ -188,11 +188,11 @@ def build_targets(
         say(f"k-means: {clusters.k} units of {name} features")
         train = next((split for split in splits if split.split == "train"), splits[0])
         centres = fit_centres(train, feature, clusters, threads)
-        np.save(target_folder / "centres.npy", centres)
+        write_array(target_folder / "centres.npy", centres)
         return {"centres_sha256": hashlib.sha256(centres.tobytes()).hexdigest()}
 
     def write(path: Path, shards: Shards) -> None:
-        centres = np.load(target_folder / "centres.npy")
+        centres = _load_centres(target_folder)
 
         def assign(recordings: list[np.ndarray]) -> list[np.ndarray]:
             return [nearest_centres(feature.compute(prepared), centres) for prepared in recordings]
@@ -207,11 +207,24 @@ def build_targets(
     return Targets(target_folder, stored["k"], stored["rate"], stored["centres_sha256"])
 
 
+def _load_centres(folder: Path) -> np.ndarray:
+    """Load the centres of a folder of targets. Raises InputError unless they are those that its units were made with."""
+    path = folder / "centres.npy"
+    try:
+        centres = np.load(path)
+        is_whole = hashlib.sha256(centres.tobytes()).hexdigest() == read_json(folder / "targets.json")["centres_sha256"]
+    except (OSError, ValueError, EOFError):
+        is_whole = False
+    if not is_whole:
+        raise InputError(f"{path} is damaged: remove {folder}, and it is made anew")
+    return centres
+
+
 def _check_same_recordings(targets: Path, shard: Path) -> None:
     """Raise UsageError unless both files have the same ids in the same order."""
 
     def read_ids(path: Path) -> pa.ChunkedArray:
-        return pq.read_table(path, columns=["id"], partitioning=None)["id"].cast(pa.string())
+        return open_parquet(path).read(columns=["id"])["id"].cast(pa.string())
 
     if not targets.is_file() or not read_ids(targets).equals(read_ids(shard)):
         raise UsageError(f"{targets} does not have the recordings of {shard}: remove {targets.parent}, and it is made anew")
