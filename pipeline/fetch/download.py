@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from pipeline.core.errors import BuildError
-from pipeline.core.storage import read_json, write_json
+from pipeline.core.storage import read_json, sync_file, sync_folder, write_json
 from pipeline.sources.inputs import resolve
 from pipeline.sources.streams import CHUNK, ResumingReader
 
@@ -25,6 +25,10 @@ def download(url: str, target: Path, console: Console) -> None:
     if target.is_file():
         if version.get("url", url) != url:
             raise BuildError(f"{target} was fetched from another address; move it away to fetch {url}")
+        if target.stat().st_size != (version.get("size") or target.stat().st_size):
+            raise BuildError(
+                f"{target} has {target.stat().st_size:,} bytes, and {version['size']:,} were fetched: remove it, and it is fetched again"
+            )
         return
     file = resolve([url])[0]
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -46,4 +50,6 @@ def download(url: str, target: Path, console: Console) -> None:
     size = part.stat().st_size
     if file.size is not None and size != file.size:
         raise BuildError(f"{url}: {size:,} of {file.size:,} bytes arrived. Run the same command again to go on.")
+    sync_file(part)
     part.replace(target)
+    sync_folder(target.parent)
