@@ -191,7 +191,7 @@ def test_hostile_recordings(build, tmp_path):
         "long-text": Recording(encode_audio(make_voice(8)), {"text": "長い文です。" * 20_000}),
     }
     write_recordings(tmp_path / "a.tar", recordings)
-    done = build("speech-ja", "--input", tmp_path / "a.tar", "--out", tmp_path / "o", "--workers", 1)
+    done = build("speech-ja", "--input", tmp_path / "a.tar", "--out", tmp_path / "o", "--workers", 0)
     assert done.returncode == 0, done.stderr
     found = read_ledger_rows(tmp_path / "o")
     reasons = {key: row["value"] for key, row in found.items() if row["verdict"] == "unreadable"}
