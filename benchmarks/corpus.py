@@ -163,7 +163,7 @@ def build_corpus(data: Path, out: Path, smoke: bool) -> Path:
     """
     if smoke:
         out = data.parent / "cc100-ja"
-        options = [word for setting in TOKENIZER for word in ("--set", setting)] + ["--workers", "1"]
+        options = [word for setting in TOKENIZER for word in ("--set", setting)]
         with FileLock(data.parent / "cc100-ja.lock"):
             if not (out / "tokens").is_dir():
                 run_command(build_command("cc100-ja", text_file(data), out, *options))

@@ -147,7 +147,7 @@ def build_raw(data: Path, scratch: Path, options: Sequence[str]) -> pl.DataFrame
     return frame.with_columns(raw=normalise(frame["raw"]))
 
 
-def write_set(scratch: Path, name: str, train: pl.Series, held_out: pl.Series, length: int, workers: Sequence[str]) -> None:
+def write_set(scratch: Path, name: str, train: pl.Series, held_out: pl.Series, length: int) -> None:
     """Write `<scratch>/<name>` as a corpus with token shards."""
     (scratch / name / "data").mkdir(parents=True, exist_ok=True)
     for split, texts in (("train", train), ("validation", held_out)):
@@ -155,23 +155,21 @@ def write_set(scratch: Path, name: str, train: pl.Series, held_out: pl.Series, l
         pl.DataFrame({"text": texts}).write_parquet(path, row_group_size=1024)
     tokenizer = str(scratch / "corpus" / "tokenizer")
     command = [sys.executable, "-m", "tokenizer.encode", str(scratch / name), "--tokenizer", tokenizer]
-    run_command([*command, "--sequence-length", str(length), "--overwrite", *workers])
+    run_command([*command, "--sequence-length", str(length), "--overwrite"])
 
 
 def count_texts(texts: pl.Series) -> dict[str, int]:
     return {"documents": len(texts), "characters": int(texts.str.len_chars().sum())}
 
 
-def prepare_sets(
-    data: Path, scratch: Path, names: Sequence[str], vocabulary: int, length: int, workers: Sequence[str]
-) -> dict[str, dict[str, int]]:
+def prepare_sets(data: Path, scratch: Path, names: Sequence[str], vocabulary: int, length: int) -> dict[str, dict[str, int]]:
     """Build, and write the sets, unless they are there; returns counts."""
     note = scratch / "counts.json"
     if note.is_file():
         known: dict[str, dict[str, int]] = json.loads(note.read_text())
         return known
     settings = [f"tokenizer.vocab_size={vocabulary}", "tokenizer.model=bpe", f"tokenizer.sequence_length={length}"]
-    frame = build_raw(data, scratch, [*(word for setting in settings for word in ("--set", setting)), *workers])
+    frame = build_raw(data, scratch, [*(word for setting in settings for word in ("--set", setting))])
     chosen = pl.Series([hashlib.sha256(record.encode()).digest()[0] < HELD_OUT for record in frame["id"]])
     held_out = frame.filter(chosen & pl.col("kind").is_in(CLEAN))
     cluster = pl.coalesce("cluster_id", "id")
@@ -182,7 +180,7 @@ def prepare_sets(
         "dropped": rest.filter(pl.col("verdict") != "kept")["raw"],
     }
     for name in names:
-        write_set(scratch, name, sets[name], held_out["raw"], length, workers)
+        write_set(scratch, name, sets[name], held_out["raw"], length)
     counts = {name: count_texts(texts) for name, texts in sets.items()} | {"held out": count_texts(held_out["raw"])}
     by_kind = frame.group_by(pl.col("kind") == "junk", pl.col("verdict") == "kept").agg(pl.len()).rows()
     counts["junk"] = {("kept" if kept else "not kept"): n for junk, kept, n in by_kind if junk}
@@ -216,9 +214,8 @@ def main() -> int:
     options = parse_options(parser, "curation", {"steps": 4, "seeds": [1], "sets": ["kept"]})
     vocabulary, length = (2500, 64) if options.smoke else (8000, LENGTH)
     changes = ["model.n_layer=1", "model.n_embd=32", "model.n_head=2", "train.batch=2"] if options.smoke else []
-    workers = ["--workers", "1"] if options.smoke else []
     scratch = options.scratch
-    counts = prepare_sets(options.data, scratch, options.sets, vocabulary, length, workers)
+    counts = prepare_sets(options.data, scratch, options.sets, vocabulary, length)
     rows = []
     for name in options.sets:
         runs = [train(scratch, name, seed, options.steps, changes) for seed in options.seeds]

@@ -17,8 +17,7 @@ import resource
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +32,7 @@ from benchmarks.harness import (
     finish,
     format_table,
     make_parser,
+    map_in_processes,
     median,
     parse_options,
     print_progress,
@@ -98,10 +98,8 @@ def make_formats(source: Path, copies: int, files: int, folder: Path) -> dict[st
     if not note.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         tasks = [(copy, part) for copy in range(copies) for part in range(max(1, files // copies))]
-        with ProcessPoolExecutor(2, get_context("spawn")) as pool:  # forked ones hang in polars
-            parts = max(1, files // copies)
-            sizes = [pool.submit(write_part, source, copy, part, parts, folder) for copy, part in tasks]
-            note.write_text(json.dumps(sum(size.result() for size in sizes)))
+        write = partial(write_part, source, parts=max(1, files // copies), folder=folder)
+        note.write_text(json.dumps(sum(map_in_processes(write, 2, *zip(*tasks, strict=True)))))
     size = json.loads(note.read_text())
     return {name: Input(str(folder / f"*.{suffix}"), size) for name, (suffix, _) in FORMATS.items()}
 

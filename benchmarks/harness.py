@@ -1,13 +1,16 @@
 """What every benchmark shares: its options, commands that are watched, timing in turns, tables and bars.
 
 A benchmark is a module with a `main` that parses options with `parse_options` and ends with `finish`. With `--smoke` it takes the same
-path over tiny data (`benchmarks/miniature.py`) in a few seconds; bars are then printed, not judged.
+path over tiny data (`benchmarks/miniature.py`) in a few seconds; bars are then printed, not judged. What starts processes elsewhere, the
+commands of this project above all, runs in the same process then: starting takes longer than all else.
 """
 
 from __future__ import annotations
 
 import argparse
 import atexit
+import importlib
+import io
 import json
 import os
 import platform
@@ -18,8 +21,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import chdir, redirect_stdout
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +36,9 @@ from benchmarks.miniature import make_development_data
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path("../shared/data")  # the development data, relative to the repository root
+_OWN_COMMANDS = ("pipeline", "tokenizer", "trainers")
+_WITH_WORKERS = ("pipeline.build", "tokenizer.encode")
+_is_smoke = False
 
 
 # -- options
@@ -54,7 +63,9 @@ def parse_options(
     Paths come back absolute. `scratch` is this benchmark's own folder in `--scratch`. It is kept, unless a smoke run made it: that shall
     not run on old files.
     """
+    global _is_smoke
     options = parser.parse_args(arguments)
+    _is_smoke = options.smoke
     root = (options.scratch or Path(tempfile.gettempdir()) / "seimai-benchmarks").absolute()
     if options.smoke and options.scratch is None:
         root = Path(tempfile.mkdtemp(prefix="seimai-smoke-"))
@@ -82,8 +93,40 @@ class WatchedRun:
     output: str
 
 
+def is_smoke() -> bool:
+    """Return whether this is a smoke run."""
+    return _is_smoke
+
+
+def _run_here(command: Sequence[str]) -> str | None:
+    """In a smoke run, run a command of this project in this process, without workers, and return its output; else return None."""
+    if not _is_smoke or command[:2] != [sys.executable, "-m"] or command[2].partition(".")[0] not in _OWN_COMMANDS:
+        return None
+    arguments = [*command[3:], *(("--workers", "0") if command[2] in _WITH_WORKERS else ())]
+    with chdir(ROOT), redirect_stdout(io.StringIO()) as output:
+        try:
+            importlib.import_module(command[2]).main(arguments, standalone_mode=False)
+        except SystemExit as end:
+            if end.code:
+                raise SystemExit(f"{' '.join(command)} failed:\n{output.getvalue()[-3000:]}") from None
+    return output.getvalue()
+
+
+def map_in_processes(function: Callable[..., Any], processes: int, *arguments: Iterable[Any]) -> Iterator[Any]:
+    """Yield what a function returns for each of its arguments, as `map` does, computed in so many processes; in a smoke run in this one."""
+    if _is_smoke:
+        yield from map(function, *arguments)
+        return
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:  # forked ones hang in polars
+        yield from pool.map(function, *arguments)
+
+
 def watch(command: Sequence[str], environment: Mapping[str, str] | None = None) -> WatchedRun:
     """Run a command to its end and watch its memory. Ends the benchmark where the command fails."""
+    began = time.perf_counter()
+    if (said := _run_here(command)) is not None:
+        memory = psutil.Process().memory_info().rss
+        return WatchedRun(time.perf_counter() - began, memory, memory, said)
     peak_sum = peak_process = 0
     stop = threading.Event()
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
@@ -129,6 +172,8 @@ def run_json(command: Sequence[str], name: str) -> Any:
 
 def run_command(command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
     """Run a command whose output is progress. Ends the benchmark where the command fails."""
+    if _run_here(command) is not None:
+        return
     done = subprocess.run(command, stdout=sys.stderr, cwd=ROOT, env=os.environ | dict(environment or {}))
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed")

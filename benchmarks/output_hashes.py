@@ -72,7 +72,7 @@ def main() -> None:
         for name, command in builds.items():
             out = Path(folder) / name.replace(" ", "-")
             done = subprocess.run(
-                [sys.executable, "-m", "pipeline.build", *command, "--out", str(out), "--workers", "2"],
+                [sys.executable, "-m", "pipeline.build", *command, "--out", str(out), "--workers", "0" if arguments.smoke else "2"],
                 capture_output=True, text=True, check=False,
             )  # fmt: skip
             if done.returncode:

@@ -39,7 +39,6 @@ import sys
 import tarfile
 from collections import defaultdict
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -57,6 +56,7 @@ from benchmarks.harness import (
     finish,
     format_table,
     make_parser,
+    map_in_processes,
     median,
     parse_options,
     print_progress,
@@ -161,9 +161,8 @@ def make_pairs(data: Path, scratch: Path, count: int, side: int, workers: int) -
         write = partial(
             write_tar, count=count, per_shard=per_shard, side=side, material=pictures, captions=captions, folder=folder
         )
-        with ProcessPoolExecutor(workers) as pool:
-            print_progress(f"making {folder.name}")
-            list(pool.map(write, missing))
+        print_progress(f"making {folder.name}")
+        list(map_in_processes(write, workers, missing))
     return folder
 
 

@@ -194,7 +194,8 @@ class BusyPass(NamedTuple):
 
 
 def time_reader(reader: str, kind: str, folder: Path) -> Pass:
-    os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[0]})
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {sorted(cores)[0]})
     torch.set_num_threads(1)
     read = READERS[reader]
     next(iter(read(kind, folder)))  # compiled kernels are loaded
@@ -203,6 +204,7 @@ def time_reader(reader: str, kind: str, folder: Path) -> Pass:
     for batch in read(kind, folder):
         records += len(batch)
         amount += sum(map(len, batch)) / 16_000 if kind == "audio" else batch.numel() if kind == "tokens" else len(batch)
+    os.sched_setaffinity(0, cores)
     return Pass(time.perf_counter() - began, records, amount)
 
 

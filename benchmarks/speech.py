@@ -21,7 +21,6 @@ import json
 import shutil
 import sys
 import tarfile
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -41,6 +40,7 @@ from benchmarks.harness import (
     finish,
     format_table,
     make_parser,
+    map_in_processes,
     median,
     parse_options,
     print_progress,
@@ -88,9 +88,8 @@ def make_recordings(data: Path, scratch: Path, hours: float) -> Recordings:
         (folder / name).mkdir(parents=True, exist_ok=True)
     print_progress(f"making {folder}")
     total = write_tar(0, data, folder)
-    with ProcessPoolExecutor(2) as pool:
-        count = max(2, round(hours / total))
-        total += sum(pool.map(partial(write_tar, data=data, folder=folder), range(1, count)))
+    count = max(2, round(hours / total))
+    total += sum(map_in_processes(partial(write_tar, data=data, folder=folder), 2, range(1, count)))
     rows = read_transcripts(data / "v2-tsv" / "tiny.tsv")
     lines = [f"{number:03d}/{Path(name).name}\t{text}\n" for number in range(count) for name, text in rows.items()]
     (folder / "v2-tsv" / "all.tsv").write_text("".join(lines), "utf-8")

@@ -19,7 +19,6 @@ import random
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -35,6 +34,7 @@ from benchmarks.harness import (
     finish,
     format_table,
     make_parser,
+    map_in_processes,
     parse_options,
     print_progress,
     watch,
@@ -83,10 +83,10 @@ def multiply(source: Path, copies: int, folder: Path, suffix: str = "xz") -> Inp
     if not note.is_file():
         paths = [folder / f"copy-{number}.{suffix}" for number in range(copies)]
         missing = [number for number, path in enumerate(paths) if not Path(f"{path}.size").is_file()]
-        with ProcessPoolExecutor(min(os.cpu_count() or 1, copies)) as pool:
-            sizes = pool.map(write_copy, [source] * len(missing), missing, [paths[number] for number in missing])
-            for number, size in zip(missing, sizes, strict=True):
-                Path(f"{paths[number]}.size").write_text(str(size))
+        processes = min(os.cpu_count() or 1, copies)
+        sizes = map_in_processes(write_copy, processes, [source] * len(missing), missing, [paths[number] for number in missing])
+        for number, size in zip(missing, sizes, strict=True):
+            Path(f"{paths[number]}.size").write_text(str(size))
         with open(target, "wb") as out:
             for path in paths:
                 with open(path, "rb") as part:

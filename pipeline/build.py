@@ -16,8 +16,8 @@ from rich.console import Console
 
 from pipeline.core.checksums import write_sums
 from pipeline.core.command import report_errors
-from pipeline.core.engine import Engine
 from pipeline.core.errors import BuildError, SeimaiError, UsageError
+from pipeline.core.inline import check_options, make_engine, scheduler_option, workers_option
 from pipeline.core.locks import hold_lock_file
 from pipeline.core.names import expand_home
 from pipeline.core.storage import format_size, read_json, remove_temporaries, write_json
@@ -64,8 +64,8 @@ def _folder_options(command: Command) -> Command:
 @click.option("--download", is_flag=True, help="Fetch the manifest's raw corpus first (resumable) and build from it.")
 @click.option("--out", type=click.Path(path_type=Path), help="Output folder.  [default: corpora/<name>]")
 @click.option("--work", type=click.Path(path_type=Path), help="Folder for intermediates.  [default: <out>/.seimai/work]")
-@click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: one per core]")
-@click.option("--scheduler", metavar="tcp://HOST:PORT", help="Address of a running Dask scheduler, over shared storage.")
+@workers_option
+@scheduler_option
 @click.option("--limit", type=click.IntRange(1, 2**62), metavar="N", help="Read only the first N records.")
 @click.option("--plan", "plan_only", is_flag=True, help="Show what is done, what would be done and how large, then stop.")
 @click.option(
@@ -95,8 +95,7 @@ def main(
     with report_errors("building"):
         if download and inputs:
             raise UsageError("--download and --input exclude one another")
-        if scheduler and workers:
-            raise UsageError("--workers is for the local cluster; a scheduler has the workers that were started for it")
+        check_options(workers, scheduler)
         settings = [f"source.{key}={Path(value).absolute()}" for key, value in folders.items() if value]
         loaded = load_any(manifest, [*overrides, *settings])
         if isinstance(loaded, MixtureManifest):
@@ -249,7 +248,7 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
             remove_temporaries(folder)
         scratch = plan.work / "dask"
         failure: SeimaiError | None = None
-        with Engine(workers, scheduler, scratch, console) as engine:
+        with make_engine(workers, scheduler, scratch, console) as engine:
             if summary is None:
                 undo_publication(plan.workspace)
             result: dict[str, Any] = summary or run(plan, engine, keep_going)
@@ -301,7 +300,7 @@ def _mix(
             remove_temporaries(folder)
         scratch = plan.work / "dask"
         failure: SeimaiError | None = None
-        with Engine(workers, scheduler, scratch, console) as engine:
+        with make_engine(workers, scheduler, scratch, console) as engine:
             if summary is None:
                 undo_publication(plan.workspace)
             result = summary or mix(plan, engine)

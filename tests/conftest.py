@@ -36,7 +36,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # A test is marked by the fixtures that it asks for, directly or not: those that start commands, and those that train.
 TRAINERS = Path(__file__).parent / "trainers"  # the tests of whole trainers; their parts are tested in folders below
 MARKS_OF_FIXTURES = {
-    "build": "e2e", "start_build": "e2e", "kill_at": "e2e", "build_as_user": "e2e", "train": "train", "on_ranks": "train",
+    "build": "e2e", "build_on_cluster": "e2e", "start_build": "e2e", "kill_at": "e2e", "build_as_user": "e2e",
+    "train": "train", "on_ranks": "train",
 }  # fmt: skip
 # Files whose tests train something, or start processes of their own, each for seconds.
 SLOW_FILES = {"test_worker_process.py", "test_resume.py", "test_train.py", "test_encode.py", "test_development.py"}
@@ -85,15 +86,29 @@ def start_build(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subpr
     return start
 
 
+Build = Callable[..., subprocess.CompletedProcess[str]]
+
+
 @pytest.fixture(scope="session")
-def build(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run a build to its end: in this process on the workers that are up, which starts fastest, or, where `--workers` or a
-    scheduler is given, as a command of its own."""
+def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Run a build to its end: all of it in this process, which starts fastest, or, where `--workers` or a scheduler is given, as a
+    command of its own."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
 
     def run_build(*arguments: object, timeout: float = 240, cwd: Path = elsewhere) -> subprocess.CompletedProcess[str]:
         if {"--workers", "--scheduler"} & set(map(str, arguments)):
             return finish_command(start_command(*arguments, cwd=cwd), timeout)
+        return run_in_process([*map(str, arguments), "--workers", "0"], cwd)
+
+    return run_build
+
+
+@pytest.fixture(scope="session")
+def build_on_cluster(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Run a build to its end on the two workers that are up."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+
+    def run_build(*arguments: object, cwd: Path = elsewhere) -> subprocess.CompletedProcess[str]:
         return run_in_process([*map(str, arguments), "--scheduler", cluster], cwd)
 
     return run_build
@@ -124,10 +139,10 @@ def _count_markers(folder: Path) -> int:
 
 @pytest.fixture(scope="session")
 def reference(build: Callable[..., Any], mixed: Path, shared_folders: SharedFolders) -> Path:
-    """The mixed corpus as an undisturbed build with one worker makes it; what the build said is in `stdout` beside it."""
+    """The mixed corpus as an undisturbed build without workers makes it; what the build said is in `stdout` beside it."""
 
     def fill(folder: Path) -> None:
-        done = build("cc100-ja", "--input", mixed, "--out", folder / "out", "--workers", 1, "--set", SMALL_PARTITIONS)
+        done = build("cc100-ja", "--input", mixed, "--out", folder / "out", "--set", SMALL_PARTITIONS)
         assert done.returncode == 0, done.stderr
         (folder / "stdout").write_text(done.stdout, "utf-8")
 

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from rich.console import Console
 
 import filters
 from filters.registry import MEASURES
+from pipeline.core.inline import InlineEngine
 from pipeline.manifest.loading import load
 from pipeline.plan import Plan
 from pipeline.run import run
 from pipeline.sources import SOURCES
 from pipeline.sources.inputs import resolve
-from tests.support.engine import InProcessEngine
 from tests.support.texts import make_sentences
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -104,7 +105,8 @@ def test_add_a_text_format(pages_format, tmp_path):
     settings = {"source.format": "pages", "source.keep": ["url"], "source.partition": "2 KB", "deduplicate.enabled": False}
     manifest = load("cc100-ja", [f"{key}={json.dumps(value)}" for key, value in settings.items()])
     plan = Plan(manifest, tuple(resolve([str(raw)])), tmp_path / "out", tmp_path / "work")
-    summary = run(plan, InProcessEngine(), keep_going=False)  # a source that only this test knows cannot be sent to a worker
+    engine = InlineEngine(tmp_path, Console(quiet=True))  # a source that only this test knows cannot be sent to a worker
+    summary = run(plan, engine, keep_going=False)
     assert summary["verdicts"]["unreadable"][0] == 4 and len(summary["inputs"]) == 1
     shards = pl.read_parquet(tmp_path / "out" / "data" / "*.parquet")
     number = shards["url"].str.extract(r"(\d+)$").cast(pl.Int64)

@@ -20,17 +20,21 @@ pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="needs the development
 
 
 @pytest.fixture(scope="module")
-def recognition(build_as_user):
-    built = build_as_user("reazonspeech", "--input", DATA)
-    assert built.returncode == 0, built.errors
-    return built.out
+def recognition(build, shared_folders):
+    def fill(folder):
+        done = build("reazonspeech", "--input", DATA, "--out", folder / "out")
+        assert done.returncode == 0, done.stderr
+
+    return shared_folders.make("speech-development", fill) / "out"
 
 
 @pytest.fixture(scope="module")
-def audio(build_as_user):
-    built = build_as_user("reazonspeech", "--input", DATA, "--set", "rules.preset=audio")
-    assert built.returncode == 0, built.errors
-    return built.out
+def audio(build, shared_folders):
+    def fill(folder):
+        done = build("reazonspeech", "--input", DATA, "--out", folder / "out", "--set", "rules.preset=audio")
+        assert done.returncode == 0, done.stderr
+
+    return shared_folders.make("audio-development", fill) / "out"
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import lzma
 from pathlib import Path
 
 import polars as pl
@@ -15,9 +16,36 @@ LANGUAGE_RULES = ["language", "language_score"]
 pytestmark = pytest.mark.skipif(not (DATA / "ja.txt.xz").is_file(), reason="needs the development data")
 
 
+def read_lines(path):
+    with gzip.open(path) as file:
+        return [json.loads(line) for line in file]
+
+
 @pytest.fixture(scope="module")
-def out(build_as_user):
-    built = build_as_user("cc100-ja", "--input", DATA / "ja.txt.xz")
+def drawn(shared_folders):
+    """A folder with an eighth of the text: every document of a known pair, and one of twelve others; `truth.jsonl` and `pairs.jsonl`
+    have their offsets there."""
+
+    def fill(folder):
+        pairs = [pair for pair in read_lines(DATA / "ja.pairs.jsonl.gz") if pair["jaccard_char5"] >= 0.8]
+        paired = {pair[side] for pair in pairs for side in "ab"}
+        rows = [row for i, row in enumerate(read_lines(DATA / "ja.truth.jsonl.gz")) if row["offset"] in paired or i % 12 == 0]
+        raw = lzma.decompress((DATA / "ja.txt.xz").read_bytes())
+        moved = {}
+        with open(folder / "ja.txt", "wb") as file, open(folder / "truth.jsonl", "w") as truth:
+            for row in rows:
+                moved[row["offset"]] = file.tell()
+                file.write(raw[row["offset"] : row["offset"] + row["bytes"]].rstrip(b"\n") + b"\n\n")
+                truth.write(json.dumps(row | {"offset": moved[row["offset"]]}) + "\n")
+        pairs = [pair | {side: moved[pair[side]] for side in "ab"} for pair in pairs]
+        (folder / "pairs.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+
+    return shared_folders.make("text-development", fill)
+
+
+@pytest.fixture(scope="module")
+def out(build_as_user, drawn):
+    built = build_as_user("cc100-ja", "--input", drawn / "ja.txt")
     assert built.returncode == 0, built.errors
     return built.out
 
@@ -28,9 +56,8 @@ def ledger(out):
 
 
 @pytest.fixture(scope="module")
-def truth():
-    with gzip.open(DATA / "ja.truth.jsonl.gz") as file:
-        return pl.DataFrame([json.loads(line) for line in file])
+def truth(drawn):
+    return pl.read_ndjson(drawn / "truth.jsonl")
 
 
 def test_every_record_is_in_the_ledger_once_and_in_order(ledger, truth):
@@ -59,9 +86,8 @@ def test_good_text_is_kept(ledger, truth):
 
 
 @pytest.mark.parametrize("low, bar", [(0.85, 0.97), (0.8, 0.95)])
-def test_known_duplicates_are_found(ledger, low, bar):
-    with gzip.open(DATA / "ja.pairs.jsonl.gz") as file:
-        pairs = [json.loads(line) for line in file]
+def test_known_duplicates_are_found(drawn, ledger, low, bar):
+    pairs = pl.read_ndjson(drawn / "pairs.jsonl").to_dicts()
     reached = ledger.filter(pl.col("verdict").is_in(["kept", "duplicate"]))
     cluster_of = dict(reached.select("offset", "cluster_id").iter_rows())
     both = [p for p in pairs if p["jaccard_char5"] >= low and p["a"] in cluster_of and p["b"] in cluster_of]

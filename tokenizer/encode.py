@@ -28,6 +28,7 @@ from pipeline.core.checksums import describe_staged, list_added, sizes_differ, w
 from pipeline.core.command import report_errors
 from pipeline.core.engine import Engine
 from pipeline.core.errors import BuildError, InputError, UsageError
+from pipeline.core.inline import check_options, make_engine, scheduler_option, workers_option
 from pipeline.core.locks import hold_lock
 from pipeline.core.shards import name_shard
 from pipeline.core.storage import (
@@ -470,8 +471,8 @@ def make_counts_table(description: dict[str, Any]) -> Table:
 @click.option("--column", help="Column with the text.  [default: text, caption or transcript]")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the token shards.  [default: CORPUS/tokens]")
 @click.option("--overwrite", is_flag=True, help="Replace token shards that were made with another tokenizer.")
-@click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: one per core]")
-@click.option("--scheduler", metavar="tcp://HOST:PORT", help="Address of a running Dask scheduler, over shared storage.")
+@workers_option
+@scheduler_option
 def main(
     corpus: Path,
     tokenizer: Path | None,
@@ -488,8 +489,7 @@ def main(
     """
     console = Console(emoji=False)
     with report_errors("encoding", "--out"):
-        if scheduler and workers:
-            raise UsageError("--workers is for the local cluster; a scheduler has the workers that were started for it")
+        check_options(workers, scheduler)
         settings = parse_options(Encoding, options)
         build = TokenShardBuild(corpus, tokenizer or corpus / "tokenizer", settings, out, column)
         description = build.find_complete()
@@ -509,7 +509,7 @@ def run_with_engine(build: TokenShardBuild, workers: int | None, scheduler: str 
     """Run a build on an engine of its own. Raises BuildError where another process is at work on the same folder."""
 
     build.folder.mkdir(parents=True, exist_ok=True)
-    with hold_lock(build.out), Engine(workers, scheduler, build.folder / "dask", console) as engine:
+    with hold_lock(build.out), make_engine(workers, scheduler, build.folder / "dask", console) as engine:
         return build.run(engine)
 
 

@@ -234,7 +234,7 @@ class Engine:
                 except TimeoutError:
                     if future.status in ("error", "cancelled", "lost"):
                         failure = future.exception() if future.status == "error" else None
-                        raise _explain_failure(activity, 0, failure, self.scratch.parent) from None
+                        raise explain_failure(activity, 0, failure, self.scratch.parent) from None
                     continue
                 if item is None:
                     return
@@ -263,7 +263,7 @@ class Engine:
                 yield number, future.result()
                 future.release()
                 continue
-            raise _explain_failure(activity, number, failure, self.scratch.parent)
+            raise explain_failure(activity, number, failure, self.scratch.parent)
 
     def _wait_for_some(self, futures: list[Any], meanwhile: Callable[[], None] | None) -> Any:
         """Return the finished futures, once there are some. Raises BuildError after a minute without any worker."""
@@ -293,7 +293,7 @@ def _produce(queue_name: str, function: Callable[..., Iterator[Any]], arguments:
     queue.put(None, timeout=_PATIENCE_SECONDS)
 
 
-def _explain_failure(activity: str, number: int, error: BaseException | None, work: Path) -> BaseException:
+def explain_failure(activity: str, number: int, error: BaseException | None, work: Path) -> BaseException:
     """Return the error to raise for task `number`, with what to do about it."""
     from distributed.scheduler import KilledWorker
 

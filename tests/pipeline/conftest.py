@@ -1,4 +1,4 @@
-"""Corpora of pairs and of recordings, and how an undisturbed build with one worker leaves them."""
+"""Corpora of pairs and of recordings, and how an undisturbed build without workers leaves them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def pair_shards(pairs: dict[str, Pair], shared_folders: SharedFolders) -> Path:
 @pytest.fixture(scope="session")
 def pair_corpus(build: Callable[..., Any], pair_shards: Path, shared_folders: SharedFolders) -> Path:
     def fill(folder: Path) -> None:
-        options = ("--out", folder / "out", "--workers", 1, "--set", PAIR_PARTITIONS)
+        options = ("--out", folder / "out", "--set", PAIR_PARTITIONS)
         done = build("laion-ja", "--input", f"{pair_shards}/*.tar", *options)
         assert done.returncode == 0, done.stderr
 
@@ -64,7 +64,7 @@ def recording_tars(recordings: dict[str, Recording], shared_folders: SharedFolde
 @pytest.fixture(scope="session")
 def speech_corpus(build: Callable[..., Any], recording_tars: Path, shared_folders: SharedFolders) -> Path:
     def fill(folder: Path) -> None:
-        options = ("--out", folder / "out", "--workers", 1, "--set", SPEECH_PARTITIONS)
+        options = ("--out", folder / "out", "--set", SPEECH_PARTITIONS)
         done = build("speech-ja", "--input", f"{recording_tars}/*.tar", *options)
         assert done.returncode == 0, done.stderr
 

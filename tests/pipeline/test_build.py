@@ -149,12 +149,9 @@ def test_nothing_half_written_is_left(reference):
 # -- the same bytes
 
 
-@pytest.mark.parametrize(
-    "workers", [(), pytest.param(("--workers", 4), marks=pytest.mark.e2e)], ids=["two that are up", "four"]
-)
-def test_same_bytes_for_any_number_of_workers(build, mixed, reference, tmp_path, workers):
+def test_same_bytes_on_two_workers(build_on_cluster, mixed, reference, tmp_path):
     out = tmp_path / "out"
-    done = build("cc100-ja", "--input", mixed, "--out", out, *workers, "--set", SMALL_PARTITIONS)
+    done = build_on_cluster("cc100-ja", "--input", mixed, "--out", out, "--set", SMALL_PARTITIONS)
     assert done.returncode == 0, done.stderr
     assert hash_outputs(out) == hash_outputs(reference)
 
@@ -291,7 +288,7 @@ def test_documents_that_all_break_a_rule(build, tmp_path):
 def test_usage(build):
     for arguments, words in (
         ([], "Missing argument 'MANIFEST'"),
-        (["cc100-ja", "--workers", "0"], "--workers"),
+        (["cc100-ja", "--workers", "-1"], "--workers"),
         (["cc100-ja", "--download", "--input", "x"], "exclude one another"),
         (["cc100-ja", "--inptu", "x"], "--input"),
     ):

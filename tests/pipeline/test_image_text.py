@@ -53,18 +53,18 @@ def test_shards_hold_images_as_they_came_with_all_their_captions(pair_corpus, pa
     assert "- text-to-image" in card and "ペア" in card and "`navigation_share`" in card and "Hamming" not in card
 
 
-def test_same_bytes_on_two_workers(build, pair_shards, pair_corpus, tmp_path):
-    done = build("laion-ja", "--input", f"{pair_shards}/*.tar", "--out", tmp_path / "o", "--set", SMALL_PARTITIONS)
+def test_same_bytes_on_two_workers(build_on_cluster, pair_shards, pair_corpus, tmp_path):
+    done = build_on_cluster("laion-ja", "--input", f"{pair_shards}/*.tar", "--out", tmp_path / "o", "--set", SMALL_PARTITIONS)
     assert done.returncode == 0, done.stderr
     assert hash_outputs(tmp_path / "o") == hash_outputs(pair_corpus)
 
 
-def test_same_bytes_after_kills_and_on_four_workers(kill_at, build, pair_shards, pair_corpus, tmp_path):
+def test_same_bytes_after_kills_and_on_two_workers(kill_at, build_on_cluster, pair_shards, pair_corpus, tmp_path):
     out = tmp_path / "out"
     arguments = ("laion-ja", "--input", f"{pair_shards}/*.tar", "--out", out, "--set", SMALL_PARTITIONS)
     for wanted in (3, 20):
-        kill_at(wanted, out, *arguments, "--workers", 1)
-    done = build(*arguments, "--workers", 4)
+        kill_at(wanted, out, *arguments, "--workers", 0)
+    done = build_on_cluster(*arguments)
     assert done.returncode == 0, done.stderr
     assert hash_outputs(out) == hash_outputs(pair_corpus) and find_temporaries(out) == []
 

@@ -263,15 +263,15 @@ def test_a_list_whose_images_were_not_fetched(build, tmp_path):
 
 
 @pytest.mark.e2e
-def test_images_of_fifty_megapixels_fit_in_a_worker(build, tmp_path):
-    """Each is 150 MB as RGB; what a worker held at its most is in the parts' counts."""
+def test_images_of_fifty_megapixels_fit_in_a_process(build, tmp_path):
+    """Each is 150 MB as RGB; what the process held at its most is in the parts' counts."""
     large = [
         Pair(f"{i}", encode_image(draw_picture(900 + i, 8660, 5774), kind, **options), make_caption(i), suffix)
         for i, (suffix, kind, options) in enumerate([("jpg", "JPEG", {"quality": 30}), ("png", "PNG", {"compress_level": 1})])
     ]
     path = write_pairs(tmp_path / "x.tar", large)
     out = tmp_path / "o"
-    done = build("laion-ja", "--input", path, "--out", out, "--workers", 1, "--set", "shards.shorter_side=256", timeout=200)
+    done = build("laion-ja", "--input", path, "--out", out, "--workers", 0, "--set", "shards.shorter_side=256", timeout=200)
     assert done.returncode == 0, done.stderr
     assert read_keyed_ledger(out)["verdict"].to_list() == ["kept", "kept"]
     peaks = [

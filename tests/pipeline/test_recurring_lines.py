@@ -132,14 +132,13 @@ def test_card_and_terminal_say_what_was_removed(sites):
     assert "recurring_line_share" in card or "| strip |" in card
 
 
-@pytest.mark.parametrize(
-    "options", [["--workers", "1"], ["--set", "source.partition=3 KB"], ["--set", "source.partition=1 MB"]]
-)
-def test_workers_and_partitions_change_nothing(sites, build, tmp_path, options):
+@pytest.mark.parametrize("options", [[], ["--set", "source.partition=3 KB"], ["--set", "source.partition=1 MB"]])
+def test_workers_and_partitions_change_nothing(sites, build, build_on_cluster, tmp_path, options):
     folder = sites[0]
-    done = build(folder / "sites.toml", "--input", folder / "sites.jsonl", "--out", tmp_path / "out", *options)
+    run = build if options else build_on_cluster
+    done = run(folder / "sites.toml", "--input", folder / "sites.jsonl", "--out", tmp_path / "out", *options)
     assert done.returncode == 0, done.stderr
-    if "--workers" in options:
+    if not options:
         assert hash_outputs(tmp_path / "out") == hash_outputs(folder / "out")
     assert read_ledger(tmp_path / "out").equals(read_ledger(folder / "out"))
     assert read_shards(tmp_path / "out").sort("id").equals(read_shards(folder / "out").sort("id"))

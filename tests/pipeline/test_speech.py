@@ -50,18 +50,20 @@ def test_shards_hold_flac_of_the_corpus_s_rate(speech_corpus, recordings, tmp_pa
     assert not speakers["train"] & speakers.get("validation", set())
 
 
-def test_same_bytes_on_two_workers(build, recording_tars, speech_corpus, tmp_path):
-    done = build("speech-ja", "--input", f"{recording_tars}/*.tar", "--out", tmp_path / "o", "--set", SMALL_PARTITIONS)
+def test_same_bytes_on_two_workers(build_on_cluster, recording_tars, speech_corpus, tmp_path):
+    done = build_on_cluster(
+        "speech-ja", "--input", f"{recording_tars}/*.tar", "--out", tmp_path / "o", "--set", SMALL_PARTITIONS
+    )
     assert done.returncode == 0, done.stderr
     assert hash_outputs(tmp_path / "o") == hash_outputs(speech_corpus)
 
 
-def test_same_bytes_after_kills_and_on_four_workers(kill_at, build, recording_tars, speech_corpus, tmp_path):
+def test_same_bytes_after_kills_and_on_two_workers(kill_at, build_on_cluster, recording_tars, speech_corpus, tmp_path):
     out = tmp_path / "out"
     arguments = ("speech-ja", "--input", f"{recording_tars}/*.tar", "--out", out, "--set", SMALL_PARTITIONS)
     for wanted in (3, 12):
-        kill_at(wanted, out, *arguments, "--workers", 1)
-    done = build(*arguments, "--workers", 4)
+        kill_at(wanted, out, *arguments, "--workers", 0)
+    done = build_on_cluster(*arguments)
     assert done.returncode == 0, done.stderr
     assert hash_outputs(out) == hash_outputs(speech_corpus) and find_temporaries(out) == []
 
@@ -189,7 +191,7 @@ def test_hostile_recordings(build, tmp_path):
         "long-text": Recording(encode_audio(make_voice(8)), {"text": "長い文です。" * 20_000}),
     }
     write_recordings(tmp_path / "a.tar", recordings)
-    done = build("speech-ja", "--input", tmp_path / "a.tar", "--out", tmp_path / "o", "--workers", 1)
+    done = build("speech-ja", "--input", tmp_path / "a.tar", "--out", tmp_path / "o", "--workers", 0)
     assert done.returncode == 0, done.stderr
     found = read_ledger_rows(tmp_path / "o")
     reasons = {key: row["value"] for key, row in found.items() if row["verdict"] == "unreadable"}

@@ -275,9 +275,7 @@ def write_hostile_files(folder: Path) -> list[HostileFile]:
     return files
 
 
-def test_columns_that_hold_no_text_are_refused_by_every_command(
-    trained: Callable[..., Tokenizer], cluster: str, tmp_path: Path
-) -> None:
+def test_columns_that_hold_no_text_are_refused_by_every_command(trained: Callable[..., Tokenizer], tmp_path: Path) -> None:
     from tokenizer import encode
     from tokenizer.export import export
 
@@ -285,7 +283,7 @@ def test_columns_that_hold_no_text_are_refused_by_every_command(
     for path, error, code in write_hostile_files(tmp_path):
         assert error in read_error(run(train.main, path, "--out", tmp_path / "t"), code)
         assert error in read_error(run(evaluate.main, tmp_path / "tokenizer", "--on", path, "--out", tmp_path / "e.json"), code)
-        where = ("--tokenizer", tmp_path / "tokenizer", "--out", tmp_path / "tokens", "--scheduler", cluster)
+        where = ("--tokenizer", tmp_path / "tokenizer", "--out", tmp_path / "tokens", "--workers", 0)
         assert error in read_error(run(encode.main, path, *where), code)
     (tmp_path / "late.jsonl").write_text('{"id": 1}\n' * 3000 + '{"text": "遅れて来た文章。"}\n' * 3)
     assert Texts.find(tmp_path / "late.jsonl").column == "text"

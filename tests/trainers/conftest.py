@@ -17,9 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from click.testing import CliRunner
+from rich.console import Console
 
+from pipeline.core.inline import InlineEngine
 from tests.support import run_trainers
-from tests.support.engine import InProcessEngine
 from tests.support.texts import make_sentences
 from tokenizer.encode import TokenShardBuild
 from tokenizer.export import export
@@ -79,7 +80,7 @@ def tokenised(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = folder / "lines"
     lines.write_text("".join(f"{text}\n" for text in texts), "utf-8")
     export(Tokenizer(finish_model(fit(Training(vocab_size=640, model="bpe"), lines).content)), folder / "tokenizer")
-    TokenShardBuild(folder, folder / "tokenizer", Encoding(sequence_length=32)).run(InProcessEngine())
+    TokenShardBuild(folder, folder / "tokenizer", Encoding(sequence_length=32)).run(InlineEngine(folder, Console(quiet=True)))
     return folder
 
 

@@ -159,7 +159,7 @@ def unambiguous_corpora(draw):
 
 
 @given(unambiguous_corpora())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_clusters_and_survivors_are_those_of_comparing_all_pairs(deduplicated, partitions):
     frame, _, _ = deduplicated(partitions)
     keys = [shingles(text) for text in frame["text"]]

@@ -24,9 +24,9 @@ def start(*arguments):
 
 
 def run(*arguments):
-    process = start(*arguments)
-    out, errors = process.communicate(timeout=60)
-    return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
+    """Run the command to its end in this process."""
+    done = CliRunner().invoke(main, [*map(str, arguments)], env={"COLUMNS": "400", "NO_COLOR": "1"})
+    return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
 
 
 def wait_until(condition, seconds=20):

@@ -226,16 +226,16 @@ def test_nothing_to_do_and_what_changed(mix, build, parts, tmp_path):
     assert hash_outputs(tmp_path / "locked") == hash_outputs(mixed.out)
 
 
-def test_killed_the_build_goes_on_and_makes_the_same_on_any_number_of_workers(kill_at, build, mix, parts, tmp_path):
-    """Begun on one worker, gone on with on four, finished on two, as two alone make it."""
+def test_killed_the_build_goes_on_and_makes_the_same_on_any_number_of_workers(kill_at, build_on_cluster, mix, parts, tmp_path):
+    """Begun in one process, gone on with on two workers, finished on two others, as one process alone makes it."""
     manifest = parts.mixture("gamma weight = 0.3; epochs = 2\nalpha weight = 0.7", SMALL_SHARDS, "killed")
     undisturbed = hash_outputs(mix(manifest).out)
     assert len(undisturbed) > 4
     out = tmp_path / "out"
-    for workers, moment in ((1, 9), (4, 40)):
+    for workers, moment in ((0, 9), (2, 40)):
         kill_at(moment, out, manifest, "--out", out, "--workers", workers)
         for path in (p for p in out.rglob("*.parquet") if not p.name.startswith(".")):
             pl.read_parquet(path)
-    done = build(manifest, "--out", out)
+    done = build_on_cluster(manifest, "--out", out)
     assert done.returncode == 0, done.stderr
     assert hash_outputs(out) == undisturbed and find_temporaries(out) == []
