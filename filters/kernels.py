@@ -21,6 +21,9 @@ from filters.compile_cache import choose_cache_folder
 choose_cache_folder()
 jit = nb.njit(nogil=True, cache=True, boundscheck=False)
 inline = nb.njit(nogil=True, cache=True, boundscheck=False, inline="always")
+# For what loops call: numba counts references to arrays at every call, which takes longer than most helpers do. Such a function does
+# without, so that it can neither allocate an array nor return one.
+jit_helper = nb.njit(nogil=True, cache=True, boundscheck=False, _nrt=False)
 
 
 @intrinsic
@@ -101,7 +104,7 @@ def class_of(classes, cp):
     return np.uint8(u.HAN) if cp < 0x40000 else np.uint8(u.CONTROL)
 
 
-@jit
+@jit_helper
 def first_invalid(data, start, end):
     """Index of the first byte in `data[start:end]` that is not valid UTF-8 (RFC 3629: no surrogates, no overlong forms), or -1."""
     i = start

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from filters import unicode as u
-from filters.kernels import class_of, decode, jit
+from filters.kernels import class_of, decode, jit, jit_helper
 
 # Counters, in the order of the kernel's output. All are numbers of characters unless the name says otherwise.
 # "visible" means neither space, newline nor control.
@@ -54,7 +54,7 @@ BULLETS = np.array(sorted(ord(c) for c in "・■□●○◎◆◇★☆※▼�
 SPEAKING = np.array([ord(c) for c in "■□●○◎◆◇▲▼△▽"], np.int32)  # what may stand before a speaker in minutes and interviews
 
 
-@jit
+@jit_helper
 def _has_speaker(data, i, end, classes):
     """Whether a name follows the bullet before byte `i`: letters up to a space with more behind it, or 君, 氏 or さん in the end.
 

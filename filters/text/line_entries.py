@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from filters import unicode as u
-from filters.kernels import inline, jit, mix64, slots_for
+from filters.kernels import inline, jit_helper, mix64, slots_for
 from filters.text.line_keys import BAR, COUNT, KEY, MORE, fold_line
 from filters.text.phrases import narrow_phrases
 
@@ -99,7 +99,7 @@ def _has_number(codes, m):
     return False
 
 
-@jit
+@jit_helper
 def classify_key(codes, m, keys, values, parts, longest, numbers):
     """Strength of a key: that of an entry for the whole, or the greatest of those with a beginning and an end of it."""
     h = np.uint64(0)
@@ -144,7 +144,7 @@ def classify_key(codes, m, keys, values, parts, longest, numbers):
     return strength
 
 
-@jit
+@jit_helper
 def classify_menu(codes, m, keys, values, spaces):
     """Strength of a key whose parts between | and > are all entries, at least two; numbers are no evidence.
 

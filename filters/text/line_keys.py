@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from filters import unicode as u
-from filters.kernels import class_of, decode, encode, inline, jit
+from filters.kernels import class_of, decode, encode, inline, jit, jit_helper
 
 KEY = 64  # codes of the longest key
 # Codes of keys that stand for no character. U+0000 to U+001F do not occur in cleaned lines.
@@ -40,7 +40,7 @@ def _append(codes, m, pending, code):
     return m + 1
 
 
-@jit
+@jit_helper
 def fold_line(data, start, end, classes, codes, spaces):
     """Fill `codes` with the key of the line `data[start:end]`; return its length, or -1 where `codes` is too short.
 
@@ -178,7 +178,7 @@ def letter_codes() -> np.ndarray:
     return np.asarray(_fold_characters(u.character_classes()))
 
 
-@jit
+@jit_helper
 def first_letters(data, start, end, letters, codes):
     """Fill `codes` with the first codes of a line's key, and return True; False where they have to be folded, or are too few."""
     i, m = start, 0
@@ -195,7 +195,7 @@ def first_letters(data, start, end, letters, codes):
     return False
 
 
-@jit
+@jit_helper
 def last_letters(data, start, end, letters, codes):
     """As `first_letters`, of the last codes, in the order of the line. `start` may lie within a character, which is left out."""
     i, m = end, len(codes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from filters.kernels import buffers, decode, inline, jit, load_word, mix64, to_arrow
+from filters.kernels import buffers, decode, inline, jit, jit_helper, load_word, mix64, to_arrow
 from filters.text.normalisation import Cleaned, drop_lines, find_lines
 
 LABEL_CHARS = 80  # of a label at most
@@ -48,7 +48,7 @@ def _classify() -> np.ndarray:
 _CLASSES = _classify()
 
 
-@jit
+@jit_helper
 def _find_newline(data, i, end):
     """Return the first byte from `i` on that is a newline, or `end`. Eight bytes are looked at at a time (Warren 2012, 6-1)."""
     while i + 8 <= end:
@@ -68,7 +68,7 @@ def _class_of(cp, classes):
     return classes[cp] if cp < 65536 else np.uint8(0)
 
 
-@jit
+@jit_helper
 def _look_at_ends(data, start, stop, classes):
     """Whether a line begins or ends like prose, and its bytes between spaces."""
     cp, begins, is_indented = np.int32(0), np.uint8(_SPACE), False
@@ -106,7 +106,7 @@ def _count_continuing(word):
     return (word >> np.uint64(7) & ~word >> np.uint64(6) & _ONES) * _ONES >> np.uint64(56)
 
 
-@jit
+@jit_helper
 def _hash_bytes(data, start, stop):
     """Return a hash of bytes, and how many characters they are. Words are mixed into two numbers in turn, neither of which waits."""
     even = odd = np.uint64(stop - start)
@@ -134,7 +134,7 @@ def _hash_bytes(data, start, stop):
     return mix64(even ^ mix64(odd)), stop - start - np.int64(continuing)
 
 
-@jit
+@jit_helper
 def _hash_label(data, start, stop, classes):
     """A hash of a line without spaces and the count that it ends in; how many letters of Japanese, and how many characters it has."""
     value, before_count = np.uint64(0x9E3779B97F4A7C15), np.uint64(0)

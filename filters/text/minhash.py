@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from filters.kernels import buffers, encode, jit, mix64, to_arrow
+from filters.kernels import buffers, encode, jit, jit_helper, mix64, to_arrow
 from filters.text.normalisation import normalise
 from filters.text.signs import fill_key, key_table
 
@@ -31,7 +31,7 @@ def permutations(count: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
     return a, random.integers(0, 1 << 32, count, np.uint32)
 
 
-@jit
+@jit_helper
 def _hash_shingles(codes, total, multipliers, out):
     """Fill in uint32[total]: the hashes of the shingles of `codes`."""
     # A sum of products over a window: no step waits for the one before, so it runs in vectors. The finaliser is
@@ -49,7 +49,7 @@ def _hash_shingles(codes, total, multipliers, out):
         out[j] = x ^ (x >> np.uint32(16))
 
 
-@jit
+@jit_helper
 def _hash_key(codes, m):
     """uint64: a hash of a key of `m` codes."""
     total = np.uint64(m)
@@ -59,7 +59,7 @@ def _hash_key(codes, m):
     return mix64(total)
 
 
-@jit
+@jit_helper
 def _hash_bytes(data, start, end):
     """uint64: a hash of bytes, eight at a time."""
     total = np.uint64(end - start)
@@ -110,7 +110,7 @@ def _sign(data, offsets, table, a, b, multipliers, bins):
     return signatures, exact, keys, lengths, sketches
 
 
-@jit
+@jit_helper
 def _fill_minima(hashes, total, a, b, out):
     """Lower uint32[count] to the smallest of `total` hashes under every permutation."""
     # Eight shingles at a time against every permutation: the minima are loaded and stored once for eight. numba promotes
@@ -128,7 +128,7 @@ def _fill_minima(hashes, total, a, b, out):
             out[k] = min(out[k], np.uint32(a[k] * hashes[j] + b[k]))
 
 
-@jit
+@jit_helper
 def _fill_bin_minima(hashes, total, least):
     """Lower uint32[bins] to the smallest hash of every bin. The highest bits of a hash are its bin."""
     shift = np.uint32(32)
@@ -142,7 +142,7 @@ def _fill_bin_minima(hashes, total, least):
         least[at] = min(least[at], hashes[j] & low)
 
 
-@jit
+@jit_helper
 def sketch_similarity(sketches, a, b):
     """Estimated Jaccard similarity of rows `a` and `b` of `sketches`, corrected for minima that agree by chance; 0 where both are empty."""
     equal = 0

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from filters.kernels import decode, jit, load_word
+from filters.kernels import decode, jit, jit_helper, load_word
 
 COUNTERS = ("n_mojibake", "n_raw_visible")
 CLASSES = 256  # of characters
@@ -63,7 +63,7 @@ def calm_characters() -> np.ndarray:
     return np.isin(tables.classes, calm)
 
 
-@jit
+@jit_helper
 def _end_of_jis(data, i, end):
     """Return the byte after ISO-2022-JP without escapes ($B$3$l(B) whose characters begin at byte `i`, or `i` where there is none."""
     j, kana = i, 0
@@ -80,7 +80,7 @@ def _end_of_jis(data, i, end):
     return i
 
 
-@jit
+@jit_helper
 def _end_of_utf16(data, i, end):
     """Return the byte after hiragana of UTF-16 read as ASCII (B0D0F0) from byte `i` on, or `i` where there are not `_KANA` of them."""
     j = i
@@ -89,7 +89,7 @@ def _end_of_utf16(data, i, end):
     return j if j - i >= 2 * _KANA else i
 
 
-@jit
+@jit_helper
 def _end_of_codes(data, i, end):
     """Return the byte after ISO-2022-JP or UTF-16 that were read as ASCII and begin at byte `i`, or `i` where there is none."""
     if data[i] == 36 and i + 1 < end and (data[i + 1] == 66 or data[i + 1] == 64):  # $B or $@
@@ -101,7 +101,7 @@ def _end_of_codes(data, i, end):
     return i
 
 
-@jit
+@jit_helper
 def _pass_over(data, i, end, row, classes, weights):
     """Return where text that begins no stretch ends, from byte `i` on, the row of `weights` there, and the visible characters before.
 
@@ -143,13 +143,13 @@ def _pass_over(data, i, end, row, classes, weights):
     return i, row, visible
 
 
-@jit
+@jit_helper
 def _is_plain(cp, calm):
     """Whether a character begins no stretch beside another one that is plain."""
     return cp < 0x80 or 0x3000 <= cp < 0xE000 and calm[cp]
 
 
-@jit
+@jit_helper
 def _follows_plain(data, start, i, calm):
     """Whether the character before byte `i` of a document that begins at `start` is plain, as the beginning is."""
     if i == start:
@@ -216,7 +216,7 @@ def count_mojibake(data, starts, ends, classes, table, calm, evidence):
     return out
 
 
-@jit
+@jit_helper
 def count_swapped(data, start, end, swaps):
     """Return the visible characters of stretches whose kanji are those of EUC-JP read as GBK. They have kana, which Chinese has not."""
     found = first = last = first_kana = last_kana = 0

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from filters import unicode as u
-from filters.kernels import buffers, decode, encode, first_invalid, inline, jit, to_arrow
+from filters.kernels import buffers, decode, encode, first_invalid, inline, jit, jit_helper, to_arrow
 from filters.text import changes as c
 from filters.text.prolonged import mend_prolonged
 from filters.text.spacing import join_spaced
@@ -67,7 +67,7 @@ def _is_wide_letter(data, i, end):
     return data[i + 1] == 0xBD and 0x81 <= data[i + 2] <= 0x9A
 
 
-@jit
+@jit_helper
 def _joins(cp, previous, data, i, end):
     """Whether the full-width sign `cp` after a full-width letter or digit, `previous`, goes on the word; the text goes on at byte `i`."""
     if cp == 0xFF0E or cp == 0xFF0C or cp == 0xFF1A:
@@ -79,7 +79,7 @@ def _joins(cp, previous, data, i, end):
     return _is_wide_letter(data, i, end)
 
 
-@jit
+@jit_helper
 def _speaks_of_width(data, start, end, terms, term_offsets):
     """Whether a document speaks of the widths of characters: holds one of `terms` (filters.text.changes.WIDTH_TERMS)."""
     hit = False
@@ -154,30 +154,32 @@ def _normalise(
         single = in_row = 0  # characters of three bytes alone between spaces, after others; those in a row
         i = start
         while i < end:
-            b = data[i]
-            if b >= 0xE3 and b <= 0xED:
-                # Kana, CJK punctuation, Han, Hangul: three bytes each.
-                cp: Any = ((np.int32(b) & 0x0F) << 12) | ((np.int32(data[i + 1]) & 0x3F) << 6) | (np.int32(data[i + 2]) & 0x3F)
-                if kind[cp] == 0:
-                    out[o] = b
-                    out[o + 1] = data[i + 1]
-                    out[o + 2] = data[i + 2]
-                    o += 3
-                    content_end = o
-                    previous = cp
-                    i += 3
-                    continue
+            begin = i
+            cp: Any = previous
+            while i < end and 0xE3 <= data[i] <= 0xED:  # kana, CJK punctuation, Han, Hangul: three bytes each
+                new = ((np.int32(data[i]) & 0x0F) << 12) | ((np.int32(data[i + 1]) & 0x3F) << 6) | (np.int32(data[i + 2]) & 0x3F)
+                if kind[new] != 0:
+                    break
+                cp = new
+                out[o] = data[i]
+                out[o + 1] = data[i + 1]
+                out[o + 2] = data[i + 2]
+                o += 3
                 i += 3
-            else:
-                cp, i = decode(data, i)
-                if cp > 0x20 and cp < 0x7F:
-                    if cp == 45 and _is_katakana(previous):
-                        flags[d] |= _HAS_DASH
-                    out[o] = cp
-                    o += 1
-                    content_end = o
-                    previous = cp
-                    continue
+            if i > begin:
+                content_end = o
+                previous = cp
+                if i >= end:
+                    break
+            cp, i = decode(data, i)
+            if cp > 0x20 and cp < 0x7F:
+                if cp == 45 and _is_katakana(previous):
+                    flags[d] |= _HAS_DASH
+                out[o] = cp
+                o += 1
+                content_end = o
+                previous = cp
+                continue
             k = np.uint8(0)
             if cp < u.TABLE_SIZE:
                 k = kind[cp]

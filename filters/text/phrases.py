@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from filters.kernels import inline, jit, load_word
+from filters.kernels import inline, jit, jit_helper, load_word
 from filters.text.normalisation import normalise
 
 LISTS = ("adult", "advertising")
@@ -56,7 +56,7 @@ def _head_slot(word):
     return (word << np.uint64(16)) * _SPREAD >> np.uint64(64 - HEAD_BITS)
 
 
-@jit
+@jit_helper
 def _read_word(data, i):
     """Return what `load_word` does, with zeros for what lies behind the end of `data`."""
     word = np.uint64(0)
@@ -65,7 +65,7 @@ def _read_word(data, i):
     return word
 
 
-@jit
+@jit_helper
 def _find_head(data, i, last, begins):
     """Return the first byte from `i` to `last` near which a phrase may begin: there, or at one of the two bytes after it.
 

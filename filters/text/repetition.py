@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from filters import unicode as u
-from filters.kernels import class_of, decode, inline, jit, mix64, slots_for, utf8_length
+from filters.kernels import class_of, decode, inline, jit, jit_helper, mix64, slots_for, utf8_length
 
 TOP_SIZES = (2, 3, 4)
 DUPLICATE_SIZES = (5, 6, 7, 8, 9, 10)
@@ -209,7 +209,7 @@ def _top_count(h, count, slot_of, tally, most, at, table, exact):
     return same
 
 
-@jit
+@jit_helper
 def _count_ngrams(codes, m, h, positions, slot_of, before, table, tally, exact, wanted_sizes, row):
     """Count top and duplicate n-grams for n = 2 … 10, and the bytes of a greedy LZ77 parse.
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from filters import unicode as u
-from filters.kernels import decode, inline, jit
+from filters.kernels import decode, inline, jit_helper
 from filters.text.changes import voiced_kana
 
 # -- which signs
@@ -139,7 +139,7 @@ def _sign_at(data, i, end):
     return _narrow(cp)
 
 
-@jit
+@jit_helper
 def _class_at(data, i, end, table):
     """Return the class of the character at byte `i`."""
     if i >= end:
@@ -152,7 +152,7 @@ def _class_at(data, i, end, table):
     return OTHER if table.first[cp] == u.REMOVE else LETTER
 
 
-@jit
+@jit_helper
 def _skip_spaces(data, i, end):
     while i < end:
         if data[i] == 32 or data[i] == 9:
@@ -164,7 +164,7 @@ def _skip_spaces(data, i, end):
     return i
 
 
-@jit
+@jit_helper
 def _leads_to_digit(data, i, end, table):
     """Return whether a number begins at byte `i`, be it with a sign of its own: 5, .5, ¥5, -5."""
     if _class_at(data, i, end, table) == DIGIT:
@@ -177,7 +177,7 @@ def _leads_to_digit(data, i, end, table):
     return _class_at(data, after, end, table) == DIGIT
 
 
-@jit
+@jit_helper
 def _skip_relation(data, i, end):
     """Return the byte after signs that go on a relation: the = of >= and !=."""
     while i < end and 60 <= _sign_at(data, i, end) <= 62:
@@ -185,7 +185,7 @@ def _skip_relation(data, i, end):
     return i
 
 
-@jit
+@jit_helper
 def _is_alone(data, i, end, before):
     """Return whether a sign after the character `before` is all that is in brackets, or after a colon on its line: Rh(+), 結果：-."""
     after = _sign_at(data, _skip_spaces(data, i, end), end)
@@ -194,7 +194,7 @@ def _is_alone(data, i, end, before):
     return before == 58 and (after == 10 or after == 13)
 
 
-@jit
+@jit_helper
 def _is_kana_or_han(data, i, end):
     """Return whether hiragana or Han stand at byte `i`: A-です, O-型; not katakana, as in e-ラーニング, which is eラーニング."""
     if i >= end:
@@ -203,7 +203,7 @@ def _is_kana_or_han(data, i, end):
     return 0x3041 <= cp <= 0x309F or 0x4E00 <= cp <= 0x9FFF
 
 
-@jit
+@jit_helper
 def _begins_name(data, i, end):
     """Return whether one or two Latin letters stand at byte `i`, as in x < y and E = mc², and no word."""
     n = 0
@@ -213,7 +213,7 @@ def _begins_name(data, i, end):
     return 0 < n <= _LONGEST_NAME
 
 
-@jit
+@jit_helper
 def _begins_thousands(data, i, end, table):
     """Return whether exactly three digits stand at byte `i`."""
     for _ in range(3):
@@ -223,7 +223,7 @@ def _begins_thousands(data, i, end, table):
     return _class_at(data, i, end, table) != DIGIT
 
 
-@jit
+@jit_helper
 def _is_numeral(cp):
     for numeral in _NUMERALS:
         if cp == numeral:
@@ -231,7 +231,7 @@ def _is_numeral(cp):
     return False
 
 
-@jit
+@jit_helper
 def _counts(kind, cp, data, i, end, table, last, last_cp, latin, after_number, begins_line, name, before):
     """Return whether the sign `cp` of a kind counts; the text goes on at byte `i`.
 
@@ -282,12 +282,13 @@ def _counts(kind, cp, data, i, end, table, last, last_cp, latin, after_number, b
 # -- the key
 
 
-@jit
+@jit_helper
 def fill_key(data, start, end, table, codes):
     """Fill `codes` with the key of `data[start:end]`; return its length, or -1 where `codes` is too short.
 
     It has letters and digits as `table.first` has them, signs that count, and a space between digits that something else divides.
     """
+    first, kinds = table.first, table.kinds
     m = 0
     i = start
     spare = len(codes) - (end - start)
@@ -300,11 +301,25 @@ def fill_key(data, start, end, table, codes):
         False,
     )  # divided: what came since a digit does not count; raised: the last digit is a power
     while i < end:
+        run = m
+        while i < end and 0xE3 <= data[i] <= 0xE9:  # kana and Han, which most of a text is
+            cp = (np.int32(data[i]) & 0x0F) << 12 | (np.int32(data[i + 1]) & 0x3F) << 6 | np.int32(data[i + 2]) & 0x3F
+            if first[cp] <= 57 or kinds[cp] != 0:
+                break
+            codes[m] = first[cp]
+            m += 1
+            i += 3
+        if m > run:
+            last_cp = before = decode(data, i - 3)[0]
+            last, latin, digits, name = LETTER, 0, 0, 0
+            divided = begins_line = raised = False
+            if i >= end:
+                break
         cp, i = decode(data, i)
         cp = _narrow(cp)
         new, kind = cp, 0
         if cp < u.TABLE_SIZE:
-            new, kind = table.first[cp], table.kinds[cp]
+            new, kind = first[cp], kinds[cp]
         elif cp >= 0x40000:  # variation selectors, tags and private use
             continue
         if kind == POWER:
@@ -347,14 +362,14 @@ def fill_key(data, start, end, table, codes):
                     name = 0
             continue
         if new < u.REMOVE:
-            first, stop = table.starts[-2 - new], table.starts[-1 - new]
-            spare -= stop - first + 1
+            begin, stop = table.starts[-2 - new], table.starts[-1 - new]
+            spare -= stop - begin + 1
             if spare < 0:
                 return -1
-            if 48 <= table.expansions[first] <= 57 and (last == DIGIT or divided):
+            if 48 <= table.expansions[begin] <= 57 and (last == DIGIT or divided):
                 codes[m] = 32  # of 1½ it makes 1 1/2
                 m += 1
-            for e in range(first, stop):
+            for e in range(begin, stop):
                 codes[m] = table.expansions[e]
                 m += 1
             last = DIGIT if 48 <= codes[m - 1] <= 57 else LETTER

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from filters import unicode as u
-from filters.kernels import class_of, decode, jit
+from filters.kernels import class_of, decode, jit, jit_helper
 
 WHOLE = 960  # bytes: about 320 characters of Japanese
 WINDOW = 180
@@ -51,7 +51,7 @@ class TextModelError(ValueError):
     """A file that is no model of text, or one that this version of Seimai cannot read."""
 
 
-@jit
+@jit_helper
 def _read_features(data, start, end, classes, counts, out):
     """Count the buckets of data[start:end] in `counts`, which was 0, and write the distinct ones to `out`.
 

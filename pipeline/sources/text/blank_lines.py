@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from filters.kernels import jit
+from filters.kernels import jit, jit_helper
 
 
-@jit
+@jit_helper
 def first_boundary(data, start, end):
     """Return the index after the first empty line that begins in `data[start:end]` and is not at the very beginning, or -1."""
     i = start
@@ -28,7 +28,7 @@ def first_boundary(data, start, end):
     return np.int64(-1)
 
 
-@jit
+@jit_helper
 def last_boundary(data, end):
     """Return the index after the last empty line that ends in `data[:end]`, or -1."""
     i = end - 1
@@ -43,7 +43,7 @@ def last_boundary(data, end):
     return np.int64(-1)
 
 
-@jit
+@jit_helper
 def leading(data, end):
     """Return how many bytes of empty lines `data[:end]` begins with."""
     i = 0

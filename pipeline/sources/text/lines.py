@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from filters.kernels import jit
+from filters.kernels import jit, jit_helper
 
 
-@jit
+@jit_helper
 def first_boundary(data, start, end):
     """Return the index after the first line end in `data[start:end]`, or -1."""
     for i in range(start, end):
@@ -16,7 +16,7 @@ def first_boundary(data, start, end):
     return np.int64(-1)
 
 
-@jit
+@jit_helper
 def last_boundary(data, end):
     """Return the index after the last line end in `data[:end]`, or -1."""
     i = end - 1
