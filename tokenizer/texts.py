@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.core.errors import InputError, UsageError
+from pipeline.core.publication import settle_publication
 
 COLUMNS = ("text", "caption", "transcript")  # of documents, of image-text pairs, of recordings
 _BATCH = 1024
@@ -32,6 +33,7 @@ class Texts:
         Raises UsageError where there are none, or no such column.
         """
         if path.is_dir():
+            settle_publication(path)
             folder = path / "data" if (path / "data").is_dir() else path
             files = sorted(folder.glob(f"{split}-*.parquet" if split else "*.parquet"))
             if not files:

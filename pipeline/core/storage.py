@@ -9,7 +9,7 @@ import os
 import re
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -71,11 +71,36 @@ def write_array(path: Path, values: np.ndarray) -> None:
         np.save(file, values)
 
 
+def is_temporary(name: str) -> bool:
+    """Return whether a file name is one that `write_atomically` gives to what is not written to its end.
+
+    >>> is_temporary(".a.parquet.0123abcd.tmp"), is_temporary(".notes.tmp")
+    (True, False)
+    """
+    return re.fullmatch(r"\..+\.[0-9a-f]{8}\.tmp", name, re.DOTALL) is not None
+
+
 def remove_temporaries(folder: Path) -> None:
     """Remove the temporary files of killed writers. Only call this while holding the lock of the folder's writers."""
     if folder.is_dir():
         for path in folder.rglob(".*.tmp"):
-            path.unlink(missing_ok=True)
+            if is_temporary(path.name) and not path.is_dir():
+                path.unlink(missing_ok=True)
+
+
+def sync_file(path: Path) -> None:
+    """Return when the content of a file is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(path: Path) -> None:
+    """Return when the names in a folder are on the disk, where its filesystem can say so."""
+    with suppress(OSError):  # some network filesystems cannot sync a folder
+        sync_file(path)
 
 
 def find_leftovers(path: Path, suffix: str) -> list[Path]:

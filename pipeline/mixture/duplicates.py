@@ -18,7 +18,7 @@ from pipeline.dedup import minhash
 from pipeline.dedup.clusters import CLUSTER_SCHEMA, find_components
 from pipeline.mixture.plan import MixturePlan
 from pipeline.mixture.records import Partition, TakenIds, mixed_part
-from pipeline.workspace import Layout
+from pipeline.workspace import Layout, remove_step_files
 
 # What only the search for pairs needs.
 _SCRATCH = ("facts-*.npy", "pairs-*.npy", "cluster-*.npy")
@@ -184,7 +184,5 @@ def run(plan: MixturePlan, engine: Engine, layout: Layout, partitions: Sequence[
     progress.records = layout.kept
     progress.finish()
     write_json(marker, counts)
-    for pattern in _SCRATCH:
-        for path in layout.folder.rglob(pattern):
-            path.unlink()
+    remove_step_files(layout.folder, _SCRATCH)
     return dict(counts)

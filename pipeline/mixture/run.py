@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -60,8 +59,7 @@ def run(plan: MixturePlan, engine: Engine) -> dict[str, Any]:
     if changed := check_unchanged(plan.corpora):
         raise BuildError(f"{', '.join(changed)} was built anew while this mixture was made of it. Run the same command again.")
     summary["peak_memory"] = engine.peak_memory
-    publish(plan.workspace, summary, gather_mixture_facts(plan, summary))
-    _remove_other_tokenizers(plan)
+    publish(plan.workspace, summary, gather_mixture_facts(plan, summary), plan.more_steps)
     return summary
 
 
@@ -101,7 +99,7 @@ def write(
     verdicts = _scatter(plan, engine, scattering, groups, selected, candidates, progress.advance)
     splits, shards = _gather(engine, scattering, progress.advance)
     progress.finish()
-    ledgers = sorted(path.name for path in (workspace.staging / "ledger").glob("*.parquet"))
+    ledgers = [name_shard("ledger", group.number, len(groups)) for group in groups]
     return {"verdicts": verdicts, "splits": splits, "shards": shards, "ledgers": ledgers}
 
 
@@ -151,9 +149,3 @@ def _gather(
             if piece.is_file():  # otherwise it was moved by a run that was killed afterwards
                 piece.rename(target)
     return splits, shards
-
-
-def _remove_other_tokenizers(plan: MixturePlan) -> None:
-    for folder in plan.work.glob("tokenizer-*"):
-        if folder.name != f"tokenizer-{plan.tokenizer_fingerprint}":
-            shutil.rmtree(folder, ignore_errors=True)

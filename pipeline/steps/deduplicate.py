@@ -13,7 +13,7 @@ from pipeline.core.storage import read_json, write_json
 from pipeline.modalities import modality_of
 from pipeline.plan import Plan
 from pipeline.steps.measure import Measured
-from pipeline.workspace import Layout, RecordIds, write_layout
+from pipeline.workspace import Layout, RecordIds, remove_step_files, write_layout
 
 # What only the search for pairs needs, and the step `write` does not.
 _SCRATCH = ("facts-*.npy", "index-*.npy", "hamming-*.npy", "pairs-*.npy", "cluster-*.npy")
@@ -55,7 +55,5 @@ def run(plan: Plan, engine: Engine, layout: Layout, ids: RecordIds) -> Deduplica
     progress.records = layout.kept
     seconds = progress.finish()
     write_json(marker, counts)
-    for pattern in _SCRATCH:
-        for path in layout.folder.rglob(pattern):
-            path.unlink()
+    remove_step_files(layout.folder, _SCRATCH)
     return Deduplicated(counts, seconds)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,13 @@ from typing import Any
 import torch
 
 from pipeline.core.errors import BuildError, UsageError
+from pipeline.core.ownership import STATE_FOLDER, hold_scratch, remove_known, remove_scratch, remove_scratch_leftovers
+from pipeline.core.publication import folder_publication, replace_folder
+from pipeline.core.storage import read_json, sync_file, write_json
 from trainers.training.settings import CHANGEABLE
+
+WRITTEN = ("model", "metrics.jsonl", "config.json", "tensorboard", "samples")  # what a run writes, beside checkpoints
+_STATE = "state.pt"
 
 
 class Checkpoints:
@@ -33,7 +38,7 @@ class Checkpoints:
     def load_newest(self, config: dict[str, Any], resume: bool) -> dict[str, Any] | None:
         """Return the state of the newest checkpoint, or None for a new run. Raises UsageError if `resume` does not fit the folder."""
         for unfinished in self.folder.glob(".step-*"):  # of a run that was killed
-            shutil.rmtree(unfinished, ignore_errors=True)
+            remove_scratch(unfinished, _is_new)
         folders = self.folders()
         if resume and not folders:
             raise UsageError(
@@ -45,7 +50,7 @@ class Checkpoints:
         newest = folders[-1]
         try:
             # Mapped, so that no rank holds all of it: a page is read when its weights are copied to where they belong.
-            state = torch.load(newest / "state.pt", map_location="cpu", weights_only=True, mmap=True)
+            state = torch.load(newest / _STATE, map_location="cpu", weights_only=True, mmap=True)
             stored, current = _flatten(state["config"]), _flatten(config)
         except Exception as error:  # whatever unpickling a damaged file raises
             raise BuildError(self.describe_damage(newest, error)) from None
@@ -62,8 +67,8 @@ class Checkpoints:
             raise UsageError(
                 f"{self.out} holds a run, up to {self.newest_name}: add --resume to go on, or choose another --out"
             )
-        if any((self.out / name).exists() for name in ("model", "metrics.jsonl")):
-            raise UsageError(f"{self.out} holds what a run left (model, metrics.jsonl): choose another --out, or remove it")
+        if taken := [name for name in WRITTEN if (self.out / name).exists()]:
+            raise UsageError(f"{self.out} holds what a run left ({', '.join(taken)}): choose another --out, or remove it")
 
     def describe_damage(self, folder: Path, error: Exception) -> str:
         others = [path.name for path in self.folders() if path != folder]
@@ -71,33 +76,61 @@ class Checkpoints:
         return f"{folder} cannot be read ({type(error).__name__}: {str(error)[:200]}): remove it; {advice}"
 
     def save(self, step: int, state: dict[str, Any]) -> None:
-        """Write a checkpoint, then remove those that are older than the newest `keep`."""
-        self.replace_folder(self.folder / f"step-{step:09d}", lambda folder: torch.save(state, folder / "state.pt"))
-        for old in self.folders()[: -self.keep]:
-            shutil.rmtree(old, ignore_errors=True)
+        """Write a checkpoint, then remove those that are older than the newest `keep`, but for files that no run wrote."""
 
-    def replace_folder(self, final: Path, write: Callable[[Path], Any]) -> None:
-        """Write a folder under a temporary name, then rename it. Raises BuildError if that fails."""
-        temporary, old = final.with_name(f".{final.name}.tmp"), final.with_name(f".{final.name}.old")
+        def write(folder: Path) -> list[str]:
+            torch.save(state, folder / _STATE)
+            return [_STATE]
+
+        self._replace_folder(self.folder / f"step-{step:09d}", write)
+        for old in self.folders()[: -self.keep]:
+            remove_known(old, _is_state)
+
+    def save_model(self, export: Callable[[Path], Any]) -> None:
+        """Write the run's model. What else lies in its folder stays there."""
+        record = self.out / STATE_FOLDER / "model.json"  # the files of the model, by their paths
+        folder = (self.out / "model").resolve()
+        folder_publication(folder).complete()
+
+        def write(model: Path) -> list[str]:
+            export(model)
+            names = [path.relative_to(model).as_posix() for path in sorted(model.rglob("*")) if path.is_file()]
+            written = read_json(record)
+            known = names if written is None else written  # a run of an earlier version has no record
+            write_json(record, sorted({*known, *names}))
+            return known
+
+        self._replace_folder(folder, write)
+
+    def _replace_folder(self, final: Path, write: Callable[[Path], list[str]]) -> None:
+        """Write a folder under a temporary name, then publish it. Raises BuildError if that fails.
+
+        `write` returns the files that may be removed from the old folder.
+        """
         try:
-            for unfinished in (temporary, old):
-                shutil.rmtree(unfinished, ignore_errors=True)
-            temporary.mkdir(parents=True)
-            write(temporary)
-            for path in temporary.rglob("*"):
-                if path.is_file():
-                    with open(path, "rb") as file:
-                        os.fsync(file.fileno())
-            if final.exists():
-                final.rename(old)
-            temporary.rename(final)
-            shutil.rmtree(old, ignore_errors=True)
+            folder_publication(final).complete()
+            remove_scratch_leftovers(final, "[0-9a-f]{8}", _is_new)
+            with hold_scratch(final.with_name(f".{final.name}-{uuid.uuid4().hex[:8]}"), _is_new) as scratch:
+                new = scratch / "new"
+                new.mkdir()
+                known = write(new)
+                for path in new.rglob("*"):
+                    if path.is_file():
+                        sync_file(path)
+                replace_folder(final, new, known)
         except (OSError, RuntimeError) as error:  # torch raises RuntimeError if the disk is full
-            shutil.rmtree(temporary, ignore_errors=True)
             raise BuildError(
                 f"{final} could not be written: {error}. The last complete checkpoint is {self.newest_name}; "
                 "free some space, then --resume."
             ) from error
+
+
+def _is_state(path: str) -> bool:
+    return path == _STATE
+
+
+def _is_new(path: str) -> bool:
+    return path.startswith("new/")
 
 
 def _flatten(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
