@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -113,15 +114,19 @@ class Workspace:
         owners, names = self._read_owners(), {self.folder(step).name for step in self.fingerprints} | {*more}
         if not self._owners.exists() and self.work.parent == self.state_folder:  # of a version of Seimai without such a record
             names |= {path.name for path in self.work.glob("*-*") if _STEP_FOLDER.fullmatch(path.name)}
-        write_json(self._owners, owners | {str(self.out): sorted({*owners.get(str(self.out), []), *names})})
+        write_json(self._owners, owners | {self._owner: sorted({*owners.get(self._owner, []), *names})})
 
     def release_old_steps(self, more: Iterable[str] = ()) -> list[Path]:
         """Return the folders that only earlier builds to this output used, and forget them."""
         owners, current = self._read_owners(), {self.folder(step).name for step in self.fingerprints} | {*more}
-        mine = owners.get(str(self.out), [])
-        others = {name for out, names in owners.items() if out != str(self.out) for name in names}
-        write_json(self._owners, owners | {str(self.out): sorted(current)})
+        mine = owners.get(self._owner, [])
+        others = {name for out, names in owners.items() if out != self._owner for name in names}
+        write_json(self._owners, owners | {self._owner: sorted(current)})
         return [self.work / name for name in mine if name not in current | others and _STEP_FOLDER.fullmatch(name)]
+
+    @property
+    def _owner(self) -> str:
+        return os.path.realpath(self.out)
 
     def _read_owners(self) -> dict[str, list[str]]:
         owners = read_json(self._owners)

@@ -270,7 +270,7 @@ def identify_input(corpus: Path, splits: dict[str, Texts]) -> list[Any]:
     state = read_json(corpus / STATE_FOLDER / "state.json") if corpus.is_dir() else None
     if isinstance(state, dict) and "written" in state:
         return [state["written"]]
-    return [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for texts in splits.values() for f in texts.files]
+    return [file for texts in splits.values() for file in texts.identity]
 
 
 def check_tokens(tokens: Path, tokenizer: Tokenizer) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 import pyarrow as pa
@@ -57,6 +57,11 @@ class Texts:
         if self.files[0].suffix != ".parquet":
             return sum(file.stat().st_size for file in self.files)
         return sum(group.bytes for file in self.files for group in read_row_groups(file, str(self.column)))
+
+    @property
+    def identity(self) -> list[Any]:
+        """What changes when a file is replaced: names, sizes and times of change."""
+        return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in self.files]
 
     def batches(self) -> Iterator[pl.Series]:
         """Yield the texts in order, some at a time, without nulls."""

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pipeline.core.command import report_errors
-from pipeline.core.errors import UsageError
+from pipeline.core.errors import BuildError, UsageError
 from pipeline.core.locks import hold_lock
 from pipeline.core.ownership import NamedPath, hold_scratch, refuse_overlap, remove_scratch_leftovers
 from pipeline.core.publication import folder_publication, replace_folder
@@ -100,7 +100,10 @@ def train(
     budget, out = min(compute_text_budget(settings), most or sys.maxsize), out.resolve()
     with hold_scratch(out.with_name(f".{out.name}-{uuid.uuid4().hex[:8]}"), _is_scratch) as work:
         text, new = work / "text", work / "out"
+        identity = [corpus.texts.identity for corpus in corpora]
         sample = draw_sample(corpora, budget, settings.seed, text, lambda share: report("draw", share))
+        if [corpus.texts.identity for corpus in corpora] != identity:
+            raise BuildError("the text was replaced while it was read, by another build: run the same command again")
         report("draw", 1.0)
         fitted = fit(settings, text, lambda share: report("train", share))
         report("train", 1.0)

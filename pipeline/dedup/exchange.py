@@ -23,6 +23,7 @@ from pipeline.core.engine import Task
 from pipeline.core.errors import BuildError
 from pipeline.core.storage import write_atomically
 from pipeline.core.tasks import Counts, resumable
+from pipeline.workspace import is_step_file
 
 FAN_IN = 128  # files that one task opens in one pass
 SMALL = 16  # blocks that a pass makes where a sender writes some megabytes
@@ -156,7 +157,8 @@ class Exchange:
 
     def _remove(self, level: int) -> None:
         for path in self.folder.glob(f"{self.name}-{level}-*.bin"):
-            path.unlink()
+            if is_step_file(path.name):
+                path.unlink()
 
     @property
     def _levels(self) -> int:
