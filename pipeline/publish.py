@@ -27,26 +27,31 @@ def publish(workspace: Workspace, summary: dict[str, Any], facts: BuildFacts, mo
     not write is in the way.
     """
     staging, published = workspace.staging, _read_published(workspace)
-    markers = [path.relative_to(workspace.out).as_posix() for path in sorted(staging.rglob("*.json"))]
+    _refuse_changed_reports(workspace.out, published)
+    written = [path.relative_to(staging).as_posix() for path in sorted(staging.rglob("*.json"))]
+    markers = [path for path in written if is_step_file(path) and path not in ("state.json", "published.json")]
     _stage_reports(staging, facts)
     write_json(staging / "state.json", summary)
     folders = {"data": tuple(summary["shards"]), "ledger": tuple(summary["ledgers"])}
+    for name in folders:  # of a build that kept nothing, too
+        (staging / name).mkdir(parents=True, exist_ok=True)
     write_json(staging / "published.json", folders | _hash_reports(staging))
     staged = staging.relative_to(workspace.out).as_posix()
     entries = [Entry(name, f"{staged}/{name}", files, tuple(published[name])) for name, files in folders.items()]
     files = [*PUBLISHED_FILES, *(path.relative_to(workspace.out).as_posix() for path in (workspace.published, workspace.state))]
     entries += [Entry(name, f"{staged}/{Path(name).name}") for name in files]
-    corpus_publication(workspace.out).publish(entries, markers)
+    corpus_publication(workspace.out).publish(entries, [f"{staged}/{marker}" for marker in markers])
     for folder in [staging, *workspace.list_old_stagings(), *workspace.release_old_steps(more_steps)]:
         remove_known(folder, is_step_file)
 
 
 def publish_reports(workspace: Workspace, facts: BuildFacts) -> None:
     """Publish card and lock anew, together, for a corpus that has a tokenizer since."""
-    staging = workspace.staging
+    staging, published = workspace.staging, _read_published(workspace)
+    _refuse_changed_reports(workspace.out, published)
     staging.mkdir(exist_ok=True)
     _stage_reports(staging, facts)
-    write_json(staging / "published.json", _read_published(workspace) | _hash_reports(staging))
+    write_json(staging / "published.json", published | _hash_reports(staging))
     staged = staging.relative_to(workspace.out).as_posix()
     files = [*PUBLISHED_FILES, workspace.published.relative_to(workspace.out).as_posix()]
     corpus_publication(workspace.out).publish([Entry(name, f"{staged}/{Path(name).name}") for name in files])
@@ -71,6 +76,11 @@ def check_output_folder(workspace: Workspace) -> None:
                 f"{folder / foreign[0]} was not written by the last build, and readers would take it for a part of the corpus: move it "
                 "elsewhere, or choose another --out"
             )
+    _refuse_changed_reports(out, published)
+
+
+def _refuse_changed_reports(out: Path, published: dict[str, Any]) -> None:
+    """Raise UsageError where card or lock in place are not what Seimai wrote."""
     for name in PUBLISHED_FILES:
         path = out / name
         if path.exists() and published.get(name) not in ("", _hash_file(path)):

@@ -520,7 +520,8 @@ def run_with_engine(build: TokenShardBuild, workers: int | None, scheduler: str 
     with hold_lock(build.out):
         with Engine(workers, scheduler, build.folder / "dask", console) as engine:
             description = build.run(engine)
-        build.remove_leftovers()  # Dask's, too
+        mark_scratch(build.folder)
+        build.remove_leftovers()  # what Dask wrote since, too
         return description
 
 
