@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from importlib.resources import as_file
@@ -14,12 +14,13 @@ from typing import Any
 import click
 from rich.console import Console
 
-from pipeline.core.checksums import write_sums
 from pipeline.core.command import report_errors
 from pipeline.core.errors import BuildError, SeimaiError, UsageError
 from pipeline.core.inline import check_options, make_engine, scheduler_option, workers_option
 from pipeline.core.locks import hold_lock_file
 from pipeline.core.names import expand_home
+from pipeline.core.ownership import STATE_FOLDER, NamedPath, claim_folder, hold_scratch, refuse_overlap
+from pipeline.core.publication import corpus_publication, folder_publication, settle_publication
 from pipeline.core.storage import format_size, read_json, remove_temporaries, write_json
 from pipeline.core.tables import suggest_look
 from pipeline.fetch.download import download as download_file
@@ -35,16 +36,13 @@ from pipeline.mixture.terminal import print_mixture
 from pipeline.mixture.tokens import MixtureTokens
 from pipeline.modalities import MODALITIES
 from pipeline.plan import Plan
-from pipeline.publish import PUBLISHED_FOLDERS, undo_publication
-from pipeline.report.card import write_card
+from pipeline.publish import PUBLISHED_FOLDERS, check_output_folder, publish_reports
 from pipeline.report.facts import BuildFacts, gather_facts, gather_plan_facts
-from pipeline.report.lock import write_lock
 from pipeline.report.terminal import print_next_commands, print_plan, print_summary, print_tokenizer, print_up_to_date
 from pipeline.run import run
 from pipeline.sources import SOURCES
 from pipeline.sources.inputs import InputFile, describe_file, is_sample_identity, is_url
 from pipeline.steps.tokenise import Tokenising
-from pipeline.workspace import STATE_FOLDER
 
 Command = Callable[..., None]
 
@@ -107,6 +105,8 @@ def main(
             if value and not inputs:
                 raise UsageError(f"--{key} is for an input that lists {source_options()[key].content}: name it with --input")
         out, work = _choose_folders(loaded, out, work)
+        if not plan_only:
+            settle_publication(out)
         if download and not plan_only:
             _download(loaded, console)
         files = tuple(_choose_inputs(loaded, list(inputs), download, plan_only, console))
@@ -114,6 +114,7 @@ def main(
             # Written for Seimai, so not under the terms of the corpus that it stands in for.
             loaded = loaded.model_copy(update={"title": f"{loaded.title} (embedded sample)", "license": "CC0-1.0"})
         plan = Plan(loaded, files, out.absolute(), work.absolute(), limit)
+        _refuse_input_in_output(plan, inputs)
         _refuse_sample_over_corpus(plan)
         _refuse_part_over_corpus(plan)
         if plan_only:
@@ -142,9 +143,28 @@ def _choose_folders(manifest: Described, out: Path | None, work: Path | None) ->
             raise UsageError(f"--work {work.parent} lies in the output's {name} folder, which a build replaces")
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file, not a folder")
+    for link in (out, out / STATE_FOLDER, work):
+        if link.is_symlink() and not link.exists():
+            raise UsageError(f"{link} is a link to {link.readlink()}, which is not there: make that folder, or remove the link")
     if out.is_dir() and any(out.iterdir()) and not (out / STATE_FOLDER).is_dir():
         raise UsageError(f"--out {out} is not empty and was not made by Seimai; choose another folder or empty it yourself")
     return out, work
+
+
+def _refuse_input_in_output(plan: Plan, patterns: Iterable[str]) -> None:
+    """Refuse to build from what the build would write over, and to write into a folder that it reads.
+
+    `patterns`: what `--input` names; a glob with ** is of the folder that it begins with.
+    """
+    paths = dict.fromkeys(
+        url for file in plan.inputs for url in (file.url, *file.companions, *file.siblings) if not is_url(url)
+    )
+    inputs = [NamedPath(f"--input {path}", Path(path)) for path in paths]
+    folders = [re.split(r"[^/]*[*?[]", pattern, maxsplit=1)[0] if "**" in pattern else pattern for pattern in patterns]
+    inputs += [NamedPath(f"--input {folder or '.'}", Path(folder)) for folder in folders if not is_url(folder)]
+    options = plan.manifest.source.options.items()
+    inputs += [NamedPath(f"source.{key} = {value}", Path(value)) for key, value in options if isinstance(value, str)]
+    refuse_overlap([NamedPath(f"--out {plan.out}", plan.out), NamedPath(f"--work {plan.work}", plan.work)], inputs)
 
 
 def _refuse_sample_over_corpus(plan: Plan) -> None:
@@ -225,12 +245,26 @@ def _exclusive(plan: Plan | MixturePlan) -> Iterator[None]:
         for folder in folders:
             message = f"another build is at work in {folder}; wait for it, or choose another --out"
             stack.enter_context(hold_lock_file(folder / "lock", message))
+        claim_folder(plan.out, "pipeline.build")
+        corpus_publication(plan.out).complete()  # which a build that ended just now may have left
+        for name in ("tokenizer", "tokens"):
+            folder_publication((plan.out / name).resolve()).complete()
+        yield
+
+
+@contextmanager
+def _prepare(plan: Plan | MixturePlan, more_steps: Iterable[str] = ()) -> Iterator[None]:
+    """Check what is in the output folder and claim the folders of the steps; afterwards remove what workers kept on the disk."""
+    check_output_folder(plan.workspace)
+    plan.work.mkdir(parents=True, exist_ok=True)
+    plan.workspace.claim_steps(more_steps)
+    for folder in (plan.work, plan.workspace.state_folder):
+        remove_temporaries(folder)
+    with hold_scratch(plan.work / "dask", lambda path: path.startswith("dask-scratch-space/")):
         yield
 
 
 def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: bool, console: Console) -> None:
-    for folder in (plan.workspace.state_folder, plan.work):
-        folder.mkdir(parents=True, exist_ok=True)
     with _exclusive(plan):
         summary = plan.up_to_date()
         if summary is not None and summary["damaged"] and not keep_going:
@@ -244,20 +278,14 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
             print_next_commands(console, facts)
             return
         write_json(plan.workspace.inputs, [f.as_dict() for f in plan.inputs])
-        for folder in (plan.work, plan.workspace.state_folder):
-            remove_temporaries(folder)
-        scratch = plan.work / "dask"
         failure: SeimaiError | None = None
-        with make_engine(workers, scheduler, scratch, console) as engine:
-            if summary is None:
-                undo_publication(plan.workspace)
+        with _prepare(plan), make_engine(workers, scheduler, plan.work / "dask", console) as engine:
             result: dict[str, Any] = summary or run(plan, engine, keep_going)
             if tokenising is not None and _count_kept(result):
                 try:
                     tokenised = tokenising.run(engine)
                 except SeimaiError as error:  # the corpus is complete nevertheless
                     failure = error
-        shutil.rmtree(scratch, ignore_errors=True)
         facts = gather_facts(plan, result, tokenised)
         if summary is None:
             print_summary(console, facts)
@@ -285,8 +313,7 @@ def _mix(
     if plan_only:
         print_plan(console, gather_mixture_plan(plan))
         return
-    for folder in (plan.workspace.state_folder, plan.work):
-        folder.mkdir(parents=True, exist_ok=True)
+    settle_publication(out)
     with _exclusive(plan):
         summary = plan.up_to_date()
         tokenised = tokens.find_complete() if tokens and summary else None
@@ -296,20 +323,14 @@ def _mix(
             _refuse_empty_corpus(plan, summary)
             print_next_commands(console, facts)
             return
-        for folder in (plan.work, plan.workspace.state_folder):
-            remove_temporaries(folder)
-        scratch = plan.work / "dask"
         failure: SeimaiError | None = None
-        with make_engine(workers, scheduler, scratch, console) as engine:
-            if summary is None:
-                undo_publication(plan.workspace)
+        with _prepare(plan, plan.more_steps), make_engine(workers, scheduler, plan.work / "dask", console) as engine:
             result = summary or mix(plan, engine)
             if tokens is not None and _count_kept(result):
                 try:
                     tokenised = tokens.finish(engine)
                 except SeimaiError as error:  # the corpus is complete nevertheless
                     failure = error
-        shutil.rmtree(scratch, ignore_errors=True)
         facts = gather_mixture_facts(plan, result, tokenised)
         if summary is None:
             print_mixture(console, facts)
@@ -329,9 +350,7 @@ def _finish(
     if failure is not None:
         raise failure
     if is_tokenised:
-        write_card(facts)
-        write_lock(facts)
-        write_sums(facts.out)
+        publish_reports(plan.workspace, facts)
         print_tokenizer(console, facts)
     print_next_commands(console, facts)
 

@@ -1,50 +1,115 @@
-"""From staging to the final place: shards and ledger are moved by renames, and a move that was cut short is undone."""
+"""From staging to the final place: shards, ledger, card, lock and sums become visible together, and what Seimai did not write stays."""
 
 from __future__ import annotations
 
-import shutil
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
-from pipeline.core.checksums import write_sums
-from pipeline.core.storage import write_json
+from pipeline.core.checksums import LOCK_FILE, SUMS_FILE, write_sums
+from pipeline.core.errors import UsageError
+from pipeline.core.ownership import remove_known
+from pipeline.core.publication import Entry, corpus_publication, refuse_links
+from pipeline.core.storage import read_json, write_json
 from pipeline.report.card import write_card
 from pipeline.report.facts import BuildFacts
 from pipeline.report.lock import write_lock
-from pipeline.workspace import Workspace
+from pipeline.workspace import Workspace, is_step_file
 
 PUBLISHED_FOLDERS = ("data", "ledger")
+PUBLISHED_FILES = ("README.md", LOCK_FILE, SUMS_FILE)
 
 
-def publish(workspace: Workspace, summary: dict[str, Any], facts: BuildFacts) -> None:
-    """Move shards and ledger to their final place, write the card and the lock, and remove what other builds left."""
-    workspace.state.unlink(missing_ok=True)
+def publish(workspace: Workspace, summary: dict[str, Any], facts: BuildFacts, more_steps: Iterable[str] = ()) -> None:
+    """Publish the staged shards and ledger with a card, a lock and sums, and remove what earlier builds to this output left.
+
+    `more_steps`: further folders in `work` that this build needs. Raises BuildError, and publishes nothing, where a file that Seimai did
+    not write is in the way.
+    """
+    staging, published = workspace.staging, _read_published(workspace)
+    _refuse_changed_reports(workspace.out, published)
+    written = [path.relative_to(staging).as_posix() for path in sorted(staging.rglob("*.json"))]
+    markers = [path for path in written if is_step_file(path) and path not in ("state.json", "published.json")]
+    _stage_reports(staging, facts)
+    write_json(staging / "state.json", summary)
+    folders = {"data": tuple(summary["shards"]), "ledger": tuple(summary["ledgers"])}
+    for name in folders:  # of a build that kept nothing, too
+        (staging / name).mkdir(parents=True, exist_ok=True)
+    write_json(staging / "published.json", folders | _hash_reports(staging))
+    staged = staging.relative_to(workspace.out).as_posix()
+    entries = [Entry(name, f"{staged}/{name}", files, tuple(published[name])) for name, files in folders.items()]
+    files = [*PUBLISHED_FILES, *(path.relative_to(workspace.out).as_posix() for path in (workspace.published, workspace.state))]
+    entries += [Entry(name, f"{staged}/{Path(name).name}") for name in files]
+    corpus_publication(workspace.out).publish(entries, [f"{staged}/{marker}" for marker in markers])
+    for folder in [staging, *workspace.list_old_stagings(), *workspace.release_old_steps(more_steps)]:
+        remove_known(folder, is_step_file)
+
+
+def publish_reports(workspace: Workspace, facts: BuildFacts) -> None:
+    """Publish card, lock and sums anew, together, for a corpus that has a tokenizer since."""
+    staging, published = workspace.staging, _read_published(workspace)
+    _refuse_changed_reports(workspace.out, published)
+    staging.mkdir(exist_ok=True)
+    _stage_reports(staging, facts)
+    write_json(staging / "published.json", published | _hash_reports(staging))
+    staged = staging.relative_to(workspace.out).as_posix()
+    files = [*PUBLISHED_FILES, workspace.published.relative_to(workspace.out).as_posix()]
+    corpus_publication(workspace.out).publish([Entry(name, f"{staged}/{Path(name).name}") for name in files])
+    remove_known(staging, is_step_file)
+
+
+def check_output_folder(workspace: Workspace) -> None:
+    """Raise UsageError, before any work is done, where publishing would replace what Seimai did not write."""
+    out, published = workspace.out, _read_published(workspace)
+    refuse_links(out / name for name in (*PUBLISHED_FOLDERS, *PUBLISHED_FILES))
+    if workspace.state_folder.stat().st_dev != out.stat().st_dev:
+        raise UsageError(
+            f"{workspace.state_folder} is on another disk than {out}: name a folder for intermediates with --work instead"
+        )
     for name in PUBLISHED_FOLDERS:
-        final, old = workspace.out / name, workspace.state_folder / f"old-{name}"
-        shutil.rmtree(old, ignore_errors=True)
-        if final.exists():
-            final.rename(old)
-        (workspace.staging / name).rename(final)
-        shutil.rmtree(old, ignore_errors=True)
-    write_card(facts)
-    write_lock(facts)
-    write_sums(facts.out)
-    write_json(workspace.state, summary)
-    for step in workspace.fingerprints:
-        for folder in workspace.work.glob(f"{step}-*"):
-            if folder != workspace.folder(step):
-                shutil.rmtree(folder, ignore_errors=True)
-    for folder in workspace.state_folder.glob("write-*"):
-        shutil.rmtree(folder, ignore_errors=True)
+        folder = out / name
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"{folder} is a file that Seimai did not write, where shards or ledger go: move it elsewhere")
+        foreign = sorted(path.name for path in folder.glob("*.parquet") if path.name not in published[name])
+        if foreign:
+            raise UsageError(
+                f"{folder / foreign[0]} was not written by the last build, and readers would take it for a part of the corpus: move it "
+                "elsewhere, or choose another --out"
+            )
+    _refuse_changed_reports(out, published)
 
 
-def undo_publication(workspace: Workspace) -> None:
-    """Undo a publication that was cut short between its folders."""
-    for name in PUBLISHED_FOLDERS:
-        old = workspace.state_folder / f"old-{name}"
-        if old.is_dir() and not (workspace.out / name).exists():
-            old.rename(workspace.out / name)
-        shutil.rmtree(old, ignore_errors=True)
-    staging = workspace.staging
-    if staging.is_dir() and not all((staging / name).is_dir() for name in PUBLISHED_FOLDERS):
-        # One of the two was published already: the markers in here no longer tell the truth.
-        shutil.rmtree(staging, ignore_errors=True)
+def _refuse_changed_reports(out: Path, published: dict[str, Any]) -> None:
+    """Raise UsageError where card, lock or sums in place are not what Seimai wrote."""
+    for name in PUBLISHED_FILES:
+        path = out / name
+        if path.exists() and published.get(name) not in ("", _hash_file(path)):
+            raise UsageError(
+                f"{path} was changed since Seimai wrote it, and this build would replace it: keep it under another name, such as "
+                f"{path.with_name(f'own-{name}')}"
+            )
+
+
+def _read_published(workspace: Workspace) -> dict[str, Any]:
+    """Return names of shards and ledger files that were published, and the SHA-256 of card, lock and sums: "" where it is not recorded."""
+    state, published = read_json(workspace.state), read_json(workspace.published)
+    found: dict[str, Any] = dict.fromkeys(PUBLISHED_FOLDERS, [])
+    if isinstance(state, dict):
+        found |= {"data": state["shards"], "ledger": state["ledgers"]} | dict.fromkeys(PUBLISHED_FILES, "")
+    return found | (published if isinstance(published, dict) else {})
+
+
+def _stage_reports(staging: Path, facts: BuildFacts) -> None:
+    write_card(facts, staging)
+    write_lock(facts, staging)
+    write_sums(staging)
+
+
+def _hash_reports(folder: Path) -> dict[str, str]:
+    return {name: _hash_file(folder / name) for name in PUBLISHED_FILES}
+
+
+def _hash_file(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

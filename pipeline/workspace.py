@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,11 +14,39 @@ import numpy as np
 import polars as pl
 
 from pipeline.core.checksums import ADDED, read_lock_entries, read_sums, sizes_differ
-from pipeline.core.storage import read_json, write_atomically
+from pipeline.core.ownership import STATE_FOLDER
+from pipeline.core.storage import read_json, write_atomically, write_json
 from pipeline.core.tables import read_parquet
+from pipeline.core.vouching import remove_spent
 from pipeline.manifest.steps import Step
 
-STATE_FOLDER = ".seimai"  # in the output folder: what a build remembers, its lock, and its intermediates by default
+# Files that steps write to their folders and to staging, by their paths there: words, numbers, and perhaps what a matrix is called.
+_FIXED_NAMES = (
+    "layout|inputs|duplicates|cluster|recurring|index|bands|spent|sentences|captions|mixed|losses|state|published"
+    "|same_domain|same_caption|same_sentence|similar_transcripts"
+)
+_STEP_FILE = re.compile(
+    rf"(?:[a-z_]+/)?(?:(?:[a-z_]+-)*(?:\d-)?\d{{3,}}(?:-\d{{3,}}|-of-\d{{5}})*(?:\.[a-z_]+)?|{_FIXED_NAMES}"
+    r"|(?:cluster|index|hamming|text-hamming)-[a-z_]+)\.(?:json|npy|bin|parquet|arrows)"
+    r"|(?:cut|raw|data|ledger|validation|losses|scattered|pieces|decided|records|transcripts)/"
+    r"|README\.md|manifest\.lock\.toml"
+)
+_STEP_FOLDER = re.compile(r"(?:measure|decide|deduplicate|strip|count|select|tokenizer)-[0-9a-f]{16,64}")
+_STAGING = re.compile(r"write-[0-9a-f]{16}")
+
+
+def is_step_file(path: str) -> bool:
+    """Return whether a path in the folder of a step, or in staging, is of a file that Seimai writes there.
+
+    >>> [is_step_file(path) for path in ("part-00000-00001.lines.npy", "data/train-00000-of-00012.parquet", "notes.txt")]
+    [True, True, False]
+    """
+    return _STEP_FILE.fullmatch(path) is not None
+
+
+def remove_step_files(folder: Path, patterns: Iterable[str]) -> None:
+    """Remove files that Seimai wrote below the folder of a step, and that no work needs any more, by patterns of their names."""
+    remove_spent(folder, patterns, is_step_file)
 
 
 @dataclass(frozen=True)
@@ -61,8 +91,51 @@ class Workspace:
         """The folder of shards and ledger before they are published: beside their final place, so that a rename publishes them."""
         return self.state_folder / f"write-{self.fingerprints['write']}"
 
+    @property
+    def published(self) -> Path:
+        """JSON: what Seimai published: names of shards and ledger files, SHA-256 of card and lock."""
+        return self.state_folder / "published.json"
+
+    def list_old_stagings(self) -> list[Path]:
+        """Return the staging folders of other builds in this output folder."""
+        folders = self.state_folder.glob("write-*")
+        return sorted(path for path in folders if _STAGING.fullmatch(path.name) and path != self.staging)
+
     def folder(self, step: Step) -> Path:
         return self.work / f"{step}-{self.fingerprints[step]}"
+
+    # -- whose the folders of steps are
+
+    @property
+    def _owners(self) -> Path:
+        """JSON: by output folder, the folders of steps in `work` that its builds use."""
+        return self.work / "owners.json"
+
+    def claim_steps(self, more: Iterable[str] = ()) -> None:
+        """Record that this build uses the folders of its steps (and `more`), beside what earlier builds to this output used.
+
+        Hold the lock of `work`.
+        """
+        owners, names = self._read_owners(), {self.folder(step).name for step in self.fingerprints} | {*more}
+        if not self._owners.exists() and self.work.parent == self.state_folder:  # of a version of Seimai without such a record
+            names |= {path.name for path in self.work.glob("*-*") if _STEP_FOLDER.fullmatch(path.name)}
+        write_json(self._owners, owners | {self._owner: sorted({*owners.get(self._owner, []), *names})})
+
+    def release_old_steps(self, more: Iterable[str] = ()) -> list[Path]:
+        """Return the folders that only earlier builds to this output used, and forget them."""
+        owners, current = self._read_owners(), {self.folder(step).name for step in self.fingerprints} | {*more}
+        mine = owners.get(self._owner, [])
+        others = {name for out, names in owners.items() if out != self._owner for name in names}
+        write_json(self._owners, owners | {self._owner: sorted(current)})
+        return [self.work / name for name in mine if name not in current | others and _STEP_FOLDER.fullmatch(name)]
+
+    @property
+    def _owner(self) -> str:
+        return os.path.realpath(self.out)
+
+    def _read_owners(self) -> dict[str, list[str]]:
+        owners = read_json(self._owners)
+        return owners if isinstance(owners, dict) else {}
 
     @property
     def duplicates(self) -> Path:

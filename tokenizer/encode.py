@@ -9,7 +9,7 @@ depends on input and settings alone.
 from __future__ import annotations
 
 import json
-import shutil
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
@@ -30,17 +30,17 @@ from pipeline.core.engine import Engine
 from pipeline.core.errors import BuildError, InputError, UsageError
 from pipeline.core.inline import check_options, make_engine, scheduler_option, workers_option
 from pipeline.core.locks import hold_lock
-from pipeline.core.shards import name_shard
-from pipeline.core.storage import (
-    find_leftovers,
-    fingerprint,
-    read_json,
-    remove_temporaries,
-    sync_folder,
-    write_array,
-    write_atomically,
-    write_json,
+from pipeline.core.ownership import (
+    STATE_FOLDER,
+    NamedPath,
+    mark_scratch,
+    refuse_overlap,
+    remove_scratch,
+    remove_scratch_leftovers,
 )
+from pipeline.core.publication import folder_publication, replace_folder
+from pipeline.core.shards import name_shard
+from pipeline.core.storage import fingerprint, read_json, remove_temporaries, write_array, write_atomically, write_json
 from pipeline.core.tables import open_parquet, suggest_look
 from pipeline.core.tasks import resumable
 from tokenizer.model import Tokenizer
@@ -281,10 +281,10 @@ def find_splits(corpus: Path, column: str | None) -> dict[str, Texts]:
 
 def identify_input(corpus: Path, splits: dict[str, Texts]) -> list[Any]:
     """Return what changes when the text does: the fingerprint of the build of a corpus that Seimai built, else sizes and times of files."""
-    state = read_json(corpus / ".seimai" / "state.json") if corpus.is_dir() else None
+    state = read_json(corpus / STATE_FOLDER / "state.json") if corpus.is_dir() else None
     if isinstance(state, dict) and "written" in state:
         return [state["written"]]
-    return [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for texts in splits.values() for f in texts.files]
+    return [file for texts in splits.values() for file in texts.identity]
 
 
 def check_tokens(tokens: Path, tokenizer: Tokenizer) -> dict[str, Any]:
@@ -337,9 +337,10 @@ class TokenShardBuild:
             raise UsageError(f"the tokenizer in {tokenizer} has no {'EOS' if roles['eos'] is None else 'BOS'} token")
         if settings.packing == "best-fit" and roles["pad"] is None:
             raise UsageError(f"the tokenizer in {tokenizer} has no PAD token, which packing best-fit needs; use concatenate")
+        self.input = identify_input(corpus, self.splits)
         self.fingerprint = fingerprint(
             VERSION, self.tokenizer.fingerprint, settings.model_dump(include=set(Encoding.model_fields)),
-            identify_input(corpus, self.splits),
+            self.input,
             [texts.column for texts in self.splits.values()],
         )  # fmt: skip
         self.folder = self.out.parent / f".{self.out.name}-{self.fingerprint}"
@@ -352,13 +353,16 @@ class TokenShardBuild:
 
     def find_complete(self) -> dict[str, Any] | None:
         """Return the description of the token shards in the output folder; None where they are not those that `run` would write."""
-        description = _read_description(self.out)
+        description = None if folder_publication(self.out).journal.exists() else _read_description(self.out)
         if description is None or description["fingerprint"] != self.fingerprint:
             return None
         return None if sizes_differ(self.out, description["files"]) else description
 
     def check_output_folder(self, overwrite: bool) -> None:
-        """Raise UsageError where the output folder holds something else."""
+        """Raise UsageError where the output folder holds something else, or what is encoded."""
+        files = dict.fromkeys(file for texts in self.splits.values() for file in texts.files)
+        read = [*(NamedPath(str(file), file) for file in files), NamedPath("the tokenizer", Path(self.context.tokenizer))]
+        refuse_overlap([NamedPath(f"--out {self.out}", self.out)], read)
         if self.out.is_dir() and any(self.out.iterdir()):
             if not (self.out / TOKENS_FILE).is_file():
                 raise UsageError(f"{self.out} is not empty and holds no token shards; choose another --out")
@@ -369,11 +373,15 @@ class TokenShardBuild:
 
     def run(self, engine: Engine) -> dict[str, Any]:
         """Do what is not done yet and publish the shards; returns their description."""
-        self.context.shards.mkdir(parents=True, exist_ok=True)
+        folder_publication(self.out).complete()
+        if (description := self.find_complete()) is not None:  # a killed run published it
+            return description
+        mark_scratch(self.folder)
+        self.context.shards.mkdir(exist_ok=True)
         remove_temporaries(self.folder)
         ranges = {split: divide_split(texts, split) for split, texts in self.splits.items()}
         encoded = self._encode(engine, [part for parts in ranges.values() for part in parts])
-        description: dict[str, Any] = {
+        description = {
             "fingerprint": self.fingerprint,
             "tokenizer": self.tokenizer.fingerprint,
             "vocab_size": len(self.tokenizer),
@@ -387,10 +395,12 @@ class TokenShardBuild:
             description["splits"][split] = asdict(total) | {
                 name: getattr(packed, name) for name in ("sequences", "left_out", "padding")
             }
-        description["shards"] = sorted(path.name for path in self.context.shards.glob("*.parquet"))
+        description["shards"] = sorted(
+            path.name for path in self.context.shards.glob("*.parquet") if _is_scratch(f"out/{path.name}")
+        )
         if not description["splits"].get("train", {"sequences": 1})["sequences"]:
             n = description["splits"]["train"]["tokens"]
-            shutil.rmtree(self.folder, ignore_errors=True)
+            remove_scratch(self.folder, _is_scratch)
             raise UsageError(
                 f"the whole of {self.corpus} makes {n:,} tokens, not one sequence of {self.settings.sequence_length:,}: "
                 "use a smaller --sequence-length, or --packing best-fit"
@@ -428,17 +438,34 @@ class TokenShardBuild:
         return packed
 
     def _publish(self, description: dict[str, Any]) -> None:
+        if identify_input(self.corpus, self.splits) != self.input:
+            raise BuildError(f"{self.corpus} was built anew while it was encoded: run the same command again")
         write_json(self.context.shards / TOKENS_FILE, description)
+        description_in_place = _read_description(self.out)
+        if description_in_place is not None:
+            known = {*description_in_place["shards"], TOKENS_FILE}
+        else:  # damaged: `check_output_folder` found that token shards are in there
+            known = {path.name for path in self.out.glob("*") if _is_scratch(f"out/{path.name}")}
         withdraw_added(self.out)
-        old = self.folder / "old"
-        shutil.rmtree(old, ignore_errors=True)
-        if self.out.exists():
-            self.out.rename(old)
-        self.context.shards.rename(self.out)
-        sync_folder(self.out.parent)
+        replace_folder(self.out, self.context.shards, known, self.folder.glob("shard-*.json"))
         list_added(self.out)
-        for leftover in find_leftovers(self.out, "[0-9a-f]{16}"):
-            shutil.rmtree(leftover, ignore_errors=True)
+        self.remove_leftovers()
+
+    def remove_leftovers(self) -> None:
+        """Remove the intermediates of all runs to this folder."""
+        remove_scratch_leftovers(self.out, "[0-9a-f]{16}", _is_scratch)
+
+
+def _is_scratch(path: str) -> bool:
+    """Return whether a path in the folder of intermediates is of a file that encoding writes there, or Dask."""
+    return (
+        path.startswith("dask/")
+        or re.fullmatch(
+            rf"out/|(?:out/|shard-)?[a-z]+-\d{{5}}(?:-of-\d{{5}})?(?:\.(?:tokens|index))?\.(?:npy|json|parquet)|out/{re.escape(TOKENS_FILE)}",
+            path,
+        )
+        is not None
+    )
 
 
 def _sum_counts(kind: type[Counts], counts: list[Counts]) -> Counts:
@@ -508,9 +535,13 @@ def main(
 def run_with_engine(build: TokenShardBuild, workers: int | None, scheduler: str | None, console: Console) -> dict[str, Any]:
     """Run a build on an engine of its own. Raises BuildError where another process is at work on the same folder."""
 
-    build.folder.mkdir(parents=True, exist_ok=True)
-    with hold_lock(build.out), make_engine(workers, scheduler, build.folder / "dask", console) as engine:
-        return build.run(engine)
+    mark_scratch(build.folder)
+    with hold_lock(build.out):
+        with make_engine(workers, scheduler, build.folder / "dask", console) as engine:
+            description = build.run(engine)
+        mark_scratch(build.folder)
+        build.remove_leftovers()  # what Dask wrote since, too
+        return description
 
 
 if __name__ == "__main__":

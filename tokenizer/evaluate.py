@@ -20,7 +20,7 @@ from rich.table import Table
 from filters.kernels import buffers
 from pipeline.core.command import report_errors
 from pipeline.core.errors import UsageError
-from pipeline.core.storage import write_json
+from pipeline.core.storage import read_json, write_json
 from tokenizer.model import Tokenizer
 from tokenizer.texts import Texts
 
@@ -271,6 +271,8 @@ def main(
     """Compare tokenizers (folders, SentencePiece .model files, Hugging Face tokenizer.json) on the same text."""
     console = Console(emoji=False)
     with report_errors("evaluating", "--out"):
+        out = out or Path("evaluation.json")
+        _refuse_other_file(out)
         tokenizers = [open_tokenizer(path) for path in models]
         results: list[dict[str, Any]] = []
         for path in on:
@@ -286,9 +288,16 @@ def main(
             console.print(make_figures_table(figures))
             _print_fallback(console, figures)
             results += figures
-        out = out or Path("evaluation.json")
         write_json(out, results)
         console.print(f"\n{out}", style="bold", highlight=False, markup=False)
+
+
+def _refuse_other_file(out: Path) -> None:
+    """Raise UsageError where `out` is a file that no evaluation wrote."""
+    if out.exists():
+        results = read_json(out)
+        if not isinstance(results, list) or not all(isinstance(row, dict) and "fallback" in row for row in results):
+            raise UsageError(f"{out} holds no evaluation, and this command would replace it: choose another --out")
 
 
 def _default_split(path: Path) -> str | None:

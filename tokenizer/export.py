@@ -23,6 +23,7 @@ _PIECE = proto.ModelProto.SentencePiece
 # sums with it are inexact in double precision.
 _NEVER = -1e5
 _MAX_LENGTH = 1_000_000_000  # transformers writes 1e30 for no limit, which JSON readers of integers refuse
+EXPORTED = (MODEL, "tokenizer.json", "tokenizer_config.json")
 _ROLES = {"bos": "bos_token", "eos": "eos_token", "pad": "pad_token", "unk": "unk_token"}
 
 
@@ -110,14 +111,23 @@ def export(tokenizer: Tokenizer, folder: Path) -> None:
         "truncation_side": "right",
         "add_prefix_space": False,
     }
-    files = {
-        MODEL: tokenizer.content,
-        "tokenizer.json": json.dumps(make_tokenizer_json(tokenizer), ensure_ascii=False).encode(),
-        "tokenizer_config.json": json.dumps(config, ensure_ascii=False, indent=1).encode(),
-    }
-    for name, content in files.items():
+    contents = (
+        tokenizer.content,
+        json.dumps(make_tokenizer_json(tokenizer), ensure_ascii=False).encode(),
+        json.dumps(config, ensure_ascii=False, indent=1).encode(),
+    )
+    for name, content in zip(EXPORTED, contents, strict=True):
         with write_atomically(folder / name) as temporary:
             temporary.write_bytes(content)
+
+
+def _check_output_folder(tokenizer: Tokenizer, out: Path) -> None:
+    """Raise UsageError where files of another tokenizer would be replaced."""
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is a file, not a folder")
+    taken = [out / name for name in EXPORTED if (out / name).exists()]
+    if taken and not (taken[0].name == MODEL and taken[0].read_bytes() == tokenizer.content):
+        raise UsageError(f"{taken[0]} is of another tokenizer, which this command would replace: choose another --out")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -126,7 +136,9 @@ def export(tokenizer: Tokenizer, folder: Path) -> None:
 def main(model: Path, out: Path) -> None:
     """Write the tokenizer MODEL (a .model file that Seimai trained, or its folder) for Hugging Face's AutoTokenizer."""
     with report_errors("exporting", "--out"):
-        export(Tokenizer.load(model), out)
+        tokenizer = Tokenizer.load(model)
+        _check_output_folder(tokenizer, out)
+        export(tokenizer, out)
         click.echo(out)
 
 

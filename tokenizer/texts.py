@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.core.errors import InputError, UsageError
+from pipeline.core.publication import settle_publication
 from pipeline.core.tables import open_parquet
 
 COLUMNS = ("text", "caption", "transcript")  # of documents, of image-text pairs, of recordings
@@ -33,6 +34,7 @@ class Texts:
         Raises UsageError where there are none, or no such column.
         """
         if path.is_dir():
+            settle_publication(path)
             folder = path / "data" if (path / "data").is_dir() else path
             files = sorted(folder.glob(f"{split}-*.parquet" if split else "*.parquet"))
             if not files:
@@ -56,6 +58,11 @@ class Texts:
         if self.files[0].suffix != ".parquet":
             return sum(file.stat().st_size for file in self.files)
         return sum(group.bytes for file in self.files for group in read_row_groups(file, str(self.column)))
+
+    @property
+    def identity(self) -> list[Any]:
+        """What changes when a file is replaced: names, sizes and times of change."""
+        return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in self.files]
 
     def batches(self) -> Iterator[pl.Series]:
         """Yield the texts in order, some at a time, without nulls."""

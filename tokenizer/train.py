@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 import sys
-import tempfile
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -20,13 +19,15 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pipeline.core.checksums import describe_file, list_added, withdraw_added
 from pipeline.core.command import report_errors
-from pipeline.core.errors import UsageError
+from pipeline.core.errors import BuildError, UsageError
 from pipeline.core.locks import hold_lock
+from pipeline.core.ownership import NamedPath, hold_scratch, refuse_overlap, remove_scratch_leftovers
+from pipeline.core.publication import folder_publication, replace_folder
 from pipeline.core.settings import parse_size
-from pipeline.core.storage import find_leftovers, format_size, sync_folder, write_json
+from pipeline.core.storage import format_size, write_json
 from pipeline.core.tables import suggest_python
 from tokenizer.evaluate import SentencePieceTokenizer, draw_texts, evaluate, make_figures_table
-from tokenizer.export import export
+from tokenizer.export import EXPORTED, export
 from tokenizer.fitting import compute_text_budget, fit
 from tokenizer.model import Tokenizer, finish_model
 from tokenizer.sample import WeightedCorpus, draw_sample
@@ -97,11 +98,13 @@ def train(
     """
     began = time.perf_counter()
     report = report_progress or (lambda what, share: None)
-    budget = min(compute_text_budget(settings), most or sys.maxsize)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as work:
-        text, new = Path(work) / "text", Path(work) / "out"
+    budget, out = min(compute_text_budget(settings), most or sys.maxsize), out.resolve()
+    with hold_scratch(out.with_name(f".{out.name}-{uuid.uuid4().hex[:8]}"), _is_scratch) as work:
+        text, new = work / "text", work / "out"
+        identity = [corpus.texts.identity for corpus in corpora]
         sample = draw_sample(corpora, budget, settings.seed, text, lambda share: report("draw", share))
+        if [corpus.texts.identity for corpus in corpora] != identity:
+            raise BuildError("the text was replaced while it was read, by another build: run the same command again")
         report("draw", 1.0)
         fitted = fit(settings, text, lambda share: report("train", share))
         report("train", 1.0)
@@ -123,10 +126,7 @@ def train(
         result["files"] = [describe_file(path, path.name) for path in sorted(new.iterdir())]
         write_json(new / TRAINING_FILE, result)
         withdraw_added(out)
-        if out.exists():
-            out.rename(Path(work) / "old")
-        new.rename(out)
-        sync_folder(out.parent)
+        replace_folder(out, new, {*EXPORTED, TRAINING_FILE})
     list_added(out)
     return result
 
@@ -142,9 +142,13 @@ def find_held_out(corpora: Sequence[str]) -> Texts | None:
 
 
 def remove_leftovers(out: Path) -> None:
-    """Remove what killed trainings left beside the output."""
-    for leftover in find_leftovers(out, "[a-z0-9_]{8}"):
-        shutil.rmtree(leftover, ignore_errors=True)
+    """Complete or undo what a killed training was about to publish, and remove what it left beside the output."""
+    folder_publication(out.resolve()).complete()
+    remove_scratch_leftovers(out.resolve(), "[0-9a-f]{8}", _is_scratch)
+
+
+def _is_scratch(path: str) -> bool:
+    return path in ("text", "text.model") or path in {f"out/{name}" for name in (*EXPORTED, TRAINING_FILE)}
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -180,6 +184,8 @@ def main(corpora: tuple[str, ...], column: str | None, out: Path | None, memory:
         first = _parse_corpus(corpora[0]).path
         out = (out or (first if first.is_dir() else first.parent) / "tokenizer").resolve()
         check_output_folder(out)
+        files = dict.fromkeys(file for corpus in found for file in corpus.texts.files)
+        refuse_overlap([NamedPath(f"--out {out}", out)], [NamedPath(str(file), file) for file in files])
         with hold_lock(out):
             remove_leftovers(out)
             result = show_progress(console, lambda report: train(found, settings, out, find_held_out(corpora), report))

@@ -13,13 +13,14 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline.core.errors import UsageError
+from pipeline.core.ownership import STATE_FOLDER
+from pipeline.core.publication import settle_publication
 from pipeline.core.storage import read_json
 from pipeline.core.tables import read_parquet_schema
 from pipeline.manifest.loading import load, read_toml
 from pipeline.manifest.model import Manifest
 from pipeline.mixture.corpora import build_command
 from pipeline.plan import VERSIONS
-from pipeline.workspace import STATE_FOLDER
 
 # What is added up beside records, by modality: a column of the ledger, and its unit. The ledger has no bytes of images.
 AMOUNTS = {"text": ("chars", "characters"), "speech": ("duration", "seconds")}
@@ -61,6 +62,7 @@ def open_ledger(folder: Path) -> LedgerOfCorpus:
         raise UsageError(
             f"--on {folder} was not made by Seimai: expected a built corpus, with its ledger. Build one: {command}"
         )
+    settle_publication(folder)
     state = read_json(folder / STATE_FOLDER / "state.json")
     if not isinstance(state, dict):
         raise UsageError(f"--on {folder} is not built to its end, so there is no ledger yet. Go on with: {command}")

@@ -127,11 +127,21 @@ def write_array(path: Path, values: np.ndarray) -> None:
         np.save(file, values)
 
 
+def is_temporary(name: str) -> bool:
+    """Return whether a file name is one that `write_atomically` gives to what is not written to its end.
+
+    >>> is_temporary(".a.parquet.0123abcd.tmp"), is_temporary(".notes.tmp")
+    (True, False)
+    """
+    return re.fullmatch(r"\..+\.[0-9a-f]{8}\.tmp", name, re.DOTALL) is not None
+
+
 def remove_temporaries(folder: Path) -> None:
     """Remove the temporary files of killed writers. Only call this while holding the lock of the folder's writers."""
     if folder.is_dir():
         for path in folder.rglob(".*.tmp"):
-            path.unlink(missing_ok=True)
+            if is_temporary(path.name) and not path.is_dir():
+                path.unlink(missing_ok=True)
 
 
 def find_leftovers(path: Path, suffix: str) -> list[Path]:

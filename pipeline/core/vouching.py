@@ -12,7 +12,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,10 +94,13 @@ def list_markers(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*.json") if _MARKER_NAME.fullmatch(path.name))
 
 
-def remove_spent(folder: Path, *patterns: str) -> None:
-    """Remove the files below `folder` that no work needs any more, given by patterns of their names."""
+def remove_spent(folder: Path, patterns: Iterable[str], is_known: Callable[[str], bool]) -> None:
+    """Remove the files below `folder` that no work needs any more, given by patterns of their names.
+
+    `is_known` gets their paths from `folder`, and tells which of them Seimai wrote.
+    """
     for pattern in patterns:
-        files = [*folder.rglob(pattern)]
+        files = [path for path in folder.rglob(pattern) if is_known(path.relative_to(folder).as_posix())]
         for parent in {file.parent for file in files}:
             spent = _load_spent(parent)
             if pattern not in spent:

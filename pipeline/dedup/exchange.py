@@ -23,7 +23,7 @@ from pipeline.core.engine import Task
 from pipeline.core.errors import BuildError
 from pipeline.core.storage import write_atomically
 from pipeline.core.tasks import Counts, resumable
-from pipeline.core.vouching import remove_spent
+from pipeline.workspace import remove_step_files
 
 FAN_IN = 128  # files that one task opens in one pass
 SMALL = 16  # blocks that a pass makes where a sender writes some megabytes
@@ -156,7 +156,7 @@ class Exchange:
             self._remove(level)
 
     def _remove(self, level: int) -> None:
-        remove_spent(self.folder, f"{self.name}-{level}-*.bin")
+        remove_step_files(self.folder, [f"{self.name}-{level}-*.bin"])
 
     @property
     def _levels(self) -> int:

@@ -22,12 +22,11 @@ from pipeline.core.engine import Task
 from pipeline.core.storage import write_array
 from pipeline.core.tables import read_parquet, read_parquet_schema
 from pipeline.core.tasks import Counts, resumable
-from pipeline.core.vouching import remove_spent
 from pipeline.dedup.bands import range_of
 from pipeline.dedup.exchange import Exchange
 from pipeline.dedup.furniture import COUNTED, RecurringLines, Survivors, leave_recurring, sum_counts
 from pipeline.dedup.runs import divide_into_runs
-from pipeline.workspace import Layout
+from pipeline.workspace import Layout, remove_step_files
 
 WINDOWS_PER_RANGE = 16_000_000
 WINDOWS_PER_RECORD = 8  # to expect, for the number of ranges
@@ -72,7 +71,7 @@ def rounds(search: Search) -> Iterator[list[Task]]:
     yield [(find_recurring, (search, number)) for number in range(exchange.receivers)]
     exchange.remove()
     yield [(join_recurring, (search,))]
-    remove_spent(search.folder, "recurring-range-*.npy")
+    remove_step_files(search.folder, ["recurring-range-*.npy"])
 
 
 def load_survivors(layout: Layout, index: int) -> Survivors:

@@ -21,6 +21,7 @@ from pipeline.core.errors import UsageError
 from pipeline.core.locks import hold_lock_file
 from pipeline.core.names import expand_home
 from pipeline.core.options import add_options, parse_options
+from pipeline.core.ownership import STATE_FOLDER, NamedPath, check_owner, claim_folder, refuse_overlap
 from pipeline.core.storage import format_size, remove_temporaries
 from pipeline.core.tables import suggest_look
 from pipeline.fetch.lists import expand_lists
@@ -55,7 +56,9 @@ def fetch(lists: Sequence[str], out: Path, settings: FetchSettings, console: Con
     _check_out(out)
     _raise_file_limit(settings.connections)
     busy = f"another fetch is at work in {out}; wait for it, or choose another --out"
-    with hold_lock_file(out / ".seimai" / "lock", busy), _rare_garbage_collection():
+    refuse_overlap([NamedPath(f"--out {out}", out)], [NamedPath(path, Path(path)) for path in paths])
+    with hold_lock_file(out / STATE_FOLDER / "lock", busy), _rare_garbage_collection():
+        claim_folder(out, "pipeline.fetch")
         remove_temporaries(out)
         run = FetchRun(paths, out, settings, console)
         with run.progress:
@@ -70,8 +73,9 @@ def _check_out(out: Path) -> None:
         raise UsageError(f"--out {out}: output goes to a folder, not to a URL")
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file, not a folder")
-    if out.is_dir() and any(out.iterdir()) and not (out / ".seimai").is_dir():
+    if out.is_dir() and any(out.iterdir()) and not (out / STATE_FOLDER).is_dir():
         raise UsageError(f"--out {out} is not empty and was not made by Seimai; choose another folder or empty it yourself")
+    check_owner(out, "pipeline.fetch")
 
 
 def _raise_file_limit(connections: int) -> None:

@@ -32,6 +32,10 @@ def download(url: str, target: Path, console: Console) -> None:
         return
     file = resolve([url])[0]
     target.parent.mkdir(parents=True, exist_ok=True)
+    if part.exists() and "identity" not in version:
+        raise BuildError(f"{part} was not begun by Seimai, which would replace it: move it elsewhere")
+    if version_file.exists() and "identity" not in version:
+        raise BuildError(f"{version_file} was not written by Seimai, which would replace it: move it elsewhere")
     if version.get("identity") != file.identity:
         part.unlink(missing_ok=True)
     write_json(version_file, file.as_dict())

@@ -76,6 +76,7 @@ class FetchedShard:
     def open(self, settings: FetchSettings) -> dict[str, list[int]]:
         """Read what earlier runs fetched; return the URLs that are missing, each with its rows."""
         urls = [url or "" for url in self.frame["url"]]
+        self._refuse_foreign()
         if self._is_on_disk() and self.sidecar not in self._find_damaged():
             self._finished_rows = dict(self._read_finished(settings.allow_private))
         digest = hashlib.sha256("\n".join(urls).encode()).hexdigest()
@@ -106,6 +107,12 @@ class FetchedShard:
         files = [describe_file(path, path.name) for path in (self.sidecar, self.tar)]
         write_json(self.stats, self._summarise(results) | {"files": files})
         self._spool.remove()
+
+    def _refuse_foreign(self) -> None:
+        """Raise UsageError where files would be replaced that no fetch wrote: tar and sidecar come together, or with a spool."""
+        present = [path for path in (self.tar, self.sidecar, self.stats) if path.exists()]
+        if present and not self._is_on_disk() and not self._spool_path.exists():
+            raise UsageError(f"{present[0]} was not written by this fetch, which would replace it: move it elsewhere")
 
     def _is_on_disk(self) -> bool:
         return self.tar.is_file() and self.sidecar.is_file()

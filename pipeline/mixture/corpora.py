@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.core.errors import UsageError
+from pipeline.core.ownership import STATE_FOLDER, NamedPath, refuse_overlap
+from pipeline.core.publication import settle_publication
 from pipeline.core.storage import read_json
 from pipeline.core.vouching import read_marker
 from pipeline.manifest.loading import load
@@ -22,7 +24,7 @@ from pipeline.modalities.text.manifest import TextManifest
 from pipeline.modalities.text.modality import TextModality
 from pipeline.plan import VERSIONS
 from pipeline.sources.inputs import is_sample_identity
-from pipeline.workspace import STATE_FOLDER, Part, list_parts
+from pipeline.workspace import Part, list_parts
 
 _COMPARED = ("permutations", "shingle", "seed")  # settings without which signatures cannot be compared
 _INPUTS_SHOWN = 3
@@ -109,6 +111,8 @@ def _open(mixture: MixtureManifest, part: MixturePart, out: Path) -> BuiltCorpus
     folder = part.folder
     if folder.absolute().resolve() == out.absolute().resolve():
         raise UsageError(f"{folder} is where this mixture itself is built: a mixture cannot contain itself")
+    refuse_overlap([NamedPath(f"--out {out}", out)], [NamedPath(f"part {folder}", folder)])
+    settle_publication(folder)
     state = _read_state(folder)
     manifest = _read_manifest(folder)
     if state.get("versions") != VERSIONS:

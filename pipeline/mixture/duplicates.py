@@ -14,12 +14,12 @@ from pipeline.core.errors import BuildError
 from pipeline.core.storage import write_atomically
 from pipeline.core.tables import read_parquet
 from pipeline.core.tasks import Counts, resumable
-from pipeline.core.vouching import read_marker, remove_spent, write_marker
+from pipeline.core.vouching import read_marker, write_marker
 from pipeline.dedup import minhash
 from pipeline.dedup.clusters import CLUSTER_SCHEMA, find_components
 from pipeline.mixture.plan import MixturePlan
 from pipeline.mixture.records import Partition, TakenIds, mixed_part
-from pipeline.workspace import Layout
+from pipeline.workspace import Layout, remove_step_files
 
 # What only the search for pairs needs.
 _SCRATCH = ("facts-*.npy", "pairs-*.npy", "cluster-*.npy")
@@ -185,5 +185,5 @@ def run(plan: MixturePlan, engine: Engine, layout: Layout, partitions: Sequence[
     progress.records = layout.kept
     progress.finish()
     write_marker(marker, counts)
-    remove_spent(layout.folder, *_SCRATCH)
+    remove_step_files(layout.folder, _SCRATCH)
     return dict(counts)

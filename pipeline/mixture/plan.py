@@ -78,6 +78,11 @@ class MixturePlan:
     def workspace(self) -> Workspace:
         return Workspace(self.out, self.work, self.fingerprints)
 
+    @property
+    def more_steps(self) -> list[str]:
+        """Folders in `work` beside those of the steps: of a tokenizer that is trained here."""
+        return [] if self.tokenizer_fingerprint is None else [f"tokenizer-{self.tokenizer_fingerprint}"]
+
     def up_to_date(self) -> dict[str, Any] | None:
         """Return the summary of the last build, where that build is this one and its output is in place."""
         return self.workspace.find_published(self.output_fingerprint)

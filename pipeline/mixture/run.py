@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -69,8 +68,7 @@ def run(plan: MixturePlan, engine: Engine) -> dict[str, Any]:
     if changed := check_unchanged(plan.corpora):
         raise BuildError(f"{', '.join(changed)} was built anew while this mixture was made of it. Run the same command again.")
     summary["peak_memory"] = engine.peak_memory
-    publish(plan.workspace, summary, gather_mixture_facts(plan, summary))
-    _remove_other_tokenizers(plan)
+    publish(plan.workspace, summary, gather_mixture_facts(plan, summary), plan.more_steps)
     return summary
 
 
@@ -110,7 +108,7 @@ def write(
     verdicts = _scatter(plan, engine, scattering, groups, selected, candidates, progress.advance)
     splits, pieces = _gather(engine, scattering, progress.advance)
     progress.finish()
-    ledgers = sorted(path.name for path in (workspace.staging / "ledger").glob("*.parquet"))
+    ledgers = [name_shard("ledger", group.number, len(groups)) for group in groups]
     staged = {scattering.folder / "ledger" / name: f"ledger/{name}" for name in ledgers}
     staged |= {piece: f"data/{name}" for name, piece in pieces.items()}
     markers = [path for folder in ("scattered", "pieces") for path in list_markers(scattering.folder / folder)]
@@ -164,9 +162,3 @@ def _gather(
         for position, shard in enumerate(filled):
             pieces[name_shard(split, position, len(filled))] = scattering.piece(split, shard)
     return splits, pieces
-
-
-def _remove_other_tokenizers(plan: MixturePlan) -> None:
-    for folder in plan.work.glob("tokenizer-*"):
-        if folder.name != f"tokenizer-{plan.tokenizer_fingerprint}":
-            shutil.rmtree(folder, ignore_errors=True)

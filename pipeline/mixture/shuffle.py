@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.core.shards import ShardWriter
+from pipeline.core.shards import ShardWriter, name_shard
 from pipeline.core.storage import write_array, write_atomically
 from pipeline.core.tables import open_parquet
 from pipeline.core.tasks import Counts, resumable
@@ -142,7 +142,7 @@ def scatter(scattering: Scattering, group: Group, corpus: TextManifest, selectio
     verdicts: dict[str, list[int]] = {}
     tables = [_with_place(scattering.schema).empty_table()]
     counts_tokens = scattering.manifest.tokenizer is not None
-    ledger = scattering.folder / "ledger" / f"ledger-{group.number:05d}-of-{scattering.groups:05d}.parquet"
+    ledger = scattering.folder / "ledger" / name_shard("ledger", group.number, scattering.groups)
     with ExitStack() as stack:
         writer = ShardWriter(
             stack.enter_context(write_atomically(ledger)), ledger_schema(counts_tokens), _LEDGER_ROW_GROUP, None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -17,7 +18,9 @@ from pipeline.core.checksums import list_added, withdraw_added
 from pipeline.core.engine import Engine, Task
 from pipeline.core.errors import BuildError, UsageError
 from pipeline.core.names import expand_home
-from pipeline.core.storage import format_size, read_json, sync_file, write_array, write_json
+from pipeline.core.ownership import NamedPath, hold_scratch, refuse_overlap
+from pipeline.core.publication import folder_publication, replace_folder
+from pipeline.core.storage import format_size, read_json, write_array, write_json
 from pipeline.core.tables import open_parquet
 from pipeline.core.tasks import Counts, resumable
 from pipeline.mixture.duplicates import read_survivors
@@ -26,7 +29,7 @@ from pipeline.mixture.records import Partition, read_furniture, read_ledger
 from pipeline.modalities.text.modality import TextModality
 from tokenizer import train as training
 from tokenizer.encode import TokenShardBuild
-from tokenizer.export import export, make_tokenizer_json
+from tokenizer.export import EXPORTED, export, make_tokenizer_json
 from tokenizer.model import Tokenizer
 from tokenizer.sample import WeightedCorpus, find_most
 from tokenizer.settings import Training
@@ -196,14 +199,21 @@ class MixtureTokens:
             raise UsageError(
                 f"{self.target} was not put there by a build of this manifest, which would replace it: move it elsewhere"
             )
-        write_json(self._state, {"begun": self.plan.tokenizer_fingerprint})
-        shutil.rmtree(self.target, ignore_errors=True)
-        withdraw_added(self.target)
-        if (self.source / "tokenizer.json").is_file():
-            shutil.copytree(self.source, self.target)
-            for path in (*self.target.rglob("*"), self.target, self.target.parent):
-                sync_file(path)
-        else:
-            export(tokenizer, self.target)
-        list_added(self.target)
-        write_json(self._state, {"trained": self.plan.tokenizer_fingerprint, "tokenizer": tokenizer.fingerprint})
+        target, known = self.target.resolve(), {*EXPORTED, training.TRAINING_FILE, *((state or {}).get("files", []))}
+        refuse_overlap([NamedPath(str(target), target)], [NamedPath(f"tokenizer.path = {self.source}", self.source)])
+        folder_publication(target).complete()
+        with hold_scratch(
+            target.with_name(f".{target.name}-{uuid.uuid4().hex[:8]}"), lambda path: path.startswith("out/")
+        ) as work:
+            new = work / "out"
+            if (self.source / "tokenizer.json").is_file():
+                shutil.copytree(self.source, new)
+            else:
+                export(tokenizer, new)
+            files = sorted(path.relative_to(new).as_posix() for path in new.rglob("*") if path.is_file())
+            write_json(self._state, {"begun": self.plan.tokenizer_fingerprint, "files": sorted({*files, *known})})
+            withdraw_added(target)
+            replace_folder(target, new, known)
+        list_added(target)
+        done = {"trained": self.plan.tokenizer_fingerprint, "tokenizer": tokenizer.fingerprint, "files": files}
+        write_json(self._state, done)

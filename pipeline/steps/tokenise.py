@@ -64,6 +64,7 @@ class Tokenising:
 
     def run(self, engine: Engine) -> dict[str, Any]:
         """Do what is not done yet; return the records `training.json` and `tokens.json`."""
+        training.remove_leftovers(self.tokenizer)
         trained = self._find_trained() or self._train(engine)
         build = self._token_shards()
         tokens = build.find_complete() if build else None
@@ -81,7 +82,6 @@ class Tokenising:
                 f"{self.tokenizer} was not trained by a build of this manifest, which would replace it: move it elsewhere, "
                 "or leave the table [tokenizer] out"
             )
-        training.remove_leftovers(self.tokenizer)
         write_json(self._state, {"begun": self.fingerprint})
         progress = engine.step("tokenizer", total=1.0)
         corpora = [str(self.plan.out)]

@@ -72,7 +72,7 @@ class _Files:
         measured = read_parquet_schema(layout.part(group.first).table)
         words = [name[2:] for name, kind in measured.items() if name.startswith("m:") and kind == pl.String]
         shard = modality.shard_schema(manifest), modality.row_group(manifest), _DICTIONARY_COLUMNS
-        ledger = folder / "ledger" / f"ledger-{group.number:05d}-of-{count:05d}.parquet"
+        ledger = folder / "ledger" / name_shard("ledger", group.number, count)
         self.train = self._open(folder / "data" / name_shard("train", group.number, count), *shard)
         self.validation = self._open(folder / "validation" / f"{group.number:05d}.parquet", *shard)
         self.ledger = self._open(
@@ -247,7 +247,10 @@ def _join_validation(manifest: Manifest, folder: Path, count: int) -> list[str]:
                 file = open_parquet(pieces[number])
                 for index in range(file.num_row_groups):
                     writer.write(file.read_row_group(index))
-    return sorted(path.name for path in data.glob("*.parquet"))
+    return sorted(
+        [name_shard("train", number, count) for number in range(count)]
+        + [name_shard("validation", shard.number, len(shards)) for shard in shards]
+    )
 
 
 # -- on the driver
@@ -281,7 +284,7 @@ def run(plan: Plan, engine: Engine, layout: Layout, ids: RecordIds, measured: Me
         parts = measured.counts[groups[number].first : groups[number].stop]
         progress.advance(sum(part["bytes"] for part in parts), sum(part["records"] for part in parts))
     ((_, joined),) = engine.run("writing", [(join_validation, (plan.manifest, staging, len(groups)))])
-    ledgers = sorted(path.name for path in (staging / "ledger").glob("*.parquet"))
+    ledgers = [name_shard("ledger", group.number, len(groups)) for group in groups]
     ((_, losses),) = engine.run("writing", [(find_losses, (staging, len(groups)))])
     names = [*(f"data/{name}" for name in joined["shards"]), *(f"ledger/{name}" for name in ledgers)]
     markers = [_validation_marker(staging), *(_group_marker(staging, group) for group in groups)]

@@ -29,21 +29,6 @@ def test_killed_at_random_moments_the_build_goes_on_and_makes_the_same(kill_at, 
     assert len(set(seen)) > 1, "every kill met the same state"
 
 
-def test_a_publication_that_was_cut_short_is_undone(build, mixed, reference, tmp_path):
-    """The last moment: the ledger is moved in, the old data moved out, the new data not yet moved in."""
-    out = tmp_path / "out"
-    arguments = ("cc100-ja", "--input", mixed, "--out", out, "--set", SMALL_PARTITIONS)
-    assert build(*arguments).returncode == 0
-    first = hash_outputs(out)
-    state = out / ".seimai"
-    (out / "data").rename(state / "old-data")
-    (state / "state.json").unlink()
-    done = build(*arguments)
-    assert done.returncode == 0, done.stderr
-    assert hash_outputs(out) == first == hash_outputs(reference)
-    assert not (state / "old-data").exists()
-
-
 def test_an_interrupt_says_how_to_go_on(start_build, mixed, tmp_path):
     out = tmp_path / "out"
     process = start_build("cc100-ja", "--input", mixed, "--out", out, "--set", SMALL_PARTITIONS, "--workers", 1)

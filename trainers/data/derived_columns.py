@@ -6,7 +6,7 @@ interruption the next run goes on with the first missing file.
 
 from __future__ import annotations
 
-import shutil
+import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from pipeline.core.errors import UsageError
 from pipeline.core.locks import hold_lock
+from pipeline.core.ownership import remove_known
 from pipeline.core.storage import read_json, remove_temporaries, write_atomically, write_json
 from trainers.data.batches import Record, Skip
 from trainers.data.shards import Shards
@@ -90,9 +91,12 @@ class DerivedColumns:
                 f"{self.folder} holds no {self.name} of this corpus and configuration: name a new or empty folder, or none"
             )
 
+    def _is_ours(self, path: str) -> bool:
+        return path in (self._json.name, "centres.npy") or re.fullmatch(r"[a-z]+-\d{5}-of-\d{5}\.parquet", path) is not None
+
     def _begin(self, prepare: Callable[[], dict[str, Any]]) -> None:
         if not self.user_chose_folder:
-            shutil.rmtree(self.folder, ignore_errors=True)  # columns of other shards
+            remove_known(self.folder, self._is_ours)  # columns of other shards
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self._json, self._identity | prepare())
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.core.errors import InputError, UsageError
+from pipeline.core.publication import settle_publication
 from pipeline.core.storage import fingerprint
 from pipeline.core.tables import open_parquet
 from trainers.data.arrow_rows import ArrowRows
@@ -44,11 +45,13 @@ class Shards:
             raise UsageError(f"there are no {split} shards in {folder}: {hint}")
         self.split = split
         self.row_groups: list[RowGroup] = []
+        self._stamps: dict[Path, tuple[int, int]] = {}
         extra = set(optional)
         sizes: list[int] = []
         for file in files:
             paths = [file, *(place / file.name for place in derived)]
             footers = [_read_footer(path, hint) for path in paths]
+            self._stamps |= {path: _stamp(path) for path in paths}
             names = {name for schema, _ in footers for name in schema.names}
             if missing := [column for column in columns if column not in names]:
                 raise UsageError(f"{file} has no column {missing[0]!r}: {hint}")
@@ -81,6 +84,8 @@ class Shards:
         columns: dict[str, pa.ChunkedArray] = {}
         for path in group.paths:
             try:
+                if _stamp(path) != self._stamps[path]:
+                    raise InputError(f"{path} was replaced while it was read, by another build: begin anew with its shards")
                 with open_parquet(path) as file:
                     wanted = [column for column in self.columns if column in file.schema_arrow.names]
                     table = file.read_row_group(group.number, wanted, use_threads=False)
@@ -90,8 +95,15 @@ class Shards:
         return pa.table({name: columns[name] for name in self.columns})
 
 
+def _stamp(path: Path) -> tuple[int, int]:
+    """Return what changes when a file is replaced: its size and time of change."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
 def data_folder(corpus: Path) -> Path:
     """Return the folder of a corpus that holds its shards: `data`, or the corpus itself."""
+    settle_publication(corpus)
     return corpus / "data" if (corpus / "data").is_dir() else corpus
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import shutil
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,14 @@ from typing import Any
 import torch
 
 from pipeline.core.errors import BuildError, UsageError
-from pipeline.core.storage import sync_file, sync_folder
+from pipeline.core.ownership import STATE_FOLDER, hold_scratch, remove_known, remove_scratch, remove_scratch_leftovers
+from pipeline.core.publication import folder_publication, replace_folder
+from pipeline.core.storage import read_json, write_json
 from pipeline.core.vouching import find_damage, write_marker
 from trainers.training.settings import CHANGEABLE
 
-_MARKER = "state.json"  # vouches for state.pt
+WRITTEN = ("model", "metrics.jsonl", "config.json", "tensorboard", "samples")  # what a run writes, beside checkpoints
+_STATE, _MARKER = "state.pt", "state.json"  # the second vouches for the first
 
 
 class Checkpoints:
@@ -36,7 +39,7 @@ class Checkpoints:
     def load_newest(self, config: dict[str, Any], resume: bool) -> dict[str, Any] | None:
         """Return the state of the newest checkpoint, or None for a new run. Raises UsageError if `resume` does not fit the folder."""
         for unfinished in self.folder.glob(".step-*"):  # of a run that was killed
-            shutil.rmtree(unfinished, ignore_errors=True)
+            remove_scratch(unfinished, _is_new)
         folders = self.folders()
         if resume and not folders:
             raise UsageError(
@@ -50,7 +53,7 @@ class Checkpoints:
             raise BuildError(self.describe_damage(newest, damage[0]))
         try:
             # Mapped, so that no rank holds all of it: a page is read when its weights are copied to where they belong.
-            state = torch.load(newest / "state.pt", map_location="cpu", weights_only=True, mmap=True)
+            state = torch.load(newest / _STATE, map_location="cpu", weights_only=True, mmap=True)
             stored, current = _flatten(state["config"]), _flatten(config)
         except Exception as error:  # whatever unpickling a damaged file raises
             raise BuildError(self.describe_damage(newest, f"{type(error).__name__}: {str(error)[:200]}")) from None
@@ -67,8 +70,8 @@ class Checkpoints:
             raise UsageError(
                 f"{self.out} holds a run, up to {self.newest_name}: add --resume to go on, or choose another --out"
             )
-        if any((self.out / name).exists() for name in ("model", "metrics.jsonl")):
-            raise UsageError(f"{self.out} holds what a run left (model, metrics.jsonl): choose another --out, or remove it")
+        if taken := [name for name in WRITTEN if (self.out / name).exists()]:
+            raise UsageError(f"{self.out} holds what a run left ({', '.join(taken)}): choose another --out, or remove it")
 
     def describe_damage(self, folder: Path, damage: str) -> str:
         others = [path.name for path in self.folders() if path != folder]
@@ -76,38 +79,59 @@ class Checkpoints:
         return f"{folder} cannot be read ({damage}): remove it; {advice}"
 
     def save(self, step: int, state: dict[str, Any]) -> None:
-        """Write a checkpoint, then remove those that are older than the newest `keep`."""
+        """Write a checkpoint, then remove those that are older than the newest `keep`, but for files that no run wrote."""
 
-        def write(folder: Path) -> None:
-            torch.save(state, folder / "state.pt")
-            write_marker(folder / _MARKER, {"step": step}, [folder / "state.pt"])
+        def write(folder: Path) -> list[str]:
+            torch.save(state, folder / _STATE)
+            write_marker(folder / _MARKER, {"step": step}, [folder / _STATE])
+            return [_STATE, _MARKER]
 
-        self.replace_folder(self.folder / f"step-{step:09d}", write)
+        self._replace_folder(self.folder / f"step-{step:09d}", write)
         for old in self.folders()[: -self.keep]:
-            shutil.rmtree(old, ignore_errors=True)
+            remove_known(old, _is_state)
 
-    def replace_folder(self, final: Path, write: Callable[[Path], Any]) -> None:
-        """Write a folder under a temporary name, then rename it. Raises BuildError if that fails."""
-        temporary, old = final.with_name(f".{final.name}.tmp"), final.with_name(f".{final.name}.old")
+    def save_model(self, export: Callable[[Path], Any]) -> None:
+        """Write the run's model. What else lies in its folder stays there."""
+        record = self.out / STATE_FOLDER / "model.json"  # the files of the model, by their paths
+        folder = (self.out / "model").resolve()
+        folder_publication(folder).complete()
+
+        def write(model: Path) -> list[str]:
+            export(model)
+            names = [path.relative_to(model).as_posix() for path in sorted(model.rglob("*")) if path.is_file()]
+            written = read_json(record)
+            known = names if written is None else written  # a run of an earlier version has no record
+            write_json(record, sorted({*known, *names}))
+            return known
+
+        self._replace_folder(folder, write)
+
+    def _replace_folder(self, final: Path, write: Callable[[Path], list[str]]) -> None:
+        """Write a folder under a temporary name, then publish it. Raises BuildError if that fails.
+
+        `write` returns the files that may be removed from the old folder.
+        """
         try:
-            for unfinished in (temporary, old):
-                shutil.rmtree(unfinished, ignore_errors=True)
-            temporary.mkdir(parents=True)
-            write(temporary)
-            for path in temporary.rglob("*"):
-                sync_file(path)
-            sync_folder(temporary)
-            if final.exists():
-                final.rename(old)
-            temporary.rename(final)
-            sync_folder(final.parent)
-            shutil.rmtree(old, ignore_errors=True)
+            folder_publication(final).complete()
+            remove_scratch_leftovers(final, "[0-9a-f]{8}", _is_new)
+            with hold_scratch(final.with_name(f".{final.name}-{uuid.uuid4().hex[:8]}"), _is_new) as scratch:
+                new = scratch / "new"
+                new.mkdir()
+                known = write(new)
+                replace_folder(final, new, known)
         except (OSError, RuntimeError) as error:  # torch raises RuntimeError if the disk is full
-            shutil.rmtree(temporary, ignore_errors=True)
             raise BuildError(
                 f"{final} could not be written: {error}. The last complete checkpoint is {self.newest_name}; "
                 "free some space, then --resume."
             ) from error
+
+
+def _is_state(path: str) -> bool:
+    return path in (_STATE, _MARKER)
+
+
+def _is_new(path: str) -> bool:
+    return path.startswith("new/")
 
 
 def _flatten(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:

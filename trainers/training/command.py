@@ -15,6 +15,7 @@ import click
 from pipeline.core.command import report_errors
 from pipeline.core.errors import UsageError
 from pipeline.core.locks import hold_lock
+from pipeline.core.ownership import CORPUS_FOLDERS, NamedPath, check_owner, refuse_overlap
 from trainers.training.ranks import own_rank, report_to_torchrun
 from trainers.training.settings import Config, list_configs, load_config
 
@@ -29,6 +30,7 @@ class RunOptions(Generic[Config]):
     config: Config
     out: Path
     resume: bool
+    command: str = "trainers"
 
 
 def config_options(trainer: str, default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -61,9 +63,13 @@ def command(trainer: str, default: str, config_class: type[Config]) -> Callable[
                 if file := next((path for path in (out, *out.parents) if path.exists() and not path.is_dir()), None):
                     raise UsageError(f"--out: {file} is a file")
                 silence_libraries()
+                refuse_overlap([NamedPath(f"--out {out}", out)], [NamedPath(str(corpus), corpus)], within=False)
+                data = [NamedPath(str(corpus / name), corpus / name) for name in CORPUS_FOLDERS if (corpus / name).is_dir()]
+                refuse_overlap([NamedPath(f"--out {out}", out)], data)
+                check_owner(out, f"trainers.{trainer}")
                 with hold_lock(out) if own_rank()[0] == 0 else nullcontext():
                     settings = load_config(config_class, trainer, config, changes)
-                    function(RunOptions(corpus, settings, out, resume), **own_options)
+                    function(RunOptions(corpus, settings, out, resume, f"trainers.{trainer}"), **own_options)
 
         return click.command(context_settings=HELP)(run)
 

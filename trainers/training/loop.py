@@ -21,6 +21,7 @@ from rich.console import Console
 from torch import nn
 
 from pipeline.core.errors import BuildError, UsageError
+from pipeline.core.ownership import claim_folder
 from pipeline.core.storage import write_json
 from trainers.data.batches import Batch, Collate, Record, stream
 from trainers.data.reader import Reader
@@ -49,7 +50,7 @@ class Loop(Agreement):
 
     def __init__(self, options: RunOptions[Any], unit: str, identity: dict[str, Any] | None = None) -> None:
         self.settings: Train = options.config.train
-        self.out, self.unit = options.out, unit
+        self.out, self.unit, self.command = options.out, unit, options.command
         self.config = json.loads(json.dumps(options.config.model_dump() | (identity or {})))
         self.rank, self.ranks = own_rank()
         self.device = own_device()
@@ -137,7 +138,7 @@ class Loop(Agreement):
         signals.restore_handlers()
         if self.rank == 0:
             module.eval()
-            self.checkpoints.replace_folder(self.out / "model", export)
+            self.checkpoints.save_model(export)
             self.console.print(f"{self.out / 'model'}", style="bold", highlight=False, markup=False)
         self.wait_for_ranks()  # none ends, or begins another run, while the first still writes
         if self.step < settings.steps:
@@ -171,6 +172,7 @@ class Loop(Agreement):
         """Open the metrics and write the configuration; only on the first rank."""
         if self.rank > 0:
             return None
+        claim_folder(self.out, self.command)
         log = MetricsLog(self.out, self.step, self.settings.steps, self.console)
         write_json(self.out / "config.json", self.config)
         return log
