@@ -244,6 +244,8 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
             print_next_commands(console, facts)
             return
         write_json(plan.workspace.inputs, [f.as_dict() for f in plan.inputs])
+        for sentence in plan.record_libraries():
+            console.print(sentence, highlight=False, markup=False)
         for folder in (plan.work, plan.workspace.state_folder):
             remove_temporaries(folder)
         scratch = plan.work / "dask"
@@ -296,6 +298,8 @@ def _mix(
             _refuse_empty_corpus(plan, summary)
             print_next_commands(console, facts)
             return
+        for sentence in plan.record_libraries():
+            console.print(sentence, highlight=False, markup=False)
         for folder in (plan.work, plan.workspace.state_folder):
             remove_temporaries(folder)
         scratch = plan.work / "dask"

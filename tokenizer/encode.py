@@ -27,6 +27,7 @@ from filters.kernels import buffers
 from pipeline.core.command import report_errors
 from pipeline.core.engine import Engine
 from pipeline.core.errors import BuildError, InputError, UsageError
+from pipeline.core.libraries import find_versions
 from pipeline.core.locks import hold_lock
 from pipeline.core.shards import name_shard
 from pipeline.core.storage import find_leftovers, fingerprint, read_json, remove_temporaries, write_atomically, write_json
@@ -37,6 +38,7 @@ from tokenizer.settings import Encoding, parse_options
 from tokenizer.texts import Texts, read_row_groups, to_strings
 
 VERSION = 1  # raise it when token shards change for the same input
+LIBRARIES = ("llvmlite", "numba", "numpy", "pyarrow", "sentencepiece")  # that token shards depend on
 TOKENS_FILE = "tokens.json"  # describes a folder of token shards
 SCHEMA_KEY = b"seimai.tokens"  # key of the description in every shard's schema
 _RANGE_BYTES = 32_000_000  # of text per task
@@ -314,7 +316,7 @@ class TokenShardBuild:
         if settings.packing == "best-fit" and roles["pad"] is None:
             raise UsageError(f"the tokenizer in {tokenizer} has no PAD token, which packing best-fit needs; use concatenate")
         self.fingerprint = fingerprint(
-            VERSION, self.tokenizer.fingerprint, settings.model_dump(include=set(Encoding.model_fields)),
+            VERSION, find_versions(LIBRARIES), self.tokenizer.fingerprint, settings.model_dump(include=set(Encoding.model_fields)),
             identify_input(corpus, self.splits),
             [texts.column for texts in self.splits.values()],
         )  # fmt: skip

@@ -29,6 +29,7 @@ _WORKER_ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "2",
 }
 CONNECT_SECONDS = 15  # for the scheduler to answer
+_START_SECONDS = 60  # at least, for a worker to connect
 _CLOSE_SECONDS = 10
 
 
@@ -64,7 +65,7 @@ class LocalWorkers:
         self.deaths: list[str] = []  # how worker processes ended that nobody asked to
 
     def start(self, workers: int, scratch: Path, seconds: float) -> Any:
-        """Start the workers; return a client. Raises BuildError where they do not start, `seconds` at most for each to connect."""
+        """Start the workers; return a client. Raises BuildError where they do not connect in `seconds`, or a minute."""
         import dask
         from distributed import Client, LocalCluster
         from distributed.security import Security
@@ -96,9 +97,9 @@ class LocalWorkers:
                     scheduler_kwargs={"dashboard": False},
                     silence_logs=logging.CRITICAL,
                     local_directory=str(scratch),
-                    death_timeout=seconds,
+                    death_timeout=max(seconds, _START_SECONDS),
                 )
-        except (RuntimeError, OSError, TimeoutError) as error:
+        except Exception as error:  # Dask raises what went wrong in its own state, too
             raise BuildError(
                 f"the workers could not be started ({error or type(error).__name__}). Run the same command again to go on."
             ) from error

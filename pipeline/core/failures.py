@@ -36,19 +36,13 @@ def explain_failure(
     if error is None:
         return BuildError(f"{activity}: part {number} was lost with its worker. Run the same command again to go on.")
     notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
-    failure = BuildError(f"{activity} failed on part {number}: {type(error).__name__}: {error}{notes}\n{_advise(error, work)}")
+    failure = BuildError(
+        f"{activity} failed on part {number}: {type(error).__name__}: {error}{notes}\n"
+        f"Run the same command again: what is finished under {work} is kept, and what is damaged there is noticed and made anew. "
+        "If it fails in the same way, please report it with what SEIMAI_TRACEBACK=1 shows."
+    )
     failure.__cause__ = error
     return failure
-
-
-def _advise(error: BaseException, work: Path) -> str:
-    """Return what to do about an error that nobody foresaw."""
-    if getattr(error, "__notes__", ()):
-        return "Where that file is damaged, remove it and run the same command again: it is made anew, and all else is kept."
-    return (
-        f"Run the same command again: what is finished under {work} is kept. If it fails in the same way, please report it with "
-        "what SEIMAI_TRACEBACK=1 shows."
-    )
 
 
 def _explain_deaths(deaths: Sequence[str]) -> str:
