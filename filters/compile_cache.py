@@ -12,7 +12,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
@@ -194,7 +194,7 @@ def _find_own_file(value: Any) -> str | None:
     return getattr(module, "__file__", None) if is_own else None
 
 
-@lru_cache(maxsize=None)
+@cache
 def _digest_file(path: str) -> str:
     try:
         return xxhash.xxh3_128_hexdigest(Path(path).read_bytes())

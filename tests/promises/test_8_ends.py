@@ -59,7 +59,9 @@ def test_a_cluster_by_address(patience, tmp_path):
             assert list(engine.run("measuring", [(stop_once, (str(tmp_path / "stopped"),))])) == [(0, 7)]
             assert re.search(r"worker \d+ on \S+ \(tcp://\S+\) has made no progress.*is given to others", told.getvalue())
             os.kill(cluster.scheduler.pid, signal.SIGSTOP)
-            with pytest.raises(BuildError, match=r"the scheduler tcp://\S+ has not answered for 6 seconds.*run the same command again"):
+            with pytest.raises(
+                BuildError, match=r"the scheduler tcp://\S+ has not answered for 6 seconds.*run the same command again"
+            ):
                 list(engine.run("measuring", [(abs, (-1,))]))
 
 
