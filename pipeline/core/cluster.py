@@ -29,7 +29,7 @@ _WORKER_ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "2",
 }
 CONNECT_SECONDS = 15  # for the scheduler to answer
-_START_SECONDS = 60  # at least, for a worker to connect
+_START_SECONDS = 120  # at least, for a worker to connect
 _CLOSE_SECONDS = 10
 
 
@@ -65,7 +65,7 @@ class LocalWorkers:
         self.deaths: list[str] = []  # how worker processes ended that nobody asked to
 
     def start(self, workers: int, scratch: Path, seconds: float) -> Any:
-        """Start the workers; return a client. Raises BuildError where they do not connect in `seconds`, or a minute."""
+        """Start the workers; return a client. Raises BuildError where they do not connect in `seconds`, or two minutes."""
         import dask
         from distributed import Client, LocalCluster
         from distributed.security import Security

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
@@ -223,8 +224,20 @@ def _produce(queue_name: str, function: Callable[..., Iterator[Any]], arguments:
     secede()  # the worker takes other tasks meanwhile
     queue = Queue(queue_name)
     for item in function(*arguments):
-        queue.put(item, timeout=_PATIENCE_SECONDS)
-    queue.put(None, timeout=_PATIENCE_SECONDS)
+        _put(queue, item)
+    _put(queue, None)
+
+
+def _put(queue: Any, item: Any) -> None:
+    """Put an item into a queue once there is room. Waiting in short turns, the task does not look as if it stood still."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            queue.put(item, timeout=_POLL_SECONDS)
+            return
+        except TimeoutError:
+            if time.monotonic() > deadline:
+                raise
 
 
 def _count_cores() -> int:

@@ -118,7 +118,10 @@ class Watch:
             pulse = worker["metrics"].get(METRIC) or {}
             running = {task["task"]: task for task in pulse.get("tasks", ())}
             where = self._name_worker(address, pulse, processes)
-            own = ("", worker["last_seen"], _sum_cpu(processes[address]) if address in processes else 0.0)
+            seen, used = worker["last_seen"], 0.0
+            if address in processes:
+                seen, used = _look_at_process(processes[address], seen)
+            own = ("", seen, used)
             for label, events, cpu in (own, *((label, task["events"], task["cpu"]) for label, task in running.items())):
                 sign = self._signs.get((address, label)) or _Sign(events, cpu)
                 sign.update(events, cpu, seconds)
@@ -165,14 +168,19 @@ async def _forget_worker(address: str, dask_scheduler: Any) -> None:
     await dask_scheduler.remove_worker(address=address, stimulus_id="seimai-stuck")
 
 
-def _sum_cpu(pid: int) -> float:
-    """Return the processor seconds of a process and those that it started; 0 where it is gone."""
+def _look_at_process(pid: int, last_seen: float) -> tuple[float, float]:
+    """Return the time of the last sign of life of a process, and its processor seconds with those of what it started.
+
+    A process that waits for a processor, on a machine with too much to do, is alive.
+    """
     try:
         process = psutil.Process(pid)
         times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
+        if process.status() == psutil.STATUS_RUNNING:
+            last_seen = time.time()
     except psutil.Error:
-        return 0.0
-    return sum(time.user + time.system for time in times)
+        return last_seen, 0.0
+    return last_seen, sum(one.user + one.system for one in times)
 
 
 def _kill_tree(pid: int) -> None:
