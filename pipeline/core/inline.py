@@ -11,8 +11,9 @@ from typing import Any
 import click
 from rich.console import Console
 
-from pipeline.core.engine import Engine, Task, explain_failure
+from pipeline.core.engine import Engine, Task
 from pipeline.core.errors import SeimaiError, UsageError
+from pipeline.core.failures import explain_failure
 
 WORKERS_HELP = "Worker processes; 0: all in this process.  [default: one per core]"
 workers_option = click.option("--workers", type=click.IntRange(min=0), help=WORKERS_HELP)

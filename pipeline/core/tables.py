@@ -26,9 +26,12 @@ def _make_plain(path: AnyPath) -> str:
 
 def read_parquet(path: AnyPath, columns: Sequence[str] | None = None) -> pl.DataFrame:
     """Read a Parquet file, or some of its columns."""
-    return pl.read_parquet(
-        _make_plain(path), columns=None if columns is None else [*columns], glob=False, hive_partitioning=False
-    )
+    wanted = None if columns is None else [*columns]
+    try:
+        return pl.read_parquet(_make_plain(path), columns=wanted, glob=False, hive_partitioning=False)
+    except pl.exceptions.PolarsError as error:
+        error.add_note(f"while reading {path}")  # which polars does not say
+        raise
 
 
 def scan_parquet(*paths: AnyPath, parallel: Literal["auto", "none"] = "auto") -> pl.LazyFrame:

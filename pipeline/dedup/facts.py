@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from filters.kernels import buffers
+from pipeline.core.allocation import allocate
 from pipeline.core.errors import BuildError
 from pipeline.core.tables import read_parquet
 from pipeline.core.tasks import Counts, resumable
@@ -49,7 +50,8 @@ def allocate_sketches(folder: Path, rows: int, width: int) -> np.ndarray:
     if rows * width < _IN_MEMORY:
         return np.empty((rows, width), np.uint8)
     with tempfile.TemporaryFile(dir=folder) as file:
-        return np.memmap(file, np.uint8, "w+", shape=(rows, width))
+        allocate(file.fileno(), rows * width, folder)
+        return np.memmap(file, np.uint8, "r+", shape=(rows, width))
 
 
 def sketch_width(layout: Layout) -> int:

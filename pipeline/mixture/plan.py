@@ -7,10 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pipeline.core.libraries import COMPUTING, find_versions
 from pipeline.core.storage import fingerprint
 from pipeline.manifest.steps import Step, parameters
 from pipeline.mixture.corpora import BuiltCorpus
 from pipeline.mixture.manifest import MixtureManifest
+from pipeline.plan import record_libraries
 from pipeline.workspace import Workspace
 from tokenizer import train as training
 from tokenizer.model import Tokenizer
@@ -18,6 +20,13 @@ from tokenizer.settings import Training
 
 # To be raised when the output of a step changes for the same parts.
 VERSIONS: dict[Step, int] = {"deduplicate": 3, "count": 2, "select": 2, "write": 2}
+# The libraries that a step's output depends on, beside those of the steps before.
+_LIBRARIES: dict[Step, tuple[str, ...]] = {
+    "deduplicate": COMPUTING,
+    "count": ("sentencepiece",),
+    "select": (),
+    "write": ("pyarrow",),
+}
 _DRAW_VERSION = 2  # to be raised when a tokenizer is trained on other text of the same parts
 
 
@@ -49,8 +58,17 @@ class MixturePlan:
         return [None] * len(parts) if None in targets else [float(target or 0) for target in targets]
 
     @cached_property
+    def libraries(self) -> dict[Step, dict[str, str]]:
+        """The versions of the libraries that each step's output depends on."""
+        return {step: find_versions(_LIBRARIES[step]) for step in VERSIONS}
+
+    def record_libraries(self) -> list[str]:
+        """Remember which libraries this build has; return a sentence for each step that is redone since they changed after the last."""
+        return record_libraries(self.workspace, self.libraries)
+
+    @cached_property
     def fingerprints(self) -> dict[Step, str]:
-        """One per step: its version, the settings that belong to it, and the fingerprint of the step before."""
+        """One per step: its version, its libraries' versions, the settings that belong to it, and the fingerprint of the step before."""
         manifest = self.manifest
         settings: dict[Step, Any] = {
             "deduplicate": [
@@ -64,7 +82,9 @@ class MixturePlan:
         fingerprints: dict[Step, str] = {}
         for step, version in VERSIONS.items():
             of_parts = [parameters(part, step) for part in manifest.mixture]
-            fingerprints[step] = fingerprint(version, parameters(manifest, step), of_parts, settings[step], previous)
+            fingerprints[step] = fingerprint(
+                version, self.libraries[step], parameters(manifest, step), of_parts, settings[step], previous
+            )
             previous = [fingerprints[step]]
         return fingerprints
 

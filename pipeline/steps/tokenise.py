@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.core.checksums import sizes_differ
 from pipeline.core.engine import Engine
 from pipeline.core.errors import UsageError
+from pipeline.core.libraries import find_versions
 from pipeline.core.storage import fingerprint, read_json, write_json
 from pipeline.plan import Plan
 from tokenizer import train as training
@@ -24,7 +25,10 @@ class Tokenising:
         self.plan, self.settings = plan, plan.manifest.tokenizer
         self.tokenizer, self.tokens = plan.out / "tokenizer", plan.out / "tokens"
         self.fingerprint = fingerprint(
-            training.VERSION, self.settings.model_dump(include=set(Training.model_fields)), plan.fingerprints["write"]
+            training.VERSION,
+            find_versions(["sentencepiece"]),
+            self.settings.model_dump(include=set(Training.model_fields)),
+            plan.fingerprints["write"],
         )
 
     @property

@@ -1,10 +1,14 @@
-"""Where compiled loops are kept for a user who can write to neither the code nor a home."""
+"""Where compiled loops are kept for a user who can write to neither the code nor a home, and what is done with damaged ones."""
 
 from __future__ import annotations
 
+import errno
+import importlib.util
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numba
 import pytest
@@ -45,3 +49,92 @@ def test_where_the_code_can_be_written_to_nothing_changes(no_home, monkeypatch, 
     monkeypatch.setattr(compile_cache, "_PACKAGE", tmp_path)
     compile_cache.choose_cache_folder()
     assert numba.config.CACHE_DIR == "" and "NUMBA_CACHE_DIR" not in os.environ
+
+
+def test_a_folder_that_cannot_be_used_is_passed_over(no_home, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file" / "below"))
+    monkeypatch.setattr(numba.config, "CACHE_DIR", os.environ["NUMBA_CACHE_DIR"])
+    compile_cache.choose_cache_folder()
+    assert os.environ["NUMBA_CACHE_DIR"] == numba.config.CACHE_DIR == str(tmp_path / f"numba-{os.getuid()}")
+
+
+def test_without_any_folder_each_process_compiles(no_home, monkeypatch, tmp_path, load_module):
+    monkeypatch.setattr(tempfile, "tempdir", "/proc/nowhere")
+    compile_cache.choose_cache_folder()
+    assert "NUMBA_CACHE_DIR" not in os.environ
+    monkeypatch.setattr(numba.core.caching.CacheImpl, "_locator_classes", [])  # what numba finds then
+    assert load_module().double(21) == 42
+
+
+SOURCE = """
+from filters.kernels import jit
+
+OFFSET = 0
+
+
+@jit
+def double(x):
+    return 2 * x + OFFSET
+"""
+
+
+@pytest.fixture
+def load_module(tmp_path, monkeypatch) -> Callable[[], ModuleType]:
+    """Load a module with one compiled function, as a new process would; what is compiled goes to `tmp_path`."""
+    path = tmp_path / "doubling.py"
+    path.write_text(SOURCE)
+
+    def load() -> ModuleType:
+        compile_cache._digest_file.cache_clear()
+        spec = importlib.util.spec_from_file_location("doubling", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+def was_loaded(module: ModuleType) -> bool:
+    """Return whether the function was loaded from the disk, in place of compiled."""
+    return sum(module.double.stats.cache_hits.values()) == 1
+
+
+def cut(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def flip(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+@pytest.mark.parametrize("damage", [cut, flip, lambda content: b"", lambda content: b"\x80garbage" * 99, None])
+def test_a_damaged_cache_is_compiled_anew(damage, suffix, load_module, tmp_path):
+    assert load_module().double(21) == 42
+    (file,) = (tmp_path / "__pycache__").glob(f"*.{suffix}")
+    if damage is None:
+        file.unlink()
+    else:
+        file.write_bytes(damage(file.read_bytes()))
+    again = load_module()
+    assert again.double(21) == 42 and not was_loaded(again)
+    third = load_module()
+    assert third.double(21) == 42 and was_loaded(third)
+
+
+def test_a_cache_is_stale_when_a_value_has_changed_that_was_compiled_in(load_module):
+    assert load_module().double(21) == 42
+    module = load_module()
+    module.OFFSET = 1  # such as one that is imported from a module that was edited
+    assert module.double(21) == 43
+    assert load_module().double(21) == 42
+
+
+def test_a_full_disk_keeps_nothing_from_being_computed(load_module, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(compile_cache._CheckedFile, "_save_index", refuse)
+    assert load_module().double(21) == 42

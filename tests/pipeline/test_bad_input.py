@@ -12,7 +12,7 @@ import polars as pl
 import psutil
 import pytest
 
-from pipeline.core import engine
+from pipeline.core import cluster
 from tests.support.builds import find_temporaries, hash_outputs, read_ledger, read_shards, run_in_process, wait_until
 from tests.support.texts import SMALL_PARTITIONS, make_sentences, split_documents
 
@@ -358,7 +358,7 @@ def test_input_from_a_server_that_drops_the_connection(build, server, out, mixed
 
 
 def test_an_unreachable_scheduler(mixed, out, closed_port, tmp_path, monkeypatch):
-    monkeypatch.setattr(engine, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
     address = f"tcp://127.0.0.1:{closed_port}"
     done = run_in_process(["cc100-ja", "--input", str(mixed), "--out", str(out), "--scheduler", address], tmp_path)
     assert done.returncode == 1

@@ -1,52 +1,20 @@
 """A scheduler and workers that were started by hand."""
 
-import json
 import os
 import signal
-import subprocess
-import sys
-from contextlib import ExitStack
-from dataclasses import dataclass
 
 import pytest
 from distributed import Client
 
 from tests.support.builds import find_temporaries, hash_outputs, run_in_process, wait_until
+from tests.support.cluster import run_dask_commands
 from tests.support.texts import SMALL_PARTITIONS
-
-
-@dataclass
-class DaskCluster:
-    address: str
-    workers: list[subprocess.Popen]
-
-
-def kill(process):
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 @pytest.fixture
 def dask_cluster(tmp_path):
-    """A scheduler and two workers as their commands start them."""
-    file = tmp_path / "scheduler.json"
-    scheduler_options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file)]
-    worker_options = ["--scheduler-file", str(file), "--nthreads", "1", "--no-dashboard", "--no-nanny", "--memory-limit", "0"]
-    with ExitStack() as stack:
-
-        def start(program, *options):
-            process = subprocess.Popen(
-                [sys.executable, "-m", f"distributed.cli.{program}", *options],
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, cwd=tmp_path,
-            )  # fmt: skip
-            stack.callback(kill, process)
-            return process
-
-        scheduler = start("dask_scheduler", *scheduler_options)
-        workers = [start("dask_worker", *worker_options, "--local-directory", str(tmp_path)) for _ in range(2)]
-        wait_until(lambda: file.is_file() and file.stat().st_size, scheduler)
-        yield DaskCluster(json.loads(file.read_text())["address"], workers)
+    with run_dask_commands(tmp_path, workers=2) as cluster:
+        yield cluster
 
 
 @pytest.mark.e2e

@@ -1,14 +1,22 @@
-"""A Dask cluster that outlives single tests: `python -m tests.support.cluster ADDRESS_FILE PID`.
+"""Dask clusters: one that outlives single tests, `python -m tests.support.cluster ADDRESS_FILE PID`, and those that are started by hand.
 
-Two workers that stay up, so that most builds need not start their own. The cluster ends with the test run, the process PID.
+The first has two workers that stay up, so that most builds need not start their own. It ends with the test run, the process PID.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+
+from tests.support.builds import wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,6 +33,49 @@ def start_cluster(folder: Path, owner: int) -> None:
         if process.poll() is not None:
             raise RuntimeError(f"the cluster of the tests did not start: {(folder / 'errors').read_text('utf-8', 'replace')}")
         time.sleep(0.05)
+
+
+@dataclass
+class DaskCluster:
+    """A scheduler and workers as their commands start them."""
+
+    address: str
+    scheduler: subprocess.Popen[bytes]
+    workers: list[subprocess.Popen[bytes]]
+    start_worker: Callable[..., subprocess.Popen[bytes]]  # with further variables of its environment
+
+
+@contextmanager
+def run_dask_commands(folder: Path, workers: int, options: Sequence[str] = ()) -> Iterator[DaskCluster]:
+    """Start a scheduler and workers; `options` are for both commands. All are killed at the end, those that are stopped too."""
+    file = folder / "scheduler.json"
+    with ExitStack() as stack:
+
+        def start(program: str, *arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+            process = subprocess.Popen(
+                [sys.executable, "-m", f"distributed.cli.{program}", "--no-dashboard", *arguments, *options],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, cwd=folder,
+                env=os.environ | {"PYTHONPATH": str(ROOT)} | dict(environment or {}),
+            )  # fmt: skip
+            stack.callback(kill_group, process)
+            return process
+
+        def start_worker(**environment: str) -> subprocess.Popen[bytes]:
+            arguments = ["--scheduler-file", str(file), "--nthreads", "1", "--no-nanny", "--memory-limit", "0"]
+            return start("dask_worker", *arguments, "--local-directory", str(folder), environment=environment)
+
+        host = ["--host", "tls://127.0.0.1" if "--tls-ca-file" in options else "127.0.0.1", "--port", "0"]
+        scheduler = start("dask_scheduler", *host, "--scheduler-file", str(file))
+        started = [start_worker() for _ in range(workers)]
+        wait_until(lambda: file.is_file() and file.stat().st_size, scheduler)
+        yield DaskCluster(json.loads(file.read_text())["address"], scheduler, started, start_worker)
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process that leads a group, and the group."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def main(address: Path, owner: int) -> None:

@@ -1,0 +1,108 @@
+"""Promise 8: a build ends, or says what it waits for."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from distributed.scheduler import KilledWorker
+from rich.console import Console
+
+from pipeline.core.allocation import allocate
+from pipeline.core.engine import Engine
+from pipeline.core.errors import BuildError, UsageError
+from pipeline.core.failures import explain_failure
+from pipeline.core.watch import read_patience
+from tests.promises.tasks import block_once, stop_once, work
+from tests.support.cluster import run_dask_commands
+
+PATIENCE = 6.0
+
+
+@pytest.fixture
+def patience(monkeypatch):
+    monkeypatch.setenv("SEIMAI_STUCK_SECONDS", str(PATIENCE))
+
+
+def make_console() -> tuple[Console, io.StringIO]:
+    told = io.StringIO()
+    return Console(file=told, width=300), told
+
+
+def test_a_stopped_worker_and_a_blocked_task_are_named_and_done_again(patience, tmp_path):
+    console, told = make_console()
+    tasks = [(stop_once, (str(tmp_path / "stopped"),)), (block_once, (str(tmp_path / "blocked"),)), (abs, (-9,))]
+    with Engine(2, None, tmp_path / "dask", console) as engine:
+        assert sorted(engine.run("measuring", tasks)) == [(0, 7), (1, 8), (2, 9)]
+    for number in (0, 1):
+        named = rf"worker \d+ has made no progress on measuring, part {number} for \d+ seconds, since [\d:]+: it is killed, and"
+        assert re.search(named, told.getvalue()), told.getvalue()
+
+
+def test_work_that_takes_long_is_named_and_left(patience, tmp_path):
+    console, told = make_console()
+    with Engine(1, None, tmp_path / "dask", console) as engine:
+        ((_, before),) = engine.run("trying", [(work, (0.0,))])
+        assert list(engine.run("measuring", [(work, (2 * PATIENCE,))])) == [(0, before)]
+    assert f"measuring, part 0 has been running for 6 seconds on worker {before}; it is at work" in told.getvalue()
+
+
+def test_a_cluster_by_address(patience, tmp_path):
+    console, told = make_console()
+    with run_dask_commands(tmp_path, workers=2) as cluster:
+        with Engine(None, cluster.address, tmp_path / "dask", console) as engine:
+            assert list(engine.run("measuring", [(stop_once, (str(tmp_path / "stopped"),))])) == [(0, 7)]
+            assert re.search(r"worker \d+ on \S+ \(tcp://\S+\) has made no progress.*is given to others", told.getvalue())
+            os.kill(cluster.scheduler.pid, signal.SIGSTOP)
+            with pytest.raises(
+                BuildError, match=r"the scheduler tcp://\S+ has not answered for 6 seconds.*run the same command again"
+            ):
+                list(engine.run("measuring", [(abs, (-1,))]))
+
+
+def test_what_ended_workers_is_told(tmp_path):
+    def explain(deaths: list[str]) -> str:
+        return str(explain_failure("measuring", 3, KilledWorker("task", None, 3), tmp_path, deaths))
+
+    assert "ran out of memory" in explain([]) and "finished parts are kept" in explain([])
+    assert "while it had the file mapped" in explain([f"Worker process 5 was killed by signal {signal.SIGBUS.value}"])
+    assert "memory ran out" in explain([f"Worker process 5 was killed by signal {signal.SIGKILL.value}"])
+    assert "signal 11" in explain(["Worker process 5 was killed by signal 11"])
+
+
+def test_advice_never_is_to_delete_what_is_finished(tmp_path):
+    error = ValueError("odd")
+    error.add_note(f"while reading {tmp_path}/part.parquet")
+    text = str(explain_failure("measuring", 3, error, tmp_path))
+    assert "delete" not in text and f"while reading {tmp_path}/part.parquet" in text and "Run the same command again" in text
+
+
+@pytest.mark.parametrize("setting", ["soon", "0", "-5", "inf", "nan"])
+def test_a_limit_that_is_none(setting, monkeypatch):
+    monkeypatch.setenv("SEIMAI_STUCK_SECONDS", setting)
+    with pytest.raises(UsageError, match="expected a number of seconds"):
+        read_patience()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True).returncode:
+        pytest.skip("needs the right to mount")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_space_is_allocated_before_it_is_mapped(small_disk: Path):
+    with open(small_disk / "file", "w+b") as file:
+        allocate(file.fileno(), 300_000, small_disk)
+        assert os.fstat(file.fileno()).st_blocks * 512 >= 300_000
+    with open(small_disk / "other", "w+b") as file, pytest.raises(OSError, match="No space left") as full:
+        allocate(file.fileno(), 3_000_000, small_disk)
+    assert full.value.filename == str(small_disk)
