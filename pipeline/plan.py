@@ -17,18 +17,19 @@ from pipeline.sources.inputs import InputFile
 from pipeline.workspace import Workspace
 
 # To be raised when the output of a step changes for the same input.
-VERSIONS: dict[Step, int] = {"measure": 10, "decide": 3, "deduplicate": 6, "strip": 1, "write": 8}
+VERSIONS: dict[Step, int] = {"measure": 11, "decide": 3, "deduplicate": 6, "strip": 1, "write": 9}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A manifest applied to inputs, with the folders of its steps."""
+    """A manifest applied to inputs, with the folders of its steps. `patterns`: what the command line named for the inputs."""
 
     manifest: Manifest
     inputs: tuple[InputFile, ...]
     out: Path
     work: Path
     limit: int | None = None
+    patterns: tuple[str, ...] = ()
 
     @cached_property
     def fingerprints(self) -> dict[Step, str]:

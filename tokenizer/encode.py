@@ -31,6 +31,7 @@ from pipeline.core.locks import hold_lock
 from pipeline.core.shards import name_shard
 from pipeline.core.storage import find_leftovers, fingerprint, read_json, remove_temporaries, write_atomically, write_json
 from pipeline.core.tables import suggest_look
+from pipeline.core.terminal import Terminal
 from tokenizer.model import Tokenizer
 from tokenizer.packing import join_documents, order_keys, pack, reorder_documents
 from tokenizer.settings import Encoding, parse_options
@@ -458,7 +459,7 @@ def main(
 
     Killed, the same command goes on from there. The same input gives the same bytes on any number of workers.
     """
-    console = Console(emoji=False)
+    console = Terminal()
     with report_errors("encoding", "--out"):
         if scheduler and workers:
             raise UsageError("--workers is for the local cluster; a scheduler has the workers that were started for it")

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from filters.kernels import buffers
 from pipeline.core.engine import Engine, Task
 from pipeline.core.errors import BuildError, UsageError
-from pipeline.core.names import expand_home
+from pipeline.core.paths import expand_home
 from pipeline.core.storage import format_size, read_json, write_array, write_json
 from pipeline.core.tasks import Counts, resumable
 from pipeline.mixture.duplicates import read_survivors

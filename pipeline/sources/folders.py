@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.core.errors import UsageError
 from pipeline.core.names import is_printable, make_printable
-from pipeline.sources.inputs import InputFile, describe_file, refuse_repeated
+from pipeline.sources.inputs import InputFile, describe_file, identify_local, refuse_repeated
 from pipeline.sources.names import decode_name
 
 RENAME = "Rename them: convmv -r --notest -f cp932 -t utf8 FOLDER does so where Windows wrote them"
@@ -43,9 +43,7 @@ def fingerprint_files(files: list[Path], folder: Path) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for path in files:
         status = path.stat()
-        digest.update(
-            f"{path.relative_to(folder)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode("utf-8", "surrogateescape")
-        )
+        digest.update(f"{path.relative_to(folder)}\0{identify_local(status)}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -24,6 +25,7 @@ from pipeline.manifest.model import Manifest
 from pipeline.modalities import modality_of
 from pipeline.modalities.base import SAMPLES, RowGroup, count_lines, most_frequent
 from pipeline.plan import Plan
+from pipeline.steps.conservation import guard_inputs
 from pipeline.steps.decide import Decided
 from pipeline.steps.ledger import ledger_frame, ledger_schema
 from pipeline.steps.losses import Losses, find_losses, losses_file
@@ -255,10 +257,12 @@ def run(plan: Plan, engine: Engine, layout: Layout, ids: RecordIds, measured: Me
     stripped = search.folder if search else None
     tasks: list[Task] = [(write, (plan.manifest, layout, stripped, group, len(groups), ids, staging)) for group in groups]
     written: list[Any] = [None] * len(groups)
-    for number, counts in engine.run("writing", tasks):
-        written[number] = counts
-        parts = measured.counts[groups[number].first : groups[number].stop]
-        progress.advance(sum(part["bytes"] for part in parts), sum(part["records"] for part in parts))
+    # Images and recordings are read again where they lie; shards of other bytes than were measured must go.
+    with guard_inputs(plan, lambda _: shutil.rmtree(staging, ignore_errors=True), local_only=True):
+        for number, counts in engine.run("writing", tasks):
+            written[number] = counts
+            parts = measured.counts[groups[number].first : groups[number].stop]
+            progress.advance(sum(part["bytes"] for part in parts), sum(part["records"] for part in parts))
     ((_, shards),) = engine.run("writing", [(join_validation, (plan.manifest, staging, len(groups)))])
     ledgers = sorted(path.name for path in (staging / "ledger").glob("*.parquet"))
     ((_, losses),) = engine.run("writing", [(find_losses, (staging, len(groups)))])

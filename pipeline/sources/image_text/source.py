@@ -34,7 +34,7 @@ from pipeline.sources.image_text.captioned_folder import find_unused_lists, read
 from pipeline.sources.image_text.coco import read_coco
 from pipeline.sources.image_text.columns import LONGEST_CAPTION, is_image_name
 from pipeline.sources.image_text.image_finder import ImageFinder, is_coco_list, share_images
-from pipeline.sources.inputs import InputFile, is_url, resolve
+from pipeline.sources.inputs import InputFile, identify_local, is_url, resolve
 from pipeline.sources.pointers import PointerSource, RowKind, add_warnings
 
 
@@ -109,8 +109,7 @@ def _extend_identity(file: InputFile) -> InputFile:
     """Return an input whose identity also changes with its sidecar."""
     identity = file.identity
     if not is_url(file.url) and (sidecar := img2dataset.find_sidecar(Path(file.url))) is not None and file.url.endswith(".tar"):
-        status = sidecar.stat()
-        identity += f"+sidecar-{status.st_size}-{status.st_mtime_ns}"
+        identity += f"+sidecar-{identify_local(sidecar.stat())}"
     return replace(file, identity=identity)
 
 
