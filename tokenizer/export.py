@@ -16,6 +16,7 @@ import click
 from pipeline.core.command import report_errors
 from pipeline.core.errors import UsageError
 from pipeline.core.storage import write_atomically
+from pipeline.core.terminal import tell
 from tokenizer.model import MODEL, Tokenizer, proto
 
 _PIECE = proto.ModelProto.SentencePiece
@@ -127,7 +128,7 @@ def main(model: Path, out: Path) -> None:
     """Write the tokenizer MODEL (a .model file that Seimai trained, or its folder) for Hugging Face's AutoTokenizer."""
     with report_errors("exporting", "--out"):
         export(Tokenizer.load(model), out)
-        click.echo(out)
+        tell(str(out))
 
 
 if __name__ == "__main__":

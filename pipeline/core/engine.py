@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import shlex
 import signal
 import threading
 import time
@@ -126,7 +127,9 @@ class Engine:
             self._client.wait_for_workers(1, timeout=60)
         except TimeoutError:
             self._client.close()
-            raise BuildError(f"the scheduler {scheduler} has no workers: start some with `dask worker {scheduler}`") from None
+            raise BuildError(
+                f"the scheduler {scheduler} has no workers: start some with `dask worker {shlex.quote(scheduler)}`"
+            ) from None
         self.worker_count = len(self._list_workers())
 
     def _start_local_cluster(self) -> None:

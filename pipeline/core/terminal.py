@@ -31,3 +31,8 @@ class Terminal(Console):
         for segment in super().render(renderable, options):
             text, style, control = segment
             yield segment if control else Segment(make_visible(text), style)
+
+
+def tell(text: str) -> None:
+    """Print a line."""
+    Terminal().print(text, soft_wrap=True)

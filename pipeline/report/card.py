@@ -50,7 +50,7 @@ def render_card(facts: BuildFacts) -> str:
 
 def escape_markdown(text: str) -> str:
     """Return `text` from outside as one line of Markdown that shows it literally: no HTML, link, emphasis, list or heading."""
-    line = re.sub(r"([\\`*\[\]|~$]|(?<!\w)_|_(?!\w)|^[#+\-=])", r"\\\1", _make_line(text).strip())
+    line = re.sub(r"([\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])|^[#+\-=])", r"\\\1", _make_line(text).strip())
     line = re.sub(r"^(\d+)([.)])(?= |$)", r"\1\\\2", line)  # would begin a numbered list
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     # GitHub and Hugging Face make links of bare URLs.

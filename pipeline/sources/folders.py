@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.core.errors import UsageError
 from pipeline.core.names import is_printable, make_printable
-from pipeline.sources.inputs import InputFile, describe_file, identify_local, refuse_repeated
+from pipeline.sources.inputs import InputFile, describe_file, identify_local
 from pipeline.sources.names import decode_name
 
 RENAME = "Rename them: convmv -r --notest -f cp932 -t utf8 FOLDER does so where Windows wrote them"
@@ -65,15 +65,3 @@ def describe_folder(folder: Path, files: list[Path], default_name: str) -> Input
         )
     size = sum(path.stat().st_size for path in files)
     return InputFile(folder.resolve().name or default_name, str(folder.resolve()), size, fingerprint_files(files, folder))
-
-
-def make_names_distinct(files: list[InputFile]) -> list[InputFile]:
-    """Return `files` with names that differ: where some do not, as much of every path as it takes.
-
-    Raises UsageError where a file is there twice.
-    """
-    refuse_repeated(files)
-    if len({file.name for file in files}) == len(files):
-        return files
-    common = os.path.commonprefix([file.url.rsplit("/", 1)[0] + "/" for file in files])
-    return [replace(file, name=file.url[common.rfind("/") + 1 :]) for file in files]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -145,7 +146,9 @@ def _describe_local(url: str) -> InputFile:
             f"--input {url!r}: ids and reports need a file name in UTF-8 without control characters; rename or link the file"
         )
     if path.is_dir():
-        raise UsageError(f"{url} is a directory; name the file in it, or a glob such as '{url.rstrip('/')}/*.xz'")
+        raise UsageError(
+            f"{url} is a directory; name the file in it, or a glob such as {shlex.quote(url.rstrip('/') + '/*.xz')}"
+        )
     if not path.exists():
         raise UsageError(f"{url}: there is no such file")
     if not path.is_file():
@@ -249,13 +252,23 @@ def resolve(patterns: list[str]) -> list[InputFile]:
         if not matches:
             raise UsageError(f"--input {pattern}: nothing matches")
         files += [describe_file(match) for match in matches]
+    return make_names_distinct(files)
+
+
+def make_names_distinct(files: list[InputFile]) -> list[InputFile]:
+    """Return `files` with names that differ: where some do not, as much of every path as it takes, or what stands for a query.
+
+    Raises UsageError where a file is there twice.
+    """
     refuse_repeated(files)
-    if len({f.name for f in files}) < len(files):
-        # Same base names: tell them apart by as much of the path as it takes.
-        common = os.path.commonprefix([f.url.rsplit("/", 1)[0] + "/" for f in files])
-        common = common[: common.rfind("/") + 1]
-        files = [replace(f, name=f.url[len(common) :]) for f in files]
-    return files
+    if len({file.name for file in files}) == len(files):
+        return files
+    common = os.path.commonprefix([file.shown_url.rsplit("/", 1)[0] + "/" for file in files])
+    names = [file.shown_url[common.rfind("/") + 1 :] for file in files]
+    return [
+        replace(file, name=name if names.count(name) == 1 else f"{name}~{fingerprint(file.url)}")
+        for file, name in zip(files, names, strict=True)
+    ]
 
 
 def refuse_repeated(files: list[InputFile]) -> None:

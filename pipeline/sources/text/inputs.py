@@ -15,9 +15,8 @@ from pipeline.sources.folders import (
     enter_built_corpus,
     is_utf8,
     list_files,
-    make_names_distinct,
 )
-from pipeline.sources.inputs import InputFile, find_version, is_url, open_filesystem, resolve
+from pipeline.sources.inputs import InputFile, find_version, is_url, make_names_distinct, open_filesystem, resolve
 from pipeline.sources.names import decode_name
 from pipeline.sources.text.data_files import choose_data_files
 
