@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -176,7 +177,9 @@ class Layout:
 
 def write_layout(path: Path, parts: Sequence[Part], records: Sequence[int]) -> Path:
     """Write which parts a layout has, and how many records are in each."""
-    columns = {"folder": [str(part.folder) for part in parts], "name": [part.name for part in parts], "records": list(records)}
+    here = path.parent.absolute()  # folders are named from there: the path to it may be nobody's business
+    folders = [os.path.relpath(part.folder.absolute(), here) for part in parts]
+    columns = {"folder": folders, "name": [part.name for part in parts], "records": list(records)}
     with write_atomically(path) as temporary:
         pl.DataFrame(columns, schema_overrides={"records": pl.Int64}).write_parquet(temporary)
     return path
@@ -185,7 +188,8 @@ def write_layout(path: Path, parts: Sequence[Part], records: Sequence[int]) -> P
 @lru_cache(maxsize=4)
 def _load_layout(path: Path) -> tuple[list[Part], list[int]]:
     table = read_parquet(path)
-    parts = [Part(Path(folder), name) for folder, name in table.select("folder", "name").iter_rows()]
+    here = path.parent.absolute()
+    parts = [Part(Path(os.path.normpath(here / folder)), name) for folder, name in table.select("folder", "name").iter_rows()]
     return parts, [0, *table["records"].cum_sum()]
 
 

@@ -31,8 +31,8 @@ def guard_inputs(plan: Plan, forget: Callable[[set[str]], None], local_only: boo
     changed = find_changed(plan, local_only)
     if changed:
         more = [f"… and {len(changed) - _MOST_NAMED} more inputs"] if len(changed) > _MOST_NAMED else []
-        said = "\n".join([*(str(error) for _, error in changed[:_MOST_NAMED]), *more])
-        failure = ChangedInputError(said)
+        noticed = [f"({failure})"] if failure else []  # which may name the one file of a folder
+        failure = ChangedInputError("\n".join([*(str(error) for _, error in changed[:_MOST_NAMED]), *more, *noticed]))
     if isinstance(failure, ChangedInputError):
         forget({file.url for file, _ in changed})
     if failure is not None:

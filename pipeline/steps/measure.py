@@ -41,6 +41,7 @@ from pipeline.steps.cut import (
     record_partition,
     store_bodies,
 )
+from pipeline.steps.reuse import adopt_units
 from pipeline.workspace import Part, unit_record
 
 ROW_GROUP = 4096
@@ -201,6 +202,7 @@ def run(plan: Plan, engine: Engine, keep_going: bool) -> Measured:
     (folder / "raw").mkdir(parents=True, exist_ok=True)
     job = Job(plan.manifest, folder)
     units = group_files(plan.inputs, plan.manifest.source)
+    adopt_units(plan, units)
     progress = _Progress(engine, plan, folder)
     for unit in units:
         progress.look_at(unit.number)

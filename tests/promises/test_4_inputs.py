@@ -240,29 +240,44 @@ def test_a_build_whose_input_changes_publishes_nothing_and_goes_on_when_it_is_wh
 
 
 def test_content_that_changes_before_it_is_written_is_refused(build, pair_archive, tmp_path):
-    """Images are read twice, where they lie: an archive that is replaced between the two makes no shards."""
-    out = tmp_path / "out"
+    """Images are read twice, where they lie: an archive that is replaced between the two makes no shards. Others are not read again."""
+    out, other = tmp_path / "out", tmp_path / "others.tar"
+    write_archive(other, range(20, 24))
+    work = out / ".seimai" / "work"
 
     def replace_meanwhile():
-        while not [*(out / ".seimai" / "work").glob("decide-*")] and time.monotonic() < deadline:
+        while not [*work.glob("decide-*")] and time.monotonic() < deadline:
             time.sleep(0.002)
         replace_alike(pair_archive)
 
     deadline = time.monotonic() + 60
     thread = threading.Thread(target=replace_meanwhile, daemon=True)
     thread.start()
-    done = build("laion-ja", "--input", pair_archive, "--out", out)
+    options = ("laion-ja", "--input", other, "--input", pair_archive, "--out", out)
+    done = build(*options)
     thread.join(60)
     assert done.returncode == 1, done.stdout
     assert f"{pair_archive} has changed since the build began" in done.stderr
     assert not (out / "data").exists() and not [*(out / ".seimai").glob("write-*/*")]
+    (measured,) = work.glob("measure-*/part-00000-00000.parquet")
+    before = measured.stat()
+    assert build(*options).returncode == 0
+    (again,) = work.glob("measure-*/part-00000-00000.parquet")
+    assert again.parent != measured.parent and (again.stat().st_ino, again.stat().st_mtime_ns) == (
+        before.st_ino,
+        before.st_mtime_ns,
+    )
+    assert len(read_ledger(out)) == 16
 
 
 @pytest.fixture
 def pair_archive(tmp_path):
-    path = tmp_path / "pairs.tar"
+    return write_archive(tmp_path / "pairs.tar", range(12))
+
+
+def write_archive(path, numbers):
     with tarfile.open(path, "w") as tar:
-        for number in range(12):
+        for number in numbers:
             add_member(tar, f"{number:03}.jpg", encode_image(draw_picture(number)))
             add_member(tar, f"{number:03}.txt", make_caption(number).encode())
     return path
