@@ -163,7 +163,7 @@ def compare_ids(tokenizer: Tokenizer, texts: list[str]) -> Differences:
 
     with tempfile.TemporaryDirectory() as exported:
         export(tokenizer, Path(exported))
-        huggingface = AutoTokenizer.from_pretrained(exported)
+        huggingface = AutoTokenizer.from_pretrained(exported, trust_remote_code=False)
     ids, ends = tokenizer.encode(*buffers(pl.Series(texts)))
     differences = Differences(0, 0, 0)
     for at in range(0, len(texts), 500):
@@ -274,7 +274,7 @@ LOADED: dict[str, Any] = {}  # tokenizers of a process of datasets.map, by path
 def tokenise_batch(batch: dict[str, list[str]], path: str) -> dict[str, list[list[int]]]:
     from transformers import AutoTokenizer  # late, as it is slow to import
 
-    tokenizer = LOADED.setdefault(path, None) or AutoTokenizer.from_pretrained(path)
+    tokenizer = LOADED.setdefault(path, None) or AutoTokenizer.from_pretrained(path, trust_remote_code=False)
     LOADED[path] = tokenizer
     return {"input_ids": tokenizer(batch["text"], add_special_tokens=False)["input_ids"]}
 

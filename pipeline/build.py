@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -18,11 +19,13 @@ from pipeline.core.command import report_errors
 from pipeline.core.errors import BuildError, SeimaiError, UsageError
 from pipeline.core.inline import check_options, make_engine, scheduler_option, workers_option
 from pipeline.core.locks import hold_lock_file
-from pipeline.core.names import expand_home
+from pipeline.core.names import strip_secrets
 from pipeline.core.ownership import STATE_FOLDER, NamedPath, claim_folder, hold_scratch, refuse_overlap
+from pipeline.core.paths import expand_home
 from pipeline.core.publication import corpus_publication, folder_publication, settle_publication
 from pipeline.core.storage import format_size, read_json, remove_temporaries, write_json
 from pipeline.core.tables import suggest_look
+from pipeline.core.terminal import Terminal
 from pipeline.fetch.download import download as download_file
 from pipeline.manifest.loading import load_any
 from pipeline.manifest.model import Described, Manifest, source_options
@@ -41,7 +44,7 @@ from pipeline.report.facts import BuildFacts, gather_facts, gather_plan_facts
 from pipeline.report.terminal import print_next_commands, print_plan, print_summary, print_tokenizer, print_up_to_date
 from pipeline.run import run
 from pipeline.sources import SOURCES
-from pipeline.sources.inputs import InputFile, describe_file, is_sample_identity, is_url
+from pipeline.sources.inputs import InputFile, describe_file, is_sample_identity, is_url, locate_input
 from pipeline.steps.tokenise import Tokenising
 
 Command = Callable[..., None]
@@ -89,7 +92,7 @@ def main(
     With no raw corpus at hand it builds the embedded sample. Exit code 0: done; 1: the build failed (run the same command
     again to go on); 2: wrong usage or manifest.
     """
-    console = Console(emoji=False)
+    console = Terminal()
     with report_errors("building"):
         if download and inputs:
             raise UsageError("--download and --input exclude one another")
@@ -113,7 +116,7 @@ def main(
         if any(f.is_sample for f in files):
             # Written for Seimai, so not under the terms of the corpus that it stands in for.
             loaded = loaded.model_copy(update={"title": f"{loaded.title} (embedded sample)", "license": "CC0-1.0"})
-        plan = Plan(loaded, files, out.absolute(), work.absolute(), limit)
+        plan = Plan(loaded, files, out.absolute(), work.absolute(), limit, inputs)
         _refuse_input_in_output(plan, inputs)
         _refuse_sample_over_corpus(plan)
         _refuse_part_over_corpus(plan)
@@ -171,11 +174,12 @@ def _refuse_sample_over_corpus(plan: Plan) -> None:
     """Refuse to build the sample over a corpus from real input, finished or not."""
     if not any(file.is_sample for file in plan.inputs):
         return
-    real = [f["url"] for f in read_json(plan.workspace.inputs) or [] if not is_sample_identity(f["identity"])]
-    if real:
+    known = [f for f in read_json(plan.workspace.inputs) or [] if not is_sample_identity(f["identity"])]
+    if known:
+        real = locate_input(plan.out, known[0]["url"])
         raise UsageError(
-            f"{plan.out} holds a build of {real[0]}; the embedded sample would replace it. "
-            f"Name the input again with --input {real[0]}, or build the sample elsewhere with --out"
+            f"{plan.out} holds a build of {real}; the embedded sample would replace it. "
+            f"Name the input again with --input {shlex.quote(real)}, or build the sample elsewhere with --out"
         )
 
 
@@ -193,8 +197,8 @@ def _raw_path(manifest: Manifest) -> Path | None:
     """Return where --download puts the raw corpus, and where a later build looks for it."""
     if not manifest.source.url:
         return None
-    name = manifest.source.url.rsplit("/", 1)[-1]
-    if not name:
+    name = strip_secrets(manifest.source.url).rsplit("/", 1)[-1]
+    if name in ("", ".", ".."):
         raise UsageError(f"source.url = {manifest.source.url!r} names no file")
     return Path("raw") / manifest.name / name
 
@@ -277,7 +281,7 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
             _refuse_empty_corpus(plan, summary)
             print_next_commands(console, facts)
             return
-        write_json(plan.workspace.inputs, [f.as_dict() for f in plan.inputs])
+        write_json(plan.workspace.inputs, [f.describe(plan.out) for f in plan.inputs])
         for sentence in plan.record_libraries():
             console.print(sentence, highlight=False, markup=False)
         failure: SeimaiError | None = None

@@ -42,13 +42,14 @@ _CLIP = ("torch", "transformers")
 
 @dataclass(frozen=True)
 class Plan:
-    """A manifest applied to inputs, with the folders of its steps."""
+    """A manifest applied to inputs, with the folders of its steps. `patterns`: what the command line named for the inputs."""
 
     manifest: Manifest
     inputs: tuple[InputFile, ...]
     out: Path
     work: Path
     limit: int | None = None
+    patterns: tuple[str, ...] = ()
 
     @cached_property
     def libraries(self) -> dict[Step, dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -54,7 +55,7 @@ def run(plan: Plan, engine: Engine, keep_going: bool) -> dict[str, Any]:
         "written": plan.fingerprints["write"],
         "limit": plan.limit,
         "versions": VERSIONS,
-        "work": str(plan.work),
+        "work": os.path.relpath(plan.work.resolve(), plan.out.resolve()),
         "shards": written.shards,
         "ledgers": written.ledgers,
         "files": written.files,
@@ -142,11 +143,11 @@ def _polishing_ratio(plan: Plan, total: dict[str, int], kept: list[int]) -> floa
 def _describe_inputs(plan: Plan, measured: Measured) -> list[dict[str, Any]]:
     """Return the inputs with checksums, and with them what was read along and is no input itself, such as lists of transcripts."""
     described = [
-        file.as_dict() | {"sha256": record["checksum"], "bytes": record["size"]}
+        file.describe() | {"sha256": record["checksum"], "bytes": record["size"]}
         for file, record in zip(plan.inputs, measured.inputs, strict=True)
     ]
     inputs = {file.url for file in plan.inputs}
     companions = dict.fromkeys(url for file in plan.inputs for url in file.companions if url not in inputs)
     # The folder that a list is about holds the recordings; they are in the identity of the list.
     files = [describe_file(url) for url in companions if is_url(url) or not Path(url).is_dir()]
-    return described + [file.as_dict() | {"sha256": checksum(file)} for file in files]
+    return described + [file.describe() | {"sha256": checksum(file)} for file in files]

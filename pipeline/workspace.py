@@ -22,7 +22,7 @@ from pipeline.manifest.steps import Step
 
 # Files that steps write to their folders and to staging, by their paths there: words, numbers, and perhaps what a matrix is called.
 _FIXED_NAMES = (
-    "layout|inputs|duplicates|cluster|recurring|index|bands|spent|sentences|captions|mixed|losses|state|published"
+    "layout|inputs|duplicates|cluster|recurring|index|bands|spent|units|sentences|captions|mixed|losses|state|published"
     "|same_domain|same_caption|same_sentence|similar_transcripts"
 )
 _STEP_FILE = re.compile(
@@ -256,7 +256,9 @@ class Layout:
 
 def write_layout(path: Path, parts: Sequence[Part], records: Sequence[int]) -> Path:
     """Write which parts a layout has, and how many records are in each."""
-    columns = {"folder": [str(part.folder) for part in parts], "name": [part.name for part in parts], "records": list(records)}
+    here = path.parent.absolute()  # folders are named from there: the path to it may be nobody's business
+    folders = [os.path.relpath(part.folder.absolute(), here) for part in parts]
+    columns = {"folder": folders, "name": [part.name for part in parts], "records": list(records)}
     with write_atomically(path) as temporary:
         pl.DataFrame(columns, schema_overrides={"records": pl.Int64}).write_parquet(temporary)
     return path
@@ -265,7 +267,8 @@ def write_layout(path: Path, parts: Sequence[Part], records: Sequence[int]) -> P
 @lru_cache(maxsize=4)
 def _load_layout(path: Path) -> tuple[list[Part], list[int]]:
     table = read_parquet(path)
-    parts = [Part(Path(folder), name) for folder, name in table.select("folder", "name").iter_rows()]
+    here = path.parent.absolute()
+    parts = [Part(Path(os.path.normpath(here / folder)), name) for folder, name in table.select("folder", "name").iter_rows()]
     return parts, [0, *table["records"].cum_sum()]
 
 

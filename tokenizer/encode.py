@@ -44,6 +44,7 @@ from pipeline.core.shards import name_shard
 from pipeline.core.storage import fingerprint, read_json, remove_temporaries, write_array, write_atomically, write_json
 from pipeline.core.tables import open_parquet, suggest_look
 from pipeline.core.tasks import resumable
+from pipeline.core.terminal import Terminal
 from tokenizer.model import Tokenizer
 from tokenizer.packing import join_documents, order_keys, pack, reorder_documents
 from tokenizer.settings import Encoding, parse_options
@@ -516,7 +517,7 @@ def main(
 
     Killed, the same command goes on from there. The same input gives the same bytes on any number of workers.
     """
-    console = Console(emoji=False)
+    console = Terminal()
     with report_errors("encoding", "--out"):
         check_options(workers, scheduler)
         settings = parse_options(Encoding, options)

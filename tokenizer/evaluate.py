@@ -21,6 +21,7 @@ from filters.kernels import buffers
 from pipeline.core.command import report_errors
 from pipeline.core.errors import UsageError
 from pipeline.core.storage import read_json, write_json
+from pipeline.core.terminal import Terminal
 from tokenizer.model import Tokenizer
 from tokenizer.texts import Texts
 
@@ -269,7 +270,7 @@ def main(
     models: tuple[Path, ...], on: tuple[Path, ...], split: str | None, column: str | None, characters: int, out: Path | None
 ) -> None:
     """Compare tokenizers (folders, SentencePiece .model files, Hugging Face tokenizer.json) on the same text."""
-    console = Console(emoji=False)
+    console = Terminal()
     with report_errors("evaluating", "--out"):
         out = out or Path("evaluation.json")
         _refuse_other_file(out)

@@ -16,6 +16,7 @@ import click
 from pipeline.core.command import report_errors
 from pipeline.core.errors import UsageError
 from pipeline.core.storage import write_atomically
+from pipeline.core.terminal import tell
 from tokenizer.model import MODEL, Tokenizer, proto
 
 _PIECE = proto.ModelProto.SentencePiece
@@ -139,7 +140,7 @@ def main(model: Path, out: Path) -> None:
         tokenizer = Tokenizer.load(model)
         _check_output_folder(tokenizer, out)
         export(tokenizer, out)
-        click.echo(out)
+        tell(str(out))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from pipeline.core.publication import folder_publication, replace_folder
 from pipeline.core.settings import parse_size
 from pipeline.core.storage import format_size, write_json
 from pipeline.core.tables import suggest_python
+from pipeline.core.terminal import Terminal
 from tokenizer.evaluate import SentencePieceTokenizer, draw_texts, evaluate, make_figures_table
 from tokenizer.export import EXPORTED, export
 from tokenizer.fitting import compute_text_budget, fit
@@ -176,7 +177,7 @@ def _is_scratch(path: str) -> bool:
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the tokenizer.  [default: CORPUS/tokenizer]")
 def main(corpora: tuple[str, ...], column: str | None, out: Path | None, memory: str, **options: Any) -> None:
     """Train a tokenizer on CORPUS (folders that Seimai built; or Parquet, .jsonl or .txt files), weighted where weights are given."""
-    console = Console(emoji=False)
+    console = Terminal()
     with report_errors("training", "--out", "nothing was changed"):
         options = {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
         settings = parse_options(Training, options | {"memory": parse_size(memory)})

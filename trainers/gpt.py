@@ -207,7 +207,7 @@ def train(options: RunOptions[Config], tokens_dir: Path, tokenizer_dir: Path) ->
     loop = Loop(options, "tokens")  # before the model: it seeds the initial weights
     attention = choose_attention(config, settings.compile, loop.device)
     with explain_model_errors("model"):
-        model = AutoModelForCausalLM.from_config(config, attn_implementation=attention)
+        model = AutoModelForCausalLM.from_config(config, attn_implementation=attention, trust_remote_code=False)
     module, characters = PackedLanguageModel(model), count_characters(tokenizer)
 
     # -- what the loop asks for
@@ -242,7 +242,7 @@ def train(options: RunOptions[Config], tokens_dir: Path, tokenizer_dir: Path) ->
             rope = config.rope_parameters
             model.config.rotary_pct, model.config.rotary_emb_base = rope["partial_rotary_factor"], rope["rope_theta"]
         model.save_pretrained(folder)
-        AutoTokenizer.from_pretrained(tokenizer_dir).save_pretrained(folder)
+        AutoTokenizer.from_pretrained(tokenizer_dir, trust_remote_code=False).save_pretrained(folder)
 
     reader = Reader(shards, settings.seed, settings.buffer)
     loop.fit(module, reader, collate_columns, evaluate, export, amount_per_record=row_length)

@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from filters.audio.samples import RATE
 from pipeline.core.errors import InputError, UsageError
 from pipeline.core.settings import Table
+from pipeline.core.terminal import tell
 from trainers.data.batches import Record, Skip
 from trainers.data.length_batches import LengthBatches
 from trainers.data.reader import Reader
@@ -215,7 +216,7 @@ def evaluate_units(loop: Loop, module: MaskedPrediction, reader: Reader, decoder
 def main(options: RunOptions[Config], iteration: int, start_model: str | None, targets_dir: Path | None) -> None:
     """Train a HuBERT on CORPUS, a folder of speech that Seimai built."""
     clusters, threads = options.config.clusters(iteration), options.config.train.threads
-    targets = build_targets(options.corpus, clusters, start_model, click.echo, targets_dir, threads)
+    targets = build_targets(options.corpus, clusters, start_model, tell, targets_dir, threads)
     train(options, targets, iteration)
 
 

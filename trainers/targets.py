@@ -8,6 +8,7 @@ import click
 
 from pipeline.core.command import report_errors
 from pipeline.core.tables import open_parquet
+from pipeline.core.terminal import tell
 from trainers.hubert import Config
 from trainers.models.hubert_targets import build_targets
 from trainers.training.command import HELP, config_options, silence_libraries
@@ -29,10 +30,10 @@ def main(
     with report_errors("making units", "--out"), report_to_torchrun():
         settings = load_config(Config, "hubert", config, changes)
         clusters, threads = settings.clusters(iteration), settings.train.threads
-        targets = build_targets(corpus, clusters, start_model, click.echo, out, threads)
+        targets = build_targets(corpus, clusters, start_model, tell, out, threads)
         files = targets.folder.glob("*.parquet")
         missing = sum(open_parquet(path).read(columns=["labels"])["labels"].null_count for path in files)
-        click.echo(f"{targets.folder}: {targets.k} units, {targets.rate} a second; {missing:,} recordings without")
+        tell(f"{targets.folder}: {targets.k} units, {targets.rate} a second; {missing:,} recordings without")
 
 
 if __name__ == "__main__":

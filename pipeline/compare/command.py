@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from pipeline.compare.corpus import open_ledger, refuse_damage
 from pipeline.compare.judgement import compare
 from pipeline.compare.rules import load_rules
 from pipeline.compare.terminal import as_json, print_comparison
 from pipeline.core.command import report_errors
-from pipeline.core.names import expand_home
+from pipeline.core.paths import expand_home
+from pipeline.core.terminal import Terminal
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -32,7 +32,7 @@ def main(a: str, b: str, folder: Path, set_a: tuple[str, ...], set_b: tuple[str,
     A and B are presets or manifests by name, TOML files of either, or as-built: the rules that the corpus was built by. Answers come from
     the measures in its ledger; no input is read. Exit code 0: done; 1: reading failed; 2: wrong usage, or a measure that was not stored.
     """
-    console = Console(emoji=False)
+    console = Terminal()
     with report_errors("comparing", "--on", "run the same command again"):
         corpus = open_ledger(expand_home(folder))
         first = load_rules(a, set_a, "--set-a", corpus)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
+import click
 
 from pipeline.core.errors import SeimaiError, explain_os_error
-from pipeline.core.names import make_printable
+from pipeline.core.terminal import Terminal
 
 
 @contextmanager
@@ -25,7 +26,7 @@ def report_errors(
     """
     _read_paths_as_utf8()
     _escape_what_a_terminal_lacks()
-    console = Console(stderr=True, emoji=False)  # a file may be called x:b:.jsonl
+    console = Terminal(stderr=True)
     try:
         yield
     except SeimaiError as error:
@@ -37,13 +38,17 @@ def report_errors(
         _print_error(console, explain_os_error(error, activity, out_options))
         sys.exit(1)
     except KeyboardInterrupt:
-        console.print(f"interrupted; {advice}", highlight=False)
+        console.print(f"interrupted; {advice}", soft_wrap=True)
         sys.exit(130)
+    except (click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
+    except Exception:  # a fault of Seimai, whose message may quote anything
+        console.print(traceback.format_exc().rstrip(), soft_wrap=True)
+        sys.exit(1)
 
 
-def _print_error(console: Console, error: Exception) -> None:
-    text = make_printable(f"error: {error}", keep="\n")  # names and text from outside may hold escape sequences
-    console.print(text, style="red", highlight=False, markup=False, soft_wrap=True)
+def _print_error(console: Terminal, error: Exception) -> None:
+    console.print(f"error: {error}", style="red", soft_wrap=True)
 
 
 def _read_paths_as_utf8() -> None:

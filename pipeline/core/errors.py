@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import errno
 
+from pipeline.core.names import make_visible
+
 
 class SeimaiError(Exception):
-    """A failure whose message names the thing, the place and the way out. `exit_code` is the command's."""
+    """A failure whose message names the thing, the place and the way out. `exit_code` is the command's.
+
+    Messages may quote URLs and servers: secrets and what a terminal would obey are taken out of them here.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(make_visible(str(message)))
 
 
 class BuildError(SeimaiError):
@@ -23,6 +31,10 @@ class UsageError(SeimaiError):
 
 class InputError(BuildError):
     """An input file is damaged, or cannot be read to its end."""
+
+
+class ChangedInputError(BuildError):
+    """An input is not what it was when the build began. What was made of it is of no use; what was made of others is."""
 
 
 def explain_os_error(error: OSError, activity: str, out_options: str = "--out or --work") -> BuildError:

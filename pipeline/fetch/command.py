@@ -19,11 +19,12 @@ from rich.text import Text
 from pipeline.core.command import report_errors
 from pipeline.core.errors import UsageError
 from pipeline.core.locks import hold_lock_file
-from pipeline.core.names import expand_home
 from pipeline.core.options import add_options, parse_options
 from pipeline.core.ownership import STATE_FOLDER, NamedPath, check_owner, claim_folder, refuse_overlap
+from pipeline.core.paths import expand_home
 from pipeline.core.storage import format_size, remove_temporaries
 from pipeline.core.tables import suggest_look
+from pipeline.core.terminal import Terminal
 from pipeline.fetch.lists import expand_lists
 from pipeline.fetch.outcomes import PRIVATE_ADDRESS, is_temporary
 from pipeline.fetch.run import FetchRun, FetchSummary
@@ -44,7 +45,7 @@ def main(lists: tuple[str, ...], out: Path, **options: Any) -> None:
     failed with a reason; 1: the fetch broke off; 2: wrong usage.
     """
     with report_errors("fetching", "--out"):
-        fetch(lists, expand_home(out), parse_options(FetchSettings, options), Console(emoji=False))
+        fetch(lists, expand_home(out), parse_options(FetchSettings, options), Terminal())
 
 
 def fetch(lists: Sequence[str], out: Path, settings: FetchSettings, console: Console) -> FetchSummary:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from pipeline.core.errors import BuildError
+from pipeline.core.names import strip_secrets
 from pipeline.core.storage import read_json, sync_file, sync_folder, write_json
 from pipeline.sources.inputs import resolve
 from pipeline.sources.streams import CHUNK, ResumingReader
@@ -23,8 +24,8 @@ def download(url: str, target: Path, console: Console) -> None:
     version_file = target.with_name(target.name + ".json")
     version = read_json(version_file) or {}
     if target.is_file():
-        if version.get("url", url) != url:
-            raise BuildError(f"{target} was fetched from another address; move it away to fetch {url}")
+        if version.get("url", strip_secrets(url)) != strip_secrets(url):
+            raise BuildError(f"{target} was fetched from another address; move it away to fetch {strip_secrets(url)}")
         if target.stat().st_size != (version.get("size") or target.stat().st_size):
             raise BuildError(
                 f"{target} has {target.stat().st_size:,} bytes, and {version['size']:,} were fetched: remove it, and it is fetched again"
@@ -38,7 +39,7 @@ def download(url: str, target: Path, console: Console) -> None:
         raise BuildError(f"{version_file} was not written by Seimai, which would replace it: move it elsewhere")
     if version.get("identity") != file.identity:
         part.unlink(missing_ok=True)
-    write_json(version_file, file.as_dict())
+    write_json(version_file, file.describe())
     start = part.stat().st_size if part.is_file() else 0
     if file.size is not None and start > file.size:
         part.unlink()
@@ -47,7 +48,7 @@ def download(url: str, target: Path, console: Console) -> None:
     with Progress(*columns, console=console) as progress, open(part, "ab") as out:
         task = progress.add_task("download", total=file.size, completed=start)
         if file.size is None or start < file.size:
-            reader = ResumingReader(url, start)
+            reader = ResumingReader(file, start)
             while block := reader.read(CHUNK):
                 out.write(block)
                 progress.advance(task, len(block))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def expand_lists(lists: Sequence[str]) -> list[str]:
         for path in matches:
             if Path(path).is_dir():
                 example = f"{path.rstrip('/')}/*.parquet"
-                raise UsageError(f"LIST {path} is a directory; name the files in it, or a glob such as '{example}'")
+                raise UsageError(f"LIST {path} is a directory; name the files in it, or a glob such as {shlex.quote(example)}")
             if not os.access(path, os.R_OK):
                 raise UsageError(f"LIST {path} cannot be read (permission denied)")
         files += matches

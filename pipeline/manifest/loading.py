@@ -22,21 +22,26 @@ from pipeline.sources import SOURCES
 AnyManifest = TypeVar("AnyManifest", bound=Described)
 
 
-def load(reference: str, overrides: Iterable[str] = ()) -> Manifest:
-    """Return the manifest that `reference` names or points to, with `key=value` overrides. Raises UsageError."""
-    manifest = load_any(reference, overrides)
+def load(reference: str, overrides: Iterable[str] = (), reads_files: bool = True) -> Manifest:
+    """Return the manifest that `reference` names or points to, with `key=value` overrides. Raises UsageError.
+
+    `reads_files`: whether what it names, such as lists of URLs, must be there; a lock has of some only the name.
+    """
+    manifest = load_any(reference, overrides, reads_files)
     if isinstance(manifest, MixtureManifest):
         raise UsageError(f"{reference} is a mixture of built corpora: expected the manifest of one corpus")
     return manifest
 
 
-def load_any(reference: str, overrides: Iterable[str] = ()) -> Manifest | MixtureManifest:
+def load_any(reference: str, overrides: Iterable[str] = (), reads_files: bool = True) -> Manifest | MixtureManifest:
     """Return the manifest that `reference` names or points to, of a corpus or of a mixture. Raises UsageError."""
     table, where = read_toml(reference)
-    return load_table(table, where, overrides)
+    return load_table(table, where, overrides, reads_files)
 
 
-def load_table(table: dict[str, Any], where: str, overrides: Iterable[str] = ()) -> Manifest | MixtureManifest:
+def load_table(
+    table: dict[str, Any], where: str, overrides: Iterable[str] = (), reads_files: bool = True
+) -> Manifest | MixtureManifest:
     """Return the manifest in a table, which messages call `where`. Raises UsageError."""
     table.pop("lock", None)  # a manifest.lock.toml is a manifest: what it records of a build is no part of it
     for assignment in overrides:
@@ -47,7 +52,8 @@ def load_table(table: dict[str, Any], where: str, overrides: Iterable[str] = ())
     table = _measure_presets(_merge_preset(table, where, manifest_class), where, manifest_class)
     manifest = _validate(manifest_class, table, where)
     _check_measures(manifest, where)
-    manifest.check(where)
+    if reads_files:
+        manifest.check(where)
     for key in manifest.source.options:
         if key not in SOURCES[manifest.source.format].options:
             option = source_options()[key]

@@ -7,6 +7,7 @@ tables of a modality are in its own room.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
@@ -16,6 +17,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from filters import MEASURES
 from filters.registry import Kind
+from pipeline.core.names import is_printable
 from pipeline.core.settings import Size
 from pipeline.manifest.steps import BelongsTo, ManifestTable, Step
 from pipeline.sources import SOURCES
@@ -53,6 +55,9 @@ class SourceOption:
     flag: str | None = None
     help: str = ""
     content: str = ""
+
+
+_DOWNLOADED = ("https://", "http://", "s3://", "gs://", "hf://")  # what a manifest, which may be a stranger's, can have fetched
 
 
 class SourceTable(ManifestTable):
@@ -96,6 +101,21 @@ class SourceTable(ManifestTable):
         description="columns that go to shards and ledger and that rules may judge, beside url, title and date where the format has "
         "them; of another type than text with it, as in score:float (int, float, bool)",
     )
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, value: str | None) -> str | None:
+        # A chain, as in simplecache::file:///x, has other schemes further on.
+        if value is not None and (not value.startswith(_DOWNLOADED) or "::" in value or not is_printable(value)):
+            raise ValueError(f"a URL on a server is expected ({', '.join(_DOWNLOADED)}); a file of yours is named with --input")
+        return value
+
+    @field_validator("sample")
+    @classmethod
+    def _check_sample(cls, value: str | None) -> str | None:
+        if value is not None and (not re.fullmatch(r"[^/\\]+", value) or value.startswith(".") or not is_printable(value)):
+            raise ValueError("the name of a file under manifests/samples/ is expected, without a folder")
+        return value
 
     @field_validator("columns")
     @classmethod

@@ -23,7 +23,7 @@ from pipeline.mixture.manifest import MixtureManifest, MixturePart
 from pipeline.modalities.text.manifest import TextManifest
 from pipeline.modalities.text.modality import TextModality
 from pipeline.plan import VERSIONS
-from pipeline.sources.inputs import is_sample_identity
+from pipeline.sources.inputs import is_sample_identity, locate_input
 from pipeline.workspace import Part, list_parts
 
 _COMPARED = ("permutations", "shingle", "seed")  # settings without which signatures cannot be compared
@@ -165,7 +165,7 @@ def _read_manifest(folder: Path) -> TextManifest:
         raise UsageError(
             f"{folder} has no manifest.lock.toml, which says how it was built. Build it again: {build_command(folder)}"
         )
-    manifest = load(str(lock))
+    manifest = load(str(lock), reads_files=False)
     if not isinstance(manifest, TextManifest):
         raise UsageError(
             f"{folder}: its records are {manifest.modality.replace('_', '-')}; a mixture is of documents (modality text)"
@@ -193,7 +193,7 @@ def _check_signatures(mixture: MixtureManifest, manifest: TextManifest, folder: 
 def _find_measured(folder: Path, state: dict[str, Any], build: str) -> tuple[tuple[Part, ...], tuple[int, ...]]:
     """Return the measured partitions, and how many records each has."""
     lock = load_lock(folder)
-    works = [Path(str(state.get("work", ""))), folder / STATE_FOLDER / "work"]
+    works = [folder / str(state.get("work", "")), folder / STATE_FOLDER / "work"]
     measured = [work / f"measure-{lock['fingerprints']['measure']}" for work in works]
     found = next((candidate for candidate in measured if candidate.is_dir()), None)
     if found is None:
@@ -271,7 +271,7 @@ def build_command(folder: Path, moved: bool = False) -> str:
     else:
         manifest = "MANIFEST.toml"
     inputs = read_json(folder / STATE_FOLDER / "inputs.json")
-    urls = [str(file.get("url")) for file in inputs] if isinstance(inputs, list) else ["PATH"]
+    urls = [locate_input(folder, str(file.get("url"))) for file in inputs] if isinstance(inputs, list) else ["PATH"]
     if isinstance(inputs, list) and any(is_sample_identity(str(file.get("identity"))) for file in inputs):
         urls = []
     if len(urls) > _INPUTS_SHOWN:

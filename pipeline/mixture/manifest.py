@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
-from pipeline.core.names import expand_home
+from pipeline.core.paths import expand_home
 from pipeline.dedup.settings import MinHashTable
 from pipeline.manifest.model import Described
 from pipeline.manifest.steps import BelongsTo, ManifestTable, Step

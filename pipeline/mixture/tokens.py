@@ -17,8 +17,8 @@ from filters.kernels import buffers
 from pipeline.core.checksums import list_added, withdraw_added
 from pipeline.core.engine import Engine, Task
 from pipeline.core.errors import BuildError, UsageError
-from pipeline.core.names import expand_home
 from pipeline.core.ownership import NamedPath, hold_scratch, refuse_overlap
+from pipeline.core.paths import expand_home
 from pipeline.core.publication import folder_publication, replace_folder
 from pipeline.core.storage import format_size, read_json, write_array, write_json
 from pipeline.core.tables import open_parquet

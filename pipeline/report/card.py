@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pipeline.core.names import make_printable
+from pipeline.core.names import hide_folders, make_visible, strip_secrets
 from pipeline.core.storage import write_atomically
 from pipeline.report.facts import BuildFacts, format_file_size
 
@@ -25,8 +25,8 @@ def write_card(facts: BuildFacts, folder: Path) -> None:
 def render_card(facts: BuildFacts) -> str:
     """Return the card as Markdown.
 
-    The manifest is its author's own words and goes in as it is. Names of input files and warnings, which quote them, come from
-    outside: the template passes them through `code_span` and `escape_markdown`.
+    The manifest may be a stranger's, and names of input files, removed lines and warnings, which quote them, come from outside: the
+    template passes them all through `code_span`, `escape_markdown` and their like.
     """
     environment = Environment(  # autoescape is for HTML, this is Markdown
         loader=PackageLoader("pipeline.report"),
@@ -41,6 +41,9 @@ def render_card(facts: BuildFacts) -> str:
         "code_span": code_span,
         "table_code_span": table_code_span,
         "escape_markdown": escape_markdown,
+        "escape_paragraphs": escape_paragraphs,
+        "link": link,
+        "without_places": lambda text: hide_folders(text, facts.places),
     }
     front_matter = yaml.safe_dump(_describe_dataset(facts), allow_unicode=True, sort_keys=False, width=_NO_FOLDING)
     return environment.get_template(facts.template).render(facts=facts, front_matter=front_matter).rstrip("\n") + "\n"
@@ -48,9 +51,22 @@ def render_card(facts: BuildFacts) -> str:
 
 def escape_markdown(text: str) -> str:
     """Return `text` from outside as one line of Markdown that shows it literally: no HTML, link, emphasis, list or heading."""
-    line = re.sub(r"([\\`*\[\]|]|^[#+\-~=])", r"\\\1", _make_line(text).strip())
+    line = re.sub(r"([\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])|^[#+\-=])", r"\\\1", _make_line(text).strip())
     line = re.sub(r"^(\d+)([.)])(?= |$)", r"\1\\\2", line)  # would begin a numbered list
-    return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    # GitHub and Hugging Face make links of bare URLs.
+    return re.sub(r"(?i)\b(www)\.", r"\1&#46;", line.replace("://", "&#58;//"))
+
+
+def escape_paragraphs(text: str) -> str:
+    """Return `text` from outside as paragraphs of Markdown that show it literally."""
+    return "\n\n".join(filter(None, map(escape_markdown, re.split(r"\n\s*\n", text))))
+
+
+def link(url: str) -> str:
+    """Return a link to `url` where it is one of http or https, else its text."""
+    shown = strip_secrets(url.strip())
+    return f"<{shown}>" if re.fullmatch(r"https?://[^\s<>\"'`\\()\[\]{}|]+", _make_line(shown)) else escape_markdown(shown)
 
 
 def code_span(text: str) -> str:
@@ -67,7 +83,7 @@ def table_code_span(text: str) -> str:
 
 
 def _make_line(text: str) -> str:
-    return make_printable(re.sub(r"[\t-\r\x1c-\x1f\x85\u2028\u2029]", " ", text))
+    return make_visible(re.sub(r"[\t-\r\x1c-\x1f\x85\u2028\u2029]", " ", text))
 
 
 def _describe_dataset(facts: BuildFacts) -> dict[str, Any]:
@@ -80,8 +96,8 @@ def _describe_dataset(facts: BuildFacts) -> dict[str, Any]:
     return {
         "language": ["ja"],
         "license": "other",
-        "license_name": facts.manifest.license,
-        "pretty_name": facts.manifest.title,
+        "license_name": _make_line(facts.manifest.license),
+        "pretty_name": _make_line(facts.manifest.title),
         "size_categories": [facts.size_category],
         "task_categories": [facts.terms.task],
         "configs": [

@@ -21,6 +21,7 @@ from pipeline.modalities import modality_of
 from pipeline.modalities.base import Bilingual, ReportTerms
 from pipeline.modalities.text.manifest import TextManifest
 from pipeline.plan import Plan
+from pipeline.sources.inputs import is_url
 from pipeline.steps.cut import group_files, load_partitions
 from pipeline.steps.tokenise import Tokenising
 from pipeline.workspace import Part, unit_record
@@ -129,6 +130,7 @@ class BuildFacts:
     limit: int | None
     removed: list[RemovedFacts]
     files: list[FileEntry]  # shards and ledger
+    places: tuple[str, ...] = ()  # paths of this machine that warnings may name, and the card does not
 
     @property
     def drawn(self) -> str:
@@ -192,7 +194,15 @@ def gather_facts(plan: Plan, summary: dict[str, Any], tokenised: dict[str, Any] 
         limit=plan.limit,
         removed=_gather_removed(summary),
         files=summary["files"],
+        places=_find_places(plan),
     )
+
+
+def _find_places(plan: Plan) -> tuple[str, ...]:
+    urls = {url for file in plan.inputs for url in (file.url, *file.companions) if not is_url(url)}
+    folders = {str(parent) for url in urls for parent in Path(url).parents}
+    options = {value for value in plan.manifest.source.options.values() if value.startswith("/")}
+    return tuple(sorted({*urls, *folders, *options, str(plan.out), str(plan.work)} - {"/"}))
 
 
 def _gather_removed(summary: dict[str, Any]) -> list[RemovedFacts]:
@@ -255,7 +265,7 @@ def _describe_rule(manifest: Manifest, rule: str) -> tuple[str, str]:
     if (iqr := bound.pop("iqr", None)) is not None:
         bound[f"fitted per {manifest.rules[rule].by}, interquartile ranges"] = iqr
     words = [f"{key} {value:g}" if isinstance(value, float) else f"{key} {', '.join(value)}" for key, value in bound.items()]
-    return ", ".join(words), MEASURES[rule].description if rule in MEASURES else f"`{rule}` of the input (`source.keep`)."
+    return ", ".join(words), MEASURES[rule].description if rule in MEASURES else "A column of the input (`source.keep`)."
 
 
 def _suggest_training(plan: Plan, terms: ReportTerms, is_sample: bool) -> str:
@@ -309,7 +319,7 @@ def gather_plan_facts(plan: Plan) -> PlanFacts:
         conclusion = "up to date: a build would do nothing"
     else:
         conclusion = "a build would do step 5 alone"
-    inputs = [(file.url, format_file_size(file.size)) for file in plan.inputs]
+    inputs = [(file.shown_url, format_file_size(file.size)) for file in plan.inputs]
     return PlanFacts(inputs, plan.out, plan.work, steps, conclusion)
 
 
@@ -353,7 +363,7 @@ def _gather_step_states(plan: Plan) -> list[StepState]:
 
 def _estimate_sizes(plan: Plan) -> str:
     """Return a sentence about the size of the input and of what a build would write."""
-    content = sum((file.size or 0) * _estimate_expansion(plan.manifest, file.url) for file in plan.inputs)
+    content = sum((file.size or 0) * _estimate_expansion(plan.manifest, file.shown_url) for file in plan.inputs)
     intermediates, output = (format_size(share * content) for share in modality_of(plan.manifest).terms.space_per_byte)
     disk = next(path for path in (plan.work, *plan.work.parents) if path.exists())
     total, free = sum(file.size or 0 for file in plan.inputs), shutil.disk_usage(disk).free

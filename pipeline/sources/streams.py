@@ -12,8 +12,8 @@ from typing import IO, Any, cast
 
 from isal.igzip_lib import DECOMP_GZIP, IgzipDecompressor
 
-from pipeline.core.errors import BuildError, InputError
-from pipeline.sources.inputs import InputFile, is_url, open_filesystem
+from pipeline.core.errors import BuildError, ChangedInputError, InputError
+from pipeline.sources.inputs import InputFile, is_url, make_change_error, open_remote
 
 CHUNK = 4 << 20
 _RETRIES = 6  # with 0.5, 1, 2 … s between: half a minute of a server being away
@@ -27,22 +27,21 @@ _MAGIC += tuple((bytes([0x50 + i]) + b"\x2a\x4d\x18", "zstd") for i in range(16)
 
 
 class ResumingReader(io.RawIOBase):
-    """A remote file read forwards; a connection that breaks is opened again where it broke."""
+    """A remote file read forwards; a connection that breaks is opened again where it broke, if the file is still the same version."""
 
-    def __init__(self, url: str, start: int = 0) -> None:
-        self.url, self.position = url, start
-        self.filesystem, self.path = open_filesystem(url)
-        self._file: Any = None
-        self._size: int | None = None
+    def __init__(self, file: InputFile, start: int = 0) -> None:
+        self.file, self.position = file, start
+        self._opened: Any = None
+        self._size = file.size
 
     def readable(self) -> bool:
         return True
 
     def _open(self) -> Any:
-        file = self.filesystem.open(self.path, "rb", block_size=CHUNK, cache_type="readahead")
+        file = open_remote(self.file, block_size=CHUNK, cache_type="readahead")
         size = getattr(file, "size", None)
         if self._size is not None and size is not None and size != self._size:
-            raise InputError(f"{self.url} changed while it was read (from {self._size} to {size} bytes); start again")
+            raise make_change_error(self.file, f"from {self._size:,} to {size:,} bytes")
         self._size = size if size is not None else self._size
         if self.position:
             try:
@@ -61,21 +60,23 @@ class ResumingReader(io.RawIOBase):
         view = memoryview(buffer)
         for attempt in range(_RETRIES + 1):
             try:
-                if self._file is None:
-                    self._file = self._open()
-                block = self._file.read(len(view))
+                if self._opened is None:
+                    self._opened = self._open()
+                block = self._opened.read(len(view))
                 if not block and self._size is not None and self.position < self._size:
                     raise OSError(f"the connection ended at byte {self.position} of {self._size}")
                 view[: len(block)] = block
                 self.position += len(block)
                 return len(block)
-            except InputError:
+            except (InputError, ChangedInputError):
                 raise
             except Exception as error:
-                self._file = None
+                if type(error).__name__ == "FileExpired":  # what s3fs says of an object with another ETag
+                    raise make_change_error(self.file) from None
+                self._opened = None
                 if attempt == _RETRIES:
                     raise BuildError(
-                        f"{self.url}: reading broke off at byte {self.position:,} and {_RETRIES} more tries failed "
+                        f"{self.file.shown_url}: reading broke off at byte {self.position:,} and {_RETRIES} more tries failed "
                         f"({type(error).__name__}: {error}). Run the same command again to go on."
                     ) from None
                 time.sleep(0.5 * 2**attempt)
@@ -155,7 +156,7 @@ class Stream:
 
     def __init__(self, file: InputFile) -> None:
         self.file = file
-        inner: Any = ResumingReader(file.url) if is_url(file.url) else open(file.url, "rb", buffering=0)
+        inner: Any = ResumingReader(file) if is_url(file.url) else open(file.url, "rb", buffering=0)
         self.raw = _Hashing(inner)
         buffered = io.BufferedReader(self.raw, 1 << 20)
         self.compression = compression(buffered.peek(8)[:8])
@@ -201,13 +202,16 @@ class Stream:
     def _damaged(self, error: Exception) -> InputError:
         kind = "ends too early" if isinstance(error, EOFError) else f"is damaged ({error})"
         return InputError(
-            f"{self.file.url} {kind}: {self.position:,} bytes of text could be read from {self.raw.position:,} bytes of {self.compression}"
+            f"{self.file.shown_url} {kind}: {self.position:,} bytes of text could be read from "
+            f"{self.raw.position:,} bytes of {self.compression}"
         )
 
     def checksum(self) -> str:
-        """SHA-256 of the file as stored; reads what the decoder left unread."""
+        """SHA-256 of the file as stored; reads what the decoder left unread. Raises ChangedInputError at another size."""
         while self._buffered.read(CHUNK):
             pass
+        if self.file.size is not None and self.raw.position != self.file.size:
+            raise make_change_error(self.file, f"from {self.file.size:,} to {self.raw.position:,} bytes")
         return self.raw.sha256.hexdigest()
 
     def close(self) -> None:

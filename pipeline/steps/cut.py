@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pipeline.core.errors import BuildError
+from pipeline.core.errors import BuildError, ChangedInputError
+from pipeline.core.names import make_visible
 from pipeline.core.storage import collect_written, write_atomically
 from pipeline.core.vouching import read_marker, write_marker
 from pipeline.manifest.model import Manifest, SourceTable
@@ -117,6 +118,16 @@ def is_cut(folder: Path, unit: int) -> bool:
     )
 
 
+def forget_unit(folder: Path, unit: int) -> None:
+    """Remove what was cut and measured of a unit whose input has changed meanwhile, so that no later build uses it."""
+    unit_record(folder, unit).unlink(missing_ok=True)
+    names = {path.stem for path in (folder / "cut").glob(f"{unit:05d}-*.json")}
+    names |= {path.stem.removeprefix("part-") for path in folder.glob(f"part-{unit:05d}-*.json")}
+    for part in (Part(folder, name) for name in names):
+        for path in (part.counts, part.record, part.raw):  # first what vouches for the others
+            path.unlink(missing_ok=True)
+
+
 def _stays_in_input(partition: Partition) -> bool:
     return all(size is None for size in partition.bodies)
 
@@ -133,11 +144,17 @@ def cut_unit(manifest: Manifest, unit: Unit, folder: Path, limit: int | None) ->
         limit -= sum(partition.records or 0 for partition in known)
     cutting = _FileCutter(manifest.source, unit, known[-1].ranges[-1].end if first else 0, limit)
     partitions = first
-    for ranges in cutting.group_ranges():
-        partition, bodies = cutting.make_partition(name_partition(unit.number, partitions), ranges)
-        if partitions >= len(known):
-            yield partition, bodies
-        partitions += 1
+    try:
+        for ranges in cutting.group_ranges():
+            partition, bodies = cutting.make_partition(name_partition(unit.number, partitions), ranges)
+            if partitions >= len(known):
+                for number in {piece.file for piece in partition.ranges}:
+                    check_unchanged(unit.files[number - unit.first])
+                yield partition, bodies
+            partitions += 1
+    except ChangedInputError:
+        forget_unit(folder, unit.number)
+        raise
     record = {"inputs": cutting.inputs, "partitions": partitions}
     write_marker(unit_record(folder, unit.number), record)
 
@@ -176,14 +193,26 @@ class _FileCutter:
             self._state = state = _new_state(self.settings, self.limit)
             state.start = self.start
             if self.limit is None or self.limit > 0:
-                yield from SOURCES[self.settings.format].cut(file, number, state)
+                yield from _check_order(file, SOURCES[self.settings.format].cut(file, number, state))
                 check_unchanged(file)
             self.limit = state.limit
             self._consumed, self._reached = self._consumed + state.consumed, self._reached + state.reached
             state.consumed = state.reached = 0
             is_told = file.note is None or file.note in (state.warning or "")
             warning = "; ".join(filter(None, [None if is_told else file.note, state.warning])) or None
-            self.inputs.append({name: getattr(state, name) for name in ("checksum", "size", "damage")} | {"warning": warning})
+            said = {"damage": state.damage, "warning": warning}
+            shown = {name: text and make_visible(text) for name, text in said.items()}  # they quote names and URLs
+            self.inputs.append({"checksum": state.checksum, "size": state.size} | shown)
+
+
+def _check_order(file: InputFile, ranges: Iterator[tuple[Range, Body]]) -> Iterator[tuple[Range, Body]]:
+    """Yield the ranges of a file. Raises BuildError where one begins before the end of the one before: records would come twice."""
+    reached = 0
+    for piece, body in ranges:
+        if not reached <= piece.start <= piece.end:
+            raise BuildError(f"{file.shown_url} was cut twice at {piece.start:,}. This is a fault of Seimai; please report it")
+        reached = piece.end
+        yield piece, body
 
 
 def _new_state(settings: SourceTable, limit: int | None) -> CutState:
@@ -235,8 +264,14 @@ def read_partition(manifest: Manifest, unit: Unit, partition: Partition, bodies:
     for piece, body in zip(partition.ranges, bodies, strict=True):
         source = SOURCES[piece.format or settings.format]
         file = unit.files[piece.file - unit.first]
-        if body is None:
-            check_unchanged(file)
-        one = source.read(piece, file, body, settings.fields)
+        try:
+            if body is None:
+                check_unchanged(file)
+            one = source.read(piece, file, body, settings.fields)
+            if body is None:
+                check_unchanged(file)
+        except Exception:
+            check_unchanged(file)  # a file that is cut while it is read looks damaged
+            raise
         rows.append(replace(one, frame=one.frame.with_columns(file=pl.lit(piece.file, pl.Int32))))
     return concatenate(rows)

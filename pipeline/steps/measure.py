@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ from pipeline.manifest.model import Manifest
 from pipeline.modalities import modality_of
 from pipeline.plan import Plan
 from pipeline.sources import SOURCES
+from pipeline.steps.conservation import forget_changed, guard_inputs
 from pipeline.steps.cut import (
     Partition,
     Unit,
@@ -40,6 +42,7 @@ from pipeline.steps.cut import (
     record_partition,
     store_bodies,
 )
+from pipeline.steps.reuse import adopt_units
 from pipeline.workspace import Part, unit_record
 
 ROW_GROUP = 4096
@@ -192,11 +195,15 @@ class _Progress:
 
 
 def run(plan: Plan, engine: Engine, keep_going: bool) -> Measured:
-    """Cut and measure what is not measured yet. Raises InputError for damage, unless `keep_going`, and for empty input."""
+    """Cut and measure what is not measured yet.
+
+    Raises InputError for damage, unless `keep_going`, and for empty input; ChangedInputError where an input is not what it was.
+    """
     folder = plan.workspace.folder("measure")
     (folder / "raw").mkdir(parents=True, exist_ok=True)
     job = Job(plan.manifest, folder)
     units = group_files(plan.inputs, plan.manifest.source)
+    adopt_units(plan, units)
     _forget_damaged(engine, folder, modality_of(plan.manifest).keeps_raw)
     progress = _Progress(engine, plan, folder)
     for unit in units:
@@ -206,12 +213,19 @@ def run(plan: Plan, engine: Engine, keep_going: bool) -> Measured:
         # One compiles what is not compiled yet, the others load what they need meanwhile.
         for _ in engine.run("measuring", [(warm, (plan.manifest, number == 0)) for number in range(engine.worker_count)]):
             pass
+    with guard_inputs(plan, partial(forget_changed, folder, units)):
+        _measure_missing(plan, job, engine, units, missing, progress)
+    return _collect(plan, units, progress.line.finish(), keep_going)
+
+
+def _measure_missing(
+    plan: Plan, job: Job, engine: Engine, units: Sequence[Unit], missing: Sequence[Unit], progress: _Progress
+) -> None:
     can_share = SOURCES[plan.manifest.source.format].groups_small_files and plan.limit is None
     if can_share and len(missing) >= UNITS_PER_WORKER * engine.worker_count:
         _measure_units(job, engine, missing, progress)
     else:
         _measure_while_cutting(job, engine, units if plan.limit is not None else missing, plan.limit, progress)
-    return _collect(plan, units, progress.line.finish(), keep_going)
 
 
 def _forget_damaged(engine: Engine, folder: Path, keeps_raw: bool) -> None:
@@ -287,7 +301,7 @@ def _collect(plan: Plan, units: Sequence[Unit], seconds: float, keep_going: bool
     if damage and not keep_going:
         raise InputError("\n".join(damage) + "\nWhat could be read is kept; --keep-going builds the corpus from that.")
     if not sum(one["records"] for one in counts):
-        names = ", ".join(f.url for f in plan.inputs)
+        names = ", ".join(f.shown_url for f in plan.inputs)
         raise BuildError("\n".join([*damage, f"there is no record in {names}: the input is empty"]))
     measured = Measured(parts, counts, inputs, [*damage], damage, seconds)
     of_inputs = [record["warning"] for record in inputs if record.get("warning")]

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from pipeline.core.checksums import FileEntry, describe_staged
 from pipeline.core.engine import Engine, Task
+from pipeline.core.ownership import remove_known
 from pipeline.core.shards import ShardWriter, choose_held_out, name_shard
 from pipeline.core.storage import collect_written, write_atomically
 from pipeline.core.tables import open_parquet, read_parquet, read_parquet_schema
@@ -26,12 +27,13 @@ from pipeline.manifest.model import Manifest
 from pipeline.modalities import modality_of
 from pipeline.modalities.base import SAMPLES, RowGroup, count_lines, most_frequent
 from pipeline.plan import Plan
+from pipeline.steps.conservation import guard_inputs
 from pipeline.steps.decide import Decided
 from pipeline.steps.ledger import ledger_frame, ledger_schema
 from pipeline.steps.losses import Losses, find_losses, losses_file
 from pipeline.steps.measure import Measured
 from pipeline.steps.strip import read_furniture, search_of
-from pipeline.workspace import Layout, Part, RecordIds, verdicts_file
+from pipeline.workspace import Layout, Part, RecordIds, is_step_file, verdicts_file
 
 _BATCH = 4096  # records in memory at a time
 _MOST_SAMPLES = 100_000  # distinct removed lines in memory
@@ -279,10 +281,12 @@ def run(plan: Plan, engine: Engine, layout: Layout, ids: RecordIds, measured: Me
     stripped = search.folder if search else None
     tasks: list[Task] = [(write, (plan.manifest, layout, stripped, group, len(groups), ids, staging)) for group in groups]
     written: list[Any] = [None] * len(groups)
-    for number, counts in engine.run("writing", tasks):
-        written[number] = counts
-        parts = measured.counts[groups[number].first : groups[number].stop]
-        progress.advance(sum(part["bytes"] for part in parts), sum(part["records"] for part in parts))
+    # Images and recordings are read again where they lie; shards of other bytes than were measured must go.
+    with guard_inputs(plan, lambda _: remove_known(staging, is_step_file), local_only=True):
+        for number, counts in engine.run("writing", tasks):
+            written[number] = counts
+            parts = measured.counts[groups[number].first : groups[number].stop]
+            progress.advance(sum(part["bytes"] for part in parts), sum(part["records"] for part in parts))
     ((_, joined),) = engine.run("writing", [(join_validation, (plan.manifest, staging, len(groups)))])
     ledgers = [name_shard("ledger", group.number, len(groups)) for group in groups]
     ((_, losses),) = engine.run("writing", [(find_losses, (staging, len(groups)))])

@@ -5,7 +5,7 @@ import gzip
 import polars as pl
 import pytest
 
-from pipeline.core.errors import InputError, UsageError
+from pipeline.core.errors import ChangedInputError, UsageError
 from pipeline.manifest.loading import load
 from pipeline.sources.inputs import resolve
 from pipeline.steps import cut, measure
@@ -148,7 +148,7 @@ def test_a_file_that_changes_under_the_build_is_noticed(tmp_path, suffix):
     cutting = cut.cut_unit(manifest, unit, tmp_path / "m", None)
     partition, bodies = next(cutting)
     path.write_bytes(pack("\n\n".join(make_sentences(i) for i in range(31)).encode()))
-    with pytest.raises(InputError, match="has changed since the build began"):
+    with pytest.raises(ChangedInputError, match="has changed since the build began"):
         cut.read_partition(manifest, unit, partition, bodies) if bodies == [None] else [*cutting]
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,7 +21,11 @@ class Request(NamedTuple):
 
 @dataclass
 class Server:
-    """Files over HTTP. `drops`: after how many bytes of a body the connection is dropped, one entry a request."""
+    """Files over HTTP. `drops`: after how many bytes of a body the connection is dropped, one entry a request.
+
+    `before`: called with the number of the request, from 1, before it is answered. `secret`: user, password and query that every
+    request must have, as user:password and as what follows the question mark; None for files that all may read.
+    """
 
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
@@ -28,6 +33,9 @@ class Server:
     says_so: bool = True  # in a header, that it serves ranges or not
     drops: list[int] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
+    before: Callable[[int], None] = lambda number: None
+    versions: bool = True  # it sends ETags
+    secret: tuple[str, str] | None = None
 
 
 @contextmanager
@@ -44,10 +52,14 @@ def serve() -> Iterator[Server]:
             self._answer(True)
 
         def _answer(self, with_body: bool) -> None:
-            content = server.files.get(self.path.lstrip("/"))
-            if content is None:
+            server.before(len(server.requests) + 1)
+            path, _, query = self.path.lstrip("/").partition("?")
+            content = server.files.get(path)
+            given = base64.b64decode(self.headers.get("Authorization", "").removeprefix("Basic ")).decode(), query
+            is_refused = server.secret is not None and given != server.secret
+            if content is None or is_refused:
                 server.requests.append(Request(self.command, 0))
-                self.send_response(404)
+                self.send_response(403 if is_refused else 404)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
@@ -63,7 +75,8 @@ def serve() -> Iterator[Server]:
             if server.says_so:
                 self.send_header("Accept-Ranges", "bytes" if server.ranges else "none")
             self.send_header("Content-Length", str(last + 1 - first))
-            self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()[:8]}"')
+            if server.versions:
+                self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()[:8]}"')
             self.end_headers()
             if with_body:
                 body = content[first : last + 1]

@@ -108,7 +108,10 @@ def build_text_encoder(table: dict[str, Any], tokenizer: Any, source: str, width
     if not source:
         with explain_model_errors("text"):
             return CLIPTextModel(config)
-    if _load_component(AutoTokenizer.from_pretrained, source, "tokenizer").get_vocab() != tokenizer.get_vocab():
+    if (
+        _load_component(AutoTokenizer.from_pretrained, source, "tokenizer", trust_remote_code=False).get_vocab()
+        != tokenizer.get_vocab()
+    ):
         raise UsageError(f"the text encoder in {source} has another tokenizer: name it with --tokenizer, or begin with stage 1")
     encoder = _load_weights(CLIPTextModel, source, "text_encoder", tell)
     for key in table:

@@ -66,7 +66,7 @@ def load_hubert(
 
     check_model_path(path, "the model that python -m trainers.hubert makes in OUT/model")
     try:
-        model_type = AutoConfig.from_pretrained(path).model_type
+        model_type = AutoConfig.from_pretrained(path, trust_remote_code=False).model_type
     except Exception as error:  # whatever reading a folder without a model, or a damaged one, raises
         raise UsageError(f"no HuBERT is in {path} (python -m trainers.hubert makes one in OUT/model): {error}") from None
     if model_type != "hubert":

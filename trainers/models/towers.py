@@ -41,7 +41,7 @@ def _make_vision_tower(table: dict[str, Any], freeze: bool) -> Any:
     config = model_config(table, "vision")
     image_size(config)
     with explain_model_errors("vision"):
-        tower = AutoModel.from_config(config)
+        tower = AutoModel.from_config(config, trust_remote_code=False)
     _pool_first_position(tower)
     return tower
 
@@ -51,9 +51,9 @@ def _load_vision_tower(path: str, freeze: bool, tell: Tell) -> Any:
 
     check_model_path(path, "vision.pretrained")
     try:
-        config = AutoConfig.from_pretrained(path)
+        config = AutoConfig.from_pretrained(path, trust_remote_code=False)
         config = getattr(config, "vision_config", config)
-        tower, report = load_with_report(AutoModel, path, config=config, dtype=torch.float32)
+        tower, report = load_with_report(AutoModel, path, config=config, dtype=torch.float32, trust_remote_code=False)
     except (OSError, ValueError, RuntimeError) as error:
         raise UsageError(
             f"vision.pretrained: {path!r} cannot be loaded: {str(error).splitlines()[0]} "
@@ -108,7 +108,7 @@ def build_text_tower(settings: dict[str, Any], length: int, tokenizer: Any) -> A
     if config.max_position_embeddings < needed:
         raise UsageError(f"text.max_position_embeddings: captions of {length} tokens need {needed}, or a lower text_length")
     with explain_model_errors("text"):
-        return AutoModel.from_config(config)
+        return AutoModel.from_config(config, trust_remote_code=False)
 
 
 def join_towers(vision: Any, text: Any, projection: int) -> Any:
@@ -138,7 +138,7 @@ def load_tokenizer(folder: Path, length: int) -> Any:
     if not (folder / "tokenizer.json").is_file():
         Tokenizer.load(folder)  # says what is missing, and the command that makes it
         raise UsageError(f"{folder} has no tokenizer.json: train a tokenizer with python -m tokenizer.train CORPUS")
-    tokenizer = AutoTokenizer.from_pretrained(folder, model_max_length=length)
+    tokenizer = AutoTokenizer.from_pretrained(folder, model_max_length=length, trust_remote_code=False)
     if None in (tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token):
         raise UsageError(f"the tokenizer in {folder} has no BOS, EOS or padding: python -m tokenizer.train makes one that has")
     bos_and_eos = [(token, tokenizer.convert_tokens_to_ids(token)) for token in (tokenizer.bos_token, tokenizer.eos_token)]

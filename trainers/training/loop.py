@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 from torch import nn
 
 from pipeline.core.errors import BuildError, UsageError
 from pipeline.core.ownership import claim_folder
 from pipeline.core.storage import write_json
+from pipeline.core.terminal import Terminal
 from trainers.data.batches import Batch, Collate, Record, stream
 from trainers.data.reader import Reader
 from trainers.data.record_assignment import Assignment
@@ -58,7 +58,7 @@ class Loop(Agreement):
             torch.cuda.set_device(self.device)
         if self.ranks > 1:
             join_group(self.device)
-        self.console = Console(stderr=True, emoji=False, quiet=self.rank > 0)
+        self.console = Terminal(stderr=True, quiet=self.rank > 0)
         self.checkpoints = Checkpoints(self.out, self.settings.keep)
         self.state = self.checkpoints.load_newest(self.config, options.resume)
         self.step: int = self.state["step"] if self.state else 0

@@ -17,10 +17,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.core.errors import BuildError, InputError
+from pipeline.core.errors import BuildError, ChangedInputError, InputError
 from pipeline.sources.formats.arrow import DAMAGED, is_readable, storage_type, to_polars
 from pipeline.sources.formats.columns import PROBLEM
-from pipeline.sources.inputs import InputFile, is_url, open_filesystem
+from pipeline.sources.inputs import InputFile, is_url, make_change_error, open_remote
 
 _RETRIES = 6  # as for streams: half a minute of a server being away
 _FEWEST = 1000  # rows that are given up together where something in them is damaged
@@ -87,21 +87,19 @@ class TableFile(ABC):
             try:
                 opened: Any = pa.memory_map(file.url)
             except FileNotFoundError:
-                raise BuildError(
+                raise ChangedInputError(
                     f"{file.url} is gone since the build began: put it back and run the same command again"
                 ) from None
             except OSError as error:
                 raise InputError(f"cannot be opened ({first_line(error)})") from None
             size = opened.size()
         else:
-            remote = try_again(file.url, lambda: _open_remote(file.url))
+            remote = try_again(file.url, lambda: _open_remote(file))
             size = getattr(remote, "size", None)
             opened = pa.PythonFile(remote, mode="r")
         with opened:
             if file.size is not None and size is not None and size != file.size:
-                raise BuildError(
-                    f"{file.url} has changed since the build began ({file.size:,} bytes, now {size:,}): start again"
-                )
+                raise make_change_error(file, f"from {file.size:,} to {size:,} bytes")
             yield opened
 
 
@@ -180,15 +178,14 @@ def _as_bytes(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(pl.col(pl.String).exclude(PROBLEM).cast(pl.Binary))
 
 
-def _open_remote(url: str) -> Any:
-    filesystem, path = open_filesystem(url)
-    file = filesystem.open(path, "rb", cache_type="none")
+def _open_remote(file: InputFile) -> Any:
+    opened = open_remote(file, cache_type="none")
     try:
-        file.seek(1)  # without a request; a file of a server without ranges can only be read from its beginning
-        file.seek(0)
+        opened.seek(1)  # without a request; a file of a server without ranges can only be read from its beginning
+        opened.seek(0)
     except (ValueError, OSError):
-        raise _no_ranges(url) from None
-    return file
+        raise _no_ranges(file.url) from None
+    return opened
 
 
 def refuse_no_ranges(url: str, error: Exception) -> None:

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,6 @@ from pipeline.sources.folders import (
     enter_built_corpus,
     fingerprint_files,
     list_files,
-    make_names_distinct,
 )
 from pipeline.sources.formats.columns import list_names
 from pipeline.sources.formats.tar import BLOCK, is_tar
@@ -34,7 +34,7 @@ from pipeline.sources.image_text.captioned_folder import find_unused_lists, read
 from pipeline.sources.image_text.coco import read_coco
 from pipeline.sources.image_text.columns import LONGEST_CAPTION, is_image_name
 from pipeline.sources.image_text.image_finder import ImageFinder, is_coco_list, share_images
-from pipeline.sources.inputs import InputFile, is_url, resolve
+from pipeline.sources.inputs import InputFile, identify_local, is_url, make_names_distinct, resolve
 from pipeline.sources.pointers import PointerSource, RowKind, add_warnings
 
 
@@ -81,7 +81,7 @@ class ImageTextSource(PointerSource):
             files = list_files(path)
             if unused := find_unused_lists(path, files):
                 names = ", ".join(unused[:5]) + (" …" if len(unused) > 5 else "")
-                advice = f"build from one with --input LIST --images {path}, or call it metadata.csv (file_name and text)"
+                advice = f"build from one with --input LIST --images {shlex.quote(str(path))}, or call it metadata.csv (file_name and text)"
                 add_warnings(
                     state, [f"{path} has {len(unused):,} lists that are not read: {names}. If they have captions, {advice}"]
                 )
@@ -109,8 +109,7 @@ def _extend_identity(file: InputFile) -> InputFile:
     """Return an input whose identity also changes with its sidecar."""
     identity = file.identity
     if not is_url(file.url) and (sidecar := img2dataset.find_sidecar(Path(file.url))) is not None and file.url.endswith(".tar"):
-        status = sidecar.stat()
-        identity += f"+sidecar-{status.st_size}-{status.st_mtime_ns}"
+        identity += f"+sidecar-{identify_local(sidecar.stat())}"
     return replace(file, identity=identity)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -16,10 +17,9 @@ from pipeline.sources.folders import (
     fingerprint_files,
     is_utf8,
     list_files,
-    make_names_distinct,
 )
 from pipeline.sources.formats.lines import peek_stored_lines
-from pipeline.sources.inputs import InputFile, describe_file, is_url, resolve
+from pipeline.sources.inputs import InputFile, describe_file, is_url, make_names_distinct, resolve
 from pipeline.sources.speech import common_voice, kaldi, lhotse, manifests
 from pipeline.sources.speech.columns import is_audio_name, match
 from pipeline.sources.speech.file_index import FileIndex
@@ -94,7 +94,7 @@ def _find_in_folder(path: Path, transcripts: str | None) -> list[InputFile]:
     if not any(is_audio_name(p.name) for p in files):
         raise UsageError(
             f"{path} holds neither tars, tables (Parquet, Arrow, CSV), manifests (JSON lines) nor recordings; symbolic links in it are not "
-            f"followed, but a glob such as '{path}/*.tar' takes them"
+            f"followed, but a glob such as {shlex.quote(f'{path}/*.tar')} takes them"
         )
     return [describe_folder(path, files, "audio")]
 

@@ -105,7 +105,7 @@ def load_lists(files: tuple[InputFile, ...]) -> TranscriptLists:
                 split = _split_lines(file, lines, is_fleurs).select("name", "transcript", "problem", "duration")
                 frames.append(split.with_columns(list=pl.lit(number, pl.UInt16)))
         except InputError as error:
-            damage = damage or (str(error) if str(error).startswith(file.url) else f"{file.url} {error}")
+            damage = damage or (str(error) if str(error).startswith(file.shown_url) else f"{file.shown_url} {error}")
         finally:
             stream.close()
     schema = {"name": pl.String, "transcript": pl.String, "problem": pl.String, "duration": pl.Float64, "list": pl.UInt16}

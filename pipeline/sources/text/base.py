@@ -17,7 +17,7 @@ from filters.kernels import buffers
 from pipeline.core.errors import InputError, UsageError
 from pipeline.sources.base import CutState, Fields, Range, Source
 from pipeline.sources.formats.encodings import find_late_encoding
-from pipeline.sources.inputs import InputFile, is_url
+from pipeline.sources.inputs import InputFile, is_url, make_change_error
 from pipeline.sources.rows import Rows, Spans
 from pipeline.sources.streams import Stream, compression
 from pipeline.sources.text.dividers import BLANK_LINES, LINES, NO_SPANS, WHOLE_FILES, Divider, find_documents
@@ -214,7 +214,7 @@ class TextSource(DocumentSource):
     def read(self, piece: Range, file: InputFile, body: np.ndarray | None, fields: Fields) -> Rows:
         data = np.fromfile(file.url, np.uint8, piece.end - piece.start, offset=piece.start) if body is None else body
         if body is None and len(data) != piece.end - piece.start:
-            raise InputError(f"{file.url} has changed since the build began: run the same command again")
+            raise make_change_error(file)
         if piece.problem is not None:
             raw = Spans(data, np.array([0], np.int64), np.array([len(data)], np.int64))
         else:

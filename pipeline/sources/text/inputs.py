@@ -15,9 +15,8 @@ from pipeline.sources.folders import (
     enter_built_corpus,
     is_utf8,
     list_files,
-    make_names_distinct,
 )
-from pipeline.sources.inputs import InputFile, is_url, open_filesystem, resolve
+from pipeline.sources.inputs import InputFile, find_version, is_url, make_names_distinct, open_filesystem, resolve
 from pipeline.sources.names import decode_name
 from pipeline.sources.text.data_files import choose_data_files
 
@@ -146,7 +145,8 @@ def _find_on_hub(url: str) -> list[InputFile]:
 def _describe_remote(info: dict[str, Any]) -> InputFile:
     """Return a file of the Hub as an input; its identity is that of its content."""
     url = _HUB + info["name"]
-    return InputFile(info["name"].rsplit("/", 1)[-1], url, info["size"], f"{url}-{info['size']}-{info.get('blob_id', '')}")
+    identity = f"{url}-{info['size']}-{info.get('blob_id', '')}"
+    return InputFile(info["name"].rsplit("/", 1)[-1], url, info["size"], identity, version=find_version(info))
 
 
 def _refuse(url: str) -> list[InputFile]:

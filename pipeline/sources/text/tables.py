@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -81,7 +80,7 @@ class TableSource(DocumentSource):
 
     def cut(self, file: InputFile, number: int, state: CutState) -> Iterator[tuple[Range, None]]:
         """Cut a table into ranges of about `state.partition` bytes of text. `start` and `end` are numbers of rows."""
-        hashing: AbstractContextManager[Any] = nullcontext() if is_url(file.url) else hash_in_background(Path(file.url), state)
+        hashing: AbstractContextManager[Any] = nullcontext() if is_url(file.url) else hash_in_background(file, state)
         with hashing:
             groups = self._list_groups(file, state)
             split = _SPLIT_REMOTE if is_url(file.url) else _SPLIT

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.errors import UsageError
-from pipeline.core.names import expand_home, is_printable, make_printable
+from pipeline.core.names import is_printable, make_printable
+from pipeline.core.paths import expand_home
 from pipeline.sources.inputs import resolve
 
 

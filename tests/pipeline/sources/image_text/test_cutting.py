@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.errors import InputError
+from pipeline.core.errors import ChangedInputError, InputError
 from pipeline.sources import pointers
 from pipeline.sources.base import CutState, Fields
 from pipeline.sources.image_text import tables
@@ -145,7 +145,7 @@ def test_a_file_that_changes_under_a_range_is_noticed(tmp_path, shard):
     ((made, body),) = SOURCE.cut(file, 0, CutState(1_000_000, 1_000_000))
     here = SOURCE.read(made, file, np.frombuffer(body, np.uint8), Fields())
     shard.write_bytes(b"short")
-    with pytest.raises(InputError, match="has changed since the build began"):
+    with pytest.raises(ChangedInputError, match="has changed since the build began"):
         here.content(0)
     here.close()
     shard.unlink()

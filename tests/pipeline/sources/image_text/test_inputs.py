@@ -31,7 +31,7 @@ def test_what_a_folder_holds_beside_its_tars_is_warned_of(tmp_path, shard, image
     assert (first.note, second.note) == (None, None)
     pl.DataFrame({"jpg": [b"x"], "caption": ["x"]}).write_parquet(tmp_path / "images" / "other.parquet")
     first, second = SOURCE.find_inputs([str(tmp_path / "images")])
-    assert "only 2 tars are read, not 1 Parquet files" in first.note and second.note is None and "note" not in first.as_dict()
+    assert "only 2 tars are read, not 1 Parquet files" in first.note and second.note is None and "note" not in first.describe()
     # Images that a list is built with are not left out.
     (tmp_path / "lists").mkdir()
     (tmp_path / "lists" / "1.jpg").write_bytes(b"1")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.errors import InputError
+from pipeline.core.errors import ChangedInputError
 from pipeline.sources import pointers
 from pipeline.sources.base import CutState, Fields
 from pipeline.sources.formats import lines as text_lines
@@ -122,6 +122,6 @@ def test_a_recording_that_changes_under_a_range_is_noticed(tmp_path):
     ((made, body),) = SOURCE.cut(file, 0, CutState(1_000_000, 1_000_000))
     here = SOURCE.read(made, file, np.frombuffer(body, np.uint8), Fields())
     path.write_bytes(b"x")
-    with pytest.raises(InputError, match="has changed since the build began"):
+    with pytest.raises(ChangedInputError, match="has changed since the build began"):
         here.content(0)
     here.close()

@@ -1,0 +1,38 @@
+"""What commands print: tables, lines and progress, in which nothing from outside is obeyed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
+
+from pipeline.core.names import make_visible
+
+
+class Terminal(Console):
+    """A console for texts that may quote anything: file names, messages of servers, titles of a stranger's manifest.
+
+    Square brackets and colons are text, not markup; numbers are not coloured. What a terminal would obey is U+FFFD, and URLs have
+    neither user nor query.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"emoji": False, "markup": False, "highlight": False} | options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return a string as every table, line and cell shows it."""
+        return super().render_str(make_visible(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Yield what is written; the texts of rich's own renderables pass here, too."""
+        for segment in super().render(renderable, options):
+            text, style, control = segment
+            yield segment if control else Segment(make_visible(text), style)
+
+
+def tell(text: str) -> None:
+    """Print a line."""
+    Terminal().print(text, soft_wrap=True)
