@@ -153,6 +153,7 @@ def _read_trace(path: Path) -> list[Call]:
     return calls
 
 
+@pytest.mark.timeout(900)
 def test_files_and_folders_are_synced_before_what_vouches_for_them(mixed, tmp_path):
     """`strace` of one whole build: of every marker that is still there afterwards, and of the card, the lock file and the sums."""
     strace = shutil.which("strace")
@@ -162,7 +163,7 @@ def test_files_and_folders_are_synced_before_what_vouches_for_them(mixed, tmp_pa
     done = subprocess.run(
         [strace, "-f", "--seccomp-bpf", "-y", "-qq", "-s", "4096", "-e", "trace=fsync,fdatasync,rename,renameat,renameat2", "-o", trace,
          sys.executable, "-m", "pipeline.build", "cc100-ja", "--input", mixed, "--out", out, "--workers", "1", "--set", SMALL_PARTITIONS],
-        cwd=tmp_path, env=build_environment() | {"PYTHONPATH": str(Path(__file__).parents[2])}, capture_output=True, text=True, timeout=240,
+        cwd=tmp_path, env=build_environment() | {"PYTHONPATH": str(Path(__file__).parents[2])}, capture_output=True, text=True, timeout=900,
     )  # fmt: skip
     if "ptrace" in done.stderr.lower() or "seccomp" in done.stderr.lower():
         pytest.skip(f"strace cannot trace here: {done.stderr[:200]}")

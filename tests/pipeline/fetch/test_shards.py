@@ -10,6 +10,8 @@ from PIL import Image
 from pipeline.core.errors import BuildError, UsageError
 from pipeline.fetch.command import fetch
 from pipeline.fetch.settings import FetchSettings
+from pipeline.verify import verify
+from tests.support.damage import damage
 
 
 def test_shards_are_img2datasets(site, console, write_list, shards_in, tmp_path):
@@ -117,3 +119,27 @@ def test_another_list_is_refused(site, console, write_list, shards_in, tmp_path)
         fetch([one], tmp_path / "out", FetchSettings(allow_private=True, shard_size=6), console)
     with pytest.raises(BuildError, match=r"00001.parquet"):
         fetch([less], tmp_path / "out", settings, console)
+
+
+def test_of_a_damaged_shard_only_what_is_damaged_is_fetched_again(site, console, write_list, shards_in, tmp_path):
+    rows = [(f"{site.url}/image/{i}?damaged", f"説明 {i}") for i in range(6)]
+    source, settings = write_list(tmp_path / "list.tsv", rows), FetchSettings(allow_private=True)
+    out = tmp_path / "out"
+    fetch([source], out, settings, console)
+    whole = shards_in(out).digests()
+    assert verify(out)[1] == []
+    for how, file, requested in (
+        ("flipped bit", "00000.tar", 1),
+        ("halved", "00000.tar", 3),
+        ("zero tail", "00000.tar", 3),
+        ("emptied", "00000.tar", 6),
+        ("flipped bit", "00000.parquet", 6),
+        ("halved", "00000.parquet", 6),
+        ("emptied", "00000_stats.json", 6),
+    ):
+        damage(out / file, how)
+        assert verify(out)[1], (how, file)
+        again = fetch([source], out, settings, console)
+        assert again.statuses == {"success": 6} and again.requested <= requested, (how, file)
+        assert shards_in(out).digests() == whole, (how, file)
+        assert verify(out)[1] == []

@@ -53,6 +53,7 @@ FACTS = BuildFacts(
     fingerprints={},
     bands_and_rows=None,
     limit=None,
+    files=[],
     removed=[],
 )
 TRAINING = {

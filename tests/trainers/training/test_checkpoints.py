@@ -9,7 +9,9 @@ import psutil
 import pytest
 import torch
 
+from pipeline.core.errors import BuildError
 from pipeline.core.locks import hold_lock
+from tests.support.damage import DAMAGES, damage
 from trainers.training.checkpoints import Checkpoints
 
 
@@ -85,3 +87,14 @@ def test_a_checkpoint_is_not_read_into_memory_as_a_whole(tmp_path) -> None:
     assert state
     assert process.memory_info().rss - before < 20e6 < 40 * 4 * (1 << 20)
     assert state["model"]["39"][-1] == 39
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+@pytest.mark.parametrize("file", ["state.pt", "state.json"])
+def test_a_damaged_checkpoint_is_refused(tmp_path, how, file) -> None:
+    checkpoints = Checkpoints(tmp_path, 2)
+    for step in (1, 2):
+        checkpoints.save(step, {"config": {}, "model": {"w": torch.full((1 << 16,), float(step))}})
+    damage(tmp_path / "checkpoints" / "step-000000002" / file, how)
+    with pytest.raises(BuildError, match=r"step-000000002 cannot be read .*--resume goes on from step-000000001"):
+        checkpoints.load_newest({}, True)
