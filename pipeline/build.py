@@ -254,9 +254,10 @@ def _exclusive(plan: Plan | MixturePlan) -> Iterator[None]:
 
 
 @contextmanager
-def _prepare(plan: Plan | MixturePlan, more_steps: Iterable[str] = ()) -> Iterator[None]:
+def _prepare(plan: Plan | MixturePlan, console: Console, more_steps: Iterable[str] = ()) -> Iterator[None]:
     """Check what is in the output folder and claim the folders of the steps; afterwards remove what workers kept on the disk."""
-    check_output_folder(plan.workspace)
+    for warning in check_output_folder(plan.workspace):
+        console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True)
     plan.work.mkdir(parents=True, exist_ok=True)
     plan.workspace.claim_steps(more_steps)
     for folder in (plan.work, plan.workspace.state_folder):
@@ -280,7 +281,7 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
             return
         write_json(plan.workspace.inputs, [f.as_dict() for f in plan.inputs])
         failure: SeimaiError | None = None
-        with _prepare(plan), Engine(workers, scheduler, plan.work / "dask", console) as engine:
+        with _prepare(plan, console), Engine(workers, scheduler, plan.work / "dask", console) as engine:
             result: dict[str, Any] = summary or run(plan, engine, keep_going)
             if tokenising is not None and _count_kept(result):
                 try:
@@ -325,7 +326,7 @@ def _mix(
             print_next_commands(console, facts)
             return
         failure: SeimaiError | None = None
-        with _prepare(plan, plan.more_steps), Engine(workers, scheduler, plan.work / "dask", console) as engine:
+        with _prepare(plan, console, plan.more_steps), Engine(workers, scheduler, plan.work / "dask", console) as engine:
             result = summary or mix(plan, engine)
             if tokens is not None and _count_kept(result):
                 try:

@@ -45,7 +45,7 @@ def test_files_of_a_user_are_all_there_after_a_build(versions: Versions) -> None
     assert not list(versions.second.rglob(".*.0123abcd.tmp"))
 
 
-@pytest.mark.parametrize("name", ["README.md", "data/train-extra.parquet", "ledger/mine.parquet"])
+@pytest.mark.parametrize("name", ["data/train-extra.parquet", "ledger/mine.parquet"])
 def test_what_publishing_would_replace_or_mix_up_is_refused_before_work_begins(build, versions, tmp_path, name):
     corpus = tmp_path / "corpus"
     shutil.copytree(versions.first, corpus, symlinks=True)
@@ -54,6 +54,16 @@ def test_what_publishing_would_replace_or_mix_up_is_refused_before_work_begins(b
     done = build(*versions.arguments, "--out", corpus, "--set", OTHER_BOUND)
     assert done.returncode == 2 and str(corpus / name) in done.stderr and "measure" not in done.stdout
     assert (corpus / name).read_text() == "a user's own" and set(before) <= set(list_names(corpus))
+
+
+def test_a_card_that_somebody_changed_is_kept(build, versions, tmp_path):
+    corpus = tmp_path / "corpus"
+    shutil.copytree(versions.first, corpus, symlinks=True)
+    (corpus / "README.md").write_text("my own words", "utf-8")
+    done = build(*versions.arguments, "--out", corpus, "--set", OTHER_BOUND)
+    assert done.returncode == 0 and f"kept in {corpus / 'README.kept.md'}" in done.stdout, done.stderr
+    assert (corpus / "README.kept.md").read_text("utf-8") == "my own words"
+    assert (corpus / "README.md").read_text("utf-8").startswith("---\n")
 
 
 def test_input_inside_the_output_is_refused(build, versions, tmp_path):
