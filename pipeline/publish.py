@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
-import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from pipeline.core.errors import UsageError
-from pipeline.core.ownership import remove_known
+from pipeline.core.ownership import free_path, remove_known
 from pipeline.core.publication import Entry, corpus_publication, refuse_links
 from pipeline.core.storage import read_json, write_json
 from pipeline.report.card import write_card
@@ -80,7 +78,9 @@ def check_output_folder(workspace: Workspace) -> list[str]:
                 "elsewhere, or choose another --out"
             )
     changed = _find_changed_reports(workspace.out, published)
-    return [f"{path} was changed since Seimai wrote it: what is in it will be kept in {_spare_path(path)}" for path in changed]
+    return [
+        f"{path} was changed since Seimai wrote it: what is in it will be kept in {free_path(path, 'kept')}" for path in changed
+    ]
 
 
 def _find_changed_reports(out: Path, published: dict[str, Any]) -> list[Path]:
@@ -92,13 +92,7 @@ def _find_changed_reports(out: Path, published: dict[str, Any]) -> list[Path]:
 def _keep_changed_reports(out: Path, published: dict[str, Any]) -> None:
     """Copy card and lock that are not what Seimai wrote, since they are about to be replaced."""
     for path in _find_changed_reports(out, published):
-        shutil.copy2(path, _spare_path(path))
-
-
-def _spare_path(path: Path) -> Path:
-    """Return a path beside `path` that is free, such as README.kept.md."""
-    names = (f"{path.stem}.kept{number or ''}{path.suffix}" for number in itertools.count())
-    return next(path.with_name(name) for name in names if not os.path.lexists(path.with_name(name)))
+        shutil.copy2(path, free_path(path, "kept"))
 
 
 def _read_published(workspace: Workspace) -> dict[str, Any]:

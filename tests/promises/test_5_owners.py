@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline.core.errors import BuildError, UsageError
+from pipeline.core.locks import hold_lock
 from pipeline.core.ownership import (
     NamedPath,
     claim_folder,
@@ -213,6 +214,13 @@ def test_a_file_in_the_way_stops_a_publication_that_changes_nothing(tmp_path):
     assert (tmp_path / "final" / "a.parquet").read_text() == "final" and not folder_publication(
         tmp_path / "final"
     ).journal.exists()
+
+
+def test_a_file_that_is_called_like_a_lock_stays(tmp_path):
+    (tmp_path / ".run.lock").write_text("a user's own")
+    with pytest.raises(UsageError, match="is no lock of Seimai"), hold_lock(tmp_path / "run"):
+        pass
+    assert (tmp_path / ".run.lock").read_text() == "a user's own"
 
 
 def test_only_what_is_known_is_removed(tmp_path):
