@@ -257,9 +257,10 @@ def _exclusive(plan: Plan | MixturePlan) -> Iterator[None]:
 
 
 @contextmanager
-def _prepare(plan: Plan | MixturePlan, more_steps: Iterable[str] = ()) -> Iterator[None]:
+def _prepare(plan: Plan | MixturePlan, console: Console, more_steps: Iterable[str] = ()) -> Iterator[None]:
     """Check what is in the output folder and claim the folders of the steps; afterwards remove what workers kept on the disk."""
-    check_output_folder(plan.workspace)
+    for warning in check_output_folder(plan.workspace):
+        console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True)
     plan.work.mkdir(parents=True, exist_ok=True)
     plan.workspace.claim_steps(more_steps)
     for folder in (plan.work, plan.workspace.state_folder):
@@ -285,7 +286,7 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
         for sentence in plan.record_libraries():
             console.print(sentence, highlight=False, markup=False)
         failure: SeimaiError | None = None
-        with _prepare(plan), make_engine(workers, scheduler, plan.work / "dask", console) as engine:
+        with _prepare(plan, console), make_engine(workers, scheduler, plan.work / "dask", console) as engine:
             result: dict[str, Any] = summary or run(plan, engine, keep_going)
             if tokenising is not None and _count_kept(result):
                 try:
@@ -332,7 +333,10 @@ def _mix(
         for sentence in plan.record_libraries():
             console.print(sentence, highlight=False, markup=False)
         failure: SeimaiError | None = None
-        with _prepare(plan, plan.more_steps), make_engine(workers, scheduler, plan.work / "dask", console) as engine:
+        with (
+            _prepare(plan, console, plan.more_steps),
+            make_engine(workers, scheduler, plan.work / "dask", console) as engine,
+        ):
             result = summary or mix(plan, engine)
             if tokens is not None and _count_kept(result):
                 try:

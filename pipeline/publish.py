@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from pipeline.core.checksums import LOCK_FILE, SUMS_FILE, write_sums
 from pipeline.core.errors import UsageError
-from pipeline.core.ownership import remove_known
+from pipeline.core.ownership import free_path, remove_known
 from pipeline.core.publication import Entry, corpus_publication, refuse_links
 from pipeline.core.storage import read_json, write_json
 from pipeline.report.card import write_card
@@ -28,7 +29,7 @@ def publish(workspace: Workspace, summary: dict[str, Any], facts: BuildFacts, mo
     not write is in the way.
     """
     staging, published = workspace.staging, _read_published(workspace)
-    _refuse_changed_reports(workspace.out, published)
+    _keep_changed_reports(workspace.out, published)
     written = [path.relative_to(staging).as_posix() for path in sorted(staging.rglob("*.json"))]
     markers = [path for path in written if is_step_file(path) and path not in ("state.json", "published.json")]
     _stage_reports(staging, facts)
@@ -49,7 +50,7 @@ def publish(workspace: Workspace, summary: dict[str, Any], facts: BuildFacts, mo
 def publish_reports(workspace: Workspace, facts: BuildFacts) -> None:
     """Publish card, lock and sums anew, together, for a corpus that has a tokenizer since."""
     staging, published = workspace.staging, _read_published(workspace)
-    _refuse_changed_reports(workspace.out, published)
+    _keep_changed_reports(workspace.out, published)
     staging.mkdir(exist_ok=True)
     _stage_reports(staging, facts)
     write_json(staging / "published.json", published | _hash_reports(staging))
@@ -59,8 +60,8 @@ def publish_reports(workspace: Workspace, facts: BuildFacts) -> None:
     remove_known(staging, is_step_file)
 
 
-def check_output_folder(workspace: Workspace) -> None:
-    """Raise UsageError, before any work is done, where publishing would replace what Seimai did not write."""
+def check_output_folder(workspace: Workspace) -> list[str]:
+    """Return warnings of what publishing will move aside. Raises UsageError, before any work is done, where that is no way."""
     out, published = workspace.out, _read_published(workspace)
     refuse_links(out / name for name in (*PUBLISHED_FOLDERS, *PUBLISHED_FILES))
     if workspace.state_folder.stat().st_dev != out.stat().st_dev:
@@ -77,18 +78,22 @@ def check_output_folder(workspace: Workspace) -> None:
                 f"{folder / foreign[0]} was not written by the last build, and readers would take it for a part of the corpus: move it "
                 "elsewhere, or choose another --out"
             )
-    _refuse_changed_reports(out, published)
+    changed = _find_changed_reports(workspace.out, published)
+    return [
+        f"{path} was changed since Seimai wrote it: what is in it will be kept in {free_path(path, 'kept')}" for path in changed
+    ]
 
 
-def _refuse_changed_reports(out: Path, published: dict[str, Any]) -> None:
-    """Raise UsageError where card, lock or sums in place are not what Seimai wrote."""
-    for name in PUBLISHED_FILES:
-        path = out / name
-        if path.exists() and published.get(name) not in ("", _hash_file(path)):
-            raise UsageError(
-                f"{path} was changed since Seimai wrote it, and this build would replace it: keep it under another name, such as "
-                f"{path.with_name(f'own-{name}')}"
-            )
+def _find_changed_reports(out: Path, published: dict[str, Any]) -> list[Path]:
+    """Return card and lock where they are not what Seimai wrote: somebody's own words, or damaged."""
+    paths = [out / name for name in PUBLISHED_FILES if (out / name).is_file()]
+    return [path for path in paths if published.get(path.name) not in ("", _hash_file(path))]
+
+
+def _keep_changed_reports(out: Path, published: dict[str, Any]) -> None:
+    """Copy card and lock that are not what Seimai wrote, since they are about to be replaced."""
+    for path in _find_changed_reports(out, published):
+        shutil.copy2(path, free_path(path, "kept"))
 
 
 def _read_published(workspace: Workspace) -> dict[str, Any]:
@@ -96,7 +101,7 @@ def _read_published(workspace: Workspace) -> dict[str, Any]:
     state, published = read_json(workspace.state), read_json(workspace.published)
     found: dict[str, Any] = dict.fromkeys(PUBLISHED_FOLDERS, [])
     if isinstance(state, dict):
-        found |= {"data": state["shards"], "ledger": state["ledgers"]} | dict.fromkeys(PUBLISHED_FILES, "")
+        found |= {"data": state.get("shards", []), "ledger": state.get("ledgers", [])} | dict.fromkeys(PUBLISHED_FILES, "")
     return found | (published if isinstance(published, dict) else {})
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pipeline.core.errors import BuildError
+from pipeline.core.errors import BuildError, UsageError
 
 
 @contextmanager
@@ -30,6 +30,8 @@ def hold_lock_file(lock_file: Path, message: str) -> Iterator[None]:
 def hold_lock(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on `path`, which need not exist. Raises BuildError where another process holds it."""
     lock_file = path.parent / f".{path.name}.lock"
+    if lock_file.exists() and lock_file.stat().st_size:
+        raise UsageError(f"{lock_file} is no lock of Seimai, which are empty: move it elsewhere, or choose another --out")
     with hold_lock_file(lock_file, f"another process is making {path}; wait for it, or choose another --out"):
         try:
             yield

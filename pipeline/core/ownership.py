@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -52,6 +53,12 @@ def remove_known(folder: Path, is_known: Callable[[str], bool]) -> bool:
                 parent.rmdir()
                 emptied.add(parent.parent)
     return not folder.exists()
+
+
+def free_path(path: Path, word: str) -> Path:
+    """Return `path` where nothing is there, else one beside it that is free, such as README.kept.md."""
+    names = (f"{path.stem}.{word}{number or ''}{path.suffix}" for number in itertools.count())
+    return next(one for one in itertools.chain([path], map(path.with_name, names)) if not os.path.lexists(one))
 
 
 # -- hidden folders beside an output, for what is not finished

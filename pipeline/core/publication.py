@@ -19,7 +19,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from pipeline.core.errors import BuildError, UsageError
-from pipeline.core.ownership import STATE_FOLDER
+from pipeline.core.ownership import STATE_FOLDER, free_path
 from pipeline.core.renames import exchange, finish_exchange
 from pipeline.core.storage import is_temporary, read_json, sync_file, sync_folder, write_json
 
@@ -249,7 +249,7 @@ def _set_foreign_aside(folder: Path, files: set[str]) -> None:
             if is_temporary(Path(name).name):
                 (folder / name).unlink()
             else:
-                aside = folder.with_name(f"{folder.name}.unpublished") / name
+                aside = free_path(folder.with_name(f"{folder.name}.unpublished") / name, "unpublished")
                 aside.parent.mkdir(parents=True, exist_ok=True)
                 (folder / name).rename(aside)
 

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline.core.errors import BuildError, UsageError
+from pipeline.core.locks import hold_lock
 from pipeline.core.ownership import (
     NamedPath,
     claim_folder,
@@ -45,7 +46,7 @@ def test_files_of_a_user_are_all_there_after_a_build(versions: Versions) -> None
     assert not list(versions.second.rglob(".*.0123abcd.tmp"))
 
 
-@pytest.mark.parametrize("name", ["README.md", "data/train-extra.parquet", "ledger/mine.parquet"])
+@pytest.mark.parametrize("name", ["data/train-extra.parquet", "ledger/mine.parquet"])
 def test_what_publishing_would_replace_or_mix_up_is_refused_before_work_begins(build, versions, tmp_path, name):
     corpus = tmp_path / "corpus"
     shutil.copytree(versions.first, corpus, symlinks=True)
@@ -54,6 +55,16 @@ def test_what_publishing_would_replace_or_mix_up_is_refused_before_work_begins(b
     done = build(*versions.arguments, "--out", corpus, "--set", OTHER_BOUND)
     assert done.returncode == 2 and str(corpus / name) in done.stderr and "measure" not in done.stdout
     assert (corpus / name).read_text() == "a user's own" and set(before) <= set(list_names(corpus))
+
+
+def test_a_card_that_somebody_changed_is_kept(build, versions, tmp_path):
+    corpus = tmp_path / "corpus"
+    shutil.copytree(versions.first, corpus, symlinks=True)
+    (corpus / "README.md").write_text("my own words", "utf-8")
+    done = build(*versions.arguments, "--out", corpus, "--set", OTHER_BOUND)
+    assert done.returncode == 0 and f"kept in {corpus / 'README.kept.md'}" in done.stdout, done.stderr
+    assert (corpus / "README.kept.md").read_text("utf-8") == "my own words"
+    assert (corpus / "README.md").read_text("utf-8").startswith("---\n")
 
 
 def test_input_inside_the_output_is_refused(build, versions, tmp_path):
@@ -203,6 +214,13 @@ def test_a_file_in_the_way_stops_a_publication_that_changes_nothing(tmp_path):
     assert (tmp_path / "final" / "a.parquet").read_text() == "final" and not folder_publication(
         tmp_path / "final"
     ).journal.exists()
+
+
+def test_a_file_that_is_called_like_a_lock_stays(tmp_path):
+    (tmp_path / ".run.lock").write_text("a user's own")
+    with pytest.raises(UsageError, match="is no lock of Seimai"), hold_lock(tmp_path / "run"):
+        pass
+    assert (tmp_path / ".run.lock").read_text() == "a user's own"
 
 
 def test_only_what_is_known_is_removed(tmp_path):
