@@ -90,12 +90,6 @@ def make_roster(text: str, draw: random.Random) -> str:
     )
 
 
-def make_reversed_text(text: str, draw: random.Random) -> str:
-    """A text written backwards, sentence for sentence."""
-    part = text[: _length(draw)]
-    return "\n".join("。".join(sentence[::-1] for sentence in line.split("。")) for line in part.split("\n"))
-
-
 def make_swapped_words(text: str, draw: random.Random) -> str:
     """A text in which half of the words have been exchanged with others of the text, ends of sentences kept."""
     words = split_words(text[: _length(draw)])
@@ -133,7 +127,6 @@ KINDS: dict[str, Maker] = {
     "tag cloud": make_tag_cloud,
     "Markov salad": make_markov_salad,
     "roster": make_roster,
-    "reversed text": make_reversed_text,
     "swapped words": make_swapped_words,
     "local doorway": make_local_doorway,
     "review": make_review,
