@@ -441,6 +441,22 @@ def quality_score() -> pl.Expr:
     return given("quality_score")
 
 
+# Words of buying in a text are no evidence, and a low score is none: together they are.
+SOME_ADVERTISING = 0.02
+
+
+@measure(kind="document")
+def advertising_quality() -> pl.Expr:
+    """`quality_score` of texts with 2 % or more of their characters in phrases of the list `advertising`; null for others.
+
+    >>> measure_text("口コミで評判の車買取ランキング、査定は無料、今だけ特典付き。" * 3, "advertising_quality") < 0.4
+    True
+    >>> measure_text("吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。" * 2, "advertising_quality") is None
+    True
+    """
+    return pl.when(advertising_share() >= SOME_ADVERTISING).then(given("quality_score"))
+
+
 @measure(kind="document")
 def fluency_score() -> pl.Expr:
     """Probability that the text is sentences, not words, names or markup in a row, by a model. None below 50 characters.
