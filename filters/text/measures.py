@@ -442,19 +442,21 @@ def quality_score() -> pl.Expr:
 
 
 # Words of buying in a text are no evidence, and a low score is none: together they are.
-SOME_ADVERTISING = 0.02
+SOME_ADVERTISING = 0.04
 
 
 @measure(kind="document")
 def advertising_quality() -> pl.Expr:
-    """`quality_score` of texts with 2 % or more of their characters in phrases of the list `advertising`; null for others.
+    """`quality_score` of texts with 4 % of their characters in phrases of `advertising`, or 2 % in those of `adult`; null for others.
 
-    >>> measure_text("口コミで評判の車買取ランキング、査定は無料、今だけ特典付き。" * 3, "advertising_quality") < 0.4
+    Phrases that mean other things as well count. Of both lists together, those of `adult` count twice.
+
+    >>> measure_text("口コミで評判の車買取ランキング、査定は無料、今だけ特典付き。" * 3, "advertising_quality") < 0.45
     True
     >>> measure_text("吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。" * 2, "advertising_quality") is None
     True
     """
-    return pl.when(advertising_share() >= SOME_ADVERTISING).then(given("quality_score"))
+    return pl.when(advertising_share() + 2 * adult_share() >= SOME_ADVERTISING).then(given("quality_score"))
 
 
 @measure(kind="document")
