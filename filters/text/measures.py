@@ -154,7 +154,7 @@ def lines() -> pl.Expr:
 
 @measure
 def short_line_share() -> pl.Expr:
-    r"""Share of lines (five at the least) that are short as in menus (at most 10 visible characters), times the share of text outside sentences.
+    r"""Share of lines (five at the least) of at most 10 visible characters, as in menus, times the share of text outside sentences.
 
     A short line that ends with 。！？ or begins with 「 is no item of a menu, nor is one of five characters or more of which half and
     the last are hiragana. Of fewer than five lines the share is of five. A table within a text has short lines beside sentences.
