@@ -1,4 +1,8 @@
-"""Junk by other makers than those of `benchmarks/junk.py`: written after the models and their bounds stood, and never trained on."""
+"""Junk by other makers than those of `benchmarks/junk.py`, never trained on.
+
+The first seven kinds were written after the models and their first bounds stood; lists of phrases have been made since. The last four,
+`NEWEST`, were written after these lists and the present bounds.
+"""
 
 from __future__ import annotations
 
@@ -90,12 +94,6 @@ def make_roster(text: str, draw: random.Random) -> str:
     )
 
 
-def make_reversed_text(text: str, draw: random.Random) -> str:
-    """A text written backwards, sentence for sentence."""
-    part = text[: _length(draw)]
-    return "\n".join("。".join(sentence[::-1] for sentence in line.split("。")) for line in part.split("\n"))
-
-
 def make_swapped_words(text: str, draw: random.Random) -> str:
     """A text in which half of the words have been exchanged with others of the text, ends of sentences kept."""
     words = split_words(text[: _length(draw)])
@@ -128,13 +126,67 @@ def make_review(text: str, draw: random.Random) -> str:
     return _sell(_REVIEW, draw)
 
 
+_GOODS = "珪藻土マット 焼き菓子の詰め合わせ 電動自転車 抱き枕 土鍋 革の手帳 水筒 加湿器 ヨガマット 登山靴".split()
+_LETTER = [
+    "{town}店からのお便りです。", "いつも当社のメールマガジンをお読みくださり、誠にありがとうございます。", "本日は{goods}の入荷をお知らせいたします。",
+    "先週ご案内した{goods}は、おかげさまで半日のうちになくなりました。", "会員の皆さまには通常{price}円のところを{sale}円でお届けします。",
+    "ご希望の方は、このメールの末尾にある青いボタンからお進みください。", "月末までにお求めいただいた方へ、{goods}を一つおつけします。",
+    "配信停止をご希望の場合は、お手数ですが会員ページで手続きをお願いいたします。", "色は三種類、なくなり次第終了とさせていただきます。",
+    "五千円以上のお買い上げで、送料は私どもが負担いたします。", "お友達を一人ご紹介くださるごとに、次回使える{sale}円分の券を差し上げます。",
+]  # fmt: skip
+_SEMINAR = [
+    "会社に頼らず毎月{price}円を受け取る人たちが、あなたの知らないところで増え続けています。", "私も三年前までは、満員電車に揺られて残業ばかりの毎日でした。",
+    "転機になったのは、{town}で開かれたたった二時間の説明会です。", "難しい知識も、特別な才能も、まとまったお金も要りません。",
+    "必要なのは、一日十分の作業と、スマートフォン一台だけ。", "参加した主婦のAさんは、翌月には{price}円を手にしました。",
+    "本来なら{price}円をいただく内容を、このページを見た方にだけ無償で公開します。", "席は残り{n}名分、次の開催は決まっていません。",
+    "あなたがこのまま何もしなければ、五年後も同じ生活が続くでしょう。", "登録はメールアドレスを入れるだけ、料金は一切かかりません。",
+]  # fmt: skip
+
+
+def make_newsletter(text: str, draw: random.Random) -> str:
+    """A shop's letter to its customers, polite and in whole sentences."""
+    return _fill_letters(_LETTER, draw)
+
+
+def make_seminar(text: str, draw: random.Random) -> str:
+    """A page that promises money to those who register."""
+    return _fill_letters(_SEMINAR, draw)
+
+
+def _fill_letters(sentences: list[str], draw: random.Random) -> str:
+    slots = {
+        "town": _TOWNS, "goods": draw.sample(_GOODS, 3), "price": [str(draw.randrange(30, 900) * 1000)],
+        "sale": [str(draw.randrange(3, 30) * 100)], "n": [str(draw.randrange(2, 9))],
+    }  # fmt: skip
+    return draw.choice(["", "\n"]).join(draw_sentences(sentences, slots, _length(draw), draw))
+
+
+def make_columns(text: str, draw: random.Random) -> str:
+    """A page set in columns from top to bottom that was read from left to right."""
+    part = "".join(text.split())[: _length(draw)]
+    height = draw.randint(8, 30)
+    columns = [part[i : i + height] for i in range(0, len(part), height)]
+    return "\n".join("".join(column[row] for column in reversed(columns) if row < len(column)) for row in range(height))
+
+
+def make_interleaved_lines(text: str, draw: random.Random) -> str:
+    """Two columns of a page read across: half a sentence from here, half a sentence from there."""
+    part = "".join(text.split())[: _length(draw)]
+    width, middle = draw.randint(8, 16), len(part) // 2
+    return "".join(part[i : i + width] + part[middle + i : middle + i + width] for i in range(0, middle, width))
+
+
+NEWEST = ("newsletter", "seminar", "columns", "interleaved lines")
 KINDS: dict[str, Maker] = {
     "page source": make_page_source,
     "tag cloud": make_tag_cloud,
     "Markov salad": make_markov_salad,
     "roster": make_roster,
-    "reversed text": make_reversed_text,
     "swapped words": make_swapped_words,
     "local doorway": make_local_doorway,
     "review": make_review,
+    "newsletter": make_newsletter,
+    "seminar": make_seminar,
+    "columns": make_columns,
+    "interleaved lines": make_interleaved_lines,
 }

@@ -119,6 +119,19 @@ def _take_part(text: str, draw: random.Random) -> str:
     return text[start : start + size]
 
 
+def make_reversed_text(text: str, draw: random.Random) -> str:
+    """A text written backwards: as a whole, by lines, by sentences, or its words in reverse order."""
+    part = _take_part(text, draw)
+    way = draw.randrange(4)
+    if way == 0:
+        return part[::-1]
+    if way == 1:
+        return "\n".join(line[::-1] for line in part.split("\n"))
+    if way == 2:
+        return "\n".join("。".join(sentence[::-1] for sentence in line.split("。")) for line in part.split("\n"))
+    return "\n".join("".join(reversed(split_words(line))) for line in part.split("\n"))
+
+
 def make_html(text: str, draw: random.Random) -> str:
     """The source of a page, as a crawler without extraction keeps it."""
     part = _take_part(text, draw)
@@ -232,6 +245,7 @@ KINDS: dict[str, Maker] = {
     "names": make_names,
     "shuffled characters": make_shuffled_characters,
     "shuffled words": make_shuffled_words,
+    "reversed text": make_reversed_text,
     "doorway": make_doorway,
     "affiliate": make_affiliate,
     "adult": make_adult,

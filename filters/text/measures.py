@@ -154,19 +154,21 @@ def lines() -> pl.Expr:
 
 @measure
 def short_line_share() -> pl.Expr:
-    r"""Share of lines (five at the least) that are short as in menus: at most 10 visible characters, and neither speech nor verse.
+    r"""Share of lines (five at the least) of at most 10 visible characters, as in menus, times the share of text outside sentences.
 
     A short line that ends with 。！？ or begins with 「 is no item of a menu, nor is one of five characters or more of which half and
-    the last are hiragana. Of fewer than five lines the share is of five.
+    the last are hiragana. Of fewer than five lines the share is of five. A table within a text has short lines beside sentences.
 
+    >>> round(measure_text("ホーム\n会社概要\n地図\n採用情報\nお知らせ", "short_line_share"), 2)
+    1.0
     >>> round(measure_text("ホーム\n会社概要\n地図\n採用情報\n猫は一日の大半を寝て過ごす。", "short_line_share"), 2)
-    0.8
-    >>> round(measure_text("古池や\n蛙飛びこむ\n水の音\n「いい句だ」\nそう？", "short_line_share"), 2)
-    0.4
+    0.39
+    >>> round(measure_text("古池や\n蛙飛びこむ\n水の音\n「いい句だ」\n春", "short_line_share"), 2)
+    0.6
     >>> round(measure_text("ホーム", "short_line_share"), 2)
     0.2
     """
-    return _of_lines("n_short_lines")
+    return (_of_lines("n_short_lines") * (1 - prose_share())).cast(pl.Float32)
 
 
 @measure
@@ -350,30 +352,35 @@ def advertising_share() -> pl.Expr:
     return share(pl.col("n_advertising_phrase_chars"), pl.col("n_visible"))
 
 
-# One phrase in a short text is no evidence of what the text is.
-FEW_ADULT, FEW_ADVERTISING = 2, 3
+def _evidence(name: str) -> pl.Expr:
+    """Return the share of a list's phrases, or 0 unless one that means nothing else stands beside another."""
+    # One phrase in a short text is no evidence of what the text is, nor are words that articles on a subject use.
+    is_evidence = (pl.col(f"n_{name}_phrases") > 0) & (pl.col(f"n_{name}_terms") >= 2)
+    return pl.when(is_evidence).then(share(pl.col(f"n_{name}_phrase_chars"), pl.col("n_visible"))).otherwise(0).cast(pl.Float32)
 
 
 @measure
 def adult_evidence() -> pl.Expr:
-    """Share of characters in phrases of the list `adult`, or 0 with fewer than two different ones that mean nothing else.
+    """Share of characters in phrases of the list `adult`, or 0 unless two different ones are there, of which one means nothing else.
 
-    >>> measure_text("アダルト動画", "adult_evidence")
-    0.0
+    >>> measure_text("アダルト動画", "adult_evidence"), measure_text("人妻と不倫", "adult_evidence")
+    (0.0, 0.0)
     >>> measure_text("アダルト動画とエロ画像", "adult_evidence") > 0.9
     True
     """
-    return pl.when(pl.col("n_adult_phrases") >= FEW_ADULT).then(adult_share()).otherwise(0).cast(pl.Float32)
+    return _evidence("adult")
 
 
 @measure
 def advertising_evidence() -> pl.Expr:
-    """Share of characters in phrases of the list `advertising`, or 0 with fewer than three different ones that mean nothing else.
+    """Share of characters in phrases of the list `advertising`, or 0 unless two different ones are there, of which one means nothing else.
 
-    >>> measure_text("ポイント還元、キャッシング", "advertising_evidence")
-    0.0
+    >>> measure_text("ポイント還元、キャッシング", "advertising_evidence"), measure_text("送料無料", "advertising_evidence")
+    (0.0, 0.0)
+    >>> round(measure_text("送料無料でポイント還元", "advertising_evidence"), 2)
+    0.91
     """
-    return pl.when(pl.col("n_advertising_phrases") >= FEW_ADVERTISING).then(advertising_share()).otherwise(0).cast(pl.Float32)
+    return _evidence("advertising")
 
 
 @measure(kind="document")
@@ -432,6 +439,24 @@ def quality_score() -> pl.Expr:
     True
     """
     return given("quality_score")
+
+
+# Words of buying in a text are no evidence, and a low score is none: together they are.
+SOME_ADVERTISING = 0.04
+
+
+@measure(kind="document")
+def advertising_quality() -> pl.Expr:
+    """`quality_score` of texts with 4 % of their characters in phrases of `advertising`, or 2 % in those of `adult`; null for others.
+
+    Phrases that mean other things as well count. Of both lists together, those of `adult` count twice.
+
+    >>> measure_text("口コミで評判の車買取ランキング、査定は無料、今だけ特典付き。" * 3, "advertising_quality") < 0.45
+    True
+    >>> measure_text("吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。" * 2, "advertising_quality") is None
+    True
+    """
+    return pl.when(advertising_share() + 2 * adult_share() >= SOME_ADVERTISING).then(given("quality_score"))
 
 
 @measure(kind="document")

@@ -20,7 +20,8 @@ from filters.text.normalisation import normalise
 LISTS = ("adult", "advertising")
 # Text has いいね！する and いいね!する.
 _WIDE_SIGNS = {cp: cp + 0xFEE0 for cp in range(0x21, 0x7E) if not chr(cp).isalnum()}
-COUNTERS = tuple(f"n_{name}_phrase{what}" for name in LISTS for what in ("_chars", "s"))
+# Characters in phrases, different phrases that are evidence, and different phrases of any kind.
+COUNTERS = tuple(f"n_{name}_{what}" for name in LISTS for what in ("phrase_chars", "phrases", "terms"))
 SLOTS = 1 << 12
 HEAD = 6  # bytes: what a phrase is looked for by, and the length of the shortest
 HEAD_BITS = 14  # of its hash: few phrases share one with other text, and the table fits a core's first cache
@@ -86,9 +87,10 @@ def _find_head(data, i, last, begins):
 
 @jit
 def _count_phrases(data, offsets, phrase_data, phrase_offsets, first, ends, begins, list_of, is_evidence, characters, lists):
-    """For each document and list: characters in phrases, the longest first and none twice, and different phrases that are evidence."""
+    """Return int32[n, lists] each: characters in phrases, the longest first, none twice; different phrases that are evidence; all of them."""
     n = len(offsets) - 1
     covered = np.zeros((n, lists), np.int32)
+    evidence = np.zeros((n, lists), np.int32)
     different = np.zeros((n, lists), np.int32)
     seen_in = np.full(len(list_of), -1, np.int64)
     free = np.empty(lists, np.int64)  # where the next phrase of a list may begin
@@ -117,10 +119,11 @@ def _count_phrases(data, offsets, phrase_data, phrase_offsets, first, ends, begi
                     if k == size:
                         covered[d, which] += characters[q]
                         free[which] = at + size
-                        if is_evidence[q] and seen_in[q] != d:
+                        if seen_in[q] != d:
                             seen_in[q] = d
                             different[d, which] += 1
-    return covered, different
+                            evidence[d, which] += is_evidence[q]
+    return covered, evidence, different
 
 
 @lru_cache(maxsize=8)
@@ -188,15 +191,13 @@ def automaton() -> Automaton:
 
 
 def count(data: np.ndarray, offsets: np.ndarray, wanted: Iterable[str] = COUNTERS) -> dict[str, np.ndarray]:
-    """The counters named in `wanted`, int32[n] each: characters that the phrases of a list cover, and different phrases that are evidence.
+    """Return the counters named in `wanted`, int32[n] each.
 
     Overlapping phrases of one list count once, the longest first.
     """
     names = set(wanted) & set(COUNTERS)
     if not names:
         return {}
-    covered, different = _count_phrases(data, offsets, *automaton(), len(LISTS))
-    counters: dict[str, np.ndarray] = {}
-    for i, name in enumerate(LISTS):
-        counters |= {f"n_{name}_phrase_chars": covered[:, i], f"n_{name}_phrases": different[:, i]}
+    counts = _count_phrases(data, offsets, *automaton(), len(LISTS))
+    counters = dict(zip(COUNTERS, (each[:, i] for i in range(len(LISTS)) for each in counts), strict=True))
     return {name: counters[name] for name in COUNTERS if name in names}

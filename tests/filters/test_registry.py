@@ -13,8 +13,8 @@ from filters.text import characters, language_lines, mojibake, phrases, repetiti
 
 GIVEN = {"n_boilerplate_chars", "n_joined_spaces"}
 OF_TEXT = [name for name, found in MEASURES.items() if found.kind == "text"]
-# Null where no line is Japanese, of short texts, of long texts.
-NULLABLE = ("language_lines_share", "quality_score", "fluency_score", "short_prose_share")
+# Null where no line is Japanese, of short texts, of long texts, where nothing is advertised.
+NULLABLE = ("language_lines_share", "quality_score", "fluency_score", "short_prose_share", "advertising_quality")
 BOUNDED = [name for name in OF_TEXT if name.endswith("_share")] + ["compression_ratio", "language_score", "quality"]
 COUNTERS = {
     "text": {

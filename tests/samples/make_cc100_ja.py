@@ -1017,12 +1017,16 @@ def rule_breakers(rng: random.Random) -> list[tuple[str, str]]:
     add("top_4gram_share", "\n".join("".join(f"{p}からのツイート。" for p in places(3)) for _ in range(8)))
     add("top_4gram_share", "\n".join("".join(f"{_word('person', rng)}さんの自由研究。" for _ in range(3)) for _ in range(8)))
     for stock in (GREETINGS, [f"{x}のたよりが届きました" for x in OUTINGS[:8]]):
-        add("duplicate_5gram_share", "\n".join("、".join(rng.sample(stock, 4)) + "。" for _ in range(36)))
+        rows = ["、".join(rng.sample(stock, 4)) + "。" for _ in range(36)]
+        add("duplicate_5gram_share", "\n".join([*rows, *reversed(rows)]))
     for register in ("town", "garden", "essay"):
-        passage = "".join(_prose(rng, register, 6)) * 6
+        once = "".join(_prose(rng, register, 6))
+        passage = once * 14
         ends = [0]
-        while ends[-1] < len(passage):
+        while ends[-1] < len(once) * 6:
             ends.append(ends[-1] + rng.randint(17, 41))
+        while ends[-1] < len(passage):
+            ends.append(ends[-1] + 31)
         add("duplicate_10gram_share", "\n".join(passage[a:b] for a, b in pairwise(ends)))
     for thing, shelf in (("部品", "倉庫の奥にある三番目の棚"), ("絵はがき", "展示室の入り口に置いた木箱")):
         tail = f"は、{shelf}に入っていますので、受付で番号を伝えたうえで係の者と一緒に取りに行き、使い終わったら元の場所へきちんと戻しておいてください。"

@@ -1,10 +1,13 @@
 import re
+import tomllib
+from importlib.resources import files
 
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import filters
 from filters.kernels import buffers
 from filters.text import phrases as module
 from filters.text.normalisation import normalise
@@ -63,4 +66,38 @@ def test_no_documents_and_no_matches():
 def test_different_phrases_that_are_evidence_are_counted():
     found = count("激安、激安、特価。", "ポイント還元とキャッシング", "激安のポイント還元")
     assert found["n_advertising_phrases"].tolist() == [2, 0, 1]
+    assert found["n_advertising_terms"].tolist() == [2, 2, 2]
     assert found["n_advertising_phrase_chars"].tolist() == [6, 12, 8]
+
+
+@pytest.mark.parametrize(
+    ("measure", "text", "share"),
+    [
+        ("advertising_evidence", "送料無料。", 0),  # one phrase is no evidence
+        ("advertising_evidence", "楽天市場のポイント還元とキャッシング。", 0),  # nor are words that news has, too
+        ("advertising_evidence", "送料無料、ポイント還元。", 10 / 12),
+        ("adult_evidence", "人妻と熟女の不倫。", 0),
+        ("adult_evidence", "人妻のエロ動画。", 6 / 8),
+    ],
+)
+def test_evidence_is_a_phrase_that_means_nothing_else_beside_another(measure, text, share):
+    assert filters.measure_text(text, measure) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_evidence"),
+    [
+        (
+            "通常3,980円のところ初回限定980円(税込)。今すぐ購入される方は公式サイトはこちら。リピート率98%、口コミで人気のサプリです。",
+            True,
+        ),
+        (
+            "十月の便りです。本の読み聞かせ会を開きます。お申し込みは図書館まで。小さなお子さまにおすすめします。お待ちしております。",
+            False,
+        ),
+        ("価格が上がり、通販の送料も高くなったと業者は話す。消費者からは、買い物を控えるという声が聞かれた。", False),
+    ],
+)
+def test_notices_and_news_are_no_advertising(text, is_evidence):
+    rules = tomllib.loads((files("manifests") / "presets" / "ja-web.toml").read_text("utf-8"))
+    assert (filters.measure_text(text, "advertising_evidence") > rules["advertising_evidence"]["at_most"]) == is_evidence

@@ -140,10 +140,35 @@ def test_prose_passes_and_junk_does_not():
         "、".join(f"{a}{b}" for a in ("佐藤", "鈴木", "高橋", "田中") for b in ("翔太", "恵子", "健一", "美咲")) * 2,
         '<div class="nav"><ul><li><a href="/a.html">猫</a></li><li><a href="/b.html">犬</a></li></ul></div>' * 4,
         "".join(sorted(PROSE)),
+        PROSE[::-1],
+        "。".join(sentence[::-1] for sentence in PROSE.split("。")),
     ]
     frame = measure([PROSE, *junk])
     assert frame["fluency_score"][0] > 0.9 and frame["quality_score"][0] > 0.5
-    assert (frame["fluency_score"][1:] < 0.02).all(), frame
+    assert (frame["fluency_score"][1:] < 0.02).all() and (frame["fluency_score"][-2:] < 0.01).all(), frame
+
+
+def test_quality_of_advertising_is_that_of_texts_with_its_phrases():
+    shop = "口コミで評判の車買取ランキング、査定は無料、今だけ特典付き。" * 3
+    escort = "人妻と熟女のデリヘル、パンチラ動画を見放題。" * 3
+    frame = filters.measure_frame(
+        pl.DataFrame({"text": [PROSE, shop, escort, "送料無料。"]}), ["quality_score", "advertising_quality"]
+    )
+    assert frame["advertising_quality"].to_list() == [
+        None,
+        *frame["quality_score"][1:3],
+        None,
+    ]  # the last is too short for a score
+    assert (frame["advertising_quality"][1:3] < 0.45).all()
+
+
+def test_short_lines_of_a_table_beside_sentences_are_no_menu():
+    table = "\n".join(["一級", "二級", "三級", "四級", "五級", "六級"])
+    sentence = "この表の金額は月額とし、年の途中で改めたときは、その月から新しい額を用いる。"
+    shares = filters.measure_frame(pl.DataFrame({"text": [table, f"{table}\n{sentence}"]}), ["short_line_share"])[
+        "short_line_share"
+    ]
+    assert shares.to_list() == pytest.approx([1, 6 / 7 * 12 / (12 + len(sentence))])
 
 
 def test_scores_are_missing_where_texts_are_short():
