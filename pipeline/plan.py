@@ -17,7 +17,7 @@ from pipeline.sources.inputs import InputFile
 from pipeline.workspace import Workspace
 
 # To be raised when the output of a step changes for the same input.
-VERSIONS: dict[Step, int] = {"measure": 10, "decide": 3, "deduplicate": 6, "strip": 1, "write": 8}
+VERSIONS: dict[Step, int] = {"measure": 11, "decide": 3, "deduplicate": 7, "strip": 2, "write": 8}
 
 
 @dataclass(frozen=True)
