@@ -34,7 +34,8 @@ def _single_words(tagger: fugashi.Tagger, text: str) -> list[tuple[str, bool]]:
     """Return the readings, in hiragana, of a text as one word, and whether the word is from Chinese."""
     found = []
     for nodes in tagger.nbestToNodeList(text, _COMPOUNDS):
-        if len(nodes) == 1 and not nodes[0].is_unk and nodes[0].feature.kana not in (None, "", "*"):
+        is_word = len(nodes) == 1 and not nodes[0].is_unk and nodes[0].feature.goshu in ("漢", "和", "記号")  # no names
+        if is_word and nodes[0].feature.kana not in (None, "", "*"):
             found.append((to_hiragana(nodes[0].feature.kana), nodes[0].feature.goshu == "漢"))
     return found
 

@@ -12,6 +12,7 @@ from filters.kernels import inline, jit
 
 FIRST_KANJI, KANJI = 0x4E00, 0x5200  # code points
 PAIR_BITS = 21
+_LONGEST_UNKNOWN = 3  # kana of a kanji without readings
 _LONGEST = 8  # kana of a reading
 _MOST = 63  # kana of a word
 # Kanji that are taken for one another by eye, in what a scanner read or a hand copied.
@@ -92,10 +93,16 @@ def _stand_together(first, second, pairs):
 
 
 @jit
+def is_pair(first, second, readings):
+    """Return whether two kanji stand one after the other in text."""
+    return _stand_together(first, second, readings.pairs)
+
+
+@jit
 def may_be_mistaken(a, b, before, after, readings):
     """Return whether kanji a may stand for b by mistake, between two others (0 where there is none).
 
-    They share a reading (from Chinese, in a compound), or look alike, or one of them makes no word with its neighbours.
+    They share a reading (one from Chinese, in a compound), or look alike, or one of them makes no word with its neighbours.
     """
     if a >= len(readings.slot) or b >= len(readings.slot):
         return False
@@ -111,7 +118,9 @@ def may_be_mistaken(a, b, before, after, readings):
         return False
     for i in range(readings.starts[x], readings.starts[x + 1]):
         for j in range(readings.starts[y], readings.starts[y + 1]):
-            if is_compound and not (readings.is_chinese[i] and readings.is_chinese[j]):
+            if is_compound and not (readings.is_chinese[i] or readings.is_chinese[j]):
+                continue
+            if readings.kana[i, 0] == 0x304A and readings.kana[i, 1] == 0:  # お of 大 and 小
                 continue
             if (readings.kana[i] == readings.kana[j]).all():
                 return True
@@ -136,7 +145,9 @@ def is_read_so(kana, n, word, m, plain, readings):
                 if plain[kana[p]] == own:
                     following |= np.uint64(1) << np.uint64(p + 1)
                 continue
-            if slot < 0:
+            if slot < 0:  # how it is read is not known
+                for k in range(p + 1, min(p + _LONGEST_UNKNOWN, n) + 1):
+                    following |= np.uint64(1) << np.uint64(k)
                 continue
             for row in range(readings.starts[slot], readings.starts[slot + 1]):
                 k = 0

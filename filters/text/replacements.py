@@ -16,7 +16,7 @@ import numpy as np
 
 from filters import unicode as u
 from filters.kernels import class_of, decode, jit, mix64, slots_for
-from filters.text.readings import may_be_mistaken
+from filters.text.readings import is_pair, may_be_mistaken
 from filters.text.word_changes import (
     HIRAGANA,
     KANJI,
@@ -29,6 +29,7 @@ from filters.text.word_changes import (
     Tables,
     change_tables,
     weigh_characters,
+    weigh_letter,
 )
 
 SHARE = 0.4  # of changes that have to be replaced facts
@@ -236,7 +237,7 @@ def _differ_in_numerals(x, y, n):
 
 
 @jit
-def _weigh_words(data, kind_a, a0, a1, kind_b, b0, b1, readings):
+def _weigh_words(data, kind_a, a0, a1, kind_b, b0, b1, tables):
     """Return how much speaks for another fact where one word stands for the other: 0, 0.5 or 1.
 
     What they begin and end with alike does not count. What is left of either is empty where something was added, and one character in
@@ -247,7 +248,7 @@ def _weigh_words(data, kind_a, a0, a1, kind_b, b0, b1, readings):
     if n == m and _differ_in_numerals(x, y, n):
         return 1.0  # 二年第三回, 三年第二回
     common, longer = _overlap(data, a0, a1, b0, b1)
-    size, first = n, 0
+    size, size_a, first = max(n, m), n, 0
     while first < min(n, m) and x[first] == y[first]:
         first += 1
     while n > first and m > first and x[n - 1] == y[m - 1]:
@@ -260,10 +261,15 @@ def _weigh_words(data, kind_a, a0, a1, kind_b, b0, b1, readings):
         numerals &= _is_in(_NUMERALS, y[k])
     n -= first
     m -= first
-    if numerals and (min(n, m) or first and (_is_in(_NUMERALS, x[first - 1]) or x[first - 1] == 0x7B2C)):
+    ends_in_numeral = first + max(n, m) < size and _is_in(_NUMERALS, x[first + n] if n < m else y[first + m])  # 五日 十五日
+    if numerals and (min(n, m) or ends_in_numeral or first and (_is_in(_NUMERALS, x[first - 1]) or x[first - 1] == 0x7B2C)):
         return 1.0  # 第三条 第四条, 十条 十二条
-    if min(n, m) == 0 or common == longer:
+    if min(n, m) == 0:
         return 0.0
+    if common == longer:  # 田中 中田, where both are names; else two characters have changed places by mistake
+        is_name = longer == 2 and kind_a == KANJI and kind_b == KANJI
+        is_name = is_name and is_pair(x[0], x[1], tables.readings) and is_pair(y[0], y[1], tables.readings)
+        return 1.0 if is_name else 0.0
     if kind_a == HIRAGANA or kind_b == HIRAGANA:
         if kind_a == KANJI or kind_b == KANJI or min(n, m) < 2 or max(n, m) < 3:
             return 0.0  # できる 出来る
@@ -273,8 +279,10 @@ def _weigh_words(data, kind_a, a0, a1, kind_b, b0, b1, readings):
     if max(n, m) == 1:
         if kind_a == KANJI:
             before = x[first - 1] if first else np.int32(0)
-            after = x[first + 1] if first + 1 < size else np.int32(0)
-            return MISTAKE if may_be_mistaken(x[first], y[first], before, after, readings) else 1.0
+            after = x[first + 1] if first + 1 < size_a else np.int32(0)
+            return MISTAKE if may_be_mistaken(x[first], y[first], before, after, tables.readings) else 1.0
+        if kind_a == KATAKANA:
+            return weigh_letter(x[first], y[first], tables.plain)
         return 0.5 if kind_a == SIGN else 0.0
     return 1.0 if min(n, m) > 1 or kind_a == KANJI else 0.0
 
@@ -296,6 +304,8 @@ def _count_others(data, a, b, left, right):
     for y in right:
         all_right += _overlap(data, b[2][y], b[3][y], b[2][y], b[3][y])[1]
     others = min(all_left, all_right) - all_common
+    if all_common == 0 and all_left + all_right >= 4:
+        return 2  # 冷え込む, 南 and 西
     return others if 4 * others >= min(all_left, all_right) else 0
 
 
@@ -418,9 +428,7 @@ def _weigh_change(data, a, b, i, stop_i, j, stop_j, a_span, b_span, patterns, si
     trust = 0.5 if kana_a and kana_b else 1.0
     for k in range(min(n, m)):
         x, y = left[k], right[k]
-        score += trust * _weigh_words(
-            data, kinds_a[x], starts_a[x], ends_a[x], kinds_b[y], starts_b[y], ends_b[y], tables.readings
-        )
+        score += trust * _weigh_words(data, kinds_a[x], starts_a[x], ends_a[x], kinds_b[y], starts_b[y], ends_b[y], tables)
     if n == 0 or m == 0:
         # りんご for みかん, バナナ or 柿: the words that are left on a side, be they hiragana or not.
         first, second = (kana_left, right) if m else (left, kana_right)
@@ -429,7 +437,7 @@ def _weigh_change(data, a, b, i, stop_i, j, stop_j, a_span, b_span, patterns, si
         pairs = min(kana_a, m) if m else min(n, kana_b) if n else min(kana_a, kana_b)
         for k in range(pairs):
             x, y = first[k], second[k]
-            score += _weigh_words(data, kinds_a[x], starts_a[x], ends_a[x], kinds_b[y], starts_b[y], ends_b[y], tables.readings)
+            score += _weigh_words(data, kinds_a[x], starts_a[x], ends_a[x], kinds_b[y], starts_b[y], ends_b[y], tables)
     if score < 1:
         score = max(score, _weigh_remains(data, a, b, i, stop_i, j, stop_j, tables))
     return min(score, 3.0)

@@ -18,7 +18,7 @@ from filters.text.readings import Readings, is_read_so, load_readings, may_be_mi
 NUMBER, KANJI, KATAKANA, LATIN, SIGN, HIRAGANA = range(6)  # kinds of characters and words; of content are those before hiragana
 LONGEST = 64  # characters of a side that are looked at
 MISTAKE = 0.25  # weight of what may be a typing error
-SHORT_NAME = 4  # katakana in a word: in a longer one, another letter may be an error
+_LOOK_ALIKE = "シツ ソンリ クワタ ロコ マア ルレ チテ ナメ フワ ノメ".split()  # letters of katakana
 # Words and endings that join others and say little themselves.
 _GRAMMAR = (
     "です ます まし ました ましょう でしょう でしょ だろう だろ でし でした である だった で だ た て る に "
@@ -49,6 +49,9 @@ def _pad(words: list[str]) -> np.ndarray:
     for row, word in zip(table, words, strict=True):
         row[: len(word)] = [*map(ord, word)]
     return table
+
+
+LOOK_ALIKE_LETTERS = _pad(_LOOK_ALIKE)
 
 
 @lru_cache(maxsize=1)
@@ -106,10 +109,12 @@ def _scripts(kinds, first, stop):
 
 
 @jit
-def _count_common(x, first_x, n, y, first_y, m):
+def _count_common(x, kinds_x, first_x, n, y, first_y, m, with_hiragana):
     used = np.zeros(LONGEST, np.bool_)
     common = 0
     for i in range(first_x, n):
+        if kinds_x[i] == HIRAGANA and not with_hiragana:
+            continue
         for j in range(first_y, m):
             if not used[j] and _fold(x[i]) == _fold(y[j]):
                 used[j] = True
@@ -118,9 +123,19 @@ def _count_common(x, first_x, n, y, first_y, m):
     return common
 
 
+@inline
+def weigh_letter(a, b, plain):
+    """Weigh one letter of katakana for another; ー, small letters and voicing are spellings."""
+    if a == 0x30FC or b == 0x30FC or plain[a] == plain[b]:
+        return 0.0
+    for row in LOOK_ALIKE_LETTERS:
+        if (row == a).any() and (row == b).any():
+            return MISTAKE
+    return 1.0
+
+
 @jit
-def _weigh_katakana(x, n, y, m, first, size, plain):
-    """Weigh katakana for katakana; ー, small letters and voicing are spellings. `size`: characters of the longer word."""
+def _weigh_katakana(x, n, y, m, first, plain):
     i = j = first
     while i < n or j < m:
         if i < n and x[i] == 0x30FC:
@@ -136,7 +151,7 @@ def _weigh_katakana(x, n, y, m, first, size, plain):
         return 0.0
     if min(n, m) - first >= 2:
         return 1.0
-    return 1.0 if size <= SHORT_NAME and n == m else 0.5 if n == m else 0.0
+    return weigh_letter(x[first], y[first], plain) if n == m else 0.0
 
 
 @jit
@@ -185,15 +200,16 @@ def weigh_characters(x, kinds_x, n, y, kinds_y, m, follows_number, tables):
             if at < len(tables.negating) and tables.negating[at] == text[first]:
                 return 1.0  # 可 不可
         return 0.0
-    if 3 * _count_common(x, first, n, y, first, m) > min(n, m) - first:
+    short, long = min(n, m) - first, max(n, m) - first
+    # 軽い and においが取れる have い in common; what is kana alone does not say more than that.
+    common = _count_common(x, kinds_x, first, n, y, first, m, a == kana or b == kana)
+    if 3 * common > short:
         return 0.0
-    short = min(n, m) - first
     if a == kana and b == kana:
-        if short < 2 or _is_grammar(x, first, n, tables.grammar) or _is_grammar(y, first, m, tables.grammar):
-            return 0.0
-        return 1.0
+        grammar = _is_grammar(x, first, n, tables.grammar) + _is_grammar(y, first, m, tables.grammar)
+        return 0.0 if short < 2 or grammar == 2 or grammar == 1 and short < 3 else 1.0
     if a == b == 1 << KATAKANA:
-        return _weigh_katakana(x, n, y, m, first, size, tables.plain)
+        return _weigh_katakana(x, n, y, m, first, tables.plain)
     if a == b == 1 << KANJI:
         before = x[first - 1] if first > 0 and kinds_x[first - 1] == KANJI else np.int32(0)
         after = x[n] if n < size_x and kinds_x[n] == KANJI else np.int32(0)
@@ -205,6 +221,8 @@ def weigh_characters(x, kinds_x, n, y, kinds_y, m, follows_number, tables):
         for k in range(size_x):
             is_code &= not 97 <= x[k] <= 122
         return 1.0 if is_code else 0.0
+    if follows_number and first == 0 and short >= 2 and (a | b) == 1 << LATIN | 1 << KATAKANA:
+        return 1.0  # 5 cm, 5 インチ
     if (a | b) & (1 << LATIN | 1 << SIGN | 1 << NUMBER):
         return 0.5 if short >= 2 else 0.0
     # 留学して, 留うをて: what breaks a word is an error.
@@ -215,7 +233,9 @@ def weigh_characters(x, kinds_x, n, y, kinds_y, m, follows_number, tables):
         return _weigh_kana_for_words(x, n, a, y, m, first, tables)
     if b == kana or b == 1 << KATAKANA:
         return _weigh_kana_for_words(y, m, b, x, n, first, tables)
-    return 1.0 if kinds_x[first] == kinds_y[first] and (short >= 2 or kinds_x[first] == KANJI) else 0.0  # 晴れる, 雨が降る
+    if kinds_x[first] == kinds_y[first]:
+        return 1.0 if short >= 2 or kinds_x[first] == KANJI else 0.0  # 晴れる, 雨が降る
+    return 1.0 if short >= 2 and long >= 3 else 0.0  # つや消し, 防水
 
 
 @jit
