@@ -24,45 +24,13 @@ from filters.text.line_entries import (
     may_end,
 )
 from filters.text.line_keys import COUNT, KEY, first_letters, fold_line, last_letters, letter_codes
+from filters.text.menus import drop_lists, drop_menus, is_markup, label_classes
 from filters.text.normalisation import Cleaned
 
 # A notice is short. A longer line that begins like one is prose (a sentence about Cookies, a manual on JavaScript).
 LINE_CHARS = 60
 NEAR = 3  # lines before and after that may be a widget's company
 COMPANY = 2  # how many of them it takes
-ITEM = 20  # characters: longer lines are no items of a menu
-MENU_ITEMS = 6  # lines of the shortest menu
-MENU_GAP = 40  # items in a row between two lines that are furniture
-MENU_SHARE = 10  # of so many lines of a menu one at the least is furniture
-
-
-_MARKUP = np.zeros(256, np.uint8)  # 1: a sign that only markup has, 2: one that may begin it
-_MARKUP[[*b'{}=;"$\\_`']] = 1
-_MARKUP[[*b"<("]] = 2
-
-
-@jit_helper
-def _is_markup(data, start, end):
-    """Whether a line is code, a row of a table or a heading of Markdown: what such say is content."""
-    if end - start >= 2:
-        first, second = data[start], data[start + 1]
-        if first == 35 or first == 124 or first == second and (first == 47 or first == 42 or first == 96):  # # | // ** ``
-            return True
-        if first == 0xE2 and second == 0x94 or data[end - 1] == 40:  # a branch of a tree, a call that goes on
-            return True
-    for i in range(start, end):
-        kind = _MARKUP[data[i]]
-        if kind == 0:
-            continue
-        if kind == 1:
-            return True
-        if i + 1 < end:
-            after = data[i + 1]
-            if data[i] == 60 and (97 <= (after | 0x20) <= 122 or after == 47):  # <a </a
-                return True
-            if data[i] == 40 and after == 41:  # ()
-                return True
-    return False
 
 
 @jit_helper
@@ -72,7 +40,7 @@ def _stands_in_code(data, line_offsets, begin, end, line):
         other = line + step
         while begin <= other < end and line_offsets[other + 1] - line_offsets[other] <= 1:
             other += step
-        if begin <= other < end and _is_markup(data, line_offsets[other], line_offsets[other + 1] - 1):
+        if begin <= other < end and is_markup(data, line_offsets[other], line_offsets[other + 1] - 1):
             return True
     return False
 
@@ -124,7 +92,7 @@ def _classify_lines(data, line_offsets, classes, letters, table_keys, table_valu
         characters = 0
         for i in range(start, end):
             characters += (data[i] & 0xC0) != 0x80
-        if characters > longest or _is_markup(data, start, end):
+        if characters > longest or is_markup(data, start, end):
             continue
         m = fold_line(data, start, end, classes, codes, False)
         if m < 1:
@@ -150,28 +118,8 @@ def _classify_lines(data, line_offsets, classes, letters, table_keys, table_valu
     return strengths, hashes
 
 
-@jit_helper
-def _is_item(data, start, end):
-    """Whether a line could be an item of a menu: short, without numbers and the signs of sentences (。 、 「 」)."""
-    if _is_markup(data, start, end) or data[start] == 45 or data[start] == 42:
-        return False
-    characters = 0
-    for i in range(start, end):
-        characters += (data[i] & 0xC0) != 0x80
-        if 48 <= data[i] <= 57:  # prices and dates are content
-            return False
-        if (
-            data[i] == 0xE3
-            and i + 2 < end
-            and data[i + 1] == 0x80
-            and (data[i + 2] in (0x81, 0x82) or 0x8C <= data[i + 2] <= 0x8F)
-        ):
-            return False
-    return characters <= ITEM
-
-
 @jit
-def _judge_lines(data, line_offsets, first_line, strengths, hashes):
+def _judge_lines(data, line_offsets, first_line, strengths, hashes, classes):
     """Return which lines fall: strong ones, weak ones in company, and the few items that stand between those of a menu."""
     lines = len(line_offsets) - 1
     falls = np.zeros(lines, np.bool_)
@@ -204,43 +152,9 @@ def _judge_lines(data, line_offsets, first_line, strengths, hashes):
                         other += step
                 falls[line] = company >= COMPANY
         if marks > COMPANY:
-            _drop_menus(data, line_offsets, begin, end, strengths, hashes, falls)
+            drop_menus(data, line_offsets, begin, end, strengths, hashes, falls)
+            drop_lists(data, line_offsets, begin, end, hashes, classes, falls)
     return falls
-
-
-@jit_helper
-def _drop_menus(data, line_offsets, begin, end, strengths, hashes, falls):
-    """Mark the items of menus: those between furniture in runs of items of which enough are furniture.
-
-    A run is one of lines that could be items; furniture of at least three kinds has to be in it.
-    """
-    start = begin
-    while start < end:
-        stop, items, marks, previous = start, 0, 0, -1
-        one = two = three = np.uint64(0)
-        while stop < end:
-            if line_offsets[stop + 1] - line_offsets[stop] > 1:
-                if strengths[stop] == NONE and not _is_item(data, line_offsets[stop], line_offsets[stop + 1] - 1):
-                    break
-                items += 1
-                if strengths[stop]:
-                    marks += 1
-                    h = hashes[stop]
-                    if one == 0:
-                        one = h
-                    elif two == 0 and h != one:
-                        two = h
-                    elif three == 0 and h != one and h != two:
-                        three = h
-            stop += 1
-        if items >= MENU_ITEMS and three != 0 and marks * MENU_SHARE >= items:
-            for line in range(start, stop):
-                if strengths[line]:
-                    falls[line] = True
-                    if previous >= 0 and line - previous <= MENU_GAP + 1:
-                        falls[previous:line] = True
-                    previous = line
-        start = stop + 1
 
 
 def boilerplate_lines(cleaned: Cleaned, longest: int = LINE_CHARS) -> np.ndarray:
@@ -248,7 +162,7 @@ def boilerplate_lines(cleaned: Cleaned, longest: int = LINE_CHARS) -> np.ndarray
 
     A line falls where it is an entry of the list `boilerplate`, or a row of entries of both lists (ホーム | 検索). One of `widgets` falls
     with two others, not of its own key, among the three lines before and after it. In a menu, a run of short lines of which enough
-    are entries, what stands between entries falls with them.
+    are entries, what stands between entries falls with them. On a page with furniture of many kinds lists of labels fall (`menus.py`).
     """
     table = line_table()
     strengths, hashes = _classify_lines(
@@ -256,4 +170,4 @@ def boilerplate_lines(cleaned: Cleaned, longest: int = LINE_CHARS) -> np.ndarray
     )
     if not strengths.any():
         return np.zeros(len(strengths), bool)
-    return _judge_lines(cleaned.data, cleaned.line_offsets, cleaned.first_line, strengths, hashes)
+    return _judge_lines(cleaned.data, cleaned.line_offsets, cleaned.first_line, strengths, hashes, label_classes())

@@ -16,8 +16,22 @@ import numpy as np
 
 from filters import unicode as u
 from filters.kernels import class_of, decode, jit, jit_helper, mix64, slots_for
+from filters.text.readings import is_pair, may_be_mistaken
+from filters.text.word_changes import (
+    HIRAGANA,
+    KANJI,
+    KATAKANA,
+    LATIN,
+    LONGEST,
+    MISTAKE,
+    NUMBER,
+    SIGN,
+    Tables,
+    change_tables,
+    weigh_characters,
+    weigh_letter,
+)
 
-NUMBER, KANJI, KATAKANA, LATIN, SIGN, HIRAGANA = range(6)  # kinds of words; of content are those before hiragana
 SHARE = 0.4  # of changes that have to be replaced facts
 CHARACTERS_PER_FACT = 4000  # a longer text has to have more of them to be another one
 LONGEST_CHANGE = 16  # words; what is longer was rewritten
@@ -211,7 +225,19 @@ def _overlap(data, a0, a1, b0, b1):
 
 
 @jit
-def _weigh_words(data, kind_a, a0, a1, kind_b, b0, b1):
+def _differ_in_numerals(x, y, n):
+    """Return whether words of `n` characters differ, and in nothing but numerals of kanji."""
+    differ = False
+    for k in range(n):
+        if x[k] != y[k]:
+            differ = True
+            if not (_is_in(_NUMERALS, x[k]) and _is_in(_NUMERALS, y[k])):
+                return False
+    return differ
+
+
+@jit
+def _weigh_words(data, kind_a, a0, a1, kind_b, b0, b1, tables):
     """Return how much speaks for another fact where one word stands for the other: 0, 0.5 or 1.
 
     What they begin and end with alike does not count. What is left of either is empty where something was added, and one character in
@@ -219,8 +245,10 @@ def _weigh_words(data, kind_a, a0, a1, kind_b, b0, b1):
     """
     x, y = np.empty(64, np.int32), np.empty(64, np.int32)
     n, m = _read_word(data, a0, a1, x), _read_word(data, b0, b1, y)
+    if n == m and _differ_in_numerals(x, y, n):
+        return 1.0  # 二年第三回, 三年第二回
     common, longer = _overlap(data, a0, a1, b0, b1)
-    first = 0
+    size, size_a, first = max(n, m), n, 0
     while first < min(n, m) and x[first] == y[first]:
         first += 1
     while n > first and m > first and x[n - 1] == y[m - 1]:
@@ -233,10 +261,15 @@ def _weigh_words(data, kind_a, a0, a1, kind_b, b0, b1):
         numerals &= _is_in(_NUMERALS, y[k])
     n -= first
     m -= first
-    if numerals and (min(n, m) or first and (_is_in(_NUMERALS, x[first - 1]) or x[first - 1] == 0x7B2C)):
+    ends_in_numeral = first + max(n, m) < size and _is_in(_NUMERALS, x[first + n] if n < m else y[first + m])  # 五日 十五日
+    if numerals and (min(n, m) or ends_in_numeral or first and (_is_in(_NUMERALS, x[first - 1]) or x[first - 1] == 0x7B2C)):
         return 1.0  # 第三条 第四条, 十条 十二条
-    if min(n, m) == 0 or common == longer:
+    if min(n, m) == 0:
         return 0.0
+    if common == longer:  # 田中 中田, where both are names; else two characters have changed places by mistake
+        is_name = longer == 2 and kind_a == KANJI and kind_b == KANJI
+        is_name = is_name and is_pair(x[0], x[1], tables.readings) and is_pair(y[0], y[1], tables.readings)
+        return 1.0 if is_name else 0.0
     if kind_a == HIRAGANA or kind_b == HIRAGANA:
         if kind_a == KANJI or kind_b == KANJI or min(n, m) < 2 or max(n, m) < 3:
             return 0.0  # できる 出来る
@@ -244,13 +277,22 @@ def _weigh_words(data, kind_a, a0, a1, kind_b, b0, b1):
     if kind_a != kind_b:
         return 0.5 if kind_a == LATIN or kind_b == LATIN or kind_a == SIGN or kind_b == SIGN else 1.0
     if max(n, m) == 1:
-        return 0.5 if kind_a == KANJI or kind_a == SIGN else 0.0
+        if kind_a == KANJI:
+            before = x[first - 1] if first else np.int32(0)
+            after = x[first + 1] if first + 1 < size_a else np.int32(0)
+            return MISTAKE if may_be_mistaken(x[first], y[first], before, after, tables.readings) else 1.0
+        if kind_a == KATAKANA:
+            return weigh_letter(x[first], y[first], tables.plain)
+        return 0.5 if kind_a == SIGN else 0.0
     return 1.0 if min(n, m) > 1 or kind_a == KANJI else 0.0
 
 
 @jit
 def _count_others(data, a, b, left, right):
-    """Return how many characters either side at least has that the other has not: function has none that fu年ction lacks."""
+    """Return how many characters either side at least has that the other has not, 0 where they are few of many.
+
+    function has none that fu年ction lacks.
+    """
     all_common = all_left = all_right = 0
     for x in left:
         most = 0
@@ -261,7 +303,10 @@ def _count_others(data, a, b, left, right):
         all_left += size
     for y in right:
         all_right += _overlap(data, b[2][y], b[3][y], b[2][y], b[3][y])[1]
-    return min(all_left, all_right) - all_common
+    others = min(all_left, all_right) - all_common
+    if all_common == 0 and all_left + all_right >= 4:
+        return 2  # 冷え込む, 南 and 西
+    return others if 4 * others >= min(all_left, all_right) else 0
 
 
 @jit
@@ -330,7 +375,7 @@ def _numbers_item(data, at, after, start, end):
 
 
 @jit
-def _weigh_change(data, a, b, i, stop_i, j, stop_j, a_span, b_span, patterns, sizes):
+def _weigh_change(data, a, b, i, stop_i, j, stop_j, a_span, b_span, patterns, sizes, tables):
     """Return how many facts a change replaces, weakly or strongly, or -1 for one that says nothing.
 
     `a` and `b`: words as `_cut_words` returns them; `a_span` and `b_span`: first and last byte of the texts.
@@ -377,12 +422,13 @@ def _weigh_change(data, a, b, i, stop_i, j, stop_j, a_span, b_span, patterns, si
             is_broken = numbers_a != numbers_b or (kana_a > 0) != (kana_b > 0) or lost == 0
             score = 0.0 if is_broken else 0.5 if longest > 3 else score
     if n != m and n and m:
-        return min(score + (_count_others(data, a, b, left[:n], right[:m]) > 1), 3.0)
+        score += _count_others(data, a, b, left[:n], right[:m]) > 1
+        return min(max(score, _weigh_remains(data, a, b, i, stop_i, j, stop_j, tables)), 3.0)
     # Where hiragana change, too, it may be the wording alone.
     trust = 0.5 if kana_a and kana_b else 1.0
     for k in range(min(n, m)):
         x, y = left[k], right[k]
-        score += trust * _weigh_words(data, kinds_a[x], starts_a[x], ends_a[x], kinds_b[y], starts_b[y], ends_b[y])
+        score += trust * _weigh_words(data, kinds_a[x], starts_a[x], ends_a[x], kinds_b[y], starts_b[y], ends_b[y], tables)
     if n == 0 or m == 0:
         # りんご for みかん, バナナ or 柿: the words that are left on a side, be they hiragana or not.
         first, second = (kana_left, right) if m else (left, kana_right)
@@ -391,8 +437,35 @@ def _weigh_change(data, a, b, i, stop_i, j, stop_j, a_span, b_span, patterns, si
         pairs = min(kana_a, m) if m else min(n, kana_b) if n else min(kana_a, kana_b)
         for k in range(pairs):
             x, y = first[k], second[k]
-            score += _weigh_words(data, kinds_a[x], starts_a[x], ends_a[x], kinds_b[y], starts_b[y], ends_b[y])
+            score += _weigh_words(data, kinds_a[x], starts_a[x], ends_a[x], kinds_b[y], starts_b[y], ends_b[y], tables)
+    if score < 1:
+        score = max(score, _weigh_remains(data, a, b, i, stop_i, j, stop_j, tables))
     return min(score, 3.0)
+
+
+@jit
+def _read_span(data, words, i, stop, out, kinds):
+    """Fill in the characters of words i to `stop` and their kinds; return how many there are, `LONGEST` where there are more."""
+    n = 0
+    for k in range(i, stop):
+        at = words[2][k]
+        while at < words[3][k] and n < LONGEST:
+            out[n], at = decode(data, at)
+            kinds[n] = words[1][k]
+            n += 1
+    return n
+
+
+@jit
+def _weigh_remains(data, a, b, i, stop_i, j, stop_j, tables):
+    """Weigh a change by the characters that differ."""
+    x, y = np.empty(LONGEST, np.int32), np.empty(LONGEST, np.int32)
+    kinds_x, kinds_y = np.empty(LONGEST, np.int8), np.empty(LONGEST, np.int8)
+    n, m = _read_span(data, a, i, stop_i, x, kinds_x), _read_span(data, b, j, stop_j, y, kinds_y)
+    if n == LONGEST or m == LONGEST:
+        return 0.0
+    follows_number = i > 0 and a[1][i - 1] == NUMBER and a[3][i - 1] >= a[2][i] - 1
+    return weigh_characters(x, kinds_x, n, y, kinds_y, m, follows_number, tables)
 
 
 @jit_helper
@@ -430,7 +503,7 @@ def _is_at_edge(lines, i, stop, count):
 
 
 @jit
-def tells_other_facts(data, start_a, end_a, start_b, end_b, classes, signs, patterns, sizes):
+def tells_other_facts(data, start_a, end_a, start_b, end_b, classes, signs, patterns, sizes, tables):
     """Return whether `data[start_a:end_a]` and `data[start_b:end_b]`, which are similar, are one frame around other facts."""
     a = _cut_words(data, start_a, end_a, classes, signs)
     b = _cut_words(data, start_b, end_b, classes, signs)
@@ -460,7 +533,7 @@ def tells_other_facts(data, start_a, end_a, start_b, end_b, classes, signs, patt
                 # Whole lines of other sizes: something was put in and something else taken out.
                 if max(n, m) <= LONGEST_CHANGE and not (whole and max(n, m) > 2 * min(n, m)):
                     weight = _weigh_change(
-                        data, a, b, i, stop_i, j, stop_j, (start_a, end_a), (start_b, end_b), patterns, sizes
+                        data, a, b, i, stop_i, j, stop_j, (start_a, end_a), (start_b, end_b), patterns, sizes, tables
                     )
                 times = _count_seen(_hash_change(words_a, i, stop_i, words_b, j, stop_j), seen, seen_times)
                 changes += weight >= 0 and times == 0
@@ -474,9 +547,9 @@ def tells_other_facts(data, start_a, end_a, start_b, end_b, classes, signs, patt
     return score >= 1 and score >= SHARE * changes and score * CHARACTERS_PER_FACT >= characters
 
 
-def replacement_tables() -> tuple[np.ndarray, ...]:
+def replacement_tables() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Tables]:
     """Return the last arguments of `tells_other_facts`."""
-    return u.character_classes(), _SIGNS, _COUNTER_BYTES, _COUNTER_SIZES
+    return u.character_classes(), _SIGNS, _COUNTER_BYTES, _COUNTER_SIZES, change_tables()
 
 
 def are_other_facts(left: str, right: str) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -130,7 +130,7 @@ class Texts(NamedTuple):
     compared: bool
     data: np.ndarray
     offsets: np.ndarray
-    tables: tuple[np.ndarray, ...] = replacement_tables()
+    tables: tuple[Any, ...] = replacement_tables()
 
 
 NO_TEXTS = Texts(False, np.empty(0, np.uint8), np.zeros(1, np.int64))

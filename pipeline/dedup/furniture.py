@@ -13,6 +13,7 @@ from pydantic import Field
 
 from filters.kernels import buffers
 from filters.text.lines import line_keys
+from pipeline.dedup.bands import range_of
 from pipeline.dedup.windows import (
     distinct_windows,
     hash_edges,
@@ -20,6 +21,7 @@ from pipeline.dedup.windows import (
     hash_windows,
     list_spans,
     mark_furniture,
+    mark_small_sites,
     measure_marks,
 )
 from pipeline.manifest.steps import BelongsTo, ManifestTable, Step
@@ -51,6 +53,8 @@ class RecurringLines(ManifestTable):
     )
     lines: int = Field(5, ge=3, le=100, description="consecutive lines that recur together, over the corpus")
     documents: int = Field(10, ge=2, description="documents that have them")
+    few_documents: int = Field(3, ge=2, description="documents that begin and end with the same lines, where these are many")
+    few_lines: int = Field(12, ge=5, description="lines that these have in common behind the first ones")
     site_lines: int = Field(
         3, ge=2, le=100, description="consecutive lines that recur together, within a site (registered domain)"
     )
@@ -85,18 +89,24 @@ class Survivors:
         hashes = np.zeros(len(texts), np.uint64) if sites is None else sites.hash().to_numpy()
         return cls(np.arange(len(texts)), np.concatenate([[0], np.cumsum(numbers, dtype=np.int64)]), keys, hashes)
 
-    def count(self, settings: RecurringLines) -> np.ndarray:
-        """Return how many of the documents have each window, and how many each site has, by ascending hash."""
-        hashes = [self.sites[self.sites != 0] + _SITE]
+    def count(self, settings: RecurringLines, part: int = 0, parts: int = 1) -> np.ndarray:
+        """Return how many of the documents have each window, and how many each site has, by ascending hash.
+
+        Of `parts` equal ranges of hashes only those in the range `part` are counted.
+        """
+        hashes = [self._choose(self.sites[self.sites != 0] + _SITE, part, parts)]
         for kind in self._kinds(settings):
-            hashes.append(distinct_windows(self._windows(kind), self.starts))
-            hashes.append(distinct_windows(self._labels(kind), self.starts))
+            hashes.append(self._choose(distinct_windows(self._windows(kind), self.starts), part, parts))
+            hashes.append(self._choose(distinct_windows(self._labels(kind), self.starts), part, parts))
             edges = self._edges(kind)
-            hashes.append(edges[edges != 0])
+            hashes.append(self._choose(edges[edges != 0], part, parts))
         values, counts = np.unique(np.concatenate(hashes), return_counts=True)
         rows = np.empty(len(values), COUNTED)
         rows["hash"], rows["documents"] = values, counts
         return rows
+
+    def _choose(self, hashes: np.ndarray, part: int, parts: int) -> np.ndarray:
+        return hashes if parts == 1 else hashes[range_of(hashes, parts) == part]
 
     def mark(self, settings: RecurringLines, recurring: np.ndarray) -> np.ndarray:
         """Return bool[lines]: which are furniture, given what recurs in the corpus."""
@@ -111,6 +121,9 @@ class Survivors:
             labels = look_up(recurring, self._labels(kind))
             edges = look_up(recurring, self._edges(kind).ravel()).reshape(-1, 2, kind.size)
             mark_furniture(self.keys, self.starts, windows, labels, edges, needed, of_line, kind.size, kind.within_sites, marks)
+            if not kind.within_sites:
+                few = (settings.few_documents, settings.few_lines)
+                mark_small_sites(self.keys, self.starts, windows, labels, edges, *few, kind.size, marks)
         return marks
 
     def describe(self, marks: np.ndarray) -> pl.DataFrame:
@@ -164,7 +177,7 @@ def sum_counts(rows: np.ndarray) -> np.ndarray:
 
 def leave_recurring(settings: RecurringLines, rows: np.ndarray) -> np.ndarray:
     """Return what enough documents have for anything to be furniture."""
-    return rows[rows["documents"] >= min(settings.documents, settings.site_documents)]
+    return rows[rows["documents"] >= min(settings.documents, settings.site_documents, settings.few_documents)]
 
 
 def look_up(recurring: np.ndarray, hashes: np.ndarray) -> np.ndarray:

@@ -6,11 +6,13 @@
 3. `Search.find_furniture`, by whoever has a partition: the lines of its documents that stand in such windows.
 
 Documents that the rules dropped, and duplicates, neither count nor are looked at: copies of a page would make all of its lines recur.
-A task holds the lines of a partition and the windows of its run, or of its range. What recurs is read from a mapped file.
+A task holds the lines of a partition and, of the windows of its run or its range, some millions (`ROWS`): a run with more lines is read
+several times, each for a part of the hashes, and there are more ranges the more records there are. What recurs is read from a mapped file.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +21,7 @@ import numpy as np
 import polars as pl
 
 from pipeline.core.engine import Task
-from pipeline.core.storage import write_array
+from pipeline.core.storage import write_array, write_atomically
 from pipeline.core.tables import read_parquet, read_parquet_schema
 from pipeline.core.tasks import Counts, resumable
 from pipeline.dedup.bands import range_of
@@ -28,8 +30,10 @@ from pipeline.dedup.furniture import COUNTED, RecurringLines, Survivors, leave_r
 from pipeline.dedup.runs import divide_into_runs
 from pipeline.workspace import Layout, remove_step_files
 
-WINDOWS_PER_RANGE = 16_000_000
-WINDOWS_PER_RECORD = 8  # to expect, for the number of ranges
+ROWS = 4_000_000  # windows that a task holds: 48 MB, four times as much while they are sorted
+WINDOWS_PER_RECORD = 100  # to expect of web pages, for the number of ranges; those of one run are summed before they are sent
+WINDOWS_PER_LINE = 2.5  # to expect of a run: a window, a label, and the edges of a document
+_CHUNK = 1 << 22  # bytes that are sent at a time
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Search:
     @property
     def exchange(self) -> Exchange:
         runs = len(divide_into_runs(self.layout)) - 1
-        ranges = max(1, -(-WINDOWS_PER_RECORD * self.layout.kept // WINDOWS_PER_RANGE))
+        ranges = max(1, -(-WINDOWS_PER_RECORD * self.layout.kept // ROWS))
         return Exchange(self.folder, "windows", runs, ranges)
 
     def partitions(self, run: int) -> range:
@@ -95,10 +99,28 @@ def load_survivors(layout: Layout, index: int) -> Survivors:
 @resumable(lambda search, run: search.folder / f"windows-{run:05d}.json")
 def send_windows(search: Search, run: int) -> Counts:
     """Send, of every window of a run, how many documents have it, and how many documents each site has."""
-    counted = [load_survivors(search.layout, index).count(search.settings) for index in search.partitions(run)]
-    rows = sum_counts(np.concatenate([np.empty(0, COUNTED), *counted]))
-    search.exchange.send(run, rows, range_of(np.ascontiguousarray(rows["hash"]), search.exchange.receivers))
-    return {"windows": len(rows)}
+    lines = sum(len(np.load(search.layout.part(index).array("lines"), mmap_mode="r")) for index in search.partitions(run))
+    parts = max(1, -(-int(WINDOWS_PER_LINE * lines) // ROWS))
+    receivers = search.exchange.receivers
+    sizes = np.zeros(receivers, np.int64)
+    with tempfile.TemporaryFile(dir=search.folder) as spool:
+        for part in range(parts):  # by ascending hash, which is the order of the receivers
+            rows = _count_run(search, run, part, parts)
+            sizes += np.bincount(range_of(np.ascontiguousarray(rows["hash"]), receivers), minlength=receivers)
+            spool.write(rows.tobytes())
+        spool.seek(0)
+        search.exchange.send_chunks(run, sizes * COUNTED.itemsize, iter(lambda: spool.read(_CHUNK), b""))
+    return {"windows": int(sizes.sum())}
+
+
+def _count_run(search: Search, run: int, part: int, parts: int) -> np.ndarray:
+    """Return the windows of a run in one part of the hashes. Those of several partitions are summed as soon as they are many."""
+    total, waiting = np.empty(0, COUNTED), [np.empty(0, COUNTED)]
+    for index in search.partitions(run):
+        waiting.append(load_survivors(search.layout, index).count(search.settings, part, parts))
+        if sum(map(len, waiting)) > max(len(total), ROWS // 4):
+            total, waiting = sum_counts(np.concatenate([total, *waiting])), []
+    return sum_counts(np.concatenate([total, *waiting]))
 
 
 @resumable(lambda search, number: search.range_file(number).with_suffix(".json"))
@@ -113,6 +135,16 @@ def find_recurring(search: Search, number: int) -> Counts:
 @resumable(lambda search: search.recurring.with_suffix(".json"))
 def join_recurring(search: Search) -> Counts:
     """Write what recurs in all ranges to one file."""
-    rows = np.concatenate([np.load(search.range_file(number)) for number in range(search.exchange.receivers)])
-    write_array(search.recurring, rows)
-    return {"recurring": len(rows)}
+    ranges = [np.load(search.range_file(number), mmap_mode="r") for number in range(search.exchange.receivers)]
+    count = sum(map(len, ranges))
+    if count == 0:
+        write_array(search.recurring, np.empty(0, COUNTED))
+        return {"recurring": 0}
+    with write_atomically(search.recurring) as temporary:
+        joined = np.lib.format.open_memmap(temporary, "w+", COUNTED, (count,))
+        at = 0
+        for rows in ranges:
+            joined[at : at + len(rows)] = rows
+            at += len(rows)
+        joined.flush()
+    return {"recurring": count}

@@ -17,6 +17,8 @@ LABELS_FOR_PROSE = 2  # labels that a run has for every line of prose in it
 # Over the corpus, furniture begins or ends a document, but for a few lines, or is long.
 GAP, PROSE_GAP = 10, 2  # lines before or behind it that are none, and those of prose among them
 HOLE = 2  # lines between furniture and labels that belong to it
+LEAST_AT_BOTH = 2  # lines that few pages both begin and end with
+FEW_CHARS = 12  # of their furniture, a line on average
 LARGE = 60  # lines of furniture in a row that may stand anywhere; lists of offices in statutes have 20 to 40
 
 
@@ -213,6 +215,48 @@ def _unmark_inner(keys, lines, marks):
         if stop - k < LARGE and stop > k and not spared[k]:
             marks[k:stop] = False
         k = stop + 1
+
+
+@jit
+def mark_small_sites(keys, starts, windows, labels, edges, needed, least, size, marks):
+    """Mark the furniture of few pages, `needed` at the least: what they begin and end with alike, `least` lines of labels behind the first.
+
+    A song, a quotation or a list that few documents have does not stand below the same header. Arrays as `mark_furniture` takes them.
+    """
+    for d in range(len(starts) - 1):
+        first, stop = starts[d], starts[d + 1]
+        top, bottom = _longest_edge(edges[d, 0], needed), _longest_edge(edges[d, 1], needed)
+        if top < LEAST_AT_BOTH or bottom < LEAST_AT_BOTH:
+            continue
+        lines = first + np.flatnonzero(keys[first:stop])
+        chosen = np.zeros(len(lines), np.bool_)
+        _mark_windows(lines, windows, needed, size, chosen)
+        _unmark_prose(keys, lines, chosen)
+        _unmark_inner(keys, lines, chosen)
+        chosen[:top] = True
+        chosen[len(chosen) - bottom :] = True
+        _extend(lines, labels, needed, chosen)
+        count = named = chars = prose = 0
+        for k in range(len(lines)):
+            key = keys[lines[k]]
+            if not chosen[k]:
+                prose += key & np.uint64(PROSE) != 0
+            elif k >= top:
+                count += 1
+                named += key & np.uint64(LABEL) != 0
+                chars += int((key >> np.uint64(CHARS_AT)) & np.uint64(MOST_CHARS))
+        if count >= least and 10 * named >= 9 * count and chars <= FEW_CHARS * count and prose:
+            for k in range(len(lines)):
+                marks[lines[k]] = marks[lines[k]] or chosen[k]
+
+
+@inline
+def _longest_edge(counts, needed):
+    lines = 0
+    for k in range(len(counts)):
+        if counts[k] >= needed:
+            lines = k + 1
+    return lines
 
 
 @jit

@@ -182,3 +182,30 @@ def test_boilerplate_lines_do_not_depend_on_the_batch(texts):
 @settings(max_examples=150, deadline=None)
 def test_any_text(text):
     assert len(boilerplate_lines(cleaned(text))) == len(cleaned(text).line_offsets) - 1
+
+
+FURNITURE = ["ログイン", "サイトマップ", "プライバシーポリシー", "続きを読む", "ページトップへ", "コメント(0)"]
+PARAGRAPHS = [f"これは{n}つ目の段落で、ここには人が書いた文章が続いている。" for n in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "fall"),
+    [
+        (["観葉植物", "鉢植え", "地植え", "寄せ植え", "草花", "中木"], True),
+        (["観葉植物", "鉢植え", "地植え"], False),
+        (["玉ねぎ 1個", "にんじん 2本", "じゃがいも 3個", "牛肉 200g", "塩 少々", "油 適量"], False),
+        (["都市:", "岡山県", "性別:", "女性", "年代:", "六十代"], False),
+        (["春の風が吹いている", "山の緑が揺れる", "川の水は光り", "空の雲は流れる", "花の色は移り", "人の心は変わる"], False),
+        (["3,980円", "4,200円", "1,980円", "2,800円", "5,400円", "990円"], False),
+    ],
+)
+def test_lists_of_labels_on_pages_with_much_furniture(lines, fall):
+    page = [PARAGRAPHS[0], *lines, *PARAGRAPHS[1:], *FURNITURE]
+    left = without_boilerplate("\n".join(page))[0][0].split("\n")
+    assert all((line not in left) == fall for line in lines) and set(PARAGRAPHS) <= set(left)
+
+
+def test_lists_of_labels_stay_where_there_is_little_furniture():
+    lines = ["観葉植物", "鉢植え", "地植え", "寄せ植え", "草花", "中木"]
+    for page in ([*lines, *PARAGRAPHS, *FURNITURE[:3]], [*lines, *PARAGRAPHS * 8, *FURNITURE]):
+        assert set(lines) <= set(without_boilerplate("\n".join(page))[0][0].split("\n"))

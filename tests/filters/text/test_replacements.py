@@ -31,6 +31,25 @@ def test_one_other_fact_makes_another_text(gap, fact):
         ("りんご", "リンゴ", False),
         ("出来る", "できる", False),
         ("1,000円", "1000円", False),
+        ("夏", "冬", True),
+        ("陶芸", "園芸", True),
+        ("必要", "心要", False),
+        ("意外", "以外", False),
+        ("都市", "都束", False),
+        ("りんご", "みかん", True),
+        ("りんご", "桃", True),
+        ("りんご", "林檎", False),
+        ("学校", "がっこう", False),
+        ("可", "不可", True),
+        ("できる", "できない", True),
+        ("なります", "なりません", True),
+        ("します", "しました", False),
+        ("10kg", "10g", True),
+        ("5 cm", "5 mm", True),
+        ("マリア", "マリオ", True),
+        ("ベッド", "ベット", False),
+        ("留学", "留うを", False),
+        ("二年第三回", "三年第二回", True),
     ],
 )
 def test_what_is_a_fact(left, right, is_fact):
@@ -72,7 +91,7 @@ def test_many_edits_of_which_one_looks_like_a_fact():
         .replace("木造", "木の造り")
         .replace("商店", "店")
         .replace("持つ", "もつ")
-        .replace("214", "241")
+        .replace("広がっており", "ひろがっていて")
     )
     assert not are_other_facts(TEXT, edited)
 

@@ -15,6 +15,7 @@ from tests.support.sites import Page, count_found, make_site
 from tests.support.texts import make_sentences
 
 SETTINGS = RecurringLines()
+MANY = RecurringLines(few_documents=50)  # what few pages have in common stays
 PROSE = [make_sentences(("prose", i), 8) for i in range(200)]
 
 
@@ -46,20 +47,34 @@ def test_a_site_without_urls(number, least):
 def test_a_site_with_urls_needs_fewer_pages():
     pages = make_site(2, 6)
     texts = [page.text for page in pages] + PROSE
-    assert strip(texts) == normalise(pl.Series(texts)).to_list()
-    check(pages, strip(texts, [*["site"] * 6, *[None] * 200])[:6], 0.9)
+    assert strip(texts, settings=MANY) == normalise(pl.Series(texts)).to_list()
+    check(pages, strip(texts, [*["site"] * 6, *[None] * 200], MANY)[:6], 0.9)
+
+
+@pytest.mark.parametrize("number", [4, 6])
+def test_few_pages_that_begin_and_end_alike(number):
+    pages = make_site(7, number)
+    check(pages, strip([page.text for page in pages] + PROSE)[:number], 0.95)
+
+
+def test_a_song_that_few_documents_quote_stays():
+    song = "\n".join(f"{a}の{b}" for a in ("春", "夏", "秋", "冬") for b in ("山", "川", "海", "空", "花"))
+    texts = [
+        f"{make_sentences((n, 'before'), 3)}\n{song}{tail}" for n in range(4) for tail in ("", f"\n{make_sentences(n, 3)}")
+    ]
+    assert strip(texts + PROSE) == normalise(pl.Series(texts + PROSE)).to_list()
 
 
 def test_two_sites_are_counted_apart():
     pages = [*make_site(3, 4), *make_site(3, 4)]
     texts = [page.text for page in pages]
-    assert strip(texts, [*["one"] * 4, *["other"] * 4]) == normalise(pl.Series(texts)).to_list()
+    assert strip(texts, [*["one"] * 4, *["other"] * 4], MANY) == normalise(pl.Series(texts)).to_list()
 
 
 def test_a_share_of_a_large_site_is_needed():
     pages = make_site(4, 8)
     texts = [page.text for page in pages] + PROSE
-    settings = RecurringLines(site_share=0.1)
+    settings = RecurringLines(site_share=0.1, few_documents=50)
     assert strip(texts, ["site"] * len(texts), settings) == normalise(pl.Series(texts)).to_list()
 
 
