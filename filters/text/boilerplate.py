@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from filters import unicode as u
-from filters.kernels import jit, jit_helper
+from filters.kernels import jit
 from filters.text.line_entries import (
     ENDS,
     NONE,
@@ -41,7 +41,7 @@ _MARKUP[[*b'{}=;"$\\_`']] = 1
 _MARKUP[[*b"<("]] = 2
 
 
-@jit_helper
+@jit
 def _is_markup(data, start, end):
     """Whether a line is code, a row of a table or a heading of Markdown: what such say is content."""
     if end - start >= 2:
@@ -65,7 +65,7 @@ def _is_markup(data, start, end):
     return False
 
 
-@jit_helper
+@jit
 def _stands_in_code(data, line_offsets, begin, end, line):
     """Whether the line before or after is code."""
     for step in (-1, 1):
@@ -77,7 +77,7 @@ def _stands_in_code(data, line_offsets, begin, end, line):
     return False
 
 
-@jit_helper
+@jit
 def _may_have_spaces(data, start, end):
     """Whether there may be a space of any kind in a line: no other characters begin with these bytes, or few do."""
     for i in range(start, end):
@@ -150,7 +150,7 @@ def _classify_lines(data, line_offsets, classes, letters, table_keys, table_valu
     return strengths, hashes
 
 
-@jit_helper
+@jit
 def _is_item(data, start, end):
     """Whether a line could be an item of a menu: short, without numbers and the signs of sentences (。 、 「 」)."""
     if _is_markup(data, start, end) or data[start] == 45 or data[start] == 42:
@@ -208,7 +208,7 @@ def _judge_lines(data, line_offsets, first_line, strengths, hashes):
     return falls
 
 
-@jit_helper
+@jit
 def _drop_menus(data, line_offsets, begin, end, strengths, hashes, falls):
     """Mark the items of menus: those between furniture in runs of items of which enough are furniture.
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from filters import unicode as u
-from filters.kernels import class_of, decode, jit, jit_helper, mix64, slots_for
+from filters.kernels import class_of, decode, jit, mix64, slots_for
 
 NUMBER, KANJI, KATAKANA, LATIN, SIGN, HIRAGANA = range(6)  # kinds of words; of content are those before hiragana
 SHARE = 0.4  # of changes that have to be replaced facts
@@ -45,13 +45,13 @@ def _pad(words: list[str]) -> tuple[np.ndarray, np.ndarray]:
 _COUNTER_BYTES, _COUNTER_SIZES = _pad(_COUNTERS)
 
 
-@jit_helper
+@jit
 def _is_in(values, cp):
     at = np.searchsorted(values, cp)
     return at < len(values) and values[at] == cp
 
 
-@jit_helper
+@jit
 def _kind_of(cp, classes, signs):
     """Return the kind of word that a character belongs to, or -1."""
     k = class_of(classes, cp)
@@ -104,7 +104,7 @@ def _cut_words(data, start, end, classes, signs):
     return hashes[:count], kinds[:count], starts[:count], ends[:count], lines[:count], line
 
 
-@jit_helper
+@jit
 def _agree(a, b, i, j, sizes):
     """Return whether texts go on alike from words i and j: one long word, two of four bytes and more characters, three, or to the end."""
     if a[i] != b[j]:
@@ -122,7 +122,7 @@ def _agree(a, b, i, j, sizes):
     return a[i + 2] == b[j + 2]
 
 
-@jit_helper
+@jit
 def _hash_run(words, i):
     total = np.uint64(0)
     for k in range(_RUN):
@@ -143,7 +143,7 @@ def _index_runs(words):
     return first, following
 
 
-@jit_helper
+@jit
 def _realign(a, b, i, j, sizes, first, following):
     """Return the words at which texts agree again after words i and j; the ends where they do not."""
     left, right = len(a) - i, len(b) - j
@@ -166,7 +166,7 @@ def _realign(a, b, i, j, sizes, first, following):
     return found_i, found_j
 
 
-@jit_helper
+@jit
 def _was_moved(a, b, i, stop, first, following):
     """Return whether words i to `stop` of a text, `_RUN` at the least, stand in the other one after another, elsewhere."""
     if stop - i < _RUN:
@@ -184,7 +184,7 @@ def _was_moved(a, b, i, stop, first, following):
     return False
 
 
-@jit_helper
+@jit
 def _read_word(data, start, end, out):
     """Fill in the characters of a word, katakana as hiragana, and return how many there are, at most 64."""
     n = 0
@@ -286,7 +286,7 @@ def _lost_digits(data, a0, a1, b0, b1):
     return (n - m, n) if k == m and m else (-1, 0)
 
 
-@jit_helper
+@jit
 def _counts_visitors(data, at, start, end, patterns, sizes):
     """Return whether the line of byte `at` counts visitors, or is nothing but a date."""
     first, last = at, at
@@ -317,7 +317,7 @@ def _counts_visitors(data, at, start, end, patterns, sizes):
     return False
 
 
-@jit_helper
+@jit
 def _numbers_item(data, at, after, start, end):
     """Return whether a number begins a line as that of an item or a chapter does: `3.`, `(3)`."""
     i = at
@@ -395,7 +395,7 @@ def _weigh_change(data, a, b, i, stop_i, j, stop_j, a_span, b_span, patterns, si
     return min(score, 3.0)
 
 
-@jit_helper
+@jit
 def _hash_change(words_a, i, stop_i, words_b, j, stop_j):
     total = np.uint64(1)
     for x in range(i, stop_i):
@@ -405,7 +405,7 @@ def _hash_change(words_a, i, stop_i, words_b, j, stop_j):
     return total | np.uint64(1)
 
 
-@jit_helper
+@jit
 def _count_seen(change, seen, times):
     """Return how often a change was seen before; the first `_SEEN` are remembered."""
     for k in range(len(seen)):
@@ -418,12 +418,12 @@ def _count_seen(change, seen, times):
     return 0
 
 
-@jit_helper
+@jit
 def _are_whole_lines(lines, i, stop):
     return (i == 0 or lines[i - 1] < lines[i]) and (stop == len(lines) or lines[stop - 1] < lines[stop])
 
 
-@jit_helper
+@jit
 def _is_at_edge(lines, i, stop, count):
     """Return whether words lie in the first or last lines, at most a quarter of all, three and five."""
     return lines[stop - 1] < min(3, count // 4) or lines[i] >= count - min(5, count // 4)
