@@ -10,7 +10,7 @@ The tables come from Python's own `unicodedata`, so they follow the interpreter'
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -120,12 +120,12 @@ def fold_letters(c: str) -> str:
     return "".join(out)
 
 
-def make_mapping(target: Callable[[str], str]) -> Mapping:
-    """Return the table of what `target` makes of every character."""
+def make_mapping(target: Callable[[str], str], characters: Iterable[int] = range(TABLE_SIZE)) -> Mapping:
+    """Return the table of what `target` makes of every character. It is asked about `characters` alone; all others stay as they are."""
     first = np.arange(TABLE_SIZE, dtype=np.int32)
     kind = np.zeros(TABLE_SIZE, np.uint8)
     starts, expansions = [0], list[int]()
-    for cp in range(TABLE_SIZE):
+    for cp in characters:
         if 0xD800 <= cp <= 0xDFFF:
             continue
         new = target(chr(cp))

@@ -13,9 +13,9 @@ from functools import lru_cache
 import numpy as np
 import polars as pl
 
-from filters.kernels import buffers, jit, slots_for, to_arrow
+from filters.kernels import buffers, jit, to_arrow
 from filters.published.keywords import count_words, listed_words
-from filters.published.ngrams import BASE, code_points, extend, occurrences
+from filters.published.ngrams import BASE, code_points, extend, make_buffers, occurrences
 from filters.published.words import mecab_words
 
 LOOKUP = 50  # characters at the beginning in which AcceptJapanese looks for kana
@@ -70,13 +70,7 @@ COUNTERS = (*EXPRESSIONS, *LISTS, *CHARACTER_COUNTERS, *WORD_COUNTERS)
 def _count_characters(data, offsets):
     n = len(offsets) - 1
     out = np.zeros((n, len(CHARACTER_COUNTERS)), np.int32)
-    longest = 0
-    for d in range(n):
-        longest = max(longest, offsets[d + 1] - offsets[d])
-    codes = np.empty(longest, np.int32)
-    h = np.empty(longest, np.uint64)
-    keys = np.empty(slots_for(longest), np.uint64)
-    counts = np.empty(slots_for(longest), np.int32)
+    codes, h, keys, counts = make_buffers(offsets, offsets[n])
     for d in range(n):
         m = code_points(data, offsets[d], offsets[d + 1], codes)
         run = 0

@@ -20,6 +20,17 @@ def code_points(data, start, end, codes):
     return m
 
 
+@jit
+def make_buffers(offsets, most):
+    """Return room for any of n documents: code points; and for the n-grams of `most` of them hashes, and the keys and counts of a table."""
+    longest = 0
+    for d in range(len(offsets) - 1):
+        longest = max(longest, offsets[d + 1] - offsets[d])
+    ngrams = min(longest, most)
+    slots = slots_for(ngrams)
+    return np.empty(longest, np.int32), np.empty(ngrams, np.uint64), np.empty(slots, np.uint64), np.empty(slots, np.int32)
+
+
 @inline
 def extend(h, codes, count, size, power):
     """Make of hashes of (size - 1)-grams those of `count` n-grams of `size`; `power` is BASE ** (size - 1)."""

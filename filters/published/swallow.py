@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from filters.kernels import jit, slots_for
-from filters.published.ngrams import BASE, code_points, extend, occurrences, was_seen
+from filters.published.ngrams import BASE, code_points, extend, make_buffers, occurrences, was_seen
 
 WINDOW = 1 << 20
 TOP_SIZES = (2, 3, 4)
@@ -53,14 +53,7 @@ _REPEATED = COUNTERS.index("n_swallow_repeated_5grams")
 def _count_swallow(data, offsets):
     n = len(offsets) - 1
     out = np.zeros((n, len(COUNTERS)), np.int32)
-    longest = 0
-    for d in range(n):
-        longest = max(longest, offsets[d + 1] - offsets[d])
-    codes = np.empty(longest, np.int32)
-    capacity = min(longest, WINDOW)
-    h = np.empty(capacity, np.uint64)
-    keys = np.empty(slots_for(capacity), np.uint64)
-    counts = np.empty(slots_for(capacity), np.int32)
+    codes, h, keys, counts = make_buffers(offsets, WINDOW)
     for d in range(n):
         m = code_points(data, offsets[d], offsets[d + 1], codes)
         _count_letters(codes, m, out[d])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from filters import unicode as u
-from filters.kernels import jit, jit_helper
+from filters.kernels import jit
 from filters.text.line_entries import (
     ENDS,
     NONE,
@@ -33,7 +33,7 @@ NEAR = 3  # lines before and after that may be a widget's company
 COMPANY = 2  # how many of them it takes
 
 
-@jit_helper
+@jit
 def _stands_in_code(data, line_offsets, begin, end, line):
     """Whether the line before or after is code."""
     for step in (-1, 1):
@@ -45,7 +45,7 @@ def _stands_in_code(data, line_offsets, begin, end, line):
     return False
 
 
-@jit_helper
+@jit
 def _may_have_spaces(data, start, end):
     """Whether there may be a space of any kind in a line: no other characters begin with these bytes, or few do."""
     for i in range(start, end):

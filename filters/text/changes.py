@@ -202,6 +202,8 @@ def changes(compatibility: Compatibility = "keep", width: Width = "letters") -> 
     widths = {"letters": (*LETTERS, SIGNS), "keep": (), "fold": (*LETTERS, *FOLD)}[width]
     of_width = _HALF_WIDTH | _WIDE_LETTERS | _FOLDED_SIGNS | {0x3000}
     done = {cp for change in (*ALWAYS, *widths) for cp in change.characters} | of_width | {0x309B, 0x309C}
+    if compatibility == "keep":
+        return (*ALWAYS, *widths, CANONICAL)
     expanded = _change(
         "compatibility character",
         "① ㍻ ㈱ ² ½ ℝ → 1 平成 (株) 2 1⁄2 R",
@@ -209,7 +211,7 @@ def changes(compatibility: Compatibility = "keep", width: Width = "letters") -> 
         _nfkc,
         '`compatibility = "expand"` alone: as NFKC has it',
     )
-    return (*ALWAYS, *widths, *([expanded] if compatibility == "expand" else []), CANONICAL)
+    return (*ALWAYS, *widths, expanded, CANONICAL)
 
 
 def _expands(cp: int) -> bool:
@@ -232,17 +234,21 @@ def cleaning_table(compatibility: Compatibility = "keep", width: Width = "letter
         # What comes out may itself be changed: U+1FFD is canonically U+00B4, and that NFKC takes apart.
         return "".join(clean(x) if x != c else x for x in _nfc(new)) if change is not SIGNS else new
 
-    table = u.make_mapping(clean)
+    table = u.make_mapping(clean, sorted(targets))
     kind = table.kind
     seconds = {0x1161 + i for i in range(0x11C2 - 0x1161 + 1)}
     for cp in range(TABLE_SIZE):
         parts = unicodedata.decomposition(chr(cp)).split()
         if len(parts) == 2 and parts[0][0] != "<":
             seconds.add(int(parts[1], 16))
-    for cp in range(0x300, TABLE_SIZE):
-        new = int(table.first[cp])  # the character that is written; of an expansion the kernel looks at the first one
-        if new >= 0 and (new in seconds or unicodedata.combining(chr(new))):
-            kind[cp] = COMPOSING if new in seconds else STACKING
+    becoming = np.zeros(TABLE_SIZE, np.uint8)  # what a character is that others become
+    becoming[[cp for cp in range(0x300, TABLE_SIZE) if unicodedata.combining(chr(cp))]] = STACKING
+    becoming[[*seconds]] = COMPOSING
+    # The character that is written; of an expansion the kernel looks at the first one. Those above the table are Han.
+    new = table.first[0x300:]
+    is_mark = (new >= 0) & (new < TABLE_SIZE)
+    is_mark[is_mark] = becoming[new[is_mark]] > 0
+    kind[0x300:][is_mark] = becoming[new[is_mark]]
     for cp in (MARK_DAKUTEN, MARK_HANDAKUTEN, 0x309B, 0x309C, 0xFF9E, 0xFF9F):
         kind[cp] = VOICING
     if width == "letters":

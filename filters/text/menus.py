@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from filters.kernels import decode, jit, jit_helper
+from filters.kernels import decode, jit
 from filters.text.line_entries import NONE
 
 ITEM = 20  # characters: longer lines are no items of a menu
@@ -49,7 +49,7 @@ def label_classes() -> np.ndarray:
     return classes
 
 
-@jit_helper
+@jit
 def is_markup(data, start, end):
     """Whether a line is code, a row of a table or a heading of Markdown: what such say is content."""
     if end - start >= 2:
@@ -73,7 +73,7 @@ def is_markup(data, start, end):
     return False
 
 
-@jit_helper
+@jit
 def is_item(data, start, end):
     """Whether a line could be an item of a menu: short, without numbers and the signs of sentences (。 、 「 」)."""
     if is_markup(data, start, end) or data[start] == 45 or data[start] == 42:
@@ -93,7 +93,7 @@ def is_item(data, start, end):
     return characters <= ITEM
 
 
-@jit_helper
+@jit
 def drop_menus(data, line_offsets, begin, end, strengths, hashes, falls):
     """Mark the items of menus: those between furniture in runs of items of which enough are furniture.
 
@@ -128,7 +128,7 @@ def drop_menus(data, line_offsets, begin, end, strengths, hashes, falls):
         start = stop + 1
 
 
-@jit_helper
+@jit
 def is_label(data, start, end, classes):
     """Return whether a line may name a link, whether it ends in hiragana, and whether it does in a colon, as names of fields do.
 
@@ -172,7 +172,7 @@ def _is_page(line_offsets, hashes, falls, begin, end):
     return kinds == PAGE_KINDS and furniture * PAGE_SHARE >= lines
 
 
-@jit_helper
+@jit
 def drop_lists(data, line_offsets, begin, end, hashes, classes, falls):
     """Mark runs of labels and furniture on a page that has furniture of many kinds.
 

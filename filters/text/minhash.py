@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from filters.kernels import buffers, encode, jit, jit_helper, mix64, to_arrow
+from filters.kernels import buffers, encode, jit, jit_helper, load_word, mix64, to_arrow
 from filters.text.normalisation import normalise
 from filters.text.signs import fill_key, key_table
 
@@ -65,8 +65,11 @@ def _hash_bytes(data, start, end):
     total = np.uint64(end - start)
     for i in range(start, end, 8):
         word = np.uint64(0)
-        for k in range(min(8, end - i)):
-            word |= np.uint64(data[i + k]) << np.uint64(8 * k)
+        if i + 8 <= end:
+            word = load_word(data, i)
+        else:
+            for k in range(end - i):
+                word |= np.uint64(data[i + k]) << np.uint64(8 * k)
         x = (word + np.uint64(i - start) * np.uint64(0x9E3779B97F4A7C15)) * np.uint64(0xBF58476D1CE4E5B9)
         total += (x ^ (x >> np.uint64(32))) * np.uint64(0x94D049BB133111EB)
     return mix64(total)

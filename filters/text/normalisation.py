@@ -157,9 +157,7 @@ def _normalise(
             begin = i
             cp: Any = previous
             while i < end and 0xE3 <= data[i] <= 0xED:  # kana, CJK punctuation, Han, Hangul: three bytes each
-                new = (
-                    ((np.int32(data[i]) & 0x0F) << 12) | ((np.int32(data[i + 1]) & 0x3F) << 6) | (np.int32(data[i + 2]) & 0x3F)
-                )
+                new = (np.int32(data[i]) & 0x0F) << 12 | (np.int32(data[i + 1]) & 0x3F) << 6 | np.int32(data[i + 2]) & 0x3F
                 if kind[new] != 0:
                     break
                 cp = new

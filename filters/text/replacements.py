@@ -59,13 +59,13 @@ def _pad(words: list[str]) -> tuple[np.ndarray, np.ndarray]:
 _COUNTER_BYTES, _COUNTER_SIZES = _pad(_COUNTERS)
 
 
-@jit_helper
+@jit
 def _is_in(values, cp):
     at = np.searchsorted(values, cp)
     return at < len(values) and values[at] == cp
 
 
-@jit_helper
+@jit
 def _kind_of(cp, classes, signs):
     """Return the kind of word that a character belongs to, or -1."""
     k = class_of(classes, cp)
@@ -118,7 +118,7 @@ def _cut_words(data, start, end, classes, signs):
     return hashes[:count], kinds[:count], starts[:count], ends[:count], lines[:count], line
 
 
-@jit_helper
+@jit
 def _agree(a, b, i, j, sizes):
     """Return whether texts go on alike from words i and j: one long word, two of four bytes and more characters, three, or to the end."""
     if a[i] != b[j]:
@@ -136,7 +136,7 @@ def _agree(a, b, i, j, sizes):
     return a[i + 2] == b[j + 2]
 
 
-@jit_helper
+@jit
 def _hash_run(words, i):
     total = np.uint64(0)
     for k in range(_RUN):
@@ -157,7 +157,7 @@ def _index_runs(words):
     return first, following
 
 
-@jit_helper
+@jit
 def _realign(a, b, i, j, sizes, first, following):
     """Return the words at which texts agree again after words i and j; the ends where they do not."""
     left, right = len(a) - i, len(b) - j
@@ -180,7 +180,7 @@ def _realign(a, b, i, j, sizes, first, following):
     return found_i, found_j
 
 
-@jit_helper
+@jit
 def _was_moved(a, b, i, stop, first, following):
     """Return whether words i to `stop` of a text, `_RUN` at the least, stand in the other one after another, elsewhere."""
     if stop - i < _RUN:
@@ -198,7 +198,7 @@ def _was_moved(a, b, i, stop, first, following):
     return False
 
 
-@jit_helper
+@jit
 def _read_word(data, start, end, out):
     """Fill in the characters of a word, katakana as hiragana, and return how many there are, at most 64."""
     n = 0
@@ -331,7 +331,7 @@ def _lost_digits(data, a0, a1, b0, b1):
     return (n - m, n) if k == m and m else (-1, 0)
 
 
-@jit_helper
+@jit
 def _counts_visitors(data, at, start, end, patterns, sizes):
     """Return whether the line of byte `at` counts visitors, or is nothing but a date."""
     first, last = at, at
@@ -362,7 +362,7 @@ def _counts_visitors(data, at, start, end, patterns, sizes):
     return False
 
 
-@jit_helper
+@jit
 def _numbers_item(data, at, after, start, end):
     """Return whether a number begins a line as that of an item or a chapter does: `3.`, `(3)`."""
     i = at
@@ -478,7 +478,7 @@ def _hash_change(words_a, i, stop_i, words_b, j, stop_j):
     return total | np.uint64(1)
 
 
-@jit_helper
+@jit
 def _count_seen(change, seen, times):
     """Return how often a change was seen before; the first `_SEEN` are remembered."""
     for k in range(len(seen)):
@@ -491,12 +491,12 @@ def _count_seen(change, seen, times):
     return 0
 
 
-@jit_helper
+@jit
 def _are_whole_lines(lines, i, stop):
     return (i == 0 or lines[i - 1] < lines[i]) and (stop == len(lines) or lines[stop - 1] < lines[stop])
 
 
-@jit_helper
+@jit
 def _is_at_edge(lines, i, stop, count):
     """Return whether words lie in the first or last lines, at most a quarter of all, three and five."""
     return lines[stop - 1] < min(3, count // 4) or lines[i] >= count - min(5, count // 4)

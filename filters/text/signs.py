@@ -68,6 +68,8 @@ _WAVES = "~～∼∽∾〰"
 
 OTHER, DIGIT, LETTER = range(3)  # classes of characters, as rules tell them apart
 _NUMERALS = np.array(sorted(ord(c) for c in "〇一二三四五六七八九"), np.int32)
+_UNCHANGED = (range(0x3400, 0x4DC0), range(0x4E00, 0xA000), range(0xAC00, 0xD7A4))  # Han and hangul
+_NEVER = ("Cn", "Co", "Cc")  # categories without letters: most of the table is unassigned
 _LONGEST_NAME = 2  # Latin letters before a hyphen that belongs to them: A-, AB-, not the first line of a word that is broken
 _NO_GROUP = 9  # digits before a comma that is none of thousands
 
@@ -104,9 +106,11 @@ def key_table() -> KeyTable:
     always = _find_always() | {"\u2044": "/"}  # the stroke within ½
 
     def fold(c: str) -> str:
+        if unicodedata.category(c) in _NEVER:
+            return ""
         return always.get(c) or "".join(always.get(x) or u.fold_letters(x) for x in unicodedata.normalize("NFKC", c))
 
-    mapping = u.make_mapping(fold)
+    mapping = u.make_mapping(fold, sorted(set(range(u.TABLE_SIZE)).difference(*_UNCHANGED)))
     kinds, written = np.zeros(u.TABLE_SIZE, np.uint8), np.zeros(u.TABLE_SIZE, np.int32)
     currencies = "".join(chr(cp) for cp in range(u.TABLE_SIZE) if unicodedata.category(chr(cp)) == "Sc")
     for kind, members in {**_MEMBERS, CURRENCY: currencies}.items():

@@ -314,9 +314,7 @@ class Manifest(Described):
     def measures(self) -> list[str]:
         """Return the measures that a build of this manifest computes, in registry order."""
         wanted = set(self.rules) | set(self.measure.also)
-        return [
-            name for name, m in MEASURES.items() if m.kind != "corpus" and (name in wanted or self.measures_by_default(name))
-        ]
+        return [name for name in MEASURES if not is_of_corpus(name) and (name in wanted or self.measures_by_default(name))]
 
     @property
     def document_rules(self) -> dict[str, Bound]:

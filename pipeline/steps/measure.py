@@ -209,10 +209,6 @@ def run(plan: Plan, engine: Engine, keep_going: bool) -> Measured:
     for unit in units:
         progress.look_at(unit.number)
     missing = [unit for unit in units if not _is_measured(folder, unit.number)]
-    if missing:
-        # One compiles what is not compiled yet, the others load what they need meanwhile.
-        for _ in engine.run("measuring", [(warm, (plan.manifest, number == 0)) for number in range(engine.worker_count)]):
-            pass
     with guard_inputs(plan, partial(forget_changed, folder, units)):
         _measure_missing(plan, job, engine, units, missing, progress)
     return _collect(plan, units, progress.line.finish(), keep_going)
@@ -243,8 +239,15 @@ def _is_measured(folder: Path, unit: int) -> bool:
     )
 
 
+def _warm_workers(engine: Engine, manifest: Manifest) -> None:
+    """Let one worker compile what is not compiled yet; the others load what they need meanwhile."""
+    for _ in engine.run("measuring", [(warm, (manifest, number == 0)) for number in range(engine.worker_count)]):
+        pass
+
+
 def _measure_units(job: Job, engine: Engine, units: Sequence[Unit], progress: _Progress) -> None:
     """Let each worker cut and measure units of its own."""
+    _warm_workers(engine, job.manifest)
     begun: set[int] = set()
 
     def tasks() -> Iterator[Task]:
@@ -273,6 +276,8 @@ def _measure_while_cutting(job: Job, engine: Engine, units: Sequence[Unit], limi
             partition = load_partition(Part(job.folder, name))
             if name in names or partition is None:
                 continue
+            if not names:  # while the next partitions are cut
+                _warm_workers(engine, job.manifest)
             running[len(names)] = unit
             names.add(name)
             yield measure, (job, by_number[unit], partition)

@@ -94,4 +94,5 @@ def documents(data, starts, ends, limit):
 
 def count_at_most(body: bytes) -> int:
     """Return an upper bound on the number of documents."""
-    return body.count(b"\n\n") + body.count(b"\n\r\n") + body.count(b"\n\r\r\n") + 1
+    count = body.count(b"\n\n") + 1
+    return count + body.count(b"\n\r\n") + body.count(b"\n\r\r\n") if b"\r" in body else count

@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.sources.rows import Spans
 from pipeline.sources.text import blank_lines, lines, whole_files
 
+_BYTES_PER_DOCUMENT = 64  # fewer than most texts have: room for so many documents is made at first
 NO_SPANS = np.zeros(0, np.int64)  # for `documents` to count without filling anything
 
 
@@ -69,7 +70,10 @@ WHOLE_FILES = Divider(
 
 def find_documents(divider: Divider, data: np.ndarray, limit: int) -> Spans:
     """Return the first `limit` documents of `data`."""
-    count = divider.documents(data, NO_SPANS, NO_SPANS, limit)
-    spans = Spans(data, np.empty(count, np.int64), np.empty(count, np.int64))
-    divider.documents(*spans, limit)
-    return spans
+    room = min(limit, len(data) // _BYTES_PER_DOCUMENT + 16)
+    while True:
+        starts, ends = np.empty(room, np.int64), np.empty(room, np.int64)
+        count = divider.documents(data, starts, ends, limit)
+        if count <= room:
+            return Spans(data, starts[:count], ends[:count])
+        room = count
