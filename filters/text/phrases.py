@@ -87,7 +87,7 @@ def _find_head(data, i, last, begins):
 
 @jit
 def _count_phrases(data, offsets, phrase_data, phrase_offsets, first, ends, begins, list_of, is_evidence, characters, lists):
-    """Return int32[n, lists] each: characters in phrases (the longest first, none twice), different phrases that are evidence, all phrases."""
+    """Return int32[n, lists] each: characters in phrases (longest first, none twice), phrases that are evidence, all phrases."""
     n = len(offsets) - 1
     covered = np.zeros((n, lists), np.int32)
     evidence = np.zeros((n, lists), np.int32)
