@@ -138,7 +138,9 @@ def _listen_to_nannies(deaths: list[str]) -> None:
     class Listener(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             if "killed by signal" in (message := record.getMessage()):
-                deaths.append(message)
+                worker = message.removeprefix("Worker process ").split()[0]
+                if not any(f"worker {worker} " in death for death in deaths):  # those that were given up are there already
+                    deaths.append(message)
 
     logger = logging.getLogger("distributed.nanny")
     logger.handlers = [handler for handler in logger.handlers if type(handler).__name__ != Listener.__name__] + [Listener()]

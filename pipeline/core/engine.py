@@ -25,11 +25,11 @@ from pipeline.core.errors import BuildError
 from pipeline.core.failures import explain_failure, refuse_worker
 from pipeline.core.progress import StepProgress, make_progress
 from pipeline.core.pulse import run_task
-from pipeline.core.watch import Watch, read_patience
+from pipeline.core.watch import KEY_MARK, Watch, read_patience
 
 _RETRIES = 2
 _POLL_SECONDS = 1
-_MOST_SECONDS_WITHOUT_WORKERS = 60
+_MOST_SECONDS_WITHOUT_WORKERS = 180  # those that died are started again meanwhile
 _PATIENCE_SECONDS = 3600  # of a producer whose items nobody takes: its driver is gone
 Task = tuple[Callable[..., Any], tuple[Any, ...]]  # a function and its arguments
 
@@ -129,7 +129,8 @@ class Engine:
     def _submit(self, label: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         """Send a task to the cluster; return its future. A worker does it if its code is the same as this process's."""
         payload = cloudpickle.dumps((run_task, (label, function, arguments)))
-        return self._client.submit(self._enter, describe_code(), payload, pure=False, retries=_RETRIES)
+        key = f"{label}{KEY_MARK}{uuid.uuid4().hex}"
+        return self._client.submit(self._enter, describe_code(), payload, key=key, pure=False, retries=_RETRIES)
 
     def _take_result(self, activity: str, future: Any) -> Any:
         answer = future.result()
@@ -193,7 +194,7 @@ class Engine:
             future.release()
 
     def _wait_for_some(self, futures: list[Any], meanwhile: Callable[[], None] | None) -> Any:
-        """Return the finished futures, once there are some. Raises BuildError after a minute without any worker."""
+        """Return the finished futures, once there are some. Raises BuildError after three minutes without any worker."""
         from distributed import wait
 
         without_workers = 0.0

@@ -22,6 +22,7 @@ from pipeline.core.pulse import METRIC
 
 _STUCK_SECONDS = 240.0  # so that nothing is silent for five minutes
 _LEAST_CPU = 0.05  # seconds: less may be other threads of the process
+KEY_MARK = " #"  # in the key of a task, behind what it is called
 _SETTING = "SEIMAI_STUCK_SECONDS"
 
 
@@ -39,17 +40,17 @@ def read_patience() -> float:
 
 @dataclass
 class _Sign:
-    """The last sign of life of a worker or a task, and for how many seconds there has been none."""
+    """The last sign of life of a worker or a task, and for how many seconds there has been none by the clock of who tells."""
 
     events: Any
     cpu: float
+    clock: float
     quiet: float = 0.0
 
-    def update(self, events: Any, cpu: float, seconds: float) -> None:
+    def update(self, events: Any, cpu: float, clock: float) -> None:
         if events != self.events or cpu - self.cpu >= _LEAST_CPU:
-            self.events, self.cpu, self.quiet = events, cpu, 0.0
-        else:
-            self.quiet += seconds
+            self.events, self.cpu, self.clock = events, cpu, clock
+        self.quiet = clock - self.clock
 
 
 class Watch:
@@ -74,6 +75,7 @@ class Watch:
             client, list_processes, patience, say, deaths,
         )  # fmt: skip
         self._interval = min(2.0, patience / 10)
+        self._clock = 0.0  # seconds that this process was awake
         self._stop = threading.Event()
         self._signs: dict[tuple[str, str], _Sign] = {}  # by address and task; the worker itself has the task ""
         self._told: dict[tuple[str, str], float] = {}  # after how many seconds a long task was last named
@@ -99,6 +101,8 @@ class Watch:
                 continue
 
     def _look(self, seconds: float) -> None:
+        """Look at all workers; `seconds` have gone by since the last look."""
+        self._clock += seconds
         scheduler = self._client.scheduler
         try:
             answer = self._client.sync(scheduler.identity, n_workers=-1, callback_timeout=self._patience)
@@ -121,10 +125,12 @@ class Watch:
             seen, used = worker["last_seen"], 0.0
             if address in processes:
                 seen, used = _look_at_process(processes[address], seen)
-            own = ("", seen, used)
-            for label, events, cpu in (own, *((label, task["events"], task["cpu"]) for label, task in running.items())):
-                sign = self._signs.get((address, label)) or _Sign(events, cpu)
-                sign.update(events, cpu, seconds)
+            own = ("", seen, used, self._clock)
+            # The clock of a task comes with its pulse: where no heartbeat comes, its worker is judged alone.
+            tasks = ((label, task["events"], task["cpu"], task["seconds"]) for label, task in running.items())
+            for label, events, cpu, clock in (own, *tasks):
+                sign = self._signs.get((address, label)) or _Sign(events, cpu, clock)
+                sign.update(events, cpu, clock)
                 signs[address, label] = sign
                 if sign.quiet >= self._patience:
                     self._give_up(address, where, label or ", ".join(running), sign.quiet, processes.get(address))
@@ -149,6 +155,7 @@ class Watch:
     def _give_up(self, address: str, where: str, task: str, quiet: float, pid: int | None) -> None:
         """Name a worker that stands still, and let its tasks be done by others: kill it where it is our own."""
         since = time.strftime("%H:%M:%S", time.localtime(time.time() - quiet))
+        task = task or self._ask_for_tasks(address)
         doing = f" on {task}" if task else ""
         what = f"{where} has made no progress{doing} for {_format_seconds(quiet)}, since {since}"
         self._deaths.append(what)
@@ -161,6 +168,13 @@ class Watch:
         # In a thread of its own, since the scheduler may be the next that does not answer.
         arguments = (ByValue(_forget_worker), address)
         threading.Thread(target=self._client.run_on_scheduler, args=arguments, daemon=True).start()
+
+    def _ask_for_tasks(self, address: str) -> str:
+        """Return which tasks a scheduler has given to a worker that did not live to tell."""
+        with suppress(Exception):
+            answer = self._client.sync(self._client.scheduler.processing, workers=[address], callback_timeout=10)
+            return "; ".join(sorted({str(key).partition(KEY_MARK)[0] for key in answer.get(address, ())}))
+        return ""
 
 
 async def _forget_worker(address: str, dask_scheduler: Any) -> None:
