@@ -3,9 +3,9 @@
     python -m benchmarks.frames
 
 `labels/frames.json` has texts with gaps (statutes, product pages, weather, minutes, exercises, notices …) and rows of facts for the gaps,
-written by hand; `labels/frames_fresh.json` those that were written after the rules were tuned, and run once. A pair is two rows of a
-frame, or one row and the same with one, two or three neighbouring facts of another. Duplicates are the same texts with the edits of
-`EDITS`. A pair is dropped where its estimated similarity is that of the manifest's default or more and it does not tell other facts.
+written by hand; `frames_fresh.json` and `frames_mended.json` those that were written after the rules were tuned, and tuned on later;
+`frames_last.json` those that were run once. A pair is two rows of a frame, or one row and the same with one, two or three neighbouring
+facts of another. Duplicates are the same texts with the edits of `EDITS`. A pair is dropped where its estimated similarity is that of the manifest's default or more and it does not tell other facts.
 Beside it: what similarity alone drops, and the pairs of `ja.pairs.jsonl.gz` that would be kept.
 """
 
@@ -29,6 +29,12 @@ from filters.text.replacements import are_other_facts
 from pipeline.dedup.settings import MinHashTable
 
 LABELS = Path(__file__).parent / "labels"
+FILES = {
+    "tuned on": "frames.json",
+    "tuned on, fresh once": "frames_fresh.json",
+    "tuned on, fresh twice": "frames_mended.json",
+    "at first sight": "frames_last.json",
+}
 Pair = tuple[str, str]
 
 EDITS: dict[str, Callable[[str], str]] = {
@@ -82,7 +88,7 @@ def judge(pairs: list[Pair]) -> tuple[list[bool], list[bool]]:
 def main() -> int:
     options = parse_options(make_parser(__doc__), "frames", {})
     rows, dropped_of_all, bars = [], [0, 0], []
-    for name, file in (("tuned on", "frames.json"), ("at first sight", "frames_fresh.json")):
+    for name, file in FILES.items():
         frames = json.loads((LABELS / file).read_text("utf-8"))[: 2 if options.smoke else None]
         for facts in (None, 3, 2, 1):
             pairs = list(frame_pairs(frames, facts))
@@ -95,7 +101,7 @@ def main() -> int:
     print(format_table(["", "pairs", "dropped by similarity alone", "dropped", "share"], rows), end="\n\n")
 
     edited: dict[str, list[Pair]] = {}
-    for file in ("frames.json", "frames_fresh.json"):
+    for file in FILES.values():
         for name, pair in edited_pairs(json.loads((LABELS / file).read_text("utf-8"))[: 2 if options.smoke else None]):
             edited.setdefault(name, []).append(pair)
     rows, kept, total = [], 0, 0
