@@ -28,6 +28,7 @@ from pipeline.plan import Plan
 from pipeline.sources import SOURCES
 from pipeline.steps.conservation import forget_changed, guard_inputs
 from pipeline.steps.cut import (
+    PLACE,
     Partition,
     Unit,
     cut_unit,
@@ -284,7 +285,10 @@ def _collect(plan: Plan, units: Sequence[Unit], seconds: float, keep_going: bool
     missing += [f"unit {unit.number}" for unit, record in zip(units, records, strict=True) if record is None]
     if missing:
         raise BuildError(f"{', '.join(missing[:5])}: measured data is missing in {folder}; run the same command again")
-    inputs = [one for record in records for one in record["inputs"]]
+    inputs = [
+        one | {name: one[name] and one[name].replace(PLACE, file.shown_url) for name in ("damage", "warning")}
+        for one, file in zip((one for record in records for one in record["inputs"]), plan.inputs, strict=False)
+    ]
     damage = [record["damage"] for record in inputs if record["damage"]]
     if damage and not keep_going:
         raise InputError("\n".join(damage) + "\nWhat could be read is kept; --keep-going builds the corpus from that.")
