@@ -13,6 +13,7 @@ import polars as pl
 from pipeline.core.checksums import check_rows
 from pipeline.core.engine import Engine
 from pipeline.core.errors import BuildError
+from pipeline.core.names import hide_folders
 from pipeline.modalities import modality_of
 from pipeline.modalities.base import most_frequent
 from pipeline.plan import VERSIONS, Plan
@@ -66,7 +67,9 @@ def run(plan: Plan, engine: Engine, keep_going: bool) -> dict[str, Any]:
     }
     check_conservation(plan, summary)
     summary["peak_memory"] = engine.peak_memory
-    publish(plan.workspace, summary, gather_facts(plan, summary))
+    facts = gather_facts(plan, summary)
+    kept = {name: [hide_folders(text, facts.places) for text in summary[name]] for name in ("warnings", "damaged")}
+    publish(plan.workspace, summary | kept, facts)
     return summary
 
 

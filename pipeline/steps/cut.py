@@ -26,6 +26,7 @@ from pipeline.sources.rows import Rows, concatenate
 from pipeline.workspace import Part, unit_record
 
 SMALL_FILE = 4 << 20  # bytes as stored; a smaller file shares a partition with its neighbours
+PLACE = "\0"  # stands for the path of an input in what is written down of it
 UNIT_BYTES, UNIT_FILES = 16 << 20, 2000  # of small files, as stored
 
 Body = bytes | memoryview | None
@@ -201,7 +202,8 @@ class _FileCutter:
             is_told = file.note is None or file.note in (state.warning or "")
             warning = "; ".join(filter(None, [None if is_told else file.note, state.warning])) or None
             said = {"damage": state.damage, "warning": warning}
-            shown = {name: text and make_visible(text) for name, text in said.items()}  # they quote names and URLs
+            # They quote names and URLs; where the file is stands in no file of the build.
+            shown = {name: text and make_visible(text).replace(file.shown_url, PLACE) for name, text in said.items()}
             self.inputs.append({"checksum": state.checksum, "size": state.size} | shown)
 
 

@@ -29,6 +29,7 @@ from pipeline.plan import Plan
 from pipeline.sources import SOURCES
 from pipeline.steps.conservation import forget_changed, guard_inputs
 from pipeline.steps.cut import (
+    PLACE,
     Partition,
     Unit,
     cut_unit,
@@ -301,7 +302,11 @@ def _collect(plan: Plan, units: Sequence[Unit], seconds: float, keep_going: bool
     if missing:
         raise BuildError(f"{', '.join(missing[:5])}: measured data is missing in {folder}; run the same command again")
     counts: list[Counts] = [one for one in found if one is not None]
-    inputs = [one for record in records if record is not None for one in record["inputs"]]
+    read = [one for record in records if record is not None for one in record["inputs"]]
+    inputs = [
+        one | {name: one[name] and one[name].replace(PLACE, file.shown_url) for name in ("damage", "warning")}
+        for one, file in zip(read, plan.inputs, strict=False)
+    ]
     damage = [record["damage"] for record in inputs if record["damage"]]
     if damage and not keep_going:
         raise InputError("\n".join(damage) + "\nWhat could be read is kept; --keep-going builds the corpus from that.")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.errors import ChangedInputError, InputError
+from pipeline.core.errors import ChangedInputError
 from pipeline.sources import pointers
 from pipeline.sources.base import CutState, Fields
 from pipeline.sources.image_text import tables
@@ -149,5 +149,5 @@ def test_a_file_that_changes_under_a_range_is_noticed(tmp_path, shard):
         here.content(0)
     here.close()
     shard.unlink()
-    with pytest.raises(InputError, match="cannot be read any more"):
+    with pytest.raises(ChangedInputError, match="cannot be read any more"):
         here.content(0)
