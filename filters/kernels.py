@@ -37,7 +37,7 @@ def jit_helper(function: Callable[..., Any]) -> Any:
 
     Numba counts references to arrays at every call, which takes longer than most helpers do: here it does not.
     """
-    return keep_compiled(nb.njit(nogil=True, boundscheck=False, _nrt=False)(function))
+    return keep_compiled(nb.njit(nogil=True, boundscheck=False, _nrt=False)(function))  # type: ignore[call-overload]
 
 
 @intrinsic

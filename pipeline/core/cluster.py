@@ -75,7 +75,7 @@ class LocalWorkers:
         # Ctrl-C is for the driver: it ends the build in order, and the workers with it.
         is_main = threading.current_thread() is threading.main_thread()
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if is_main else None
-        settings = {
+        settings: dict[str, Any] = {
             "worker.daemon": True,
             "worker.profile.enabled": False,  # workers would profile themselves a hundred times a second, for nobody
             "scheduler.worker-ttl": None,  # `pipeline.core.watch` looks after them

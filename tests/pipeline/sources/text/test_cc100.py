@@ -55,6 +55,12 @@ def cut(tmp_path_factory):
     return cut_bytes
 
 
+def test_documents_of_a_few_bytes_are_all_found(cut):
+    """Many more than there is room for at first."""
+    _, found, _ = cut(b"a\n\n" * 500)
+    assert found == [(3 * number, b"a") for number in range(500)]
+
+
 @given(raw=corpora(), partition=SIZES, chunk=CHUNKS)
 @settings(max_examples=150, deadline=None)
 def test_documents_and_offsets_are_those_of_the_definition(cut, raw, partition, chunk):
