@@ -57,7 +57,7 @@ def decided(tmp_path):
 def test_shards_and_ledger(decided, tmp_path):
     cuts = group_partitions([10, 10, 10], 20)
     counts = [write(decided.manifest, decided.layout, None, group, len(cuts), decided.ids, tmp_path / "out") for group in cuts]
-    names = join_validation(decided.manifest, tmp_path / "out", len(cuts))
+    names = join_validation(decided.manifest, tmp_path / "out", len(cuts))["shards"]
     assert names == ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet", "validation-00000-of-00001.parquet"]
     ledger = pl.read_parquet(tmp_path / "out" / "ledger" / "*.parquet")
     assert ledger["excerpt"].to_list() == [d[:200] for d in decided.documents]
