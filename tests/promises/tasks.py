@@ -6,7 +6,6 @@ import os
 import signal
 import threading
 import time
-from pathlib import Path
 
 
 def stop_once(marker: str) -> int:
@@ -27,14 +26,10 @@ def block_once(marker: str) -> int:
 
 def work(seconds: float) -> int:
     """Use the processor for some seconds; return the process."""
-    end = time.thread_time() + seconds
-    while time.thread_time() < end:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
         pass
     return os.getpid()
-
-
-def read_list(path: str) -> str:
-    return Path(path).read_text()
 
 
 def _is_first(marker: str) -> bool:
