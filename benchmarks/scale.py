@@ -194,7 +194,7 @@ def main() -> int:
     parser.add_argument("--millions", type=float, nargs="+", default=[1, 8, 30], help="sizes (default: %(default)s)")
     parser.add_argument("--partition", type=int, default=9000, help="documents per partition (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=2)
-    options = parse_options(parser, "scale", {"millions": [0.005, 0.01], "partition": 500})
+    options = parse_options(parser, "scale", {"millions": [0.002, 0.004], "partition": 500, "workers": 1})
     sizes = []
     for millions in sorted(options.millions):
         sizes.append(measure(options.scratch, round(millions * 1e6), options.partition, options.workers))
