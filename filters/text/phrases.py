@@ -22,9 +22,8 @@ LISTS = ("adult", "advertising")
 _WIDE_SIGNS = {cp: cp + 0xFEE0 for cp in range(0x21, 0x7E) if not chr(cp).isalnum()}
 # Characters in phrases, different phrases that are evidence, and different phrases of any kind.
 COUNTERS = tuple(f"n_{name}_{what}" for name in LISTS for what in ("phrase_chars", "phrases", "terms"))
-SLOTS = 1 << 12
 HEAD = 6  # bytes: what a phrase is looked for by, and the length of the shortest
-HEAD_BITS = 14  # of its hash: few phrases share one with other text, and the table fits a core's first cache
+HEAD_BITS = 16  # of its hash: few phrases share one with other text
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio (Knuth 1998, 6.4)
 AMBIGUOUS = "?"  # begins the line of a phrase that means other things as well
 
@@ -32,8 +31,8 @@ AMBIGUOUS = "?"  # begins the line of a phrase that means other things as well
 class Automaton(NamedTuple):
     """The phrases of all lists for compiled code, those that begin alike next to one another, the longest first.
 
-    `data`, `offsets`: their bytes. `first`, `ends`: by a hash of a phrase's first three bytes, where such phrases begin and end, -1 where
-    there are none. `begins`: by a hash of six bytes, whether a phrase begins so. `list_of`, `is_evidence`, `characters`: of each phrase.
+    `data`, `offsets`: their bytes. By a hash of a phrase's first six bytes, `begins`: whether a phrase begins so; `first`, `ends`: where such
+    phrases begin and end, -1 where there are none. `list_of`, `is_evidence`, `characters`: of each phrase.
     """
 
     data: np.ndarray
@@ -44,11 +43,6 @@ class Automaton(NamedTuple):
     list_of: np.ndarray
     is_evidence: np.ndarray
     characters: np.ndarray
-
-
-@inline
-def _slot(a, b, c):
-    return (np.int64(a) << 11 ^ np.int64(b) << 6 ^ np.int64(c)) & (SLOTS - 1)
 
 
 @inline
@@ -87,7 +81,7 @@ def _find_head(data, i, last, begins):
 
 @jit
 def _count_phrases(data, offsets, phrase_data, phrase_offsets, first, ends, begins, list_of, is_evidence, characters, lists):
-    """Return int32[n, lists] each: characters in phrases (longest first, none twice), phrases that are evidence, all phrases."""
+    """Return int32[n, lists] each: characters in phrases, the longest first, none twice; different phrases that are evidence; all."""
     n = len(offsets) - 1
     covered = np.zeros((n, lists), np.int32)
     evidence = np.zeros((n, lists), np.int32)
@@ -105,7 +99,7 @@ def _count_phrases(data, offsets, phrase_data, phrase_offsets, first, ends, begi
                 break
             following = i + 3
             for at in range(i, min(i + 2, last) + 1):
-                s = _slot(data[at], data[at + 1], data[at + 2])
+                s = _head_slot(_read_word(data, at))
                 if first[s] < 0:
                     continue
                 for q in range(first[s], ends[s]):
@@ -167,15 +161,15 @@ def automaton() -> Automaton:
                 raise ValueError(
                     f"phrase {phrase!r} of the list {name} is too short: two kana or kanji, or six letters, are the least"
                 )
-            entries.append((int(_slot(*entry[:3])), -len(entry), entry, number, phrase not in ambiguous, len(phrase)))
+            slot = int(_head_slot(np.uint64(_read_word(np.frombuffer(entry, np.uint8), 0))))
+            entries.append((slot, -len(entry), entry, number, phrase not in ambiguous, len(phrase)))
     entries.sort()
-    first, ends = np.full(SLOTS, -1, np.int32), np.zeros(SLOTS, np.int32)
+    first, ends = np.full(1 << HEAD_BITS, -1, np.int32), np.zeros(1 << HEAD_BITS, np.int32)
     for place in range(len(entries) - 1, -1, -1):
         first[entries[place][0]] = place
-    begins = np.zeros(1 << HEAD_BITS, np.bool_)
-    for place, (slot, _, entry, *_) in enumerate(entries):
+    for place, (slot, *_) in enumerate(entries):
         ends[slot] = place + 1
-        begins[_head_slot(np.uint64(_read_word(np.frombuffer(entry, np.uint8), 0)))] = True
+    begins = first >= 0
     columns = list(zip(*entries, strict=True))
     offsets = np.concatenate([[0], np.cumsum([len(entry) for entry in columns[2]])]).astype(np.int64)
     return Automaton(
