@@ -5,9 +5,9 @@
 `labels/frames.json` has texts with gaps (statutes, product pages, weather, minutes, exercises, notices …) and rows of facts for the gaps,
 written by hand; `frames_fresh.json` and `frames_mended.json` those that were written after the rules were tuned, and tuned on later;
 `frames_last.json` those that were run once. A pair is two rows of a frame, or one row and the same with one, two or three neighbouring
-facts of another. Duplicates are the same texts with the edits of `EDITS`. A pair is dropped where its estimated similarity is that of the
-manifest's default or more and it does not tell other facts.
-Beside it: what similarity alone drops, and the pairs of `ja.pairs.jsonl.gz` that would be kept.
+facts of another. Duplicates are the same texts with the edits of `EDITS`. A pair is dropped where its estimated similarity is that of
+the manifest's default or more and it does not tell other facts. Beside it: what similarity alone drops, and the pairs of
+`ja.pairs.jsonl.gz` that would be kept.
 """
 
 from __future__ import annotations
