@@ -20,9 +20,12 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from pipeline.core.checksums import ADDED, LOCK_FILE, SUMS_FILE, FileEntry, read_lock_entries, read_sums
 from pipeline.core.command import report_errors
 from pipeline.core.errors import UsageError
-from pipeline.core.names import expand_home, make_printable
+from pipeline.core.names import make_printable
+from pipeline.core.paths import expand_home
+from pipeline.core.publication import settle_publication
 from pipeline.core.storage import format_size, read_json
 from pipeline.core.tables import open_parquet
+from pipeline.core.terminal import Terminal
 
 _CHUNK = 1 << 20
 _THREADS = 8
@@ -172,14 +175,15 @@ def main(corpus: Path, is_json: bool) -> None:
 
     CORPUSのすべてのファイルを、公開時に記録した大きさ・行数・SHA-256と照合します。終了コード0：一致、1：相違あり、2：使い方の誤り。
     """
-    console = Console(emoji=False)
+    console = Terminal()
     with report_errors("verifying", "the folder", "run the same command again"):
         folder = expand_home(corpus)
         if not folder.is_dir():
             raise UsageError(f"there is no folder {folder}")
+        settle_publication(folder)
         known, _ = list_entries(folder)
         with Progress(
-            TextColumn("verify"), BarColumn(24), DownloadColumn(), console=Console(stderr=True), transient=True
+            TextColumn("verify"), BarColumn(24), DownloadColumn(), console=Terminal(stderr=True), transient=True
         ) as progress:
             task = progress.add_task("verify", total=sum(entry.get("bytes", 0) for entry in known) or None)
             entries, differences = verify(folder, lambda size: progress.advance(task, size))
