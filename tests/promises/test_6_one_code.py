@@ -27,7 +27,8 @@ WITHOUT_A_SAY = {
     "aiohttp": "carries bytes over HTTP", "fsspec": "carries bytes", "xxhash": "a defined function", "psutil": "looks at processes",
     "brotli": "lossless", "isal": "lossless", "zstandard": "lossless", "yaml": "reads which files a corpus has, which inputs identify",
     "pydantic": "checks settings, which are in the fingerprint as they are read", "dask": "schedules", "distributed": "schedules",
-    "cloudpickle": "carries tasks", "rich": "prints", "click": "reads options", "annotated_types": "describes settings", "filelock": "locks files",
+    "cloudpickle": "carries tasks", "rich": "prints", "click": "reads options", "annotated_types": "describes settings",
+    "filelock": "locks files",
 }  # fmt: skip
 ONLY_WHERE_USED = {"pyarrow", "sudachipy", "torch", "transformers"}  # as other tests show
 # What is imported along with `filters`, and computes nothing for a modality.
