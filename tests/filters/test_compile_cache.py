@@ -19,7 +19,8 @@ from filters import compile_cache
 @pytest.fixture
 def no_home(monkeypatch, tmp_path):
     """Nothing beside the code or below a home can be written to; temporary files go to `tmp_path`."""
-    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "")  # so that what a test sets is undone
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(numba.config, "CACHE_DIR", "")
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
@@ -82,6 +83,8 @@ def double(x):
 @pytest.fixture
 def load_module(tmp_path, monkeypatch) -> Callable[[], ModuleType]:
     """Load a module with one compiled function, as a new process would; what is compiled goes to `tmp_path`."""
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
     path = tmp_path / "doubling.py"
     path.write_text(SOURCE)
 
