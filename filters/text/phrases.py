@@ -31,7 +31,7 @@ AMBIGUOUS = "?"  # begins the line of a phrase that means other things as well
 class Automaton(NamedTuple):
     """The phrases of all lists for compiled code, those that begin alike next to one another, the longest first.
 
-    `data`, `offsets`: their bytes. By a hash of a phrase's first six bytes, `begins`: whether a phrase begins so; `first`, `ends`: where
+    `data`, `offsets`: their bytes. By a hash of a phrase's first six bytes, `begins`: whether a phrase begins so, `first`, `ends`: where
     such phrases begin and end, -1 where there are none. `list_of`, `is_evidence`, `characters`: of each phrase.
     """
 

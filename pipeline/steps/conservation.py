@@ -16,7 +16,7 @@ _MOST_NAMED = 10  # inputs that changed
 
 
 @contextmanager
-def guard_inputs(plan: Plan, forget: Callable[[set[str]], None], local_only: bool = False) -> Iterator[None]:
+def guard_inputs(plan: Plan, forget: Callable[[set[str]], object], local_only: bool = False) -> Iterator[None]:
     """Run a step that reads inputs. Raises ChangedInputError where one, or what is read along with it, is not what it was.
 
     That comes before what the step itself says: a file that is cut while it is read looks damaged. `forget` is called with the URLs
