@@ -22,14 +22,14 @@ from pipeline.manifest.steps import Step
 
 # Files that steps write to their folders and to staging, by their paths there: words, numbers, and perhaps what a matrix is called.
 _FIXED_NAMES = (
-    "layout|inputs|duplicates|cluster|recurring|index|bands|spent|units|sentences|captions|mixed|losses|state|published"
+    "layout|inputs|duplicates|cluster|recurring|index|bands|spent|units|sentences|captions|mixed|losses|state|published|validation"
     "|same_domain|same_caption|same_sentence|similar_transcripts"
 )
 _STEP_FILE = re.compile(
     rf"(?:[a-z_]+/)?(?:(?:[a-z_]+-)*(?:\d-)?\d{{3,}}(?:-\d{{3,}}|-of-\d{{5}})*(?:\.[a-z_]+)?|{_FIXED_NAMES}"
     r"|(?:cluster|index|hamming|text-hamming)-[a-z_]+)\.(?:json|npy|bin|parquet|arrows)"
     r"|(?:cut|raw|data|ledger|validation|losses|scattered|pieces|decided|records|transcripts)/"
-    r"|README\.md|manifest\.lock\.toml"
+    r"|README\.md|manifest\.lock\.toml|SHA256SUMS"
 )
 _STEP_FOLDER = re.compile(r"(?:measure|decide|deduplicate|strip|count|select|tokenizer)-[0-9a-f]{16,64}")
 _STAGING = re.compile(r"write-[0-9a-f]{16}")
