@@ -23,7 +23,7 @@ jit = nb.njit(nogil=True, cache=True, boundscheck=False)
 inline = nb.njit(nogil=True, cache=True, boundscheck=False, inline="always")
 # For what loops call: numba counts references to arrays at every call, which takes longer than most helpers do. Such a function does
 # without, so that it can neither allocate an array nor return one.
-jit_helper = nb.njit(nogil=True, cache=True, boundscheck=False, _nrt=False)
+jit_helper = nb.njit(nogil=True, cache=True, boundscheck=False, _nrt=False)  # type: ignore[call-overload]  # its stubs lack _nrt
 
 
 @intrinsic
