@@ -65,7 +65,7 @@ def run(plan: Plan, engine: Engine, keep_going: bool) -> dict[str, Any]:
         "warnings": [*measured.warnings, *decided.warnings, *describe_losses(written.losses)],
         "damaged": measured.damage,
     }
-    check_conservation(plan, summary)
+    check_conservation(plan, summary, sum(group["rows"] for group in written.groups))
     summary["peak_memory"] = engine.peak_memory
     facts = gather_facts(plan, summary)
     kept = {name: [hide_folders(text, facts.places) for text in summary[name]] for name in ("warnings", "damaged")}
@@ -73,15 +73,18 @@ def run(plan: Plan, engine: Engine, keep_going: bool) -> dict[str, Any]:
     return summary
 
 
-def check_conservation(plan: Plan, summary: dict[str, Any]) -> None:
-    """Raise BuildError unless records in = kept + dropped + duplicates + unreadable, by the ledger's own count."""
+def check_conservation(plan: Plan, summary: dict[str, Any], shard_rows: int) -> None:
+    """Raise BuildError unless records in = kept + dropped + duplicates + unreadable, by the ledger's own count.
+
+    `shard_rows`: how many rows were written to shards; a recording that was cut has several.
+    """
     in_ledger = sum(records for records, *_ in summary["verdicts"].values())
     if in_ledger != summary["total"]["records"]:
         raise BuildError(
             f"records were lost: {summary['total']['records']:,} came in, the ledger has {in_ledger:,}. This is a fault of Seimai; "
             f"please report it with {plan.workspace.state_folder}"
         )
-    check_rows(summary["files"], sum(count[0] for count in summary["splits"].values()), in_ledger)
+    check_rows(summary["files"], shard_rows, in_ledger)
 
 
 def summarise(

@@ -26,13 +26,13 @@ def explain_failure(
 
     if isinstance(error, SeimaiError):
         return error
+    if isinstance(error, KilledWorker):
+        return BuildError(f"{activity}: part {number} ended one worker after the other. {_explain_deaths(deaths)}")
     if isinstance(error, OSError) and error.errno is not None:
         return explain_os_error(error, activity)
     # Polars (in an error of its own) and numpy report a full disk without the system's error number.
     if "No space left on device" in str(error) or (isinstance(error, OSError) and "requested and" in str(error)):
         return explain_os_error(OSError(errno.ENOSPC, "No space left on device"), activity)
-    if isinstance(error, KilledWorker):
-        return BuildError(f"{activity}: part {number} ended one worker after the other. {_explain_deaths(deaths)}")
     if error is None:
         return BuildError(f"{activity}: part {number} was lost with its worker. Run the same command again to go on.")
     notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))

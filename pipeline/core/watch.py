@@ -141,8 +141,9 @@ class Watch:
 
     def _name_worker(self, address: str, pulse: dict[str, Any], processes: dict[str, int]) -> str:
         pid = processes.get(address) or pulse.get("pid")
-        named = f"worker {pid}" if pid else f"worker {address}"
-        return named if address in processes else f"{named} on {pulse.get('host', address)} ({address})"
+        if address in processes:
+            return f"worker {pid}"
+        return f"worker {pid} on {pulse.get('host')} ({address})" if pid else f"worker {address}"
 
     def _name_long_tasks(self, address: str, where: str, running: dict[str, Any]) -> None:
         """Name tasks that have run for a long time; again after twice the time."""

@@ -31,7 +31,8 @@ def adopt_units(plan: Plan, units: Sequence[Unit]) -> None:
         for unit, key, other in zip(units, keys, known or (), strict=False):
             if key == other and not unit_record(folder, unit.number).exists() and unit_record(earlier, unit.number).is_file():
                 _link_unit(earlier, folder, unit.number)
-    write_json(folder / _UNITS, keys)
+    if read_json(folder / _UNITS) != keys:
+        write_json(folder / _UNITS, keys)
 
 
 def _link_unit(earlier: Path, folder: Path, unit: int) -> None:

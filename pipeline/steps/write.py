@@ -107,6 +107,7 @@ def write(
     began = time.perf_counter()
     verdicts: dict[str, list[int]] = {}
     splits = {"train": [0, 0], "validation": [0, 0]}
+    shard_rows = 0
     losses, samples = Losses(), count_lines(pl.Series([], dtype=pl.String))
     with ExitStack() as stack:
         files = _Files(stack, manifest, layout, group, count, folder)
@@ -116,11 +117,12 @@ def write(
                 _count_verdicts(verdicts, batch, rows)
                 losses.add(batch, rows)
                 samples = _add_samples(samples, removed)
-                _write_kept(manifest, layout.part(index), batch, rows, files, splits)
+                shard_rows += _write_kept(manifest, layout.part(index), batch, rows, files, splits)
     losses.write(losses_file(folder, group.number))
     return {
         "verdicts": verdicts,
         "splits": splits,
+        "rows": shard_rows,
         "samples": most_frequent(samples, SAMPLES),
         "seconds": round(time.perf_counter() - began, 3),
     }
@@ -196,19 +198,22 @@ def _count_verdicts(verdicts: dict[str, list[int]], batch: pl.DataFrame, rows: p
 
 def _write_kept(
     manifest: Manifest, part: Part, batch: pl.DataFrame, rows: pl.DataFrame, files: _Files, splits: dict[str, list[int]]
-) -> None:
-    """Write the kept records of a batch to their splits, and count records and amounts by split."""
+) -> int:
+    """Write the kept records of a batch to their splits, and count records and amounts by split; return how many rows they became."""
     modality = modality_of(manifest)
     kept = rows["verdict"] == "kept"
     batch, rows = batch.filter(kept), rows.filter(kept)
     validation = choose_held_out(modality.split_keys(batch, rows), manifest.shards.validation)
+    written = 0
     for table, records in modality.shard_rows(manifest, part, batch, rows):
+        written += table.num_rows
         for is_held_out, first, last in _runs(validation[records]):
             (files.validation if is_held_out else files.train).write(table.slice(first, last - first))
     amounts = batch["amount"].to_numpy()
     for split, mask in (("train", ~validation), ("validation", validation)):
         splits[split][0] += int(mask.sum())
         splits[split][1] += int(amounts[mask].sum())
+    return written
 
 
 def _runs(mask: np.ndarray) -> Iterator[tuple[bool, int, int]]:

@@ -141,7 +141,7 @@ def test_the_lock_file_is_a_manifest(reference, tmp_path, mixed):
 def test_nothing_half_written_is_left(reference):
     assert find_temporaries(reference) == []
     assert sorted(p.name for p in reference.iterdir()) == [
-        ".seimai", "README.md", "data", "ledger", "manifest.lock.toml"
+        ".seimai", "README.md", "SHA256SUMS", "data", "ledger", "manifest.lock.toml"
     ]  # fmt: skip
     assert not [*(reference / ".seimai" / "work").rglob("*.bin")]
 

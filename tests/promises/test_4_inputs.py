@@ -96,8 +96,7 @@ def begin_cutting(path, folder):
     (folder / "raw").mkdir(parents=True)
     cutting = cut_unit(MANIFEST, unit, folder, None)
     partition, bodies = next(cutting)
-    store_bodies(Part(folder, partition.name), bodies)
-    record_partition(folder, partition)
+    record_partition(folder, partition, store_bodies(Part(folder, partition.name), bodies))
     return cutting
 
 
@@ -111,8 +110,7 @@ def test_a_file_that_changes_while_it_is_cut_is_refused_in_every_format(tmp_path
         change(path)
         with pytest.raises(ChangedInputError, match=f"{name} .*run the same command again"):
             for partition, bodies in cutting:
-                store_bodies(Part(folder, partition.name), bodies)
-                record_partition(folder, partition)
+                record_partition(folder, partition, store_bodies(Part(folder, partition.name), bodies))
         # Nothing of it is left for a build that finds the file as it was.
         assert load_partitions(folder, 0) == [] and not [p for p in folder.rglob("*") if p.is_file()], name
 

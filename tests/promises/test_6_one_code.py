@@ -28,7 +28,7 @@ WITHOUT_A_SAY = {
     "brotli": "lossless", "isal": "lossless", "zstandard": "lossless", "yaml": "reads which files a corpus has, which inputs identify",
     "pydantic": "checks settings, which are in the fingerprint as they are read", "dask": "schedules", "distributed": "schedules",
     "cloudpickle": "carries tasks", "rich": "prints", "click": "reads options", "annotated_types": "describes settings",
-    "filelock": "locks files",
+    "filelock": "locks files", "tomli_w": "writes the lock file",
 }  # fmt: skip
 ONLY_WHERE_USED = {"pyarrow", "sudachipy", "torch", "transformers"}  # as other tests show
 # What is imported along with `filters`, and computes nothing for a modality.

@@ -49,7 +49,7 @@ def test_work_that_takes_long_is_named_and_left(patience, tmp_path):
     with Engine(1, None, tmp_path / "dask", console) as engine:
         ((_, before),) = engine.run("trying", [(work, (0.0,))])
         assert list(engine.run("measuring", [(work, (2 * PATIENCE,))])) == [(0, before)]
-    assert f"measuring, part 0 has been running for 6 seconds on worker {before}; it is at work" in told.getvalue()
+    assert re.search(rf"measuring, part 0 has been running for \d+ seconds on worker {before}; it is at work", told.getvalue())
 
 
 def test_a_cluster_by_address(patience, tmp_path):
@@ -57,7 +57,7 @@ def test_a_cluster_by_address(patience, tmp_path):
     with run_dask_commands(tmp_path, workers=2) as cluster:
         with Engine(None, cluster.address, tmp_path / "dask", console) as engine:
             assert list(engine.run("measuring", [(stop_once, (str(tmp_path / "stopped"),))])) == [(0, 7)]
-            assert re.search(r"worker \d+ on \S+ \(tcp://\S+\) has made no progress.*is given to others", told.getvalue())
+            assert re.search(r"worker (\d+ on \S+ \()?tcp://\S+ has made no progress.*is given to others", told.getvalue())
             os.kill(cluster.scheduler.pid, signal.SIGSTOP)
             with pytest.raises(
                 BuildError, match=r"the scheduler tcp://\S+ has not answered for 6 seconds.*run the same command again"
@@ -75,7 +75,8 @@ def test_what_ended_workers_is_told(tmp_path):
     assert "signal 11" in explain(["Worker process 5 was killed by signal 11"])
 
 
-def test_advice_never_is_to_delete_what_is_finished(tmp_path):
+def test_advice_never_is_to_delete_what_is_finished():
+    tmp_path = Path("work")
     error = ValueError("odd")
     error.add_note(f"while reading {tmp_path}/part.parquet")
     text = str(explain_failure("measuring", 3, error, tmp_path))

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from pipeline.core.engine import Engine
+from pipeline.core.inline import InlineEngine
 from pipeline.core.vouching import find_damage, read_vouched
 
 
@@ -60,16 +61,19 @@ def list_kinds(folder: Path) -> dict[str, Path]:
 def record_stages(folder: Path, stages: Path) -> Iterator[list[Path]]:
     """Copy `folder` after every round of tasks in the block, as a kill between two rounds leaves it; yield the list of copies."""
     copies: list[Path] = []
-    run = Engine.run
 
-    def run_and_copy(self: Engine, activity: str, *arguments: Any, **options: Any) -> Iterator[tuple[int, Any]]:
-        yield from run(self, activity, *arguments, **options)
-        copy = stages / f"{len(copies):03d} {activity}"
-        shutil.copytree(folder, copy, symlinks=True, ignore=shutil.ignore_patterns("dask", "*.tmp"))
-        copies.append(copy)
+    def copy_after(run: Callable[..., Iterator[tuple[int, Any]]]) -> Callable[..., Iterator[tuple[int, Any]]]:
+        def run_and_copy(self: Engine, activity: str, *arguments: Any, **options: Any) -> Iterator[tuple[int, Any]]:
+            yield from run(self, activity, *arguments, **options)
+            copy = stages / f"{len(copies):03d} {activity}"
+            shutil.copytree(folder, copy, symlinks=True, ignore=shutil.ignore_patterns("dask", "*.tmp"))
+            copies.append(copy)
+
+        return run_and_copy
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Engine, "run", run_and_copy)
+        for engine in (Engine, InlineEngine):
+            patch.setattr(engine, "run", copy_after(engine.run))
         yield copies
 
 

@@ -77,7 +77,7 @@ def test_a_tokenizer_that_is_named(trained: Mixed, mix: Callable[..., Mixed], pa
     assert done.returncode == 2 and "was not put there by a build of this manifest" in done.stderr
     lock = (mixed.out / "manifest.lock.toml").read_text("utf-8")
     assert "elsewhere, before this mixture" in mixed.card and "On the held-out text of that training" in mixed.card
-    assert "vocab_size" not in lock and f'path = "{trained.out}/tokenizer"' in lock
+    assert "vocab_size" not in lock and 'path = "tokenizer"' in lock and str(trained.out) not in lock
 
 
 def test_budgets_in_characters_with_a_tokenizer(trained: Mixed, mix: Callable[..., Mixed], parts: Parts) -> None:

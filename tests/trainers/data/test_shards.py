@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,6 +49,10 @@ def test_what_is_wrong_with_shards_is_said(numbered_shards: Callable[..., Shards
         Shards(tmp_path / "good", "train", ["n"], HINT)
     file.write_bytes(content)
     shards = Shards(tmp_path / "good", "train", ["n", "text"], HINT)
+    times = file.stat()
     file.write_bytes(b"\0" * len(content))
+    with pytest.raises(InputError, match="was replaced while it was read"):
+        next(stream(Reader(shards, 1), Assignment(3, 1).spans(0), 1, lambda c: (c, 1.0)))
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
     with pytest.raises(InputError, match="row group 0"):
         next(stream(Reader(shards, 1), Assignment(3, 1).spans(0), 1, lambda c: (c, 1.0)))
