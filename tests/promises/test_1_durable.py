@@ -30,8 +30,8 @@ from tests.support.texts import SMALL_PARTITIONS
 
 # What no marker vouches for, since every build writes it anew before it reads it, or needs it for nothing.
 WRITTEN_ANEW = re.compile(
-    r".*/(?:layout|inputs)\.parquet|.*/spent\.json|(?:\.seimai/)?(?:.*/)?(?:inputs|state|owners?|published|tokenizer)\.json"
-    r"|\.seimai/(?:work/)?lock|.*\.lock|README\.md|manifest\.lock\.toml|SHA256SUMS|(?:data|ledger|tokenizer|tokens)/.*"
+    r".*/(?:layout|inputs)\.parquet|.*/spent\.json|(?:\.seimai/)?(?:.*/)?(?:inputs|state|owners?|published|tokenizer|libraries|units)\.json"
+    r"|\.seimai/(?:work/)?lock|.*\.lock|.*/\.seimai-scratch|README\.md|manifest\.lock\.toml|SHA256SUMS|(?:data|ledger|tokenizer|tokens)/.*"
 )
 
 
@@ -142,7 +142,7 @@ def _read_trace(path: Path) -> list[Call]:
         process, _, call = line.partition(" ")
         call = call.strip()
         if call.endswith("<unfinished ...>"):
-            pending[process] = call.removesuffix("<unfinished ...>")
+            pending[process] = call.removesuffix("<unfinished ...>").rstrip()
             continue
         if call.startswith("<... "):
             call = pending.pop(process, "") + call.partition(" resumed>")[2]
