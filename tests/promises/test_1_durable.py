@@ -18,8 +18,9 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from pipeline.core.checksums import describe_file
 from pipeline.core.errors import BuildError
-from pipeline.core.vouching import find_damage, read_vouched
+from pipeline.core.vouching import find_damage, read_vouched, write_marker
 from pipeline.steps.cut import Partition, load_bodies
 from pipeline.workspace import Part
 from tests.support.builds import build_environment, hash_outputs
@@ -108,10 +109,24 @@ def test_raw_bytes_are_as_long_as_the_range_says(tmp_path):
         load_bodies(part, partition)
 
 
-def test_a_staged_file_that_is_damaged_is_not_published(tmp_path):
-    from pipeline.core.checksums import describe_file
-    from pipeline.core.vouching import write_marker
+@pytest.mark.parametrize("way", ["", "here/..", "link/.."])
+def test_a_marker_vouches_for_files_by_the_path_that_its_own_has(tmp_path, way):
+    """Whoever looks for a file writes the folder as the marker's is written, with `..` after a link, too."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere" / "deep")
+    folder = tmp_path / way / "step"
+    for name in ("cut", "raw"):
+        (folder / name).mkdir(parents=True)
+    files = [folder / "raw" / "a.bin", folder / "cut" / "b.npy"]
+    for file in files:
+        file.write_bytes(b"content")
+    write_marker(folder / "cut" / "00000-00000.json", {}, files)
+    assert set(read_vouched(folder / "cut" / "00000-00000.json")) == set(files)
+    assert find_damage(folder / "cut" / "00000-00000.json") == []
 
+
+def test_a_staged_file_that_is_damaged_is_not_published(tmp_path):
     path = tmp_path / "array.npy"
     np.save(path, np.arange(1000))
     write_marker(tmp_path / "marker-000.json", {"n": 1000}, [path])
