@@ -157,7 +157,7 @@ def _read_trace(path: Path) -> list[Call]:
         process, _, call = line.partition(" ")
         call = call.strip()
         if call.endswith("<unfinished ...>"):
-            pending[process] = call.removesuffix("<unfinished ...>")
+            pending[process] = call.removesuffix("<unfinished ...>").rstrip()
             continue
         if call.startswith("<... "):
             call = pending.pop(process, "") + call.partition(" resumed>")[2]
