@@ -25,8 +25,8 @@ Counts = dict[str, Any]
 SPENT_FILE = "spent.json"  # in a folder of intermediates: patterns of the names that `remove_spent` removed
 # Of tasks: words and numbers; of steps, and of tasks that a step has one of, these words.
 _MARKER_NAME = re.compile(
-    r"(?:(?:[a-z_]+-)*(?:\d-)?\d{3,}(?:-\d{3,})*|duplicates|cluster(?:-joined)?|recurring|index|sentences|captions|mixed|(?:same|similar)_[a-z_]+)"
-    r"\.json"
+    r"(?:(?:[a-z_]+-)*(?:\d-)?\d{3,}(?:-\d{3,})*|duplicates|cluster(?:-joined)?|recurring|index|sentences|captions|mixed"
+    r"|bands|losses|validation|(?:same|similar)_[a-z_]+)\.json"
 )
 _CHUNK = 1 << 20
 

@@ -20,9 +20,9 @@ import pytest
 
 from pipeline.core.checksums import describe_file
 from pipeline.core.errors import BuildError
-from pipeline.core.vouching import find_damage, read_vouched, write_marker
+from pipeline.core.vouching import find_damage, list_markers, read_marker, read_vouched, write_marker
 from pipeline.steps.cut import Partition, load_bodies
-from pipeline.workspace import Part
+from pipeline.workspace import Part, is_step_file
 from tests.support.builds import build_environment, hash_outputs
 from tests.support.damage import DAMAGES, damage, find_new_kinds, list_vouched
 from tests.support.sharing import SharedFolders
@@ -31,7 +31,7 @@ from tests.support.texts import SMALL_PARTITIONS
 
 # What no marker vouches for, since every build writes it anew before it reads it, or needs it for nothing.
 WRITTEN_ANEW = re.compile(
-    r".*/(?:layout|inputs)\.parquet|.*/spent\.json|(?:\.seimai/)?(?:.*/)?(?:inputs|state|owners?|published|tokenizer)\.json"
+    r".*/(?:layout|inputs)\.parquet|.*/spent\.json|.*/\.seimai-scratch|(?:\.seimai/)?(?:.*/)?(?:inputs|state|owners?|published|tokenizer|libraries|units)\.json"
     r"|\.seimai/(?:work/)?lock|.*\.lock|README\.md|manifest\.lock\.toml|SHA256SUMS|(?:data|ledger|tokenizer|tokens)/.*"
 )
 
@@ -59,6 +59,19 @@ def test_whatever_is_damaged_is_noticed_by_its_marker(recorded):
             content.rename(path)
             tried.add(kind)
     assert len(tried) > 25, sorted(tried)
+
+
+def test_every_file_of_a_step_is_known_by_its_name(recorded):
+    """So that it is removed with its folder, and its marker found where that is all that is left of a step."""
+    checked = 0
+    for stage in recorded.stages:
+        for folder in [*(stage / ".seimai" / "work").glob("*-*"), *(stage / ".seimai").glob("write-*")]:
+            files = [path for path in folder.rglob("*") if path.is_file()]
+            assert [path for path in files if not is_step_file(path.relative_to(folder).as_posix())] == []
+            sound = {path for path in files if path.suffix == ".json" and read_marker(path) is not None}
+            assert sound - {*list_markers(folder)} == set()
+            checked += len(sound)
+    assert checked > 100
 
 
 @pytest.mark.parametrize("recorded", ["text"], indirect=True)
