@@ -15,6 +15,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from pipeline.core.checksums import ADDED, list_added
 from pipeline.core.command import report_errors
 from pipeline.core.errors import BuildError, SeimaiError, UsageError
 from pipeline.core.inline import check_options, make_engine, scheduler_option, workers_option
@@ -251,8 +252,9 @@ def _exclusive(plan: Plan | MixturePlan) -> Iterator[None]:
             stack.enter_context(hold_lock_file(folder / "lock", message))
         claim_folder(plan.out, "pipeline.build")
         corpus_publication(plan.out).complete()  # which a build that ended just now may have left
-        for name in ("tokenizer", "tokens"):
+        for name in ADDED:
             folder_publication((plan.out / name).resolve()).complete()
+            list_added(plan.out / name)  # where a training was killed before it did
         yield
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pipeline.core.checksums import LOCK_FILE, SUMS_FILE, write_sums
+from pipeline.core.checksums import LOCK_FILE, SUMS_FILE, find_edited, find_sha256, keep_edited, write_sums
 from pipeline.core.errors import UsageError
 from pipeline.core.ownership import free_path, remove_known
 from pipeline.core.publication import Entry, corpus_publication, refuse_links
@@ -29,7 +27,7 @@ def publish(workspace: Workspace, summary: dict[str, Any], facts: BuildFacts, mo
     not write is in the way.
     """
     staging, published = workspace.staging, _read_published(workspace)
-    _keep_changed_reports(workspace.out, published)
+    keep_edited(workspace.out, PUBLISHED_FILES, published)
     written = [path.relative_to(staging).as_posix() for path in sorted(staging.rglob("*.json"))]
     markers = [path for path in written if is_step_file(path) and path not in ("state.json", "published.json")]
     _stage_reports(staging, facts)
@@ -50,7 +48,7 @@ def publish(workspace: Workspace, summary: dict[str, Any], facts: BuildFacts, mo
 def publish_reports(workspace: Workspace, facts: BuildFacts) -> None:
     """Publish card, lock and sums anew, together, for a corpus that has a tokenizer since."""
     staging, published = workspace.staging, _read_published(workspace)
-    _keep_changed_reports(workspace.out, published)
+    keep_edited(workspace.out, PUBLISHED_FILES, published)
     staging.mkdir(exist_ok=True)
     _stage_reports(staging, facts)
     write_json(staging / "published.json", published | _hash_reports(staging))
@@ -78,22 +76,10 @@ def check_output_folder(workspace: Workspace) -> list[str]:
                 f"{folder / foreign[0]} was not written by the last build, and readers would take it for a part of the corpus: move it "
                 "elsewhere, or choose another --out"
             )
-    changed = _find_changed_reports(workspace.out, published)
+    changed = find_edited(workspace.out, PUBLISHED_FILES, published)
     return [
         f"{path} was changed since Seimai wrote it: what is in it will be kept in {free_path(path, 'kept')}" for path in changed
     ]
-
-
-def _find_changed_reports(out: Path, published: dict[str, Any]) -> list[Path]:
-    """Return card and lock where they are not what Seimai wrote: somebody's own words, or damaged."""
-    paths = [out / name for name in PUBLISHED_FILES if (out / name).is_file()]
-    return [path for path in paths if published.get(path.name) not in ("", _hash_file(path))]
-
-
-def _keep_changed_reports(out: Path, published: dict[str, Any]) -> None:
-    """Copy card and lock that are not what Seimai wrote, since they are about to be replaced."""
-    for path in _find_changed_reports(out, published):
-        shutil.copy2(path, free_path(path, "kept"))
 
 
 def _read_published(workspace: Workspace) -> dict[str, Any]:
@@ -112,9 +98,4 @@ def _stage_reports(staging: Path, facts: BuildFacts) -> None:
 
 
 def _hash_reports(folder: Path) -> dict[str, str]:
-    return {name: _hash_file(folder / name) for name in PUBLISHED_FILES}
-
-
-def _hash_file(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {name: find_sha256(folder / name) for name in PUBLISHED_FILES}

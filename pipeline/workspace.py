@@ -29,7 +29,7 @@ _STEP_FILE = re.compile(
     rf"(?:[a-z_]+/)?(?:(?:[a-z_]+-)*(?:\d-)?\d{{3,}}(?:-\d{{3,}}|-of-\d{{5}})*(?:\.[a-z_]+)?|{_FIXED_NAMES}"
     r"|(?:cluster|index|hamming|text-hamming)-[a-z_]+)\.(?:json|npy|bin|parquet|arrows)"
     r"|(?:cut|raw|data|ledger|validation|losses|scattered|pieces|decided|records|transcripts)/"
-    r"|README\.md|manifest\.lock\.toml|SHA256SUMS"
+    r"|README\.md|manifest\.lock\.toml|SHA256SUMS|tokenizer\.(?:model|json)|tokenizer_config\.json|training\.json"
 )
 _STEP_FOLDER = re.compile(r"(?:measure|decide|deduplicate|strip|count|select|tokenizer)-[0-9a-f]{16,64}")
 _STAGING = re.compile(r"write-[0-9a-f]{16}")

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from filters.kernels import buffers
-from pipeline.core.checksums import describe_staged, list_added, sizes_differ, withdraw_added
+from pipeline.core.checksums import describe_staged, list_added, replace_added, sizes_differ
 from pipeline.core.command import report_errors
 from pipeline.core.engine import Engine
 from pipeline.core.errors import BuildError, InputError, UsageError
@@ -39,7 +39,7 @@ from pipeline.core.ownership import (
     remove_scratch,
     remove_scratch_leftovers,
 )
-from pipeline.core.publication import folder_publication, replace_folder
+from pipeline.core.publication import folder_publication
 from pipeline.core.shards import name_shard
 from pipeline.core.storage import fingerprint, read_json, remove_temporaries, write_array, write_atomically, write_json
 from pipeline.core.tables import open_parquet, suggest_look
@@ -332,7 +332,8 @@ class TokenShardBuild:
     def __init__(
         self, corpus: Path, tokenizer: Path, settings: Encoding, out: Path | None = None, column: str | None = None
     ) -> None:
-        self.corpus, self.settings, self.out = corpus, settings, (out or corpus / "tokens").resolve()
+        self.corpus, self.settings, self.named = corpus, settings, (out or corpus / "tokens").absolute()
+        self.out = self.named.resolve()  # `named` may be a link in a corpus
         self.tokenizer = Tokenizer.load(tokenizer)
         self.splits = find_splits(corpus, column)
         roles = {role: self.tokenizer.id_of(role) for role in ("bos", "eos", "pad")}
@@ -449,9 +450,7 @@ class TokenShardBuild:
             known = {*description_in_place["shards"], TOKENS_FILE}
         else:  # damaged: `check_output_folder` found that token shards are in there
             known = {path.name for path in self.out.glob("*") if _is_scratch(f"out/{path.name}")}
-        withdraw_added(self.out)
-        replace_folder(self.out, self.context.shards, known, self.folder.glob("shard-*.json"))
-        list_added(self.out)
+        replace_added(self.named, self.context.shards, known, self.folder.glob("shard-*.json"))
         self.remove_leftovers()
 
     def remove_leftovers(self) -> None:
@@ -527,7 +526,7 @@ def main(
             build.check_output_folder(overwrite)
             description = run_with_engine(build, workers, scheduler, console)
         else:
-            list_added(build.out)  # where a run was killed before it did
+            list_added(build.named)  # where a run was killed before it did
             console.print(f"{build.out} is up to date: nothing to do", highlight=False, markup=False)
         console.print()
         console.print(make_counts_table(description))

@@ -17,12 +17,12 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pipeline.core.checksums import describe_file, list_added, withdraw_added
+from pipeline.core.checksums import describe_file, replace_added
 from pipeline.core.command import report_errors
 from pipeline.core.errors import BuildError, UsageError
 from pipeline.core.locks import hold_lock
 from pipeline.core.ownership import NamedPath, hold_scratch, refuse_overlap, remove_scratch_leftovers
-from pipeline.core.publication import folder_publication, replace_folder
+from pipeline.core.publication import folder_publication
 from pipeline.core.settings import parse_size
 from pipeline.core.storage import format_size, write_json
 from pipeline.core.tables import suggest_python
@@ -99,7 +99,7 @@ def train(
     """
     began = time.perf_counter()
     report = report_progress or (lambda what, share: None)
-    budget, out = min(compute_text_budget(settings), most or sys.maxsize), out.resolve()
+    budget, named, out = min(compute_text_budget(settings), most or sys.maxsize), out.absolute(), out.resolve()
     with hold_scratch(out.with_name(f".{out.name}-{uuid.uuid4().hex[:8]}"), _is_scratch) as work:
         text, new = work / "text", work / "out"
         identity = [corpus.texts.identity for corpus in corpora]
@@ -126,9 +126,7 @@ def train(
         }
         result["files"] = [describe_file(path, path.name) for path in sorted(new.iterdir())]
         write_json(new / TRAINING_FILE, result)
-        withdraw_added(out)
-        replace_folder(out, new, {*EXPORTED, TRAINING_FILE})
-    list_added(out)
+        replace_added(named, new, {*EXPORTED, TRAINING_FILE})
     return result
 
 
@@ -183,11 +181,11 @@ def main(corpora: tuple[str, ...], column: str | None, out: Path | None, memory:
         settings = parse_options(Training, options | {"memory": parse_size(memory)})
         found = parse_corpora(corpora, column)
         first = _parse_corpus(corpora[0]).path
-        out = (out or (first if first.is_dir() else first.parent) / "tokenizer").resolve()
+        out = (out or (first if first.is_dir() else first.parent) / "tokenizer").absolute()
         check_output_folder(out)
         files = dict.fromkeys(file for corpus in found for file in corpus.texts.files)
         refuse_overlap([NamedPath(f"--out {out}", out)], [NamedPath(str(file), file) for file in files])
-        with hold_lock(out):
+        with hold_lock(out.resolve()):
             remove_leftovers(out)
             result = show_progress(console, lambda report: train(found, settings, out, find_held_out(corpora), report))
         print_summary(console, out, result)

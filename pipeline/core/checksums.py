@@ -6,6 +6,7 @@ What is staged is read once more before it is published: it must be what its mar
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,12 +19,15 @@ import xxhash
 
 from pipeline.core.engine import Engine
 from pipeline.core.errors import BuildError
+from pipeline.core.ownership import STATE_FOLDER, free_path
+from pipeline.core.publication import replace_folder
 from pipeline.core.storage import read_json, write_atomically, write_json
 from pipeline.core.vouching import read_vouched
 
 SUMS_FILE, LOCK_FILE = "SHA256SUMS", "manifest.lock.toml"
 # What commands add to a corpus later: folders, each with the JSON file, written last, that lists its files.
 ADDED = {"tokens": "tokens.json", "tokenizer": "training.json"}
+_PUBLISHED = "published.json"  # in the state folder of a corpus: `pipeline.workspace.Workspace.published`
 _CHUNK = 1 << 20
 
 FileEntry = dict[str, Any]  # `path` from the folder of the corpus, `sha256`, `bytes` and, of Parquet, `rows`
@@ -44,6 +48,11 @@ def describe_file(path: Path, name: str, size: int | None = None, digest: str | 
     if (size is not None and count != size) or (digest is not None and xxh3.hexdigest() != digest):
         raise BuildError(f"{path} is not what was written: it was damaged before it was published")
     return {"path": name, "sha256": sha256.hexdigest(), "bytes": count, **rows}
+
+
+def find_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    return str(describe_file(path, path.name)["sha256"])
 
 
 def describe_staged(engine: Engine, files: Mapping[Path, str], markers: Iterable[Path]) -> list[FileEntry]:
@@ -135,6 +144,33 @@ def read_sums(corpus: Path) -> dict[str, str] | None:
     return {name: digest for digest, name in parts}
 
 
+def find_edited(corpus: Path, names: Iterable[str], published: Mapping[str, Any]) -> list[Path]:
+    """Return card, lock or sums that are not what Seimai wrote: somebody's own words, or damaged.
+
+    `published` has the SHA-256 of each as it was written, "" where that is not known.
+    """
+    paths = [corpus / name for name in names if (corpus / name).is_file()]
+    return [path for path in paths if published.get(path.name) not in ("", find_sha256(path))]
+
+
+def keep_edited(corpus: Path, names: Iterable[str], published: Mapping[str, Any]) -> None:
+    """Copy what `find_edited` finds, since it is about to be replaced."""
+    for path in find_edited(corpus, names, published):
+        shutil.copy2(path, free_path(path, "kept"))
+
+
+def replace_added(folder: Path, staged: Path, known: Iterable[str], markers: Iterable[Path] = ()) -> None:
+    """Replace a folder as `replace_folder` does; where it is one that was added to a corpus, list it there.
+
+    `folder` is the path in the corpus, which may be a link to where the folder lies.
+    """
+    withdraw_added(folder)
+    try:
+        replace_folder(folder.resolve(), staged, known, markers)
+    finally:  # of the old folder, too, where something was in the way of the new one
+        list_added(folder)
+
+
 def withdraw_added(folder: Path) -> None:
     """Take a folder that is about to be replaced, and the lock file that lists it, out of `SHA256SUMS` of the corpus that it is in.
 
@@ -142,6 +178,10 @@ def withdraw_added(folder: Path) -> None:
     """
     corpus, sums = folder.parent, read_sums(folder.parent)
     if folder.name in ADDED and sums is not None:
+        published = read_json(corpus / STATE_FOLDER / _PUBLISHED)
+        if isinstance(published, dict):
+            recorded = [name for name in (LOCK_FILE, SUMS_FILE) if name in published]
+            keep_edited(corpus, recorded, published)
         kept = [
             {"path": name, "sha256": digest}
             for name, digest in sums.items()
@@ -159,6 +199,8 @@ def list_added(folder: Path) -> None:
     added = list_added_files(corpus)
     own = [entry for entry in entries if entry["path"].split("/")[0] not in ADDED]
     if [*own, *added] != entries:
+        if LOCK_FILE in (read_sums(corpus) or {}):
+            withdraw_added(folder)
         lock = tomllib.loads((corpus / LOCK_FILE).read_text("utf-8"))
         lock["lock"]["files"] = [*own, *added]
         with write_atomically(corpus / LOCK_FILE) as temporary:
@@ -171,8 +213,8 @@ def list_added(folder: Path) -> None:
 
 def _record_published(corpus: Path, is_known: bool) -> None:
     """Record that lock file and sums are Seimai's as they are now; not `is_known`: that they are about to change."""
-    record = corpus / ".seimai" / "published.json"
+    record = corpus / STATE_FOLDER / _PUBLISHED
     published = read_json(record)
     if isinstance(published, dict):
-        digests = {name: describe_file(corpus / name, name)["sha256"] if is_known else "" for name in (LOCK_FILE, SUMS_FILE)}
+        digests = {name: find_sha256(corpus / name) if is_known else "" for name in (LOCK_FILE, SUMS_FILE)}
         write_json(record, published | {name: digest for name, digest in digests.items() if name in published})

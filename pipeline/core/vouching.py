@@ -25,8 +25,8 @@ Counts = dict[str, Any]
 SPENT_FILE = "spent.json"  # in a folder of intermediates: patterns of the names that `remove_spent` removed
 # Of tasks: words and numbers; of steps, and of tasks that a step has one of, these words.
 _MARKER_NAME = re.compile(
-    r"(?:(?:[a-z_]+-)*(?:\d-)?\d{3,}(?:-\d{3,})*|duplicates|cluster(?:-joined)?|recurring|index|sentences|captions|mixed|(?:same|similar)_[a-z_]+)"
-    r"\.json"
+    r"(?:(?:[a-z_]+-)*(?:\d-)?\d{3,}(?:-\d{3,})*|duplicates|cluster(?:-joined)?|recurring|index|sentences|captions|mixed"
+    r"|bands|losses|validation|(?:same|similar)_[a-z_]+)\.json"
 )
 _CHUNK = 1 << 20
 
@@ -56,10 +56,7 @@ def load_counts(path: Path) -> Counts:
 def read_vouched(path: Path) -> dict[Path, tuple[int, str]]:
     """Return size and hash of the files that a marker vouches for; none where there is no sound marker."""
     marker = _load(path)
-    return {
-        Path(os.path.normpath(path.parent / name)): (size, digest)
-        for name, (size, digest) in (marker["files"] if marker else {}).items()
-    }
+    return {_locate(path.parent, name): (size, digest) for name, (size, digest) in (marker["files"] if marker else {}).items()}
 
 
 def find_damage(path: Path, may_be_gone: bool = False) -> list[str]:
@@ -122,6 +119,16 @@ def hash_file(path: Path, durable: bool = False) -> tuple[int, str]:
         if durable:
             os.fsync(file.fileno())
     return size, state.hexdigest()
+
+
+def _locate(folder: Path, name: str) -> Path:
+    """Return the path of a file by its path from the folder of its marker.
+
+    `folder` stays as it is written: a `..` in it may come after a link, and whoever looks for the file has it written in the same way.
+    """
+    while name.startswith("../") and folder.name not in ("", ".."):
+        folder, name = folder.parent, name[3:]
+    return folder / name
 
 
 def _check(counts: Mapping[str, Any], files: Mapping[str, Any]) -> str:

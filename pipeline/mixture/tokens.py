@@ -14,12 +14,12 @@ import numpy as np
 import polars as pl
 
 from filters.kernels import buffers
-from pipeline.core.checksums import list_added, withdraw_added
+from pipeline.core.checksums import describe_file, is_damaged, replace_added, sizes_differ
 from pipeline.core.engine import Engine, Task
 from pipeline.core.errors import BuildError, UsageError
 from pipeline.core.ownership import NamedPath, hold_scratch, refuse_overlap
 from pipeline.core.paths import expand_home
-from pipeline.core.publication import folder_publication, replace_folder
+from pipeline.core.publication import folder_publication
 from pipeline.core.storage import format_size, read_json, write_array, write_json
 from pipeline.core.tables import open_parquet
 from pipeline.core.tasks import Counts, resumable
@@ -84,6 +84,20 @@ def find_held_out(folders: Sequence[Path]) -> Texts | None:
     return Texts(tuple(file for texts in found for file in texts.files), found[0].column) if found else None
 
 
+def _list_in_record(folder: Path) -> list[str]:
+    """List all files of a tokenizer's folder in its `training.json`, as the lock file and the sums list them; return their paths.
+
+    A tokenizer that was trained elsewhere may have none, and files that Seimai does not know.
+    """
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    entries = [describe_file(folder / name, name) for name in sorted(names - {training.TRAINING_FILE})]
+    record = read_json(folder / training.TRAINING_FILE)
+    known = record if isinstance(record, dict) else {}
+    if known.get("files") != entries:
+        write_json(folder / training.TRAINING_FILE, known | {"files": entries})
+    return sorted({*names, training.TRAINING_FILE})
+
+
 class MixtureTokens:
     """The tokenizer of a mixture: found or trained before documents are chosen, put beside the shards afterwards."""
 
@@ -116,7 +130,7 @@ class MixtureTokens:
 
     def prepare(self, engine: Engine) -> Tokenizer:
         """Return the tokenizer; train it on the parts by their weights, where none is named and none is trained yet."""
-        if self.settings.path is None and not (self._trained / training.TRAINING_FILE).is_file():
+        if self.settings.path is None and not self._is_trained():
             training.remove_leftovers(self._trained)
             progress = engine.step("tokenizer", total=1.0)
             corpora = [
@@ -143,6 +157,12 @@ class MixtureTokens:
             progress.records = record["sample"]["lines"]
             progress.finish()
         return Tokenizer.load(self.source)
+
+    def _is_trained(self) -> bool:
+        """Return whether the tokenizer that is trained here is there, as it was written."""
+        record = read_json(self._trained / training.TRAINING_FILE)
+        listed = record.get("files", []) if isinstance(record, dict) else []
+        return bool(listed) and not any(is_damaged(self._trained / entry["path"], entry) for entry in listed)
 
     def run(self, engine: Engine, partitions: Sequence[Partition], tokenizer: Tokenizer) -> None:
         """Count tokens where they are not counted yet."""
@@ -182,6 +202,9 @@ class MixtureTokens:
         state = read_json(self._state)
         if not isinstance(state, dict) or state.get("trained") != self.plan.tokenizer_fingerprint:
             return None
+        record = read_json(self.target / training.TRAINING_FILE)
+        if not isinstance(record, dict) or sizes_differ(self.target, record.get("files", [])):
+            return None
         try:
             installed = Tokenizer.load(self.target).fingerprint
         except UsageError:  # gone or damaged: it is put there anew
@@ -210,10 +233,8 @@ class MixtureTokens:
                 shutil.copytree(self.source, new)
             else:
                 export(tokenizer, new)
-            files = sorted(path.relative_to(new).as_posix() for path in new.rglob("*") if path.is_file())
+            files = _list_in_record(new)
             write_json(self._state, {"begun": self.plan.tokenizer_fingerprint, "files": sorted({*files, *known})})
-            withdraw_added(target)
-            replace_folder(target, new, known)
-        list_added(target)
+            replace_added(self.target, new, known)
         done = {"trained": self.plan.tokenizer_fingerprint, "tokenizer": tokenizer.fingerprint, "files": files}
         write_json(self._state, done)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.core.errors import BuildError, ChangedInputError, UsageError
+from pipeline.core.errors import BuildError, ChangedInputError, SeimaiError, UsageError
 from pipeline.plan import Plan
 from pipeline.sources import SOURCES
 from pipeline.sources.inputs import InputFile, check_unchanged, describe_file, is_url, make_change_error
@@ -23,10 +23,10 @@ def guard_inputs(plan: Plan, forget: Callable[[set[str]], object], local_only: b
     of the inputs that have changed, none where they are as they were again; what was made of them must go. A remote input that does not
     answer at the end is passed over, since every answer that was read named its version.
     """
-    failure: BuildError | None = None
+    failure: SeimaiError | None = None
     try:
         yield
-    except BuildError as error:
+    except SeimaiError as error:
         failure = error
     changed = find_changed(plan, local_only)
     if changed:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.core.storage import fingerprint, read_json, write_json
+from pipeline.core.storage import fingerprint, link_or_copy, read_json, write_json
 from pipeline.plan import Plan
 from pipeline.steps.cut import Unit
 from pipeline.workspace import unit_record
@@ -28,7 +26,7 @@ def adopt_units(plan: Plan, units: Sequence[Unit]) -> None:
     keys = [fingerprint(settings, unit.first, [[file.name, file.identity] for file in unit.files]) for unit in units]
     for earlier in sorted(plan.work.glob("measure-*")):
         known = read_json(earlier / _UNITS) if earlier != folder else None
-        for unit, key, other in zip(units, keys, known or (), strict=False):
+        for unit, key, other in zip(units, keys, known if isinstance(known, list) else (), strict=False):
             if key == other and not unit_record(folder, unit.number).exists() and unit_record(earlier, unit.number).is_file():
                 _link_unit(earlier, folder, unit.number)
     if read_json(folder / _UNITS) != keys:
@@ -43,11 +41,7 @@ def _link_unit(earlier: Path, folder: Path, unit: int) -> None:
         *(earlier / "raw").glob(f"{unit:05d}-*.bin"),
         *(earlier / "cut").glob(f"{unit:05d}-*.json"),
     ]
-    for path in [*sorted(path for path in paths if path.suffix != ".tmp"), record]:
+    for path in [*sorted(paths), record]:
         target = folder / path.relative_to(earlier)
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(missing_ok=True)
-        try:
-            os.link(path, target)
-        except OSError:  # a file system without links
-            shutil.copy2(path, target)
+        link_or_copy(path, target)

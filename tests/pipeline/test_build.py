@@ -247,8 +247,13 @@ def test_several_inputs(build, tmp_path):
 
 
 def test_limit(build, mixed, tmp_path, ledger):
+    """Into a folder that is named from elsewhere, with intermediates in another."""
     out = tmp_path / "out"
-    done = build("cc100-ja", "--input", mixed, "--out", out, "--limit", 45, "--set", SMALL_PARTITIONS)
+    (tmp_path / "here").mkdir()
+    done = build(
+        "cc100-ja", "--input", mixed, "--out", "../out", "--work", "../work", "--limit", 45, "--set", SMALL_PARTITIONS,
+        cwd=tmp_path / "here",
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = read_ledger(out)
     assert found["id"].to_list() == ledger["id"].to_list()[:45]

@@ -18,10 +18,12 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from pipeline.core.checksums import describe_file, withdraw_added
 from pipeline.core.errors import BuildError
-from pipeline.core.vouching import find_damage, read_vouched
+from pipeline.core.vouching import find_damage, list_markers, read_marker, read_vouched, write_marker
 from pipeline.steps.cut import Partition, load_bodies
-from pipeline.workspace import Part
+from pipeline.verify import verify
+from pipeline.workspace import Part, is_step_file
 from tests.support.builds import build_environment, hash_outputs
 from tests.support.damage import DAMAGES, damage, find_new_kinds, list_vouched
 from tests.support.sharing import SharedFolders
@@ -30,8 +32,8 @@ from tests.support.texts import SMALL_PARTITIONS
 
 # What no marker vouches for, since every build writes it anew before it reads it, or needs it for nothing.
 WRITTEN_ANEW = re.compile(
-    r".*/(?:layout|inputs)\.parquet|.*/spent\.json|(?:\.seimai/)?(?:.*/)?(?:inputs|state|owners?|published|tokenizer|libraries|units)\.json"
-    r"|\.seimai/(?:work/)?lock|.*\.lock|.*/\.seimai-scratch|README\.md|manifest\.lock\.toml|SHA256SUMS|(?:data|ledger|tokenizer|tokens)/.*"
+    r".*/(?:layout|inputs)\.parquet|.*/spent\.json|.*/\.seimai-scratch|(?:\.seimai/)?(?:.*/)?(?:inputs|state|owners?|published|tokenizer|libraries|units)\.json"
+    r"|\.seimai/(?:work/)?lock|.*\.lock|README\.md|manifest\.lock\.toml|SHA256SUMS|(?:data|ledger|tokenizer|tokens)/.*"
 )
 
 
@@ -60,6 +62,19 @@ def test_whatever_is_damaged_is_noticed_by_its_marker(recorded):
     assert len(tried) > 25, sorted(tried)
 
 
+def test_every_file_of_a_step_is_known_by_its_name(recorded):
+    """So that it is removed with its folder, and its marker found where that is all that is left of a step."""
+    checked = 0
+    for stage in recorded.stages:
+        for folder in [*(stage / ".seimai" / "work").glob("*-*"), *(stage / ".seimai").glob("write-*")]:
+            files = [path for path in folder.rglob("*") if path.is_file()]
+            assert [path for path in files if not is_step_file(path.relative_to(folder).as_posix())] == []
+            sound = {path for path in files if path.suffix == ".json" and read_marker(path) is not None}
+            assert sound - {*list_markers(folder)} == set()
+            checked += len(sound)
+    assert checked > 100
+
+
 @pytest.mark.parametrize("recorded", ["text"], indirect=True)
 def test_builds_go_on_from_damaged_files_to_the_same_bytes(recorded, build, tmp_path):
     """All new files of a stage are damaged at once, so that nothing is noticed for another's sake alone: each vouches for itself."""
@@ -84,7 +99,10 @@ def test_a_build_is_not_up_to_date_with_an_output_of_another_size(recorded, buil
     out = tmp_path / "out"
     shutil.copytree(recorded.out, out)
     before = hash_outputs(out)
+    withdraw_added(out / "tokenizer")  # as a training that was killed then leaves the sums
+    assert verify(out)[1] != []
     assert "is up to date" in build(*recorded.arguments, "--out", out).stdout
+    assert verify(out)[1] == []
     shard = next((out / "data").glob("train-*"))
     damage(shard, "halved")
     for path in (out / "tokens").glob("train-*"):
@@ -108,10 +126,24 @@ def test_raw_bytes_are_as_long_as_the_range_says(tmp_path):
         load_bodies(part, partition)
 
 
-def test_a_staged_file_that_is_damaged_is_not_published(tmp_path):
-    from pipeline.core.checksums import describe_file
-    from pipeline.core.vouching import write_marker
+@pytest.mark.parametrize("way", ["", "here/..", "link/.."])
+def test_a_marker_vouches_for_files_by_the_path_that_its_own_has(tmp_path, way):
+    """Whoever looks for a file writes the folder as the marker's is written, with `..` after a link, too."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere" / "deep")
+    folder = tmp_path / way / "step"
+    for name in ("cut", "raw"):
+        (folder / name).mkdir(parents=True)
+    files = [folder / "raw" / "a.bin", folder / "cut" / "b.npy"]
+    for file in files:
+        file.write_bytes(b"content")
+    write_marker(folder / "cut" / "00000-00000.json", {}, files)
+    assert set(read_vouched(folder / "cut" / "00000-00000.json")) == set(files)
+    assert find_damage(folder / "cut" / "00000-00000.json") == []
 
+
+def test_a_staged_file_that_is_damaged_is_not_published(tmp_path):
     path = tmp_path / "array.npy"
     np.save(path, np.arange(1000))
     write_marker(tmp_path / "marker-000.json", {"n": 1000}, [path])

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from pipeline.core.checksums import list_added, read_sums, withdraw_added
-from pipeline.core.errors import InputError
+from pipeline.core.checksums import list_added, read_sums, replace_added, withdraw_added
+from pipeline.core.errors import BuildError, InputError
 from pipeline.core.tables import open_parquet
 from pipeline.verify import main, verify
 from tests.support.damage import DAMAGES, damage
@@ -122,6 +122,31 @@ def test_sums_are_true_at_every_moment_while_a_folder_is_replaced(corpus, tmp_pa
     shutil.rmtree(copy / "tokens")
     list_added(copy / "tokens")
     assert verify(copy)[1] == [] and not any(name.startswith("tokens/") for name in read_sums(copy))
+    shutil.copytree(corpus / "tokens", copy / "tokens")  # which somebody puts back
+    list_added(copy / "tokens")
+    assert read_sums(copy).keys() == before.keys() and verify(copy)[1] == []
+
+
+def test_a_folder_behind_a_link_is_listed_and_an_edited_lock_file_is_kept(corpus, tmp_path):
+    copy, staged = tmp_path / "corpus", tmp_path / "staged"
+    shutil.copytree(corpus, copy)
+    (copy / "tokens").rename(tmp_path / "elsewhere")
+    (copy / "tokens").symlink_to(tmp_path / "elsewhere")
+    shutil.copytree(corpus / "tokens", staged)
+    description = json.loads((staged / "tokens.json").read_text("utf-8"))
+    (staged / "tokens.json").write_text(json.dumps(description | {"fingerprint": "another"}), "utf-8")
+    with open(copy / "manifest.lock.toml", "a", encoding="utf-8") as lock:
+        lock.write("# my own words\n")
+    known = [path.name for path in staged.iterdir()]
+    with pytest.raises(BuildError, match="was not written by Seimai"):
+        replace_added(copy / "tokens", staged, [])
+    assert [one.path for one in verify(copy)[1]] == [] and "my own words" in (copy / "manifest.lock.kept.toml").read_text(
+        "utf-8"
+    )
+    replace_added(copy / "tokens", staged, known)
+    assert verify(copy)[1] == [] and (copy / "tokens").is_symlink()
+    assert json.loads((copy / "tokens" / "tokens.json").read_text("utf-8"))["fingerprint"] == "another"
+    assert not (copy / "manifest.lock.kept1.toml").exists()
 
 
 @pytest.mark.parametrize("folder", ["data", "ledger", "tokens"])

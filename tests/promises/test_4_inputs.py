@@ -9,14 +9,14 @@ import time
 
 import pytest
 
-from pipeline.core.errors import ChangedInputError
+from pipeline.core.errors import BuildError, ChangedInputError, UsageError
 from pipeline.manifest.loading import load
 from pipeline.plan import Plan
 from pipeline.sources import SOURCES
 from pipeline.sources.base import CutState
 from pipeline.sources.inputs import resolve
 from pipeline.sources.streams import Stream
-from pipeline.steps.conservation import find_changed
+from pipeline.steps.conservation import find_changed, guard_inputs
 from pipeline.steps.cut import cut_unit, group_files, load_partitions, record_partition, store_bodies
 from pipeline.workspace import Part
 from tests.support.builds import hash_outputs, read_ledger
@@ -190,6 +190,7 @@ def test_what_is_read_along_is_part_of_the_input(tmp_path):
         ("image-text-ja", listed, [f"source.images={images}"], images / "1.jpg"),
         ("speech-ja", tar_folder, [], tar_folder / "a.tsv"),
     )
+    forgotten: list[set[str]] = []
     for name, pattern, overrides, companion in cases:
         manifest = load(name, overrides)
         files = SOURCES[manifest.source.format].find_inputs([str(pattern)], **manifest.source.options)
@@ -198,12 +199,16 @@ def test_what_is_read_along_is_part_of_the_input(tmp_path):
         append(companion)
         ((_, error),) = find_changed(plan)
         assert "has changed since the build began" in str(error) and "read along" in str(error)
+        for said in (BuildError("it is damaged"), UsageError("it has no such column")):  # of an input that is another by now
+            with pytest.raises(ChangedInputError, match=rf"(?s)read along.*\({said}\)"), guard_inputs(plan, forgotten.append):
+                raise said
         again = SOURCES[manifest.source.format].find_inputs([str(pattern)], **manifest.source.options)
         assert (
             Plan(manifest, tuple(again), tmp_path, tmp_path).fingerprints != plan.fingerprints
         )  # no later build uses its parts
         companion.unlink()
         assert find_changed(plan), name
+    assert len(forgotten) == 2 * len(cases) and all(forgotten)
 
 
 # -- whole builds

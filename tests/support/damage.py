@@ -61,20 +61,19 @@ def list_kinds(folder: Path) -> dict[str, Path]:
 def record_stages(folder: Path, stages: Path) -> Iterator[list[Path]]:
     """Copy `folder` after every round of tasks in the block, as a kill between two rounds leaves it; yield the list of copies."""
     copies: list[Path] = []
+    runs: dict[type[Engine], Callable[..., Any]] = {kind: kind.run for kind in (Engine, InlineEngine)}
 
-    def copy_after(run: Callable[..., Iterator[tuple[int, Any]]]) -> Callable[..., Iterator[tuple[int, Any]]]:
-        def run_and_copy(self: Engine, activity: str, *arguments: Any, **options: Any) -> Iterator[tuple[int, Any]]:
-            yield from run(self, activity, *arguments, **options)
-            copy = stages / f"{len(copies):03d} {activity}"
-            shutil.copytree(folder, copy, symlinks=True, ignore=shutil.ignore_patterns("dask", "*.tmp"))
-            copies.append(copy)
-
-        return run_and_copy
+    def run_and_copy(self: Engine, activity: str, *arguments: Any, **options: Any) -> Iterator[tuple[int, Any]]:
+        yield from runs[type(self)](self, activity, *arguments, **options)
+        copy = stages / f"{len(copies):03d} {activity}"
+        shutil.copytree(folder, copy, symlinks=True, ignore=shutil.ignore_patterns("dask", "*.tmp"))
+        copies.append(copy)
 
     with pytest.MonkeyPatch.context() as patch:
-        for engine in (Engine, InlineEngine):
-            patch.setattr(engine, "run", copy_after(engine.run))
+        for kind in runs:
+            patch.setattr(kind, "run", run_and_copy)
         yield copies
+    assert copies, "no round of tasks was seen"
 
 
 def list_vouched(folder: Path) -> dict[Path, list[Path]]:

@@ -48,7 +48,7 @@ class UrlTable(ManifestTable):
     def check(self, where: str, rule: Bound | None, is_measured: bool) -> None:
         """Raise UsageError for a list that cannot be read, has bad lines or that no rule uses, and for a rule that names none."""
         try:
-            _load(*self._frozen)
+            self._load()
         except UrlListError as error:
             raise UsageError(f"{where}: urls: {error}") from None
         for name in self.names:
@@ -70,11 +70,11 @@ class UrlTable(ManifestTable):
 
     def find(self, urls: pl.Series) -> pl.Series:
         """Return the name of the list that each URL is on, null for none."""
-        return find_list(urls, *_load(*self._frozen))
+        return find_list(urls, *self._load())
 
-    @property
-    def _frozen(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        return tuple(self.block), tuple(self.allow)
+    def _load(self) -> tuple[list[UrlList], list[UrlList]]:
+        """Return the lists as they are now: a process that stays up may have read them for an earlier build."""
+        return _load(tuple(self.block), tuple(self.allow), tuple(map(_stamp, [*self.block, *self.allow])))
 
 
 def hash_domains(urls: pl.Series) -> pl.Series:
@@ -85,6 +85,17 @@ def hash_domains(urls: pl.Series) -> pl.Series:
     return found.replace_strict(distinct, hashes, default=None, return_dtype=pl.UInt64)
 
 
+def _stamp(path: str) -> tuple[int, int] | None:
+    """Return size and time of change of a list, None where it is not there."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
 @lru_cache(maxsize=2)
-def _load(block: tuple[str, ...], allow: tuple[str, ...]) -> tuple[list[UrlList], list[UrlList]]:
+def _load(
+    block: tuple[str, ...], allow: tuple[str, ...], _stamps: tuple[tuple[int, int] | None, ...]
+) -> tuple[list[UrlList], list[UrlList]]:
     return [*map(read_list, block), *map(shipped_list, SHIPPED)], [*map(read_list, allow)]

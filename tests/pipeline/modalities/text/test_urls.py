@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from pipeline.core.errors import UsageError
 from pipeline.manifest.loading import load
+from pipeline.modalities.text.urls import UrlTable
 from pipeline.plan import Plan
 from tests.support.builds import read_ledger, read_shards
 from tests.support.texts import make_sentences
@@ -79,6 +81,18 @@ def test_lists_and_rules_that_do_not_go_together_are_told(tmp_path: Path, text: 
     with pytest.raises(UsageError) as error:
         load("c4-ja", settings(path, None, rule))
     assert message in str(error.value)
+
+
+def test_a_list_that_has_changed_is_read_anew(lists: tuple[Path, Path]) -> None:
+    """By a process that stays up: a worker on a cluster, or a notebook."""
+    block, allow = lists
+    table, urls = (
+        UrlTable(block=[str(block)], allow=[str(allow)]),
+        pl.Series(["https://new.example/1", "https://bad.example.jp/2"]),
+    )
+    assert table.find(urls).to_list() == [None, "mine"]
+    block.write_text("new.example\n")
+    assert table.find(urls).to_list() == ["mine", None]
 
 
 def test_a_missing_list_and_names_that_are_taken_are_told(tmp_path: Path, lists: tuple[Path, Path]) -> None:
