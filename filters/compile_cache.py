@@ -2,12 +2,16 @@
 
 numba's own cache runs whatever lies in its files. Here they end with a digest, and what does not fit it is compiled anew. They are stale
 when anything has changed that was compiled in: the function's file, the files of functions that it calls, the values of its globals.
+Processes that share a folder compile at once, and load what others have compiled: `_number_apart`, `_CheckedFile.save`.
 """
 
 from __future__ import annotations
 
+import glob
+import itertools
 import os
 import pickle
+import secrets
 import stat
 import sys
 import tempfile
@@ -19,6 +23,7 @@ from typing import Any
 
 import numba
 import xxhash
+from numba.core.bytecode import FunctionIdentity
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 _CONFIG: Any = numba.config  # numba fills it at run time
@@ -85,6 +90,19 @@ def _make_private_folder() -> str | None:
 # -- how it is checked
 
 
+def _number_apart() -> None:
+    """Give the functions that this process compiles numbers that no other process gives.
+
+    numba counts them from 1, and tells functions of one name apart by it, such as the parts of sort and argsort. The number is in the symbols
+    of what is kept. Where two processes compiled two such functions, one that loads both has a symbol twice, and calls one in place of both.
+    """
+    FunctionIdentity._unique_ids = itertools.count(secrets.randbits(62))
+
+
+_number_apart()
+os.register_at_fork(after_in_child=_number_apart)
+
+
 def keep_compiled(dispatcher: Any) -> Any:
     """Let a jitted function keep what it compiles. Where no folder can be written to, each process compiles it for itself."""
     try:
@@ -125,6 +143,20 @@ class _CheckedFile(IndexDataCacheFile):
         """Remove the index. Data files that it named are written over."""
         Path(self._index_path).unlink(missing_ok=True)
 
+    def save(self, key: Any, data: Any) -> None:
+        """Write what was compiled for some types, then the index, and remove what the index does not name.
+
+        A file is named after what is in it. numba counts, and two processes that compile for different types at once write one file.
+        """
+        base = self._index_name.removesuffix(".nbi")
+        name = f"{base}.{xxhash.xxh3_128_hexdigest(repr((self._source_stamp, key)).encode())}.nbc"
+        overloads = {**self._load_index(), key: name}
+        self._save_data(name, data)
+        self._save_index(overloads)
+        for path in Path(self._cache_path).glob(f"{glob.escape(base)}.*.nbc"):
+            if path.name not in overloads.values():
+                path.unlink(missing_ok=True)
+
     def _dump(self, obj: Any) -> bytes:
         content = super()._dump(obj)
         return content + xxhash.xxh3_128_digest(content)
@@ -157,7 +189,8 @@ def _check(content: bytes) -> bytes:
 
 def _digest_sources(function: Any) -> str:
     """Return a digest of all that is compiled into a function: sources, and values of globals."""
-    return xxhash.xxh3_128_hexdigest("\n".join(_list_sources(function, set())).encode())
+    # This file has a say in what symbols are called.
+    return xxhash.xxh3_128_hexdigest("\n".join([_digest_file(__file__), *_list_sources(function, set())]).encode())
 
 
 def _list_sources(function: Any, seen: set[int]) -> Iterator[str]:

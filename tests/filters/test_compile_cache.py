@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import importlib.util
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import numba
+import numpy as np
 import pytest
 
 from filters import compile_cache
@@ -141,3 +144,57 @@ def test_a_full_disk_keeps_nothing_from_being_computed(load_module, monkeypatch)
 
     monkeypatch.setattr(compile_cache._CheckedFile, "_save_index", refuse)
     assert load_module().double(21) == 42
+
+
+SORTS = """
+import sys
+
+import numpy as np
+
+from filters.kernels import jit
+
+
+@jit
+def leave(values):
+    return values
+
+
+@jit
+def order(values):
+    return np.argsort(leave(values))
+
+
+@jit
+def arrange(values):
+    return np.sort(values)
+
+
+values = np.array([3.0, 1.0, 2.0] * 20)
+for name in sys.argv[1:]:
+    print(*globals()[name](values))
+"""
+
+
+def test_what_processes_compile_apart_is_loaded_together(tmp_path):
+    """Sort and argsort are made of functions of the same names; numba counts functions anew in each process, here up to the same numbers."""
+    (tmp_path / "sorts.py").write_text(SORTS)
+
+    def start(*names: str) -> subprocess.Popen[str]:
+        environment = {**os.environ, "PYTHONPATH": os.getcwd(), "NUMBA_CACHE_DIR": str(tmp_path)}
+        command = [sys.executable, str(tmp_path / "sorts.py"), *names]
+        return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE)
+
+    apart = [process.communicate()[0] for process in (start("order"), start("arrange"))]
+    assert apart[1].split() == sorted(apart[1].split())
+    assert start("order", "arrange").communicate()[0] == "".join(apart)
+
+
+def test_a_file_is_of_one_type_even_where_processes_write_at_once(load_module, tmp_path):
+    folder = tmp_path / "__pycache__"
+    assert load_module().double(21) == 42
+    (whole,) = folder.glob("*.nbc")
+    (index,) = folder.glob("*.nbi")
+    index.unlink()  # as another process finds it that began before the first was done
+    assert load_module().double(1.5) == 3
+    (decimal,) = folder.glob("*.nbc")  # and what no index names is gone
+    assert decimal.name != whole.name

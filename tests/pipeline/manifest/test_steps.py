@@ -43,7 +43,7 @@ OTHER: dict[str, Any] = {
     "clean.wikipedia": "never", "clean.html": "never",
     "clean.boilerplate_line_chars": 7, "clean.tags": "mark", "clean.speakers": "keep", "clean.fillers": "remove", "measure.also": ["chars"],
     "recurring_lines.enabled": False, "recurring_lines.lines": 7, "recurring_lines.documents": 20, "recurring_lines.site_lines": 4,
-    "recurring_lines.site_documents": 6, "recurring_lines.site_share": 0.5,
+    "recurring_lines.few_documents": 5, "recurring_lines.few_lines": 20, "recurring_lines.site_documents": 6, "recurring_lines.site_share": 0.5,
     "deduplicate.enabled": False,
     "deduplicate.content": False, "deduplicate.threshold": 0.7, "deduplicate.margin": 0.01, "deduplicate.permutations": 64,
     "deduplicate.shingle": 4, "deduplicate.seed": 2, "deduplicate.distance": 3, "deduplicate.accept": 0.8, "deduplicate.same_caption": 7,
