@@ -22,7 +22,7 @@ from pipeline.core.inline import check_options, make_engine, scheduler_option, w
 from pipeline.core.locks import hold_lock_file
 from pipeline.core.names import strip_secrets
 from pipeline.core.ownership import STATE_FOLDER, NamedPath, claim_folder, hold_scratch, refuse_overlap
-from pipeline.core.paths import expand_home
+from pipeline.core.paths import expand_home, follow_parents
 from pipeline.core.publication import corpus_publication, folder_publication, settle_publication
 from pipeline.core.storage import format_size, read_json, remove_temporaries, write_json
 from pipeline.core.tables import suggest_look
@@ -137,11 +137,11 @@ def _refuse_options(manifest: MixtureManifest, options: list[str]) -> None:
 
 def _choose_folders(manifest: Described, out: Path | None, work: Path | None) -> tuple[Path, Path]:
     """Return output folder and folder for intermediates. Raises UsageError where a build must not write."""
-    out = expand_home(out or Path("corpora") / manifest.name)
+    out = follow_parents(expand_home(out or Path("corpora") / manifest.name))
     for option, path in (("--out", out), ("--work", work)):
         if path is not None and is_url(str(path).replace(":/", "://")):
             raise UsageError(f"{option} {path}: output goes to a folder (shared by all workers of a cluster), not to a URL")
-    work = expand_home(work) / manifest.name if work else out / STATE_FOLDER / "work"
+    work = follow_parents(expand_home(work)) / manifest.name if work else out / STATE_FOLDER / "work"
     for name in PUBLISHED_FOLDERS:
         if (out / name).absolute() in (work.absolute(), *work.absolute().parents):
             raise UsageError(f"--work {work.parent} lies in the output's {name} folder, which a build replaces")

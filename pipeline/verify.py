@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,12 +19,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from pipeline.core.checksums import ADDED, LOCK_FILE, SUMS_FILE, FileEntry, read_lock_entries, read_sums
 from pipeline.core.command import report_errors
 from pipeline.core.errors import UsageError
-from pipeline.core.names import make_printable
 from pipeline.core.paths import expand_home
 from pipeline.core.publication import settle_publication
 from pipeline.core.storage import format_size, read_json
 from pipeline.core.tables import open_parquet
-from pipeline.core.terminal import Terminal
+from pipeline.core.terminal import Terminal, tell_json
 
 _CHUNK = 1 << 20
 _THREADS = 8
@@ -195,7 +193,7 @@ def main(corpus: Path, is_json: bool) -> None:
                 "bytes": size,
                 "differences": [asdict(one) for one in differences],
             }
-            print(json.dumps(report, ensure_ascii=False, indent=1))
+            tell_json(report)
         else:
             _print_report(console, folder, entries, size, differences)
     if differences:
@@ -204,8 +202,7 @@ def main(corpus: Path, is_json: bool) -> None:
 
 def _print_report(console: Console, folder: Path, entries: list[FileEntry], size: int, differences: list[Difference]) -> None:
     for one in differences:
-        line = make_printable(f"{one.path}  {one.what}")
-        console.print(line, style="red", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"{one.path}  {one.what}", style="red", soft_wrap=True)
     total = f"{len(entries):,} files, {format_size(size)}"
     line = f"{total}: all as published  （すべて公開時のままです）"
     if differences:
@@ -213,7 +210,7 @@ def _print_report(console: Console, folder: Path, entries: list[FileEntry], size
             f"{total}: {len(differences):,} differ; remove these files and build, encode or fetch again, which makes them anew  "
             f"（{len(differences):,}件が異なります。削除して、作り直してください）"
         )
-    console.print(make_printable(f"{folder}  {line}"), style="bold", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"{folder}  {line}", style="bold", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ class Workspace:
 
     @property
     def published(self) -> Path:
-        """JSON: what Seimai published: names of shards and ledger files, SHA-256 of card and lock."""
+        """JSON: what Seimai published: names of shards and ledger files, SHA-256 of card, lock and sums."""
         return self.state_folder / "published.json"
 
     def list_old_stagings(self) -> list[Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -13,7 +12,7 @@ from pipeline.compare.rules import load_rules
 from pipeline.compare.terminal import as_json, print_comparison
 from pipeline.core.command import report_errors
 from pipeline.core.paths import expand_home
-from pipeline.core.terminal import Terminal
+from pipeline.core.terminal import Terminal, tell_json
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -40,6 +39,6 @@ def main(a: str, b: str, folder: Path, set_a: tuple[str, ...], set_b: tuple[str,
         with refuse_damage(folder):
             found = compare(corpus, first.rules, second.rules, examples)
         if is_json:
-            print(json.dumps(as_json(corpus, first, second, found), ensure_ascii=False, indent=1))
+            tell_json(as_json(corpus, first, second, found))
         else:
             print_comparison(console, corpus, first, second, found)

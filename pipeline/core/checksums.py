@@ -90,14 +90,11 @@ def check_rows(files: Iterable[FileEntry], records: int, in_ledger: int) -> None
 
 
 def sizes_differ(folder: Path, entries: Iterable[FileEntry]) -> bool:
-    """Return whether any file of a folder is missing or has another size than its entry says."""
-    for entry in entries:
-        try:
-            if (folder / entry["path"]).stat().st_size != entry["bytes"]:
-                return True
-        except OSError:
-            return True
-    return False
+    """Return whether any file of a folder is missing or has another size than its entry says, or the entries are none."""
+    try:
+        return any((folder / entry["path"]).stat().st_size != entry["bytes"] for entry in entries)
+    except (OSError, TypeError, KeyError):  # a file of that name may be somebody else's
+        return True
 
 
 def list_added_files(corpus: Path) -> list[FileEntry]:

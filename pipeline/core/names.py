@@ -62,6 +62,11 @@ def make_visible(text: str) -> str:
     return shown if len(shown) <= _LONGEST_MESSAGE else f"{shown[:_LONGEST_MESSAGE]} … ({len(shown):,} characters)"
 
 
+def escape_unprintable(text: str) -> str:
+    """Return JSON as a terminal may show it: what that would obey is an escape, which means the same. Ends of lines stay."""
+    return _UNSHOWN.sub(lambda match: match[0] if match[0] == "\n" else f"\\u{ord(match[0]):04x}", text)
+
+
 def hide_folders(text: str, paths: Iterable[str] = ()) -> str:
     """Return a text in which a path from the root, as one of `paths`, is the last part of its name alone."""
     for path in sorted({path.rstrip("/") for path in paths if path.startswith("/")}, key=len, reverse=True):

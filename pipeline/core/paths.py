@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pipeline.core.errors import UsageError
@@ -13,3 +14,10 @@ def expand_home(path: Path | str) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         raise UsageError(f"{path}: there is no home folder for ~ to stand for; write the path out") from None
+
+
+def follow_parents(path: Path) -> Path:
+    """Return a path without `..`: after a link that leads elsewhere than its text says. The last part stays, which may be a link itself."""
+    if ".." not in path.parts:
+        return path
+    return Path(os.path.realpath(path)) if path.name == ".." else Path(os.path.realpath(path.parent), path.name)

@@ -9,7 +9,8 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from pipeline.core.names import make_visible
+from pipeline.core.names import escape_unprintable, make_visible
+from pipeline.core.storage import to_json
 
 
 class Terminal(Console):
@@ -36,3 +37,8 @@ class Terminal(Console):
 def tell(text: str) -> None:
     """Print a line."""
     Terminal().print(text, soft_wrap=True)
+
+
+def tell_json(value: Any) -> None:
+    """Print a value as JSON, for scripts: nothing is left out of it, and nothing in it is obeyed by a terminal."""
+    print(escape_unprintable(to_json(value, indent=1)))

@@ -247,17 +247,20 @@ def test_several_inputs(build, tmp_path):
 
 
 def test_limit(build, mixed, tmp_path, ledger):
-    """Into a folder that is named from elsewhere, with intermediates in another."""
+    """Into a folder that is named from elsewhere, with intermediates in another, beside what a link leads to."""
     out = tmp_path / "out"
     (tmp_path / "here").mkdir()
+    (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
+    (tmp_path / "here" / "link").symlink_to(tmp_path / "elsewhere" / "deep")
     done = build(
-        "cc100-ja", "--input", mixed, "--out", "../out", "--work", "../work", "--limit", 45, "--set", SMALL_PARTITIONS,
+        "cc100-ja", "--input", mixed, "--out", "../out", "--work", "link/../work", "--limit", 45, "--set", SMALL_PARTITIONS,
         cwd=tmp_path / "here",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = read_ledger(out)
     assert found["id"].to_list() == ledger["id"].to_list()[:45]
     assert set(found["verdict"]) == {"kept", "dropped", "duplicate", "unreadable"}
+    assert [*(tmp_path / "elsewhere" / "work").iterdir()] and not (tmp_path / "here" / "work").exists()
 
 
 def test_a_manifest_of_ones_own_from_any_folder(build, tmp_path):

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from pipeline.core.checksums import list_added, read_sums, replace_added, withdraw_added
+from pipeline.core.checksums import list_added, list_added_files, read_sums, replace_added, withdraw_added
 from pipeline.core.errors import BuildError, InputError
 from pipeline.core.tables import open_parquet
 from pipeline.verify import main, verify
@@ -125,6 +125,14 @@ def test_sums_are_true_at_every_moment_while_a_folder_is_replaced(corpus, tmp_pa
     shutil.copytree(corpus / "tokens", copy / "tokens")  # which somebody puts back
     list_added(copy / "tokens")
     assert read_sums(copy).keys() == before.keys() and verify(copy)[1] == []
+
+
+@pytest.mark.parametrize("files", [["tokenizer.model"], [{"path": "tokenizer.model"}], 5, {"path": 1}])
+def test_a_list_of_somebody_else_is_no_list(tmp_path, files):
+    (tmp_path / "tokenizer").mkdir()
+    (tmp_path / "tokenizer" / "tokenizer.model").write_bytes(b"a model")
+    (tmp_path / "tokenizer" / "training.json").write_text(json.dumps({"files": files}), "utf-8")
+    assert list_added_files(tmp_path) == []
 
 
 def test_a_folder_behind_a_link_is_listed_and_an_edited_lock_file_is_kept(corpus, tmp_path):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+from contextlib import redirect_stdout
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from rich.text import Text
 
 from pipeline.core.errors import BuildError
 from pipeline.core.names import make_visible
-from pipeline.core.terminal import Terminal
+from pipeline.core.terminal import Terminal, tell_json
 from pipeline.fetch.command import fetch
 from pipeline.fetch.settings import FetchSettings
 from pipeline.report.card import code_span, escape_markdown, escape_paragraphs, link
@@ -55,6 +56,16 @@ def read_card(card):
 ANYTHING = st.text(st.characters(exclude_categories=()), max_size=60) | st.sampled_from(
     [HOSTILE, "http://u:p@h/?q", "```", "\n# x"]
 )
+
+
+@given(ANYTHING)
+@example(HOSTILE)
+def test_json_for_scripts_is_whole_and_not_obeyed(text):
+    told = io.StringIO()
+    with redirect_stdout(told):
+        tell_json([{"path": text}])
+    assert not OBEYED.search(told.getvalue())
+    assert json.loads(told.getvalue()) == json.loads(json.dumps([{"path": text}]))
 
 
 @given(ANYTHING)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.core.errors import UsageError
 from pipeline.core.names import is_printable, make_printable
-from pipeline.core.paths import expand_home
+from pipeline.core.paths import expand_home, follow_parents
 from pipeline.sources.inputs import resolve
 
 
@@ -45,3 +45,12 @@ def test_a_user_without_a_home(monkeypatch):
     with pytest.raises(UsageError, match="no home folder"):
         expand_home("~/corpora")
     assert expand_home("corpora/~x") == Path("corpora/~x")
+
+
+def test_parents_of_what_a_link_leads_to(tmp_path):
+    (tmp_path / "a" / "deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "a" / "deep")
+    assert follow_parents(tmp_path / "link" / ".." / "x") == tmp_path / "a" / "x"
+    assert follow_parents(tmp_path / "link" / "..") == tmp_path / "a"
+    assert follow_parents(tmp_path / "a" / ".." / "link") == tmp_path / "link"  # which may be meant itself
+    assert follow_parents(tmp_path / "link" / "x") == tmp_path / "link" / "x" and follow_parents(Path("x")) == Path("x")
