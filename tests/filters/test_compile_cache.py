@@ -155,13 +155,23 @@ from filters.kernels import jit
 
 
 @jit
-def leave(values):
+def first(values):
     return values
 
 
 @jit
+def second(values):
+    return first(values)
+
+
+@jit
+def third(values):
+    return second(values)
+
+
+@jit
 def order(values):
-    return np.argsort(leave(values))
+    return np.argsort(third(values))
 
 
 @jit
