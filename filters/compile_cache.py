@@ -93,8 +93,9 @@ def _make_private_folder() -> str | None:
 def _number_apart() -> None:
     """Give the functions that this process compiles numbers that no other process gives.
 
-    numba counts them from 1, and tells functions of one name apart by it, such as the parts of sort and argsort. The number is in the symbols
-    of what is kept. Where two processes compiled two such functions, one that loads both has a symbol twice, and calls one in place of both.
+    numba counts them from 1, and tells functions of one name apart by it, such as the parts of sort and argsort. The number is in the
+    symbols of what is kept: a process that loads two such functions, which two others compiled, has one symbol twice, and calls one
+    function in place of both.
     """
     FunctionIdentity._unique_ids = itertools.count(secrets.randbits(62))
 

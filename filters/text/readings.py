@@ -102,7 +102,8 @@ def is_pair(first, second, readings):
 def may_be_mistaken(a, b, before, after, readings):
     """Return whether kanji a may stand for b by mistake, between two others (0 where there is none).
 
-    They share a reading (one from Chinese, in a compound), or look alike, or one of them makes no word with its neighbours.
+    They share a reading (one from Chinese, in a compound, where both have such), or look alike, or one of them makes no word with its
+    neighbours.
     """
     if a >= len(readings.slot) or b >= len(readings.slot):
         return False
@@ -116,9 +117,13 @@ def may_be_mistaken(a, b, before, after, readings):
     x, y = readings.slot[a], readings.slot[b]
     if x < 0 or y < 0:
         return False
-    for i in range(readings.starts[x], readings.starts[x + 1]):
-        for j in range(readings.starts[y], readings.starts[y + 1]):
-            if is_compound and not (readings.is_chinese[i] or readings.is_chinese[j]):
+    first, second = readings.starts[x : x + 2], readings.starts[y : y + 2]
+    needs_chinese = (
+        is_compound and readings.is_chinese[first[0] : first[1]].any() and readings.is_chinese[second[0] : second[1]].any()
+    )
+    for i in range(first[0], first[1]):
+        for j in range(second[0], second[1]):
+            if needs_chinese and not (readings.is_chinese[i] or readings.is_chinese[j]):
                 continue
             if readings.kana[i, 0] == 0x304A and readings.kana[i, 1] == 0:  # お of 大 and 小
                 continue

@@ -230,17 +230,20 @@ def weigh_characters(x, kinds_x, n, y, kinds_y, m, follows_number, tables):
     if first > 0 and kinds_x[first - 1] == KANJI and scripts == KANJI + HIRAGANA:
         return 0.0
     if a == kana or a == 1 << KATAKANA:
-        return _weigh_kana_for_words(x, n, a, y, m, first, tables)
+        return _weigh_kana_for_words(x, n, size_x, a, y, m, first, tables)
     if b == kana or b == 1 << KATAKANA:
-        return _weigh_kana_for_words(y, m, b, x, n, first, tables)
+        return _weigh_kana_for_words(y, m, size_y, b, x, n, first, tables)
     if kinds_x[first] == kinds_y[first]:
         return 1.0 if short >= 2 or kinds_x[first] == KANJI else 0.0  # 晴れる, 雨が降る
     return 1.0 if short >= 2 and long >= 3 else 0.0  # つや消し, 防水
 
 
 @jit
-def _weigh_kana_for_words(kana, n, script, words, m, first, tables):
-    """Weigh kana where another text has kanji, or kanji and kana."""
+def _weigh_kana_for_words(kana, n, size, script, words, m, first, tables):
+    """Weigh kana, `size` with what both sides end with, where another text has kanji, or kanji and kana."""
     if n - first < 2 or script == 1 << HIRAGANA and _is_grammar(kana, first, n, tables.grammar):
         return 0.0
-    return 0.0 if is_read_so(kana[first:n], n - first, words[first:m], m - first, tables.plain, tables.readings) else 1.0
+    for stop in range(n, min(n + 2, size) + 1):  # 小さい is read ちいさ and い
+        if is_read_so(kana[first:stop], stop - first, words[first:m], m - first, tables.plain, tables.readings):
+            return 0.0
+    return 1.0

@@ -13,7 +13,6 @@ from pathlib import Path
 from types import ModuleType
 
 import numba
-import numpy as np
 import pytest
 
 from filters import compile_cache
@@ -186,7 +185,7 @@ for name in sys.argv[1:]:
 
 
 def test_what_processes_compile_apart_is_loaded_together(tmp_path):
-    """Sort and argsort are made of functions of the same names; numba counts functions anew in each process, here up to the same numbers."""
+    """Sort and argsort are made of functions of the same names; numba counts them anew in each process, here to the same numbers."""
     (tmp_path / "sorts.py").write_text(SORTS)
 
     def start(*names: str) -> subprocess.Popen[str]:

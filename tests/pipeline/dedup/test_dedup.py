@@ -144,7 +144,7 @@ def unambiguous_corpora(draw):
                 {
                     "same": base,
                     "marks": base[:at] + "、「" + base[at:] + "。",
-                    "edit": base[:at] + "んん"[: drawn.randint(1, 2)] + base[at + 1 :],
+                    "edit": base[:at] + "ん" + base[at:],  # nothing is replaced
                     "half": base[: len(base) // 2] + "".join(drawn.choices(LETTERS, k=len(base) // 2)),
                     "longer": base + "おわり",
                 }[kind]
