@@ -21,7 +21,7 @@ from pipeline.core.errors import BuildError, SeimaiError, UsageError
 from pipeline.core.inline import check_options, make_engine, scheduler_option, workers_option
 from pipeline.core.locks import hold_lock_file
 from pipeline.core.names import strip_secrets
-from pipeline.core.ownership import STATE_FOLDER, NamedPath, claim_folder, hold_scratch, refuse_overlap
+from pipeline.core.ownership import STATE_FOLDER, NamedPath, claim_folder, explain_foreign, hold_scratch, refuse_overlap
 from pipeline.core.paths import expand_home, follow_parents
 from pipeline.core.publication import corpus_publication, folder_publication, settle_publication
 from pipeline.core.storage import format_size, read_json, remove_temporaries, write_json
@@ -151,7 +151,7 @@ def _choose_folders(manifest: Described, out: Path | None, work: Path | None) ->
         if link.is_symlink() and not link.exists():
             raise UsageError(f"{link} is a link to {link.readlink()}, which is not there: make that folder, or remove the link")
     if out.is_dir() and any(out.iterdir()) and not (out / STATE_FOLDER).is_dir():
-        raise UsageError(f"--out {out} is not empty and was not made by Seimai; choose another folder or empty it yourself")
+        raise UsageError(f"--out {out} is not empty and {explain_foreign(out)}; choose another folder or empty it yourself")
     return out, work
 
 

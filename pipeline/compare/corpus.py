@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline.core.errors import UsageError
-from pipeline.core.ownership import STATE_FOLDER
+from pipeline.core.ownership import STATE_FOLDER, explain_foreign
 from pipeline.core.publication import settle_publication
 from pipeline.core.storage import read_json
 from pipeline.core.tables import read_parquet_schema
@@ -60,7 +60,7 @@ def open_ledger(folder: Path) -> LedgerOfCorpus:
         raise UsageError(f"--on {folder}: there is no such folder. Build the corpus first: {command}")
     if not (folder / STATE_FOLDER).is_dir():
         raise UsageError(
-            f"--on {folder} was not made by Seimai: expected a built corpus, with its ledger. Build one: {command}"
+            f"--on {folder} {explain_foreign(folder)}: expected a built corpus, with its ledger. Build one: {command}"
         )
     settle_publication(folder)
     state = read_json(folder / STATE_FOLDER / "state.json")

@@ -27,6 +27,15 @@ def check_owner(out: Path, command: str) -> bool:
     return made_by is not None
 
 
+def explain_foreign(folder: Path) -> str:
+    """Return what a folder without STATE_FOLDER is: the end of a sentence that begins with the folder."""
+    if (folder / "manifest.lock.toml").is_file():
+        return (
+            f"was made by Seimai, but its {STATE_FOLDER}, which says what Seimai wrote and measured, is not there (put it back)"
+        )
+    return "was not made by Seimai"
+
+
 def claim_folder(out: Path, command: str) -> None:
     """Record that `command` writes to `out`. Raises UsageError as `check_owner` does."""
     if not check_owner(out, command):

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.core.errors import UsageError
-from pipeline.core.ownership import STATE_FOLDER, NamedPath, refuse_overlap
+from pipeline.core.ownership import STATE_FOLDER, NamedPath, explain_foreign, refuse_overlap
 from pipeline.core.publication import settle_publication
 from pipeline.core.storage import read_json
 from pipeline.core.vouching import read_marker
@@ -148,7 +148,7 @@ def _read_state(folder: Path) -> dict[str, Any]:
         raise UsageError(f"there is no {folder}: a part is a corpus that is built already. Build it first: {command}")
     if not (folder / STATE_FOLDER).is_dir():
         raise UsageError(
-            f"{folder} was not made by Seimai: a part is a built corpus, with the signatures that its build stored. "
+            f"{folder} {explain_foreign(folder)}: a part is a built corpus, with the signatures that its build stored. "
             f"Build one: {command}"
         )
     state = read_json(folder / STATE_FOLDER / "state.json")
@@ -284,6 +284,8 @@ def build_command(folder: Path, moved: bool = False) -> str:
     state = read_json(folder / STATE_FOLDER / "state.json")
     if isinstance(state, dict) and state.get("limit") is not None:
         words.append(f"--limit {state['limit']}")
-    if folder != Path("corpora") / folder.name or manifest != folder.name:
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / STATE_FOLDER).is_dir():
+        words.append("--out OTHER")  # a build would refuse this one
+    elif folder != Path("corpora") / folder.name or manifest != folder.name:
         words.append(f"--out {shlex.quote(str(folder))}")
     return " ".join(words)

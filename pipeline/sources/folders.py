@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,38 @@ RENAME = "Rename them: convmv -r --notest -f cp932 -t utf8 FOLDER does so where 
 
 
 def list_files(folder: Path) -> list[Path]:
-    """Return all regular files below a folder, in order of their relative path. Symbolic links and hidden folders are not followed."""
-    files = []
-    for parent, folders, names in os.walk(folder):
+    """Return all regular files below a folder, in order of their relative path. Symbolic links and hidden folders are not followed.
+
+    Raises UsageError where a folder below cannot be listed.
+    """
+    return [path for path in _list_entries(folder) if path.is_file() and not path.is_symlink()]
+
+
+def explain_links(folder: Path) -> str | None:
+    """Return a sentence on what `list_files` leaves out below a folder: links, pipes, sockets and devices. None where there are none."""
+    left_out = [path for path in _list_entries(folder) if path.is_symlink() or not path.is_file()]
+    if not left_out:
+        return None
+    first = make_printable(decode_name(str(left_out[0].relative_to(folder))))
+    entries = f"{first} is" if len(left_out) == 1 else f"{first} and {len(left_out) - 1:,} more are"
+    pattern = make_printable(decode_name(shlex.quote(f"{folder}/*")))
+    return f"of {folder} {entries} not read: links, pipes and devices in a folder are not followed. A glob such as {pattern} takes links"
+
+
+def _list_entries(folder: Path) -> list[Path]:
+    entries = []
+    for parent, folders, names in os.walk(folder, onerror=_refuse_unlisted):
+        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        files += [Path(parent, name) for name in sorted(names)]
-    return [path for path in files if path.is_file() and not path.is_symlink()]
+        entries += [Path(parent, name) for name in sorted([*names, *(name for name in links if not name.startswith("."))])]
+    return entries
+
+
+def _refuse_unlisted(error: OSError) -> None:
+    raise UsageError(
+        f"{error.filename} cannot be listed ({error.strerror}), so that what is in it would be missing: "
+        "make it readable, or name the files that are to be read"
+    ) from None
 
 
 def is_utf8(path: Path | str) -> bool:

@@ -236,9 +236,24 @@ def _expand(pattern: str) -> list[str]:
         scheme = pattern.split("://", 1)[0]
         return [f"{scheme}://{match}" for match in sorted(filesystem.glob(path))]
     if not is_url(pattern) and any(c in pattern for c in "*?[") and not Path(pattern).exists():
+        _refuse_unlisted_folders(pattern)
         matches = sorted(glob.glob(pattern, recursive=True))
         return [match for match in matches if not Path(match).is_dir()] or matches
     return [pattern]
+
+
+def _refuse_unlisted_folders(pattern: str) -> None:
+    """Raise UsageError where a glob leads through a folder that may not be listed: `glob` takes it for an empty one."""
+    parts = Path(pattern).parts[:-1]
+    for end in range(1, len(parts) + 1):
+        above = str(Path(*parts[:end]))
+        is_listed = end == len(parts) or glob.has_magic(parts[end])
+        for folder in glob.glob(f"{above}/", recursive=True):
+            if not os.access(folder, os.X_OK | (os.R_OK if is_listed else 0)):
+                raise UsageError(
+                    f"--input {pattern}: {folder} cannot be listed (permission denied), so that what is in it would be missing: "
+                    "make it readable, or name the files that are to be read"
+                )
 
 
 def resolve(patterns: list[str]) -> list[InputFile]:

@@ -236,6 +236,9 @@ def test_a_folder_that_is_not_ours(build, out, mixed):
     assert done.returncode == 2
     assert "is not empty and was not made by Seimai" in done.stderr and "choose another folder" in done.stderr
     assert [(p.name, p.read_text()) for p in out.iterdir()] == [("thesis.tex", "years of work")]
+    (out / "manifest.lock.toml").touch()  # a corpus that was copied without what is private
+    done = build("cc100-ja", "--input", mixed, "--out", out)
+    assert done.returncode == 2 and "was made by Seimai, but its .seimai" in done.stderr
 
 
 def test_out_is_a_file(build, out, mixed):

@@ -13,6 +13,7 @@ from pipeline.sources.folders import (
     RENAME,
     describe_files_below,
     enter_built_corpus,
+    explain_links,
     is_utf8,
     list_files,
 )
@@ -52,12 +53,13 @@ def find_in_folder(folder: Path) -> list[InputFile]:
     every = list_files(folder)
     below = [path for path in every if is_utf8(path)]
     unnamed = _explain_names([path for path in every if not is_utf8(path)], folder)
-    if unnamed and not below:
-        raise UsageError(unnamed)
+    links = explain_links(folder)
+    if (unnamed or links) and not below:
+        raise UsageError("; ".join(filter(None, [unnamed, links])))
     readme = folder / "README.md"
     text = readme.read_text("utf-8", "replace") if readme.is_file() else None
     chosen = choose_data_files([path.relative_to(folder).as_posix() for path in below], text, str(folder))
-    note = "; ".join(filter(None, [chosen.note, unnamed]))
+    note = "; ".join(filter(None, [chosen.note, unnamed, links]))
     return _add_note(describe_files_below([folder / path for path in chosen.paths], folder), note)
 
 

@@ -207,6 +207,9 @@ def test_folders_without_a_ledger(corpus, tmp_path):
         "ja-web", "ja-web", "--on", tmp_path / "x"
     )
     assert "was not made by Seimai" in refused("ja-web", "ja-web", "--on", tmp_path)
+    shutil.copytree(corpus, tmp_path / "published", ignore=shutil.ignore_patterns(".seimai"))
+    message = refused("ja-web", "ja-web", "--on", tmp_path / "published")
+    assert "was made by Seimai, but its .seimai" in message and "--out OTHER" in message
     copy = tmp_path / "copy"
     shutil.copytree(corpus, copy, ignore=shutil.ignore_patterns("work"))
     state = copy / ".seimai" / "state.json"

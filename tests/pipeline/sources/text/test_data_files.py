@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from datasets import Dataset, DatasetDict
@@ -154,3 +158,54 @@ def test_files_folders_and_globs_together(saved, tmp_path):
     assert len(files) == 5 and len({file.name for file in files}) == 5
     with pytest.raises(UsageError, match="given twice"):
         find_document_files([str(saved / "hub"), str(saved / "hub")])
+
+
+def test_links_and_pipes_in_a_folder_are_told(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "b.txt").symlink_to("../b.txt")
+    os.mkfifo(tmp_path / "in" / "c.txt")
+    with pytest.raises(
+        UsageError, match=r"b.txt and 1 more are not read: links, pipes .* A glob such as '.*/in/\*' takes links"
+    ):
+        find_document_files([str(tmp_path / "in")])
+    (tmp_path / "in" / "a.txt").write_text("a")
+    (file,) = find_document_files([str(tmp_path / "in")])
+    assert file.name == "a.txt" and "b.txt and 1 more are not read" in file.note
+    (tmp_path / "in" / "c.txt").unlink()
+    (tmp_path / "in" / "sub").symlink_to(tmp_path)
+    (file,) = find_document_files([str(tmp_path / "in")])
+    assert "b.txt and 1 more are not read" in file.note
+
+
+@pytest.mark.parametrize("pattern", ["in", "in/**/*.txt", "in/*/*.txt", "in/*/deep/*.txt"])
+def test_folders_that_may_not_be_listed_are_no_empty_ones(pattern):
+    with tempfile.TemporaryDirectory() as name:  # not tmp_path, which lies in a folder of root's
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "in" / "sub" / "deep").mkdir(parents=True)
+        for path in ("in/a.txt", "in/sub/b.txt", "in/sub/deep/c.txt"):
+            (folder / path).write_text("a")
+        (folder / "in" / "sub").chmod(0)
+        found = ask_as_another_user(lambda: find_document_files([f"{folder}/{pattern}"]))
+        assert "/in/sub" in found and "cannot be listed" in found and "what is in it would be missing" in found
+        (folder / "in" / "sub").chmod(0o755)
+        assert ask_as_another_user(lambda: find_document_files([f"{folder}/{pattern}"])) == ""
+
+
+def ask_as_another_user(call: Callable[[], object]) -> str:
+    """Return the message of the UsageError of `call` in a child without root's rights."""
+    reader, writer = os.pipe()
+    if not (child := os.fork()):
+        try:
+            if os.geteuid() == 0:
+                os.setuid(65534)
+            call()
+        except UsageError as error:
+            os.write(writer, str(error).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with open(reader) as opened:
+        message = opened.read()
+    os.waitpid(child, 0)
+    return message
