@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import click
 
-from pipeline.core.errors import SeimaiError, explain_os_error
+from pipeline.core.errors import SeimaiError, explain_os_error, find_os_error
 from pipeline.core.terminal import Terminal
 
 
@@ -35,14 +35,18 @@ def report_errors(
             raise
         sys.exit(error.exit_code)
     except OSError as error:
-        _print_error(console, explain_os_error(error, activity, out_options))
+        _print_error(console, explain_os_error(find_os_error(error) or error, activity, out_options))
         sys.exit(1)
     except KeyboardInterrupt:
         console.print(f"interrupted; {advice}", soft_wrap=True)
         sys.exit(130)
     except (click.ClickException, click.exceptions.Exit, click.Abort):
         raise
-    except Exception:  # a fault of Seimai, whose message may quote anything
+    except Exception as error:
+        if (told := find_os_error(error)) is not None:
+            _print_error(console, explain_os_error(told, activity, out_options))
+            sys.exit(1)
+        # A fault of Seimai, whose message may quote anything.
         console.print(traceback.format_exc().rstrip(), soft_wrap=True)
         sys.exit(1)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import re
 
 from pipeline.core.names import make_visible
 
@@ -35,6 +37,17 @@ class InputError(BuildError):
 
 class ChangedInputError(BuildError):
     """An input is not what it was when the build began. What was made of it is of no use; what was made of others is."""
+
+
+def find_os_error(error: BaseException | None) -> OSError | None:
+    """Return the system's error that `error` is, or that polars (in an error of its own) and numpy tell in words; None for others."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error
+    if found := re.search(r"\(os error (\d+)\)", str(error)):
+        return OSError(int(found[1]), os.strerror(int(found[1])))
+    if "No space left on device" in str(error) or (isinstance(error, OSError) and "requested and" in str(error)):
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return None
 
 
 def explain_os_error(error: OSError, activity: str, out_options: str = "--out or --work") -> BuildError:

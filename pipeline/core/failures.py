@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.core.code_identity import list_code_differences
-from pipeline.core.errors import BuildError, SeimaiError, explain_os_error
+from pipeline.core.errors import BuildError, SeimaiError, explain_os_error, find_os_error
 
 _AGAIN = "run the same command again: finished parts are kept"
 _SIGNALS = {
@@ -28,11 +27,8 @@ def explain_failure(
         return error
     if isinstance(error, KilledWorker):
         return BuildError(f"{activity}: part {number} ended one worker after the other. {_explain_deaths(deaths)}")
-    if isinstance(error, OSError) and error.errno is not None:
-        return explain_os_error(error, activity)
-    # Polars (in an error of its own) and numpy report a full disk without the system's error number.
-    if "No space left on device" in str(error) or (isinstance(error, OSError) and "requested and" in str(error)):
-        return explain_os_error(OSError(errno.ENOSPC, "No space left on device"), activity)
+    if (told := find_os_error(error)) is not None:
+        return explain_os_error(told, activity)
     if error is None:
         return BuildError(f"{activity}: part {number} was lost with its worker. Run the same command again to go on.")
     notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))

@@ -3,6 +3,8 @@
 import errno
 
 import click
+import numpy as np
+import polars as pl
 import pytest
 from click.testing import CliRunner
 from pydantic import Field, field_validator
@@ -79,3 +81,18 @@ def test_errors_end_the_process_with_a_message(capsys, error, code, message):
     with pytest.raises(SystemExit) as end, report_errors("testing"):
         raise error
     assert end.value.code == code and message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        # not pyarrow, which removes what it could not write
+        lambda: pl.DataFrame({"a": [1]}).write_parquet("/dev/full"),
+        lambda: np.arange(100_000).tofile("/dev/full"),
+    ],
+)
+def test_a_full_disk_is_told_by_whatever_library(capsys, write):
+    with pytest.raises(SystemExit) as end, report_errors("testing"):
+        write()
+    told = capsys.readouterr().err
+    assert end.value.code == 1 and "no space left on the disk while testing" in told and "Traceback" not in told
