@@ -5,6 +5,7 @@ Dask is imported late, since it takes a second and most commands end without it.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -75,6 +76,8 @@ class Engine:
     def _close(self) -> None:
         if self._watch is not None:
             self._watch.stop()
+        # What Dask still waits for when it is ended, it would report with a traceback, from a thread of its own.
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         if self._client is not None:
             with suppress(Exception):  # the cluster may be gone already; that must not hide how the build ended
                 self._client.close(timeout=10)
