@@ -8,6 +8,7 @@ of the same user alike.
 from __future__ import annotations
 
 import logging
+import shlex
 import signal
 import threading
 from contextlib import suppress
@@ -53,7 +54,9 @@ def connect(scheduler: str) -> Any:
     except TimeoutError:
         with suppress(Exception):
             client.close(timeout=_CLOSE_SECONDS)
-        raise BuildError(f"the scheduler {scheduler} has no workers: start some with `dask worker {scheduler}`") from None
+        raise BuildError(
+            f"the scheduler {scheduler} has no workers: start some with `dask worker {shlex.quote(scheduler)}`"
+        ) from None
     return client
 
 
