@@ -260,7 +260,12 @@ def _exclusive(plan: Plan | MixturePlan) -> Iterator[None]:
 
 @contextmanager
 def _prepare(plan: Plan | MixturePlan, console: Console, more_steps: Iterable[str] = ()) -> Iterator[None]:
-    """Check what is in the output folder and claim the folders of the steps; afterwards remove what workers kept on the disk."""
+    """Say which steps are done again since libraries changed, check what is in the output folder and claim the folders of the steps.
+
+    Afterwards remove what workers kept on the disk.
+    """
+    for sentence in plan.record_libraries():
+        console.print(sentence, highlight=False, markup=False)
     for warning in check_output_folder(plan.workspace):
         console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True)
     plan.work.mkdir(parents=True, exist_ok=True)
@@ -285,8 +290,6 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
             print_next_commands(console, facts)
             return
         write_json(plan.workspace.inputs, [f.describe(plan.out) for f in plan.inputs])
-        for sentence in plan.record_libraries():
-            console.print(sentence, highlight=False, markup=False)
         failure: SeimaiError | None = None
         with _prepare(plan, console), make_engine(workers, scheduler, plan.work / "dask", console) as engine:
             result: dict[str, Any] = summary or run(plan, engine, keep_going)
@@ -332,8 +335,6 @@ def _mix(
             _refuse_empty_corpus(plan, summary)
             print_next_commands(console, facts)
             return
-        for sentence in plan.record_libraries():
-            console.print(sentence, highlight=False, markup=False)
         failure: SeimaiError | None = None
         with (
             _prepare(plan, console, plan.more_steps),

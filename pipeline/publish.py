@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pipeline.core.checksums import LOCK_FILE, SUMS_FILE, find_edited, find_sha256, keep_edited, write_sums
+from pipeline.core.checksums import LOCK_FILE, PUBLISHED_FILE, SUMS_FILE, find_edited, find_sha256, keep_edited, write_sums
 from pipeline.core.errors import UsageError
 from pipeline.core.ownership import free_path, remove_known
 from pipeline.core.publication import Entry, corpus_publication, refuse_links
@@ -29,13 +29,13 @@ def publish(workspace: Workspace, summary: dict[str, Any], facts: BuildFacts, mo
     staging, published = workspace.staging, _read_published(workspace)
     keep_edited(workspace.out, PUBLISHED_FILES, published)
     written = [path.relative_to(staging).as_posix() for path in sorted(staging.rglob("*.json"))]
-    markers = [path for path in written if is_step_file(path) and path not in ("state.json", "published.json")]
+    markers = [path for path in written if is_step_file(path) and path not in ("state.json", PUBLISHED_FILE)]
     _stage_reports(staging, facts)
     write_json(staging / "state.json", summary)
     folders = {"data": tuple(summary["shards"]), "ledger": tuple(summary["ledgers"])}
     for name in folders:  # of a build that kept nothing, too
         (staging / name).mkdir(parents=True, exist_ok=True)
-    write_json(staging / "published.json", folders | _hash_reports(staging))
+    write_json(staging / PUBLISHED_FILE, folders | _hash_reports(staging))
     staged = staging.relative_to(workspace.out).as_posix()
     entries = [Entry(name, f"{staged}/{name}", files, tuple(published[name])) for name, files in folders.items()]
     files = [*PUBLISHED_FILES, *(path.relative_to(workspace.out).as_posix() for path in (workspace.published, workspace.state))]
@@ -51,7 +51,7 @@ def publish_reports(workspace: Workspace, facts: BuildFacts) -> None:
     keep_edited(workspace.out, PUBLISHED_FILES, published)
     staging.mkdir(exist_ok=True)
     _stage_reports(staging, facts)
-    write_json(staging / "published.json", published | _hash_reports(staging))
+    write_json(staging / PUBLISHED_FILE, published | _hash_reports(staging))
     staged = staging.relative_to(workspace.out).as_posix()
     files = [*PUBLISHED_FILES, workspace.published.relative_to(workspace.out).as_posix()]
     corpus_publication(workspace.out).publish([Entry(name, f"{staged}/{Path(name).name}") for name in files])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pipeline.core.checksums import ADDED, read_lock_entries, read_sums, sizes_differ
+from pipeline.core.checksums import ADDED, PUBLISHED_FILE, read_lock_entries, read_sums, sizes_differ
 from pipeline.core.ownership import STATE_FOLDER
 from pipeline.core.storage import read_json, write_atomically, write_json
 from pipeline.core.tables import read_parquet
@@ -94,7 +94,7 @@ class Workspace:
     @property
     def published(self) -> Path:
         """JSON: what Seimai published: names of shards and ledger files, SHA-256 of card, lock and sums."""
-        return self.state_folder / "published.json"
+        return self.state_folder / PUBLISHED_FILE
 
     def list_old_stagings(self) -> list[Path]:
         """Return the staging folders of other builds in this output folder."""

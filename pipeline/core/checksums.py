@@ -27,7 +27,7 @@ from pipeline.core.vouching import read_vouched
 SUMS_FILE, LOCK_FILE = "SHA256SUMS", "manifest.lock.toml"
 # What commands add to a corpus later: folders, each with the JSON file, written last, that lists its files.
 ADDED = {"tokens": "tokens.json", "tokenizer": "training.json"}
-_PUBLISHED = "published.json"  # in the state folder of a corpus: `pipeline.workspace.Workspace.published`
+PUBLISHED_FILE = "published.json"  # in the state folder of a corpus: `pipeline.workspace.Workspace.published`
 _CHUNK = 1 << 20
 
 FileEntry = dict[str, Any]  # `path` from the folder of the corpus, `sha256`, `bytes` and, of Parquet, `rows`
@@ -123,8 +123,7 @@ def write_sums(corpus: Path, entries: Sequence[FileEntry] | None = None) -> None
     if entries is None:
         listed = read_lock_entries(corpus) or []
         entries = [*listed, describe_file(corpus / LOCK_FILE, LOCK_FILE)]
-    lines = sorted(f"{entry['sha256']}  {entry['path']}\n" for entry in entries)
-    lines.sort(key=lambda line: line[66:])
+    lines = [f"{entry['sha256']}  {entry['path']}\n" for entry in sorted(entries, key=lambda entry: entry["path"])]
     with write_atomically(corpus / SUMS_FILE) as temporary:
         temporary.write_text("".join(lines), "utf-8")
 
@@ -175,7 +174,7 @@ def withdraw_added(folder: Path) -> None:
     """
     corpus, sums = folder.parent, read_sums(folder.parent)
     if folder.name in ADDED and sums is not None:
-        published = read_json(corpus / STATE_FOLDER / _PUBLISHED)
+        published = read_json(corpus / STATE_FOLDER / PUBLISHED_FILE)
         if isinstance(published, dict):
             recorded = [name for name in (LOCK_FILE, SUMS_FILE) if name in published]
             keep_edited(corpus, recorded, published)
@@ -210,7 +209,7 @@ def list_added(folder: Path) -> None:
 
 def _record_published(corpus: Path, is_known: bool) -> None:
     """Record that lock file and sums are Seimai's as they are now; not `is_known`: that they are about to change."""
-    record = corpus / STATE_FOLDER / _PUBLISHED
+    record = corpus / STATE_FOLDER / PUBLISHED_FILE
     published = read_json(record)
     if isinstance(published, dict):
         digests = {name: find_sha256(corpus / name) if is_known else "" for name in (LOCK_FILE, SUMS_FILE)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -50,12 +51,8 @@ class InlineEngine(Engine):
         """Run tasks in order; yield (number, result) of each. There is no `meanwhile`, and only one task at a time."""
         try:
             for number, (function, arguments) in enumerate(tasks):
-                try:
+                with self._explain_failures(activity, number):
                     result = function(*arguments)
-                except SeimaiError:
-                    raise
-                except Exception as error:
-                    raise explain_failure(activity, number, error, self.scratch.parent) from error
                 yield number, result
         finally:
             if isinstance(tasks, Generator):
@@ -65,12 +62,18 @@ class InlineEngine(Engine):
         self, activity: str, function: Callable[..., Iterator[Any]], arguments: tuple[Any, ...], ahead: int
     ) -> Iterator[Any]:
         """Yield what a generator function yields, each item when it is asked for."""
-        try:
+        with self._explain_failures(activity, 0):
             yield from function(*arguments)
+
+    @contextmanager
+    def _explain_failures(self, activity: str, number: int) -> Iterator[None]:
+        """Raise what a failure in the block means, as `explain_failure` says it."""
+        try:
+            yield
         except SeimaiError:
             raise
         except Exception as error:
-            raise explain_failure(activity, 0, error, self.scratch.parent) from error
+            raise explain_failure(activity, number, error, self.scratch.parent) from error
 
 
 def check_options(workers: int | None, scheduler: str | None) -> None:
