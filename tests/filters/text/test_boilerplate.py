@@ -35,6 +35,11 @@ def example(entry):
     return entry.replace("**", "あ").replace("*", "い")
 
 
+def test_a_line_of_sixty_characters_falls_and_a_longer_one_stays():
+    line = "Copyright © 2020 " + "A" * 60
+    assert LINE_CHARS == 60 and falls_alone(line[:60]) and not falls_alone(line[:61])
+
+
 def test_every_entry_drops_its_line():
     entries = [example(entry) for entry in narrow_phrases("boilerplate")]
     found = boilerplate_lines(cleaned(*(f"前の行。\n{entry}\n後の行。" for entry in entries)))

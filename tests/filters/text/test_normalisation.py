@@ -362,6 +362,14 @@ def test_invalid_utf8_is_found_where_python_finds_it(raw):
     assert texts_of(cleaned) == ["前", clean(raw.decode()) if expected < 0 else "", "ア"]
 
 
+@pytest.mark.parametrize("mark", ["\u0301", "\u3099"])
+def test_of_a_stack_thirty_marks_stay(mark):
+    """UAX #15-D4: what is in Stream-Safe Text Format has at most 30 in a row."""
+    for count, left in ((30, 30), (31, 30), (300, 30)):
+        cleaned = clean("q" + mark * count + "の")
+        assert cleaned.count(mark) == left and cleaned.endswith("の")
+
+
 def without(text, dropped):
     kept = [line for line, drop in zip(text.split("\n"), dropped) if not drop]
     lines = [line for i, line in enumerate(kept) if line or i and kept[i - 1]]

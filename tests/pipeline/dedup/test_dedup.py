@@ -100,6 +100,22 @@ def test_what_is_a_duplicate_of_what(deduplicated):
     assert (counts["clusters"], counts["in_clusters"], counts["exact"], counts["near"]) == (1, 4, 1, 2)
 
 
+def test_a_record_is_dropped_for_a_survivor_that_it_is_like_alone(deduplicated):
+    """The third is like the second, which is a duplicate of the first; it is not like the first, and survives."""
+    drawn = random.Random(3)
+    first = drawn.choices(LETTERS, k=900)
+    second, third = list(first), list(first)
+    for at in range(0, 450, 36):
+        second[at] = third[at] = "Ж"
+    for at in range(450, 900, 36):
+        third[at] = "Ж"
+    texts = ["".join(first) + "である。", "".join(second) + "で。", "".join(third)]
+    similar = [jaccard(shingles(a), shingles(b)) for a, b in ((texts[0], texts[1]), (texts[1], texts[2]), (texts[0], texts[2]))]
+    assert min(similar[:2]) > 0.86 and similar[2] < 0.78
+    frame, counts, _ = deduplicated([texts])
+    assert frame["duplicate_of"].to_list() == [None, "0", None], similar
+
+
 SIGNS = [
     ("1.5 g", "15 g"), ("-5.0", "50"), ("−5℃", "5℃"), ("C++", "C#"), ("C++", "C"), ("F#", "F"), ("A+", "A-"), ("○", "×"), ("◎", "△"),
     ("✓", "✗"), ("♂", "♀"), ("●", "○"), ("★★☆", "★☆☆"), ("1/2", "12"), ("½", "12"), ("10²", "102"), ("3:00", "300"), ("3〜5", "35"),

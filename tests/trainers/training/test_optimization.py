@@ -53,6 +53,12 @@ def test_torch_numpy_and_python_draw_the_same_at_the_same_step() -> None:
     assert one.step(batches(1.0, 1.0), 0, 1).metrics["drawn"].tolist() != drawn[0, 0]  # another rank
 
 
+def test_gradients_of_micro_batches_are_averaged() -> None:
+    """The loss of a micro-batch `x` is weight * x + bias, so that its gradient is (x, 1)."""
+    one = optimization(Draws(), accumulate=2, clip=1e9).step(batches(1.0, 3.0), 0, 0)
+    assert float(one.gradient_norm) == pytest.approx(5**0.5)
+
+
 def test_steps_that_overflow_are_told_and_leave_weights_and_schedule_alone() -> None:
     module = Draws()
     one = optimization(module, precision="fp16", schedule="linear", warmup=4, clip=1e9)
