@@ -5,10 +5,11 @@
 A fault is one small change: `<` for `<=`, `+` for `-`, `and` for `or`, a number that is one higher, a guard that never holds, a call
 that is left out. Faults are drawn by the seed, each room its share. Messages, annotations, decorators and docstrings get none.
 
-The tests of a place are run from near to far, until one fails: the file of the same name, the files that import the module, the folder of
-the room, the builds of the samples. A test that fails is run once more without the fault, and counts only if it passes then. Compiled
-kernels of the changed module, and of those that import it, are compiled anew. Results are appended to a file; what is in it is not tried
-again. This takes about half a minute for each fault, and is no part of `make test`.
+The tests of a place are run from near to far, until one fails: the file of the same name, files that import the module, the folder of
+the room, the builds of the samples, other tests of whole builds. A test that fails is run once more without the fault, and counts only
+if it passes then. Compiled kernels of the changed module, and of those that import it, are compiled anew. Results are appended to a
+file; what is in it is not tried again. This takes half a minute for each fault, minutes where nothing notices it, and is no part of
+`make test`.
 """
 
 from __future__ import annotations
@@ -204,7 +205,10 @@ def find_tests(path: Path) -> list[list[str]]:
     room = sorted(folder.rglob("test_*.py")) if folder != ROOT / "tests" else []
     groups = [[f"tests/test_examples.py::test_examples[{path.relative_to(ROOT)}]"]] if b">>> " in path.read_bytes() else []
     known: set[Path] = set()
-    for tests in (same_name, importers, room, [ROOT / test for test in BUILDS]):
+    whole = sorted(
+        (ROOT / "tests" / path.relative_to(ROOT).parts[0]).glob("test_*.py")
+    )  # such as builds of what one room is for
+    for tests in (same_name, importers, room, [ROOT / test for test in BUILDS], whole):
         group = [test for test in tests if test not in known]
         known |= set(group)
         if group:
