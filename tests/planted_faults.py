@@ -228,6 +228,7 @@ class Copy:
         )
         shutil.copytree(ROOT, folder, ignore=ignored)
         self.folder = folder
+        self._kernels: dict[Path, bytes] = {}  # those that were compiled without the fault
 
     def plant(self, fault: Fault) -> None:
         path = self.folder / fault.path
@@ -236,23 +237,28 @@ class Copy:
         assert source[fault.start : fault.start + len(before)] == before, f"{fault.path} is not what the fault was made for"
         lines = fault.after.encode().replace(b"\n", b"\n" + b" " * (fault.start - source.rfind(b"\n", 0, fault.start) - 1))
         path.write_bytes(source[: fault.start] + lines + source[fault.start + len(before) :])
-        self._clear_kernels(path)
+        for compiled in self._list_kernels(path):
+            self._kernels[compiled] = compiled.read_bytes()
+            compiled.unlink()
 
     def restore(self, fault: Fault) -> None:
-        self._clear_kernels(self.folder / fault.path)
-        shutil.copy2(ROOT / fault.path, self.folder / fault.path)  # with its time, which compiled kernels are known by
+        path = self.folder / fault.path
+        shutil.copy2(ROOT / fault.path, path)  # with its time, which compiled kernels are known by
+        for compiled in self._list_kernels(path):
+            compiled.unlink()
+        for compiled, content in self._kernels.items():
+            compiled.write_bytes(content)
+        self._kernels.clear()
 
-    def _clear_kernels(self, path: Path) -> None:
-        """Remove the compiled kernels of a module and of all that import it, which numba would go on using."""
+    def _list_kernels(self, path: Path) -> list[Path]:
+        """Return the compiled kernels of a module and of all that import it, which numba would go on using."""
         changed, todo = {path}, [ROOT / path.relative_to(self.folder)]
         while todo:
             module = name_module(todo.pop())
             importers = [self.folder / found.relative_to(ROOT) for found in find_importers(module, CODE)]
             todo += [ROOT / new.relative_to(self.folder) for new in importers if new not in changed]
             changed |= set(importers)
-        for file in changed:
-            for compiled in (file.parent / "__pycache__").glob(f"{file.stem}.*.nb[ic]"):
-                compiled.unlink()
+        return [kernel for file in changed for kernel in (file.parent / "__pycache__").glob(f"{file.stem}.*.nb[ic]")]
 
     def run_tests(self, tests: Sequence[str]) -> tuple[bool, list[str]]:
         """Run tests up to the first failure; returns whether all passed, and else which failed: all of them where it cannot be told."""
