@@ -57,6 +57,20 @@ def test_few_pages_that_begin_and_end_alike(number):
     check(pages, strip([page.text for page in pages] + PROSE)[:number], 0.95)
 
 
+def test_few_pages_need_the_lines_that_the_settings_ask_for():
+    """Of 27 lines that these pages have in common four are the first ones."""
+    pages = make_site(7, 6)
+    texts = [page.text for page in pages] + PROSE
+    assert [len(page.furniture) for page in pages] == [27] * 6
+    for few_lines, gone in ((23, 6 * 27), (24, 0)):
+        assert count_found(pages, strip(texts, settings=RecurringLines(few_lines=few_lines))[:6])[1:] == (gone, 0)
+
+
+def test_few_pages_that_are_nothing_but_furniture_stay():
+    texts = ["\n".join(page.furniture) for page in make_site(7, 6)]
+    assert strip(texts + PROSE)[:6] == normalise(pl.Series(texts)).to_list()
+
+
 def test_a_song_that_few_documents_quote_stays():
     song = "\n".join(f"{a}の{b}" for a in ("春", "夏", "秋", "冬") for b in ("山", "川", "海", "空", "花"))
     texts = [
