@@ -7,7 +7,7 @@ that is left out. Faults are drawn by the seed, each room its share. Messages, a
 
 The tests of a place are run from near to far, until one fails: the file of the same name, files that import the module, the folder of
 the room, the builds of the samples, other tests of whole builds. A test that fails is run once more without the fault, and counts only
-if it passes then. Compiled kernels of the changed module, and of those that import it, are compiled anew. Results are appended to a
+if it passes then. Compiled kernels that have a fault in them are compiled anew (`filters/compile_cache.py`). Results are appended to a
 file; what is in it is not tried again. This takes half a minute for each fault, minutes where nothing notices it, and is no part of
 `make test`.
 """
@@ -237,9 +237,7 @@ class Copy:
         assert source[fault.start : fault.start + len(before)] == before, f"{fault.path} is not what the fault was made for"
         lines = fault.after.encode().replace(b"\n", b"\n" + b" " * (fault.start - source.rfind(b"\n", 0, fault.start) - 1))
         path.write_bytes(source[: fault.start] + lines + source[fault.start + len(before) :])
-        for compiled in self._list_kernels(path):
-            self._kernels[compiled] = compiled.read_bytes()
-            compiled.unlink()
+        self._kernels = {compiled: compiled.read_bytes() for compiled in self._list_kernels(path)}
 
     def restore(self, fault: Fault) -> None:
         path = self.folder / fault.path
@@ -251,7 +249,7 @@ class Copy:
         self._kernels.clear()
 
     def _list_kernels(self, path: Path) -> list[Path]:
-        """Return the compiled kernels of a module and of all that import it, which numba would go on using."""
+        """Return the compiled kernels of a module and of all that import it: those that call it are compiled anew with the fault."""
         changed, todo = {path}, [ROOT / path.relative_to(self.folder)]
         while todo:
             module = name_module(todo.pop())
