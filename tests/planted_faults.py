@@ -194,8 +194,8 @@ def find_importers(module: str, within: Iterable[str]) -> list[Path]:
     return [path for path, names in list_imports().items() if module in names and path.relative_to(ROOT).parts[0] in within]
 
 
-def find_tests(path: Path) -> list[list[str]]:
-    """Return the tests of a file's place, in groups from near to far, as paths relative to the root."""
+def find_tests(path: Path, near: bool) -> list[list[str]]:
+    """Return the tests of a file's place, in groups from near to far, as paths relative to the root; without whole builds where `near`."""
     folder = ROOT / "tests" / path.relative_to(ROOT).parent
     name = path.stem.strip("_")
     same_name = [test for test in (folder / f"test_{name}.py", folder.parent / f"test_{folder.name}.py") if test.is_file()]
@@ -208,7 +208,8 @@ def find_tests(path: Path) -> list[list[str]]:
     whole = sorted(
         (ROOT / "tests" / path.relative_to(ROOT).parts[0]).glob("test_*.py")
     )  # such as builds of what one room is for
-    for tests in (same_name, importers, room, [ROOT / test for test in BUILDS], whole):
+    far = [] if near else [[ROOT / test for test in BUILDS], whole]
+    for tests in (same_name, importers, room, *far):
         group = [test for test in tests if test not in known]
         known |= set(group)
         if group:
@@ -273,12 +274,12 @@ class Copy:
         return process.returncode in (0, 5), failed[:1] or list(tests)  # 5: all were deselected
 
 
-def try_fault(fault: Fault, planted: Copy) -> dict[str, object]:
+def try_fault(fault: Fault, planted: Copy, near: bool) -> dict[str, object]:
     """Plant a fault and run its tests; returns a line of the results."""
     verdict, by = "not noticed", ""
     try:
         planted.plant(fault)
-        for tests in find_tests(ROOT / fault.path):
+        for tests in find_tests(ROOT / fault.path, near):
             passed, failed = planted.run_tests(tests)
             if passed:
                 continue
@@ -289,7 +290,7 @@ def try_fault(fault: Fault, planted: Copy) -> dict[str, object]:
             planted.plant(fault)  # that test fails anyway, so that it says nothing
     finally:
         planted.restore(fault)
-    return asdict(fault) | {"key": fault.key, "verdict": verdict, "by": by}
+    return asdict(fault) | {"key": fault.key, "verdict": verdict, "by": by, "near": near and verdict == "not noticed"}
 
 
 def main() -> int:
@@ -299,6 +300,9 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="how many are tried at the same time (default: %(default)s)")
     parser.add_argument("--results", type=Path, default=Path("faults.jsonl"), help="JSON lines (default: %(default)s)")
     parser.add_argument("--only", default="", help="faults of files whose path begins like this")
+    parser.add_argument(
+        "--near", action="store_true", help="leave out whole builds; run again without it, what is not noticed is tried anew"
+    )
     parser.add_argument("--list", action="store_true", help="show the faults and plant none")
     options = parser.parse_args()
     faults = draw_faults(options.count, options.seed, options.only)
@@ -306,7 +310,7 @@ def main() -> int:
         print("\n".join(fault.key for fault in faults))
         return 0
     lines = options.results.read_text("utf-8").splitlines() if options.results.is_file() else []
-    results = {line["key"]: line for line in map(json.loads, lines)}
+    results = {line["key"]: line for line in map(json.loads, lines) if options.near or not line.get("near")}
     with tempfile.TemporaryDirectory(prefix="seimai-faults-") as scratch, ThreadPoolExecutor(options.jobs) as pool:
         copies: Queue[Copy] = Queue()
         for number in range(options.jobs):
@@ -315,7 +319,7 @@ def main() -> int:
         def try_next(fault: Fault) -> None:
             planted = copies.get()
             try:
-                results[fault.key] = line = try_fault(fault, planted)
+                results[fault.key] = line = try_fault(fault, planted, options.near)
             finally:
                 copies.put(planted)
             with open(options.results, "a", encoding="utf-8") as file:
