@@ -16,6 +16,7 @@ from pipeline.core.errors import BuildError
 from pipeline.core.names import hide_folders
 from pipeline.modalities import modality_of
 from pipeline.modalities.base import most_frequent
+from pipeline.modalities.licenses import sum_licenses
 from pipeline.plan import VERSIONS, Plan
 from pipeline.publish import publish
 from pipeline.report.facts import gather_facts
@@ -109,6 +110,7 @@ def summarise(
         "losses": written.losses,
         "verdicts": verdicts,
         "splits": splits,
+        "licenses": sum_licenses(group["licenses"] for group in written.groups),
         "polishing_ratio": _polishing_ratio(plan, total, verdicts.get("kept", [0, 0, 0])),
         "inputs": _describe_inputs(plan, measured),
     }

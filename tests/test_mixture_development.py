@@ -32,7 +32,7 @@ def mixed(build, shared_folders):
 
 
 def test_weights_are_met(mixed):
-    chars = dict(read_shards(mixed).group_by("source").agg(pl.sum("chars")).iter_rows())
+    chars = dict(read_shards(mixed).group_by("part").agg(pl.sum("chars")).iter_rows())
     total = sum(chars.values())
     assert {name: abs(chars[name] / total - weight) < 0.001 for name, weight in WEIGHTS.items()} == dict.fromkeys(WEIGHTS, True)
 

@@ -84,6 +84,14 @@ class RemovedFacts(NamedTuple):
     samples: list[tuple[str, int]]  # each with how often it was removed
 
 
+class LicenseFacts(NamedTuple):
+    """Records and amount in the shards under one license, which comes from outside; None sums up those that are not named."""
+
+    name: str | None
+    records: int
+    amount: str
+
+
 class InputFacts(NamedTuple):
     """A file that was read: its bytes as stored (`size`) and uncompressed (`bytes`), where they are known.
 
@@ -129,6 +137,7 @@ class BuildFacts:
     bands_and_rows: tuple[int, int] | None
     limit: int | None
     removed: list[RemovedFacts]
+    licenses: list[LicenseFacts]  # of what is in the shards, that of most records first
     files: list[FileEntry]  # shards and ledger
     places: tuple[str, ...] = ()  # paths of this machine that warnings may name, and the card does not
 
@@ -193,6 +202,7 @@ def gather_facts(plan: Plan, summary: dict[str, Any], tokenised: dict[str, Any] 
         bands_and_rows=banding(manifest.deduplicate) if is_banded else None,
         limit=plan.limit,
         removed=_gather_removed(summary),
+        licenses=gather_licenses(terms, summary),
         files=summary["files"],
         places=_find_places(plan),
     )
@@ -211,6 +221,11 @@ def _gather_removed(summary: dict[str, Any]) -> list[RemovedFacts]:
         for name, counts in ((REMOVED[kind], counts) for kind, counts in summary["removed"].items())
         if counts["lines"]
     ]
+
+
+def gather_licenses(terms: ReportTerms, summary: dict[str, Any]) -> list[LicenseFacts]:
+    """Return what is in the shards by license."""
+    return [LicenseFacts(name, records, terms.format_amount(amount)) for name, records, amount in summary["licenses"]]
 
 
 def find_token_warnings(tokenised: dict[str, Any] | None) -> list[str]:

@@ -33,7 +33,7 @@ def trained(mix: Callable[..., Mixed], parts: Parts) -> Mixed:
 
 def test_weights_are_met_by_tokens(trained: Mixed) -> None:
     ledger = trained.ledger.with_columns(all_tokens=pl.col("tokens").cast(pl.Int64) * pl.col("epochs"))
-    tokens = dict(ledger.filter(verdict="kept").group_by("source").agg(pl.sum("all_tokens")).iter_rows())
+    tokens = dict(ledger.filter(verdict="kept").group_by("part").agg(pl.sum("all_tokens")).iter_rows())
     total = sum(tokens.values())
     for name, weight in (("gamma", 0.2), ("beta", 0.3), ("alpha", 0.5)):
         assert abs(tokens[name] / total - weight) < 0.001
