@@ -44,7 +44,9 @@ class _Katakana:
         surfaces = arrays["surfaces"].tobytes().decode().split("\n")
         ends = np.cumsum(arrays["counts"], dtype=np.int64).tolist()
         self._rows = arrays["words"]
-        self._words = {surface: (end - count, end) for surface, end, count in zip(surfaces, ends, arrays["counts"].tolist(), strict=True)}
+        self._words = {
+            surface: (end - count, end) for surface, end, count in zip(surfaces, ends, arrays["counts"].tolist(), strict=True)
+        }
         self._longest = max(map(len, surfaces))
         self._connections = arrays["connections"].astype(np.int64).tolist()
         self._kinds = {c: tuple(a[i].item() for a in map(arrays.__getitem__, _KIND)) for i, c in enumerate(CHARACTERS)}
