@@ -14,6 +14,7 @@ from pipeline.core.checksums import check_rows
 from pipeline.core.engine import Engine
 from pipeline.core.errors import BuildError
 from pipeline.core.names import hide_folders
+from pipeline.core.timings import Timing, keep_timing
 from pipeline.modalities import modality_of
 from pipeline.modalities.base import most_frequent
 from pipeline.modalities.licenses import sum_licenses
@@ -37,6 +38,7 @@ SAMPLES_SHOWN = 20  # most frequent removed lines in summary and card
 def run(plan: Plan, engine: Engine, keep_going: bool) -> dict[str, Any]:
     """Do what is not done yet and publish it; return the summary, which is also kept in the output folder."""
     began = time.perf_counter()
+    is_fresh = not plan.workspace.folder("measure").exists()
     measured = measure.run(plan, engine, keep_going)
     decided = decide.run(plan, engine, measured)
     layout = deduplicate.layout_of(plan, measured, decided.kept)
@@ -45,6 +47,11 @@ def run(plan: Plan, engine: Engine, keep_going: bool) -> dict[str, Any]:
     deduplicated = deduplicate.run(plan, engine, layout, ids)
     stripped = strip.run(plan, engine, layout)
     written = write.run(plan, engine, layout, ids, measured, decided)
+    if is_fresh and engine.scheduler is None:
+        total = measured.total()
+        took = time.perf_counter() - began
+        timing = Timing(plan.manifest.name, total["bytes"], total["records"], round(took, 1), engine.worker_count)
+        keep_timing(plan.manifest.modality, timing)
     seconds = {
         "measure": measured.seconds,
         "decide": decided.seconds,
