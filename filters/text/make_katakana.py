@@ -3,8 +3,8 @@
     python -m filters.text.make_katakana        # needs fugashi and unidic-lite
 
 It takes 79,009 of the 756,264 words of unidic-lite 1.0.8 (BSD, LGPL or GPL), which as a whole takes 250 MB on the disk. Formats are those
-of MeCab 0.996: `sys.dic` is a double array of surfaces and a table of words, `matrix.bin` has costs of connections, `char.bin` and `unk.dic`
-say how unknown words are cut.
+of MeCab 0.996: `sys.dic` is a double array of surfaces and a table of words, `matrix.bin` has costs of connections, `char.bin` and
+`unk.dic` say how unknown words are cut.
 """
 
 from __future__ import annotations

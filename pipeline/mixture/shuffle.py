@@ -260,7 +260,7 @@ def _write_ranges(scattering: Scattering, group: int, table: pa.Table) -> None:
 
 @resumable(lambda scattering, split, shard: scattering.piece(split, shard).with_suffix(".json"))
 def gather(scattering: Scattering, split: str, shard: int) -> Counts:
-    """Write one shard, in the order of places; return documents and characters, and both by license. One without documents is not written."""
+    """Write one shard, in the order of places, where it has documents; return documents and characters, and both by license."""
     settings = scattering.manifest.shards
     sums: dict[str, Any] = {"documents": 0, "chars": 0}
     licenses = LicenseCounts()
