@@ -21,8 +21,8 @@ def everything(mix, parts: Parts) -> Mixed:
     return mix(parts.mixture("alpha\nbeta\ngamma", SMALL_SHARDS, "everything"))
 
 
-def rows_by_beginning(ledger: pl.DataFrame, source: str) -> dict[str, dict]:
-    return {row["excerpt"][:60]: row for row in ledger.filter(source=source).iter_rows(named=True)}
+def rows_by_beginning(ledger: pl.DataFrame, part: str) -> dict[str, dict]:
+    return {row["excerpt"][:60]: row for row in ledger.filter(part=part).iter_rows(named=True)}
 
 
 def test_the_part_with_the_higher_priority_keeps_what_several_have(everything, parts):
@@ -185,13 +185,13 @@ def test_weights_are_met_by_characters(mix, parts):
 def test_copies_are_spread_and_counted(mix, parts):
     mixed = mix(parts.mixture("gamma chars = 60_000; epochs = 4\nalpha", SMALL_SHARDS, "copies"))
     train = pl.read_parquet(mixed.out / "data" / "train-*.parquet").with_row_index("at")
-    copies = train.filter(source="gamma").group_by("id").agg(pl.col("at").sort_by("epoch"), pl.col("epoch").sort())
+    copies = train.filter(part="gamma").group_by("id").agg(pl.col("at").sort_by("epoch"), pl.col("epoch").sort())
     many = copies.filter(pl.col("epoch").list.len() > 1)
     assert len(many) > 20
     for at, epochs in many.select("at", "epoch").iter_rows():
         assert epochs == [*range(1, len(epochs) + 1)] and at == sorted(at)
         assert min(b - a for a, b in zip(at, at[1:])) > len(train) / len(at) / 2
-    assert abs(mixed.shards.filter(source="gamma")["chars"].sum() - 60_000) <= 60
+    assert abs(mixed.shards.filter(part="gamma")["chars"].sum() - 60_000) <= 60
     counted = dict(mixed.shards.group_by("id").len().iter_rows())
     assert all(counted.get(i, 0) == n for i, n in mixed.ledger.select("id", "epochs").iter_rows())
 
@@ -210,7 +210,7 @@ def test_a_part_that_has_too_little_is_told_with_what_was_reached(mix, parts):
     mixed = mix(parts.mixture("gamma chars = 1_000_000; epochs = 2\nbeta chars = 9_000", name="short"))
     assert "warning: gamma has too little:" in mixed.stdout and "of 1,000,000 characters" in mixed.stdout
     assert "with every document 2 times" in mixed.stdout and "gamma has too little" in mixed.card
-    assert set(mixed.shards.filter(source="gamma")["epoch"]) == {1, 2}
+    assert set(mixed.shards.filter(part="gamma")["epoch"]) == {1, 2}
 
 
 def test_nothing_to_do_and_what_changed(mix, build, parts, tmp_path):

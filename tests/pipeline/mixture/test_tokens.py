@@ -63,7 +63,7 @@ def test_a_tokenizer_that_is_named(trained: Mixed, mix: Callable[..., Mixed], pa
     mixed = mix(manifest)
     ledger = mixed.ledger.filter(verdict="kept")
     for name, budget in (("alpha", 20_000), ("beta", 9_000)):
-        assert abs(ledger.filter(source=name)["tokens"].sum() - budget) <= 0.001 * budget
+        assert abs(ledger.filter(part=name)["tokens"].sum() - budget) <= 0.001 * budget
     assert (mixed.out / "tokenizer" / "tokenizer.model").read_bytes() == (
         trained.out / "tokenizer" / "tokenizer.model"
     ).read_bytes()
