@@ -119,8 +119,11 @@ def uses_sudachi(manifest: Manifest) -> bool:
 
 
 def uses_unidic(manifest: Manifest) -> bool:
-    """Return whether a manifest asks for words by MeCab, or for readings by UniDic: those of numbers are by it in any case."""
-    return manifest.modality == "speech" or any(MEASURES[name].columns & set(MECAB_COUNTERS) for name in manifest.measures)
+    """Return whether a manifest asks for words by MeCab, or readings by UniDic."""
+    transcripts = getattr(manifest, "transcripts", None)
+    return getattr(transcripts, "dictionary", None) == "unidic" or any(
+        MEASURES[name].columns & set(MECAB_COUNTERS) for name in manifest.measures
+    )
 
 
 def record_libraries(workspace: Workspace, libraries: dict[Step, dict[str, str]]) -> list[str]:

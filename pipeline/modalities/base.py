@@ -80,7 +80,7 @@ class MeasuredRecords:
 def own_terms(frame: pl.DataFrame) -> dict[str, pa.Array]:
     """Return columns of the measured table: a license and a source that a record comes with, null where it has none of its own."""
     none = pl.lit(None, pl.String)
-    columns = ((name, pl.col(name) if name in frame.columns else none) for name in ("license", "source"))
+    columns = ((name, pl.col(name).cast(pl.String) if name in frame.columns else none) for name in ("license", "source"))
     own = frame.with_columns(pl.when(column.str.strip_chars() != "").then(column).alias(name) for name, column in columns)
     return {f"own:{name}": own[name].to_arrow() for name in ("license", "source")}
 
