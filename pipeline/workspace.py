@@ -194,6 +194,20 @@ def verdicts_file(folder: Path, index: int) -> Path:
     return folder / f"part-{index:05d}.parquet"
 
 
+# Why a record was dropped, as verdicts and ledger say it. `value` and `bound` (the limit that was broken) are numbers, null where the rule
+# is about words; `value_text` is a value that is no number, `bound_text` the whole bound: `>= 50`, `one of ja, en`.
+REASON = pl.Schema(
+    {"rule": pl.String(), "value": pl.Float64(), "value_text": pl.String(), "bound": pl.Float64(), "bound_text": pl.String()}
+)
+
+
+def exceed_cap(rule: str, count: pl.Expr, most: int | None) -> dict[str, pl.Expr]:
+    """Return the columns of `REASON` of records that are beyond a cap: so many have what at most `most` may have."""
+    limit = pl.lit(most, pl.Float64)
+    values = (pl.lit(rule), count.cast(pl.Float64), pl.lit(None, pl.String), limit, pl.lit(f"<= {most}"))
+    return dict(zip(REASON, values, strict=True))
+
+
 @dataclass(frozen=True)
 class Layout:
     """What the step deduplicate reads and writes. Partition i, `parts[i]`, holds the records numbered `bases[i]` to `bases[i + 1]` - 1.
@@ -274,10 +288,10 @@ def _load_layout(path: Path) -> tuple[list[Part], list[int]]:
 
 @dataclass(frozen=True)
 class RecordIds:
-    """Record ids: `<source>/<locator>`. The source of a record is the corpus, or `<corpus>/<file>` where there are several input files.
+    """Record ids: `<corpus>/<locator>`, or `<corpus>/<file>/<locator>` where there are several input files.
 
     A locator that is a number, such as an offset, is written with ten digits. `table`: the file that has the files' names
-    (`write_names`), None for a single file.
+    (`write_names`); without it a record's source is the corpus.
     """
 
     corpus: str
@@ -287,19 +301,19 @@ class RecordIds:
         """Return the ids of records of partition `index`, given by `locator` and `file` (the number of the input file)."""
         locators = records["locator"]
         words = locators if locators.dtype == pl.String else locators.cast(pl.String).str.zfill(10)
-        return (self.sources(index, records) + "/" + words).alias("id")
+        if self.table is None or len(_load_names(self.table)) < 2:
+            return (f"{self.corpus}/" + words).alias("id")
+        return (self.sources(records) + "/" + words).alias("id")
 
-    def sources(self, index: int, records: pl.DataFrame) -> pl.Series:
-        """Return the source of each record of partition `index`."""
+    def sources(self, records: pl.DataFrame) -> pl.Series:
+        """Return the source of each record, which is `<corpus>/<file>`: the name of its input as far as inputs differ, no path to it."""
         if self.table is None:
             return pl.Series("source", [self.corpus]).new_from_index(0, len(records))
-        return f"{self.corpus}/" + _load_names(self.table).gather(records["file"])
+        return (f"{self.corpus}/" + _load_names(self.table).gather(records["file"])).alias("source")
 
 
-def write_names(path: Path, files: Sequence[str]) -> Path | None:
-    """Write the names of several input files; return None for a single one, which ids do without."""
-    if len(files) < 2:
-        return None
+def write_names(path: Path, files: Sequence[str]) -> Path:
+    """Write the names of the input files."""
     with write_atomically(path) as temporary:
         pl.DataFrame({"source": list(files)}).write_parquet(temporary)
     return path

@@ -54,6 +54,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     apply_profile(items)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep timings of test builds out of the user's cache."""
+    os.environ["SEIMAI_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def shared_folders(tmp_path_factory: pytest.TempPathFactory) -> SharedFolders:
     return SharedFolders(tmp_path_factory)

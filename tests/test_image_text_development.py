@@ -67,7 +67,7 @@ def test_truncated_images_are_unreadable_and_no_others(drawn, ledger):
                         broken.add(member.name.removesuffix(".jpg"))
     unreadable = ledger.filter(verdict="unreadable")
     assert set(unreadable["key"]) == broken and len(broken) >= 5
-    assert unreadable["value"].str.contains("truncated|damaged").all()
+    assert unreadable["value_text"].str.contains("truncated|damaged").all()
 
 
 def test_precision_and_recall_on_the_labels(ledger):

@@ -34,7 +34,9 @@ def test_it_says_that_this_is_the_sample(sample):
 
 def test_verdicts(rows):
     assert (
-        rows.filter(pl.col("verdict") != pl.col("expected")).select("key", "why", "verdict", "expected", "rule", "value").rows()
+        rows.filter(pl.col("verdict") != pl.col("expected"))
+        .select("key", "why", "verdict", "expected", "rule", "value", "value_text")
+        .rows()
         == []
     )
 

@@ -32,23 +32,23 @@ def mixed(build, shared_folders):
 
 
 def test_weights_are_met(mixed):
-    chars = dict(read_shards(mixed).group_by("source").agg(pl.sum("chars")).iter_rows())
+    chars = dict(read_shards(mixed).group_by("part").agg(pl.sum("chars")).iter_rows())
     total = sum(chars.values())
     assert {name: abs(chars[name] / total - weight) < 0.001 for name, weight in WEIGHTS.items()} == dict.fromkeys(WEIGHTS, True)
 
 
 def test_columns_of_the_parts_are_there(mixed):
     shards = read_shards(mixed)
-    assert shards.filter(source="c4-ja").select(pl.col("url", "date").null_count()).row(0) == (0, 0)
-    assert shards.filter(source="wikipedia-ja")["title"].null_count() == 0
-    assert shards.filter(source="cc100-ja")["url"].null_count() == shards.filter(source="cc100-ja").height
+    assert shards.filter(part="c4-ja").select(pl.col("url", "date").null_count()).row(0) == (0, 0)
+    assert shards.filter(part="wikipedia-ja")["title"].null_count() == 0
+    assert shards.filter(part="cc100-ja")["url"].null_count() == shards.filter(part="cc100-ja").height
 
 
 def test_the_ledger_has_what_the_parts_kept(mixed):
     ledger = read_ledger(mixed)
     for name in INPUTS:
         kept = read_ledger(mixed.parent / name).filter(verdict="kept")["id"]
-        assert ledger.filter(source=name)["id"].to_list() == kept.to_list()
+        assert ledger.filter(part=name)["id"].to_list() == kept.to_list()
     duplicates = ledger.filter(verdict="duplicate")
     survivors = ledger.select(pl.col("id").alias("duplicate_of"), pl.col("verdict").alias("of"))
     assert set(duplicates.join(survivors, on="duplicate_of")["of"]) <= {"kept", "dropped"}

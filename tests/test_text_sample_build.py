@@ -52,12 +52,16 @@ def test_one_of_every_planted_cluster_is_kept_and_the_rest_name_it(rows):
 
 def test_values_and_bounds_say_why(rows):
     dropped = rows.filter(verdict="dropped")
-    assert dropped.select(pl.col("step", "rule", "value", "bound", "excerpt").is_null().any()).row(0) == (False,) * 5
-    numeric = dropped.filter(pl.col("bound").str.starts_with("<= "))
-    values = numeric.select(pl.col("value").cast(pl.Float64) > pl.col("bound").str.slice(3).cast(pl.Float64))
-    assert values.to_series().all() and numeric.height > 20
+    assert dropped.select(pl.col("step", "rule", "bound_text", "excerpt").is_null().any()).row(0) == (False,) * 4
+    assert (dropped["value"].is_null() ^ dropped["value_text"].is_null()).all()
+    sign, limit = dropped["bound_text"].str.head(3), pl.col("bound_text").str.slice(3).cast(pl.Float64)
+    for side, is_beyond in (("<= ", pl.col("value") > pl.col("bound")), (">= ", pl.col("value") < pl.col("bound"))):
+        broken = dropped.filter(sign == side)
+        assert broken.select(is_beyond & (pl.col("bound") == limit)).to_series().all() and broken.height > 15, side
+    words = dropped.filter(pl.col("value").is_null())
+    assert set(words["rule"]) == {"language"} and set(words["bound_text"]) == {"one of ja"} and words["bound"].is_null().all()
     unreadable = rows.filter(verdict="unreadable")
-    assert unreadable["value"].str.contains("invalid UTF-8").all() and unreadable.height == 4
+    assert unreadable["value_text"].str.contains("invalid UTF-8").all() and unreadable.height == 4
 
 
 def test_traps_leave_no_trace_in_the_text(sample):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
+from filters.unidic import open_unidic
+
 WordBoundaries = Literal["none", "mecab", "sudachi"]
 # Stands between words in the training text. It is for private use, and is removed from texts and from the vocabulary.
 DELIMITER = "\ue000"
@@ -24,12 +26,9 @@ def make_splitter(words: WordBoundaries) -> Callable[[Iterable[str]], Iterator[s
 
 
 def _split_with_mecab(lines: Iterable[str]) -> Iterator[str]:
-    import fugashi  # late, as only this choice needs it
-    import unidic_lite
-
     # %M is a word with the whitespace before it, so that nothing of the line is lost.
     output = f'-O "" -F %M{DELIMITER} -U %M{DELIMITER} -E ""'
-    parse = fugashi.GenericTagger(f'-d "{unidic_lite.DICDIR}" -r /dev/null {output}').parse
+    parse = open_unidic(f"-r /dev/null {output}").parse
     for line in lines:
         words = parse(line)
         # Spaces at the end belong to no word and are left out.

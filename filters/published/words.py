@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from filters.unidic import open_unidic
+
 SUDACHI_BYTES = 40_000  # Sudachi takes 49,149 at a time; datatrove gives it 40,000
 MECAB_CHARS = 100_000  # as HojiChar cuts what it gives to MeCab
 
@@ -53,10 +55,7 @@ def _cut_bytes(text: str, size: int) -> Iterator[str]:
 
 @lru_cache(maxsize=1)
 def _mecab() -> Any:
-    import fugashi
-    import unidic_lite
-
-    return fugashi.GenericTagger(f'-d "{unidic_lite.DICDIR}" -r /dev/null')
+    return open_unidic("-r /dev/null")
 
 
 def mecab_words(text: str) -> Iterator[list[tuple[str, str]]]:

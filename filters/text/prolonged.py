@@ -8,11 +8,9 @@ follows, with which no word begins. On the development text: docs/benchmarks/cle
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
 from filters.text.changes import DASHES
+from filters.text.katakana import cut_katakana
 
 _KATAKANA = "ァ-ヺーㇰ-ㇿ"
 _DASH = f"[{re.escape(DASHES)}]"
@@ -26,23 +24,8 @@ _LONGEST = 40  # characters of a run; longer ones are tables
 _SHORTEST = 3  # characters of a word: ア－オ is a range
 
 
-@lru_cache(maxsize=1)
-def _tagger() -> Any:
-    import fugashi
-    import unidic_lite
-
-    return fugashi.GenericTagger(f'-d "{unidic_lite.DICDIR}" -r "{Path(unidic_lite.DICDIR) / "mecabrc"}"')
-
-
-@lru_cache(maxsize=100_000)
-def _words(text: str) -> tuple[str, ...] | None:
-    """Return the words of katakana `text`, or None where UniDic does not know one of them."""
-    nodes = _tagger()(text)
-    return None if any(node.is_unk for node in nodes) else tuple(node.surface for node in nodes)
-
-
 def _is_word(text: str) -> bool:
-    return _words(text) == (text,)
+    return cut_katakana(text) == (text,)
 
 
 def _is_ambiguous(left: str, right: str, following: str) -> bool:
@@ -58,7 +41,7 @@ def _is_ambiguous(left: str, right: str, following: str) -> bool:
 def _find_prolonged(piece: str, dashes: list[int], following: str, spelled_here: set[str]) -> set[int]:
     """Return the offsets of the dashes in `piece` that are ー by the dictionary, or because the document writes it so."""
     spelled = piece.translate(_TO_PROLONGED)
-    words = (spelled,) if spelled in spelled_here else _words(spelled) or ()
+    words = (spelled,) if spelled in spelled_here else cut_katakana(spelled) or ()
     found: set[int] = set()
     end = 0
     for word in words:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 from unicodedata import normalize
 
+from filters.unidic import open_unidic
+
 Dictionary = Literal["unidic", "sudachi"]
 
 MOST = 4  # readings of a word
@@ -30,11 +32,8 @@ class Words(Protocol):
 
 class _UniDic:
     def __init__(self) -> None:
-        import fugashi
-        import unidic_lite
-
         def tagger(rc: str) -> Any:
-            return fugashi.GenericTagger(f'-d "{unidic_lite.DICDIR}" -r "{Path(__file__).with_name(rc)}"')
+            return open_unidic(f'-r "{Path(__file__).with_name(rc)}"')
 
         self.parse = tagger("mecabrc").parse
         self._entries = tagger("mecabrc-entries")

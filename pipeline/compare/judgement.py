@@ -15,6 +15,7 @@ from pipeline.compare.corpus import LedgerOfCorpus
 from pipeline.core.tables import read_checked_parquet
 from pipeline.manifest.model import Bound, is_of_corpus
 from pipeline.steps.decide import decide_frame, measured_column
+from pipeline.workspace import REASON
 
 # Multiples of this, modulo 2^64, spread evenly: the records with the smallest ones are examples from all over the corpus.
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -37,8 +38,10 @@ class Example:
     """A record that one side drops and the other keeps."""
 
     id: str
-    value: str | None
-    bound: str
+    value: float | None
+    value_text: str | None
+    bound: float | None
+    bound_text: str
     excerpt: str | None
 
 
@@ -107,9 +110,7 @@ _CHOSEN = pl.Schema(
         "file": pl.Int64,
         "row": pl.UInt32,
         "side": pl.String,
-        "rule": pl.String,
-        "value": pl.String,
-        "bound": pl.String,
+        **REASON,
         "order": pl.UInt64,
     }
 )
@@ -150,7 +151,7 @@ def _choose_examples(chosen: pl.DataFrame, readable: pl.DataFrame, file: int, fi
             "file",
             "row",
             pl.lit(side).alias("side"),
-            *(pl.col(f"{name}_{side}").alias(name) for name in ("rule", "value", "bound")),
+            *(pl.col(f"{name}_{side}").alias(name) for name in REASON),
             "order",
         )
         for side, other in (("a", "b"), ("b", "a"))
@@ -166,5 +167,6 @@ def _read_examples(corpus: LedgerOfCorpus, chosen: pl.DataFrame) -> dict[tuple[s
         assert isinstance(number, int)
         texts = read_checked_parquet(corpus.files[number], columns=["id", "excerpt"])[rows["row"].to_list()]
         for row, (record, excerpt) in zip(rows.iter_rows(named=True), texts.iter_rows(), strict=True):
-            found[row["side"], row["rule"]].append(Example(record, row["value"], row["bound"], excerpt))
+            reason = {name: row[name] for name in REASON if name != "rule"}
+            found[row["side"], row["rule"]].append(Example(id=record, excerpt=excerpt, **reason))
     return found

@@ -50,7 +50,8 @@ def _print_differences(console: Console, title: str, differences: list[Differenc
     for difference in differences:
         for example in difference.examples:
             excerpt = make_printable(" ".join((example.excerpt or "").split()))  # crawled text may hold escape sequences
-            line = f"  {difference.rule} {example.value} ({example.bound})  {make_printable(example.id)}  {excerpt[:_EXCERPT]}"
+            value = make_printable(example.value_text or "") if example.value is None else f"{example.value:.6g}"
+            line = f"  {difference.rule} {value} ({example.bound_text})  {make_printable(example.id)}  {excerpt[:_EXCERPT]}"
             console.print(Text(line), soft_wrap=True)
 
 

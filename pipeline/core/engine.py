@@ -244,6 +244,11 @@ def _put(queue: Any, item: Any) -> None:
                 raise
 
 
+def count_workers(wanted: int | None) -> int:
+    """Return how many processes work where so many are wanted: 0 stands for the command's own, None for one per core."""
+    return _count_cores() if wanted is None else max(wanted, 1)
+
+
 def _count_cores() -> int:
     """Return the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

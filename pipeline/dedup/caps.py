@@ -25,7 +25,7 @@ from pipeline.core.vouching import load_counts
 from pipeline.dedup.bands import range_of
 from pipeline.dedup.exchange import Exchange
 from pipeline.dedup.runs import divide_into_runs, run_of_records
-from pipeline.workspace import Layout
+from pipeline.workspace import Layout, exceed_cap
 
 RECORDS_PER_RANGE = 2_000_000
 # A record with the key, and how many records of the run have it (0 but for the best one).
@@ -144,9 +144,8 @@ def write_late(layout: Layout, cap: Cap, run: int) -> Counts:
         )
         surplus = np.flatnonzero(has_limit & is_worse)
         numbers = (rows["record"][surplus] - layout.bases[index]).astype(np.uint32)
-        late = pl.DataFrame({"row": numbers}).with_columns(
-            rule=pl.lit(cap.rule), value=pl.Series(limit["count"][surplus]).cast(pl.String), bound=pl.lit(f"<= {cap.most}")
-        )
+        counts = pl.lit(pl.Series(limit["count"][surplus]))
+        late = pl.DataFrame({"row": numbers}).with_columns(**exceed_cap(cap.rule, counts, cap.most))
         with write_atomically(layout.late_verdicts(index)) as temporary:
             late.write_parquet(temporary)
         amounts = read_parquet(layout.part(index).table, columns=["amount"]).to_series()

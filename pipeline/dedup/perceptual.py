@@ -26,7 +26,7 @@ from pipeline.dedup.facts import FACTS, Inquiry, answer, best_first, receive_ans
 from pipeline.dedup.hamming import HammingIndex
 from pipeline.dedup.runs import divide_into_runs
 from pipeline.dedup.verification import verified_groups
-from pipeline.workspace import Layout, RecordIds
+from pipeline.workspace import REASON, Layout, RecordIds, exceed_cap
 
 SLICE = 100_000  # hashes whose neighbours one task looks for
 
@@ -233,7 +233,7 @@ def cap_records(layout: Layout, frame: pl.DataFrame, *caps: Cap) -> dict[str, li
     Caps are tried one after the other, each on what the ones before have left. Further columns of `frame` go to the verdicts.
     """
     internal = {"number", "priority", *(cap.key for cap in caps)}
-    frame = frame.with_columns(pl.lit(None, pl.String).alias(name) for name in ("rule", "value", "bound"))
+    frame = frame.with_columns(pl.lit(None, kind).alias(name) for name, kind in REASON.items())
     for cap in caps:
         frame = _apply_cap(frame, cap)
     dropped: dict[str, list[int]] = {}
@@ -256,6 +256,6 @@ def _apply_cap(frame: pl.DataFrame, cap: Cap) -> pl.DataFrame:
         rank=pl.col("priority").rank("ordinal", descending=True).over(cap.key, "counted"),
     )
     surplus = pl.col("counted") & (pl.col("rank") > cap.most) if cap.most is not None else pl.lit(False)
-    reason = {"rule": pl.lit(cap.rule), "value": pl.col(cap.count_column).cast(pl.String), "bound": pl.lit(f"<= {cap.most}")}
+    reason = exceed_cap(cap.rule, pl.col(cap.count_column), cap.most)
     frame = frame.with_columns(pl.when(surplus).then(value).otherwise(name).alias(name) for name, value in reason.items())
     return frame.drop("rank", "counted")

@@ -29,7 +29,7 @@ COLUMN_TYPES: dict[str, pl.DataType] = {"string": pl.String(), "int": pl.Int64()
 RESERVED_COLUMNS = frozenset(
     {
         "id", "text", "source", "license", "language", "language_score", "chars", "cluster_size", "cluster_id", "verdict", "step",
-        "rule", "value", "bound", "duplicate_of", "similarity", "excerpt", "sources_seen", "epoch",
+        "rule", "value", "value_text", "bound", "bound_text", "duplicate_of", "similarity", "excerpt", "part", "sources_seen", "epoch",
         "boilerplate_lines", "boilerplate_chars", "recurring_lines", "recurring_chars", "recurring_spans",
     }
 )  # fmt: skip

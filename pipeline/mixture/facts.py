@@ -24,6 +24,7 @@ from pipeline.report.facts import (
     explain_split,
     find_size_category,
     find_token_warnings,
+    gather_licenses,
 )
 
 SPLITS = ("train", "validation")
@@ -201,6 +202,7 @@ def gather_mixture_facts(plan: MixturePlan, summary: dict[str, Any], tokenised: 
         bands_and_rows=banding(settings) if settings.enabled else None,
         limit=None,
         removed=[],
+        licenses=gather_licenses(terms, summary),
         files=summary["files"],
         sources=sources,
         unit=unit_of(plan)[0],

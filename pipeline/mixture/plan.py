@@ -19,7 +19,7 @@ from tokenizer.model import Tokenizer
 from tokenizer.settings import Training
 
 # To be raised when the output of a step changes for the same parts.
-VERSIONS: dict[Step, int] = {"deduplicate": 3, "count": 2, "select": 2, "write": 2}
+VERSIONS: dict[Step, int] = {"deduplicate": 4, "count": 3, "select": 3, "write": 3}
 # The libraries that a step's output depends on, beside those of the steps before.
 _LIBRARIES: dict[Step, tuple[str, ...]] = {
     "deduplicate": COMPUTING,

@@ -21,6 +21,7 @@ from pipeline.mixture.plan import MixturePlan
 from pipeline.mixture.records import Partition
 from pipeline.mixture.selection import Selected
 from pipeline.mixture.tokens import MixtureTokens
+from pipeline.modalities.licenses import sum_licenses
 from pipeline.publish import publish
 
 
@@ -106,7 +107,7 @@ def write(
     )
     progress = engine.step("write", total=2.0 * sum(sizes) or 1.0)
     verdicts = _scatter(plan, engine, scattering, groups, selected, candidates, progress.advance)
-    splits, pieces = _gather(engine, scattering, progress.advance)
+    splits, licenses, pieces = _gather(engine, scattering, progress.advance)
     progress.finish()
     ledgers = [name_shard("ledger", group.number, len(groups)) for group in groups]
     staged = {scattering.folder / "ledger" / name: f"ledger/{name}" for name in ledgers}
@@ -116,7 +117,8 @@ def write(
     for name, piece in pieces.items():
         link_or_copy(piece, scattering.folder / "data" / name)
     sync_folder(scattering.folder / "data")
-    return {"verdicts": verdicts, "splits": splits, "shards": [*pieces], "ledgers": ledgers, "files": files}
+    counts = {"verdicts": verdicts, "splits": splits, "licenses": licenses}
+    return counts | {"shards": [*pieces], "ledgers": ledgers, "files": files}
 
 
 def _scatter(
@@ -145,8 +147,8 @@ def _scatter(
 
 def _gather(
     engine: Engine, scattering: shuffle.Scattering, advance: Callable[[float, int], None]
-) -> tuple[dict[str, list[int]], dict[str, Path]]:
-    """Gather all shards; return documents and characters by split, and by its name the piece that is each shard with any."""
+) -> tuple[dict[str, list[int]], list[list[Any]], dict[str, Path]]:
+    """Gather all shards; return documents and characters by split and license, and by its name the piece that is each shard with any."""
     numbers = [(split, shard) for split in shuffle.SPLITS for shard in range(scattering.ranges.count_shards(split))]
     tasks: list[Task] = [(shuffle.gather, (scattering, split, shard)) for split, shard in numbers]
     results: list[Any] = [None] * len(tasks)
@@ -161,4 +163,4 @@ def _gather(
         filled = [shard for shard, counts in of_split if counts["documents"]]
         for position, shard in enumerate(filled):
             pieces[name_shard(split, position, len(filled))] = scattering.piece(split, shard)
-    return splits, pieces
+    return splits, sum_licenses(counts["licenses"] for counts in results), pieces

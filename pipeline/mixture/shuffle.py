@@ -29,6 +29,7 @@ from pipeline.mixture.ledger import FROM_PARTS, ledger_schema, mixture_ledger
 from pipeline.mixture.manifest import MixtureManifest
 from pipeline.mixture.records import Partition, read_furniture, read_ledger
 from pipeline.mixture.selection import Selection, candidates_file
+from pipeline.modalities.licenses import LicenseCounts
 from pipeline.modalities.text.manifest import TextManifest
 from pipeline.modalities.text.modality import TextModality
 
@@ -37,7 +38,7 @@ RANGE_BYTES = 32_000_000  # of text in a range of places
 GROUP_BYTES = 128_000_000  # of text that one task scatters
 _BATCH = 4096
 _LEDGER_ROW_GROUP = 16384
-_DICTIONARY_COLUMNS = ["source", "license", "language"]
+_DICTIONARY_COLUMNS = ["source", "part", "license", "language"]
 _FIRST, _LAST = ("id", "text", "source"), ("license", "language", "language_score", "chars", "cluster_size")
 _PLACE, _HELD_OUT = "_place", "_held_out"  # columns of scattered documents
 
@@ -121,12 +122,13 @@ class Scattering:
 
 
 def mixture_schema(schemas: Sequence[pa.Schema]) -> pa.Schema:
-    """Return the schema of the shards: the columns of all parts, which other parts have or not, then `sources_seen` and `epoch`."""
+    """Return the schema of the shards: the columns of all parts, which others have or not, then `part`, `sources_seen`, `epoch`."""
     fields = {field.name: field for schema in schemas for field in schema}
     own = [name for name in fields if name not in (*_FIRST, *_LAST)]
     return pa.schema(
         [
             *(pa.field(name, fields[name].type, nullable=name not in ("id", "text")) for name in (*_FIRST, *own, *_LAST)),
+            pa.field("part", pa.string()),
             pa.field("sources_seen", pa.list_(pa.string())),
             pa.field("epoch", pa.int32()),
         ]
@@ -146,7 +148,7 @@ def scatter(scattering: Scattering, group: Group, corpus: TextManifest, selectio
     with ExitStack() as stack:
         writer = ShardWriter(
             stack.enter_context(write_atomically(ledger)), ledger_schema(counts_tokens), _LEDGER_ROW_GROUP, None,
-            scattering.manifest.shards.compression_level, ["source", "verdict", "step", "rule", "bound", "language"],
+            scattering.manifest.shards.compression_level, ["source", "part", "verdict", "step", "rule", "bound", "bound_text", "language"],
         )  # fmt: skip
         stack.callback(writer.close)
         for partition in group.partitions:
@@ -211,9 +213,8 @@ def _ledger_columns(partition: Partition) -> list[str]:
 def _complete(scattering: Scattering, partition: Partition, rows: pl.DataFrame, decided: pl.DataFrame) -> pa.Table:
     """Return the rows of the mixture's shards, one for each copy, with their places."""
     schema = _with_place(scattering.schema)
-    rows = rows.with_columns(
-        decided["cluster_size"], decided["sources_seen"], pl.lit(scattering.sources[partition.corpus]).alias("source")
-    )
+    part = pl.lit(scattering.sources[partition.corpus]).alias("part")
+    rows = rows.with_columns(decided["cluster_size"], decided["sources_seen"], part)
     copies = decided["copies"].to_numpy()
     row = np.repeat(np.arange(len(rows)), copies)
     copy = np.arange(len(row)) - np.repeat(np.cumsum(copies) - copies, copies)
@@ -259,9 +260,10 @@ def _write_ranges(scattering: Scattering, group: int, table: pa.Table) -> None:
 
 @resumable(lambda scattering, split, shard: scattering.piece(split, shard).with_suffix(".json"))
 def gather(scattering: Scattering, split: str, shard: int) -> Counts:
-    """Write one shard, in the order of places; return documents, characters and bytes by part. A shard without documents is not written."""
+    """Write one shard, in the order of places, where it has documents; return documents and characters, and both by license."""
     settings = scattering.manifest.shards
     sums: dict[str, Any] = {"documents": 0, "chars": 0}
+    licenses = LicenseCounts()
     piece = scattering.piece(split, shard)
     with ExitStack() as stack:
         writer: ShardWriter | None = None
@@ -280,7 +282,8 @@ def gather(scattering: Scattering, split: str, shard: int) -> Counts:
             writer.write(table)
             sums["documents"] += len(table)
             sums["chars"] += int(pc.sum(table["chars"]).as_py() or 0)
-    return sums
+            licenses.add(pl.Series(table["license"]), pl.Series(table["chars"]))
+    return sums | {"licenses": licenses.rows()}
 
 
 def _read_range(scattering: Scattering, number: int) -> Iterator[pa.Table]:

@@ -77,6 +77,14 @@ class MeasuredRecords:
     counts: dict[str, Any] = field(default_factory=dict)
 
 
+def own_terms(frame: pl.DataFrame) -> dict[str, pa.Array]:
+    """Return columns of the measured table: a license and a source that a record comes with, null where it has none of its own."""
+    none = pl.lit(None, pl.String)
+    columns = ((name, pl.col(name).cast(pl.String) if name in frame.columns else none) for name in ("license", "source"))
+    own = frame.with_columns(pl.when(column.str.strip_chars() != "").then(column).alias(name) for name, column in columns)
+    return {f"own:{name}": own[name].to_arrow() for name in ("license", "source")}
+
+
 class RowGroup(NamedTuple):
     """How large a shard's row groups are: in records or, where `column` names one of binary values, in that column's bytes."""
 
@@ -125,7 +133,7 @@ class Modality(ABC, Generic[AnyManifest]):
     def late_verdicts(self, layout: Layout, index: int) -> pl.DataFrame | None:
         """Return what deduplication found out about single records of a partition.
 
-        The columns are `row`, `rule` `value` `bound` (null: kept), and further ones for the ledger.
+        The columns are `row`, those of `REASON` (null: kept), and further ones for the ledger.
         """
         return None
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 from filters import MEASURES
 from pipeline.core.checksums import FileEntry
 from pipeline.core.storage import format_size, sum_file_sizes
+from pipeline.core.timings import Timing, describe_seconds, find_timing
 from pipeline.dedup.bands import banding
 from pipeline.manifest.model import Described, Manifest
 from pipeline.manifest.steps import Step
@@ -84,6 +85,14 @@ class RemovedFacts(NamedTuple):
     samples: list[tuple[str, int]]  # each with how often it was removed
 
 
+class LicenseFacts(NamedTuple):
+    """Records and amount in the shards under one license, which comes from outside; None sums up those that are not named."""
+
+    name: str | None
+    records: int
+    amount: str
+
+
 class InputFacts(NamedTuple):
     """A file that was read: its bytes as stored (`size`) and uncompressed (`bytes`), where they are known.
 
@@ -129,6 +138,7 @@ class BuildFacts:
     bands_and_rows: tuple[int, int] | None
     limit: int | None
     removed: list[RemovedFacts]
+    licenses: list[LicenseFacts]  # of what is in the shards, that of most records first
     files: list[FileEntry]  # shards and ledger
     places: tuple[str, ...] = ()  # paths of this machine that warnings may name, and the card does not
 
@@ -193,6 +203,7 @@ def gather_facts(plan: Plan, summary: dict[str, Any], tokenised: dict[str, Any] 
         bands_and_rows=banding(manifest.deduplicate) if is_banded else None,
         limit=plan.limit,
         removed=_gather_removed(summary),
+        licenses=gather_licenses(terms, summary),
         files=summary["files"],
         places=_find_places(plan),
     )
@@ -211,6 +222,11 @@ def _gather_removed(summary: dict[str, Any]) -> list[RemovedFacts]:
         for name, counts in ((REMOVED[kind], counts) for kind, counts in summary["removed"].items())
         if counts["lines"]
     ]
+
+
+def gather_licenses(terms: ReportTerms, summary: dict[str, Any]) -> list[LicenseFacts]:
+    """Return what is in the shards by license."""
+    return [LicenseFacts(name, records, terms.format_amount(amount)) for name, records, amount in summary["licenses"]]
 
 
 def find_token_warnings(tokenised: dict[str, Any] | None) -> list[str]:
@@ -305,8 +321,8 @@ class PlanFacts(NamedTuple):
     conclusion: str
 
 
-def gather_plan_facts(plan: Plan) -> PlanFacts:
-    """Gather what is done of `plan`, what would be done, and how large it would be."""
+def gather_plan_facts(plan: Plan, workers: int) -> PlanFacts:
+    """Gather what is done of `plan`, what would be done, how large it would be and how long so many workers would take."""
     is_up_to_date = plan.up_to_date() is not None
     steps = _gather_finished_steps(plan) if is_up_to_date else _gather_step_states(plan)
     if plan.manifest.tokenizer is not None:
@@ -314,7 +330,7 @@ def gather_plan_facts(plan: Plan) -> PlanFacts:
         size = sum_file_sizes(plan.out / "tokenizer") + sum_file_sizes(plan.out / "tokens")
         steps.append(StepState("tokenise", "done" if is_tokenised else "to do", format_size(size)))
     if not is_up_to_date:
-        conclusion = _estimate_sizes(plan)
+        conclusion = _estimate(plan, workers)
     elif steps[-1].state == "done":
         conclusion = "up to date: a build would do nothing"
     else:
@@ -361,15 +377,35 @@ def _gather_step_states(plan: Plan) -> list[StepState]:
     return states
 
 
-def _estimate_sizes(plan: Plan) -> str:
-    """Return a sentence about the size of the input and of what a build would write."""
+def _estimate(plan: Plan, workers: int) -> str:
+    """Return sentences about the size of the input, of what a build would write, and how long it would take on this machine."""
+    total, timing = sum(file.size or 0 for file in plan.inputs), find_timing(plan.manifest.modality)
+    if not total:
+        return "The size of the input is not known. Nothing was done."
     content = sum((file.size or 0) * _estimate_expansion(plan.manifest, file.shown_url) for file in plan.inputs)
+    said = f"input of {format_size(total)} in all, about {format_size(content)} of content"
+    if plan.limit is not None:
+        wanted = timing.estimate_bytes(content, plan.limit) if timing else content
+        records = modality_of(plan.manifest).terms.records.english
+        share = f"about {format_size(wanted)}" if timing else "how much is not known before"
+        said += f", of which the first {plan.limit:,} {records} are read ({share})"
+        content = wanted
     intermediates, output = (format_size(share * content) for share in modality_of(plan.manifest).terms.space_per_byte)
     disk = next(path for path in (plan.work, *plan.work.parents) if path.exists())
-    total, free = sum(file.size or 0 for file in plan.inputs), shutil.disk_usage(disk).free
+    at_most = "at most" if plan.limit is not None and timing is None else "about"
+    said += f"; a build takes {at_most} {intermediates} for intermediates and {output} for output"
+    return f"{said} ({format_size(shutil.disk_usage(disk).free)} free). {_estimate_time(timing, content, workers)} Nothing was done."
+
+
+def _estimate_time(timing: Timing | None, content: float, workers: int) -> str:
+    if timing is None:
+        return (
+            "How long it takes here is not known: builds of ten seconds and more are timed, and the next --plan goes by that."
+        )
     return (
-        f"input of {format_size(total)} in all, about {format_size(content)} of content; a build takes about {intermediates} for "
-        f"intermediates and {output} for output ({format_size(free)} free). Nothing was done."
+        f"From its beginning it takes about {describe_seconds(timing.estimate_seconds(content, workers))} on {workers} "
+        f"worker{'s' * (workers != 1)} of this machine, as fast as {timing.name} was built here on {timing.day} "
+        f"({timing.bytes_per_second / timing.workers / 1e6:.1f} MB/s each)."
     )
 
 

@@ -19,9 +19,10 @@ from pipeline.manifest.model import Bound, Manifest
 from pipeline.plan import Plan
 from pipeline.steps.fit import LEAST, bands_file, fit, fitted_rules, with_bands
 from pipeline.steps.measure import Measured
-from pipeline.workspace import Part, verdicts_file
+from pipeline.workspace import REASON, Part, verdicts_file
 
 MOST_IN_TASK = 64  # partitions
+_MISSING = "missing"  # what the ledger says of a value that is none
 
 # -- on a worker
 
@@ -31,60 +32,74 @@ def measured_column(rule: str) -> str:
     return f"m:{rule}" if rule in MEASURES else f"keep:{rule}"
 
 
-def broken_bound(name: str, bound: Bound) -> tuple[pl.Expr, pl.Expr]:
-    """Return, for one rule, whether a record breaks it, and as text the bound that it breaks.
+class BrokenBound(NamedTuple):
+    """Expressions over measured records: whether each breaks a rule, and the limit that it breaks, as a number (or null) and in words."""
+
+    is_broken: pl.Expr
+    limit: pl.Expr
+    text: pl.Expr
+
+
+def broken_bound(name: str, bound: Bound) -> BrokenBound:
+    """Return how one rule judges records.
 
     A missing value (NaN, null) breaks a rule, unless `bound.missing` is "keep".
     """
     value = pl.col(measured_column(name))
     missing = value.cast(pl.Float64, strict=False).is_nan()  # NaN is above every bound to polars
-    checks: list[tuple[pl.Expr, str | pl.Expr]] = []
-    if bound.at_least is not None:
-        checks.append((~(value >= bound.at_least) | missing, f">= {bound.at_least:g}"))
-    if bound.at_most is not None:
-        checks.append((~(value <= bound.at_most) | missing, f"<= {bound.at_most:g}"))
+    checks: list[BrokenBound] = []
+    for sign, limit in ((">=", bound.at_least), ("<=", bound.at_most)):
+        if limit is not None:
+            fits = value >= limit if sign == ">=" else value <= limit
+            checks.append(BrokenBound(~fits | missing, pl.lit(limit, pl.Float64), pl.lit(f"{sign} {limit:g}")))
     if bound.iqr is not None:
         low, high = pl.col(f"low:{name}"), pl.col(f"high:{name}")
-        shown = (pl.format(f"{sign} {{}}", side.round_sig_figs(4)) for sign, side in ((">=", low), ("<=", high)))
         # Without a single value to fit to there is no band.
-        for check, text in zip((value < low, value > high), shown, strict=True):
+        for sign, side, is_beyond in ((">=", low, value < low), ("<=", high, value > high)):
             # What is zero or less has no logarithm, and had no part in the band.
-            checks.append(((check & (value > 0)).fill_null(value.is_null() & low.is_not_null()) | missing, text))
+            check = (is_beyond & (value > 0)).fill_null(value.is_null() & low.is_not_null()) | missing
+            checks.append(BrokenBound(check, side.cast(pl.Float64), pl.format(f"{sign} {{}}", side.round_sig_figs(4))))
+    no_number = pl.lit(None, pl.Float64)
     if bound.any_of is not None:
-        checks.append((~value.is_in(bound.any_of), f"one of {', '.join(bound.any_of)}"))
+        checks.append(BrokenBound(~value.is_in(bound.any_of), no_number, pl.lit(f"one of {', '.join(bound.any_of)}")))
     if bound.none_of is not None:
-        checks.append((value.is_in(bound.none_of), f"none of {', '.join(bound.none_of)}"))
-    if bound.missing == "keep":
-        checks = [(check & ~missing.fill_null(False) & value.is_not_null(), text) for check, text in checks]
-    broken = pl.any_horizontal(check.fill_null(True) for check, _ in checks)
-    first_broken = pl.coalesce(
-        pl.when(check.fill_null(True)).then(text if isinstance(text, pl.Expr) else pl.lit(text)) for check, text in checks
+        checks.append(BrokenBound(value.is_in(bound.none_of), no_number, pl.lit(f"none of {', '.join(bound.none_of)}")))
+    is_kept = missing.fill_null(False) | value.is_null() if bound.missing == "keep" else pl.lit(False)
+    checks = [check._replace(is_broken=check.is_broken.fill_null(True) & ~is_kept) for check in checks]
+    return BrokenBound(
+        pl.any_horizontal(check.is_broken for check in checks),
+        pl.coalesce(pl.when(check.is_broken).then(check.limit) for check in checks),
+        pl.coalesce(pl.when(check.is_broken).then(check.text) for check in checks),
     )
-    return broken, first_broken
 
 
 def decide_frame(frame: pl.DataFrame, rules: dict[str, Bound]) -> pl.DataFrame:
-    """Return `verdict` `rule` `value` `bound` of measured records (columns `m:<measure>` and `unreadable`).
+    """Return `verdict` and the columns of `REASON` of measured records (columns `m:<measure>` and `unreadable`).
 
-    Rules are tried in the manifest's order and the first that is broken is named. An unreadable record breaks none.
+    Rules are tried in the manifest's order and the first that is broken is named. An unreadable record breaks none. `value` is the
+    measure's, not rounded; where it has none, `value_text` is `missing`.
 
     >>> frame = pl.DataFrame({"m:chars": [12, 120], "m:url_share": [0.9, 0.1], "unreadable": [None, None]})
     >>> decide_frame(frame, {"chars": Bound(at_least=50), "url_share": Bound(at_most=0.4)}).rows()
-    [('dropped', 'chars', '12', '>= 50'), ('kept', None, None, None)]
+    [('dropped', 'chars', 12.0, None, 50.0, '>= 50'), ('kept', None, None, None, None, None)]
     """
-    rule, value, bound = (pl.lit(None, pl.String) for _ in range(3))
+    reason = {name: pl.lit(None, kind) for name, kind in REASON.items()}
     for name, bounds in reversed(rules.items()):
-        broken, broken_text = broken_bound(name, bounds)
+        broken = broken_bound(name, bounds)
         column = measured_column(name)
-        shown = pl.col(column)
-        shown = shown.round_sig_figs(6) if frame.schema[column].is_float() else shown
-        rule = pl.when(broken).then(pl.lit(name)).otherwise(rule)
-        value = pl.when(broken).then(shown.cast(pl.String)).otherwise(value)
-        bound = pl.when(broken).then(broken_text).otherwise(bound)
+        if frame.schema[column] == pl.String:
+            value, word = pl.lit(None, pl.Float64), pl.col(column).fill_null(_MISSING)
+        else:
+            value = pl.col(column).cast(pl.Float64).fill_nan(None)
+            word = pl.when(value.is_null()).then(pl.lit(_MISSING))
+        of_rule = (pl.lit(name), value, word, broken.limit, broken.text)
+        reason = {
+            key: pl.when(broken.is_broken).then(expression).otherwise(reason[key])
+            for key, expression in zip(REASON, of_rule, strict=True)
+        }
     unreadable = pl.col("unreadable").is_not_null()
     frame = frame.select(
-        pl.when(unreadable).then(pl.lit(None, pl.String)).otherwise(expression).alias(name)
-        for name, expression in (("rule", rule), ("value", value), ("bound", bound))
+        pl.when(~unreadable).then(expression).cast(REASON[name]).alias(name) for name, expression in reason.items()
     ).with_columns(frame["unreadable"])
     verdict = (
         pl.when(unreadable)
@@ -93,7 +108,7 @@ def decide_frame(frame: pl.DataFrame, rules: dict[str, Bound]) -> pl.DataFrame:
         .then(pl.lit("kept"))
         .otherwise(pl.lit("dropped"))
     )
-    return frame.select(verdict.alias("verdict"), "rule", "value", "bound")
+    return frame.select(verdict.alias("verdict"), *REASON)
 
 
 def decide_records(frame: pl.DataFrame, rules: dict[str, Bound]) -> pl.DataFrame:

@@ -8,6 +8,7 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline.modalities.base import EXCERPT
+from pipeline.workspace import REASON
 
 HEAD = (
     pa.field("id", pa.string()),
@@ -15,8 +16,10 @@ HEAD = (
     pa.field("verdict", pa.string()),
     pa.field("step", pa.string()),
     pa.field("rule", pa.string()),
-    pa.field("value", pa.string()),
-    pa.field("bound", pa.string()),
+    pa.field("value", pa.float64()),
+    pa.field("value_text", pa.string()),
+    pa.field("bound", pa.float64()),
+    pa.field("bound_text", pa.string()),
     pa.field("duplicate_of", pa.string()),
     pa.field("similarity", pa.float32()),
     pa.field("cluster_id", pa.string()),
@@ -39,9 +42,9 @@ def ledger_frame(
     """Return ledger rows of consecutive records.
 
     `measured` and `verdicts` hold the same records row for row, `ids` and `sources` what they are called and come from; `clusters` and
-    `late` (records that the step deduplicate dropped, with `rule` `value` `bound`) have a column `row` that counts from the first of
+    `late` (records that the step deduplicate dropped, with the columns of `REASON`) have a column `row` that counts from the first of
     them; `step` in `late` names another step than deduplicate. `near_rule` names the rule of a near duplicate. `bound` is the limit
-    that a record broke: `< accept` for duplicates, since a similarity of `accept` or more makes a duplicate. `further` names columns of
+    that a record broke: `accept` for duplicates, since a similarity of `accept` or more makes a duplicate. `further` names columns of
     `measured` or `late` to be shown beside the measures.
     """
     frame = pl.concat([measured, verdicts], how="horizontal").with_columns(id=ids, source=sources).with_row_index("row")
@@ -51,13 +54,17 @@ def ledger_frame(
     if late is not None:
         frame = frame.join(late, on="row", how="left", maintain_order="left", suffix="_late")
     else:
-        frame = frame.with_columns(pl.lit(None, pl.String).alias(f"{name}_late") for name in ("rule", "value", "bound"))
+        frame = frame.with_columns(pl.lit(None, kind).alias(f"{name}_late") for name, kind in REASON.items())
     if "step" not in frame.columns:
         frame = frame.with_columns(step=pl.lit(None, pl.String))
     duplicate = pl.col("duplicate_of").is_not_null()
     unreadable = pl.col("verdict") == "unreadable"
     dropped_late = pl.col("rule_late").is_not_null()
     dropped = pl.col("verdict") == "dropped"
+
+    def late_or_own(name: str) -> pl.Expr:
+        return pl.when(dropped_late).then(f"{name}_late").otherwise(name)
+
     frame = frame.with_columns(
         verdict=pl.when(duplicate).then(pl.lit("duplicate")).when(dropped_late).then(pl.lit("dropped")).otherwise("verdict"),
         step=pl.when(duplicate | dropped_late)
@@ -70,13 +77,11 @@ def ledger_frame(
         .then(pl.when("exact").then(pl.lit("exact")).otherwise(pl.lit(near_rule)))
         .when(unreadable)
         .then(pl.lit("unreadable"))
-        .otherwise(pl.coalesce("rule_late", "rule")),
-        value=pl.when(duplicate)
-        .then(pl.col("similarity").round(4).cast(pl.String))
-        .when(unreadable)
-        .then("unreadable")
-        .otherwise(pl.coalesce("value_late", "value")),
-        bound=pl.when(duplicate).then(pl.lit(f"< {accept:g}")).otherwise(pl.coalesce("bound_late", "bound")),
+        .otherwise(late_or_own("rule")),
+        value=pl.when(duplicate).then(pl.col("similarity").cast(pl.Float64)).otherwise(late_or_own("value")),
+        value_text=pl.when(unreadable).then("unreadable").when(~duplicate).then(late_or_own("value_text")),
+        bound=pl.when(duplicate).then(pl.lit(accept, pl.Float64)).otherwise(late_or_own("bound")),
+        bound_text=pl.when(duplicate).then(pl.lit(f"< {accept:g}")).otherwise(late_or_own("bound_text")),
         excerpt=pl.when(unreadable).then("head").otherwise(pl.col("text").str.head(EXCERPT)),
         # A record without duplicates is a cluster of its own, so that splits and weights need no special case.
         cluster_id=pl.when(pl.col("verdict") == "kept").then(pl.coalesce("cluster_id", "id")),

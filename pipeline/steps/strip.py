@@ -22,7 +22,7 @@ from pipeline.manifest.model import Bound
 from pipeline.modalities import modality_of
 from pipeline.plan import Plan
 from pipeline.steps.decide import decide_frame
-from pipeline.workspace import Layout
+from pipeline.workspace import REASON, Layout
 
 JUDGED = ("recurring_line_share", "chars")  # measures that are known of a record without its furniture
 
@@ -61,7 +61,7 @@ def strip(search: Search, rules: dict[str, Bound], index: int) -> Counts:
 
 
 def judge(found: pl.DataFrame, rules: dict[str, Bound]) -> pl.DataFrame:
-    """Return what the ledger says of records with furniture, with `rule` `value` `bound` where `rules` drop what is left of them.
+    """Return what the ledger says of records with furniture, with the columns of `REASON` where `rules` drop what is left of them.
 
     `found` as `Search.find_furniture` returns it.
     """
@@ -76,9 +76,7 @@ def judge(found: pl.DataFrame, rules: dict[str, Bound]) -> pl.DataFrame:
     verdicts = decide_frame(counters, {name: rules[name] for name in JUDGED if name in rules})
     return counters.select(
         "row",
-        verdicts["rule"],
-        verdicts["value"],
-        verdicts["bound"],
+        *verdicts.select(*REASON),
         pl.lit("strip").alias("step"),
         pl.col("lines").alias("recurring_lines"),
         pl.col("chars").alias("recurring_chars"),

@@ -26,6 +26,7 @@ from pipeline.dedup.clusters import CLUSTER_SCHEMA
 from pipeline.manifest.model import Manifest
 from pipeline.modalities import modality_of
 from pipeline.modalities.base import SAMPLES, RowGroup, count_lines, most_frequent
+from pipeline.modalities.licenses import LicenseCounts
 from pipeline.plan import Plan
 from pipeline.steps.conservation import guard_inputs
 from pipeline.steps.decide import Decided
@@ -33,13 +34,14 @@ from pipeline.steps.ledger import ledger_frame, ledger_schema
 from pipeline.steps.losses import Losses, find_losses, losses_file
 from pipeline.steps.measure import Measured
 from pipeline.steps.strip import read_furniture, search_of
-from pipeline.workspace import Layout, Part, RecordIds, is_step_file, verdicts_file
+from pipeline.workspace import REASON, Layout, Part, RecordIds, is_step_file, verdicts_file
 
 _BATCH = 4096  # records in memory at a time
 _MOST_SAMPLES = 100_000  # distinct removed lines in memory
 _LEDGER_ROW_GROUP = 16384
 _DICTIONARY_COLUMNS = ["source", "license", "language"]  # of shards: their values repeat
-_LATE_RULE = ("row", "rule", "value", "bound", "step")
+_LEDGER_DICTIONARY = ["source", "verdict", "step", "rule", "value_text", "bound", "bound_text"]
+_LATE_RULE = ("row", "step", *REASON)
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class _Files:
             ledger,
             ledger_schema(pl.Schema(measured), modality.ledger_fields(manifest)),
             RowGroup(_LEDGER_ROW_GROUP),
-            ["verdict", "step", "rule", "bound", *(name for name in words if name != "phash")],
+            [*_LEDGER_DICTIONARY, *(name for name in words if name != "phash")],
         )
 
     def _open(self, path: Path, schema: pa.Schema, row_group: RowGroup, dictionary: list[str]) -> ShardWriter:
@@ -108,7 +110,7 @@ def write(
     verdicts: dict[str, list[int]] = {}
     splits = {"train": [0, 0], "validation": [0, 0]}
     shard_rows = 0
-    losses, samples = Losses(), count_lines(pl.Series([], dtype=pl.String))
+    losses, licenses, samples = Losses(), LicenseCounts(), count_lines(pl.Series([], dtype=pl.String))
     with ExitStack() as stack:
         files = _Files(stack, manifest, layout, group, count, folder)
         for index in range(group.first, group.stop):
@@ -116,12 +118,15 @@ def write(
                 files.ledger.write(rows.select(files.ledger.schema.names).to_arrow().cast(files.ledger.schema))
                 _count_verdicts(verdicts, batch, rows)
                 losses.add(batch, rows)
+                kept = batch.filter(rows["verdict"] == "kept")
+                licenses.add(kept["own:license"].fill_null(manifest.license), kept["amount"])
                 samples = _add_samples(samples, removed)
                 shard_rows += _write_kept(manifest, layout.part(index), batch, rows, files, splits)
     losses.write(losses_file(folder, group.number))
     return {
         "verdicts": verdicts,
         "splits": splits,
+        "licenses": licenses.rows(),
         "rows": shard_rows,
         "samples": most_frequent(samples, SAMPLES),
         "seconds": round(time.perf_counter() - began, 3),
@@ -163,7 +168,7 @@ def _ledger_batches(
             _slice_rows(clusters, at, length),
             None if late is None else _slice_rows(late, at, length),
             ids(index, batch),
-            ids.sources(index, batch),
+            ids.sources(batch),
             modality.near_duplicate_rule(manifest).name,
             getattr(manifest.deduplicate, "accept", 1.0),
             further,

@@ -64,7 +64,7 @@ def test_truncated_xz(build, mixed, out, refused, tmp_path):
     assert 100 < len(ledger) < len(whole)
     assert ledger["id"].to_list() == [f"cc100-ja/{offset:010d}" for offset, _ in whole[: len(ledger)]]
     last = ledger.row(-1, named=True)
-    assert last["verdict"] == "unreadable" and "input ends inside this document" in last["value"]
+    assert last["verdict"] == "unreadable" and "input ends inside this document" in last["value_text"]
     assert "ends too early" in (out / "README.md").read_text("utf-8")
     # The damage is told again where nothing is left to do.
     again = build(*options, "--keep-going")
@@ -76,7 +76,7 @@ def test_invalid_utf8_is_a_record_not_a_failure(reference):
     assert len(found) == 1
     row = found.row(0, named=True)
     assert row["excerpt"].startswith("壊れ\ufffd")
-    assert "invalid UTF-8: byte 0xE3 at 6 of " in row["value"]
+    assert "invalid UTF-8: byte 0xE3 at 6 of " in row["value_text"]
     assert row["id"] not in read_shards(reference)["id"].to_list()
 
 
@@ -194,7 +194,7 @@ def test_a_single_line_over_the_bound(start_build, out, tmp_path):
     assert ledger["verdict"].to_list() == ["kept", "unreadable", "kept"]
     size = 23 * len(block)
     assert ledger["id"].to_list()[1:] == [f"cc100-ja/{len(before) + 2:010d}", f"cc100-ja/{len(before) + 4 + size:010d}"]
-    assert f"document of {size + 2:,} bytes, over source.max_document = 64,000,000" in ledger["value"][1]
+    assert f"document of {size + 2:,} bytes, over source.max_document = 64,000,000" in ledger["value_text"][1]
     assert ledger["excerpt"][1] == "あいうえお" * 40
 
 

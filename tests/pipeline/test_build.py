@@ -4,16 +4,18 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline.manifest.loading import load
+from pipeline.workspace import REASON
 from tests.support.builds import find_temporaries, hash_outputs, list_times, read_ledger, read_shards
 from tests.support.texts import SMALL_PARTITIONS, make_sentences, split_documents
 
 HEAD = (
-    "id source verdict step rule value bound duplicate_of similarity cluster_id cluster_size excerpt"
+    "id source verdict step rule value value_text bound bound_text duplicate_of similarity cluster_id cluster_size excerpt"
 ).split()  # DESIGN.md, section 4
 
 REMOVED = ("boilerplate_lines boilerplate_chars recurring_lines recurring_chars recurring_line_share recurring_spans").split()
@@ -50,10 +52,10 @@ def test_ledger_columns(ledger):
     kept, dropped, duplicate, unreadable = (
         ledger.filter(verdict=v) for v in ("kept", "dropped", "duplicate", "unreadable")
     )  # fmt: skip
-    for column in ("step", "rule", "value", "bound", "duplicate_of", "similarity"):
+    for column in ("step", *REASON, "duplicate_of", "similarity"):
         assert kept[column].null_count() == len(kept)
     assert set(dropped["step"]) == {"decide"} and set(dropped["rule"]) <= set(manifest.rules)
-    assert dropped["value"].null_count() == dropped["bound"].null_count() == 0
+    assert (dropped["value"].is_null() ^ dropped["value_text"].is_null()).all() and not dropped["bound_text"].has_nulls()
     assert set(duplicate["step"]) == {"deduplicate"} and set(duplicate["rule"]) == {"exact", "minhash"}
     assert set(unreadable["step"]) == {"read"}
     for frame in (dropped, unreadable):
@@ -61,11 +63,28 @@ def test_ledger_columns(ledger):
     assert ledger["excerpt"].str.len_chars().max() == 200
 
 
+def test_numbers_compare_and_sort_as_numbers(ledger, reference):
+    """In DuckDB; a value is that of the measure's column, not rounded."""
+    files = f"{reference}/ledger/*.parquet"
+    rows = duckdb.sql(
+        f"select value, chars, bound from '{files}' where rule = 'chars' and value < 50 order by value"
+    ).fetchall()
+    assert rows and rows == sorted(rows) and all(value == chars < bound for value, chars, bound in rows)
+    per_rule = duckdb.sql(
+        f"select rule, min(value - bound), max(value - bound) from '{files}' where value_text is null group by 1"
+    )
+    for rule, least, most in per_rule.fetchall():
+        if rule is not None and rule not in ("exact", "minhash"):
+            assert least > 0 or most < 0, rule  # on one side of its bound, or NULL where a rule has two
+    for rule, of_rule in ledger.filter((pl.col("verdict") == "dropped") & pl.col("value").is_not_null()).group_by("rule"):
+        assert (of_rule["value"] == of_rule[rule[0]].cast(pl.Float64)).all()
+
+
 def test_shards_hold_what_the_ledger_says_was_kept(ledger, shards, mixed):
     kept = ledger.filter(verdict="kept")
     assert sorted(shards["id"]) == sorted(kept["id"])
     assert shards.columns == "id text source license language language_score chars cluster_size".split()
-    assert set(shards["source"]) == {"cc100-ja"} and set(shards["language"]) == {"ja"}
+    assert set(shards["source"]) == {f"cc100-ja/{mixed.name}"} and set(shards["language"]) == {"ja"}
     assert (shards["text"].str.len_chars() == shards["chars"]).all()
     joined = shards.join(kept, on="id", suffix="_ledger", validate="1:1")
     for column in ("language", "chars", "cluster_size"):
@@ -204,7 +223,7 @@ def test_a_changed_bound_measures_nothing_anew(build, own_corpus):
     assert not [p for p in after if "/decide-" in str(p) and p in before]
     ledger = read_ledger(out)
     short = ledger.filter(rule="chars")
-    assert len(short) > 30 and set(short["bound"]) == {">= 200"} and (short["chars"] < 200).all()
+    assert len(short) > 30 and set(short["bound"]) == {200} and (short["chars"] < 200).all()
     assert hash_outputs(out) != old
     # And back again.
     done = build("cc100-ja", *options)
@@ -277,7 +296,7 @@ def test_a_manifest_of_ones_own_from_any_folder(build, tmp_path):
     ledger = read_ledger(out)
     assert ledger["verdict"].to_list() == ["kept"] * 25 + ["dropped"] * 2
     assert ledger["rule"].to_list()[25:] == ["chars", "chars"]
-    assert ledger["bound"].to_list()[25:] == [">= 100"] * 2
+    assert ledger["bound"].to_list()[25:] == [100] * 2
     assert read_shards(out)["id"][0] == "my-corpus/0000000000"
     assert any((tmp_path / "intermediates").rglob("part-*.parquet")) and not any((out / ".seimai").rglob("part-*"))
 

@@ -28,9 +28,9 @@ def test_every_pair_has_its_verdict(pair_corpus, pairs):
     rules = {key: found[key]["rule"] for key in ("back", "english", "empty", "blank")}
     assert rules["back"] == "navigation_share" and rules["english"] == "caption_language" and rules["empty"] == "chars"
     assert found["icon"]["verdict"] == "dropped" and found["blank"]["verdict"] == "dropped"
-    assert found["failed"]["value"] == "failed_to_download: HTTP Error 404: Not Found"
+    assert found["failed"]["value_text"] == "failed_to_download: HTTP Error 404: Not Found"
     assert found["failed"]["excerpt"] == "取得に失敗した写真"
-    assert found["cut"]["verdict"] == "unreadable" and found["cut"]["value"].startswith("truncated JPEG")
+    assert found["cut"]["verdict"] == "unreadable" and found["cut"]["value_text"].startswith("truncated JPEG")
 
 
 def test_shards_hold_images_as_they_came_with_all_their_captions(pair_corpus, pairs, tmp_path):
@@ -49,6 +49,10 @@ def test_shards_hold_images_as_they_came_with_all_their_captions(pair_corpus, pa
             key = get_key(row["id"])
             assert row["image"]["bytes"] == pairs[key].image and row["image"]["path"] == f"{key}.jpg"
             assert row["url"] == f"https://example.com/{key}" and row["license"]
+    sources = read_shards(pair_corpus).join(read_keyed_ledger(pair_corpus), on=["id", "source"], how="anti")
+    assert sources.is_empty() and {row["source"] for row in rows} == {
+        f"laion-ja/{tar}.tar" for tar in ("00000", "00001", "00002")
+    }
     card = (pair_corpus / "README.md").read_text("utf-8")
     assert "- text-to-image" in card and "ペア" in card and "`navigation_share`" in card and "Hamming" not in card
 
@@ -97,7 +101,9 @@ def test_the_same_pairs_from_other_forms_give_the_same_verdicts(build, pair_shar
     # A URL that nothing was fetched for is a row, too.
     listed.write_text(lines[0] + "https://example.com/none\t誰も取得していない写真\n", "utf-8")
     done = build("cc12m-ja", "--input", listed, "--images", pair_shards, "--out", tmp_path / "c")
-    assert read_keyed_ledger(tmp_path / "c")["value"].to_list()[1] == "no image: the folder of images has none for this row"
+    assert (
+        read_keyed_ledger(tmp_path / "c")["value_text"].to_list()[1] == "no image: the folder of images has none for this row"
+    )
 
 
 def test_resized_and_encoded_anew(build, pair_shards, pair_corpus, tmp_path):
@@ -125,8 +131,8 @@ def test_one_caption_on_many_images_stays_up_to_the_cap(build, tmp_path):
     found = read_ledger_rows(tmp_path / "o")
     assert {key for key, row in found.items() if row["verdict"] != "kept"} == {"000", "001"}
     row = found["000"]
-    assert (row["verdict"], row["step"], row["rule"], row["value"], row["bound"]) == (
-        "dropped", "deduplicate", "same_caption", "12", "<= 10",
+    assert (row["verdict"], row["step"], row["rule"], row["value"], row["bound_text"]) == (
+        "dropped", "deduplicate", "same_caption", 12, "<= 10",
     )  # fmt: skip
     assert found["011"]["caption_images"] == 12 and found["013"]["caption_images"] == 1
     assert "`same_caption`" in (tmp_path / "o" / "README.md").read_text("utf-8")
@@ -149,6 +155,7 @@ def test_scores_of_the_source_are_rules_and_columns(build, tmp_path):
             "WIDTH": [1000.0, None, 800.0, 3.0],
             "HEIGHT": [900.0, 5.0, 600.0, 3.0],
             "LICENSE": ["?", None, "CC0-1.0", None],
+            "SOURCE": [None, None, None, "abc"],
         }
     ).write_parquet(listed)
     done = build("waon-ja", "--input", listed, "--images", images, "--out", tmp_path / "o")
@@ -158,3 +165,5 @@ def test_scores_of_the_source_are_rules_and_columns(build, tmp_path):
     assert rows["original_shorter_side"].to_list() == [900, 120, 600, 3]
     kept = read_shards(tmp_path / "o").sort("id")
     assert kept["similarity"].to_list() == [pytest.approx(0.31), None] and kept["license"][0] == "?"
+    assert rows["source"].to_list() == ["waon-ja/list.parquet"] * 3 + ["abc"]
+    assert kept["source"].to_list() == ["waon-ja/list.parquet", "abc"]

@@ -61,7 +61,7 @@ def test_hostile_images_and_captions(build, tmp_path):
     assert len(found) == len(cases)
     for key, (*_, expected) in cases.items():
         assert expected is None or found[key]["verdict"] == expected, (key, found[key])
-    assert "50,000 × 50,000" in found["bomb"]["value"] and "SVG" in found["svg"]["value"]
+    assert "50,000 × 50,000" in found["bomb"]["value_text"] and "SVG" in found["svg"]["value_text"]
     assert found["gif"]["animated"] == 1 and found["megabyte"]["rule"] == "chars" and found["null"]["rule"] == "chars"
     assert (found["upright"]["width"], found["upright"]["height"]) == (120, 160)
     rows = {get_key(row["id"]): row for row in read_shards(tmp_path / "o").iter_rows(named=True)}
@@ -98,7 +98,7 @@ def test_hostile_members_are_never_followed(build, tmp_path):
         "../../up": "kept", "/absolute": "kept", "twice": "kept", "twice~2": "kept",
         "link": "unreadable", "hard": "unreadable", "device": "unreadable",
     }  # fmt: skip
-    assert "the image is a symbolic link, not a file" in rows["value"].to_list()
+    assert "the image is a symbolic link, not a file" in rows["value_text"].to_list()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["o", "outside.jpg", "x.tar"]
     paths = read_shards(tmp_path / "o").select(pl.col("image").struct.field("path")).to_series()
     assert not any("/" in path or ".." in path for path in paths)

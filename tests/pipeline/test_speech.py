@@ -19,7 +19,7 @@ def test_every_recording_has_its_verdict(speech_corpus, recordings):
     found = read_ledger_rows(speech_corpus)
     assert sorted(found) == sorted(recordings)
     assert (found["no-text"]["verdict"], found["no-text"]["rule"]) == ("dropped", "chars")
-    assert found["cut-off"]["verdict"] == "unreadable" and "truncated FLAC" in found["cut-off"]["value"]
+    assert found["cut-off"]["verdict"] == "unreadable" and "truncated FLAC" in found["cut-off"]["value_text"]
     assert found["cut-off"]["excerpt"] == "途中で終わります。"
     for one, other, rule in (("good00", "same-samples", "exact"), ("good01", "quieter", "acoustic")):
         assert sorted((found[one]["verdict"], found[other]["verdict"])) == ["duplicate", "kept"]
@@ -48,6 +48,7 @@ def test_shards_hold_flac_of_the_corpus_s_rate(speech_corpus, recordings, tmp_pa
             assert row["transcript"] == recordings[key].fields["text"] and "ミマシタ" in row["reading"]
             speakers.setdefault(path.name.split("-")[0], set()).add(row["speaker"])
     assert not speakers["train"] & speakers.get("validation", set())
+    assert set(read_shards(speech_corpus)["source"]) == {f"speech-ja/{number}.tar" for number in range(3)}
 
 
 def test_same_bytes_on_two_workers(build_on_cluster, recording_tars, speech_corpus, tmp_path):
@@ -165,7 +166,7 @@ def test_bands_are_fitted_to_every_speaker(build, tmp_path):
     found = read_ledger_rows(tmp_path / "o")
     wrong = {key for key, row in found.items() if row["rule"] == "seconds_per_mora"}
     assert wrong == {f"{speaker}{i}" for speaker in ("slow", "fast") for i in (38, 39)}
-    assert found["slow38"]["bound"].startswith(">= ") and found["fast38"]["bound"].startswith("<= ")
+    assert found["slow38"]["bound_text"].startswith(">= ") and found["fast38"]["bound_text"].startswith("<= ")
     card = (tmp_path / "o" / "README.md").read_text("utf-8")
     assert "fitted per speaker, interquartile ranges 2" in card
 
@@ -194,7 +195,7 @@ def test_hostile_recordings(build, tmp_path):
     done = build("speech-ja", "--input", tmp_path / "a.tar", "--out", tmp_path / "o", "--workers", 0)
     assert done.returncode == 0, done.stderr
     found = read_ledger_rows(tmp_path / "o")
-    reasons = {key: row["value"] for key, row in found.items() if row["verdict"] == "unreadable"}
+    reasons = {key: row["value_text"] for key, row in found.items() if row["verdict"] == "unreadable"}
     assert set(reasons) == {"empty", "no-samples", "liar", "nan", "text"}
     assert "no samples" in reasons["no-samples"] and "truncated WAV" in reasons["liar"] and "NaN" in reasons["nan"]
     assert "not audio" in reasons["text"] and found["long-text"]["rule"] == "chars"
@@ -228,6 +229,7 @@ def test_lists_say_what_is_wrong_with_their_stretches(build, tmp_path):
     for i in range(4):
         (tmp_path / f"{i}.flac").write_bytes(encode_audio(make_voice(5000 + i, 4.0)))
     lines = [{"audio_filepath": f"{i}.flac", "text": "これは同じ文です", "speaker": "", "book": " "} for i in range(4)]
+    lines[1] |= {"license": "CC0-1.0", "source": "ラジオ"}
     lines += [
         {"audio_filepath": "0.flac", "offset": 0.5, "duration": 2, "text": "一つ目です"},
         {"audio_filepath": "0.flac", "offset": -0.01, "duration": 1.5, "text": "二つ目です"},
@@ -240,9 +242,13 @@ def test_lists_say_what_is_wrong_with_their_stretches(build, tmp_path):
     assert done.returncode == 0, done.stderr
     rows = read_keyed_ledger(tmp_path / "o")
     assert [row[0] for row in rows.select("verdict").rows()] == ["kept"] * 5 + ["unreadable"] * 3
-    assert rows["value"].str.contains("no part of a recording").sum() == 2
-    assert "the recording ends before the stretch from 3 to 6 s" in rows["value"][7]
-    kept = read_shards(tmp_path / "o")
+    assert rows["value_text"].str.contains("no part of a recording").sum() == 2
+    assert "the recording ends before the stretch from 3 to 6 s" in rows["value_text"][7]
+    kept = read_shards(tmp_path / "o").sort("id")
+    assert (
+        kept["source"].to_list() == rows["source"][:5].to_list() == ["speech-ja/a.jsonl", "ラジオ", *["speech-ja/a.jsonl"] * 3]
+    )
+    assert kept["license"].to_list()[1] == "CC0-1.0" and kept["license"].n_unique() == 2
     assert kept["speaker"].null_count() == 5 and sorted(kept["duration"])[0] == pytest.approx(2, abs=1e-3)
     path.write_text('{"id":"a","text":"あ"}\n{"id":"b","text":"い"}\n', "utf-8")
     done = build("speech-ja", "--input", path, "--out", tmp_path / "p")
@@ -295,7 +301,7 @@ def test_without_speech_there_are_zero_seconds_of_it_and_few_recordings_make_no_
     found = read_ledger_rows(tmp_path / "o")
     assert (found["silence"]["rule"], found["silence"]["value"], found["silence"]["speech_duration"]) == (
         "speech_duration",
-        "0.0",
+        0.0,
         0.0,
     )
     assert found["silence"]["seconds_per_mora"] is None

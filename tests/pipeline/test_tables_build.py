@@ -6,7 +6,8 @@ import json
 import polars as pl
 import pytest
 
-from tests.support.builds import read_ledger
+from pipeline.manifest.loading import load
+from tests.support.builds import read_ledger, read_shards
 from tests.support.texts import make_sentences
 
 TEXTS = [make_sentences(str(i)) for i in range(12)]
@@ -29,7 +30,7 @@ def test_a_broken_line_is_one_row_of_the_ledger_with_its_number(build, tmp_path)
     ledger = read_ledger(tmp_path / "o")
     assert len(ledger) == 12
     row = ledger.filter(verdict="unreadable")
-    assert len(row) == 1 and row["value"][0].startswith("line 6: not JSON")
+    assert len(row) == 1 and row["value_text"][0].startswith("line 6: not JSON")
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,33 @@ def test_a_kept_column_goes_to_the_shards_and_rules_judge_it(build, parquet, tmp
     assert done.returncode == 0, done.stderr
     ledger = read_ledger(tmp_path / "o")
     assert (ledger.filter(rule="score")["score"] < 0.5).all() and ledger["score"].null_count() == 0
+
+
+def test_records_say_which_input_they_are_from_and_under_which_license(build, tmp_path):
+    """By a name that is the same from wherever the build is run; what a record says of itself comes first."""
+    own = [{}, {"license": "CC-BY-4.0"}, {"license": " ", "source": "blog | x"}]
+    for folder, texts in (("a", TEXTS[:6]), ("b", TEXTS[6:])):
+        (tmp_path / folder).mkdir()
+        lines = (json.dumps({"text": text, **own[i % 3]}) for i, text in enumerate(texts))
+        (tmp_path / folder / "x.jsonl").write_text("\n".join(lines), "utf-8")
+    files = (tmp_path / "a" / "x.jsonl", tmp_path / "b" / "x.jsonl")
+    done = build("jsonl", *(word for file in files for word in ("--input", file)), "--out", tmp_path / "o")
+    assert done.returncode == 0, done.stderr
+    expected = {"jsonl/a/x.jsonl": 4, "jsonl/b/x.jsonl": 4, "blog | x": 4}
+    shards = read_shards(tmp_path / "o")
+    for frame in (read_ledger(tmp_path / "o"), shards):
+        assert dict(frame["source"].value_counts().rows()) == expected
+    manifest = load("jsonl")
+    assert dict(shards["license"].value_counts().rows()) == {manifest.license: 8, "CC-BY-4.0": 4}
+    chars = shards.group_by("license").agg(pl.sum("chars"))
+    card = (tmp_path / "o" / "README.md").read_text("utf-8")
+    for license, count in chars.rows():
+        assert f"| `{license}` | {8 if license == manifest.license else 4} | {count:,} |" in card
+    (tmp_path / "c").mkdir()
+    files[1].rename(tmp_path / "c" / "y.jsonl")
+    inputs = ("--input", "../a/x.jsonl", "--input", "y.jsonl")
+    assert build("jsonl", *inputs, "--out", tmp_path / "p", cwd=tmp_path / "c").returncode == 0
+    assert set(read_ledger(tmp_path / "p")["source"]) == {"jsonl/x.jsonl", "jsonl/y.jsonl", "blog | x"}
 
 
 def test_of_several_files_the_sound_ones_are_kept(build, parquet, tmp_path):

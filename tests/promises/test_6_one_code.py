@@ -30,7 +30,7 @@ WITHOUT_A_SAY = {
     "cloudpickle": "carries tasks", "rich": "prints", "click": "reads options", "annotated_types": "describes settings",
     "filelock": "locks files", "tomli_w": "writes the lock file",
 }  # fmt: skip
-ONLY_WHERE_USED = {"pyarrow", "sudachipy", "torch", "transformers"}  # as other tests show
+ONLY_WHERE_USED = {"fugashi", "pyarrow", "sudachipy", "torch", "transformers", "unidic-lite"}  # as other tests show
 # What is imported along with `filters`, and computes nothing for a modality.
 ONLY_OF = {
     "text": {"scipy", "soundfile", "soxr"},

@@ -21,7 +21,7 @@ from filters.text.changes import Compatibility, Width
 from filters.text.normalisation import normalise
 from pipeline.core.shards import hash_strings
 from pipeline.dedup.facts import pack_rare_sketches
-from pipeline.modalities.base import EXCERPT, MeasuredRecords
+from pipeline.modalities.base import EXCERPT, MeasuredRecords, own_terms
 from pipeline.modalities.image_text.manifest import ImageTextManifest
 from pipeline.sources.formats.jsonl import build_string_columns, parse_object
 from pipeline.sources.image_text.columns import SCORES, standardise
@@ -124,7 +124,7 @@ def measure_pairs(manifest: ImageTextManifest, pairs: Rows) -> MeasuredRecords:
             "key": hash_strings(*buffers(captions)),
             "reencode": images.needs_reencoding,
             "url": frame["url"].to_arrow(),
-            "license": frame["license"].to_arrow(),
+            **own_terms(frame),
             "name": frame["name"].to_arrow(),
             **{f"m:{name}": measures[name].to_arrow() for name in measures.columns},
             "text": captions.to_arrow(),

@@ -58,7 +58,7 @@ def shard_tables(
         return
     pairs = Rows(read_arrow_file(part.raw).gather(batch["row"]))
     captions = ledger_rows["captions"] if "captions" in ledger_rows.columns else pl.lit(None, pl.List(pl.String))
-    batch = batch.with_columns(ledger_rows["id"], ledger_rows["cluster_size"], captions=captions)
+    batch = batch.with_columns(ledger_rows["id"], ledger_rows["source"], ledger_rows["cluster_size"], captions=captions)
     try:
         for rows in split_by_payload(batch):
             records = batch.gather(rows)
@@ -112,8 +112,8 @@ def _table(manifest: ImageTextManifest, records: pl.DataFrame, images: Images) -
         height=pl.Series(images.sizes[:, 1]),
         phash="m:phash",
         similarity="m:caption_similarity",
-        source=pl.lit(manifest.name),
-        license=pl.col("license").fill_null(manifest.license),
+        source="source",
+        license=pl.col("own:license").fill_null(manifest.license),
     )
     image = pa.StructArray.from_arrays([images.content, pa.array(paths, pa.string())], fields=[*_IMAGE])
     return select_columns(SCHEMA, columns, image=image)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -10,6 +11,8 @@ from filters import MEASURES
 from filters.registry import Kind
 from filters.transcript.readings import Dictionary
 from filters.transcript.spoken import Treatment
+from filters.unidic import UNIDIC_MODULES
+from pipeline.core.errors import UsageError
 from pipeline.core.settings import Size
 from pipeline.dedup.settings import MinHashTable
 from pipeline.manifest.model import Clean, Manifest, Shards
@@ -84,6 +87,15 @@ class SpeechManifest(Manifest):
     transcripts: Transcripts = Transcripts()
     deduplicate: DeduplicateSpeech = DeduplicateSpeech()
     shards: SpeechShards = SpeechShards()
+
+    def check(self, where: str) -> None:
+        modules = [
+            "scipy",
+            *(("sudachipy", "sudachidict_core") if self.transcripts.dictionary == "sudachi" else UNIDIC_MODULES),
+        ]
+        if missing := next((name for name in modules if find_spec(name) is None), None):
+            extras = "speech,sudachi" if missing.startswith("sudachi") else "speech"
+            raise UsageError(f"{where}: recordings and their readings need {missing}: pip install 'seimai[{extras}]'")
 
     @classmethod
     def measures_by_default(cls, name: str) -> bool:

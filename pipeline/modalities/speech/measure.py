@@ -25,7 +25,7 @@ from filters.transcript.edit_distance import error_rates
 from filters.transcript.readings import morae, readings
 from filters.transcript.spoken import Treatment, spoken
 from pipeline.core.shards import hash_strings
-from pipeline.modalities.base import EXCERPT, MeasuredRecords
+from pipeline.modalities.base import EXCERPT, MeasuredRecords, own_terms
 from pipeline.modalities.speech.manifest import SpeechManifest
 from pipeline.sources.rows import BATCH_BYTES, Rows, batches
 
@@ -77,7 +77,7 @@ def measure_recordings(manifest: SpeechManifest, recordings: Rows) -> MeasuredRe
         "speaker": frame["speaker"].to_arrow(),
         "programme": frame["programme"].to_arrow(),
         "second_excerpt": frame["second"].str.head(EXCERPT).to_arrow(),
-        "license": frame["license"].to_arrow(),
+        **own_terms(frame),
         "name": frame["name"].to_arrow(),
         "digest": digests,
         "start": frame["start"].to_arrow(),

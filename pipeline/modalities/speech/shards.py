@@ -150,19 +150,18 @@ def _table(
     suffix = pl.when(pl.col("number") > 0).then(padded).otherwise(pl.lit(""))
     name = pl.coalesce("name", "locator").str.replace(r"^.*/", "").str.replace(r"(.)\.[^.]*$", "${1}")
     transcribed = (pl.col("number") == 0) & pl.col("said")
-    records = batch[rows].with_columns(
-        number, record_id=ledger_rows["id"].gather(rows), cluster_size=ledger_rows["cluster_size"].gather(rows)
-    )
+    of_ledger = ledger_rows.select("source", "cluster_size", record_id="id")[rows]
+    records = batch[rows].with_columns(number, *of_ledger)
     columns = records.select(
         "speaker",
         "programme",
+        "source",
         "cluster_size",
         id=pl.concat_str("record_id", suffix),
         path=pl.concat_str(pl.when(name == "").then(pl.lit("audio")).otherwise(name), suffix, pl.lit(".flac")),
         transcript=pl.when(transcribed).then("text"),
         reading=pl.when(transcribed).then("reading"),
-        license=pl.col("license").fill_null(manifest.license),
-        source=pl.lit(manifest.name),
+        license=pl.col("own:license").fill_null(manifest.license),
         duration=pl.Series(seconds.astype(np.float32)),
         sampling_rate=pl.lit(manifest.recordings.rate, pl.Int32),
     )

@@ -7,9 +7,10 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from filters import MEASURES
-from filters.published import gopher
+from filters.published import gopher, hojichar
 from filters.published.words import missing_segmenter
 from filters.registry import Kind
+from filters.unidic import missing_unidic
 from pipeline.core.errors import UsageError
 from pipeline.dedup.furniture import RecurringLines
 from pipeline.dedup.settings import MinHashTable
@@ -112,6 +113,9 @@ class TextManifest(Manifest):
         needs_words = [name for name in self.measures if MEASURES[name].columns & set(gopher.WORD_COUNTERS)]
         if needs_words and (missing := missing_segmenter()):
             raise UsageError(f"{where}: the measure {needs_words[0]} needs {missing}: pip install 'seimai[sudachi]'")
+        needs_unidic = [name for name in self.measures if MEASURES[name].columns & set(hojichar.WORD_COUNTERS)]
+        if needs_unidic and (missing := missing_unidic()):
+            raise UsageError(f"{where}: the measure {needs_unidic[0]} needs {missing}: pip install 'seimai[unidic]'")
         needs_urls = [f"the measure {name}" for name in self.measures if MEASURES[name].kind == "url"]
         needs_urls += ["deduplicate.same_domain"] if self.deduplicate.same_domain else []
         if needs_urls and "url" not in SOURCES[self.source.format].keep:

@@ -16,7 +16,7 @@ from filters.text.minhash import SKETCH_BINS, signatures
 from filters.text.normalisation import drop_lines, normalise_spans
 from filters.text.text_model import load_model
 from pipeline.manifest.model import is_of_corpus
-from pipeline.modalities.base import EXCERPT, SAMPLES, MeasuredRecords, count_lines, most_frequent
+from pipeline.modalities.base import EXCERPT, SAMPLES, MeasuredRecords, count_lines, most_frequent, own_terms
 from pipeline.modalities.text.extract import extract_text
 from pipeline.modalities.text.manifest import TextManifest
 from pipeline.modalities.text.urls import hash_domains
@@ -93,7 +93,8 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
             "key_hash": keys.keys,
             "key_length": keys.lengths,
             **{f"m:{name}": measures[name].to_arrow() for name in measures.columns},
-            **_metadata(manifest, rows.frame),
+            **_kept_columns(manifest, rows.frame),
+            **own_terms(rows.frame),
             **({"domain": hash_domains(_column(rows.frame, "url")).to_arrow()} if manifest.hashes_domains else {}),
             **({"lines": lines[1]} if lines else {}),
             "boilerplate_lines": dropped_lines,
@@ -119,10 +120,9 @@ def _column(frame: pl.DataFrame, name: str) -> pl.Series:
     return frame[name] if name in frame.columns else pl.Series(name, [None], pl.String).new_from_index(0, len(frame))
 
 
-def _metadata(manifest: TextManifest, frame: pl.DataFrame) -> dict[str, pa.Array]:
-    """Return what a record comes with: the columns of `source.keep`, and a license and source of its own, null where there is none."""
+def _kept_columns(manifest: TextManifest, frame: pl.DataFrame) -> dict[str, pa.Array]:
+    """Return the columns of `source.keep`, null where there is none."""
     wanted = {f"keep:{name}": (name, kind) for name, kind in manifest.source.kept.items()}
-    wanted |= {f"own:{name}": (name, pl.String()) for name in ("license", "source")}
     return {
         column: (frame[name] if name in frame.columns else pl.Series(name, [None]).new_from_index(0, len(frame)))
         .cast(kind)

@@ -15,7 +15,7 @@ from pipeline.sources.values import decode_texts
 SCORES = ("similarity", "punsafe", "pwatermark", "aesthetic")
 # The columns of a row; for the last ones see `Rows`. `problem` says why there is no image.
 SCHEMA = pl.Schema(
-    dict.fromkeys(("locator", "caption", "url", "license", "name", "problem"), pl.String)
+    dict.fromkeys(("locator", "caption", "url", "license", "source", "name", "problem"), pl.String)
     | dict.fromkeys(SCORES, pl.Float32)
     | dict.fromkeys(("original_width", "original_height"), pl.Float64)
     | CONTENT_POINTERS
@@ -33,7 +33,8 @@ SYNONYMS = {
         "caption", "text", "txt", "alt_text", "alt", "transcription", "description", "title", "captions",
         "キャプション", "説明文", "説明", "画像の説明", "代替テキスト", "テキスト", "タイトル", "comment",
     ),
-    "license": ("license", "licence"),
+    "license": ("license", "licence", "ライセンス"),
+    "source": ("source", "source_name", "出典"),
     "similarity": (
         "similarity", "clip_similarity", "clip_l14_similarity_score", "clip_similarity_vitl14",
         "clip_b32_similarity_score", "clip_similarity_vitb32",

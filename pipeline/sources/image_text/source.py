@@ -45,7 +45,7 @@ class ImageTextSource(PointerSource):
     modality: ClassVar[str] = "image_text"
     options: ClassVar[tuple[str, ...]] = ("images",)
     columns: ClassVar[tuple[str, ...]] = (
-        "image", "url", "file_name", "caption", "license", "similarity", "punsafe", "pwatermark", "aesthetic", "key",
+        "image", "url", "file_name", "caption", "license", "source", "similarity", "punsafe", "pwatermark", "aesthetic", "key",
     )  # fmt: skip
     row_kind: ClassVar[RowKind] = RowKind("image", "caption", LONGEST_CAPTION)
 

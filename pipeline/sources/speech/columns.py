@@ -17,12 +17,13 @@ from pipeline.sources.values import conform_to_schema, make_all_printable, strin
 # The columns of a row; for the last ones see `Rows`. Where `start` or `end` are given, in seconds, the record is that stretch of the
 # recording. `duration` is what the list says of the record, `total` and `sampling_rate` what it says of the whole recording. `channels` are
 # those of the file that are meant, from 0, null for all. `second` is another transcript, such as a recogniser's; `programme` what the
-# recording is a part of. `problem` says why there is no audio. Audio that nobody transcribed has no transcript and no problem.
+# recording is a part of; `license` and `source` are its own. `problem` says why there is no audio. Audio that nobody transcribed has no
+# transcript and no problem.
 _COLUMNS: dict[str, Any] = (
     dict.fromkeys(("locator", "transcript", "second", "speaker", "programme"), pl.String)
     | dict.fromkeys(("start", "end", "duration", "total"), pl.Float64)
     | {"sampling_rate": pl.Int64, "channels": pl.List(pl.Int64)}
-    | dict.fromkeys(("license", "name", "problem"), pl.String)
+    | dict.fromkeys(("license", "source", "name", "problem"), pl.String)
     | CONTENT_POINTERS
     | TEXT_POINTERS
     | {"content_bytes": pl.Binary}
@@ -46,7 +47,8 @@ SYNONYMS = {
     "sampling_rate": ("sampling_rate", "sample_rate", "samplerate"),
     "channel": ("channel",),
     "shard": ("shard_id",),
-    "license": ("license", "licence"),
+    "license": ("license", "licence", "ライセンス"),
+    "source": ("source", "source_name", "出典"),
 }  # fmt: skip
 AUDIO_COLUMNS = {"audio", "speech", "recording", "wav", "flac", "mp3", "ogg", "opus", "bytes"}
 _KNOWN = {word for words in SYNONYMS.values() for word in words}

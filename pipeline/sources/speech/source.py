@@ -52,7 +52,7 @@ class SpeechSource(PointerSource):
     options: ClassVar[tuple[str, ...]] = ("audio", "transcripts")
     columns: ClassVar[tuple[str, ...]] = (
         "audio", "id", "path", "transcript", "second", "speaker", "programme", "start", "end", "duration",
-        "sampling_rate", "channel", "license",
+        "sampling_rate", "channel", "license", "source",
     )  # fmt: skip
     row_kind: ClassVar[RowKind] = RowKind("audio", "transcript", LONGEST_TRANSCRIPT, shared=True)
 

@@ -86,7 +86,7 @@ def test_the_best_of_every_key_are_kept(tmp_path_factory, partitions, most, cons
         if record.key is not None and record.is_kept and not record.is_duplicate:
             by_key[record.key].append((-record.priority, number))
     expected = {
-        number: ("same_domain", str(len(members)), f"<= {most}")
+        number: ("same_domain", len(members), None, most, f"<= {most}")
         for members in by_key.values()
         for _, number in sorted(members)[most:]
     }

@@ -262,3 +262,13 @@ def test_a_preset_of_words_needs_what_cuts_them(refused, monkeypatch):
     message = refused(MINIMAL + '[rules]\npreset = "fineweb2-ja"')
     assert "the measure gopher_words needs sudachipy: pip install 'seimai[sudachi]'" in message
     assert load("cc100-ja", ["rules.preset=swallow-v1"]).rules  # the others do without
+
+
+def test_what_the_core_lacks_is_told_with_the_extra_that_has_it(refused, monkeypatch):
+    for module in ("filters.unidic", "pipeline.modalities.speech.manifest"):
+        monkeypatch.setattr(f"{module}.find_spec", lambda name: None)
+    message = refused(MINIMAL + '[rules]\npreset = "hojichar"')
+    assert "the measure hojichar_noun_share needs fugashi: pip install 'seimai[unidic]'" in message
+    with pytest.raises(UsageError, match=r"recordings and their readings need scipy: pip install 'seimai\[speech\]'"):
+        load("speech-ja")
+    assert load("cc100-ja").rules and load("image-text-ja").rules

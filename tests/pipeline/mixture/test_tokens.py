@@ -33,7 +33,7 @@ def trained(mix: Callable[..., Mixed], parts: Parts) -> Mixed:
 
 def test_weights_are_met_by_tokens(trained: Mixed) -> None:
     ledger = trained.ledger.with_columns(all_tokens=pl.col("tokens").cast(pl.Int64) * pl.col("epochs"))
-    tokens = dict(ledger.filter(verdict="kept").group_by("source").agg(pl.sum("all_tokens")).iter_rows())
+    tokens = dict(ledger.filter(verdict="kept").group_by("part").agg(pl.sum("all_tokens")).iter_rows())
     total = sum(tokens.values())
     for name, weight in (("gamma", 0.2), ("beta", 0.3), ("alpha", 0.5)):
         assert abs(tokens[name] / total - weight) < 0.001
@@ -63,7 +63,7 @@ def test_a_tokenizer_that_is_named(trained: Mixed, mix: Callable[..., Mixed], pa
     mixed = mix(manifest)
     ledger = mixed.ledger.filter(verdict="kept")
     for name, budget in (("alpha", 20_000), ("beta", 9_000)):
-        assert abs(ledger.filter(source=name)["tokens"].sum() - budget) <= 0.001 * budget
+        assert abs(ledger.filter(part=name)["tokens"].sum() - budget) <= 0.001 * budget
     assert (mixed.out / "tokenizer" / "tokenizer.model").read_bytes() == (
         trained.out / "tokenizer" / "tokenizer.model"
     ).read_bytes()

@@ -12,6 +12,7 @@ from pipeline.report.card import code_span, escape_markdown, render_card
 from pipeline.report.facts import (
     BuildFacts,
     InputFacts,
+    LicenseFacts,
     RuleFacts,
     SplitFacts,
     StepFacts,
@@ -55,6 +56,7 @@ FACTS = BuildFacts(
     limit=None,
     files=[],
     removed=[],
+    licenses=[LicenseFacts("CC-BY-4.0", 1000, "10,000")],
 )
 TRAINING = {
     "settings": {"model": "unigram", "vocab_size": 32_000},
@@ -102,6 +104,14 @@ def test_card_has_every_number():
     assert "- `b.xz`: size unknown, SHA-256 `not read to its end`" in lines
     assert "License / ライセンス: CC-BY-4.0 — <https://example.com/>" in lines
     assert "Split." in lines and "分割。" in lines
+
+
+def test_licenses_of_records_are_summed_where_there_are_several():
+    assert "| license" not in render_card(FACTS)
+    several = [LicenseFacts("CC0 | x", 900, "9,000"), LicenseFacts("CC-BY-4.0", 90, "900"), LicenseFacts(None, 10, "100")]
+    card = render_card(replace(FACTS, licenses=several, warnings=["one"]))
+    lines = card.splitlines()
+    assert "| `CC0 \\| x` | 900 | 9,000 |" in lines and "| others / その他 | 10 | 100 |" in lines and "\n\n\n" not in card
 
 
 def test_sections_appear_only_where_there_is_something_to_say():

@@ -1,5 +1,8 @@
+import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.manifest.model import Bound
 from pipeline.steps.decide import decide_frame
@@ -15,35 +18,35 @@ def decided(rules, unreadable=None, **measures):
     return decide_frame(frame, {name: Bound(**bound) for name, bound in rules.items()}).rows()
 
 
-KEPT = ("kept", None, None, None)
+KEPT = ("kept", *[None] * 5)
 
 
 def test_bounds_are_inclusive():
     rules = {"kana_share": {"at_least": 0.25, "at_most": 0.75}}
     assert decided(rules, kana_share=[0.25, 0.5, 0.75]) == [KEPT] * 3
     assert decided(rules, kana_share=[0.2499, 0.7501]) == [
-        ("dropped", "kana_share", "0.2499", ">= 0.25"),
-        ("dropped", "kana_share", "0.7501", "<= 0.75"),
+        ("dropped", "kana_share", 0.2499, None, 0.25, ">= 0.25"),
+        ("dropped", "kana_share", 0.7501, None, 0.75, "<= 0.75"),
     ]
-    assert decided({"chars": {"at_least": 50}}, chars=[49, 50]) == [("dropped", "chars", "49", ">= 50"), KEPT]
+    assert decided({"chars": {"at_least": 50}}, chars=[49, 50]) == [("dropped", "chars", 49, None, 50, ">= 50"), KEPT]
 
 
 @pytest.mark.parametrize("bound", [{"at_least": 0.1}, {"at_most": 0.9}, {"at_least": 0.1, "at_most": 0.9}])
 @pytest.mark.parametrize("value", [float("nan"), None])
 def test_a_missing_value_is_out_of_bounds(bound, value):
     [found, fine] = decided({"kana_share": bound}, kana_share=[value, 0.5])
-    assert found[:2] == ("dropped", "kana_share") and found[3]
+    assert found[:4] == ("dropped", "kana_share", None, "missing") and found[4] in (0.1, 0.9) and found[5]
     assert fine == KEPT
 
 
 def test_words():
     rows = decided({"language": {"any_of": ["ja", "ko"]}}, language=["ja", "ko", "zh", None])
     assert rows[:2] == [KEPT] * 2
-    assert rows[2] == ("dropped", "language", "zh", "one of ja, ko")
-    assert rows[3] == ("dropped", "language", None, "one of ja, ko")
+    assert rows[2] == ("dropped", "language", None, "zh", None, "one of ja, ko")
+    assert rows[3] == ("dropped", "language", None, "missing", None, "one of ja, ko")
     assert decided({"language": {"none_of": ["zh"]}}, language=["ja", "zh"]) == [
         KEPT,
-        ("dropped", "language", "zh", "none of zh"),
+        ("dropped", "language", None, "zh", None, "none of zh"),
     ]
 
 
@@ -56,9 +59,27 @@ def test_the_first_rule_in_the_manifests_order_is_named():
 
 def test_unreadable_records_break_no_rule():
     rows = decided({"chars": {"at_least": 50}}, unreadable=["bad", None], chars=[0, 0])
-    assert rows == [("unreadable", None, None, None), ("dropped", "chars", "0", ">= 50")]
+    assert rows == [("unreadable", *[None] * 5), ("dropped", "chars", 0, None, 50, ">= 50")]
 
 
 def test_without_rules_all_is_kept():
     assert decided({}, chars=[0, 1]) == [KEPT] * 2
     assert decided({"chars": {"at_least": 1}}, chars=[]) == []
+
+
+@given(
+    st.lists(st.floats(0, 1, width=32), min_size=1, max_size=20),
+    st.floats(0, 1).flatmap(lambda low: st.tuples(st.just(low), st.floats(low, 1))),
+)
+def test_what_is_dropped_lies_beyond_its_bound_as_a_number(values, bounds):
+    """Measures are float32, bounds are not: a value that breaks one must not look equal to it."""
+    low, high = bounds
+    frame = pl.DataFrame(
+        {"m:kana_share": pl.Series(values, dtype=pl.Float32), "unreadable": pl.Series([None] * len(values), dtype=pl.String)}
+    )
+    found = decide_frame(frame, {"kana_share": Bound(at_least=low, at_most=high)})
+    for value, (verdict, _, shown, _, bound, text) in zip(values, found.rows()):
+        if verdict == "kept":
+            assert shown is None and np.float32(low) <= value <= np.float32(high)
+        else:
+            assert shown == value and (shown < bound == low if text.startswith(">=") else shown > bound == high)

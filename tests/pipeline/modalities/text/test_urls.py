@@ -45,8 +45,10 @@ def test_documents_on_a_list_are_dropped_and_the_ledger_names_it(build: Any, tmp
     ledger = read_ledger(tmp_path / "o")
     assert dict(zip(ledger["url"], ledger["url_list"])) == urls
     dropped = ledger.filter(rule="url_list")
-    assert dict(zip(dropped["url"], dropped["value"])) == {url: name for url, name in urls.items() if name in ("adult", "mine")}
-    assert set(dropped["bound"]) == {"none of adult, mine"}
+    assert dict(zip(dropped["url"], dropped["value_text"])) == {
+        url: name for url, name in urls.items() if name in ("adult", "mine")
+    }
+    assert set(dropped["bound_text"]) == {"none of adult, mine"}
     assert set(read_shards(tmp_path / "o")["url"]) == {url for url, name in urls.items() if name in ("none", "spam")}
 
 
@@ -123,7 +125,9 @@ def test_documents_beyond_the_cap_of_their_domain_are_dropped(build: Any, tmp_pa
     assert done.returncode == 0, done.stderr
     ledger = read_ledger(tmp_path / "o")
     late = ledger.filter(rule="same_domain")
-    assert late.select("verdict", "step", "value", "bound").unique().rows() == [("dropped", "deduplicate", "6", "<= 4")]
+    assert late.select("verdict", "step", "value", "bound", "bound_text").unique().rows() == [
+        ("dropped", "deduplicate", 6, 4, "<= 4")
+    ]
     assert len(late) == 2 and late["url"].str.contains("example.co.jp").all()
     assert len(ledger.filter(verdict="duplicate")) == 1
     assert len(read_shards(tmp_path / "o")) == len(rows) - 3
