@@ -10,6 +10,7 @@ from filters import MEASURES
 from filters.registry import Kind
 from filters.transcript.readings import Dictionary
 from filters.transcript.spoken import Treatment
+from pipeline.core.libraries import require_modules
 from pipeline.core.settings import Size
 from pipeline.dedup.settings import MinHashTable
 from pipeline.manifest.model import Clean, Manifest, Shards
@@ -84,6 +85,10 @@ class SpeechManifest(Manifest):
     transcripts: Transcripts = Transcripts()
     deduplicate: DeduplicateSpeech = DeduplicateSpeech()
     shards: SpeechShards = SpeechShards()
+
+    def check(self, where: str) -> None:
+        if self.transcripts.dictionary == "sudachi":
+            require_modules(["sudachipy", "sudachidict_core"], f"{where}: transcripts.dictionary = 'sudachi'", "sudachi")
 
     @classmethod
     def measures_by_default(cls, name: str) -> bool:
