@@ -16,6 +16,7 @@ from pipeline.core.storage import find_leftovers, is_temporary, read_json, write
 # nothing below `.cache/huggingface`, and in the folder itself since a publication is a rename.
 STATE_FOLDER = ".cache/huggingface/seimai"
 DERIVED_FOLDER = ".cache/huggingface/seimai-derived"  # in a corpus: what trainers compute of its shards, such as latents
+SCRATCH_FOLDER = ".cache/huggingface/seimai-scratch"  # in a corpus: what commands that add to it have not finished
 EARLIER_STATE_FOLDER = ".seimai"  # where earlier versions had theirs
 CORPUS_FOLDERS = ("data", "ledger", "tokenizer", "tokens", ".cache")  # of a built corpus: nothing else is written into them
 OWNER_FILE, _IGNORE = "owner.json", ".gitignore"
@@ -86,10 +87,13 @@ def free_path(path: Path, word: str) -> Path:
 
 
 def place_scratch(out: Path, suffix: str) -> Path:
-    """Return the hidden folder for the unfinished work of `out`: in the state folder where `out` lies beside one, else beside `out`."""
+    """Return the hidden folder for the unfinished work of `out`: where no upload takes it along, if `out` lies in a corpus, else beside it.
+
+    Not in STATE_FOLDER: whoever holds the lock of a corpus removes temporary files there, and `out` has a lock of its own.
+    """
     state = out.parent / STATE_FOLDER
-    is_near = state.is_dir() and state.stat().st_dev == out.parent.stat().st_dev  # so that it can be renamed to `out`
-    return (state if is_near else out.parent) / f".{out.name}-{suffix}"
+    is_near = state.is_dir() and state.parent.stat().st_dev == out.parent.stat().st_dev  # so that it can be renamed to `out`
+    return (out.parent / SCRATCH_FOLDER if is_near else out.parent) / f".{out.name}-{suffix}"
 
 
 def mark_scratch(folder: Path) -> None:
@@ -109,7 +113,7 @@ def remove_scratch(folder: Path, is_known: Callable[[str], bool]) -> None:
 
 def remove_scratch_leftovers(out: Path, suffix: str, is_known: Callable[[str], bool]) -> None:
     """Remove the marked folders that killed commands left where `place_scratch` has them, or beside `out`."""
-    for parent in (out.parent, out.parent / STATE_FOLDER):
+    for parent in (out.parent, out.parent / SCRATCH_FOLDER):
         for folder in find_leftovers(parent / out.name, suffix):
             remove_scratch(folder, is_known)
 
