@@ -50,8 +50,9 @@ def claim_folder(out: Path, command: str) -> None:
     """Record that `command` writes to `out`. Raises UsageError as `check_owner` does."""
     if not check_owner(out, command):
         write_json(out / STATE_FOLDER / OWNER_FILE, {"command": command})
-    if not (out / STATE_FOLDER / _IGNORE).exists():
-        with write_atomically(out / STATE_FOLDER / _IGNORE) as temporary:
+    ignore = (out / STATE_FOLDER).parent / _IGNORE  # which huggingface_hub writes, too
+    if not ignore.exists():
+        with write_atomically(ignore) as temporary:
             temporary.write_text("*\n", "utf-8")  # whoever keeps a corpus in git keeps no intermediates
 
 

@@ -79,7 +79,7 @@ def test_an_upload_has_the_corpus_and_neither_intermediates_nor_paths(with_token
     for name in uploaded:
         content = read_text(with_tokens / name)
         assert [place for place in places if place in content] == [], name
-    assert (with_tokens / STATE_FOLDER / ".gitignore").read_text() == "*\n"
+    assert (with_tokens / ".cache" / "huggingface" / ".gitignore").read_text() == "*\n"
 
 
 def test_the_hub_understands_the_card_and_datasets_the_folder(with_tokens, tmp_path):
