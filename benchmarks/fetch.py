@@ -61,6 +61,7 @@ from benchmarks.harness import (
     take_turns,
 )
 from benchmarks.workers.fetch_server import HTML, make_huge_image, make_images
+from pipeline.core.ownership import STATE_FOLDER
 from pipeline.fetch.command import fetch
 from pipeline.fetch.settings import FetchSettings
 from pipeline.fetch.spool import Spool
@@ -261,7 +262,7 @@ def kill_and_resume(listed: Path, out: Path, port: int, limits: Limits, smoke: b
     urls = listed.read_text("utf-8").split()
     read_requests(port)
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
-    spool_folder = out / ".seimai" / "spool"
+    spool_folder = out / STATE_FOLDER / "spool"
     while sum(p.stat().st_size for p in spool_folder.glob("*")) < 0.4 * len(urls) * 30_000:
         if process.poll() is not None:
             if not smoke:

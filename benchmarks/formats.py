@@ -39,6 +39,7 @@ from benchmarks.harness import (
     watch,
 )
 from benchmarks.text import make_permutation
+from pipeline.core.ownership import STATE_FOLDER
 
 SMALL_FILE_BAR = 2.0  # times the seconds of the same bytes in ten files
 
@@ -149,7 +150,7 @@ class Run(NamedTuple):
 def run_build(source: Input, out: Path, workers: int) -> Run:
     before = _cpu_of_children()
     watched = watch(build_command(source.manifest, source.pattern, clear(out), "--workers", str(workers)))
-    state = json.loads((out / ".seimai" / "state.json").read_text())
+    state = json.loads((out / STATE_FOLDER / "state.json").read_text())
     return Run(
         watched.seconds,
         _cpu_of_children() - before,

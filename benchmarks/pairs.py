@@ -63,6 +63,7 @@ from benchmarks.harness import (
     watch,
 )
 from benchmarks.workers.pairs import make_schema, read_tar
+from pipeline.core.ownership import STATE_FOLDER
 
 BAR = 0.7
 PER_SHARD = 10_000
@@ -184,7 +185,7 @@ class Run:
 
 def run_build(pattern: str, out: Path, workers: int, options: tuple[str, ...]) -> Run:
     watched = watch(build_command("laion-ja", pattern, clear(out), "--workers", str(workers), *options))
-    summary = json.loads((out / ".seimai" / "state.json").read_text())
+    summary = json.loads((out / STATE_FOLDER / "state.json").read_text())
     verdicts = {name: values[0] for name, values in summary["verdicts"].items()}
     steps = summary["steps_seconds"]
     steps[OUTSIDE_STEPS] = watched.seconds - sum(steps.values())

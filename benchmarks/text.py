@@ -39,6 +39,7 @@ from benchmarks.harness import (
     print_progress,
     watch,
 )
+from pipeline.core.ownership import STATE_FOLDER
 
 WORKER = Path(__file__).parent / "workers" / "text.py"
 
@@ -113,7 +114,7 @@ class Run:
 
 def run_build(source: Input, out: Path, workers: int) -> Run:
     watched = watch(build_command("cc100-ja", source.path, clear(out), "--workers", str(workers)))
-    summary = json.loads((out / ".seimai" / "state.json").read_text())
+    summary = json.loads((out / STATE_FOLDER / "state.json").read_text())
     return Run(watched.seconds, watched.peak_sum, summary["total"]["records"], summary["steps_seconds"])
 
 

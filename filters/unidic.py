@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any
 
 UNIDIC_MODULES = ("fugashi", "unidic_lite")
-
-
-def missing_unidic() -> str | None:
-    """Return the name of what words by MeCab need and is not installed, None where nothing is missing."""
-    return next((name for name in UNIDIC_MODULES if find_spec(name) is None), None)
 
 
 def open_unidic(options: str) -> Any:

@@ -15,7 +15,8 @@ from typing import Any
 import click
 from rich.console import Console
 
-from pipeline.core.checksums import ADDED, list_added
+from pipeline.core.added import list_added
+from pipeline.core.checksums import ADDED
 from pipeline.core.command import report_errors
 from pipeline.core.engine import count_workers
 from pipeline.core.errors import BuildError, SeimaiError, UsageError
@@ -23,9 +24,9 @@ from pipeline.core.inline import check_options, make_engine, scheduler_option, w
 from pipeline.core.locks import hold_lock_file
 from pipeline.core.names import strip_secrets
 from pipeline.core.ownership import STATE_FOLDER, NamedPath, claim_folder, explain_foreign, hold_scratch, refuse_overlap
-from pipeline.core.paths import expand_home, follow_parents
-from pipeline.core.publication import corpus_publication, folder_publication, settle_publication
-from pipeline.core.storage import format_size, read_json, remove_temporaries, write_json
+from pipeline.core.paths import expand_home, follow_parents, refuse_unwritable
+from pipeline.core.publication import adopt_earlier_state, corpus_publication, folder_publication, settle_publication
+from pipeline.core.storage import format_size, read_json, remove_temporaries, sum_file_sizes, write_json
 from pipeline.core.tables import suggest_look
 from pipeline.core.terminal import Terminal
 from pipeline.fetch.download import download as download_file
@@ -41,13 +42,21 @@ from pipeline.mixture.terminal import print_mixture
 from pipeline.mixture.tokens import MixtureTokens
 from pipeline.modalities import MODALITIES
 from pipeline.plan import Plan
-from pipeline.publish import PUBLISHED_FOLDERS, check_output_folder, publish_reports
+from pipeline.publish import PUBLISHED_FOLDERS, check_output_folder, publish_reports, remove_intermediates
 from pipeline.report.facts import BuildFacts, gather_facts, gather_plan_facts
-from pipeline.report.terminal import print_next_commands, print_plan, print_summary, print_tokenizer, print_up_to_date
+from pipeline.report.terminal import (
+    print_intermediates,
+    print_next_commands,
+    print_plan,
+    print_summary,
+    print_tokenizer,
+    print_up_to_date,
+)
 from pipeline.run import run
 from pipeline.sources import SOURCES
 from pipeline.sources.inputs import InputFile, describe_file, is_sample_identity, is_url, locate_input
-from pipeline.steps.tokenise import Tokenising
+from pipeline.steps.tokenise import Tokenising, check_tokenising
+from pipeline.workspace import Workspace
 
 Command = Callable[..., None]
 
@@ -66,13 +75,18 @@ def _folder_options(command: Command) -> Command:
 @_folder_options
 @click.option("--download", is_flag=True, help="Fetch the manifest's raw corpus first (resumable) and build from it.")
 @click.option("--out", type=click.Path(path_type=Path), help="Output folder.  [default: corpora/<name>]")
-@click.option("--work", type=click.Path(path_type=Path), help="Folder for intermediates.  [default: <out>/.seimai/work]")
+@click.option(
+    "--work", type=click.Path(path_type=Path), help="Folder for intermediates.  [default: <out>/.cache/huggingface/seimai/work]"
+)
 @workers_option
 @scheduler_option
 @click.option("--limit", type=click.IntRange(1, 2**62), metavar="N", help="Read only the first N records.")
 @click.option("--plan", "plan_only", is_flag=True, help="Show what is done, what would be done and how large, then stop.")
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override any manifest key, e.g. rules.chars.at_least=100."
+)
+@click.option(
+    "--clean", is_flag=True, help="Remove intermediates after success. [default: keep them, for other rules and mixtures]"
 )
 @click.option("--keep-going", is_flag=True, help="Build from what could be read of a damaged input.")
 def main(
@@ -86,6 +100,7 @@ def main(
     limit: int | None,
     plan_only: bool,
     overrides: tuple[str, ...],
+    clean: bool,
     keep_going: bool,
     **folders: str | None,
 ) -> None:
@@ -104,7 +119,7 @@ def main(
         if isinstance(loaded, MixtureManifest):
             given = {"--input": inputs, "--download": download, "--limit": limit, "--keep-going": keep_going}
             _refuse_options(loaded, [option for option, value in given.items() if value])
-            _mix(loaded, *_choose_folders(loaded, out, work), workers, scheduler, plan_only, console)
+            _mix(loaded, *_choose_folders(loaded, out, work), workers, scheduler, plan_only, clean, console)
             return
         for key, value in folders.items():
             if value and not inputs:
@@ -112,12 +127,22 @@ def main(
         out, work = _choose_folders(loaded, out, work)
         if not plan_only:
             settle_publication(out)
+            _check_outputs(out, work)
+            if loaded.tokenizer is not None:
+                check_tokenising(out, loaded.tokenizer, loaded.modality)
         if download and not plan_only:
             _download(loaded, console)
         files = tuple(_choose_inputs(loaded, list(inputs), download, plan_only, console))
         if any(f.is_sample for f in files):
             # Written for Seimai, so not under the terms of the corpus that it stands in for.
-            loaded = loaded.model_copy(update={"title": f"{loaded.title} (embedded sample)", "license": "CC0-1.0"})
+            loaded = loaded.model_copy(
+                update={
+                    "title": f"{loaded.title} (embedded sample)",
+                    "license": "CC0-1.0",
+                    "license_name": None,
+                    "license_link": None,
+                }
+            )
         plan = Plan(loaded, files, out.absolute(), work.absolute(), limit, inputs)
         _refuse_input_in_output(plan, inputs)
         _refuse_sample_over_corpus(plan)
@@ -125,7 +150,7 @@ def main(
         if plan_only:
             print_plan(console, gather_plan_facts(plan, count_workers(workers)))
             return
-        _build(plan, workers, scheduler, keep_going, console)
+        _build(plan, workers, scheduler, keep_going, clean, console)
 
 
 # -- what is built, and where
@@ -148,12 +173,20 @@ def _choose_folders(manifest: Described, out: Path | None, work: Path | None) ->
             raise UsageError(f"--work {work.parent} lies in the output's {name} folder, which a build replaces")
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file, not a folder")
+    adopt_earlier_state(out)
     for link in (out, out / STATE_FOLDER, work):
         if link.is_symlink() and not link.exists():
             raise UsageError(f"{link} is a link to {link.readlink()}, which is not there: make that folder, or remove the link")
     if out.is_dir() and any(out.iterdir()) and not (out / STATE_FOLDER).is_dir():
         raise UsageError(f"--out {out} is not empty and {explain_foreign(out)}; choose another folder or empty it yourself")
     return out, work
+
+
+def _check_outputs(out: Path, work: Path) -> None:
+    """Refuse, before anything is downloaded, read or made, what could not be written in the end."""
+    refuse_unwritable("--out", out)
+    refuse_unwritable("--work", work)
+    check_output_folder(Workspace(out.absolute(), work.absolute(), {}))
 
 
 def _refuse_input_in_output(plan: Plan, patterns: Iterable[str]) -> None:
@@ -277,7 +310,7 @@ def _prepare(plan: Plan | MixturePlan, console: Console, more_steps: Iterable[st
         yield
 
 
-def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: bool, console: Console) -> None:
+def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: bool, clean: bool, console: Console) -> None:
     with _exclusive(plan):
         summary = plan.up_to_date()
         if summary is not None and summary["damaged"] and not keep_going:
@@ -288,7 +321,7 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
             facts = gather_facts(plan, summary)
             print_up_to_date(console, facts)
             _refuse_empty_corpus(plan, summary)
-            print_next_commands(console, facts)
+            _print_end(plan, facts, clean, console)
             return
         write_json(plan.workspace.inputs, [f.describe(plan.out) for f in plan.inputs])
         failure: SeimaiError | None = None
@@ -302,7 +335,7 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
         facts = gather_facts(plan, result, tokenised)
         if summary is None:
             print_summary(console, facts)
-        _finish(plan, result, facts, tokenised is not None, failure, console)
+        _finish(plan, result, facts, tokenised is not None, failure, clean, console)
 
 
 def _mix(
@@ -312,6 +345,7 @@ def _mix(
     workers: int | None,
     scheduler: str | None,
     plan_only: bool,
+    clean: bool,
     console: Console,
 ) -> None:
     """Build a mixture."""
@@ -327,6 +361,7 @@ def _mix(
         print_plan(console, gather_mixture_plan(plan))
         return
     settle_publication(out)
+    _check_outputs(out, work)
     with _exclusive(plan):
         summary = plan.up_to_date()
         tokenised = tokens.find_complete() if tokens and summary else None
@@ -334,7 +369,7 @@ def _mix(
             facts = gather_mixture_facts(plan, summary, tokenised)
             print_up_to_date(console, facts)
             _refuse_empty_corpus(plan, summary)
-            print_next_commands(console, facts)
+            _print_end(plan, facts, clean, console)
             return
         failure: SeimaiError | None = None
         with (
@@ -350,7 +385,7 @@ def _mix(
         facts = gather_mixture_facts(plan, result, tokenised)
         if summary is None:
             print_mixture(console, facts)
-        _finish(plan, result, facts, tokenised is not None, failure, console)
+        _finish(plan, result, facts, tokenised is not None, failure, clean, console)
 
 
 def _finish(
@@ -359,6 +394,7 @@ def _finish(
     facts: BuildFacts,
     is_tokenised: bool,
     failure: SeimaiError | None,
+    clean: bool,
     console: Console,
 ) -> None:
     """Tell what is left to be told of a build that was published. Raises `failure`, and BuildError where nothing was kept."""
@@ -368,6 +404,14 @@ def _finish(
     if is_tokenised:
         publish_reports(plan.workspace, facts)
         print_tokenizer(console, facts)
+    _print_end(plan, facts, clean, console)
+
+
+def _print_end(plan: Plan | MixturePlan, facts: BuildFacts, clean: bool, console: Console) -> None:
+    """Print what is on the disk and what comes next; with `clean`, remove the intermediates first."""
+    folders = plan.workspace.list_own_steps()
+    size = remove_intermediates(plan.workspace) if clean else sum(map(sum_file_sizes, folders))
+    print_intermediates(console, plan.work, size, are_removed=clean)
     print_next_commands(console, facts)
 
 

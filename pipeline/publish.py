@@ -10,7 +10,7 @@ from pipeline.core.checksums import LOCK_FILE, PUBLISHED_FILE, SUMS_FILE, find_e
 from pipeline.core.errors import UsageError
 from pipeline.core.ownership import free_path, remove_known
 from pipeline.core.publication import Entry, corpus_publication, refuse_links
-from pipeline.core.storage import read_json, write_json
+from pipeline.core.storage import read_json, sum_file_sizes, write_json
 from pipeline.report.card import write_card
 from pipeline.report.facts import BuildFacts
 from pipeline.report.lock import write_lock
@@ -58,11 +58,20 @@ def publish_reports(workspace: Workspace, facts: BuildFacts) -> None:
     remove_known(staging, is_step_file)
 
 
+def remove_intermediates(workspace: Workspace) -> int:
+    """Remove what steps wrote to folders that no other output uses; return how many bytes that were. Hold the lock of `work`."""
+    folders = workspace.list_own_steps()
+    before = sum(map(sum_file_sizes, folders))
+    for folder in folders:
+        remove_known(folder, is_step_file)
+    return before - sum(map(sum_file_sizes, folders))
+
+
 def check_output_folder(workspace: Workspace) -> list[str]:
     """Return warnings of what publishing will move aside. Raises UsageError, before any work is done, where that is no way."""
     out, published = workspace.out, _read_published(workspace)
     refuse_links(out / name for name in (*PUBLISHED_FOLDERS, *PUBLISHED_FILES))
-    if workspace.state_folder.stat().st_dev != out.stat().st_dev:
+    if workspace.state_folder.exists() and workspace.state_folder.stat().st_dev != out.stat().st_dev:
         raise UsageError(
             f"{workspace.state_folder} is on another disk than {out}: name a folder for intermediates with --work instead"
         )

@@ -129,6 +129,15 @@ class Workspace:
         write_json(self._owners, owners | {self._owner: sorted(current)})
         return [self.work / name for name in mine if name not in current | others and _STEP_FOLDER.fullmatch(name)]
 
+    def list_own_steps(self) -> list[Path]:
+        """Return the folders of steps that builds to this output use, and no others."""
+        if self.work.parent == self.state_folder:  # which may have been moved since
+            return sorted(path for path in self.work.glob("*-*") if _STEP_FOLDER.fullmatch(path.name))
+        owners = self._read_owners()
+        others = {name for out, names in owners.items() if out != self._owner for name in names}
+        mine = (name for name in owners.get(self._owner, []) if name not in others and _STEP_FOLDER.fullmatch(name))
+        return [self.work / name for name in mine]
+
     @property
     def _owner(self) -> str:
         return os.path.realpath(self.out)

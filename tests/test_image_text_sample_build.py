@@ -29,7 +29,7 @@ def test_it_says_that_this_is_the_sample(sample):
     for word in ("polishing ratio", "image bytes in", "top reasons", str(sample.out)):
         assert word in sample.output
     card = (sample.out / "README.md").read_text("utf-8")
-    assert "embedded sample" in card and "license_name: CC0-1.0" in card and "of the raw pairs are left" in card
+    assert "embedded sample" in card and "license: cc0-1.0" in card and "of the raw pairs are left" in card
 
 
 def test_verdicts(rows):

@@ -29,7 +29,7 @@ def test_it_says_that_this_is_the_sample(sample):
     for word in ("polishing ratio", "of the raw hours", "hours in", "top reasons", str(sample.out)):
         assert word in sample.output
     card = (sample.out / "README.md").read_text("utf-8")
-    assert "license_name: CC0-1.0" in card and "- automatic-speech-recognition" in card and "時間" in card
+    assert "license: cc0-1.0" in card and "- automatic-speech-recognition" in card and "時間" in card
 
 
 def test_verdicts(rows):

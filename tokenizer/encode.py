@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
@@ -24,61 +25,50 @@ from rich.console import Console
 from rich.table import Table
 
 from filters.kernels import buffers
-from pipeline.core.checksums import describe_staged, list_added, replace_added, sizes_differ
+from pipeline.core.added import list_added, replace_added
+from pipeline.core.checksums import describe_staged, sizes_differ
 from pipeline.core.command import report_errors
 from pipeline.core.engine import Engine
 from pipeline.core.errors import BuildError, InputError, UsageError
+from pipeline.core.identity import identify_shards
 from pipeline.core.inline import check_options, make_engine, scheduler_option, workers_option
 from pipeline.core.libraries import find_versions
 from pipeline.core.locks import hold_lock
 from pipeline.core.ownership import (
-    STATE_FOLDER,
     NamedPath,
     mark_scratch,
+    place_scratch,
     refuse_overlap,
     remove_scratch,
     remove_scratch_leftovers,
 )
+from pipeline.core.paths import refuse_unwritable
 from pipeline.core.publication import folder_publication
 from pipeline.core.shards import name_shard
-from pipeline.core.storage import fingerprint, read_json, remove_temporaries, write_array, write_atomically, write_json
+from pipeline.core.storage import fingerprint, remove_temporaries, write_array, write_atomically, write_json
 from pipeline.core.tables import open_parquet, suggest_look
 from pipeline.core.tasks import resumable
 from pipeline.core.terminal import Terminal
 from tokenizer.model import Tokenizer
 from tokenizer.packing import join_documents, order_keys, pack, reorder_documents
 from tokenizer.settings import Encoding, parse_options
-from tokenizer.texts import Texts, read_row_groups, to_strings
+from tokenizer.texts import Texts, check_column, read_row_groups, to_strings
+from tokenizer.token_shards import (
+    TOKENS_FILE,
+    EncodedCounts,
+    PackedCounts,
+    check_tokens,
+    is_of_earlier_build,
+    read_description,
+    refuse_foreign_folder,
+)
 
-VERSION = 2  # raise it when token shards change for the same input
+VERSION = 3  # raise it when token shards change for the same input
 LIBRARIES = ("llvmlite", "numba", "numpy", "pyarrow", "sentencepiece")  # that token shards depend on
-TOKENS_FILE = "tokens.json"  # describes a folder of token shards
 SCHEMA_KEY = b"seimai.tokens"  # key of the description in every shard's schema
 _RANGE_BYTES = 32_000_000  # of text per task
 _ROW_GROUP_TOKENS = 1 << 21
 _INDEX_TYPE = np.dtype([("key", np.uint64), ("length", np.int64)])
-
-
-@dataclass(frozen=True)
-class EncodedCounts:
-    """What encoding a range, or a split, came to."""
-
-    documents: int
-    empty: int  # documents without a token
-    characters: int
-    bytes: int
-    tokens: int
-    separators: int  # BOS and EOS
-
-
-@dataclass(frozen=True)
-class PackedCounts:
-    """What packing a shard, or a split, came to."""
-
-    sequences: int
-    tokens: int
-    left_out: int
-    padding: int
 
 
 Counts = TypeVar("Counts", EncodedCounts, PackedCounts)
@@ -282,48 +272,16 @@ def find_splits(corpus: Path, column: str | None) -> dict[str, Texts]:
     return {name: Texts(tuple(f for f in texts.files if f.name.startswith(f"{name}-")), texts.column) for name in names}
 
 
-def identify_input(corpus: Path, splits: dict[str, Texts]) -> list[Any]:
-    """Return what changes when the text does: the fingerprint of the build of a corpus that Seimai built, else sizes and times of files."""
-    state = read_json(corpus / STATE_FOLDER / "state.json") if corpus.is_dir() else None
-    if isinstance(state, dict) and "written" in state:
-        return [state["written"]]
-    return [file for texts in splits.values() for file in texts.identity]
+def identify_input(splits: dict[str, Texts]) -> str:
+    """Return the fingerprint of the shards, of all splits."""
+    return identify_shards(sorted(file for texts in splits.values() for file in texts.files))
 
 
-def check_tokens(tokens: Path, tokenizer: Tokenizer) -> dict[str, Any]:
-    """Read the description of a folder of token shards. Raises UsageError where there are none, or of another tokenizer."""
-    description = _read_description(tokens)
-    if description is None:
-        if (tokens / TOKENS_FILE).exists():
-            raise UsageError(
-                f"{tokens / TOKENS_FILE} is damaged: make the shards again with python -m tokenizer.encode CORPUS --overwrite"
-            )
-        raise UsageError(f"{tokens} has no token shards: make some with python -m tokenizer.encode CORPUS")
-    if description["tokenizer"] != tokenizer.fingerprint:
-        raise UsageError(
-            f"the token shards in {tokens} were made with another tokenizer "
-            f"({description['tokenizer'][:12]}, not {tokenizer.fingerprint[:12]}): "
-            "make them again with python -m tokenizer.encode CORPUS --overwrite"
-        )
-    return description
-
-
-_COUNTS = [field.name for counts in (EncodedCounts, PackedCounts) for field in fields(counts)]
-
-
-def _read_description(folder: Path) -> dict[str, Any] | None:
-    """Read `tokens.json`; None where there is no sound one."""
-    description = read_json(folder / TOKENS_FILE)
-    try:
-        sound = (
-            all(isinstance(description[key], str) for key in ("fingerprint", "tokenizer"))
-            and all(isinstance(counts[name], int) for counts in description["splits"].values() for name in _COUNTS)
-            and all(isinstance(name, str) and Path(name).name == name for name in description["shards"])
-            and [entry["path"] for entry in description["files"]] == description["shards"]
-        )
-    except (TypeError, KeyError, AttributeError):
-        return None
-    return description if sound else None
+def _refuse_other_tokenizer(tokens: Path, tokenizer: Tokenizer) -> None:
+    """Raise UsageError where token shards are damaged, or of another tokenizer: a model may be in training on them."""
+    description = read_description(tokens)
+    if description is None or description["tokenizer"] != tokenizer.fingerprint:
+        check_tokens(tokens, tokenizer)
 
 
 class TokenShardBuild:
@@ -341,13 +299,13 @@ class TokenShardBuild:
             raise UsageError(f"the tokenizer in {tokenizer} has no {'EOS' if roles['eos'] is None else 'BOS'} token")
         if settings.packing == "best-fit" and roles["pad"] is None:
             raise UsageError(f"the tokenizer in {tokenizer} has no PAD token, which packing best-fit needs; use concatenate")
-        self.input = identify_input(corpus, self.splits)
+        self.input = identify_input(self.splits)
         self.fingerprint = fingerprint(
             VERSION, find_versions(LIBRARIES), self.tokenizer.fingerprint, settings.model_dump(include=set(Encoding.model_fields)),
             self.input,
             [texts.column for texts in self.splits.values()],
         )  # fmt: skip
-        self.folder = self.out.parent / f".{self.out.name}-{self.fingerprint}"
+        self.folder = place_scratch(self.out, self.fingerprint)
         ids = {role: -1 if value is None else value for role, value in roles.items()}
         column_ = str(next(iter(self.splits.values())).column)
         self.context = EncodingContext(
@@ -357,23 +315,22 @@ class TokenShardBuild:
 
     def find_complete(self) -> dict[str, Any] | None:
         """Return the description of the token shards in the output folder; None where they are not those that `run` would write."""
-        description = None if folder_publication(self.out).journal.exists() else _read_description(self.out)
+        description = None if folder_publication(self.out).journal.exists() else read_description(self.out)
         if description is None or description["fingerprint"] != self.fingerprint:
             return None
         return None if sizes_differ(self.out, description["files"]) else description
 
     def check_output_folder(self, overwrite: bool) -> None:
-        """Raise UsageError where the output folder holds something else, or what is encoded."""
+        """Raise UsageError where the output folder holds something else, or what is encoded; or a file lacks the column."""
+        for texts in self.splits.values():
+            for file in texts.files:
+                check_column(file, self.context.column)
         files = dict.fromkeys(file for texts in self.splits.values() for file in texts.files)
         read = [*(NamedPath(str(file), file) for file in files), NamedPath("the tokenizer", Path(self.context.tokenizer))]
         refuse_overlap([NamedPath(f"--out {self.out}", self.out)], read)
-        if self.out.is_dir() and any(self.out.iterdir()):
-            if not (self.out / TOKENS_FILE).is_file():
-                raise UsageError(f"{self.out} is not empty and holds no token shards; choose another --out")
-            if not overwrite:
-                check_tokens(self.out, self.tokenizer)
-        elif self.out.exists() and not self.out.is_dir():
-            raise UsageError(f"{self.out} is a file, not a folder")
+        refuse_foreign_folder(self.out)
+        if not overwrite and (self.out / TOKENS_FILE).is_file():
+            _refuse_other_tokenizer(self.out, self.tokenizer)
 
     def run(self, engine: Engine) -> dict[str, Any]:
         """Do what is not done yet and publish the shards; returns their description."""
@@ -387,6 +344,8 @@ class TokenShardBuild:
         encoded = self._encode(engine, [part for parts in ranges.values() for part in parts])
         description = {
             "fingerprint": self.fingerprint,
+            "corpus": self.input,
+            "column": self.context.column,
             "tokenizer": self.tokenizer.fingerprint,
             "vocab_size": len(self.tokenizer),
             **self.context.settings.model_dump(),
@@ -442,10 +401,10 @@ class TokenShardBuild:
         return packed
 
     def _publish(self, description: dict[str, Any]) -> None:
-        if identify_input(self.corpus, self.splits) != self.input:
+        if identify_input(self.splits) != self.input:
             raise BuildError(f"{self.corpus} was built anew while it was encoded: run the same command again")
         write_json(self.context.shards / TOKENS_FILE, description)
-        description_in_place = _read_description(self.out)
+        description_in_place = read_description(self.out)
         if description_in_place is not None:
             known = {*description_in_place["shards"], TOKENS_FILE}
         else:  # damaged: `check_output_folder` found that token shards are in there
@@ -524,6 +483,13 @@ def main(
         description = build.find_complete()
         if description is None:
             build.check_output_folder(overwrite)
+            refuse_unwritable("--out", build.out.parent)
+            if is_of_earlier_build(tokenizer or corpus / "tokenizer", corpus):
+                console.print(
+                    f"the tokenizer was trained before {corpus} was built anew, which it encodes as well; "
+                    f"python -m tokenizer.train {shlex.quote(str(corpus))} trains another",
+                    highlight=False, markup=False, soft_wrap=True,
+                )  # fmt: skip
             description = run_with_engine(build, workers, scheduler, console)
         else:
             list_added(build.named)  # where a run was killed before it did

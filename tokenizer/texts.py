@@ -133,6 +133,16 @@ def _find_column(file: Path, column: str | None) -> str:
     return name
 
 
+def check_column(file: Path, column: str) -> None:
+    """Raise UsageError where a Parquet file has no column of that name."""
+    try:
+        names = pq.read_schema(file).names
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{file} cannot be read: {error}") from None
+    if column not in names:
+        raise UsageError(f"{file} has no column {column!r}, which the files before it have")
+
+
 class RowGroup(NamedTuple):
     rows: int
     bytes: int  # of a column, uncompressed

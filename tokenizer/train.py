@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
+import shutil
 import sys
 import time
 import uuid
@@ -17,11 +17,14 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pipeline.core.checksums import describe_file, replace_added
+from pipeline.core.added import replace_added
+from pipeline.core.checksums import describe_file
 from pipeline.core.command import report_errors
 from pipeline.core.errors import BuildError, UsageError
+from pipeline.core.identity import identify_shards
 from pipeline.core.locks import hold_lock
-from pipeline.core.ownership import NamedPath, hold_scratch, refuse_overlap, remove_scratch_leftovers
+from pipeline.core.ownership import NamedPath, free_path, hold_scratch, place_scratch, refuse_overlap, remove_scratch_leftovers
+from pipeline.core.paths import refuse_unwritable
 from pipeline.core.publication import folder_publication
 from pipeline.core.settings import parse_size
 from pipeline.core.storage import format_size, write_json
@@ -31,10 +34,11 @@ from tokenizer.evaluate import SentencePieceTokenizer, draw_texts, evaluate, mak
 from tokenizer.export import EXPORTED, export
 from tokenizer.fitting import compute_text_budget, fit
 from tokenizer.model import Tokenizer, finish_model
-from tokenizer.sample import WeightedCorpus, draw_sample
+from tokenizer.sample import Sample, WeightedCorpus, draw_sample
 from tokenizer.settings import Training, parse_options
 from tokenizer.texts import Texts
-from tokenizer.words import DELIMITER
+from tokenizer.token_shards import suggest_encoding
+from tokenizer.words import DELIMITER, check_words
 
 VERSION = 1  # raise it when the model changes for the same text and settings
 TRAINING_FILE = "training.json"
@@ -100,7 +104,7 @@ def train(
     began = time.perf_counter()
     report = report_progress or (lambda what, share: None)
     budget, named, out = min(compute_text_budget(settings), most or sys.maxsize), out.absolute(), out.resolve()
-    with hold_scratch(out.with_name(f".{out.name}-{uuid.uuid4().hex[:8]}"), _is_scratch) as work:
+    with hold_scratch(place_scratch(out, uuid.uuid4().hex[:8]), _is_scratch) as work:
         text, new = work / "text", work / "out"
         identity = [corpus.texts.identity for corpus in corpora]
         sample = draw_sample(corpora, budget, settings.seed, text, lambda share: report("draw", share))
@@ -113,11 +117,11 @@ def train(
         export(tokenizer, new)
         figures = {}
         if held_out is not None and (some := draw_texts(held_out, _FIGURES_CHARACTERS)):
-            figures = evaluate(SentencePieceTokenizer(str(out), tokenizer), some)
+            figures = evaluate(SentencePieceTokenizer(out.name, tokenizer), some)  # a path would be published
         result = {
             "version": VERSION,
             "settings": settings.model_dump(include=set(Training.model_fields)),
-            "sample": asdict(sample),
+            "sample": _describe_sample(sample, corpora),
             "tokenizer": tokenizer.fingerprint,
             "figures": figures,
             "seconds": round(time.perf_counter() - began, 1),
@@ -128,6 +132,24 @@ def train(
         write_json(new / TRAINING_FILE, result)
         replace_added(named, new, {*EXPORTED, TRAINING_FILE})
     return result
+
+
+def _describe_sample(sample: Sample, corpora: Sequence[WeightedCorpus]) -> dict[str, Any]:
+    """Return what `training.json` says of the text: how much of each corpus was drawn, and of which shards."""
+    described = asdict(sample)
+    for entry, corpus in zip(described["corpora"], corpora, strict=True):
+        if corpus.texts.files[0].suffix == ".parquet":
+            entry["shards"] = identify_shards(corpus.texts.files)
+    return described
+
+
+def keep_aside(folder: Path) -> Path:
+    """Copy a tokenizer that is about to be replaced, which models may have been trained with; return the folder of the copy."""
+    kept = free_path(folder, "kept")
+    with hold_scratch(place_scratch(folder, uuid.uuid4().hex[:8]), lambda path: path.startswith("out/")) as work:
+        shutil.copytree(folder, work / "out")
+        (work / "out").rename(kept)
+    return kept
 
 
 def find_held_out(corpora: Sequence[str]) -> Texts | None:
@@ -183,21 +205,19 @@ def main(corpora: tuple[str, ...], column: str | None, out: Path | None, memory:
         first = _parse_corpus(corpora[0]).path
         out = (out or (first if first.is_dir() else first.parent) / "tokenizer").absolute()
         check_output_folder(out)
+        refuse_unwritable("--out", out.parent)
+        check_words(settings.words)
         files = dict.fromkeys(file for corpus in found for file in corpus.texts.files)
         refuse_overlap([NamedPath(f"--out {out}", out)], [NamedPath(str(file), file) for file in files])
         with hold_lock(out.resolve()):
             remove_leftovers(out)
             result = show_progress(console, lambda report: train(found, settings, out, find_held_out(corpora), report))
         print_summary(console, out, result)
-        tokens = out.parent / "tokens"
-        if (tokens / "tokens.json").is_file():
-            again = f"python -m tokenizer.encode {shlex.quote(str(out.parent))} --overwrite"
-            line = f"{tokens} was made with the tokenizer that this one replaces: {again}"
-            console.print(f"warning: {line}", style="yellow", highlight=False, markup=False, soft_wrap=True)
-        elif (out.parent / "data").is_dir():
-            console.print(
-                f"  python -m tokenizer.encode {shlex.quote(str(out.parent))}", highlight=False, markup=False, soft_wrap=True
-            )
+        if out.name == "tokenizer" and (out.parent / "data").is_dir() and (again := suggest_encoding(out.parent)):
+            if (out.parent / "tokens").is_dir():
+                line = f"{out.parent / 'tokens'} is not of this tokenizer and these shards"
+                console.print(f"warning: {line}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"  {again}", highlight=False, markup=False, soft_wrap=True)
 
 
 def show_progress(console: Console, work: Callable[[ReportProgress], dict[str, Any]]) -> dict[str, Any]:

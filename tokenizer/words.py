@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
-from filters.unidic import open_unidic
+from filters.unidic import UNIDIC_MODULES, open_unidic
+from pipeline.core.libraries import require_modules
 
 WordBoundaries = Literal["none", "mecab", "sudachi"]
 # Stands between words in the training text. It is for private use, and is removed from texts and from the vocabulary.
 DELIMITER = "\ue000"
 _LONGEST_LINE = 40_000  # bytes that Sudachi takes at a time: 49,149 at most
+
+
+def check_words(words: WordBoundaries) -> None:
+    """Raise UsageError where the dictionary that marks words is not installed."""
+    if words == "mecab":
+        require_modules(UNIDIC_MODULES, "words = 'mecab'", "unidic")
+    if words == "sudachi":
+        require_modules(["sudachipy", "sudachidict_core"], "words = 'sudachi'", "sudachi")
 
 
 def make_splitter(words: WordBoundaries) -> Callable[[Iterable[str]], Iterator[str]]:

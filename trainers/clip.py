@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from pipeline.core.errors import UsageError
 from pipeline.core.settings import Table
+from pipeline.core.storage import fingerprint
 from trainers.data.batches import Record
 from trainers.data.images import BUILD_HINT, CAPTIONS, decode_square, normalise_pixels, read_caption
 from trainers.data.reader import Reader
@@ -126,7 +127,7 @@ def train(options: RunOptions[Config], shards: Shards, tokenizer: Any, classes: 
     from transformers import CLIPImageProcessor, VisionTextDualEncoderProcessor  # late: heavy
 
     config, settings = options.config, options.config.train
-    loop = Loop(options, "pairs")
+    loop = Loop(options, "pairs", {"vocabulary": fingerprint(tokenizer.get_vocab())})
     if settings.batch * loop.ranks < 2:
         raise UsageError("train.batch: the loss compares a pair with others: 2 or more")
     vision = build_vision_tower(config.vision, loop.warn)

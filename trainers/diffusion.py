@@ -163,7 +163,7 @@ def evaluate_denoising(loop: Loop, module: Denoising, reader: Reader, records: R
 )
 @click.option("--tokenizer", "tokenizer_dir", type=click.Path(path_type=Path), help="[default: CORPUS/tokenizer]")
 @click.option(
-    "--latents", "latents_dir", type=click.Path(path_type=Path), help="Folder of latents.  [default: below CORPUS/latents]"
+    "--latents", "latents_dir", type=click.Path(path_type=Path), help="Folder of latents.  [default: in CORPUS, below .cache]"
 )
 def main(
     options: RunOptions[Config], stage: int, start_model: str, tokenizer_dir: Path | None, latents_dir: Path | None

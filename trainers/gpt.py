@@ -23,8 +23,8 @@ from torch.nn import functional as F
 
 from pipeline.core.errors import InputError, UsageError
 from pipeline.core.settings import Table
-from tokenizer.encode import check_tokens
 from tokenizer.model import Tokenizer, proto
+from tokenizer.token_shards import check_tokens
 from trainers.data.batches import Collate
 from trainers.data.reader import Columns, Reader
 from trainers.data.shards import Shards
@@ -190,7 +190,7 @@ def train(options: RunOptions[Config], tokens_dir: Path, tokenizer_dir: Path) ->
 
     shards = Shards(tokens_dir, "train", COLUMNS, BUILD_HINT)
     tokenizer = Tokenizer.load(tokenizer_dir)
-    token_settings = check_tokens(tokens_dir, tokenizer)
+    token_settings = check_tokens(tokens_dir, tokenizer, options.corpus)
 
     # -- the model
 

@@ -211,25 +211,32 @@ def evaluate_units(loop: Loop, module: MaskedPrediction, reader: Reader, decoder
     "--from", "start_model", metavar="MODEL", help="Iteration 2: the model of the first one, whose layer makes the units."
 )
 @click.option(
-    "--targets", "targets_dir", type=click.Path(path_type=Path), help="Folder of units.  [default: below CORPUS/targets]"
+    "--targets", "targets_dir", type=click.Path(path_type=Path), help="Folder of units.  [default: in CORPUS, below .cache]"
 )
 def main(options: RunOptions[Config], iteration: int, start_model: str | None, targets_dir: Path | None) -> None:
     """Train a HuBERT on CORPUS, a folder of speech that Seimai built."""
+    configure_model(options.config)  # what cannot be trained is refused before units are made
     clusters, threads = options.config.clusters(iteration), options.config.train.threads
     targets = build_targets(options.corpus, clusters, start_model, tell, targets_dir, threads)
     train(options, targets, iteration)
 
 
-def train(options: RunOptions[Config], targets: Targets, iteration: int) -> None:
-    from transformers import HubertModel  # late: heavy
-
-    config, settings = options.config, options.config.train
+def configure_model(config: Config) -> Any:
+    """Return the HubertConfig of the model. Raises UsageError where it is none, or cannot be trained here."""
     hubert_config = model_config(config.model, "model")
     masks_time = hubert_config.model_type == "hubert" and hubert_config.apply_spec_augment and hubert_config.mask_time_prob > 0
     if not masks_time:
         raise UsageError(
             'model: model_type = "hubert" is what is trained here, with apply_spec_augment and a mask_time_prob over 0'
         )
+    return hubert_config
+
+
+def train(options: RunOptions[Config], targets: Targets, iteration: int) -> None:
+    from transformers import HubertModel  # late: heavy
+
+    config, settings = options.config, options.config.train
+    hubert_config = configure_model(config)
     shards = Shards(options.corpus, "train", COLUMNS, BUILD_HINT, [targets.folder])
     decoder = Decoder(config, Frames.from_config(hubert_config), targets.rate)
     loop = Loop(options, "audio_seconds", {"iteration": iteration, "units": targets.centres_sha256})

@@ -21,7 +21,7 @@ from trainers.training.settings import load_config
 @config_options("hubert", "hubert-base")
 @click.option("--iteration", type=click.IntRange(1, 2), default=1, show_default=True)
 @click.option("--from", "start_model", metavar="MODEL", help="Iteration 2: the model of the first one.")
-@click.option("--out", type=click.Path(path_type=Path), help="[default: CORPUS/targets/<name>]")
+@click.option("--out", type=click.Path(path_type=Path), help="[default: in CORPUS, below .cache]")
 def main(
     corpus: Path, config: str, changes: tuple[str, ...], iteration: int, start_model: str | None, out: Path | None
 ) -> None:

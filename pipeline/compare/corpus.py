@@ -58,11 +58,11 @@ def open_ledger(folder: Path) -> LedgerOfCorpus:
     command = build_command(folder)
     if not folder.exists():
         raise UsageError(f"--on {folder}: there is no such folder. Build the corpus first: {command}")
+    settle_publication(folder)
     if not (folder / STATE_FOLDER).is_dir():
         raise UsageError(
             f"--on {folder} {explain_foreign(folder)}: expected a built corpus, with its ledger. Build one: {command}"
         )
-    settle_publication(folder)
     state = read_json(folder / STATE_FOLDER / "state.json")
     if not isinstance(state, dict):
         raise UsageError(f"--on {folder} is not built to its end, so there is no ledger yet. Go on with: {command}")

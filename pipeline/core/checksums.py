@@ -14,14 +14,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import tomli_w
 import xxhash
 
 from pipeline.core.engine import Engine
 from pipeline.core.errors import BuildError
-from pipeline.core.ownership import STATE_FOLDER, free_path
-from pipeline.core.publication import replace_folder
-from pipeline.core.storage import read_json, write_atomically, write_json
+from pipeline.core.ownership import free_path
+from pipeline.core.storage import write_atomically
 from pipeline.core.vouching import read_vouched
 
 SUMS_FILE, LOCK_FILE = "SHA256SUMS", "manifest.lock.toml"
@@ -97,18 +95,6 @@ def sizes_differ(folder: Path, entries: Iterable[FileEntry]) -> bool:
         return True
 
 
-def list_added_files(corpus: Path) -> list[FileEntry]:
-    """Return the entries of what commands have added to a corpus: token shards and a tokenizer."""
-    entries: list[FileEntry] = []
-    for name, description in ADDED.items():
-        content = read_json(corpus / name / description)
-        listed = content.get("files", []) if isinstance(content, dict) else []
-        if listed and not sizes_differ(corpus / name, listed):
-            entries += [entry | {"path": f"{name}/{entry['path']}"} for entry in listed]
-            entries.append(describe_file(corpus / name / description, f"{name}/{description}"))
-    return entries
-
-
 def read_lock_entries(corpus: Path) -> list[FileEntry] | None:
     """Return the entries in the lock file of a corpus; None where there is no sound lock file."""
     try:
@@ -153,64 +139,3 @@ def keep_edited(corpus: Path, names: Iterable[str], published: Mapping[str, Any]
     """Copy what `find_edited` finds, since it is about to be replaced."""
     for path in find_edited(corpus, names, published):
         shutil.copy2(path, free_path(path, "kept"))
-
-
-def replace_added(folder: Path, staged: Path, known: Iterable[str], markers: Iterable[Path] = ()) -> None:
-    """Replace a folder as `replace_folder` does; where it is one that was added to a corpus, list it there.
-
-    `folder` is the path in the corpus, which may be a link to where the folder lies.
-    """
-    withdraw_added(folder)
-    try:
-        replace_folder(folder.resolve(), staged, known, markers)
-    finally:  # of the old folder, too, where something was in the way of the new one
-        list_added(folder)
-
-
-def withdraw_added(folder: Path) -> None:
-    """Take a folder that is about to be replaced, and the lock file that lists it, out of `SHA256SUMS` of the corpus that it is in.
-
-    So the sums are true at every moment: whoever is killed before `list_added` leaves a list that is too short, not one that is wrong.
-    """
-    corpus, sums = folder.parent, read_sums(folder.parent)
-    if folder.name in ADDED and sums is not None:
-        published = read_json(corpus / STATE_FOLDER / PUBLISHED_FILE)
-        if isinstance(published, dict):
-            recorded = [name for name in (LOCK_FILE, SUMS_FILE) if name in published]
-            keep_edited(corpus, recorded, published)
-        kept = [
-            {"path": name, "sha256": digest}
-            for name, digest in sums.items()
-            if name != LOCK_FILE and not name.startswith(f"{folder.name}/")
-        ]
-        _record_published(corpus, is_known=False)
-        write_sums(corpus, kept)
-
-
-def list_added(folder: Path) -> None:
-    """List the files of a folder that was added to a corpus, such as `tokens`, in the corpus's lock file and `SHA256SUMS`."""
-    corpus, entries = folder.parent, read_lock_entries(folder.parent)
-    if folder.name not in ADDED or entries is None:
-        return
-    added = list_added_files(corpus)
-    own = [entry for entry in entries if entry["path"].split("/")[0] not in ADDED]
-    if [*own, *added] != entries:
-        if LOCK_FILE in (read_sums(corpus) or {}):
-            withdraw_added(folder)
-        lock = tomllib.loads((corpus / LOCK_FILE).read_text("utf-8"))
-        lock["lock"]["files"] = [*own, *added]
-        with write_atomically(corpus / LOCK_FILE) as temporary:
-            temporary.write_bytes(tomli_w.dumps(lock, multiline_strings=True).encode())
-    expected = {entry["path"] for entry in [*own, *added]} | {LOCK_FILE}
-    if (read_sums(corpus) or {}).keys() != expected:
-        write_sums(corpus)
-        _record_published(corpus, is_known=True)
-
-
-def _record_published(corpus: Path, is_known: bool) -> None:
-    """Record that lock file and sums are Seimai's as they are now; not `is_known`: that they are about to change."""
-    record = corpus / STATE_FOLDER / PUBLISHED_FILE
-    published = read_json(record)
-    if isinstance(published, dict):
-        digests = {name: find_sha256(corpus / name) if is_known else "" for name in (LOCK_FILE, SUMS_FILE)}
-        write_json(record, published | {name: digest for name, digest in digests.items() if name in published})

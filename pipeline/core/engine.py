@@ -57,7 +57,7 @@ class Engine:
                 self._client = connect(self.scheduler)
             else:
                 self._client = self._local.start(self.worker_count, self.scratch, self._patience)
-            self._watch = Watch(self._client, self._local.list_processes, self._patience, self._say, self._local.deaths)
+            self._watch = Watch(self._client, self._local.list_processes, self._patience, self.say, self._local.deaths)
             self._watch.start()
         except BaseException:
             self._progress.stop()
@@ -83,7 +83,7 @@ class Engine:
                 self._client.close(timeout=10)
         self._local.close()
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
         """Print a line above those of progress."""
         self._progress.console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
 

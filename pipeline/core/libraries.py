@@ -6,6 +6,9 @@ import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+from pipeline.core.errors import UsageError
 
 NOT_INSTALLED = "not installed"
 PYTHON = "python"  # its minor version: regular expressions, Unicode's tables, HTML's entities
@@ -33,6 +36,12 @@ def find_version(library: str) -> str:
 def find_versions(libraries: Iterable[str]) -> dict[str, str]:
     """Return the versions of libraries, in the order of their names."""
     return {library: find_version(library) for library in sorted(libraries)}
+
+
+def require_modules(modules: Iterable[str], what: str, extra: str) -> None:
+    """Raise UsageError, before any work is done, where a module is not installed that `what` needs and an extra of Seimai brings."""
+    if missing := [name for name in modules if find_spec(name) is None]:
+        raise UsageError(f"{what} needs {missing[0]}: pip install 'seimai[{extra}]'")
 
 
 def list_differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[tuple[str, str, str]]:

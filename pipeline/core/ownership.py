@@ -10,17 +10,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.core.errors import UsageError
-from pipeline.core.storage import find_leftovers, is_temporary, read_json, write_json
+from pipeline.core.storage import find_leftovers, is_temporary, read_json, write_atomically, write_json
 
-STATE_FOLDER = ".seimai"  # in an output folder: its owner, what a command remembers, its lock, and intermediates by default
-CORPUS_FOLDERS = ("data", "ledger", "tokenizer", "tokens", STATE_FOLDER)  # of a built corpus: nothing else is written into them
-_OWNER = "owner.json"
+# In an output folder: its owner, what a command remembers, its lock, and intermediates by default. Here since `huggingface_hub` uploads
+# nothing below `.cache/huggingface`, and in the folder itself since a publication is a rename.
+STATE_FOLDER = ".cache/huggingface/seimai"
+DERIVED_FOLDER = ".cache/huggingface/seimai-derived"  # in a corpus: what trainers compute of its shards, such as latents
+SCRATCH_FOLDER = ".cache/huggingface/seimai-scratch"  # in a corpus: what commands that add to it have not finished
+EARLIER_STATE_FOLDER = ".seimai"  # where earlier versions had theirs
+CORPUS_FOLDERS = ("data", "ledger", "tokenizer", "tokens", ".cache")  # of a built corpus: nothing else is written into them
+OWNER_FILE, _IGNORE = "owner.json", ".gitignore"
 _SCRATCH_MARK = ".seimai-scratch"  # in hidden folders beside an output: Seimai made them
 
 
 def check_owner(out: Path, command: str) -> bool:
     """Return whether `out` has an owner. Raises UsageError where that is another command of Seimai than `command`."""
-    owner = read_json(out / STATE_FOLDER / _OWNER)
+    owner = read_json(out / STATE_FOLDER / OWNER_FILE)
     made_by = owner.get("command") if isinstance(owner, dict) else None
     if made_by not in (None, command):
         raise UsageError(f"{out} was made by python -m {made_by}: choose another --out for python -m {command}")
@@ -29,6 +34,11 @@ def check_owner(out: Path, command: str) -> bool:
 
 def explain_foreign(folder: Path) -> str:
     """Return what a folder without STATE_FOLDER is: the end of a sentence that begins with the folder."""
+    if (folder / EARLIER_STATE_FOLDER / OWNER_FILE).is_file():
+        return (
+            f"was made by an earlier version of Seimai, and its {EARLIER_STATE_FOLDER} cannot be renamed to {STATE_FOLDER}: another "
+            "process is at work in it, or you may not write there"
+        )
     if (folder / "manifest.lock.toml").is_file():
         return (
             f"was made by Seimai, but its {STATE_FOLDER}, which says what Seimai wrote and measured, is not there (put it back)"
@@ -39,7 +49,11 @@ def explain_foreign(folder: Path) -> str:
 def claim_folder(out: Path, command: str) -> None:
     """Record that `command` writes to `out`. Raises UsageError as `check_owner` does."""
     if not check_owner(out, command):
-        write_json(out / STATE_FOLDER / _OWNER, {"command": command})
+        write_json(out / STATE_FOLDER / OWNER_FILE, {"command": command})
+    ignore = (out / STATE_FOLDER).parent / _IGNORE  # which huggingface_hub writes, too
+    if not ignore.exists():
+        with write_atomically(ignore) as temporary:
+            temporary.write_text("*\n", "utf-8")  # whoever keeps a corpus in git keeps no intermediates
 
 
 def remove_known(folder: Path, is_known: Callable[[str], bool]) -> bool:
@@ -73,6 +87,16 @@ def free_path(path: Path, word: str) -> Path:
 # -- hidden folders beside an output, for what is not finished
 
 
+def place_scratch(out: Path, suffix: str) -> Path:
+    """Return the hidden folder for the unfinished work of `out`: where no upload takes it along, if `out` lies in a corpus, else beside it.
+
+    Not in STATE_FOLDER: whoever holds the lock of a corpus removes temporary files there, and `out` has a lock of its own.
+    """
+    state = out.parent / STATE_FOLDER
+    is_near = state.is_dir() and state.parent.stat().st_dev == out.parent.stat().st_dev  # so that it can be renamed to `out`
+    return (out.parent / SCRATCH_FOLDER if is_near else out.parent) / f".{out.name}-{suffix}"
+
+
 def mark_scratch(folder: Path) -> None:
     """Make a folder for unfinished work, and mark it as Seimai's."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -89,9 +113,10 @@ def remove_scratch(folder: Path, is_known: Callable[[str], bool]) -> None:
 
 
 def remove_scratch_leftovers(out: Path, suffix: str, is_known: Callable[[str], bool]) -> None:
-    """Remove the marked folders named `.<out>-<suffix>` that killed commands left beside `out`."""
-    for folder in find_leftovers(out, suffix):
-        remove_scratch(folder, is_known)
+    """Remove the marked folders that killed commands left where `place_scratch` has them, or beside `out`."""
+    for parent in (out.parent, out.parent / SCRATCH_FOLDER):
+        for folder in find_leftovers(parent / out.name, suffix):
+            remove_scratch(folder, is_known)
 
 
 @contextmanager

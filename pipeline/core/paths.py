@@ -16,6 +16,13 @@ def expand_home(path: Path | str) -> Path:
         raise UsageError(f"{path}: there is no home folder for ~ to stand for; write the path out") from None
 
 
+def refuse_unwritable(option: str, folder: Path) -> None:
+    """Raise UsageError where this user may not write to a folder, or make it."""
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise UsageError(f"{option} {folder}: you may not write in {existing}: name another folder with {option}")
+
+
 def follow_parents(path: Path) -> Path:
     """Return a path without `..`: after a link that leads elsewhere than its text says. The last part stays, which may be a link itself."""
     if ".." not in path.parts:

@@ -19,10 +19,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from pipeline.core.errors import BuildError, UsageError
-from pipeline.core.ownership import STATE_FOLDER, free_path
+from pipeline.core.ownership import EARLIER_STATE_FOLDER, OWNER_FILE, STATE_FOLDER, free_path
 from pipeline.core.renames import exchange, finish_exchange
 from pipeline.core.storage import is_temporary, read_json, sync_file, sync_folder, write_json
 
+_JOURNAL = "publication.json"
 _WAIT_SECONDS = 20  # of a reader, for a publication that is under way: it takes milliseconds
 
 Stamps = dict[str, list[int]]  # files by their path below an entry, "" for the entry itself: size and time of change
@@ -161,7 +162,7 @@ def replace_folder(final: Path, staged: Path, known: Iterable[str], markers: Ite
 
 def corpus_publication(out: Path) -> Publication:
     """Return the publication of shards, ledger, card and lock of a corpus."""
-    return Publication(out, out / STATE_FOLDER / "publication.json")
+    return Publication(out, out / STATE_FOLDER / _JOURNAL)
 
 
 def settle_publication(corpus: Path) -> None:
@@ -169,10 +170,38 @@ def settle_publication(corpus: Path) -> None:
 
     Raises BuildError where another process does not end publishing, or this one may not write.
     """
-    publication, deadline = corpus_publication(corpus), time.monotonic() + _WAIT_SECONDS
+    adopt_earlier_state(corpus)
+    _settle(corpus_publication(corpus))
+
+
+def adopt_earlier_state(corpus: Path) -> None:
+    """Rename the state folder of an earlier version to STATE_FOLDER, with all that is in it. Without one of Seimai's, do nothing.
+
+    It stays where it is while a build of that version is at work, and where this process may not write.
+    """
+    earlier, state = corpus / EARLIER_STATE_FOLDER, corpus / STATE_FOLDER
+    if not (earlier / OWNER_FILE).is_file() or os.path.lexists(state):
+        return
+    publication = Publication(corpus, earlier / _JOURNAL)  # with paths below the earlier folder
+    _settle(publication)
+    with suppress(OSError, Timeout), FileLock(earlier / "lock", timeout=0):
+        if publication.journal.exists():
+            return
+        state.parent.mkdir(parents=True, exist_ok=True)
+        if earlier.is_symlink():  # which may be relative
+            state.symlink_to(earlier.resolve())
+            earlier.unlink()
+        else:
+            earlier.rename(state)
+        for folder in (corpus, state.parent):
+            sync_folder(folder)
+
+
+def _settle(publication: Publication) -> None:
+    corpus, deadline = publication.root, time.monotonic() + _WAIT_SECONDS
     while publication.journal.exists():
         try:
-            with FileLock(corpus / STATE_FOLDER / "lock", timeout=0):
+            with FileLock(publication.journal.with_name("lock"), timeout=0):
                 publication.complete()
         except Timeout:
             if time.monotonic() > deadline:

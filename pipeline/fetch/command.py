@@ -20,8 +20,9 @@ from pipeline.core.command import report_errors
 from pipeline.core.errors import UsageError
 from pipeline.core.locks import hold_lock_file
 from pipeline.core.options import add_options, parse_options
-from pipeline.core.ownership import STATE_FOLDER, NamedPath, check_owner, claim_folder, refuse_overlap
+from pipeline.core.ownership import STATE_FOLDER, NamedPath, check_owner, claim_folder, explain_foreign, refuse_overlap
 from pipeline.core.paths import expand_home
+from pipeline.core.publication import adopt_earlier_state
 from pipeline.core.storage import format_size, remove_temporaries
 from pipeline.core.tables import suggest_look
 from pipeline.core.terminal import Terminal
@@ -74,8 +75,9 @@ def _check_out(out: Path) -> None:
         raise UsageError(f"--out {out}: output goes to a folder, not to a URL")
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file, not a folder")
+    adopt_earlier_state(out)
     if out.is_dir() and any(out.iterdir()) and not (out / STATE_FOLDER).is_dir():
-        raise UsageError(f"--out {out} is not empty and was not made by Seimai; choose another folder or empty it yourself")
+        raise UsageError(f"--out {out} is not empty and {explain_foreign(out)}; choose another folder or empty it yourself")
     check_owner(out, "pipeline.fetch")
 
 

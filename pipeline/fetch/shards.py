@@ -18,6 +18,7 @@ import polars as pl
 
 from pipeline.core.checksums import describe_file, is_damaged
 from pipeline.core.errors import UsageError
+from pipeline.core.ownership import STATE_FOLDER
 from pipeline.core.storage import read_json, write_atomically, write_json
 from pipeline.core.tables import read_parquet
 from pipeline.fetch.outcomes import Outcome, is_temporary
@@ -52,7 +53,7 @@ class FetchedShard:
         self.number, self.frame = number, frame
         self.sidecar = sidecar_path(out, number)
         self.tar, self.stats = out / f"{number:05d}.tar", out / f"{number:05d}_stats.json"
-        self._spool_path = out / ".seimai" / "spool" / f"{number:05d}.spool"
+        self._spool_path = out / STATE_FOLDER / "spool" / f"{number:05d}.spool"
         self._row_digits = max(1, len(str(shard_size - 1)))
         self._spool: Spool | None = None
         self._damaged: set[Path] | None = None

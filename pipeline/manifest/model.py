@@ -286,6 +286,14 @@ class Described(ManifestTable):
     title: Annotated[str, BelongsTo("report")] = Field(min_length=1)
     description: Annotated[str, BelongsTo("report")] = ""
     license: Annotated[str, BelongsTo("write")]
+    license_name: Annotated[str | None, BelongsTo("report")] = Field(
+        None,
+        pattern=r"^[a-z0-9][a-z0-9._-]*$",
+        description="short id for the card, where the Hub has none: common-crawl-terms-of-use",
+    )
+    license_link: Annotated[str | None, BelongsTo("report")] = Field(
+        None, pattern=r"^https?://[^\s<>]+$", description="where the terms stand, where the Hub has no id for the license"
+    )
     homepage: Annotated[str | None, BelongsTo("report")] = None
 
 

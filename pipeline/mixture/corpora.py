@@ -112,7 +112,8 @@ def _open(mixture: MixtureManifest, part: MixturePart, out: Path) -> BuiltCorpus
     if folder.absolute().resolve() == out.absolute().resolve():
         raise UsageError(f"{folder} is where this mixture itself is built: a mixture cannot contain itself")
     refuse_overlap([NamedPath(f"--out {out}", out)], [NamedPath(f"part {folder}", folder)])
-    settle_publication(folder)
+    if folder.is_dir():
+        settle_publication(folder)
     state = _read_state(folder)
     manifest = _read_manifest(folder)
     if state.get("versions") != VERSIONS:

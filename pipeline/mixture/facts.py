@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -24,7 +23,9 @@ from pipeline.report.facts import (
     explain_split,
     find_size_category,
     find_token_warnings,
+    gather_added,
     gather_licenses,
+    suggest_training,
 )
 
 SPLITS = ("train", "validation")
@@ -60,19 +61,10 @@ class MixtureFacts(BuildFacts):
     seed: int = 1
     size_note: Bilingual | None = None  # what decided the size of the whole, where the manifest does not
     part_fingerprints: tuple[str, ...] = ()
-    names_tokenizer: bool = False  # it is not trained on the parts
 
     @property
-    def learned_from(self) -> Bilingual:
-        if self.names_tokenizer:  # whatever it was trained on, that was not done here
-            return Bilingual("of text elsewhere, before this mixture", "この混合とは別のテキスト")
-        return Bilingual("of the parts' training splits", "各出典の学習用テキスト")
-
-    @property
-    def measured_on(self) -> Bilingual:
-        if self.names_tokenizer:
-            return Bilingual("the held-out text of that training", "学習元の検証用テキスト")
-        return Bilingual("the parts' held-out text", "各出典の検証用テキスト")
+    def licenses(self) -> tuple[str, ...]:
+        return (self.manifest.license, *(source.license for source in self.sources))
 
     def further_lock(self) -> dict[str, Any]:
         parts = zip(self.sources, self.part_fingerprints, strict=True)
@@ -169,8 +161,6 @@ def gather_mixture_facts(plan: MixturePlan, summary: dict[str, Any], tokenised: 
         for name, before, after in zip(("deduplicate", "select", "repeat"), states[:-1], states[1:], strict=True)
     ]
     near = f"character {settings.shingle}-grams, Jaccard similarity {settings.threshold:g}, verified"
-    out = shlex.quote(str(plan.out))
-    commands = [f"python -m tokenizer.train {out}", f"python -m tokenizer.encode {out}"] * (manifest.tokenizer is None)
     is_sample = any(corpus.is_sample for corpus in plan.corpora)
     return MixtureFacts(
         out=plan.out,
@@ -191,12 +181,11 @@ def gather_mixture_facts(plan: MixturePlan, summary: dict[str, Any], tokenised: 
         unreadable=0,
         inputs=[],
         warnings=[*summary["warnings"], *find_token_warnings(tokenised)],
-        training=tokenised["tokenizer"] if tokenised else None,
-        tokens=tokenised["tokens"] if tokenised else None,
+        **gather_added(plan.out, summary, tokenised),
         bytes=summary["bytes"],
         seconds=summary["seconds"],
         peak_memory=summary["peak_memory"],
-        training_command=" && ".join([*commands, f"python -m {terms.trainer} {out}" + " --config tiny" * is_sample]),
+        training_command=suggest_training(plan.out, terms, is_sample, is_tokenised=manifest.tokenizer is not None),
         resolved_manifest=plan.resolved(),
         fingerprints=dict(plan.fingerprints.items()),
         bands_and_rows=banding(settings) if settings.enabled else None,
@@ -210,7 +199,6 @@ def gather_mixture_facts(plan: MixturePlan, summary: dict[str, Any], tokenised: 
         seed=manifest.seed,
         size_note=_explain_size(plan, sources),
         part_fingerprints=tuple(corpus.state["fingerprint"] for corpus in plan.corpora),
-        names_tokenizer=manifest.tokenizer is not None and manifest.tokenizer.path is not None,
     )
 
 

@@ -14,10 +14,11 @@ import numpy as np
 import polars as pl
 
 from filters.kernels import buffers
-from pipeline.core.checksums import describe_file, is_damaged, replace_added, sizes_differ
+from pipeline.core.added import replace_added
+from pipeline.core.checksums import describe_file, is_damaged, sizes_differ
 from pipeline.core.engine import Engine, Task
 from pipeline.core.errors import BuildError, UsageError
-from pipeline.core.ownership import NamedPath, hold_scratch, refuse_overlap
+from pipeline.core.ownership import NamedPath, hold_scratch, place_scratch, refuse_overlap
 from pipeline.core.paths import expand_home
 from pipeline.core.publication import folder_publication
 from pipeline.core.storage import format_size, read_json, write_array, write_json
@@ -34,6 +35,8 @@ from tokenizer.model import Tokenizer
 from tokenizer.sample import WeightedCorpus, find_most
 from tokenizer.settings import Training
 from tokenizer.texts import Texts
+from tokenizer.token_shards import refuse_foreign_folder
+from tokenizer.words import check_words
 
 _BATCH = 1024  # documents encoded at a time
 
@@ -122,8 +125,14 @@ class MixtureTokens:
         return self.plan.workspace.state_folder / "tokenizer.json"
 
     def check(self) -> None:
-        """Raise UsageError, before any work is done, where a tokenizer that is named cannot be put beside the shards."""
+        """Raise UsageError, before any work is done, where tokenizer or token shards cannot be put beside the shards."""
+        check_words(self.settings.words)
+        training.check_output_folder(self.target)
+        refuse_foreign_folder(self.plan.out / "tokens")
         if self.settings.path is not None:
+            refuse_overlap(
+                [NamedPath(str(self.target), self.target)], [NamedPath(f"tokenizer.path = {self.source}", self.source)]
+            )
             tokenizer = Tokenizer.load(self.source)
             if not (self.source / "tokenizer.json").is_file():
                 make_tokenizer_json(tokenizer)
@@ -189,7 +198,7 @@ class MixtureTokens:
     def finish(self, engine: Engine) -> dict[str, Any]:
         """Put the tokenizer beside the shards and encode them; return the records `training.json` and `tokens.json`."""
         if self._find_installed() is None:
-            self._install(self.prepare(engine))
+            self._install(engine, self.prepare(engine))
         build = TokenShardBuild(self.plan.out, self.target, self.settings)
         tokens = build.find_complete()
         if tokens is None:
@@ -215,19 +224,16 @@ class MixtureTokens:
         record = read_json(self.target / training.TRAINING_FILE)
         return record if isinstance(record, dict) and {"settings", "sample", "figures"} <= set(record) else None
 
-    def _install(self, tokenizer: Tokenizer) -> None:
-        """Copy the tokenizer beside the shards. Raises UsageError where that would replace one that no build put there."""
+    def _install(self, engine: Engine, tokenizer: Tokenizer) -> None:
+        """Copy the tokenizer beside the shards; of one that no build put there, keep a copy."""
         state = read_json(self._state)
         if self.target.is_dir() and any(self.target.iterdir()) and not isinstance(state, dict):
-            raise UsageError(
-                f"{self.target} was not put there by a build of this manifest, which would replace it: move it elsewhere"
+            engine.say(
+                f"{self.target} was not put there by this build: a copy of it is kept in {training.keep_aside(self.target)}"
             )
         target, known = self.target.resolve(), {*EXPORTED, training.TRAINING_FILE, *((state or {}).get("files", []))}
-        refuse_overlap([NamedPath(str(target), target)], [NamedPath(f"tokenizer.path = {self.source}", self.source)])
         folder_publication(target).complete()
-        with hold_scratch(
-            target.with_name(f".{target.name}-{uuid.uuid4().hex[:8]}"), lambda path: path.startswith("out/")
-        ) as work:
+        with hold_scratch(place_scratch(target, uuid.uuid4().hex[:8]), lambda path: path.startswith("out/")) as work:
             new = work / "out"
             if (self.source / "tokenizer.json").is_file():
                 shutil.copytree(self.source, new)

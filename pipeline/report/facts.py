@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from filters import MEASURES
+from pipeline.core.added import read_added
+from pipeline.core.card import describe_drawn
 from pipeline.core.checksums import FileEntry
+from pipeline.core.identity import identify_entries
 from pipeline.core.storage import format_size, sum_file_sizes
 from pipeline.core.timings import Timing, describe_seconds, find_timing
 from pipeline.dedup.bands import banding
@@ -26,6 +29,7 @@ from pipeline.sources.inputs import is_url
 from pipeline.steps.cut import group_files, load_partitions
 from pipeline.steps.tokenise import Tokenising
 from pipeline.workspace import Part, unit_record
+from tokenizer.token_shards import suggest_encoding
 
 _SPLITS = ("train", "validation")
 REMOVED = {
@@ -145,19 +149,12 @@ class BuildFacts:
     @property
     def drawn(self) -> str:
         """Of what the tokenizer's text was drawn, where of several corpora: each with its share."""
-        corpora = self.training["sample"].get("corpora", []) if self.training else []
-        total = max(sum(corpus["drawn"] for corpus in corpora), 1)
-        return ", ".join(f"{corpus['name']} {corpus['drawn'] / total:.1%}" for corpus in corpora) if len(corpora) > 1 else ""
+        return describe_drawn(self.training) if self.training else ""
 
     @property
-    def learned_from(self) -> Bilingual:
-        """What the tokenizer was trained on, after "N MB"."""
-        return Bilingual("of what was kept", "残したテキスト")
-
-    @property
-    def measured_on(self) -> Bilingual:
-        """What the tokenizer's figures are of."""
-        return Bilingual("held-out text", "検証用テキスト")
+    def licenses(self) -> tuple[str, ...]:
+        """The licences of what is in the corpus, as their manifests have them."""
+        return (self.manifest.license,)
 
     def further_lock(self) -> dict[str, Any]:
         """Return what the lock file records beside what it records of every build."""
@@ -192,8 +189,7 @@ def gather_facts(plan: Plan, summary: dict[str, Any], tokenised: dict[str, Any] 
         unreadable=summary["total"]["unreadable"],
         inputs=[InputFacts(*map(file.get, InputFacts._fields)) for file in summary["inputs"]],
         warnings=[*summary["warnings"], *find_token_warnings(tokenised)],
-        training=tokenised["tokenizer"] if tokenised else None,
-        tokens=tokenised["tokens"] if tokenised else None,
+        **gather_added(plan.out, summary, tokenised),
         bytes=summary["total"]["bytes"],
         seconds=summary["seconds"],
         peak_memory=summary["peak_memory"],
@@ -207,6 +203,14 @@ def gather_facts(plan: Plan, summary: dict[str, Any], tokenised: dict[str, Any] 
         files=summary["files"],
         places=_find_places(plan),
     )
+
+
+def gather_added(out: Path, summary: dict[str, Any], tokenised: dict[str, Any] | None) -> dict[str, Any]:
+    """Return `training` and `tokens` of a build: of its step tokenise, else what commands have added to these shards before."""
+    if tokenised:
+        return {"training": tokenised["tokenizer"], "tokens": tokenised["tokens"]}
+    shards = (entry for entry in summary["files"] if entry["path"].startswith("data/"))
+    return dict(zip(("training", "tokens"), read_added(out, identify_entries(shards)), strict=True))
 
 
 def _find_places(plan: Plan) -> tuple[str, ...]:
@@ -286,13 +290,21 @@ def _describe_rule(manifest: Manifest, rule: str) -> tuple[str, str]:
 
 def _suggest_training(plan: Plan, terms: ReportTerms, is_sample: bool) -> str:
     """Return the command that trains the bundled model, after those for what it reads and is missing. A sample suits `tiny` models."""
-    out = shlex.quote(str(plan.out))
-    commands = {
-        "tokenizer": f"python -m tokenizer.train {out}" + " --vocab-size 900" * is_sample,
-        "tokens": f"python -m tokenizer.encode {out}" + " --sequence-length 256" * is_sample,
-    }
-    before = [commands[name] for name in terms.reads if not (plan.out / name).is_dir()]
-    return " && ".join([*before, f"python -m {terms.trainer} {out}" + " --config tiny" * is_sample])
+    return suggest_training(plan.out, terms, is_sample, is_tokenised=plan.manifest.tokenizer is not None)
+
+
+def suggest_training(out: Path, terms: ReportTerms, is_sample: bool, is_tokenised: bool) -> str:
+    """Return the command that trains on a corpus, after those for what it reads and is missing, or is of an earlier build.
+
+    `is_tokenised`: the build itself makes a tokenizer, and token shards of documents. A sample suits `tiny` models.
+    """
+    quoted, commands = shlex.quote(str(out)), list[str]()
+    if "tokenizer" in terms.reads and not is_tokenised and not (out / "tokenizer").is_dir():
+        commands.append(f"python -m tokenizer.train {quoted}" + " --vocab-size 900" * is_sample)
+    if "tokens" in terms.reads and not is_tokenised and (encode := suggest_encoding(out)):
+        is_first = not (out / "tokens").is_dir()
+        commands.append(encode + " --sequence-length 256" * (is_sample and is_first))
+    return " && ".join([*commands, f"python -m {terms.trainer} {quoted}" + " --config tiny" * is_sample])
 
 
 def format_file_size(size: int | None) -> str:

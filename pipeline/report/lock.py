@@ -9,7 +9,8 @@ from typing import Any
 
 import tomli_w
 
-from pipeline.core.checksums import LOCK_FILE, describe_file, list_added_files
+from pipeline.core.added import list_added_files
+from pipeline.core.checksums import LOCK_FILE, describe_file
 from pipeline.core.names import hide_secrets
 from pipeline.core.storage import write_atomically
 from pipeline.report.facts import BuildFacts

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rich.console import Console
 from rich.table import Table
 
@@ -62,6 +64,16 @@ def print_tokenizer(console: Console, facts: BuildFacts) -> None:
     if facts.tokens:
         console.print()
         console.print(make_counts_table(facts.tokens))
+
+
+def print_intermediates(console: Console, work: Path, size: int, are_removed: bool) -> None:
+    """Print how large the intermediates are, what they are for and how to be rid of them; or that they are gone."""
+    if are_removed:
+        line = f"intermediates {format_size(size)} removed: another rule, or a mixture, has to measure anew"
+    else:
+        line = f"intermediates {format_size(size)} in {work}, for other rules and for mixtures; the same command with --clean removes them"
+    if size:
+        console.print(f"\n{line}", highlight=False, markup=False, soft_wrap=True)
 
 
 def print_next_commands(console: Console, facts: BuildFacts) -> None:

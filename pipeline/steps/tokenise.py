@@ -8,13 +8,24 @@ from typing import Any
 from pipeline.core.checksums import sizes_differ
 from pipeline.core.engine import Engine
 from pipeline.core.errors import UsageError
-from pipeline.core.libraries import find_versions
+from pipeline.core.identity import identify_shards
+from pipeline.core.libraries import find_version, find_versions
 from pipeline.core.storage import fingerprint, read_json, write_json
 from pipeline.plan import Plan
 from tokenizer import train as training
 from tokenizer.encode import TokenShardBuild
 from tokenizer.model import Tokenizer
-from tokenizer.settings import Training
+from tokenizer.settings import Tokenise, Training
+from tokenizer.token_shards import refuse_foreign_folder
+from tokenizer.words import check_words
+
+
+def check_tokenising(out: Path, settings: Tokenise, modality: str) -> None:
+    """Raise UsageError, before any work is done, where tokenizer or token shards could not be made in the end."""
+    check_words(settings.words)
+    training.check_output_folder(out / "tokenizer")
+    if modality == "text":
+        refuse_foreign_folder(out / "tokens")
 
 
 class Tokenising:
@@ -39,8 +50,6 @@ class Tokenising:
     def _find_trained(self) -> dict[str, Any] | None:
         """Return the record of training, where the tokenizer in place is the one that it made."""
         state, record = read_json(self._state), read_json(self.tokenizer / training.TRAINING_FILE)
-        if not isinstance(state, dict) or state.get("trained") != self.fingerprint:
-            return None
         if not isinstance(record, dict) or not {"settings", "sample", "figures", "tokenizer", "files"} <= set(record):
             return None
         if sizes_differ(self.tokenizer, record["files"]):
@@ -49,7 +58,20 @@ class Tokenising:
             in_place = Tokenizer.load(self.tokenizer).fingerprint
         except UsageError:  # damaged: it is trained anew
             return None
-        return record if in_place == record["tokenizer"] == state.get("tokenizer") else None
+        if in_place != record["tokenizer"]:
+            return None
+        is_of_build = isinstance(state, dict) and (state.get("trained"), state.get("tokenizer")) == (self.fingerprint, in_place)
+        return record if is_of_build or self._would_be_the_same(record) else None
+
+    def _would_be_the_same(self, record: dict[str, Any]) -> bool:
+        """Return whether a training recorded by `python -m tokenizer.train` is the one that this build would do."""
+        corpora, versions = record["sample"].get("corpora", []), record.get("versions", {})
+        if record.get("version") != training.VERSION or versions.get("sentencepiece") != find_version("sentencepiece"):
+            return False
+        if record["settings"] != self.settings.model_dump(include=set(Training.model_fields)) or len(corpora) != 1:
+            return False
+        (wanted,) = training.parse_corpora([str(self.plan.out)])
+        return corpora[0].get("shards") == identify_shards(wanted.texts.files)
 
     def _token_shards(self) -> TokenShardBuild | None:
         """Return the build of token shards. Only documents are packed: captions and transcripts go with an image or a recording."""
@@ -78,13 +100,9 @@ class Tokenising:
         return {"tokenizer": trained, "tokens": tokens}
 
     def _train(self, engine: Engine) -> dict[str, Any]:
-        training.check_output_folder(self.tokenizer)
-        record, state = read_json(self.tokenizer / training.TRAINING_FILE), read_json(self._state)
-        is_ours = isinstance(state, dict) and ("begun" in state or (record or {}).get("tokenizer") == state.get("tokenizer"))
-        if record and not is_ours:
-            raise UsageError(
-                f"{self.tokenizer} was not trained by a build of this manifest, which would replace it: move it elsewhere, "
-                "or leave the table [tokenizer] out"
+        if self._is_of_a_command():
+            engine.say(
+                f"{self.tokenizer} was not trained by this build: a copy of it is kept in {training.keep_aside(self.tokenizer)}"
             )
         write_json(self._state, {"begun": self.fingerprint})
         progress = engine.step("tokenizer", total=1.0)
@@ -100,3 +118,10 @@ class Tokenising:
         progress.finish()
         write_json(self._state, {"trained": self.fingerprint, "tokenizer": record["tokenizer"]})
         return record
+
+    def _is_of_a_command(self) -> bool:
+        """Return whether the tokenizer in place was trained by a command of its own, and not by a build of this corpus."""
+        record, state = read_json(self.tokenizer / training.TRAINING_FILE), read_json(self._state)
+        if not isinstance(record, dict):
+            return False
+        return not (isinstance(state, dict) and ("begun" in state or record.get("tokenizer") == state.get("tokenizer")))

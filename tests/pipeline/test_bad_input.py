@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from pipeline.core import cluster
+from pipeline.core.ownership import STATE_FOLDER
 from tests.support.builds import find_temporaries, hash_outputs, read_ledger, read_shards, run_in_process, wait_until
 from tests.support.texts import SMALL_PARTITIONS, make_sentences, split_documents
 
@@ -238,7 +239,7 @@ def test_a_folder_that_is_not_ours(build, out, mixed):
     assert [(p.name, p.read_text()) for p in out.iterdir()] == [("thesis.tex", "years of work")]
     (out / "manifest.lock.toml").touch()  # a corpus that was copied without what is private
     done = build("cc100-ja", "--input", mixed, "--out", out)
-    assert done.returncode == 2 and "was made by Seimai, but its .seimai" in done.stderr
+    assert done.returncode == 2 and "was made by Seimai, but its .cache/huggingface/seimai" in done.stderr
 
 
 def test_out_is_a_file(build, out, mixed):
@@ -307,7 +308,7 @@ def test_a_failed_rebuild_leaves_the_corpus_as_it_was(build, out, tmp_path, mixe
 def test_two_builds_into_one_folder(start_build, build, out, mixed, reference):
     options = ("cc100-ja", "--input", mixed, "--out", out, "--set", SMALL_PARTITIONS)
     first = start_build(*options, "--workers", "0")
-    wait_until(lambda: (out / ".seimai" / "inputs.json").exists(), first)
+    wait_until(lambda: (out / STATE_FOLDER / "inputs.json").exists(), first)
     second = build(*options)
     assert second.returncode == 1
     assert "another build is at work in" in second.stderr and "choose another --out" in second.stderr

@@ -9,6 +9,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.core.ownership import STATE_FOLDER
 from pipeline.manifest.loading import load
 from pipeline.workspace import REASON
 from tests.support.builds import find_temporaries, hash_outputs, list_times, read_ledger, read_shards
@@ -129,7 +130,7 @@ def test_validation_is_split_by_cluster(build, mixed, tmp_path):
 
 
 def test_counts_add_up_in_summary_card_and_output(reference, ledger):
-    state = json.loads((reference / ".seimai" / "state.json").read_text())
+    state = json.loads((reference / STATE_FOLDER / "state.json").read_text())
     verdicts = dict(ledger["verdict"].value_counts().iter_rows())
     assert {v: n for v, (n, _, _) in state["verdicts"].items()} == verdicts
     assert sum(verdicts.values()) == state["total"]["records"] == len(ledger)
@@ -160,9 +161,9 @@ def test_the_lock_file_is_a_manifest(reference, tmp_path, mixed):
 def test_nothing_half_written_is_left(reference):
     assert find_temporaries(reference) == []
     assert sorted(p.name for p in reference.iterdir()) == [
-        ".seimai", "README.md", "SHA256SUMS", "data", "ledger", "manifest.lock.toml"
+        ".cache", "README.md", "SHA256SUMS", "data", "ledger", "manifest.lock.toml"
     ]  # fmt: skip
-    assert not [*(reference / ".seimai" / "work").rglob("*.bin")]
+    assert not [*(reference / STATE_FOLDER / "work").rglob("*.bin")]
 
 
 # -- the same bytes
@@ -213,11 +214,11 @@ def test_unchanged_does_nothing(build, own_corpus):
 
 def test_a_changed_bound_measures_nothing_anew(build, own_corpus):
     out, options = own_corpus.out, own_corpus.options
-    before = list_times(out / ".seimai" / "work")
+    before = list_times(out / STATE_FOLDER / "work")
     old = hash_outputs(out)
     done = build("cc100-ja", *options, "--set", "rules.chars.at_least=200")
     assert done.returncode == 0, done.stderr
-    after = list_times(out / ".seimai" / "work")
+    after = list_times(out / STATE_FOLDER / "work")
     measured = {p: t for p, t in after.items() if "/measure-" in str(p)}
     assert measured and measured.items() <= before.items()
     assert not [p for p in after if "/decide-" in str(p) and p in before]
@@ -298,7 +299,7 @@ def test_a_manifest_of_ones_own_from_any_folder(build, tmp_path):
     assert ledger["rule"].to_list()[25:] == ["chars", "chars"]
     assert ledger["bound"].to_list()[25:] == [100] * 2
     assert read_shards(out)["id"][0] == "my-corpus/0000000000"
-    assert any((tmp_path / "intermediates").rglob("part-*.parquet")) and not any((out / ".seimai").rglob("part-*"))
+    assert any((tmp_path / "intermediates").rglob("part-*.parquet")) and not any((out / STATE_FOLDER).rglob("part-*"))
 
 
 def test_documents_that_all_break_a_rule(build, tmp_path):

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from pipeline.core.ownership import STATE_FOLDER
 from tests.support.builds import get_key, read_keyed_ledger, read_ledger_rows, read_shards
 from tests.support.images import Pair, add_member, draw_picture, encode_image, make_caption, write_pairs
 
@@ -276,7 +277,7 @@ def test_images_of_fifty_megapixels_fit_in_a_process(build, tmp_path):
     assert read_keyed_ledger(out)["verdict"].to_list() == ["kept", "kept"]
     peaks = [
         json.loads(p.read_text())["counts"]["peak"]
-        for p in (out / ".seimai" / "work").rglob("part-*.json")
+        for p in (out / STATE_FOLDER / "work").rglob("part-*.json")
         if "peak" in p.read_text()
     ]
     assert peaks and max(peaks) < 2e9

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from filters.text.lines import remove_spans
+from pipeline.core.ownership import STATE_FOLDER
 from pipeline.core.storage import read_json
 from tests.support.builds import hash_outputs, read_ledger, read_shards
 from tests.support.sites import Page, count_found, make_site
@@ -80,14 +81,14 @@ def test_shards_ledger_and_summary_agree(sites):
     assert len(joined) == len(ledger.filter(verdict="kept")) and (joined["chars"] == joined["chars_ledger"]).all()
     assert (joined["excerpt"] == joined["text"].str.head(200)).all()
     # What the ledger says of where lines stood is what was removed.
-    measured = pl.concat(map(pl.read_parquet, (out / ".seimai" / "work").glob("measure-*/part-*.parquet")))
+    measured = pl.concat(map(pl.read_parquet, (out / STATE_FOLDER / "work").glob("measure-*/part-*.parquet")))
     stripped = joined.filter(pl.col("recurring_lines") > 0).join(
         measured.unique("keep:url"), left_on="url", right_on="keep:url"
     )
     left, removed = remove_spans(stripped["text_right"], stripped["recurring_spans"])
     assert (left == stripped["text"]).all() and len(removed) == stripped["recurring_lines"].sum()
     assert removed.str.len_chars().sum() == stripped["recurring_chars"].sum()
-    summary = read_json(out / ".seimai" / "state.json")
+    summary = read_json(out / STATE_FOLDER / "state.json")
     counts = summary["removed"]["recurring"]
     assert [counts["records"], counts["lines"], counts["chars"]] == [
         len(stripped),
@@ -109,7 +110,7 @@ def test_who_loses_most_to_deduplication_is_named(sites):
     warning = "site copies-example.jp: 24 of 25 records are duplicates (96%)"
     assert f"warning: {warning}" in said
     assert warning in (folder / "out" / "README.md").read_text("utf-8")
-    assert read_json(folder / "out" / ".seimai" / "state.json")["losses"] == [["site", "copies-example.jp", 25, 24]]
+    assert read_json(folder / "out" / STATE_FOLDER / "state.json")["losses"] == [["site", "copies-example.jp", 25, 24]]
 
 
 def test_a_page_that_is_nearly_nothing_else_is_dropped(sites):
@@ -171,7 +172,7 @@ def test_another_threshold_redoes_nothing_before(sites, build, tmp_path):
         "recurring_lines.site_documents=1000",
     )
     assert done.returncode == 0, done.stderr
-    work = tmp_path / "out" / ".seimai" / "work"
+    work = tmp_path / "out" / STATE_FOLDER / "work"
     assert len(list(work.glob("deduplicate-*"))) == 1 and len(list(work.glob("strip-*"))) in (1, 2)
     assert not read_ledger(tmp_path / "out")["recurring_lines"].sum()
 

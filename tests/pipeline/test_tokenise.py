@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.core.ownership import STATE_FOLDER
 from tests.support.builds import hash_outputs
 from tests.support.texts import SMALL_PARTITIONS
 
@@ -67,10 +68,12 @@ def test_only_what_changed_is_done_again(made: Path, build: Callable[..., Any], 
     assert times("data", "ledger") == before
     (made / "tokenizer" / "tokenizer.model").write_bytes(b"damaged")
     again("--set", "tokenizer.vocab_size=710", "--set", "tokenizer.sequence_length=64")
-    state = made / ".seimai" / "tokenizer.json"
+    state = made / STATE_FOLDER / "tokenizer.json"
     state.unlink()  # as if somebody had trained it by hand
-    done = build("cc100-ja", "--input", mixed, "--out", made, "--set", SMALL_PARTITIONS, *SETTINGS)
-    assert done.returncode == 2 and "was not trained by a build" in done.stderr
+    assert f"a copy of it is kept in {made / 'tokenizer.kept'}" in again(*SETTINGS).replace("\n", " ")
+    assert json.loads((made / "tokenizer.kept" / "training.json").read_text())["settings"]["vocab_size"] == 710
+    state.unlink()
+    assert "is up to date" in again(*SETTINGS)  # which a command of its own would have trained just so
 
 
 def test_a_vocabulary_that_cannot_be_leaves_the_corpus_whole(build: Callable[..., Any], mixed: Path, tmp_path: Path) -> None:

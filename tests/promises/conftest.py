@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from pipeline.core.ownership import STATE_FOLDER
 from tests.support.sharing import SharedFolders
 from tests.support.texts import SMALL_PARTITIONS
 
@@ -62,7 +63,7 @@ def versions(build: Callable[..., Any], mixed: Path, shared_folders: SharedFolde
         done = build(*arguments, "--out", out)
         assert done.returncode == 0, done.stderr
         shutil.copytree(out, folder / "first", symlinks=True)
-        state = out / ".seimai"
+        state = out / STATE_FOLDER
         steps = [path for path in (state / "work").iterdir() if path.is_dir()]
         folders = [out, out / "data", out / "ledger", state, state / "work", *steps]
         foreign = {path: content for one in folders for path, content in add_foreign_files(one).items()}

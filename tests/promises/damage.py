@@ -72,7 +72,7 @@ def main(modalities: tuple[str, ...], kinds: str) -> None:
                         results = [_try(build, recorded, stage, path, how, work / "try") for how in DAMAGES]
                         _print_row(modality, kind, results, totals)
             for kind, path in list_kinds(recorded.out).items():
-                if re.search(kinds, kind) and ".seimai" not in path.parts:
+                if re.search(kinds, kind) and ".cache" not in path.parts:
                     _print_row(modality, kind, [_verify(recorded.out, path, how, work / "try") for how in DAMAGES], totals)
         print("\n" + ", ".join(f"{outcome}: {count}" for outcome, count in totals.most_common()))
 

@@ -18,8 +18,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from pipeline.core.checksums import describe_file, withdraw_added
+from pipeline.core.added import withdraw_added
+from pipeline.core.checksums import describe_file
 from pipeline.core.errors import BuildError
+from pipeline.core.ownership import STATE_FOLDER
 from pipeline.core.vouching import find_damage, list_markers, read_marker, read_vouched, write_marker
 from pipeline.steps.cut import Partition, load_bodies
 from pipeline.verify import verify
@@ -32,8 +34,8 @@ from tests.support.texts import SMALL_PARTITIONS
 
 # What no marker vouches for, since every build writes it anew before it reads it, or needs it for nothing.
 WRITTEN_ANEW = re.compile(
-    r".*/(?:layout|inputs)\.parquet|.*/spent\.json|.*/\.seimai-scratch|(?:\.seimai/)?(?:.*/)?(?:inputs|state|owners?|published|tokenizer|libraries|units)\.json"
-    r"|\.seimai/(?:work/)?lock|.*\.lock|README\.md|manifest\.lock\.toml|SHA256SUMS|(?:data|ledger|tokenizer|tokens)/.*"
+    r".*/(?:layout|inputs)\.parquet|.*/spent\.json|.*/\.seimai-scratch|(?:.*/)?(?:inputs|state|owners?|published|tokenizer|libraries|units)\.json"
+    r"|(?:.*/)?lock|.*\.lock|.*/\.gitignore|README\.md|manifest\.lock\.toml|SHA256SUMS|(?:data|ledger|tokenizer|tokens)/.*"
 )
 
 
@@ -66,7 +68,7 @@ def test_every_file_of_a_step_is_known_by_its_name(recorded):
     """So that it is removed with its folder, and its marker found where that is all that is left of a step."""
     checked = 0
     for stage in recorded.stages:
-        for folder in [*(stage / ".seimai" / "work").glob("*-*"), *(stage / ".seimai").glob("write-*")]:
+        for folder in [*(stage / STATE_FOLDER / "work").glob("*-*"), *(stage / STATE_FOLDER).glob("write-*")]:
             files = [path for path in folder.rglob("*") if path.is_file()]
             assert [path for path in files if not is_step_file(path.relative_to(folder).as_posix())] == []
             sound = {path for path in files if path.suffix == ".json" and read_marker(path) is not None}

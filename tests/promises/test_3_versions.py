@@ -16,6 +16,7 @@ import pytest
 
 from pipeline.core import renames
 from pipeline.core.errors import BuildError, InputError
+from pipeline.core.ownership import STATE_FOLDER
 from pipeline.core.publication import Entry, corpus_publication, settle_publication
 from tests.promises.conftest import OTHER_BOUND, Versions
 from tests.support.builds import build_environment
@@ -23,8 +24,8 @@ from tests.support.killing import run_and_kill
 from tokenizer.texts import Texts
 from trainers.data.shards import Shards
 
-STAGING = ".seimai/write-0123456789abcdef"
-NAMES = ("data", "ledger", "README.md", "manifest.lock.toml", ".seimai/state.json")
+STAGING = f"{STATE_FOLDER}/write-0123456789abcdef"
+NAMES = ("data", "ledger", "README.md", "manifest.lock.toml", f"{STATE_FOLDER}/state.json")
 
 
 def hash_entry(path: Path) -> str:
@@ -80,7 +81,7 @@ def test_killed_at_any_moment_a_publication_is_completed_or_never_was(versions, 
         (corpus / "data" / "notes.txt").write_text("mine")
         entries = stage(corpus, versions.second)
         was_killed = run_and_kill(partial(corpus_publication(corpus).publish, entries, [f"{STAGING}/group-00000.json"]), moment)
-        is_marked = (corpus / ".seimai" / "publication.json").exists()
+        is_marked = (corpus / STATE_FOLDER / "publication.json").exists()
         if can_exchange:
             seen = hash_version(corpus)
             assert all(one in pair for one, pair in zip(seen, zip(old, new, strict=True), strict=True))
@@ -90,7 +91,7 @@ def test_killed_at_any_moment_a_publication_is_completed_or_never_was(versions, 
         found = hash_version(corpus)
         assert found == (new if is_marked or not was_killed else found) and found in (old, new), moment
         assert (corpus / "data" / "notes.txt").read_text() == "mine"
-        assert not (corpus / ".seimai" / "publication.json").exists()
+        assert not (corpus / STATE_FOLDER / "publication.json").exists()
         assert sorted(path.name for path in (corpus / "data").iterdir()) == sorted(
             {path.name for path in ((versions.second if found == new else versions.first) / "data").glob("*.parquet")}
             | {"notes.txt"}
@@ -125,7 +126,7 @@ def test_a_reader_that_looks_all_the_while_sees_the_old_or_the_new(versions, tmp
     """It takes what it read for one version where no publication was under way before and after, and the lock is the same."""
     known = {hash_version(versions.first), hash_version(versions.second)}
     corpus = fresh_corpus(tmp_path / "corpus", versions)
-    journal = corpus / ".seimai" / "publication.json"
+    journal = corpus / STATE_FOLDER / "publication.json"
     reader = os.fork()
     if reader == 0:
         seen = set()
@@ -159,7 +160,7 @@ def test_whoever_reads_a_corpus_completes_its_publication(versions, tmp_path, re
     corpus = fresh_corpus(tmp_path / "corpus", versions)
     entries = stage(corpus, versions.second)
     moment = 0
-    while not (corpus / ".seimai" / "publication.json").exists():
+    while not (corpus / STATE_FOLDER / "publication.json").exists():
         run_and_kill(partial(corpus_publication(corpus).publish, entries), moment)
         moment += 1
     assert hash_version(corpus) == hash_version(versions.first)
@@ -206,8 +207,8 @@ if __name__ == "__main__":
     for name in ("data", "ledger"):
         assert hash_entry(folder / name) == hash_entry(versions.second / name)
     assert (
-        json.loads((folder / ".seimai" / "state.json").read_text())["fingerprint"]
-        == json.loads((versions.second / ".seimai" / "state.json").read_text())["fingerprint"]
+        json.loads((folder / STATE_FOLDER / "state.json").read_text())["fingerprint"]
+        == json.loads((versions.second / STATE_FOLDER / "state.json").read_text())["fingerprint"]
     )
     done = build(*versions.arguments, "--out", folder, "--set", OTHER_BOUND)
     assert done.returncode == 0 and "up to date" in done.stdout, done.stderr
@@ -235,7 +236,7 @@ def test_an_output_folder_that_is_a_link_is_followed(build, versions, tmp_path):
 
 
 def test_a_damaged_journal_is_an_error(tmp_path):
-    journal = tmp_path / ".seimai" / "publication.json"
+    journal = tmp_path / STATE_FOLDER / "publication.json"
     journal.parent.mkdir()
     journal.write_text("{")
     with pytest.raises(BuildError, match="is damaged"):

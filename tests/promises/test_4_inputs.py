@@ -10,6 +10,7 @@ import time
 import pytest
 
 from pipeline.core.errors import BuildError, ChangedInputError, UsageError
+from pipeline.core.ownership import STATE_FOLDER
 from pipeline.manifest.loading import load
 from pipeline.plan import Plan
 from pipeline.sources import SOURCES
@@ -223,7 +224,7 @@ def test_a_build_whose_input_changes_publishes_nothing_and_goes_on_when_it_is_wh
     grown = []
 
     def write_meanwhile(number):
-        if (out / ".seimai" / "inputs.json").exists() and not grown:  # the build has begun, and reads
+        if (out / STATE_FOLDER / "inputs.json").exists() and not grown:  # the build has begun, and reads
             grown.append(number)
             with open(near, "ab") as file:
                 file.write(make_jsonl(DOCUMENTS[30:]))
@@ -246,7 +247,7 @@ def test_content_that_changes_before_it_is_written_is_refused(build, pair_archiv
     """Images are read twice, where they lie: an archive that is replaced between the two makes no shards. Others are not read again."""
     out, other = tmp_path / "out", tmp_path / "others.tar"
     write_archive(other, range(20, 24))
-    work = out / ".seimai" / "work"
+    work = out / STATE_FOLDER / "work"
 
     def replace_meanwhile():
         while not [*work.glob("decide-*")] and time.monotonic() < deadline:
@@ -261,7 +262,7 @@ def test_content_that_changes_before_it_is_written_is_refused(build, pair_archiv
     thread.join(60)
     assert done.returncode == 1, done.stdout
     assert f"{pair_archive} has changed since the build began" in done.stderr
-    assert not (out / "data").exists() and not [*(out / ".seimai").glob("write-*/*")]
+    assert not (out / "data").exists() and not [*(out / STATE_FOLDER).glob("write-*/*")]
     (measured,) = work.glob("measure-*/part-00000-00000.parquet")
     before = measured.stat()
     assert build(*options).returncode == 0

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from pipeline.core.errors import BuildError, UsageError
 from pipeline.core.locks import hold_lock
 from pipeline.core.ownership import (
+    STATE_FOLDER,
     NamedPath,
     claim_folder,
     mark_scratch,
@@ -37,7 +38,8 @@ def test_files_of_a_user_are_all_there_after_a_build(versions: Versions) -> None
     assert read_foreign_files(versions.foreign) == versions.foreign and len(versions.foreign) > 50
     mine = {os.path.relpath(path, versions.second) for path in versions.foreign}
     before, after = (
-        {path.relative_to(folder).as_posix() for path in (folder / ".seimai" / "work").glob("*-*/*") if path.is_file()} - mine
+        {path.relative_to(folder).as_posix() for path in (folder / STATE_FOLDER / "work").glob("*-*/*") if path.is_file()}
+        - mine
         for folder in (versions.first, versions.second)
     )
     # What the first build alone needed is gone: its measured parts are those of the second, too.

@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.core.errors import UsageError
 from pipeline.core.names import hide_folders, hide_secrets, strip_secrets
+from pipeline.core.ownership import STATE_FOLDER
 from pipeline.core.terminal import Terminal
 from pipeline.fetch.download import download
 from pipeline.manifest.loading import load
@@ -79,7 +80,7 @@ def test_no_secret_of_a_url_or_home_gets_out(build, server, tmp_path):
     assert find_canaries(done.stdout + done.stderr) == []
     assert f"{home}/near.jsonl.gz ends too early" in done.stdout  # who builds is told where it is
     assert find_in_files(out, CANARIES) == find_in_files(work, (*CANARIES, HOME)) == []
-    assert find_in_files(out, (HOME,)) == [out / ".seimai" / "inputs.json"]  # relative to the output; never published
+    assert find_in_files(out, (HOME,)) == [out / STATE_FOLDER / "inputs.json"]  # relative to the output; never published
     ledger = read_ledger(out)
     assert set(ledger["source"]) == {"ja-web/far.jsonl", "ja-web/near.jsonl.gz"}
     plan = build("ja-web", *options, "--plan")

@@ -24,6 +24,7 @@ from pipeline.core.errors import UsageError
 from tokenizer import encode
 from tokenizer.export import export
 from tokenizer.model import Tokenizer
+from tokenizer.token_shards import check_tokens
 
 LENGTH = 128
 SETTINGS = ("--sequence-length", LENGTH, "--tokens-per-shard", 50_000)  # of the reference
@@ -211,10 +212,10 @@ def test_tokens_of_another_tokenizer_are_not_replaced_unasked(
     assert "made with another tokenizer" in read_error(run(*options))
     assert digest_shards(tmp_path / "t") == digest_shards(reference)
     with pytest.raises(UsageError, match="made with another tokenizer"):
-        encode.check_tokens(reference, trained("bpe"))
-    assert encode.check_tokens(reference, trained())["sequence_length"] == LENGTH
+        check_tokens(reference, trained("bpe"))
+    assert check_tokens(reference, trained())["sequence_length"] == LENGTH
     assert run(*options, "--overwrite").exit_code == 0
-    assert encode.check_tokens(tmp_path / "t", trained("bpe"))["vocab_size"] == 3000
+    assert check_tokens(tmp_path / "t", trained("bpe"))["vocab_size"] == 3000
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
+from pipeline.core.ownership import DERIVED_FOLDER
 from tokenizer.train import main as train_tokenizer
 from trainers import diffusion
 from trainers.data.batches import Skip
@@ -256,10 +257,10 @@ def test_the_same_seed_gives_the_same_numbers(trained: Trained, corpus: Path, tm
 
 def test_latents_are_those_of_the_middle_and_made_once(corpus: Path, tmp_path: Path, shards: Any) -> None:
     mine = tmp_path / "corpus"
-    shutil.copytree(corpus, mine, ignore=shutil.ignore_patterns("latents"))
+    shutil.copytree(corpus, mine, ignore=shutil.ignore_patterns("seimai-derived"))
     sets = ["latents=true", "samples=0", "train.steps=1"]
     lines = run(mine, tmp_path / "a", 2, sets=sets)
-    (place,) = (mine / "latents").glob("16-*")
+    (place,) = (mine / DERIVED_FOLDER / "latents").glob("16-*")
     account, files = json.loads((place / "latents.json").read_text()), sorted(place.glob("*.parquet"))
     assert account["size"] == 16 and [f.name for f in files] == sorted(f.name for f in (mine / "data").iterdir())
     both = Shards(mine, "train", ["latents", "image"], "", [place])

@@ -18,6 +18,7 @@ from filters.audio.decoding import decode
 from filters.audio.encoding import encode_flac
 from filters.audio.samples import RATE
 from pipeline.core.errors import InputError, UsageError
+from pipeline.core.ownership import DERIVED_FOLDER
 from tests.support import melodies
 from trainers import hubert
 from trainers.data.batches import Skip
@@ -61,7 +62,7 @@ def first(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_units_have_the_rows_of_the_shards_and_are_the_nearest_centres(corpus: Path, first: Path) -> None:
-    (place,) = (corpus / "targets").glob("mfcc-12-*")
+    (place,) = (corpus / DERIVED_FOLDER / "targets").glob("mfcc-12-*")
     stored, centres = json.loads((place / "targets.json").read_text()), np.load(place / "centres.npy")
     assert (stored["feature"], stored["k"], stored["rate"]) == ("mfcc", 12, 100) and centres.shape == (12, 39)
     for file in sorted((corpus / "data").iterdir()):
@@ -231,7 +232,7 @@ def test_the_second_iteration_predicts_units_of_the_first_model(corpus: Path, fi
     model = str(first / "model")
     result = run(corpus, tmp_path / "second", "--iteration", "2", "--from", model, sets=("train.steps=4",))
     assert result.exit_code == 0, result.output
-    (place,) = (corpus / "targets").glob("hidden-10-*")
+    (place,) = (corpus / DERIVED_FOLDER / "targets").glob("hidden-10-*")
     stored = json.loads((place / "targets.json").read_text())
     assert (stored["layer"], stored["convention"], stored["rate"]) == (1, "after the residual", 50)
     assert np.isfinite(metrics(tmp_path / "second", "validation")[-1]["masked_loss"])

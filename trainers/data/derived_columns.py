@@ -21,12 +21,18 @@ import pyarrow.parquet as pq
 
 from pipeline.core.errors import UsageError
 from pipeline.core.locks import hold_lock
-from pipeline.core.ownership import remove_known
+from pipeline.core.ownership import DERIVED_FOLDER, remove_known
 from pipeline.core.storage import read_json, remove_temporaries, write_atomically, write_json
 from trainers.data.batches import Record, Skip
 from trainers.data.shards import Shards
 
 Say = Callable[[str], None]
+
+
+def derived_folder(corpus: Path, name: str, settings: str) -> Path:
+    """Return where derived columns of a corpus are: where no upload takes them along, or where earlier versions put them."""
+    earlier = corpus / name / settings
+    return earlier if earlier.is_dir() else corpus / DERIVED_FOLDER / name / settings
 
 
 @dataclass(frozen=True)
@@ -75,11 +81,15 @@ class DerivedColumns:
 
     @property
     def _identity(self) -> dict[str, Any]:
-        return self.settings | {"shards": {split.split: split.fingerprint for split in self.splits}}
+        shards = {split.split: split.fingerprint for split in self.splits}
+        return self.settings | {"shards": shards, "content": {split.split: split.identity for split in self.splits}}
 
     def _has_these_settings(self) -> bool:
         stored, wanted = read_json(self._json), self._identity
-        return isinstance(stored, dict) and {key: stored.get(key) for key in wanted} == wanted
+        if not isinstance(stored, dict):
+            return False
+        stored = {"content": wanted["content"]} | stored  # which earlier versions did not write down
+        return {key: stored.get(key) for key in wanted} == wanted
 
     def _check_users_folder(self) -> None:
         if not self.folder.exists():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.core.errors import InputError, UsageError
+from pipeline.core.identity import identify_shards
 from pipeline.core.publication import settle_publication
 from pipeline.core.storage import fingerprint
 from pipeline.core.tables import open_parquet
@@ -74,6 +76,11 @@ class Shards:
     def files(self) -> list[Path]:
         """The shards themselves, in order."""
         return list(dict.fromkeys(group.paths[0] for group in self.row_groups))
+
+    @cached_property
+    def identity(self) -> str:
+        """What changes when the content of the shards does. `fingerprint`, which earlier checkpoints have, knows their sizes alone."""
+        return identify_shards(self.files)
 
     def read(self, numbers: Sequence[int]) -> ArrowRows:
         """Read row groups, one after the other. Raises InputError."""

@@ -1,8 +1,8 @@
 """The units that a HuBERT predicts, as a derived column of its shards.
 
 Features of recordings are clustered by k-means: MFCC for the first iteration, hidden states of the first model for the second. A
-unit is the number of the nearest centre. `CORPUS/targets/<name>/` has a file for every shard (`trainers.data.derived_columns`) with
-the columns `id` and `labels`: list<uint16>, null for a recording that cannot be decoded. With them are `centres.npy` and
+unit is the number of the nearest centre. `targets/<name>/` has a file for every shard (`trainers.data.derived_columns`) with the
+columns `id` and `labels`: list<uint16>, null for a recording that cannot be decoded. With them are `centres.npy` and
 `targets.json`, which says how they were made.
 """
 
@@ -24,7 +24,7 @@ from pipeline.core.settings import Table
 from pipeline.core.storage import fingerprint, read_json, write_array
 from pipeline.core.tables import open_parquet
 from trainers.data.batches import Record, stream
-from trainers.data.derived_columns import DerivedColumns, Say, write_derived_column
+from trainers.data.derived_columns import DerivedColumns, Say, derived_folder, write_derived_column
 from trainers.data.reader import Reader
 from trainers.data.recordings import BUILD_HINT, Frames, decode_samples
 from trainers.data.shards import Shards, open_all_splits
@@ -182,7 +182,7 @@ def build_targets(
     splits = open_all_splits(corpus, ["id", "audio"], BUILD_HINT)
     settings = {"version": VERSION} | feature.identity | clusters.model_dump(exclude={"layer"})
     name = feature.identity["feature"]
-    target_folder = folder or corpus / "targets" / f"{name}-{clusters.k}-{fingerprint(settings)[:8]}"
+    target_folder = folder or derived_folder(corpus, "targets", f"{name}-{clusters.k}-{fingerprint(settings)[:8]}")
 
     def prepare() -> dict[str, Any]:
         say(f"k-means: {clusters.k} units of {name} features")

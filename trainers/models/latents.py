@@ -1,8 +1,8 @@
 """Latents of images by a Stable Diffusion's VAE: encoded at every step, or once for all as a derived column.
 
-`CORPUS/latents/<size>-<VAE>/` has a file for every shard (`trainers.data.derived_columns`) with the column `latents`: binary, the
-mean and the standard deviation of the centre of the image, float16[2 * channels, height, width]; null if the image cannot be
-decoded. `latents.json` names the VAE, the shards and the size.
+`latents/<size>-<VAE>/` has a file for every shard (`trainers.data.derived_columns`) with the column `latents`: binary, the mean
+and the standard deviation of the centre of the image, float16[2 * channels, height, width]; null if the image cannot be decoded.
+`latents.json` names the VAE, the shards and the size.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import nn
 
 from pipeline.core.errors import UsageError
 from trainers.data.batches import Record, Skip, stream
-from trainers.data.derived_columns import DerivedColumns, write_derived_column
+from trainers.data.derived_columns import DerivedColumns, derived_folder, write_derived_column
 from trainers.data.images import BUILD_HINT, decode_square, normalise_pixels
 from trainers.data.reader import Reader
 from trainers.data.shards import Shards, open_all_splits
@@ -109,7 +109,7 @@ def build_latents(corpus: Path, vae: Any, size: int, loop: Loop, folder: Path | 
 
     sha256, channels = hash_weights(vae), vae.config.latent_channels
     settings = {"version": VERSION, "vae_sha256": sha256, "size": size, "crop": "centre", "channels": channels}
-    latents_folder = folder or corpus / "latents" / f"{size}-{sha256[:8]}"
+    latents_folder = folder or derived_folder(corpus, "latents", f"{size}-{sha256[:8]}")
     splits = open_all_splits(corpus, ["image"], BUILD_HINT)
     columns = DerivedColumns("latents", latents_folder, folder is not None, settings, splits, loop.rank, loop.ranks)
     columns.build(dict, write, lambda text: loop.console.print(text, highlight=False))

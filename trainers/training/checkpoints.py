@@ -18,6 +18,7 @@ from pipeline.core.vouching import find_damage, write_marker
 from trainers.training.settings import CHANGEABLE
 
 WRITTEN = ("model", "metrics.jsonl", "config.json", "tensorboard", "samples")  # what a run writes, beside checkpoints
+_WRITTEN_SINCE = {"vocabulary"}  # what checkpoints of earlier versions may lack
 _STATE, _MARKER = "state.pt", "state.json"  # the second vouches for the first
 
 
@@ -40,15 +41,10 @@ class Checkpoints:
         """Return the state of the newest checkpoint, or None for a new run. Raises UsageError if `resume` does not fit the folder."""
         for unfinished in self.folder.glob(".step-*"):  # of a run that was killed
             remove_scratch(unfinished, _is_new)
-        folders = self.folders()
-        if resume and not folders:
-            raise UsageError(
-                f"there is no checkpoint in {self.out} to resume: name the --out of the run, or begin anew in another, without --resume"
-            )
+        self.check_folder(resume)
         if not resume:
-            self._refuse_used_folder()
             return None
-        newest = folders[-1]
+        newest = self.folders()[-1]
         if damage := find_damage(newest / _MARKER):
             raise BuildError(self.describe_damage(newest, damage[0]))
         try:
@@ -57,7 +53,7 @@ class Checkpoints:
             stored, current = _flatten(state["config"]), _flatten(config)
         except Exception as error:  # whatever unpickling a damaged file raises
             raise BuildError(self.describe_damage(newest, f"{type(error).__name__}: {str(error)[:200]}")) from None
-        fixed = sorted((stored | current).keys() - {f"train.{name}" for name in CHANGEABLE})
+        fixed = sorted((stored | current).keys() - {f"train.{name}" for name in CHANGEABLE} - (_WRITTEN_SINCE - stored.keys()))
         if changed := [key for key in fixed if stored.get(key) != current.get(key)]:
             changes = ", ".join(f"{key} was {stored.get(key)!r} and is {current.get(key)!r}" for key in changed[:5])
             raise UsageError(
@@ -65,7 +61,15 @@ class Checkpoints:
             )
         return state
 
-    def _refuse_used_folder(self) -> None:
+    def check_folder(self, resume: bool) -> None:
+        """Raise UsageError where the folder has no run to resume, or holds one that is not to be resumed."""
+        if resume:
+            if not self.folders():
+                raise UsageError(
+                    f"there is no checkpoint in {self.out} to resume: name the --out of the run, or begin anew in another, "
+                    "without --resume"
+                )
+            return
         if self.folders():
             raise UsageError(
                 f"{self.out} holds a run, up to {self.newest_name}: add --resume to go on, or choose another --out"

@@ -16,6 +16,9 @@ from pipeline.core.command import report_errors
 from pipeline.core.errors import UsageError
 from pipeline.core.locks import hold_lock
 from pipeline.core.ownership import CORPUS_FOLDERS, NamedPath, check_owner, refuse_overlap
+from pipeline.core.paths import refuse_unwritable
+from pipeline.core.publication import adopt_earlier_state
+from trainers.training.checkpoints import Checkpoints
 from trainers.training.ranks import own_rank, report_to_torchrun
 from trainers.training.settings import Config, list_configs, load_config
 
@@ -66,7 +69,10 @@ def command(trainer: str, default: str, config_class: type[Config]) -> Callable[
                 refuse_overlap([NamedPath(f"--out {out}", out)], [NamedPath(str(corpus), corpus)], within=False)
                 data = [NamedPath(str(corpus / name), corpus / name) for name in CORPUS_FOLDERS if (corpus / name).is_dir()]
                 refuse_overlap([NamedPath(f"--out {out}", out)], data)
+                adopt_earlier_state(out)
                 check_owner(out, f"trainers.{trainer}")
+                refuse_unwritable("--out", out)
+                Checkpoints(out, keep=1).check_folder(resume)  # before units or latents are made
                 with hold_lock(out) if own_rank()[0] == 0 else nullcontext():
                     settings = load_config(config_class, trainer, config, changes)
                     function(RunOptions(corpus, settings, out, resume, f"trainers.{trainer}"), **own_options)

@@ -146,7 +146,7 @@ class Loop(Agreement):
             sys.exit(128 + (signals.received or signal.SIGTERM))
 
     def _assign_records(self, reader: Reader) -> None:
-        self.shards_fingerprint = reader.shards.fingerprint
+        self.shards_fingerprint, self.shards_identity = reader.shards.fingerprint, reader.shards.identity
         self.assignment = Assignment(reader.shards.total, self.ranks)
         if self.assignment.total < self.ranks:
             raise UsageError(f"{self.ranks} ranks cannot share {self.assignment.total} records")
@@ -174,7 +174,7 @@ class Loop(Agreement):
             return None
         claim_folder(self.out, self.command)
         log = MetricsLog(self.out, self.step, self.settings.steps, self.console)
-        write_json(self.out / "config.json", self.config)
+        write_json(self.out / "config.json", self.config | {"shards": self.shards_identity})
         return log
 
     def _say_what_is_needed(
@@ -214,7 +214,7 @@ class Loop(Agreement):
         taken = self.gather(self.taken)
         if self.rank == 0:
             state = {"step": self.step, "config": self.config, "deal": self.assignment.to_state(), "taken": taken}
-            state["shards"] = self.shards_fingerprint
+            state |= {"shards": self.shards_fingerprint, "content": self.shards_identity}
             self.checkpoints.save(self.step, state | {name: part.state_dict() for name, part in stateful.items()})
 
     def _restore(self, stateful: dict[str, Any]) -> int:
@@ -222,8 +222,12 @@ class Loop(Agreement):
         state, self.state = self.state, None
         assert state
         try:
-            if state["shards"] != self.shards_fingerprint:
-                raise UsageError(f"the shards are not those that the run in {self.out} was begun with: choose another --out")
+            content = state.get("content", self.shards_identity)  # which earlier versions did not write down
+            if (state["shards"], content) != (self.shards_fingerprint, self.shards_identity):
+                raise UsageError(
+                    f"the shards are not those that the run in {self.out} was begun with: the corpus, or what was made of it, was made "
+                    "anew since. Begin anew in another --out, without --resume"
+                )
             check_same_division(stateful["optimizer"], state["optimizer"], self.out)
             for name, part in stateful.items():
                 part.load_state_dict(state[name])

@@ -10,6 +10,7 @@ from pydantic import Field
 from filters import MEASURES
 from filters.registry import Kind
 from pipeline.core.errors import UsageError
+from pipeline.core.libraries import require_modules
 from pipeline.core.settings import Size
 from pipeline.manifest.model import Manifest, Shards
 from pipeline.manifest.steps import BelongsTo, ManifestTable, Step
@@ -73,3 +74,5 @@ class ImageTextManifest(Manifest):
             )
         if model is not None and not (Path(model) / "config.json").is_file():
             raise UsageError(f"{where}: images.model = {model!r}: there is no checkpoint (config.json) in that folder")
+        if model is not None:
+            require_modules(["torch", "transformers"], f"{where}: images.model", "clip")

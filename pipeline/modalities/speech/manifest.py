@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -12,7 +11,7 @@ from filters.registry import Kind
 from filters.transcript.readings import Dictionary
 from filters.transcript.spoken import Treatment
 from filters.unidic import UNIDIC_MODULES
-from pipeline.core.errors import UsageError
+from pipeline.core.libraries import require_modules
 from pipeline.core.settings import Size
 from pipeline.dedup.settings import MinHashTable
 from pipeline.manifest.model import Clean, Manifest, Shards
@@ -89,13 +88,11 @@ class SpeechManifest(Manifest):
     shards: SpeechShards = SpeechShards()
 
     def check(self, where: str) -> None:
-        modules = [
-            "scipy",
-            *(("sudachipy", "sudachidict_core") if self.transcripts.dictionary == "sudachi" else UNIDIC_MODULES),
-        ]
-        if missing := next((name for name in modules if find_spec(name) is None), None):
-            extras = "speech,sudachi" if missing.startswith("sudachi") else "speech"
-            raise UsageError(f"{where}: recordings and their readings need {missing}: pip install 'seimai[{extras}]'")
+        require_modules(["scipy"], f"{where}: recordings", "speech")
+        if self.transcripts.dictionary == "sudachi":
+            require_modules(["sudachipy", "sudachidict_core"], f"{where}: transcripts.dictionary = 'sudachi'", "speech,sudachi")
+        else:
+            require_modules(UNIDIC_MODULES, f"{where}: readings of transcripts", "speech")
 
     @classmethod
     def measures_by_default(cls, name: str) -> bool:

@@ -10,8 +10,9 @@ from filters import MEASURES
 from filters.published import gopher, hojichar
 from filters.published.words import missing_segmenter
 from filters.registry import Kind
-from filters.unidic import missing_unidic
+from filters.unidic import UNIDIC_MODULES
 from pipeline.core.errors import UsageError
+from pipeline.core.libraries import require_modules
 from pipeline.dedup.furniture import RecurringLines
 from pipeline.dedup.settings import MinHashTable
 from pipeline.manifest.model import Clean, Manifest, Shards
@@ -114,8 +115,8 @@ class TextManifest(Manifest):
         if needs_words and (missing := missing_segmenter()):
             raise UsageError(f"{where}: the measure {needs_words[0]} needs {missing}: pip install 'seimai[sudachi]'")
         needs_unidic = [name for name in self.measures if MEASURES[name].columns & set(hojichar.WORD_COUNTERS)]
-        if needs_unidic and (missing := missing_unidic()):
-            raise UsageError(f"{where}: the measure {needs_unidic[0]} needs {missing}: pip install 'seimai[unidic]'")
+        if needs_unidic:
+            require_modules(UNIDIC_MODULES, f"{where}: the measure {needs_unidic[0]}", "unidic")
         needs_urls = [f"the measure {name}" for name in self.measures if MEASURES[name].kind == "url"]
         needs_urls += ["deduplicate.same_domain"] if self.deduplicate.same_domain else []
         if needs_urls and "url" not in SOURCES[self.source.format].keep:

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from pipeline.compare.command import main
 from pipeline.compare.corpus import open_ledger
 from pipeline.compare.judgement import compare
+from pipeline.core.ownership import STATE_FOLDER
 from pipeline.manifest import presets
 from pipeline.manifest.model import Bound
 from tests.support.builds import read_ledger
@@ -207,12 +208,12 @@ def test_folders_without_a_ledger(corpus, tmp_path):
         "ja-web", "ja-web", "--on", tmp_path / "x"
     )
     assert "was not made by Seimai" in refused("ja-web", "ja-web", "--on", tmp_path)
-    shutil.copytree(corpus, tmp_path / "published", ignore=shutil.ignore_patterns(".seimai"))
+    shutil.copytree(corpus, tmp_path / "published", ignore=shutil.ignore_patterns(".cache"))
     message = refused("ja-web", "ja-web", "--on", tmp_path / "published")
-    assert "was made by Seimai, but its .seimai" in message and "--out OTHER" in message
+    assert "was made by Seimai, but its .cache/huggingface/seimai" in message and "--out OTHER" in message
     copy = tmp_path / "copy"
     shutil.copytree(corpus, copy, ignore=shutil.ignore_patterns("work"))
-    state = copy / ".seimai" / "state.json"
+    state = copy / STATE_FOLDER / "state.json"
     summary = json.loads(state.read_text())
     state.write_text(json.dumps(summary | {"versions": summary["versions"] | {"measure": 1}}))
     assert "was measured by another version of Seimai (step measure 1; this one:" in refused("ja-web", "ja-web", "--on", copy)

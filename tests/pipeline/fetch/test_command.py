@@ -10,6 +10,7 @@ from collections import Counter
 import pytest
 from click.testing import CliRunner
 
+from pipeline.core.ownership import STATE_FOLDER
 from pipeline.fetch.command import fetch, main
 from pipeline.fetch.settings import FetchSettings
 from pipeline.fetch.spool import Spool
@@ -54,7 +55,7 @@ def test_an_interrupted_fetch_run_again_fetches_only_what_is_missing(site, conso
         assert process.returncode == 130 and "run the same command again" in errors
     stored = set()  # rows
     for shard in range(3):
-        spool = tmp_path / "out" / ".seimai" / "spool" / f"{shard:05d}.spool"
+        spool = tmp_path / "out" / STATE_FOLDER / "spool" / f"{shard:05d}.spool"
         if spool.is_file():
             (tmp_path / "copy").write_bytes(spool.read_bytes())
             rows_id = spool.read_bytes()[16:].split(b'"', 2)[1].decode()

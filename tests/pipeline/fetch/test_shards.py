@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from pipeline.core.errors import BuildError, UsageError
+from pipeline.core.ownership import STATE_FOLDER
 from pipeline.fetch.command import fetch
 from pipeline.fetch.settings import FetchSettings
 from pipeline.verify import verify
@@ -49,7 +50,7 @@ def test_shards_are_img2datasets(site, console, write_list, shards_in, tmp_path)
     assert (stats["count"], stats["successes"], stats["failed_to_download"], stats["failed_to_resize"]) == (8, 6, 2, 0)
     assert stats["status_dict"] == {"success": 6, "HTTP 404": 1, "bad URL": 1}
     assert stats["start_time"] <= stats["end_time"]
-    assert not list((tmp_path / "out" / ".seimai" / "spool").iterdir())
+    assert not list((tmp_path / "out" / STATE_FOLDER / "spool").iterdir())
 
 
 def test_two_runs_give_the_same_bytes_and_the_second_asks_for_nothing(

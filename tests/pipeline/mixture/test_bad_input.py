@@ -10,6 +10,7 @@ import pytest
 import tomli_w
 
 from pipeline.core.errors import BuildError, UsageError
+from pipeline.core.ownership import STATE_FOLDER
 from pipeline.manifest.loading import load, load_any
 from pipeline.mixture.corpora import LedgerSlice, check_unchanged, open_corpora
 from pipeline.mixture.records import Partition, collect
@@ -35,8 +36,10 @@ def copy(parts: Parts, tmp_path) -> Path:
     """A part that a test may damage."""
     folder = tmp_path / "alpha"
     shutil.copytree(parts.folder / "alpha", folder)
-    state = json.loads((folder / ".seimai" / "state.json").read_text("utf-8"))
-    (folder / ".seimai" / "state.json").write_text(json.dumps(state | {"work": str(folder / ".seimai" / "work")}), "utf-8")
+    state = json.loads((folder / STATE_FOLDER / "state.json").read_text("utf-8"))
+    (folder / STATE_FOLDER / "state.json").write_text(
+        json.dumps(state | {"work": str(folder / STATE_FOLDER / "work")}), "utf-8"
+    )
     return folder
 
 
@@ -57,7 +60,7 @@ def test_a_name_stands_for_a_folder_under_corpora(build, tmp_path):
 def test_a_folder_that_is_no_finished_corpus(refused, copy, tmp_path):
     (tmp_path / "other").mkdir()
     assert "was not made by Seimai" in refused(f"{tmp_path}/other")
-    (copy / ".seimai" / "state.json").unlink()
+    (copy / STATE_FOLDER / "state.json").unlink()
     message = refused(str(copy))
     assert "is not built to its end. Go on with: python -m pipeline.build" in message and "--input" in message
 
@@ -76,7 +79,7 @@ def test_parts_hold_documents(refused, copy):
 
 
 def test_a_part_that_kept_nothing(refused, copy):
-    path = copy / ".seimai" / "state.json"
+    path = copy / STATE_FOLDER / "state.json"
     state = json.loads(path.read_text("utf-8"))
     path.write_text(json.dumps(state | {"verdicts": {"dropped": [150, 1, 1]}}), "utf-8")
     assert "kept not one document: there is nothing to mix" in refused(str(copy))
@@ -97,7 +100,7 @@ def test_a_part_of_which_others_have_everything(mix, copy, parts):
 
 
 def test_parts_of_another_version(refused, copy):
-    path = copy / ".seimai" / "state.json"
+    path = copy / STATE_FOLDER / "state.json"
     state = json.loads(path.read_text("utf-8"))
     path.write_text(json.dumps(state | {"versions": state["versions"] | {"measure": 1}}), "utf-8")
     message = refused(str(copy))
@@ -116,18 +119,18 @@ def test_signatures_that_do_not_compare(refused):
 
 
 def test_intermediates_that_are_gone(refused, copy):
-    signatures = next((copy / ".seimai" / "work").glob("measure-*/*.signatures.npy"))
+    signatures = next((copy / STATE_FOLDER / "work").glob("measure-*/*.signatures.npy"))
     signatures.unlink()
     message = refused(str(copy))
     assert "some of its intermediates are gone" in message and f"mv {copy} {copy}.old; python -m pipeline.build" in message
-    shutil.rmtree(copy / ".seimai" / "work")
+    shutil.rmtree(copy / STATE_FOLDER / "work")
     message = refused(str(copy))
     assert "its intermediates are gone" in message and f"--out {copy}" in message
     assert f"{copy}.old/manifest.lock.toml --input " in message
 
 
 def test_partitions_that_are_missing(refused, copy):
-    measured = next((copy / ".seimai" / "work").glob("measure-*"))
+    measured = next((copy / STATE_FOLDER / "work").glob("measure-*"))
     max(measured.glob("part-*.json")).unlink()
     assert "150: some are missing" in refused(str(copy))
     next((copy / "ledger").iterdir()).unlink()
@@ -198,7 +201,7 @@ def test_a_vocabulary_that_the_text_of_the_parts_does_not_support(build, parts, 
 def test_a_part_that_was_built_anew_meanwhile(parts, copy):
     corpora = open_corpora(load_any(str(parts.mixture(f"{copy}\nbeta", name="anew"))), parts.folder / "anew")
     assert check_unchanged(corpora) == []
-    (copy / ".seimai" / "state.json").write_text("{}")
+    (copy / STATE_FOLDER / "state.json").write_text("{}")
     assert check_unchanged(corpora) == ["alpha"]
     alpha, beta = corpora
     ledger = (LedgerSlice(beta.ledgers[0][0], 1, alpha.rows[0]),)

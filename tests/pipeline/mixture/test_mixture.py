@@ -9,6 +9,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.core.ownership import STATE_FOLDER
 from tests.pipeline.mixture.conftest import Mixed, Parts, documents_of, named
 from tests.support.builds import find_temporaries, hash_outputs, list_times, read_ledger
 
@@ -47,7 +48,7 @@ def test_the_part_with_the_higher_priority_keeps_what_several_have(everything, p
 
 def test_nothing_is_lost(everything, parts):
     kept = {
-        name: json.loads((parts.folder / name / ".seimai" / "state.json").read_text())["verdicts"]["kept"]
+        name: json.loads((parts.folder / name / STATE_FOLDER / "state.json").read_text())["verdicts"]["kept"]
         for name in parts.texts
     }
     by_part = dict(everything.ledger.group_by("part").len().iter_rows())
@@ -112,7 +113,7 @@ def test_who_reads_it(everything, tmp_path):
     assert sum(pq.read_metadata(f).num_rows for f in files) == loaded["train"].num_rows
     groups = [pq.read_metadata(files[0]).row_group(i).num_rows for i in range(pq.read_metadata(files[0]).num_row_groups)]
     assert groups[:-1] == [16] * (len(groups) - 1)
-    assert not list((everything.out / ".seimai").glob("write-*")) and find_temporaries(everything.out) == []
+    assert not list((everything.out / STATE_FOLDER).glob("write-*")) and find_temporaries(everything.out) == []
 
 
 def test_columns_that_only_some_parts_have(build, mix, parts, tmp_path):
@@ -139,8 +140,8 @@ def test_columns_that_only_some_parts_have(build, mix, parts, tmp_path):
 def test_a_sample_among_the_parts_is_told(mix, parts, tmp_path):
     folder = tmp_path / "sample"
     shutil.copytree(parts.folder / "beta", folder)
-    inputs = json.loads((folder / ".seimai" / "inputs.json").read_text("utf-8"))
-    (folder / ".seimai" / "inputs.json").write_text(json.dumps([inputs[0] | {"identity": "sample-0"}]), "utf-8")
+    inputs = json.loads((folder / STATE_FOLDER / "inputs.json").read_text("utf-8"))
+    (folder / STATE_FOLDER / "inputs.json").write_text(json.dumps([inputs[0] | {"identity": "sample-0"}]), "utf-8")
     mixed = mix(parts.mixture(f"{folder}", name="sampled"))
     assert "beta is built from its embedded sample" in mixed.stdout and "beta is built from its embedded sample" in mixed.card
 
@@ -220,11 +221,11 @@ def test_nothing_to_do_and_what_changed(mix, build, parts, tmp_path):
     assert "up to date" in build(manifest, "--out", mixed.out).stdout and list_times(mixed.out) == before
     plan = build(manifest, "--out", mixed.out, "--plan")
     assert "a build would do nothing" in plan.stdout and "documents" in plan.stdout and list_times(mixed.out) == before
-    work = set((mixed.out / ".seimai" / "work").iterdir())
+    work = set((mixed.out / STATE_FOLDER / "work").iterdir())
     done = build(manifest, "--out", mixed.out, "--set", "seed=3")
     assert done.returncode == 0 and "up to date" not in done.stdout
     kept = {p.name for p in work if p.name.startswith("deduplicate")}
-    assert kept <= {p.name for p in (mixed.out / ".seimai" / "work").iterdir()}
+    assert kept <= {p.name for p in (mixed.out / STATE_FOLDER / "work").iterdir()}
     (tmp_path / "corpora").symlink_to(parts.folder)  # a lock has the names of its parts, not where they lay
     lock = build(mixed.out / "manifest.lock.toml", "--out", tmp_path / "locked", cwd=tmp_path)
     assert lock.returncode == 0, lock.stderr

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.core.markdown import code_span, escape_markdown
 from pipeline.manifest.loading import load
 from pipeline.modalities.text.modality import TextModality
-from pipeline.report.card import code_span, escape_markdown, render_card
+from pipeline.report.card import render_card
 from pipeline.report.facts import (
     BuildFacts,
     InputFacts,
@@ -78,8 +79,7 @@ def read_front_matter(card):
 def test_front_matter_names_licence_splits_and_task():
     assert read_front_matter(render_card(FACTS)) == {
         "language": ["ja"],
-        "license": "other",
-        "license_name": "CC-BY-4.0",
+        "license": "cc-by-4.0",
         "pretty_name": "Mine: a “corpus”",
         "size_categories": ["1K<n<10K"],
         "task_categories": ["text-generation"],
