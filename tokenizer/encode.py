@@ -30,7 +30,7 @@ from pipeline.core.engine import Engine
 from pipeline.core.errors import BuildError, InputError, UsageError
 from pipeline.core.inline import check_options, make_engine, scheduler_option, workers_option
 from pipeline.core.libraries import find_versions
-from pipeline.core.locks import hold_lock
+from pipeline.core.locks import hold_corpus_lock, hold_lock
 from pipeline.core.ownership import (
     STATE_FOLDER,
     NamedPath,
@@ -526,7 +526,8 @@ def main(
             build.check_output_folder(overwrite)
             description = run_with_engine(build, workers, scheduler, console)
         else:
-            list_added(build.named)  # where a run was killed before it did
+            with hold_corpus_lock(build.named):
+                list_added(build.named)  # where a run was killed before it did
             console.print(f"{build.out} is up to date: nothing to do", highlight=False, markup=False)
         console.print()
         console.print(make_counts_table(description))
@@ -538,7 +539,7 @@ def run_with_engine(build: TokenShardBuild, workers: int | None, scheduler: str 
     """Run a build on an engine of its own. Raises BuildError where another process is at work on the same folder."""
 
     mark_scratch(build.folder)
-    with hold_lock(build.out):
+    with hold_corpus_lock(build.named), hold_lock(build.out):
         with make_engine(workers, scheduler, build.folder / "dask", console) as engine:
             description = build.run(engine)
         mark_scratch(build.folder)

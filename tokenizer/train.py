@@ -17,10 +17,10 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pipeline.core.checksums import describe_file, replace_added
+from pipeline.core.checksums import make_entry, replace_added
 from pipeline.core.command import report_errors
 from pipeline.core.errors import BuildError, UsageError
-from pipeline.core.locks import hold_lock
+from pipeline.core.locks import hold_corpus_lock, hold_lock
 from pipeline.core.ownership import NamedPath, hold_scratch, refuse_overlap, remove_scratch_leftovers
 from pipeline.core.publication import folder_publication
 from pipeline.core.settings import parse_size
@@ -124,7 +124,7 @@ def train(
             "peak_memory": fitted.peak_memory,
             "versions": {"seimai": version("seimai"), "sentencepiece": version("sentencepiece")},
         }
-        result["files"] = [describe_file(path, path.name) for path in sorted(new.iterdir())]
+        result["files"] = [make_entry(path, path.name) for path in sorted(new.iterdir())]
         write_json(new / TRAINING_FILE, result)
         replace_added(named, new, {*EXPORTED, TRAINING_FILE})
     return result
@@ -185,7 +185,7 @@ def main(corpora: tuple[str, ...], column: str | None, out: Path | None, memory:
         check_output_folder(out)
         files = dict.fromkeys(file for corpus in found for file in corpus.texts.files)
         refuse_overlap([NamedPath(f"--out {out}", out)], [NamedPath(str(file), file) for file in files])
-        with hold_lock(out.resolve()):
+        with hold_corpus_lock(out), hold_lock(out.resolve()):
             remove_leftovers(out)
             result = show_progress(console, lambda report: train(found, settings, out, find_held_out(corpora), report))
         print_summary(console, out, result)

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import logging
 import shlex
-import signal
-import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from typing import Any
 import psutil
 
 from pipeline.core.errors import BuildError
+from pipeline.core.interrupts import delay_interrupt
 
 # Set before workers start: one thread each, since a process per core uses all cores already, and memory given back to the system.
 _WORKER_ENVIRONMENT = {
@@ -75,9 +74,6 @@ class LocalWorkers:
 
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Ctrl-C is for the driver: it ends the build in order, and the workers with it.
-        is_main = threading.current_thread() is threading.main_thread()
-        handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if is_main else None
         settings: dict[str, Any] = {
             "worker.daemon": True,
             "worker.profile.enabled": False,  # workers would profile themselves a hundred times a second, for nobody
@@ -89,7 +85,8 @@ class LocalWorkers:
         }
         try:
             scratch.chmod(0o700)
-            with dask.config.set({f"distributed.{key}": value for key, value in settings.items()}):
+            # Ctrl-C is for the driver: it ends the build in order, and the workers with it.
+            with delay_interrupt(), dask.config.set({f"distributed.{key}": value for key, value in settings.items()}):
                 security = Security.temporary()
                 self._cluster = LocalCluster(
                     n_workers=workers,
@@ -109,9 +106,6 @@ class LocalWorkers:
             raise BuildError(
                 f"the workers could not be started ({error or type(error).__name__}). Run the same command again to go on."
             ) from error
-        finally:
-            if handler is not None:
-                signal.signal(signal.SIGINT, handler)
         _listen_to_nannies(self.deaths)
         return Client(self._cluster, security=security)
 
