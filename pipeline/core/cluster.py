@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import shlex
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,7 @@ class LocalWorkers:
 
     def __init__(self) -> None:
         self._cluster: Any = None
+        self._settings = ExitStack()  # of Dask, while there are workers
         self.deaths: list[str] = []  # how worker processes ended that nobody asked to
 
     def start(self, workers: int, scratch: Path, seconds: float) -> Any:
@@ -86,7 +87,11 @@ class LocalWorkers:
         try:
             scratch.chmod(0o700)
             # Ctrl-C is for the driver: it ends the build in order, and the workers with it.
-            with delay_interrupt(), dask.config.set({f"distributed.{key}": value for key, value in settings.items()}):
+            # Dask's own defaults: what a user has set is for clusters of theirs (timeouts, lifetimes, preloads, ways to fork).
+            defaults = {"distributed": dask.config.merge(*dask.config.defaults)["distributed"], "scheduler-address": None}
+            settings = defaults | {f"distributed.{key}": value for key, value in settings.items()}
+            self._settings.enter_context(dask.config.set(settings))
+            with delay_interrupt():
                 security = Security.temporary()
                 self._cluster = LocalCluster(
                     n_workers=workers,
@@ -102,12 +107,13 @@ class LocalWorkers:
                     local_directory=str(scratch),
                     death_timeout=max(seconds, _START_SECONDS),
                 )
+                client = Client(self._cluster, security=security)
         except Exception as error:  # Dask raises what went wrong in its own state, too
             raise BuildError(
                 f"the workers could not be started ({error or type(error).__name__}). Run the same command again to go on."
             ) from error
         _listen_to_nannies(self.deaths)
-        return Client(self._cluster, security=security)
+        return client
 
     def list_processes(self) -> dict[str, int]:
         """Return the process id of each worker, by its address."""
@@ -116,6 +122,10 @@ class LocalWorkers:
 
     def close(self) -> None:
         """End all workers, those that are stopped too."""
+        with self._settings:
+            self._end_workers()
+
+    def _end_workers(self) -> None:
         if self._cluster is None:
             return
         processes = []

@@ -12,6 +12,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+import dask
 import pytest
 from distributed.scheduler import KilledWorker
 from rich.console import Console
@@ -52,7 +53,12 @@ def test_a_stopped_worker_and_a_blocked_task_are_named_and_done_again(patience, 
 
 def test_work_that_takes_long_is_named_and_left(patience, tmp_path):
     console, told = make_console()
-    with Engine(1, None, tmp_path / "dask", console) as engine:
+    # What a user has set for Dask is for other clusters.
+    foreign = {"worker.preload": ["no_such_module"], "worker.lifetime.duration": "1 s", "comm.timeouts.connect": "1 us"}
+    with (
+        dask.config.set({f"distributed.{key}": value for key, value in foreign.items()}),
+        Engine(1, None, tmp_path / "dask", console) as engine,
+    ):
         ((_, before),) = engine.run("trying", [(work, (0.0,))])
         assert list(engine.run("measuring", [(work, (2 * PATIENCE,))])) == [(0, before)]
     assert re.search(rf"measuring, part 0 has been running for \d+ seconds on worker {before}; it is at work", told.getvalue())
