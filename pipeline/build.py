@@ -282,7 +282,7 @@ def _exclusive(plan: Plan | MixturePlan) -> Iterator[None]:
     folders = [plan.workspace.state_folder, *([plan.work] if plan.work.parent != plan.workspace.state_folder else [])]
     with ExitStack() as stack:
         for folder in folders:
-            message = f"another build is at work in {folder}; wait for it, or choose another --out"
+            message = f"another command is at work in {folder}; wait for it, or choose another --out"
             stack.enter_context(hold_lock_file(folder / "lock", message))
         claim_folder(plan.out, "pipeline.build")
         corpus_publication(plan.out).complete()  # which a build that ended just now may have left

@@ -16,7 +16,7 @@ from filters.published.hojichar import WORD_COUNTERS as MECAB_COUNTERS
 from pipeline.core.libraries import COMPUTING, find_versions, list_differences
 from pipeline.core.storage import fingerprint, read_json, write_json
 from pipeline.manifest.model import Manifest
-from pipeline.manifest.steps import Step, parameters
+from pipeline.manifest.steps import Step, list_named_files, parameters
 from pipeline.sources.inputs import InputFile
 from pipeline.workspace import Workspace
 
@@ -87,6 +87,11 @@ class Plan:
             fingerprints[step] = fingerprint(version, self.libraries[step], parameters(manifest, step), previous)
             previous = [fingerprints[step]]
         return fingerprints
+
+    @property
+    def named_files(self) -> list[str]:
+        """The files that the manifest names, and whose content is in the fingerprints."""
+        return [*list_named_files(self.manifest)]
 
     @cached_property
     def output_fingerprint(self) -> str:

@@ -33,7 +33,7 @@ from pipeline.core.errors import BuildError, InputError, UsageError
 from pipeline.core.identity import identify_shards
 from pipeline.core.inline import check_options, make_engine, scheduler_option, workers_option
 from pipeline.core.libraries import find_versions
-from pipeline.core.locks import hold_lock
+from pipeline.core.locks import hold_corpus_lock, hold_lock
 from pipeline.core.ownership import (
     NamedPath,
     mark_scratch,
@@ -492,7 +492,8 @@ def main(
                 )  # fmt: skip
             description = run_with_engine(build, workers, scheduler, console)
         else:
-            list_added(build.named)  # where a run was killed before it did
+            with hold_corpus_lock(build.named):
+                list_added(build.named)  # where a run was killed before it did
             console.print(f"{build.out} is up to date: nothing to do", highlight=False, markup=False)
         console.print()
         console.print(make_counts_table(description))
@@ -504,7 +505,7 @@ def run_with_engine(build: TokenShardBuild, workers: int | None, scheduler: str 
     """Run a build on an engine of its own. Raises BuildError where another process is at work on the same folder."""
 
     mark_scratch(build.folder)
-    with hold_lock(build.out):
+    with hold_corpus_lock(build.named), hold_lock(build.out):
         with make_engine(workers, scheduler, build.folder / "dask", console) as engine:
             description = build.run(engine)
         mark_scratch(build.folder)

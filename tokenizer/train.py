@@ -18,11 +18,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pipeline.core.added import replace_added
-from pipeline.core.checksums import describe_file
+from pipeline.core.checksums import make_entry
 from pipeline.core.command import report_errors
 from pipeline.core.errors import BuildError, UsageError
 from pipeline.core.identity import identify_shards
-from pipeline.core.locks import hold_lock
+from pipeline.core.locks import hold_corpus_lock, hold_lock
 from pipeline.core.ownership import NamedPath, free_path, hold_scratch, place_scratch, refuse_overlap, remove_scratch_leftovers
 from pipeline.core.paths import refuse_unwritable
 from pipeline.core.publication import folder_publication
@@ -128,7 +128,7 @@ def train(
             "peak_memory": fitted.peak_memory,
             "versions": {"seimai": version("seimai"), "sentencepiece": version("sentencepiece")},
         }
-        result["files"] = [describe_file(path, path.name) for path in sorted(new.iterdir())]
+        result["files"] = [make_entry(path, path.name) for path in sorted(new.iterdir())]
         write_json(new / TRAINING_FILE, result)
         replace_added(named, new, {*EXPORTED, TRAINING_FILE})
     return result
@@ -209,7 +209,7 @@ def main(corpora: tuple[str, ...], column: str | None, out: Path | None, memory:
         check_words(settings.words)
         files = dict.fromkeys(file for corpus in found for file in corpus.texts.files)
         refuse_overlap([NamedPath(f"--out {out}", out)], [NamedPath(str(file), file) for file in files])
-        with hold_lock(out.resolve()):
+        with hold_corpus_lock(out), hold_lock(out.resolve()):
             remove_leftovers(out)
             result = show_progress(console, lambda report: train(found, settings, out, find_held_out(corpora), report))
         print_summary(console, out, result)

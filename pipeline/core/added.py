@@ -16,10 +16,10 @@ from pipeline.core.checksums import (
     PUBLISHED_FILE,
     SUMS_FILE,
     FileEntry,
-    describe_file,
     find_edited,
     find_sha256,
     keep_edited,
+    make_entry,
     read_lock_entries,
     read_sums,
     sizes_differ,
@@ -37,7 +37,7 @@ def list_added_files(corpus: Path) -> list[FileEntry]:
     for name, description in ADDED.items():
         if (content := _read_sound(corpus / name, description)) is not None:
             entries += [entry | {"path": f"{name}/{entry['path']}"} for entry in content["files"]]
-            entries.append(describe_file(corpus / name / description, f"{name}/{description}"))
+            entries.append(make_entry(corpus / name / description, f"{name}/{description}"))
     return entries
 
 
@@ -103,7 +103,7 @@ def list_added(folder: Path) -> None:
         if card is not None:
             with write_atomically(corpus / CARD_FILE) as temporary:
                 temporary.write_text(card, "utf-8")
-            own = [describe_file(corpus / CARD_FILE, CARD_FILE) if entry["path"] == CARD_FILE else entry for entry in own]
+            own = [make_entry(corpus / CARD_FILE, CARD_FILE) if entry["path"] == CARD_FILE else entry for entry in own]
         lock = tomllib.loads((corpus / LOCK_FILE).read_text("utf-8"))
         lock["lock"]["files"] = [*own, *added]
         with write_atomically(corpus / LOCK_FILE) as temporary:

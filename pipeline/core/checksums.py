@@ -31,7 +31,7 @@ _CHUNK = 1 << 20
 FileEntry = dict[str, Any]  # `path` from the folder of the corpus, `sha256`, `bytes` and, of Parquet, `rows`
 
 
-def describe_file(path: Path, name: str, size: int | None = None, digest: str | None = None) -> FileEntry:
+def make_entry(path: Path, name: str, size: int | None = None, digest: str | None = None) -> FileEntry:
     """Return the entry of one file, read once. Raises BuildError unless it has `size` and the XXH3-128 `digest`, where these are given."""
     sha256, xxh3, count, buffer = hashlib.sha256(), xxhash.xxh3_128(), 0, memoryview(bytearray(_CHUNK))
     try:
@@ -50,7 +50,7 @@ def describe_file(path: Path, name: str, size: int | None = None, digest: str | 
 
 def find_sha256(path: Path) -> str:
     """Return the SHA-256 of a file."""
-    return str(describe_file(path, path.name)["sha256"])
+    return str(make_entry(path, path.name)["sha256"])
 
 
 def describe_staged(engine: Engine, files: Mapping[Path, str], markers: Iterable[Path]) -> list[FileEntry]:
@@ -63,7 +63,7 @@ def describe_staged(engine: Engine, files: Mapping[Path, str], markers: Iterable
         vouched |= read_vouched(marker)
     if unknown := sorted(str(path) for path in files if path not in vouched):
         raise BuildError(f"{unknown[0]} is staged, and nothing says who wrote it: remove it and run the same command again")
-    tasks = [(describe_file, (path, name, *vouched[path])) for path, name in files.items()]
+    tasks = [(make_entry, (path, name, *vouched[path])) for path, name in files.items()]
     return sorted((entry for _, entry in engine.run("checking", tasks)), key=lambda entry: entry["path"])
 
 
@@ -72,7 +72,7 @@ def is_damaged(path: Path, entry: FileEntry | None) -> bool:
     if entry is None:
         return False
     try:
-        return path.stat().st_size != entry["bytes"] or describe_file(path, entry["path"]) != entry
+        return path.stat().st_size != entry["bytes"] or make_entry(path, entry["path"]) != entry
     except (OSError, BuildError):
         return True
 
@@ -108,7 +108,7 @@ def write_sums(corpus: Path, entries: Sequence[FileEntry] | None = None) -> None
     """Write `SHA256SUMS`: a line for every file that the lock file lists, and one for the lock file itself."""
     if entries is None:
         listed = read_lock_entries(corpus) or []
-        entries = [*listed, describe_file(corpus / LOCK_FILE, LOCK_FILE)]
+        entries = [*listed, make_entry(corpus / LOCK_FILE, LOCK_FILE)]
     lines = [f"{entry['sha256']}  {entry['path']}\n" for entry in sorted(entries, key=lambda entry: entry["path"])]
     with write_atomically(corpus / SUMS_FILE) as temporary:
         temporary.write_text("".join(lines), "utf-8")

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import logging
 import shlex
-import signal
-import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from pipeline.core.errors import BuildError
+from pipeline.core.interrupts import delay_interrupt
 
 # Set before workers start: one thread each, since a process per core uses all cores already, and memory given back to the system.
 _WORKER_ENVIRONMENT = {
@@ -65,6 +64,7 @@ class LocalWorkers:
 
     def __init__(self) -> None:
         self._cluster: Any = None
+        self._settings = ExitStack()  # of Dask, while there are workers
         self.deaths: list[str] = []  # how worker processes ended that nobody asked to
 
     def start(self, workers: int, scratch: Path, seconds: float) -> Any:
@@ -75,9 +75,6 @@ class LocalWorkers:
 
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Ctrl-C is for the driver: it ends the build in order, and the workers with it.
-        is_main = threading.current_thread() is threading.main_thread()
-        handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if is_main else None
         settings: dict[str, Any] = {
             "worker.daemon": True,
             "worker.profile.enabled": False,  # workers would profile themselves a hundred times a second, for nobody
@@ -89,7 +86,12 @@ class LocalWorkers:
         }
         try:
             scratch.chmod(0o700)
-            with dask.config.set({f"distributed.{key}": value for key, value in settings.items()}):
+            # Ctrl-C is for the driver: it ends the build in order, and the workers with it.
+            # Dask's own defaults: what a user has set is for clusters of theirs (timeouts, lifetimes, preloads, ways to fork).
+            defaults = {"distributed": dask.config.merge(*dask.config.defaults)["distributed"], "scheduler-address": None}
+            settings = defaults | {f"distributed.{key}": value for key, value in settings.items()}
+            self._settings.enter_context(dask.config.set(settings))
+            with delay_interrupt():
                 security = Security.temporary()
                 self._cluster = LocalCluster(
                     n_workers=workers,
@@ -105,15 +107,13 @@ class LocalWorkers:
                     local_directory=str(scratch),
                     death_timeout=max(seconds, _START_SECONDS),
                 )
+                client = Client(self._cluster, security=security)
         except Exception as error:  # Dask raises what went wrong in its own state, too
             raise BuildError(
                 f"the workers could not be started ({error or type(error).__name__}). Run the same command again to go on."
             ) from error
-        finally:
-            if handler is not None:
-                signal.signal(signal.SIGINT, handler)
         _listen_to_nannies(self.deaths)
-        return Client(self._cluster, security=security)
+        return client
 
     def list_processes(self) -> dict[str, int]:
         """Return the process id of each worker, by its address."""
@@ -122,6 +122,10 @@ class LocalWorkers:
 
     def close(self) -> None:
         """End all workers, those that are stopped too."""
+        with self._settings:
+            self._end_workers()
+
+    def _end_workers(self) -> None:
         if self._cluster is None:
             return
         processes = []

@@ -7,11 +7,12 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import click
 
-from pipeline.core.errors import SeimaiError, explain_os_error, find_os_error
+from pipeline.core.errors import BuildError, SeimaiError, explain_os_error, find_os_error
+from pipeline.core.interrupts import end_at_next_interrupt
 from pipeline.core.terminal import Terminal
 
 
@@ -38,6 +39,7 @@ def report_errors(
         _print_error(console, explain_os_error(find_os_error(error) or error, activity, out_options))
         sys.exit(1)
     except KeyboardInterrupt:
+        end_at_next_interrupt()
         console.print(f"interrupted; {advice}", soft_wrap=True)
         sys.exit(130)
     except (click.ClickException, click.exceptions.Exit, click.Abort):
@@ -52,7 +54,8 @@ def report_errors(
 
 
 def _print_error(console: Terminal, error: Exception) -> None:
-    console.print(f"error: {error}", style="red", soft_wrap=True)
+    with suppress(BuildError):  # of error output that goes nowhere
+        console.print(f"error: {error}", style="red", soft_wrap=True)
 
 
 def _read_paths_as_utf8() -> None:

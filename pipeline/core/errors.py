@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import resource
 
 from pipeline.core.names import make_visible
 
@@ -45,8 +46,11 @@ def find_os_error(error: BaseException | None) -> OSError | None:
         return error
     if found := re.search(r"\(os error (\d+)\)", str(error)):
         return OSError(int(found[1]), os.strerror(int(found[1])))
-    if "No space left on device" in str(error) or (isinstance(error, OSError) and "requested and" in str(error)):
+    if "No space left on device" in str(error):
         return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if isinstance(error, OSError) and "requested and" in str(error):  # numpy, which does not say why
+        reason = errno.EFBIG if resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY else errno.ENOSPC
+        return OSError(reason, os.strerror(reason))
     return None
 
 
@@ -57,6 +61,10 @@ def explain_os_error(error: OSError, activity: str, out_options: str = "--out or
         return BuildError(
             f"no space left on the disk while {activity}{place}. Nothing half-written is left under a final name. "
             f"Free some space, or write elsewhere with {out_options}, and run the same command again: it goes on from here."
+        )
+    if error.errno == errno.EFBIG:
+        return BuildError(
+            f"a file grew larger than `ulimit -f` allows while {activity}{place}: raise that limit. What is finished is kept."
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return BuildError(f"not allowed to write while {activity}{place}: {error.strerror}. Choose another {out_options}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from pipeline.core.errors import BuildError, UsageError
+from pipeline.core.ownership import STATE_FOLDER
 
 
 @contextmanager
@@ -37,3 +39,17 @@ def hold_lock(path: Path) -> Iterator[None]:
             yield
         finally:
             lock_file.unlink(missing_ok=True)  # while it is held, so that no other process's file is removed
+
+
+@contextmanager
+def hold_corpus_lock(folder: Path) -> Iterator[None]:
+    """Hold the lock of the corpus that `folder`, such as `tokens`, is added to; elsewhere, do nothing.
+
+    Builds hold it, too: what is published, lock file and sums are of one command at a time. Raises BuildError where another is at work.
+    """
+    state = folder.parent / STATE_FOLDER
+    if not os.access(state, os.W_OK):
+        yield
+        return
+    with hold_lock_file(state / "lock", f"another command is at work in {folder.parent}; wait for it, or choose another --out"):
+        yield

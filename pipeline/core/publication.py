@@ -8,6 +8,7 @@ different versions for some microseconds; while the journal exists, a reader can
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -117,9 +118,14 @@ class Publication:
                 for pair in to_do:
                     exchange(*pair)
                     done.append(pair)
-            except OSError:  # such as a folder that is a mount point
+            except OSError as error:
                 _undo(done)
                 self.journal.unlink()
+                if error.errno in (errno.EXDEV, errno.EBUSY):
+                    raise BuildError(
+                        f"{pair[1]} cannot be replaced by {pair[0]} ({error.strerror}): both must lie on one filesystem, and be no "
+                        "mount point. Nothing was changed. What must lie elsewhere for its size are intermediates: --work says where"
+                    ) from None
                 raise
         else:
             _undo([pair for pair, is_done in zip(paths, in_place, strict=True) if is_done])

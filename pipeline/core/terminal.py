@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
+from pipeline.core.errors import BuildError
 from pipeline.core.names import escape_unprintable, make_visible
 from pipeline.core.storage import to_json
 
@@ -32,6 +36,29 @@ class Terminal(Console):
         for segment in super().render(renderable, options):
             text, style, control = segment
             yield segment if control else Segment(make_visible(text), style)
+
+    def _check_buffer(self) -> None:
+        try:
+            super()._check_buffer()
+        except OSError as error:
+            self._stop_printing(error)
+
+    def on_broken_pipe(self) -> None:
+        """Say that nobody reads any more, as after `| head`."""
+        self._stop_printing(BrokenPipeError(errno.EPIPE, "whoever read it has ended"))
+
+    def _stop_printing(self, error: OSError) -> None:
+        """Raise BuildError for lines that cannot be written. Nothing more is written, at the end of Python neither."""
+        self.quiet = True
+        stream = "error output" if self.stderr else "output"
+        with suppress(OSError, ValueError):  # a stream of another kind
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.file.fileno())
+            os.close(nowhere)
+        raise BuildError(
+            f"the command's {stream} cannot be written ({error.strerror}), so it ended there. What is finished is kept: "
+            f"run the same command again, with its {stream} elsewhere"
+        ) from None
 
 
 def tell(text: str) -> None:

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import polars as pl
 
-from pipeline.core.checksums import describe_file, is_damaged
+from pipeline.core.checksums import is_damaged, make_entry
 from pipeline.core.errors import UsageError
 from pipeline.core.ownership import STATE_FOLDER
 from pipeline.core.storage import read_json, write_atomically, write_json
@@ -105,7 +105,7 @@ class FetchedShard:
         sidecar = self.frame.hstack(pl.DataFrame(results, SIDECAR_COLUMNS, orient="row"))
         with write_atomically(self.sidecar) as temporary:
             sidecar.write_parquet(temporary)
-        files = [describe_file(path, path.name) for path in (self.sidecar, self.tar)]
+        files = [make_entry(path, path.name) for path in (self.sidecar, self.tar)]
         write_json(self.stats, self._summarise(results) | {"files": files})
         self._spool.remove()
 

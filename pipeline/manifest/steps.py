@@ -64,3 +64,13 @@ def _parameters(table: BaseModel, step: Step) -> Iterator[tuple[str, Any]]:
             for marker in declared_steps(type(table), name):
                 if marker.step == step:
                     yield name, marker.part(plain)
+
+
+def list_named_files(table: BaseModel) -> Iterator[str]:
+    """Yield the paths in a table, and in the tables in it, of files on whose content a step depends."""
+    for name in type(table).model_fields:
+        value = getattr(table, name)
+        if isinstance(value, ManifestTable):
+            yield from list_named_files(value)
+        elif any(marker.part is not BelongsTo.part for marker in declared_steps(type(table), name)):
+            yield from (one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str))

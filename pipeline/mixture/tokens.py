@@ -15,7 +15,7 @@ import polars as pl
 
 from filters.kernels import buffers
 from pipeline.core.added import replace_added
-from pipeline.core.checksums import describe_file, is_damaged, sizes_differ
+from pipeline.core.checksums import is_damaged, make_entry, sizes_differ
 from pipeline.core.engine import Engine, Task
 from pipeline.core.errors import BuildError, UsageError
 from pipeline.core.ownership import NamedPath, hold_scratch, place_scratch, refuse_overlap
@@ -93,7 +93,7 @@ def _list_in_record(folder: Path) -> list[str]:
     A tokenizer that was trained elsewhere may have none, and files that Seimai does not know.
     """
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    entries = [describe_file(folder / name, name) for name in sorted(names - {training.TRAINING_FILE})]
+    entries = [make_entry(folder / name, name) for name in sorted(names - {training.TRAINING_FILE})]
     record = read_json(folder / training.TRAINING_FILE)
     known = record if isinstance(record, dict) else {}
     if known.get("files") != entries:

@@ -10,7 +10,7 @@ from typing import Any
 import tomli_w
 
 from pipeline.core.added import list_added_files
-from pipeline.core.checksums import LOCK_FILE, describe_file
+from pipeline.core.checksums import LOCK_FILE, make_entry
 from pipeline.core.names import hide_secrets
 from pipeline.core.storage import write_atomically
 from pipeline.report.facts import BuildFacts
@@ -31,7 +31,7 @@ def write_lock(facts: BuildFacts, folder: Path) -> None:
         "inputs": [{key: value for key, value in file._asdict().items() if value is not None} for file in facts.inputs],
     }
     card = folder / "README.md"
-    lock["files"] = [describe_file(card, card.name), *facts.files, *list_added_files(facts.out)]
+    lock["files"] = [make_entry(card, card.name), *facts.files, *list_added_files(facts.out)]
     if facts.bands_and_rows is not None:
         lock["bands"], lock["rows"] = facts.bands_and_rows
     if facts.limit is not None:

@@ -37,6 +37,13 @@ def explain_links(folder: Path) -> str | None:
     return f"of {folder} {entries} not read: links, pipes and devices in a folder are not followed. A glob such as {pattern} takes links"
 
 
+def add_note(files: list[InputFile], note: str | None) -> list[InputFile]:
+    """Return inputs, the first of which has a further note, before those that it has."""
+    if not files or note is None or note in (files[0].note or ""):
+        return files
+    return [replace(files[0], note="; ".join(filter(None, [note, files[0].note]))), *files[1:]]
+
+
 def _list_entries(folder: Path) -> list[Path]:
     entries = []
     for parent, folders, names in os.walk(folder, onerror=_refuse_unlisted):

@@ -206,12 +206,20 @@ def _describe_remote(url: str) -> InputFile:
             raise BuildError(f"{shown} cannot be reached: {type(reason).__name__}: {reason}") from None
         raise UsageError(f"{shown}: there is no such file") from None
     except Exception as error:
-        raise BuildError(f"{shown} cannot be reached: {type(error).__name__}: {error}") from None
+        raise _explain_unreachable(shown, error) from None
     version = find_version(info)
     identity = f"{shown}-{info.get('size')}-{version[1] if version else ''}"
     if shown != url:
         identity += f"-{fingerprint(url)}"  # another query may be another file
     return InputFile(shown.rstrip("/").rsplit("/", 1)[-1], url, info.get("size"), identity, version=version)
+
+
+def _explain_unreachable(shown: str, error: Exception) -> BuildError:
+    """Return the error for a server that does not answer, or whose answer is no."""
+    hint = ""
+    if type(error).__name__ == "NoCredentialsError":  # of botocore
+        hint = """: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or FSSPEC_S3='{"anon": true}' for a bucket that all may read"""
+    return BuildError(f"{shown} cannot be reached: {type(error).__name__}: {error}{hint}")
 
 
 def find_version(info: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -234,7 +242,11 @@ def _expand(pattern: str) -> list[str]:
     if is_url(pattern) and any(c in pattern for c in "*[") and not pattern.startswith("http"):
         filesystem, path = open_filesystem(pattern)
         scheme = pattern.split("://", 1)[0]
-        return [f"{scheme}://{match}" for match in sorted(filesystem.glob(path))]
+        try:
+            filesystem.invalidate_cache()
+            return [f"{scheme}://{match}" for match in sorted(filesystem.glob(path))]
+        except Exception as error:
+            raise _explain_unreachable(strip_secrets(pattern), error) from None
     if not is_url(pattern) and any(c in pattern for c in "*?[") and not Path(pattern).exists():
         _refuse_unlisted_folders(pattern)
         matches = sorted(glob.glob(pattern, recursive=True))

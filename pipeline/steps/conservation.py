@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.core.errors import BuildError, ChangedInputError, SeimaiError, UsageError
@@ -17,7 +18,8 @@ _MOST_NAMED = 10  # inputs that changed
 
 @contextmanager
 def guard_inputs(plan: Plan, forget: Callable[[set[str]], object], local_only: bool = False) -> Iterator[None]:
-    """Run a step that reads inputs. Raises ChangedInputError where one, or what is read along with it, is not what it was.
+    """Run a step that reads inputs. Raises ChangedInputError where one, or what is read along with it, is not what it was: files that
+    the manifest names are that, too.
 
     That comes before what the step itself says: a file that is cut while it is read looks damaged. `forget` is called with the URLs
     of the inputs that have changed, none where they are as they were again; what was made of them must go. A remote input that does not
@@ -29,6 +31,12 @@ def guard_inputs(plan: Plan, forget: Callable[[set[str]], object], local_only: b
     except SeimaiError as error:
         failure = error
     changed = find_changed(plan, local_only)
+    if not changed and replace(plan).fingerprints != plan.fingerprints:
+        named = ", ".join(plan.named_files)
+        failure = ChangedInputError(
+            f"a file that the manifest names has changed since the build began ({named}). Nothing was published. "
+            "Let whatever writes it finish, and run the same command again"
+        )
     if changed:
         more = [f"… and {len(changed) - _MOST_NAMED} more inputs"] if len(changed) > _MOST_NAMED else []
         noticed = [f"({failure})"] if failure else []  # which may name the one file of a folder

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from pipeline.core.added import withdraw_added
-from pipeline.core.checksums import describe_file
+from pipeline.core.checksums import make_entry
 from pipeline.core.errors import BuildError
 from pipeline.core.ownership import STATE_FOLDER
 from pipeline.core.vouching import find_damage, list_markers, read_marker, read_vouched, write_marker
@@ -150,12 +150,12 @@ def test_a_staged_file_that_is_damaged_is_not_published(tmp_path):
     np.save(path, np.arange(1000))
     write_marker(tmp_path / "marker-000.json", {"n": 1000}, [path])
     size, digest = read_vouched(tmp_path / "marker-000.json")[path]
-    assert describe_file(path, path.name, size, digest)["bytes"] == path.stat().st_size
+    assert make_entry(path, path.name, size, digest)["bytes"] == path.stat().st_size
     for how in DAMAGES:
         content = path.read_bytes()
         damage(path, how)
         with pytest.raises(BuildError, match="is not what was written"):
-            describe_file(path, path.name, size, digest)
+            make_entry(path, path.name, size, digest)
         path.write_bytes(content)
 
 

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 
@@ -120,6 +121,19 @@ def test_a_publication_whose_new_version_is_lost_is_undone(versions, tmp_path):
     (corpus / STAGING / "README.md").write_text("another")
     settle_publication(corpus)
     assert hash_version(corpus) == hash_version(versions.first)
+
+
+def test_what_is_staged_on_another_filesystem_is_told(tmp_path):
+    shared = Path("/dev/shm")
+    if not shared.is_dir() or shared.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("needs a second filesystem")
+    with tempfile.TemporaryDirectory(dir=shared) as state:
+        (tmp_path / ".seimai").symlink_to(state)
+        (tmp_path / ".seimai" / "new.md").write_text("new")
+        (tmp_path / "README.md").write_text("old")
+        with pytest.raises(BuildError, match=r"README.md cannot be replaced .* must lie on one filesystem.*--work"):
+            corpus_publication(tmp_path).publish([Entry("README.md", ".seimai/new.md")])
+        assert (tmp_path / "README.md").read_text() == "old" and not (tmp_path / ".seimai" / "publication.json").exists()
 
 
 def test_a_reader_that_looks_all_the_while_sees_the_old_or_the_new(versions, tmp_path):

@@ -212,6 +212,39 @@ def test_what_is_read_along_is_part_of_the_input(tmp_path):
     assert len(forgotten) == 2 * len(cases) and all(forgotten)
 
 
+def test_files_that_the_manifest_names_are_part_of_the_input(tmp_path):
+    path, blocked = tmp_path / "a.jsonl", tmp_path / "mine.txt"
+    path.write_bytes(make_jsonl(DOCUMENTS))
+    blocked.write_text("a.example\n")
+    manifest = load("ja-web", [f'urls.block=["{blocked}"]', 'rules.url_list={none_of = ["mine"]}'])
+    plan = Plan(manifest, tuple(resolve([str(path)])), tmp_path / "out", tmp_path / "work", None, (str(path),))
+    assert plan.fingerprints["measure"]  # taken as the build begins
+    forgotten: list[set[str]] = []
+    with guard_inputs(plan, forgotten.append):
+        pass
+    with (
+        pytest.raises(ChangedInputError, match=r"a file that the manifest names has changed .*mine\.txt"),
+        guard_inputs(plan, forgotten.append),
+    ):
+        blocked.write_text("a.example\nb.example\n")
+    assert forgotten == [set()]  # what was measured with either is of no use
+
+
+def test_links_in_a_folder_of_content_are_named(tmp_path):
+    """They are not followed, in folders of images and recordings as in those of text."""
+    for name, suffix, content in (("image-text-ja", "jpg", encode_image(draw_picture(1))), ("speech-ja", "wav", b"RIFF")):
+        folder = tmp_path / suffix
+        folder.mkdir()
+        (folder / f"a.{suffix}").write_bytes(content)
+        (folder / f"b.{suffix}").symlink_to(folder / f"a.{suffix}")
+        (file,) = SOURCES[load(name).source.format].find_inputs([str(folder)])
+        assert file.note is not None and f"b.{suffix} is not read: links" in file.note
+    listed = tmp_path / "list.tsv"
+    listed.write_text(f"path\tcaption\na.jpg\t{make_caption(1)}\n", "utf-8")
+    (file,) = SOURCES["image-text"].find_inputs([str(listed)], images=str(tmp_path / "jpg"))
+    assert "b.jpg is not read: links" in str(file.note)
+
+
 # -- whole builds
 
 

@@ -7,8 +7,12 @@ import os
 import re
 import signal
 import subprocess
+import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
+import dask
 import pytest
 from distributed.scheduler import KilledWorker
 from rich.console import Console
@@ -17,8 +21,11 @@ from pipeline.core.allocation import allocate
 from pipeline.core.engine import Engine
 from pipeline.core.errors import BuildError, UsageError
 from pipeline.core.failures import explain_failure
+from pipeline.core.interrupts import delay_interrupt
+from pipeline.core.terminal import Terminal
 from pipeline.core.watch import read_patience
 from tests.promises.tasks import block_once, stop_once, work
+from tests.support.builds import wait_until
 from tests.support.cluster import run_dask_commands
 
 PATIENCE = 6.0
@@ -46,7 +53,12 @@ def test_a_stopped_worker_and_a_blocked_task_are_named_and_done_again(patience, 
 
 def test_work_that_takes_long_is_named_and_left(patience, tmp_path):
     console, told = make_console()
-    with Engine(1, None, tmp_path / "dask", console) as engine:
+    # What a user has set for Dask is for other clusters.
+    foreign = {"worker.preload": ["no_such_module"], "worker.lifetime.duration": "1 s", "comm.timeouts.connect": "1 us"}
+    with (
+        dask.config.set({f"distributed.{key}": value for key, value in foreign.items()}),
+        Engine(1, None, tmp_path / "dask", console) as engine,
+    ):
         ((_, before),) = engine.run("trying", [(work, (0.0,))])
         assert list(engine.run("measuring", [(work, (2 * PATIENCE,))])) == [(0, before)]
     assert re.search(rf"measuring, part 0 has been running for \d+ seconds on worker {before}; it is at work", told.getvalue())
@@ -107,3 +119,52 @@ def test_space_is_allocated_before_it_is_mapped(small_disk: Path):
     with open(small_disk / "other", "w+b") as file, pytest.raises(OSError, match="No space left") as full:
         allocate(file.fileno(), 3_000_000, small_disk)
     assert full.value.filename == str(small_disk)
+
+
+# -- Ctrl-C, at moments at which nothing has begun or all has ended
+
+
+def test_an_interrupt_while_modules_are_imported(start_build):
+    process = start_build("cc100-ja", "--plan")
+
+    def is_importing() -> bool:
+        with suppress(OSError):
+            return "polars" in Path(f"/proc/{process.pid}/maps").read_text()
+        return False
+
+    wait_until(is_importing, process)
+    os.killpg(process.pid, signal.SIGINT)
+    out, errors = process.communicate(timeout=60)
+    assert (process.returncode, out, errors) == (-signal.SIGINT, "", "interrupted; run the same command again\n")
+
+
+def test_an_interrupt_while_workers_start_comes_when_they_have_started():
+    """Before, it was lost; in the middle of the start it would leave workers that nobody ends."""
+    handler, children, reached = signal.getsignal(signal.SIGINT), [], []
+    with pytest.raises(KeyboardInterrupt), delay_interrupt():
+        os.kill(os.getpid(), signal.SIGINT)
+        start = threading.Thread(target=lambda: children.append(subprocess.Popen([sys.executable, "-c", "input()"], stdin=-1)))
+        start.start()
+        start.join()
+        reached.append(True)
+    assert reached and signal.getsignal(signal.SIGINT) is handler
+    (child,) = children
+    os.kill(child.pid, signal.SIGINT)  # as a terminal does, to all processes of its group
+    child.communicate(b"\n")
+    assert child.returncode == 0
+
+
+# -- output that goes nowhere
+
+
+def test_output_that_cannot_be_written_is_told(capfd):
+    with (
+        open("/dev/full", "w") as full,
+        pytest.raises(BuildError, match=r"output cannot be written \(No space left on device\)"),
+    ):
+        Terminal(file=full).print("one line")
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as pipe, pytest.raises(BuildError, match=r"whoever read it has ended\), so it ended there"):
+        Terminal(file=pipe).print("one line")
+    assert capfd.readouterr() == ("", "")

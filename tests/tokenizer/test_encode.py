@@ -21,6 +21,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pipeline.core.errors import UsageError
+from pipeline.core.locks import hold_corpus_lock
 from tokenizer import encode
 from tokenizer.export import export
 from tokenizer.model import Tokenizer
@@ -59,6 +60,18 @@ def reference(run: Callable[..., Result], corpus: Path, tmp_path_factory: pytest
     done = run(corpus, "--out", out, *SETTINGS)
     assert done.exit_code == 0, done.output
     return out
+
+
+def test_what_is_added_to_a_corpus_waits_for_no_build(run: Callable[..., Result], corpus: Path, tmp_path: Path) -> None:
+    """Lock file and sums of a corpus are of one command at a time: a build that is at work keeps others out, and they it."""
+    built = tmp_path / "corpus"
+    (built / ".seimai").mkdir(parents=True)
+    (built / "data").symlink_to(corpus / "data")
+    with hold_corpus_lock(built / "tokens"):
+        done = run(built, *SETTINGS)
+        assert done.exit_code == 1 and f"another command is at work in {built}; wait for it" in done.stderr
+        assert run(built, *SETTINGS, "--out", tmp_path / "elsewhere").exit_code == 0
+    assert not (built / "tokens").exists()
 
 
 def split_at_starts(shards: Path, split: str) -> list[list[int]]:

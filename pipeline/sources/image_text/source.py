@@ -21,9 +21,11 @@ import polars as pl
 from pipeline.core.errors import InputError, UsageError
 from pipeline.sources.base import CutState
 from pipeline.sources.folders import (
+    add_note,
     describe_files_below,
     describe_folder,
     enter_built_corpus,
+    explain_links,
     fingerprint_files,
     list_files,
 )
@@ -62,7 +64,10 @@ class ImageTextSource(PointerSource):
         for pattern in patterns:
             path = Path(pattern)
             is_folder = not is_url(pattern) and path.is_dir()
-            files += _find_in_folder(path, images is not None) if is_folder else resolve([pattern])
+            if is_folder:
+                files += add_note(_find_in_folder(path, images is not None), explain_links(enter_built_corpus(path)))
+            else:
+                files += resolve([pattern])
         tars = {file.url for file in files if file.url.endswith(".tar")}
         several = len(files) > 1
         files = [
@@ -71,7 +76,10 @@ class ImageTextSource(PointerSource):
             if not (several and file.url.endswith("_stats.json")) and file.url.removesuffix(".parquet") + ".tar" not in tars
         ]
         files = [_extend_identity(file) for file in make_names_distinct(files)]
-        return share_images(files, fingerprint_files(list_files(Path(images)), Path(images))) if images else files
+        if not images:
+            return files
+        files = add_note(files, explain_links(Path(images)))
+        return share_images(files, fingerprint_files(list_files(Path(images)), Path(images)))
 
     def frames(self, file: InputFile, path: Path, state: CutState) -> Iterator[pl.DataFrame]:
         """Yield the rows of an input file with the columns of `SCHEMA`."""

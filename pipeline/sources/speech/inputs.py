@@ -11,9 +11,11 @@ from pathlib import Path
 
 from pipeline.core.errors import UsageError
 from pipeline.sources.folders import (
+    add_note,
     describe_files_below,
     describe_folder,
     enter_built_corpus,
+    explain_links,
     fingerprint_files,
     is_utf8,
     list_files,
@@ -50,7 +52,7 @@ def find_inputs(patterns: list[str], audio: str | None = None, transcripts: str 
     for pattern in [expanded for given in patterns for expanded in _expand_braces(given)]:
         path = Path(pattern)
         if not is_url(pattern) and path.is_dir():
-            files_of_folder = _find_in_folder(path, transcripts)
+            files_of_folder = add_note(_find_in_folder(path, transcripts), explain_links(enter_built_corpus(path)))
             folders |= {file.url: enter_built_corpus(path) for file in files_of_folder}
             files += files_of_folder
         else:
@@ -62,6 +64,7 @@ def find_inputs(patterns: list[str], audio: str | None = None, transcripts: str 
     recordings = {url for file in files if file.url.lower().endswith(_MANIFESTS) for url in file.companions}
     files = make_names_distinct([file for file in files if file.url not in recordings])
     if audio:
+        files = add_note(files, explain_links(Path(audio)))
         audio_identity = fingerprint_files(list_files(Path(audio)), Path(audio))
         files = [replace(file, identity=f"{file.identity}+audio-{audio_identity}") for file in files]
     return files

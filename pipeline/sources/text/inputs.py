@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from pipeline.core.names import make_printable
 from pipeline.core.storage import read_json
 from pipeline.sources.folders import (
     RENAME,
+    add_note,
     describe_files_below,
     enter_built_corpus,
     explain_links,
@@ -60,7 +60,7 @@ def find_in_folder(folder: Path) -> list[InputFile]:
     text = readme.read_text("utf-8", "replace") if readme.is_file() else None
     chosen = choose_data_files([path.relative_to(folder).as_posix() for path in below], text, str(folder))
     note = "; ".join(filter(None, [chosen.note, unnamed, links]))
-    return _add_note(describe_files_below([folder / path for path in chosen.paths], folder), note)
+    return add_note(describe_files_below([folder / path for path in chosen.paths], folder), note)
 
 
 def _explain_names(paths: list[Path], folder: Path) -> str | None:
@@ -81,7 +81,7 @@ def _find_in_splits(folder: Path) -> list[InputFile]:
         raise UsageError(f"{folder} has the splits {', '.join(map(str, splits)) or 'none'}: name the folder of one of them")
     others = [split for split in there if split != chosen]
     note = f"of {folder} only the split {chosen} is read, not {', '.join(others)}: name the folder of another to read that"
-    return _add_note(find_in_folder(folder / chosen), note if others else None)
+    return add_note(find_in_folder(folder / chosen), note if others else None)
 
 
 def _find_saved(folder: Path) -> list[InputFile] | None:
@@ -106,11 +106,6 @@ def _read(path: Path) -> dict[str, Any] | None:
     except (ValueError, OSError):
         value = None
     return value if isinstance(value, dict) else None
-
-
-def _add_note(files: list[InputFile], note: str | None) -> list[InputFile]:
-    notes = "; ".join(filter(None, [note, files[0].note])) if files else None
-    return [replace(files[0], note=notes or None), *files[1:]]
 
 
 # -- the Hugging Face Hub
@@ -141,7 +136,7 @@ def _find_on_hub(url: str) -> list[InputFile]:
     if not names:
         _refuse(url)
     chosen = choose_data_files(names, readme, url.rstrip("/"))
-    return _add_note([_describe_remote(names[name]) for name in chosen.paths], chosen.note)
+    return add_note([_describe_remote(names[name]) for name in chosen.paths], chosen.note)
 
 
 def _describe_remote(info: dict[str, Any]) -> InputFile:

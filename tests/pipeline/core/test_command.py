@@ -1,6 +1,8 @@
 """Commands: options from a table of settings, and errors as messages with an exit code."""
 
 import errno
+import resource
+import signal
 
 import click
 import numpy as np
@@ -66,6 +68,14 @@ def test_a_bad_value_is_wrong_usage(arguments, message):
     assert result.exit_code == 2 and message in result.stderr
 
 
+@pytest.fixture
+def interrupt_handler():
+    """Restore what Ctrl-C does: after one, the next ends the process."""
+    handler = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, handler)
+
+
 @pytest.mark.parametrize(
     ("error", "code", "message"),
     [
@@ -77,7 +87,7 @@ def test_a_bad_value_is_wrong_usage(arguments, message):
         (KeyboardInterrupt(), 130, "interrupted; run the same command again to go on"),
     ],
 )
-def test_errors_end_the_process_with_a_message(capsys, error, code, message):
+def test_errors_end_the_process_with_a_message(capsys, error, code, message, interrupt_handler):
     with pytest.raises(SystemExit) as end, report_errors("testing"):
         raise error
     assert end.value.code == code and message in capsys.readouterr().err
@@ -96,3 +106,14 @@ def test_a_full_disk_is_told_by_whatever_library(capsys, write):
         write()
     told = capsys.readouterr().err
     assert end.value.code == 1 and "no space left on the disk while testing" in told and "Traceback" not in told
+
+
+def test_a_limit_on_the_size_of_files_is_told(capsys, tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        with pytest.raises(SystemExit), report_errors("testing"):
+            np.arange(100_000).tofile(tmp_path / "a")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "larger than `ulimit -f` allows while testing" in capsys.readouterr().err

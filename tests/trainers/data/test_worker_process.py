@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from pipeline.core.errors import BuildError, InputError
+from trainers.data import worker_process
 from trainers.data.batches import Batch, Skip, stream
 from trainers.data.reader import Reader
 from trainers.data.record_assignment import Span
@@ -79,13 +79,32 @@ def test_what_stops_the_reader_is_raised_as_it_is_after_what_came_before() -> No
 
 
 def test_a_killed_worker_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    wait = _MultiProcessingDataLoaderIter._try_get_data  # torch looks after its worker as often as this says: every 5 s
-    monkeypatch.setattr(wait, "__defaults__", (0.2,))
+    monkeypatch.setattr(worker_process, "LOOK_SECONDS", 0.2)
     batches = read_in_worker_process(endless)
     child = next(batches)
     assert child != os.getpid()
     os.kill(child, signal.SIGKILL)
     with pytest.raises(BuildError, match=r"died \(.*exited unexpectedly\).*/dev/shm.*train\.apart=false"):
+        for _ in batches:
+            pass
+
+
+def test_a_stopped_worker_is_ended_and_a_slow_one_is_told(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(worker_process, "LOOK_SECONDS", 0.2)
+    monkeypatch.setenv("SEIMAI_STUCK_SECONDS", "1")
+
+    def slow() -> Iterator[int]:
+        time.sleep(1.5)
+        yield 7
+
+    assert list(read_in_worker_process(slow)) == [7]
+    assert "has given no batch for 1 seconds; it is waited for" in capfd.readouterr().err
+    batches = read_in_worker_process(endless)
+    child = next(batches)
+    os.kill(child, signal.SIGSTOP)
+    with pytest.raises(BuildError, match=rf"reads the shards \({child}\) was stopped, and gave no batch for 1 seconds"):
         for _ in batches:
             pass
 
