@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +41,7 @@ class LazyGroup(click.Group):
             return None
         try:
             check_packages()
-            return subcommand.load()
+            return _load(subcommand)
         except ModuleNotFoundError as error:
             if error.name is None or error.name.partition(".")[0] in PACKAGES:
                 raise
@@ -58,6 +59,16 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, one.help) for name, one in self.subcommands.items()])
+
+
+def _load(subcommand: Subcommand) -> click.Command:
+    """Import a command, without looking for garbage meanwhile: there is none, and looking takes a seventh of the time."""
+    gc.disable()
+    try:
+        return subcommand.load()
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 # -- what each name stands for; imported late, since any of them takes longer than `seimai --help` may

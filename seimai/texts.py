@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any
 
 import polars as pl
@@ -22,8 +22,8 @@ _BATCH = 20_000  # documents that are in memory several times, as they are clean
 def to_table(texts: Any, column: str | None = None) -> pa.Table:
     """Return texts as an Arrow table with a row for each.
 
-    They are a string, strings, a Series (polars, pandas), an Arrow array, or a table of these libraries, whose other columns stay. A
-    single column is called `column`, or "text". Raises UsageError for what holds no strings.
+    They are a string, strings, a Series (polars, pandas), an Arrow array, or a table of these libraries or a mapping of columns, whose
+    other columns stay. A single column is called `column`, or "text". Raises UsageError for what holds no strings.
     """
     if isinstance(texts, pl.LazyFrame):
         texts = texts.collect()
@@ -34,9 +34,12 @@ def to_table(texts: Any, column: str | None = None) -> pa.Table:
     if isinstance(texts, pa.Table):
         return texts
     try:
+        if isinstance(texts, Mapping):
+            return pa.table(dict(texts))
         if _is_of_pandas(texts) and texts.ndim == 2:
             return pa.Table.from_pandas(texts, preserve_index=False)
-        return pa.table({column or TEXT: _to_array(texts)})
+        strings = _to_array(texts)
+        return pa.table({column or TEXT: strings.cast(pa.large_string()) if pa.types.is_null(strings.type) else strings})
     except (pa.ArrowException, TypeError) as error:
         raise UsageError(f"expected strings or a table with a column of them: {error}") from None
     except UnicodeEncodeError as error:
@@ -68,8 +71,8 @@ def _to_array(texts: Any) -> pa.Array | pa.ChunkedArray:
         return texts
     if _is_of_pandas(texts):
         return pa.Array.from_pandas(texts)
-    if isinstance(texts, bytes) or not isinstance(texts, Iterable):
-        raise TypeError(f"{type(texts).__name__} is none")
+    if isinstance(texts, bytes | Set) or not isinstance(texts, Iterable):  # a set has no order, in which answers could come
+        raise TypeError(f"{type(texts).__name__} is neither")
     return pa.array(list(texts), pa.large_string())
 
 

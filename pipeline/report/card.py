@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipeline.core.names import hide_folders, make_visible, strip_secrets
 from pipeline.core.storage import write_atomically
@@ -28,6 +27,8 @@ def render_card(facts: BuildFacts) -> str:
     The manifest may be a stranger's, and names of input files, removed lines and warnings, which quote them, come from outside: the
     template passes them all through `code_span`, `escape_markdown` and their like.
     """
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # late: most commands print no card
+
     environment = Environment(  # autoescape is for HTML, this is Markdown
         loader=PackageLoader("pipeline.report"),
         autoescape=False,
