@@ -16,6 +16,7 @@ import seimai
 from pipeline.manifest.loading import load
 from tests.support.builds import build_environment, finish_command, hash_outputs, read_ledger, read_shards, wait_until
 from tests.support.texts import make_sentences
+from tests.test_contributing import block
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = {"source.partition": "20 KB"}  # those of `reference`
@@ -146,3 +147,14 @@ def test_a_notebook(tmp_path):
     assert "polishing ratio" in said and "\x1b" not in said and "Warning" not in said
     assert "verdict" in summary[0].data["text/plain"] and explained[0].data["text/plain"].startswith("dropped by chars")
     assert pl.read_parquet(tmp_path / "out" / "ledger" / "*.parquet").height == 50
+
+
+@pytest.mark.parametrize(("document", "heading"), [("README.md", "From Python"), ("README.ja.md", "Pythonから")])
+def test_the_snippet_of_the_readme(document, heading, build_as_user, tmp_path, monkeypatch, capsys):
+    shutil.copytree(build_as_user("cc100-ja").out.parent, tmp_path / "corpora")
+    monkeypatch.chdir(tmp_path)
+    scope: dict = {}
+    exec(block(document, heading, "python"), scope)
+    said = capsys.readouterr().out
+    assert "up to date" in said and "\ndropped by chars\n" in said
+    assert scope["corpus"].summary["records"].sum() > 300 and scope["rules"].bounds["chars"].at_least == 50
