@@ -110,6 +110,12 @@ def _load_evaluate() -> click.Command:
     return main
 
 
+def _load_export() -> click.Command:
+    from tokenizer.export import main
+
+    return main
+
+
 def _load_train_tokenizer() -> click.Command:
     from tokenizer.train import main
 
@@ -146,6 +152,12 @@ def _load_train_ctc() -> click.Command:
     return main
 
 
+def _load_train_units() -> click.Command:
+    from trainers.targets import main
+
+    return main
+
+
 def _load_train_quality() -> click.Command:
     from filters.train_quality import main
 
@@ -170,6 +182,7 @@ TRAIN = {
     "diffusion": Subcommand("Stable Diffusion, on images with captions.", _load_train_diffusion),
     "hubert": Subcommand("HuBERT, on speech.", _load_train_hubert),
     "ctc": Subcommand("A recogniser, on speech with transcripts.", _load_train_ctc),
+    "units": Subcommand("The units that HuBERT predicts, ahead of training.", _load_train_units),
     "quality": Subcommand("A model of text, on good and bad texts, for the measure quality_score.", _load_train_quality),
 }
 COMMANDS = {
@@ -181,6 +194,7 @@ COMMANDS = {
     ),
     "encode": Subcommand("Turn the text of a corpus into token shards.", _load_encode),
     "evaluate": Subcommand("Compare tokenizers on texts.", _load_evaluate),
+    "export": Subcommand("Write a tokenizer for Hugging Face's AutoTokenizer.", _load_export),
     "compare": Subcommand("Show where two sets of rules differ on a built corpus.", _load_compare),
     "verify": Subcommand("Compare what was published with its checksums.", _load_verify),
 }

@@ -176,8 +176,8 @@ LATE = {
     ("pipeline.core.code_identity", "pipeline.core.code_identity"),
     # `import seimai` and `seimai --help` take no time: what they offer is loaded when it is called.
     ("seimai", "seimai.api"),
-    *(("seimai.command", f"tokenizer.{name}") for name in ("train", "encode", "evaluate")),
-    *(("seimai.command", f"trainers.{name}") for name in ("gpt", "clip", "diffusion", "hubert", "ctc")),
+    *(("seimai.command", f"tokenizer.{name}") for name in ("train", "encode", "evaluate", "export")),
+    *(("seimai.command", f"trainers.{name}") for name in ("gpt", "clip", "diffusion", "hubert", "ctc", "targets")),
     *(("seimai.command", f"pipeline.{name}") for name in ("build", "fetch.command", "compare.command", "verify")),
     ("seimai.command", "filters.train_quality"),
 }

@@ -21,6 +21,7 @@ from typing import Any
 
 from pipeline.core import local_worker
 from pipeline.core.errors import BuildError
+from pipeline.core.processes import find_import_path
 
 # Set before workers start: one thread each, since a process per core uses all cores already, and memory given back to the system.
 _WORKER_ENVIRONMENT = {
@@ -150,9 +151,9 @@ class LocalWorkers:
             [sys.executable, "-P", local_worker.__file__], stdin=subprocess.PIPE, env=_worker_environment()
         )
         assert process.stdin is not None
-        path = [os.path.abspath(entry) for entry in sys.path]
+        root = str(Path(__file__).parents[2])
         with suppress(BrokenPipeError):  # it is dead already, which is noticed
-            local_worker.write_instructions(process.stdin, path, str(Path(__file__).parents[2]), self._instructions)
+            local_worker.write_instructions(process.stdin, find_import_path(), root, self._instructions)
         return process
 
     def _wait_for_workers(self, workers: int, seconds: float) -> None:

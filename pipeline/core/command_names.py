@@ -18,11 +18,13 @@ WORDS = {
     "tokenizer.train": "train tokenizer",
     "tokenizer.encode": "encode",
     "tokenizer.evaluate": "evaluate",
+    "tokenizer.export": "export",
     "trainers.gpt": "train gpt",
     "trainers.clip": "train clip",
     "trainers.diffusion": "train diffusion",
     "trainers.hubert": "train hubert",
     "trainers.ctc": "train ctc",
+    "trainers.targets": "train units",
     "filters.train_quality": "train quality",
 }
 _PYTHON_COMMAND = re.compile(rf"\bpython -m ({'|'.join(map(re.escape, WORDS))})(?![\w.])")
