@@ -66,7 +66,7 @@ class Corpus:
     def _scan(self, folder: str) -> pl.LazyFrame:
         if files := self._list(folder):
             return scan_parquet(*files)
-        raise UsageError(f"{self.path / folder} has no Parquet files: nothing was kept, or they are gone")
+        raise UsageError(f"{self.path / folder} has no Parquet files: they are gone. {self._advise()}")
 
     @property
     def summary(self) -> pl.DataFrame:
@@ -135,4 +135,4 @@ def _make_console(quiet: bool) -> Console:
     if quiet:
         return Terminal(quiet=True)
     console = Terminal()
-    return Terminal(force_jupyter=False, width=_COLUMNS) if console.is_jupyter else console
+    return Terminal(force_jupyter=False, force_terminal=False, width=_COLUMNS) if console.is_jupyter else console

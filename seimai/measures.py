@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from typing import Any, overload
 
 import polars as pl
+import pyarrow as pa
 
 from filters.kernels import to_arrow
 from filters.text import minhash
@@ -20,17 +22,16 @@ from seimai.texts import TEXT, read_rows
 BASE: dict[str, Any] = {"name": "texts", "title": "Texts", "license": "unknown", "source": {"format": "parquet"}}
 
 
-def make_manifest(column: str | None = None, **tables: Any) -> TextManifest:
+def make_manifest(**tables: Any) -> TextManifest:
     """Return a manifest of texts in tables. Raises UsageError for keys and values that are none."""
-    source = BASE["source"] | {"columns": {TEXT: column} if column else {}}
-    manifest = load_table(BASE | {"source": source} | tables, "seimai")
+    manifest = load_table(deepcopy(BASE) | tables, "seimai")
     assert isinstance(manifest, TextManifest)
     return manifest
 
 
-def clean_rows(texts: Any, manifest: TextManifest) -> Iterator[CleanedDocuments]:
-    """Yield texts, cleaned as a manifest says."""
-    for rows in read_rows(texts, manifest.source.fields):
+def clean_rows(texts: Any, manifest: TextManifest, column: str | None) -> Iterator[CleanedDocuments]:
+    """Yield texts, cleaned as a manifest says, some thousand at a time. `column`: as for `clean`."""
+    for rows in read_rows(texts, manifest.source.fields, column):
         yield clean_documents(manifest.clean, rows)
 
 
@@ -50,8 +51,8 @@ def clean(texts: Any, column: str | None = None, **settings: Any) -> str | pl.Se
     >>> clean(["①２３", None], compatibility="expand").to_list()
     ['123', None]
     """
-    manifest = make_manifest(column, clean=settings)
-    cleaned = pl.concat([_texts_of(documents) for documents in clean_rows(texts, manifest)])
+    manifest = make_manifest(clean=settings)
+    cleaned = pl.concat([_texts_of(documents) for documents in clean_rows(texts, manifest, column)])
     return cleaned.item() if isinstance(texts, str) else cleaned
 
 
@@ -70,13 +71,13 @@ def measure(texts: Any, names: str | Sequence[str] | None = None, column: str | 
     [(2, 0.5, 'ja')]
     """
     named = [names] if isinstance(names, str) else list(dict.fromkeys(names or ()))
-    manifest = make_manifest(column, measure={"also": named})
+    manifest = make_manifest(measure={"also": named})
     wanted = manifest.measures if names is None else named
     for name in wanted:
         if is_of_corpus(name):
             raise UsageError(f"{name} is known of a document in its corpus: texts alone do not have it")
     frames = []
-    for documents in clean_rows(texts, manifest):
+    for documents in clean_rows(texts, manifest, column):
         is_readable = pl.Series(documents.problems, dtype=pl.String).is_null()
         measured = compute_measures(manifest, documents, wanted)
         frames.append(measured.select(pl.when(is_readable).then(pl.col(name)).alias(name) for name in measured.columns))
@@ -102,11 +103,12 @@ def signatures(
     """
     if permutations < 1 or shingle < 1:
         raise UsageError(f"permutations = {permutations}, shingle = {shingle}: expected numbers from 1 on")
-    manifest, frames = make_manifest(column), []
-    for documents in clean_rows(texts, manifest):
+    manifest, frames = make_manifest(), []
+    for documents in clean_rows(texts, manifest, column):
         found = minhash.signatures(documents.data, documents.offsets, permutations, seed, shingle)
         is_readable = pl.Series(documents.problems, dtype=pl.String).is_null()
-        frame = pl.DataFrame({"minhash": found.minima, "key": found.keys, "exact": found.exact}).with_columns(
+        minima = pa.FixedSizeListArray.from_arrays(pa.array(found.minima.ravel()), permutations)
+        frame = pl.DataFrame({"minhash": minima, "key": found.keys, "exact": found.exact}).with_columns(
             minhash=pl.when(pl.Series(found.lengths) >= shingle).then("minhash")
         )
         frames.append(frame.select(pl.when(is_readable).then(pl.col(name)).alias(name) for name in frame.columns))

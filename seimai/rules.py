@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,24 +9,26 @@ from typing import Any, overload
 
 import polars as pl
 import polars.selectors as cs
+from rich.cells import cell_len, set_cell_size
 
 from filters import MEASURES
 from filters.kernels import to_arrow
 from pipeline.core.checksums import LOCK_FILE
 from pipeline.core.errors import UsageError
+from pipeline.core.names import make_printable
 from pipeline.manifest import rules as named_rules
 from pipeline.manifest.loading import load
 from pipeline.manifest.model import Bound, is_of_corpus
 from pipeline.modalities.text.manifest import TextManifest
-from pipeline.modalities.text.measure import clean_documents, compute_measures
+from pipeline.modalities.text.measure import compute_measures
 from pipeline.report.facts import describe_rule
 from pipeline.steps.decide import decide_frame, decide_records, measured_column
 from seimai.corpus import Corpus
-from seimai.measures import BASE
-from seimai.texts import TEXT, read_rows
+from seimai.measures import BASE, clean_rows
+from seimai.texts import TEXT
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Explanation:
     """What rules say of one text.
 
@@ -45,28 +46,24 @@ class Explanation:
 
     def __repr__(self) -> str:
         heading = f"{self.verdict} by {self.rule}" if self.rule else self.verdict
-        rows = [
-            (row["rule"], _show_value(row), row["bound"], "broken" if row["broken"] else "")
-            for row in self.rules.iter_rows(named=True)
-        ]
-        widths = [max((_width(row[i]) for row in rows), default=0) for i in range(3)]
-        lines = ["  ".join([*(_pad(cell, width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in rows]
+        cells = [(row["rule"], _show_value(row), row["bound"]) for row in self.rules.iter_rows(named=True)]
+        widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+        rows = ["  ".join(map(set_cell_size, row, widths)) for row in cells]
+        lines = [f"  {row}{'  broken' * bool(broken)}".rstrip() for row, broken in zip(rows, self.rules["broken"], strict=True)]
         unknown = [f"not judged without a corpus: {', '.join(self.not_judged)}"] if self.not_judged else []
-        return "\n".join([heading, *(f"  {line.rstrip()}" for line in lines), *unknown])
+        return "\n".join([heading, *lines, *unknown])
 
 
 def _show_value(row: Mapping[str, Any]) -> str:
     if row["value"] is not None:
         return f"{row['value']:.6g}"
-    return row["value_text"] or "–"
+    return make_printable(row["value_text"]) if row["value_text"] is not None else "–"
 
 
-def _width(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
-
-
-def _pad(text: str, width: int) -> str:
-    return text + " " * (width - _width(text))
+_RULES_SCHEMA = {
+    "rule": pl.String, "value": pl.Float64, "value_text": pl.String, "bound": pl.String, "broken": pl.Boolean,
+    "description": pl.String, "reason": pl.String,
+}  # fmt: skip
 
 
 class Rules:
@@ -131,25 +128,20 @@ class Rules:
 
     def _measure(self, texts: Any, column: str | None) -> Iterator[tuple[pl.Series, pl.DataFrame]]:
         """Yield cleaned texts, and the measured table that rules judge, some thousand rows at a time."""
-        measures = [name for name in self.bounds if name in MEASURES]
         manifest = self.manifest
-        fields = manifest.source.fields
-        if column is not None:
-            fields = fields._replace(columns={**fields.columns, TEXT: column})
-        for rows in read_rows(texts, fields):
-            documents = clean_documents(manifest.clean, rows)
-            measured = compute_measures(manifest, documents, measures)
-            kept = documents.rows.frame
-            columns = [
-                (kept[name] if name in kept.columns else pl.Series(name, [None]).new_from_index(0, len(kept)))
-                .cast(kind)
-                .alias(measured_column(name))
-                for name, kind in manifest.source.kept.items()
-            ]
-            frame = measured.rename(measured_column).with_columns(
-                *columns,
-                unreadable=pl.Series(documents.problems, dtype=pl.String),
-                payload=pl.Series(documents.offsets[1:] - documents.offsets[:-1]),
+        measures = [name for name in self.bounds if name in MEASURES]
+        for documents in clean_rows(texts, manifest, column):
+            rows = documents.rows.frame
+            frame = pl.DataFrame(
+                [
+                    *(one.alias(measured_column(one.name)) for one in compute_measures(manifest, documents, measures)),
+                    *(
+                        _take_column(rows, name, kind).alias(measured_column(name))
+                        for name, kind in manifest.source.kept.items()
+                    ),
+                    pl.Series("unreadable", documents.problems, pl.String),
+                    pl.Series("payload", documents.offsets[1:] - documents.offsets[:-1]),
+                ]
             )
             yield pl.Series(TEXT, to_arrow(documents.data, documents.offsets)), frame.with_columns(cs.boolean().cast(pl.Int8))
 
@@ -157,31 +149,19 @@ class Rules:
         decided = decide_records(frame, self.bounds)
         broken = {name: decide_frame(frame, {name: bound})["verdict"] == "dropped" for name, bound in self.bounds.items()}
         not_judged = tuple(filter(is_of_corpus, self.manifest.rules))
-        schema = {
-            "rule": pl.String, "value": pl.Float64, "value_text": pl.String, "bound": pl.String, "broken": pl.Boolean,
-            "description": pl.String, "reason": pl.String,
-        }  # fmt: skip
+        described = {name: describe_rule(self.manifest, name) for name in self.bounds}
         for number, (verdict, rule) in enumerate(decided.select("verdict", "rule").iter_rows()):
             is_unreadable = verdict == "unreadable"
             rows = []
-            for name, bound in self.bounds.items():
+            for name, (words, description) in described.items():
                 value = None if is_unreadable else frame[measured_column(name)][number]
-                words = isinstance(value, str)
+                number_and_text = (None, value) if isinstance(value, str) else (value, None)
                 is_broken = None if is_unreadable else broken[name][number]
-                rows.append(
-                    (
-                        name,
-                        None if words else value,
-                        value if words else None,
-                        *_describe(self.manifest, name, bound, is_broken),
-                    )
-                )
-            text = None if is_unreadable else cleaned[number]
-            yield Explanation(verdict, rule, text, pl.DataFrame(rows, schema, orient="row"), not_judged)
+                rows.append((name, *number_and_text, words, is_broken, description, self.bounds[name].reason))
+            rules = pl.DataFrame(rows, _RULES_SCHEMA, orient="row")
+            yield Explanation(verdict, rule, None if is_unreadable else cleaned[number], rules, not_judged)
 
 
-def _describe(
-    manifest: TextManifest, name: str, bound: Bound, is_broken: bool | None
-) -> tuple[str, bool | None, str, str | None]:
-    words, description = describe_rule(manifest, name)
-    return words, is_broken, description, bound.reason
+def _take_column(frame: pl.DataFrame, name: str, kind: pl.DataType) -> pl.Series:
+    """Return a column, of nulls where there is none."""
+    return frame[name].cast(kind) if name in frame.columns else pl.Series(name, [None], kind).new_from_index(0, len(frame))

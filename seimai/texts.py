@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -46,9 +47,16 @@ def to_table(texts: Any, column: str | None = None) -> pa.Table:
         raise UsageError(f"a text holds half of a surrogate pair, which is no character: {error}") from None
 
 
-def read_rows(texts: Any, fields: Fields) -> Iterator[Rows]:
-    """Yield texts as the rows of a source of documents, some thousand at a time. Raises UsageError where there is no column of text."""
-    table = to_table(texts, fields.columns.get(TEXT))
+def read_rows(texts: Any, fields: Fields, column: str | None = None) -> Iterator[Rows]:
+    """Yield texts as the rows of a source of documents, some thousand at a time. `column`: that of the text, whatever `fields` call it.
+
+    Raises UsageError where there is no column of text.
+    """
+    named = dict(fields.columns) | ({TEXT: column} if column is not None else {})
+    table = to_table(texts, named.get(TEXT))
+    if len(table.column_names) == 1:  # texts alone have none of the other columns that a manifest may name
+        named = {name: named[name] for name in named if name == TEXT}
+    fields = replace(fields, columns=named)
     try:
         choice = choose_columns(describe_schema(table.schema), fields)
     except ColumnError as error:

@@ -92,6 +92,9 @@ def test_what_is_kept_of_a_table_and_what_rules_judge_beside_the_text(tmp_path):
     assert verdicts["verdict"].to_list() == ["kept", "dropped", "dropped", "unreadable"]
     assert verdicts["rule"].to_list() == [None, "score", "score", None]
     assert seimai.Rules(manifest).apply(["猫"])["rule"].to_list() == ["score"]  # a value that is missing breaks a rule
+    alone = seimai.Rules(manifest, set={"rules": {"score": {"at_least": 2.5}}})
+    assert alone.apply(frame)["rule"].to_list() == [None, "score", "score", None]
+    assert alone.explain(frame)[1].rules.select("rule", "value", "broken").rows() == [("score", 2.0, True)]
 
 
 @pytest.mark.parametrize(
@@ -137,6 +140,7 @@ def test_signatures_estimate_similarity():
     minima = found["minhash"].head(3).to_numpy()
     assert (minima[0] == minima[1]).mean() > 0.7 > 0.4 > (minima[0] == minima[2]).mean()
     assert found["exact"].n_unique() == 5 and found["key"][4] is None
+    assert seimai.signatures([]).schema == seimai.signatures(["犬"]).schema
     spaced = seimai.signatures([text, text.replace("、", " 、 ")])
     assert spaced["key"][0] == spaced["key"][1] and spaced["minhash"][0].equals(spaced["minhash"][1])
     with pytest.raises(seimai.UsageError, match="expected numbers from 1 on"):
