@@ -71,10 +71,8 @@ def write_file(path: Path, content: bytes) -> None:
         raise
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m filters.train_quality", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def make_parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("texts", type=Path, nargs="+", metavar="GOOD BAD | LABELLED")
     parser.add_argument("--out", type=Path, required=True, metavar="MODEL", help="the file to write")
     parser.add_argument("--overwrite", action="store_true", help="replace MODEL where it is there")
@@ -95,8 +93,8 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = make_parser()
+def main(arguments: Sequence[str] | None = None, prog: str = "python -m filters.train_quality") -> int:
+    parser = make_parser(prog)
     options = parser.parse_args(arguments)
     if len(options.texts) > 2:
         parser.error("expected GOOD and BAD, or one file with labels")

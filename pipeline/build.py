@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from importlib.resources import as_file
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from pipeline.core.storage import format_size, read_json, remove_temporaries, su
 from pipeline.core.tables import suggest_look
 from pipeline.core.terminal import Terminal
 from pipeline.fetch.download import download as download_file
-from pipeline.manifest.loading import load_any
+from pipeline.manifest.loading import Override, load_any
 from pipeline.manifest.model import Described, Manifest, source_options
 from pipeline.manifest.presets import manifest_folder
 from pipeline.mixture.corpora import open_corpora
@@ -109,48 +109,82 @@ def main(
     With no raw corpus at hand it builds the embedded sample. Exit code 0: done; 1: the build failed (run the same command
     again to go on); 2: wrong usage or manifest.
     """
-    console = Terminal()
     with report_errors("building"):
-        if download and inputs:
-            raise UsageError("--download and --input exclude one another")
-        check_options(workers, scheduler)
-        settings = [f"source.{key}={Path(value).absolute()}" for key, value in folders.items() if value]
-        loaded = load_any(manifest, [*overrides, *settings])
-        if isinstance(loaded, MixtureManifest):
-            given = {"--input": inputs, "--download": download, "--limit": limit, "--keep-going": keep_going}
-            _refuse_options(loaded, [option for option, value in given.items() if value])
-            _mix(loaded, *_choose_folders(loaded, out, work), workers, scheduler, plan_only, clean, console)
-            return
-        for key, value in folders.items():
-            if value and not inputs:
-                raise UsageError(f"--{key} is for an input that lists {source_options()[key].content}: name it with --input")
-        out, work = _choose_folders(loaded, out, work)
-        if not plan_only:
-            settle_publication(out)
-            _check_outputs(out, work)
-            if loaded.tokenizer is not None:
-                check_tokenising(out, loaded.tokenizer, loaded.modality)
-        if download and not plan_only:
-            _download(loaded, console)
-        files = tuple(_choose_inputs(loaded, list(inputs), download, plan_only, console))
-        if any(f.is_sample for f in files):
-            # Written for Seimai, so not under the terms of the corpus that it stands in for.
-            loaded = loaded.model_copy(
-                update={
-                    "title": f"{loaded.title} (embedded sample)",
-                    "license": "CC0-1.0",
-                    "license_name": None,
-                    "license_link": None,
-                }
-            )
-        plan = Plan(loaded, files, out.absolute(), work.absolute(), limit, inputs)
-        _refuse_input_in_output(plan, inputs)
-        _refuse_sample_over_corpus(plan)
-        _refuse_part_over_corpus(plan)
-        if plan_only:
-            print_plan(console, gather_plan_facts(plan, count_workers(workers)))
-            return
-        _build(plan, workers, scheduler, keep_going, clean, console)
+        request = BuildRequest(
+            manifest, inputs, download, out, work, workers, scheduler, limit, overrides, keep_going, clean,
+            {name: folder for name, folder in folders.items() if folder},
+        )  # fmt: skip
+        build(request, Terminal(), plan_only)
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """What is to be built, from what and where: the options of the command, by the same names.
+
+    `overrides`: assignments as `--set` has them, or keys and values. `folders`: of content that the input names, as `images`.
+    """
+
+    manifest: str
+    inputs: tuple[str, ...] = ()
+    download: bool = False
+    out: Path | None = None
+    work: Path | None = None
+    workers: int | None = None
+    scheduler: str | None = None
+    limit: int | None = None
+    overrides: tuple[Override, ...] = ()
+    keep_going: bool = False
+    clean: bool = False
+    folders: Mapping[str, str] = field(default_factory=dict)
+
+
+def build(request: BuildRequest, console: Console, plan_only: bool = False) -> Path:
+    """Build a corpus, or show what is to be done, and tell `console` of it; return the output folder.
+
+    Raises UsageError before any work begins, BuildError, and OSError.
+    """
+    inputs, folders = request.inputs, request.folders
+    if request.download and inputs:
+        raise UsageError("--download and --input exclude one another")
+    check_options(request.workers, request.scheduler)
+    settings = [(f"source.{name}", str(Path(folder).absolute())) for name, folder in folders.items()]
+    loaded = load_any(request.manifest, [*request.overrides, *settings])
+    if isinstance(loaded, MixtureManifest):
+        given = {
+            "--input": inputs,
+            "--download": request.download,
+            "--limit": request.limit,
+            "--keep-going": request.keep_going,
+        }
+        _refuse_options(loaded, [option for option, value in given.items() if value])
+        out, work = _choose_folders(loaded, request.out, request.work)
+        _mix(loaded, out, work, request.workers, request.scheduler, plan_only, request.clean, console)
+        return out
+    for name in folders:
+        if not inputs:
+            raise UsageError(f"--{name} is for an input that lists {source_options()[name].content}: name it with --input")
+    out, work = _choose_folders(loaded, request.out, request.work)
+    if not plan_only:
+        settle_publication(out)
+        _check_outputs(out, work)
+        if loaded.tokenizer is not None:
+            check_tokenising(out, loaded.tokenizer, loaded.modality)
+    if request.download and not plan_only:
+        _download(loaded, console)
+    files = tuple(_choose_inputs(loaded, list(inputs), request.download, plan_only, console))
+    if any(f.is_sample for f in files):
+        # Written for Seimai, so not under the terms of the corpus that it stands in for.
+        title = f"{loaded.title} (embedded sample)"
+        loaded = loaded.model_copy(update={"title": title, "license": "CC0-1.0", "license_name": None, "license_link": None})
+    plan = Plan(loaded, files, out.absolute(), work.absolute(), request.limit, inputs)
+    _refuse_input_in_output(plan, inputs)
+    _refuse_sample_over_corpus(plan)
+    _refuse_part_over_corpus(plan)
+    if plan_only:
+        print_plan(console, gather_plan_facts(plan, count_workers(request.workers)))
+    else:
+        _build(plan, request.workers, request.scheduler, request.keep_going, request.clean, console)
+    return out
 
 
 # -- what is built, and where

@@ -35,7 +35,7 @@ from pathlib import Path
 from queue import Queue
 
 ROOT = Path(__file__).resolve().parent.parent
-CODE = ("filters", "pipeline", "tokenizer", "trainers")
+CODE = ("filters", "pipeline", "seimai", "tokenizer", "trainers")
 SHARES = {
     "pipeline/dedup": 18, "pipeline/steps": 14, "pipeline/sources": 16, "pipeline/core": 8, "pipeline/modalities": 6, "filters": 18,
     "tokenizer": 7, "trainers": 9,

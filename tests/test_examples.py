@@ -9,7 +9,7 @@ import pytest
 from filters import measure_text
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("filters", "pipeline", "tokenizer", "trainers")
+PACKAGES = ("filters", "pipeline", "seimai", "tokenizer", "trainers")
 WITH_EXAMPLES = sorted(
     path.relative_to(ROOT)
     for package in PACKAGES

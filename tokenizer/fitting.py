@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 
 from pipeline.core.errors import BuildError, UsageError
+from pipeline.core.processes import make_python_command
 from tokenizer.model import WHITESPACE
 from tokenizer.sample import LONGEST
 from tokenizer.settings import BOS, EOS, MASK, PAD, UNK, Training
@@ -85,7 +86,7 @@ def fit(settings: Training, text: Path, report_progress: Callable[[float], None]
     """
     model = text.with_suffix(".model")
     child = subprocess.Popen(
-        [sys.executable, "-m", "tokenizer.fitting", json.dumps(make_trainer_options(settings)), settings.words, str(text), str(model)],
+        make_python_command("tokenizer.fitting", json.dumps(make_trainer_options(settings)), settings.words, str(text), str(model)),
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
     )  # fmt: skip
     peak = _PeakMemory(child.pid)

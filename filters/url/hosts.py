@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
 import idna
 import polars as pl
-from tldextract import TLDExtract
+
+if TYPE_CHECKING:
+    from tldextract import TLDExtract
 
 # After the scheme: user info up to the last @, the host, a port. Without a scheme, what looks like a host of several labels.
 _AUTHORITY = r"^\s*(?:[A-Za-z][A-Za-z0-9+.\-]*:)?//([^/?#\\\s]*)"
@@ -40,6 +43,8 @@ def to_ascii(host: str) -> str:
 @cache
 def _suffixes() -> TLDExtract:
     """The public suffix list that tldextract carries: nothing is fetched, nothing is cached on disk."""
+    from tldextract import TLDExtract  # late: requests, which comes along, takes a tenth of a second
+
     return TLDExtract(suffix_list_urls=(), cache_dir=None, include_psl_private_domains=True)
 
 

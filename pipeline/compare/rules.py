@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from filters import MEASURES
 from pipeline.compare.corpus import LedgerOfCorpus
 from pipeline.core.errors import UsageError
-from pipeline.manifest.loading import load, load_table, read_toml
-from pipeline.manifest.model import Bound, Manifest, did_you_mean, is_of_corpus
-from pipeline.manifest.presets import check_bounds, list_manifests, list_presets, preset_bounds
+from pipeline.manifest import rules
+from pipeline.manifest.model import Bound, Manifest, is_of_corpus
+from pipeline.manifest.presets import preset_bounds
 
-AS_BUILT = "as-built"
 _SHOWN = 4  # measures in a message
 
 
@@ -36,7 +32,8 @@ def load_rules(reference: str, overrides: Sequence[str], option: str, corpus: Le
     """
     if wrong := [one for one in overrides if not one.strip().startswith("rules.")]:
         raise UsageError(f"{option} {wrong[0]}: expected a key of the rules, such as {option} rules.chars.at_least=100")
-    manifest, preset = _load(reference, overrides, corpus)
+    lock = str(corpus.folder / "manifest.lock.toml")
+    manifest, preset = rules.load_rules(reference, overrides, corpus.table, type(corpus.manifest), lock)
     if manifest.modality != corpus.manifest.modality:
         raise UsageError(
             f"{reference} has rules for {_words(manifest)} records; those of {corpus.folder} are {_words(corpus.manifest)}"
@@ -44,35 +41,6 @@ def load_rules(reference: str, overrides: Sequence[str], option: str, corpus: Le
     named = NamedRules(" ".join([reference, *overrides]), manifest.rules, preset)
     _check_answers(named, option, corpus)
     return named
-
-
-def _load(reference: str, overrides: Sequence[str], corpus: LedgerOfCorpus) -> tuple[Manifest, str | None]:
-    """Return a manifest with the rules, and the name of the shipped preset that they are of."""
-    kind = type(corpus.manifest)
-    if Path(reference).suffix == ".toml" or "/" in reference:
-        table, where = read_toml(reference)
-        if "source" in table or "rules" in table:
-            return load(reference, overrides), None
-        return _with_rules(check_bounds(table, where), where, overrides, corpus), None
-    if reference == AS_BUILT:
-        return _with_rules(corpus.table.get("rules", {}), str(corpus.folder / "manifest.lock.toml"), overrides, corpus), None
-    if reference in list_presets(kind) or (reference in list_manifests("presets") and reference not in list_manifests()):
-        preset_bounds(reference, reference, kind)  # what is amiss in it is said with its own file's name
-        return _with_rules({"preset": reference}, reference, overrides, corpus), reference
-    if reference in list_manifests():
-        return load(reference, overrides), None
-    known = [AS_BUILT, *list_presets(kind), *list_manifests()]
-    raise UsageError(
-        f"there is no preset or manifest {reference!r}{did_you_mean(reference, known)} Presets: {', '.join(list_presets(kind))}. "
-        f"{AS_BUILT} stands for the rules that the corpus was built by; a path to a TOML file works too."
-    )
-
-
-def _with_rules(rules: dict[str, Any], where: str, overrides: Sequence[str], corpus: LedgerOfCorpus) -> Manifest:
-    """Return the manifest of the corpus with other rules."""
-    manifest = load_table(deepcopy(corpus.table) | {"rules": deepcopy(rules)}, where, overrides)
-    assert isinstance(manifest, Manifest)
-    return manifest
 
 
 def _check_answers(named: NamedRules, option: str, corpus: LedgerOfCorpus) -> None:

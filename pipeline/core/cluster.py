@@ -8,15 +8,20 @@ of the same user alike.
 from __future__ import annotations
 
 import logging
+import os
 import shlex
+import subprocess
+import sys
+import threading
+import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
-
+from pipeline.core import local_worker
 from pipeline.core.errors import BuildError
 from pipeline.core.interrupts import delay_interrupt
+from pipeline.core.processes import find_import_path
 
 # Set before workers start: one thread each, since a process per core uses all cores already, and memory given back to the system.
 _WORKER_ENVIRONMENT = {
@@ -31,6 +36,8 @@ _WORKER_ENVIRONMENT = {
 CONNECT_SECONDS = 15  # for the scheduler to answer
 _START_SECONDS = 120  # at least, for a worker to connect
 _CLOSE_SECONDS = 10
+_POLL_SECONDS = 0.1
+_SECONDS_BEFORE_REPLACING = 1.0  # so that workers that die as soon as they start do not keep the machine busy
 
 
 def connect(scheduler: str) -> Any:
@@ -60,11 +67,15 @@ def connect(scheduler: str) -> Any:
 
 
 class LocalWorkers:
-    """A local cluster of one process per worker, started by `start`."""
+    """A local cluster of one process per worker, started by `start`. A worker that dies is started again."""
 
     def __init__(self) -> None:
         self._cluster: Any = None
         self._settings = ExitStack()  # of Dask, while there are workers
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._instructions: dict[str, Any] = {}
+        self._closing = threading.Event()
+        self._keeper: threading.Thread | None = None  # replaces workers that die
         self.deaths: list[str] = []  # how worker processes ended that nobody asked to
 
     def start(self, workers: int, scratch: Path, seconds: float) -> Any:
@@ -76,17 +87,14 @@ class LocalWorkers:
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
         settings: dict[str, Any] = {
-            "worker.daemon": True,
             "worker.profile.enabled": False,  # workers would profile themselves a hundred times a second, for nobody
             "scheduler.worker-ttl": None,  # `pipeline.core.watch` looks after them
-            "nanny.pre-spawn-environ": _WORKER_ENVIRONMENT,
             # Dask's servers of pages, which cannot be turned off, have none: they would show tasks and logs to all users.
             "scheduler.http.routes": [],
             "worker.http.routes": [],
         }
         try:
             scratch.chmod(0o700)
-            # Ctrl-C is for the driver: it ends the build in order, and the workers with it.
             # Dask's own defaults: what a user has set is for clusters of theirs (timeouts, lifetimes, preloads, ways to fork).
             defaults = {"distributed": dask.config.merge(*dask.config.defaults)["distributed"], "scheduler-address": None}
             settings = defaults | {f"distributed.{key}": value for key, value in settings.items()}
@@ -94,62 +102,115 @@ class LocalWorkers:
             with delay_interrupt():
                 security = Security.temporary()
                 self._cluster = LocalCluster(
-                    n_workers=workers,
-                    threads_per_worker=1,
-                    processes=True,
+                    n_workers=0,
                     protocol="tls://",
                     host="127.0.0.1",
                     security=security,
-                    memory_limit=0,  # bounded by the size of a partition; the nanny's guesses kill sound workers
                     dashboard_address="127.0.0.1:0",
                     scheduler_kwargs={"dashboard": False},
                     silence_logs=logging.CRITICAL,
-                    local_directory=str(scratch),
-                    death_timeout=max(seconds, _START_SECONDS),
                 )
-                client = Client(self._cluster, security=security)
-        except Exception as error:  # Dask raises what went wrong in its own state, too
+                options = {
+                    "nthreads": 1,
+                    "memory_limit": 0,  # bounded by the size of a partition; Dask's guesses would pause sound workers
+                    "host": "127.0.0.1",
+                    "protocol": "tls://",
+                    "dashboard": False,
+                    "silence_logs": logging.CRITICAL,
+                    "local_directory": str(scratch),
+                    "death_timeout": max(seconds, _START_SECONDS),
+                }
+                self._instructions = {
+                    "address": self._cluster.scheduler_address,
+                    "security": security,
+                    "config": dask.config.config,
+                    "options": options,
+                }
+                # Processes that are started while Ctrl-C is held back never get it: it is the driver's.
+                for _ in range(workers):
+                    self._processes.append(self._start_process())
+            self._wait_for_workers(workers, max(seconds, _START_SECONDS))
+            client = Client(self._cluster, security=security)
+        except BaseException as error:  # Dask raises what went wrong in its own state, too
+            self.close()
+            if not isinstance(error, Exception) or isinstance(error, BuildError):
+                raise
             raise BuildError(
                 f"the workers could not be started ({error or type(error).__name__}). Run the same command again to go on."
             ) from error
-        _listen_to_nannies(self.deaths)
+        self._keeper = threading.Thread(target=self._replace_the_dead, daemon=True, name="seimai-workers")
+        self._keeper.start()
         return client
 
+    def _start_process(self) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, "-P", local_worker.__file__], stdin=subprocess.PIPE, env=_worker_environment()
+        )
+        assert process.stdin is not None
+        root = str(Path(__file__).parents[2])
+        with suppress(BrokenPipeError):  # it is dead already, which is noticed
+            local_worker.write_instructions(process.stdin, find_import_path(), root, self._instructions)
+        return process
+
+    def _wait_for_workers(self, workers: int, seconds: float) -> None:
+        """Block until all have connected. Raises BuildError where one ends, or the time is over."""
+        deadline = time.monotonic() + seconds
+        while len(self.list_processes()) < workers:
+            if dead := next((process for process in self._processes if process.poll() is not None), None):
+                raise BuildError(
+                    f"the workers could not be started ({_describe_end(dead)}). Run the same command again to go on."
+                )
+            if time.monotonic() > deadline:
+                raise BuildError(
+                    f"the workers did not connect within {seconds:.0f} seconds: the machine has too much to do. Use fewer --workers, or "
+                    "run the same command again later."
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def _replace_the_dead(self) -> None:
+        """Start a worker for each that dies, and remember how it died."""
+        while not self._closing.wait(_POLL_SECONDS):
+            for number, process in enumerate(self._processes):
+                if process.poll() is None or self._closing.is_set():
+                    continue
+                if not any(
+                    f"worker {process.pid} " in death for death in self.deaths
+                ):  # those that were given up are there already
+                    self.deaths.append(_describe_end(process))
+                if self._closing.wait(_SECONDS_BEFORE_REPLACING):
+                    return
+                self._processes[number] = self._start_process()
+
     def list_processes(self) -> dict[str, int]:
-        """Return the process id of each worker, by its address."""
-        nannies = list(self._cluster.workers.values()) if self._cluster is not None else []
-        return {nanny.worker_address: nanny.pid for nanny in nannies if nanny.worker_address and nanny.pid}
+        """Return the process id of each worker that has connected, by its address."""
+        own = {process.pid for process in self._processes}
+        workers = list(self._cluster.scheduler.workers.values()) if self._cluster is not None else []
+        return {worker.address: worker.pid for worker in workers if worker.pid in own}
 
     def close(self) -> None:
         """End all workers, those that are stopped too."""
-        with self._settings:
-            self._end_workers()
+        self._closing.set()
+        if self._keeper is not None:
+            self._keeper.join()
+        for process in self._processes:
+            process.kill()
+        for process in self._processes:
+            process.wait()
+            if process.stdin is not None:
+                with suppress(OSError):
+                    process.stdin.close()
+        if self._cluster is not None:
+            with suppress(Exception):  # the cluster may be gone already; that must not hide how the build ended
+                self._cluster.close(timeout=_CLOSE_SECONDS)
+        self._settings.close()
 
-    def _end_workers(self) -> None:
-        if self._cluster is None:
-            return
-        processes = []
-        for pid in self.list_processes().values():
-            with suppress(psutil.Error):
-                processes.append(psutil.Process(pid))
-        with suppress(Exception):  # the cluster may be gone already; that must not hide how the build ended
-            self._cluster.close(timeout=_CLOSE_SECONDS)
-        for process in processes:
-            with suppress(psutil.Error):
-                process.kill()
+
+def _worker_environment() -> dict[str, str]:
+    utf8 = {"PYTHONUTF8": "1"} if sys.flags.utf8_mode else {}
+    return os.environ | _WORKER_ENVIRONMENT | utf8
 
 
-def _listen_to_nannies(deaths: list[str]) -> None:
-    """Keep what nannies log of workers that died by a signal, which they tell nobody else."""
-
-    class Listener(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if "killed by signal" in (message := record.getMessage()):
-                worker = message.removeprefix("Worker process ").split()[0]
-                if not any(f"worker {worker} " in death for death in deaths):  # those that were given up are there already
-                    deaths.append(message)
-
-    logger = logging.getLogger("distributed.nanny")
-    logger.handlers = [handler for handler in logger.handlers if type(handler).__name__ != Listener.__name__] + [Listener()]
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
+def _describe_end(process: subprocess.Popen[bytes]) -> str:
+    status = process.returncode
+    how = f"was killed by signal {-status}" if status < 0 else f"exited with status {status}"
+    return f"Worker process {process.pid} {how}"

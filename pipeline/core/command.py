@@ -17,6 +17,21 @@ from pipeline.core.terminal import Terminal
 
 
 @contextmanager
+def explain_errors(activity: str, out_options: str = "--out or --work") -> Iterator[None]:
+    """Raise errors of the system in the block as a BuildError that says what to do. The arguments are for `explain_os_error`."""
+    try:
+        yield
+    except (SeimaiError, click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
+    except Exception as error:
+        if (told := find_os_error(error)) is None and isinstance(error, OSError):
+            told = error
+        if told is None:
+            raise
+        raise explain_os_error(told, activity, out_options) from error
+
+
+@contextmanager
 def report_errors(
     activity: str, out_options: str = "--out or --work", advice: str = "run the same command again to go on"
 ) -> Iterator[None]:
@@ -29,25 +44,20 @@ def report_errors(
     _escape_what_a_terminal_lacks()
     console = Terminal(stderr=True)
     try:
-        yield
+        with explain_errors(activity, out_options):
+            yield
     except SeimaiError as error:
         _print_error(console, error)
         if os.environ.get("SEIMAI_TRACEBACK") and error.__cause__:
             raise
         sys.exit(error.exit_code)
-    except OSError as error:
-        _print_error(console, explain_os_error(find_os_error(error) or error, activity, out_options))
-        sys.exit(1)
     except KeyboardInterrupt:
         end_at_next_interrupt()
         console.print(f"interrupted; {advice}", soft_wrap=True)
         sys.exit(130)
     except (click.ClickException, click.exceptions.Exit, click.Abort):
         raise
-    except Exception as error:
-        if (told := find_os_error(error)) is not None:
-            _print_error(console, explain_os_error(told, activity, out_options))
-            sys.exit(1)
+    except Exception:
         # A fault of Seimai, whose message may quote anything.
         console.print(traceback.format_exc().rstrip(), soft_wrap=True)
         sys.exit(1)

@@ -18,7 +18,7 @@ def expect_interrupts() -> None:
     Other programs that import Seimai keep their own ways.
     """
     program = sys.argv[0] if sys.argv else ""
-    if program == "-m" or Path(program).name.startswith("seimai-"):  # what `python -m` has there meanwhile
+    if program == "-m" or Path(program).name == "seimai":  # what `python -m` has there meanwhile
         sys.excepthook = _report_interrupt
 
 

@@ -12,6 +12,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
+from pipeline.core.command_names import show_commands
 from pipeline.core.errors import BuildError
 from pipeline.core.names import escape_unprintable, make_visible
 from pipeline.core.storage import to_json
@@ -21,7 +22,7 @@ class Terminal(Console):
     """A console for texts that may quote anything: file names, messages of servers, titles of a stranger's manifest.
 
     Square brackets and colons are text, not markup; numbers are not coloured. What a terminal would obey is U+FFFD, and URLs have
-    neither user nor query.
+    neither user nor query. Commands are called as the user started this one (`pipeline.core.command_names`).
     """
 
     def __init__(self, **options: Any) -> None:
@@ -29,7 +30,7 @@ class Terminal(Console):
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Return a string as every table, line and cell shows it."""
-        return super().render_str(make_visible(text), **options)
+        return super().render_str(make_visible(show_commands(text)), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Yield what is written; the texts of rich's own renderables pass here, too."""

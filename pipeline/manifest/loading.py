@@ -20,9 +20,10 @@ from pipeline.modalities import MODALITIES
 from pipeline.sources import SOURCES
 
 AnyManifest = TypeVar("AnyManifest", bound=Described)
+Override = str | tuple[str, Any]  # `key=value` as --set has it, or key and value
 
 
-def load(reference: str, overrides: Iterable[str] = (), reads_files: bool = True) -> Manifest:
+def load(reference: str, overrides: Iterable[Override] = (), reads_files: bool = True) -> Manifest:
     """Return the manifest that `reference` names or points to, with `key=value` overrides. Raises UsageError.
 
     `reads_files`: whether what it names, such as lists of URLs, must be there; a lock has of some only the name.
@@ -33,14 +34,14 @@ def load(reference: str, overrides: Iterable[str] = (), reads_files: bool = True
     return manifest
 
 
-def load_any(reference: str, overrides: Iterable[str] = (), reads_files: bool = True) -> Manifest | MixtureManifest:
+def load_any(reference: str, overrides: Iterable[Override] = (), reads_files: bool = True) -> Manifest | MixtureManifest:
     """Return the manifest that `reference` names or points to, of a corpus or of a mixture. Raises UsageError."""
     table, where = read_toml(reference)
     return load_table(table, where, overrides, reads_files)
 
 
 def load_table(
-    table: dict[str, Any], where: str, overrides: Iterable[str] = (), reads_files: bool = True
+    table: dict[str, Any], where: str, overrides: Iterable[Override] = (), reads_files: bool = True
 ) -> Manifest | MixtureManifest:
     """Return the manifest in a table, which messages call `where`. Raises UsageError."""
     table.pop("lock", None)  # a manifest.lock.toml is a manifest: what it records of a build is no part of it
@@ -138,21 +139,26 @@ def _measure_presets(table: dict[str, Any], where: str, manifest: type[Manifest]
     return table | {"measure": measure | {"also": list(dict.fromkeys([*also, *named]))}} if named else table
 
 
-def _override(table: dict[str, Any], assignment: str) -> None:
+def _override(table: dict[str, Any], assignment: Override) -> None:
+    key, value = _parse_assignment(assignment) if isinstance(assignment, str) else assignment
+    *parents, last = key.split(".")
+    for parent in parents:
+        table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            raise UsageError(f"--set {key}: {parent} is not a table")
+    table[last] = value
+
+
+def _parse_assignment(assignment: str) -> tuple[str, Any]:
+    """Return key and value of `key=value`. What is no value of TOML is a string."""
     key, equals, value = assignment.partition("=")
     key = key.strip()
     if not equals or not key:
         raise UsageError(f"--set {assignment}: expected key=value, such as --set rules.chars.at_least=100")
     try:
-        parsed = tomllib.loads(f"x = {value.strip()}")["x"]
+        return key, tomllib.loads(f"x = {value.strip()}")["x"]
     except tomllib.TOMLDecodeError:
-        parsed = value.strip()
-    *parents, last = key.split(".")
-    for parent in parents:
-        table = table.setdefault(parent, {})
-        if not isinstance(table, dict):
-            raise UsageError(f"--set {assignment}: {parent} is not a table")
-    table[last] = parsed
+        return key, value.strip()
 
 
 # -- what pydantic cannot tell

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from pipeline.core.card import describe_config, describe_token_config, dump_front_matter, render_added
 from pipeline.core.markdown import code_span, escape_markdown, escape_paragraphs, link, make_line, table_code_span
 from pipeline.core.names import hide_folders
@@ -27,6 +25,8 @@ def render_card(facts: BuildFacts) -> str:
     The manifest may be a stranger's, and names of input files, removed lines and warnings, which quote them, come from outside: the
     template passes them all through `code_span`, `escape_markdown` and their like.
     """
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # late: most commands print no card
+
     environment = Environment(  # autoescape is for HTML, this is Markdown
         loader=PackageLoader("pipeline.report"),
         autoescape=False,

@@ -181,7 +181,7 @@ def gather_facts(plan: Plan, summary: dict[str, Any], tokenised: dict[str, Any] 
         ],
         split_names=[split for split in _SPLITS if any(name.startswith(split) for name in summary["shards"])],
         rules=[
-            RuleFacts(rule, records, terms.format_amount(amount), *_describe_rule(manifest, rule))
+            RuleFacts(rule, records, terms.format_amount(amount), *describe_rule(manifest, rule))
             for rule, (records, amount) in summary["rules"].items()
         ],
         duplicates={name: duplicates.get(name, 0) for name in ("exact", "near", "clusters")},
@@ -277,7 +277,7 @@ def _gather_steps(terms: ReportTerms, summary: dict[str, Any]) -> list[StepFacts
     ]
 
 
-def _describe_rule(manifest: Manifest, rule: str) -> tuple[str, str]:
+def describe_rule(manifest: Manifest, rule: str) -> tuple[str, str]:
     """Return the bound of a rule in words, and what it measures."""
     if rule not in manifest.rules:  # a rule of the step deduplicate
         return f"at_most {getattr(manifest.deduplicate, rule)}", f"`deduplicate.{rule}` of the manifest."

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -13,12 +16,12 @@ from filters.text import mojibake
 from filters.text.boilerplate import boilerplate_lines
 from filters.text.lines import line_keys, remove_spans
 from filters.text.minhash import SKETCH_BINS, signatures
-from filters.text.normalisation import drop_lines, normalise_spans
+from filters.text.normalisation import Cleaned, drop_lines, normalise_spans
 from filters.text.text_model import load_model
 from pipeline.manifest.model import is_of_corpus
 from pipeline.modalities.base import EXCERPT, SAMPLES, MeasuredRecords, count_lines, most_frequent, own_terms
 from pipeline.modalities.text.extract import extract_text
-from pipeline.modalities.text.manifest import TextManifest
+from pipeline.modalities.text.manifest import CleanText, TextManifest
 from pipeline.modalities.text.urls import hash_domains
 from pipeline.modalities.text.wikipedia import clean_wikipedia, no_pages
 from pipeline.sources.rows import Rows, Spans
@@ -38,44 +41,83 @@ def _count_characters(data, starts, ends):
     return out
 
 
+class CleanedDocuments(NamedTuple):
+    """Documents and what is left of each once it is clean.
+
+    `rows`: as they came, out of HTML and wikitext where they were that; `text`: their spans. `data`, `offsets`: what is left (uint8,
+    int64[n + 1]). `normalised`: the same with the lines that were dropped (bool[lines]); `dropped_lines`, `dropped_chars`: how many of
+    them each document had. `invalid`: int64[n], the first byte that is not UTF-8, or -1. `page_counters`: of pages of Wikipedia.
+    """
+
+    rows: Rows
+    text: Spans
+    data: np.ndarray
+    offsets: np.ndarray
+    normalised: Cleaned
+    is_dropped: np.ndarray
+    dropped_lines: np.ndarray
+    dropped_chars: np.ndarray
+    page_counters: dict[str, np.ndarray]
+
+    @property
+    def readable(self) -> np.ndarray:
+        """Whether a source could read each document (bool[n])."""
+        return self.rows.frame["problem"].is_null().to_numpy()
+
+    @property
+    def problems(self) -> list[str | None]:
+        """Return why each document cannot be read, or None."""
+        return _problems(self.rows.frame["problem"], self.text, self.normalised.invalid)
+
+
+def clean_documents(clean: CleanText, rows: Rows) -> CleanedDocuments:
+    """Clean documents as the table `clean` of a manifest says."""
+    rows = extract_text(rows, clean)
+    rows, page_counters = clean_wikipedia(rows, clean.wikipedia)
+    raw = rows.text
+    assert raw is not None, "sources of text yield spans of text"
+    readable = rows.frame["problem"].is_null().to_numpy()
+    # An empty span stands for a document that cannot be read.
+    cleaned = normalise_spans(
+        raw.data, np.where(readable, raw.starts, 0), np.where(readable, raw.ends, 0), clean.compatibility, clean.width
+    )
+    if clean.boilerplate:
+        dropped = boilerplate_lines(cleaned, clean.boilerplate_line_chars)
+    else:
+        dropped = np.zeros(len(cleaned.line_offsets) - 1, bool)
+    data, offsets, dropped_lines, dropped_chars = drop_lines(cleaned, dropped)
+    return CleanedDocuments(rows, raw, data, offsets, cleaned, dropped, dropped_lines, dropped_chars, page_counters)
+
+
+def compute_measures(manifest: TextManifest, documents: CleanedDocuments, names: Sequence[str]) -> pl.DataFrame:
+    """Compute the measures `names` of cleaned documents, a column each."""
+    raw = documents.text
+    given = {
+        "n_boilerplate_lines": documents.dropped_lines,
+        "n_boilerplate_chars": documents.dropped_chars,
+        "n_joined_spaces": documents.normalised.joined,
+        **documents.page_counters,
+    }
+    if "mojibake_share" in names:
+        is_utf8 = documents.readable & (documents.normalised.invalid < 0)
+        given |= mojibake.count_spans(raw.data, np.where(is_utf8, raw.starts, 0), np.where(is_utf8, raw.ends, 0))
+    if "url_list" in names:
+        given["url_list"] = manifest.urls.find(_column(documents.rows.frame, "url")).to_numpy().astype(object)
+    if manifest.quality.model is not None:
+        given["quality_score"] = load_model(manifest.quality.model).score(documents.data, documents.offsets)
+    return compute(documents.data, documents.offsets, names, given)
+
+
 def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
     """Clean documents and compute every measure and the signature."""
     assert rows.text is not None, "sources of text yield spans of text"
     sizes = rows.text.ends - rows.text.starts
     passed_over = {f"{PASSED_OVER}{kind}": count for kind, count in rows.passed_over.items()}
-    rows = extract_text(rows, manifest.clean)
-    rows, page_counters = clean_wikipedia(rows, manifest.clean.wikipedia)
-    raw = rows.text
-    assert raw is not None
-    readable = rows.frame["problem"].is_null().to_numpy()
-    # An empty span stands for a document that cannot be read.
-    cleaned = normalise_spans(
-        raw.data,
-        np.where(readable, raw.starts, 0),
-        np.where(readable, raw.ends, 0),
-        manifest.clean.compatibility,
-        manifest.clean.width,
-    )
-    if manifest.clean.boilerplate:
-        dropped = boilerplate_lines(cleaned, manifest.clean.boilerplate_line_chars)
-    else:
-        dropped = np.zeros(len(cleaned.line_offsets) - 1, bool)
-    data, offsets, dropped_lines, dropped_chars = drop_lines(cleaned, dropped)
-    problems = _problems(rows.frame["problem"], raw, cleaned.invalid)
-    given = {
-        "n_boilerplate_lines": dropped_lines,
-        "n_boilerplate_chars": dropped_chars,
-        "n_joined_spaces": cleaned.joined,
-        **page_counters,
-    }
-    if "mojibake_share" in manifest.measures:
-        is_utf8 = readable & (cleaned.invalid < 0)
-        given |= mojibake.count_spans(raw.data, np.where(is_utf8, raw.starts, 0), np.where(is_utf8, raw.ends, 0))
-    if "url_list" in manifest.measures:
-        given["url_list"] = manifest.urls.find(_column(rows.frame, "url")).to_numpy().astype(object)
-    if manifest.quality.model is not None:
-        given["quality_score"] = load_model(manifest.quality.model).score(data, offsets)
-    measures = compute(data, offsets, manifest.measures, given)
+    documents = clean_documents(manifest.clean, rows)
+    rows, raw, data, offsets = documents.rows, documents.text, documents.data, documents.offsets
+    dropped_lines, dropped_chars = documents.dropped_lines, documents.dropped_chars
+    problems = documents.problems
+    measures = compute_measures(manifest, documents, manifest.measures)
     settings = manifest.deduplicate
     keys = signatures(data, offsets, settings.permutations, settings.seed, settings.shingle, SKETCH_BINS)
     lines = line_keys(data, offsets) if manifest.recurring_lines.enabled else None
@@ -105,7 +147,8 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
     arrays = {"signatures": keys.minima.astype(np.uint16), "sketches": keys.sketches}
     if lines:
         arrays["lines"] = lines[0]
-    samples = pl.Series("line", to_arrow(cleaned.data, cleaned.line_offsets)).filter(dropped).str.strip_chars()
+    lines_with_dropped = to_arrow(documents.normalised.data, documents.normalised.line_offsets)
+    samples = pl.Series("line", lines_with_dropped).filter(documents.is_dropped).str.strip_chars()
     counts = {
         "boilerplate_lines": int(dropped_lines.sum()),
         "boilerplate_chars": int(dropped_chars.sum()),

@@ -12,7 +12,6 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import yaml
-from fsspec.utils import glob_translate
 
 from pipeline.core.errors import UsageError
 
@@ -112,6 +111,8 @@ def _resolve_config(configs: Sequence[dict[str, Any]], paths: list[str], where: 
     if config is None:
         examples = "; ".join(f"{name}: {where}/{_patterns_of(one)[0][1]}" for name, one in [*named.items()][:5])
         raise UsageError(f"{where} has {len(named):,} configs: {', '.join([*named][:40])}. Name the files of one ({examples})")
+    from fsspec.utils import glob_translate  # late, as in `pipeline.sources.inputs`
+
     splits: dict[str, list[str]] = {}
     for split, pattern in _patterns_of(config):
         matches = re.compile(glob_translate(pattern.removeprefix("./")))

@@ -113,27 +113,34 @@ class TableSource(DocumentSource):
         except ColumnError as error:
             raise BuildError(f"{file.url} {error}") from None
         count = piece.end - piece.start if piece.limit is None else min(piece.end - piece.start, piece.limit)
-        stored = table.read(piece.start, count, choice.names)
-        text = as_bytes(stored[choice.text])
-        problem = pl.coalesce(stored[PROBLEM], pl.when(text.is_null()).then(pl.lit(f"no text: {choice.text!r} is null")))
-        size = text.bin.size().cast(pl.Int64)
-        too_long = pl.format(f"document of {{}} bytes, over source.max_document = {fields.max_document:,}", size)
-        problem = pl.coalesce(problem, pl.when(size > fields.max_document).then(too_long))
-        if (size > fields.max_document).any():
-            text = text.zip_with((size <= fields.max_document).fill_null(True), text.bin.slice(0, EXCERPT_BYTES))  # noqa: FBT003
-        columns = []
-        for name, (column, kind) in choice.others.items():
-            converted, misfits = convert_column(stored[column], kind)
-            columns.append(converted.alias(name))
-            if name in METADATA and name not in fields.columns and is_binary(table.schema.field(column).type):
-                continue  # nobody said that these bytes are a title, say
-            problem = pl.coalesce(problem, pl.format(f"{column!r} does not fit its type {kind}: {{}}", misfits))
-        locator = pl.int_range(piece.start, piece.start + count, eager=True).alias("locator")
-        frame = pl.DataFrame([locator, *columns]).with_columns(problem=problem)
-        return Rows(frame, _spans(text))
+        return make_rows(table.read(piece.start, count, choice.names), table.schema, choice, fields, piece.start)
 
     def warm(self) -> None:
         """There is nothing to compile."""
+
+
+def make_rows(stored: pl.DataFrame, schema: pa.Schema, choice: Choice, fields: Fields, start: int = 0) -> Rows:
+    """Return the chosen columns of a table as rows, the first of which is row number `start`.
+
+    `stored`: as `TableFile.read` has them, strings as bytes and beside them why a row cannot be read. `schema`: of the table.
+    """
+    text = as_bytes(stored[choice.text])
+    problem = pl.coalesce(stored[PROBLEM], pl.when(text.is_null()).then(pl.lit(f"no text: {choice.text!r} is null")))
+    size = text.bin.size().cast(pl.Int64)
+    too_long = pl.format(f"document of {{}} bytes, over source.max_document = {fields.max_document:,}", size)
+    problem = pl.coalesce(problem, pl.when(size > fields.max_document).then(too_long))
+    if (size > fields.max_document).any():
+        text = text.zip_with((size <= fields.max_document).fill_null(True), text.bin.slice(0, EXCERPT_BYTES))  # noqa: FBT003
+    columns = []
+    for name, (column, kind) in choice.others.items():
+        converted, misfits = convert_column(stored[column], kind)
+        columns.append(converted.alias(name))
+        if name in METADATA and name not in fields.columns and is_binary(schema.field(column).type):
+            continue  # nobody said that these bytes are a title, say
+        problem = pl.coalesce(problem, pl.format(f"{column!r} does not fit its type {kind}: {{}}", misfits))
+    locator = pl.int_range(start, start + len(stored), eager=True).alias("locator")
+    frame = pl.DataFrame([locator, *columns]).with_columns(problem=problem)
+    return Rows(frame, _spans(text))
 
 
 def _spans(texts: pl.Series) -> Spans:
@@ -188,8 +195,13 @@ def _choose_frozen(table: TableFile, fields: Frozen) -> Choice:
 
 def describe_table(table: TableFile) -> Table:
     """Return what choosing its columns asks of a table. Columns that share a name are left out."""
-    counts = Counter(table.schema.names)
-    types = {field.name: field.type for field in table.schema if counts[field.name] == 1}
+    return describe_schema(table.schema)
+
+
+def describe_schema(schema: pa.Schema) -> Table:
+    """Return what choosing columns asks of a table with this schema."""
+    counts = Counter(schema.names)
+    types = {field.name: field.type for field in schema if counts[field.name] == 1}
     return Table(
         types,
         lambda name: str(types[name]),

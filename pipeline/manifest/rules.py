@@ -1,0 +1,50 @@
+"""Rules by name: of a preset or a manifest that ships, of a TOML file of either, or of a corpus as it was built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from pipeline.core.errors import UsageError
+from pipeline.manifest.loading import Override, load, load_table, read_toml
+from pipeline.manifest.model import Manifest, did_you_mean
+from pipeline.manifest.presets import check_bounds, list_manifests, list_presets, preset_bounds
+
+AS_BUILT = "as-built"
+
+
+def load_rules(
+    reference: str, overrides: Iterable[Override], base: Mapping[str, Any], kind: type[Manifest], as_built: str | None = None
+) -> tuple[Manifest, str | None]:
+    """Return a manifest with the rules that `reference` stands for, and the name of the shipped preset that they are of.
+
+    `base`: the table of a manifest of this `kind`; rules that come without a manifest are put into it. `as_built`: the file of `base`,
+    where it is that of a corpus, whose rules "as-built" stands for. Raises UsageError.
+    """
+    if Path(reference).suffix == ".toml" or "/" in reference:
+        table, where = read_toml(reference)
+        if "source" in table or "rules" in table:
+            return load(reference, overrides), None
+        return _with_rules(check_bounds(table, where), where, overrides, base), None
+    if reference == AS_BUILT and as_built is not None:
+        return _with_rules(base.get("rules", {}), as_built, overrides, base), None
+    if reference in list_presets(kind) or (reference in list_manifests("presets") and reference not in list_manifests()):
+        preset_bounds(reference, reference, kind)  # what is amiss in it is said with its own file's name
+        return _with_rules({"preset": reference}, reference, overrides, base), reference
+    if reference in list_manifests():
+        return load(reference, overrides), None
+    known = [*([AS_BUILT] if as_built is not None else []), *list_presets(kind), *list_manifests()]
+    stands_for = f"{AS_BUILT} stands for the rules that the corpus was built by; a" if as_built is not None else "A"
+    raise UsageError(
+        f"there is no preset or manifest {reference!r}{did_you_mean(reference, known)} Presets: {', '.join(list_presets(kind))}. "
+        f"{stands_for} path to a TOML file works too."
+    )
+
+
+def _with_rules(rules: Mapping[str, Any], where: str, overrides: Iterable[Override], base: Mapping[str, Any]) -> Manifest:
+    """Return the manifest `base` with other rules."""
+    manifest = load_table({**deepcopy(dict(base)), "rules": deepcopy(dict(rules))}, where, overrides)
+    assert isinstance(manifest, Manifest)
+    return manifest

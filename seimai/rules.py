@@ -1,0 +1,167 @@
+"""Rules alone: whether they would keep a text, and why not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+import polars as pl
+import polars.selectors as cs
+from rich.cells import cell_len, set_cell_size
+
+from filters import MEASURES
+from filters.kernels import to_arrow
+from pipeline.core.checksums import LOCK_FILE
+from pipeline.core.errors import UsageError
+from pipeline.core.names import make_printable
+from pipeline.manifest import rules as named_rules
+from pipeline.manifest.loading import load
+from pipeline.manifest.model import Bound, is_of_corpus
+from pipeline.modalities.text.manifest import TextManifest
+from pipeline.modalities.text.measure import compute_measures
+from pipeline.report.facts import describe_rule
+from pipeline.steps.decide import decide_frame, decide_records, measured_column
+from seimai.corpus import Corpus
+from seimai.measures import BASE, clean_rows
+from seimai.texts import TEXT
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Explanation:
+    """What rules say of one text.
+
+    `verdict`: kept, dropped or unreadable; `rule`: the first rule that is broken, None where none is. `text`: what is left of the text
+    once it is clean, which is what was measured. `rules`: a row for each rule in their order, with `value` (a number) or `value_text`,
+    `bound`, `broken`, and what it measures and is for (`description`, `reason`). `not_judged`: rules on what is known of a text only in
+    its corpus.
+    """
+
+    verdict: str
+    rule: str | None
+    text: str | None
+    rules: pl.DataFrame
+    not_judged: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        heading = f"{self.verdict} by {self.rule}" if self.rule else self.verdict
+        cells = [(row["rule"], _show_value(row), row["bound"]) for row in self.rules.iter_rows(named=True)]
+        widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+        rows = ["  ".join(map(set_cell_size, row, widths)) for row in cells]
+        lines = [f"  {row}{'  broken' * bool(broken)}".rstrip() for row, broken in zip(rows, self.rules["broken"], strict=True)]
+        unknown = [f"not judged without a corpus: {', '.join(self.not_judged)}"] if self.not_judged else []
+        return "\n".join([heading, *lines, *unknown])
+
+
+def _show_value(row: Mapping[str, Any]) -> str:
+    if row["value"] is not None:
+        return f"{row['value']:.6g}"
+    return make_printable(row["value_text"]) if row["value_text"] is not None else "–"
+
+
+_RULES_SCHEMA = {
+    "rule": pl.String, "value": pl.Float64, "value_text": pl.String, "bound": pl.String, "broken": pl.Boolean,
+    "description": pl.String, "reason": pl.String,
+}  # fmt: skip
+
+
+class Rules:
+    """The rules of a preset, of a manifest, or those that a corpus was built by, to be tried on texts.
+
+    `reference`: the name of a preset or manifest of documents, the path of a TOML file of either, or a Corpus. `set`: keys of the manifest
+    and other values for them, as `build` takes them. Raises UsageError, also for rules whose bounds are fitted to a corpus.
+
+    >>> rules = Rules("ja-web")
+    >>> rules.apply(["吾輩は猫である。名前はまだ無い。どこで生れたか頓と見当がつかぬ。", "Hello"])["rule"].to_list()
+    [None, 'language']
+    """
+
+    def __init__(self, reference: str | Path | Corpus, set: Mapping[str, Any] | None = None) -> None:
+        overrides = list((set or {}).items())
+        if isinstance(reference, Corpus):
+            manifest: Any = load(str(reference.path / LOCK_FILE), overrides, reads_files=False)
+        else:
+            manifest, _ = named_rules.load_rules(str(reference), overrides, BASE, TextManifest)
+        self.name = str(reference.path if isinstance(reference, Corpus) else reference)
+        if not isinstance(manifest, TextManifest):
+            raise UsageError(f"{self.name} has rules for {manifest.modality.replace('_', '-')} records: here texts are judged")
+        if fitted := [name for name, bound in manifest.rules.items() if bound.iqr is not None]:
+            raise UsageError(
+                f"{self.name}: the bounds of {fitted[0]} are fitted to a corpus by a build (iqr), so they say nothing of single texts. "
+                f'Leave it out: set={{"rules.skip": ["{fitted[0]}"]}}'
+            )
+        self.manifest = manifest
+
+    def __repr__(self) -> str:
+        return f"Rules({self.name!r}, {len(self.manifest.rules)} rules)"
+
+    @property
+    def bounds(self) -> dict[str, Bound]:
+        """The rules that judge single texts, in their order."""
+        return self.manifest.document_rules
+
+    @overload
+    def explain(self, texts: str, column: str | None = None) -> Explanation: ...
+    @overload
+    def explain(self, texts: Any, column: str | None = None) -> list[Explanation]: ...
+    def explain(self, texts: Any, column: str | None = None) -> Explanation | list[Explanation]:
+        """Say of a text which rules keep it and which drop it: every measure, with its value and bound. Of many, a list.
+
+        `texts` and `column` as for `clean`. A table may have columns beside the text that rules judge, such as url. Raises UsageError.
+
+        >>> explained = Rules("ja-web").explain("今すぐ登録!")
+        >>> explained.verdict, explained.rule
+        ('dropped', 'chars')
+        >>> explained.rules.row(by_predicate=pl.col("rule") == "chars", named=True)["value"]
+        6.0
+        """
+        explanations = [one for cleaned, frame in self._measure(texts, column) for one in self._explain(cleaned, frame)]
+        return explanations[0] if isinstance(texts, str) else explanations
+
+    def apply(self, texts: Any, column: str | None = None) -> pl.DataFrame:
+        """Judge many texts: a row for each, with `verdict`, the `rule` that is broken first, its value and bound, as the ledger has them.
+
+        `texts` and `column` as for `explain`: `frame.filter(rules.apply(frame)["verdict"] == "kept")`.
+        """
+        return pl.concat([decide_records(frame, self.bounds) for _, frame in self._measure(texts, column)])
+
+    def _measure(self, texts: Any, column: str | None) -> Iterator[tuple[pl.Series, pl.DataFrame]]:
+        """Yield cleaned texts, and the measured table that rules judge, some thousand rows at a time."""
+        manifest = self.manifest
+        measures = [name for name in self.bounds if name in MEASURES]
+        for documents in clean_rows(texts, manifest, column):
+            rows = documents.rows.frame
+            frame = pl.DataFrame(
+                [
+                    *(one.alias(measured_column(one.name)) for one in compute_measures(manifest, documents, measures)),
+                    *(
+                        _take_column(rows, name, kind).alias(measured_column(name))
+                        for name, kind in manifest.source.kept.items()
+                    ),
+                    pl.Series("unreadable", documents.problems, pl.String),
+                    pl.Series("payload", documents.offsets[1:] - documents.offsets[:-1]),
+                ]
+            )
+            yield pl.Series(TEXT, to_arrow(documents.data, documents.offsets)), frame.with_columns(cs.boolean().cast(pl.Int8))
+
+    def _explain(self, cleaned: pl.Series, frame: pl.DataFrame) -> Iterator[Explanation]:
+        decided = decide_records(frame, self.bounds)
+        broken = {name: decide_frame(frame, {name: bound})["verdict"] == "dropped" for name, bound in self.bounds.items()}
+        not_judged = tuple(filter(is_of_corpus, self.manifest.rules))
+        described = {name: describe_rule(self.manifest, name) for name in self.bounds}
+        for number, (verdict, rule) in enumerate(decided.select("verdict", "rule").iter_rows()):
+            is_unreadable = verdict == "unreadable"
+            rows = []
+            for name, (words, description) in described.items():
+                value = None if is_unreadable else frame[measured_column(name)][number]
+                number_and_text = (None, value) if isinstance(value, str) else (value, None)
+                is_broken = None if is_unreadable else broken[name][number]
+                rows.append((name, *number_and_text, words, is_broken, description, self.bounds[name].reason))
+            rules = pl.DataFrame(rows, _RULES_SCHEMA, orient="row")
+            yield Explanation(verdict, rule, None if is_unreadable else cleaned[number], rules, not_judged)
+
+
+def _take_column(frame: pl.DataFrame, name: str, kind: pl.DataType) -> pl.Series:
+    """Return a column, of nulls where there is none."""
+    return frame[name].cast(kind) if name in frame.columns else pl.Series(name, [None], kind).new_from_index(0, len(frame))

@@ -1,0 +1,159 @@
+"""Corpora from Python: built, opened, and in scripts and notebooks as people write them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import seimai
+from pipeline.manifest.loading import load
+from tests.support.builds import build_environment, finish_command, hash_outputs, read_ledger, read_shards, wait_until
+from tests.support.texts import make_sentences
+from tests.test_contributing import block
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = {"source.partition": "20 KB"}  # those of `reference`
+
+
+@pytest.mark.e2e
+def test_a_corpus_that_was_built(reference):
+    corpus = seimai.Corpus(str(reference))
+    ledger = read_ledger(reference)
+    assert corpus.ledger.collect().equals(ledger) and corpus.shards.collect().equals(read_shards(reference))
+    summary = corpus.summary
+    assert summary["records"].sum() == len(ledger) and summary["share"].sum() == pytest.approx(1)
+    counted = ledger.group_by("verdict", "rule").len()
+    assert set(summary.select("verdict", "rule", "records").rows()) == set(counted.rows())
+    assert corpus.manifest.rules == load("cc100-ja").rules and corpus.manifest.name == "cc100-ja"
+    assert corpus.path == reference and repr(corpus) == f"Corpus({str(reference)!r})"
+    with pytest.raises(seimai.UsageError, match="there is no tokenizer in .*tokenizer.train"):
+        _ = corpus.tokenizer
+
+
+def test_what_is_no_corpus(tmp_path):
+    with pytest.raises(seimai.UsageError, match=r"is not a built corpus.* Build it: python -m pipeline.build"):
+        seimai.Corpus(tmp_path)
+    with pytest.raises(seimai.UsageError, match="is not there"):
+        seimai.Corpus(tmp_path / "none")
+
+
+@pytest.mark.e2e
+def test_a_build_from_python(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    raw = tmp_path / "raw.txt"
+    raw.write_text("\n\n".join(make_sentences(i) for i in range(6)), "utf-8")
+    bounds = {"rules": {"chars": {"at_least": 50}}, "shards.validation": 0}
+    corpus = seimai.build("cc100-ja", inputs=raw, out="mine", set=bounds, limit=5, workers=0)
+    assert corpus.path == tmp_path / "mine" and corpus.summary.select("verdict", "records").rows() == [("kept", 5)]
+    assert corpus.manifest.rules.keys() == {"chars"} and corpus.manifest.rules["chars"].at_least == 50
+    assert "polishing ratio" in capsys.readouterr().out
+    again = seimai.build("cc100-ja", inputs=[raw], out=Path("mine"), set=bounds, limit=5, workers=0, quiet=True)
+    assert again.ledger.collect().equals(corpus.ledger.collect()) and capsys.readouterr().out == ""
+    with pytest.raises(seimai.BuildError, match="not one of the documents was kept"):
+        seimai.build("cc100-ja", inputs=raw, out="none", set={"rules.chars.at_least": 10**6}, workers=0, quiet=True)
+    assert seimai.Corpus("none").summary.select("rule", "records").rows() == [("chars", 6)]
+    assert seimai.Corpus("none").shards.collect().height == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"manifest": "cc100-jaa"}, r"did you mean 'cc100-ja'\?"),
+        ({"set": {"rules.charz": {"at_least": 5}}}, r"did you mean 'chars'\?"),
+        ({"set": {"name.x": 1}}, "--set name.x: name is not a table"),
+        ({"set": {"shards.validation": None}}, "shards.validation"),
+        ({"inputs": "nothing-here.txt"}, "nothing-here.txt"),
+        ({"workers": -1}, "workers = -1: expected a number from 0 on"),
+        ({"limit": 0}, "limit = 0: expected a number from 1 on"),
+        ({"workers": 2, "scheduler": "tcp://127.0.0.1:1"}, "--workers is for the local cluster"),
+        ({"images": "x"}, "--images is for lists of images"),
+        ({"out": __file__}, "is a file, not a folder"),
+    ],
+)
+def test_what_cannot_be_built(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(seimai.UsageError, match=message):
+        seimai.build(**{"manifest": "cc100-ja", "quiet": True} | arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.e2e
+def test_errors_of_the_system_are_explained(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(seimai.BuildError, match="building failed") as failure:
+        seimai.build("cc100-ja", out=tmp_path / "file" / "out", workers=0, quiet=True)
+    assert isinstance(failure.value.__cause__, OSError)
+
+
+SCRIPT = """
+import sys
+import psutil
+import seimai
+
+print("the script runs")  # a worker that imported it would say so again, and build
+options = dict(inputs=sys.argv[1], out="out", set={"source.partition": "20 KB"}, workers=2, quiet=True)
+try:
+    seimai.build("cc100-ja", **options)
+except KeyboardInterrupt:
+    print("interrupted;", len(psutil.Process().children(recursive=True)), "processes left")
+print(len(seimai.build("cc100-ja", **options).ledger.collect()), "records")
+"""
+
+
+@pytest.mark.e2e
+def test_a_script_without_a_guard_beside_modules_of_the_same_names(mixed, reference, tmp_path):
+    """Ctrl-C ends the build and its workers, and the same call goes on. `-P`: the script needs none of what lies beside it."""
+    for name in ("pipeline.py", "filters.py"):
+        (tmp_path / name).write_text("raise SystemExit('this is not Seimai')\n")
+    script, out = tmp_path / "script.py", tmp_path / "out"
+    script.write_text(SCRIPT, "utf-8")
+    process = subprocess.Popen(
+        [sys.executable, "-P", script, mixed], cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=build_environment() | {"PYTHONPATH": str(ROOT)}, start_new_session=True,
+    )  # fmt: skip
+    wait_until(lambda: len([*out.rglob("part-*.json")]) >= 3, process)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does, and a notebook: workers get it, too
+    done = finish_command(process)
+    assert done.returncode == 0, done.stderr
+    records = len(read_ledger(reference))
+    assert done.stdout.splitlines() == ["the script runs", "interrupted; 0 processes left", f"{records} records"]
+    assert done.stderr == "" and hash_outputs(out) == hash_outputs(reference)
+
+
+@pytest.mark.e2e
+def test_a_notebook(tmp_path):
+    """In a kernel, whose event loop runs in the thread that builds."""
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    pytest.importorskip("ipykernel")
+    shutil.copy(ROOT / "manifests" / "samples" / "cc100-ja.txt.xz", tmp_path / "raw.txt.xz")
+    cells = [
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\nimport seimai",
+        'corpus = seimai.build("cc100-ja", inputs="raw.txt.xz", out="out", workers=1, limit=50)',
+        "corpus.summary",
+        'seimai.Rules(corpus).explain("今すぐ登録!")',
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    nbclient.NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    build, summary, explained = (cell.outputs for cell in notebook.cells[1:])
+    said = "".join(output.get("text", "") for output in build)
+    assert "polishing ratio" in said and "\x1b" not in said and "Warning" not in said
+    assert "verdict" in summary[0].data["text/plain"] and explained[0].data["text/plain"].startswith("dropped by chars")
+    assert pl.read_parquet(tmp_path / "out" / "ledger" / "*.parquet").height == 50
+
+
+@pytest.mark.parametrize(("document", "heading"), [("README.md", "From Python"), ("README.ja.md", "Pythonから")])
+def test_the_snippet_of_the_readme(document, heading, build_as_user, tmp_path, monkeypatch, capsys):
+    shutil.copytree(build_as_user("cc100-ja").out.parent, tmp_path / "corpora")
+    monkeypatch.chdir(tmp_path)
+    scope: dict = {}
+    exec(block(document, heading, "python"), scope)
+    said = capsys.readouterr().out
+    assert "up to date" in said and "\ndropped by chars\n" in said
+    assert scope["corpus"].summary["records"].sum() > 300 and scope["rules"].bounds["chars"].at_least == 50
