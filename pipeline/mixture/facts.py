@@ -63,7 +63,7 @@ class MixtureFacts(BuildFacts):
     part_fingerprints: tuple[str, ...] = ()
 
     @property
-    def licenses(self) -> tuple[str, ...]:
+    def declared_licenses(self) -> tuple[str, ...]:
         return (self.manifest.license, *(source.license for source in self.sources))
 
     def further_lock(self) -> dict[str, Any]:

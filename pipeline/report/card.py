@@ -56,7 +56,7 @@ def _describe_dataset(facts: BuildFacts) -> dict[str, Any]:
     configs = {"default": {split: f"data/{split}-*.parquet" for split in facts.split_names}}
     return {
         "language": ["ja"],
-        **describe_license(facts.licenses, facts.manifest.license_name, facts.manifest.license_link),
+        **describe_license(facts.declared_licenses, facts.manifest.license_name, facts.manifest.license_link),
         "pretty_name": make_line(facts.manifest.title),
         "size_categories": [facts.size_category],
         "task_categories": [facts.terms.task],

@@ -152,7 +152,7 @@ class BuildFacts:
         return describe_drawn(self.training) if self.training else ""
 
     @property
-    def licenses(self) -> tuple[str, ...]:
+    def declared_licenses(self) -> tuple[str, ...]:
         """The licences of what is in the corpus, as their manifests have them."""
         return (self.manifest.license,)
 
