@@ -109,10 +109,10 @@ def build(
     `workers`: processes, one per core by default; 0: all in this process. `quiet`: print nothing. The other arguments are the options of
     the command. Raises UsageError before any work begins, and BuildError; KeyboardInterrupt ends the build, and the same call goes on.
     """
-    one = isinstance(inputs, str | os.PathLike)
+    paths: list[AnyPath] = [inputs] if isinstance(inputs, str | os.PathLike) else [*inputs]
     request = BuildRequest(
         manifest=os.fspath(manifest),
-        inputs=tuple(os.fspath(path) for path in ([inputs] if one else inputs)),  # type: ignore[list-item, union-attr]
+        inputs=tuple(os.fspath(path) for path in paths),
         download=download,
         out=Path(out) if out is not None else None,
         work=Path(work) if work is not None else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -40,6 +41,9 @@ def report_errors(
     `activity` and `out_options` are for `explain_os_error`; `advice` is printed after Ctrl-C. With SEIMAI_TRACEBACK in the
     environment, errors that have a cause keep their traceback.
     """
+    if not gc.isenabled():  # while the command was imported
+        gc.freeze()
+        gc.enable()
     _read_paths_as_utf8()
     _escape_what_a_terminal_lacks()
     console = Terminal(stderr=True)
