@@ -160,8 +160,10 @@ def open_tokenizer(path: Path) -> EvaluatedTokenizer:
         file = next((path / n for n in ("tokenizer.model", "tokenizer.json") if (path / n).is_file()), path / "tokenizer.model")
     if file.suffix != ".json":
         return SentencePieceTokenizer(str(path), Tokenizer.load(file))
-    import tokenizers
-
+    try:
+        import tokenizers  # late: it comes with an extra
+    except ModuleNotFoundError as error:
+        raise UsageError(f"{file}: a tokenizer.json needs {error.name}: pip install 'seimai[hub]'") from None
     try:
         return HuggingFaceTokenizer(str(path), tokenizers.Tokenizer.from_file(str(file)))
     except Exception as error:  # that library raises nothing more special

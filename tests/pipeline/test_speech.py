@@ -244,11 +244,10 @@ def test_lists_say_what_is_wrong_with_their_stretches(build, tmp_path):
     assert [row[0] for row in rows.select("verdict").rows()] == ["kept"] * 5 + ["unreadable"] * 3
     assert rows["value_text"].str.contains("no part of a recording").sum() == 2
     assert "the recording ends before the stretch from 3 to 6 s" in rows["value_text"][7]
-    kept = read_shards(tmp_path / "o").sort("id")
-    assert (
-        kept["source"].to_list() == rows["source"][:5].to_list() == ["speech-ja/a.jsonl", "ラジオ", *["speech-ja/a.jsonl"] * 3]
-    )
-    assert kept["license"].to_list()[1] == "CC0-1.0" and kept["license"].n_unique() == 2
+    kept = read_shards(tmp_path / "o")
+    own = kept.filter(license="CC0-1.0")
+    assert own["source"].to_list() == ["ラジオ"] and set(kept["source"]) == {"ラジオ", "speech-ja/a.jsonl"}
+    assert set(kept.select("id", "source").rows()) == set(rows.filter(verdict="kept").select("id", "source").rows())
     assert kept["speaker"].null_count() == 5 and sorted(kept["duration"])[0] == pytest.approx(2, abs=1e-3)
     path.write_text('{"id":"a","text":"あ"}\n{"id":"b","text":"い"}\n', "utf-8")
     done = build("speech-ja", "--input", path, "--out", tmp_path / "p")
