@@ -17,8 +17,10 @@ def expand_home(path: Path | str) -> Path:
 
 
 def refuse_unwritable(option: str, folder: Path) -> None:
-    """Raise UsageError where this user may not write to a folder, or make it."""
+    """Raise UsageError where a folder cannot be made, or this user may not write to it."""
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise UsageError(f"{option} {folder}: {existing} is a file")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise UsageError(f"{option} {folder}: you may not write in {existing}: name another folder with {option}")
 

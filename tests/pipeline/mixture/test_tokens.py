@@ -52,7 +52,7 @@ def test_the_tokenizer_s_text_is_drawn_by_the_weights(trained: Mixed, parts: Par
     assert drawn == {name: pytest.approx(weight, abs=0.07) for name, weight in (("gamma", 0.2), ("beta", 0.3), ("alpha", 0.5))}
     shares = ", ".join(f"{name} {share:.1%}" for name, share in drawn.items())
     assert f" of text ({shares});" in trained.card and f"of text: {shares}" in trained.stdout
-    assert "各出典の学習用テキストから学習" in trained.card and "of what was kept" not in trained.card
+    assert "のテキストから学習したトークナイザ" in trained.card
     # Its figures are of the held-out text of every part.
     held_out = [pl.read_parquet(parts.folder / name / "data" / "validation-*.parquet") for name in ("gamma", "beta", "alpha")]
     assert record["figures"]["texts"] == sum(map(len, held_out))
