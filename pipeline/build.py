@@ -243,7 +243,11 @@ def _refuse_sample_over_corpus(plan: Plan) -> None:
     """Refuse to build the sample over a corpus from real input, finished or not."""
     if not any(file.is_sample for file in plan.inputs):
         return
-    known = [f for f in read_json(plan.workspace.inputs) or [] if not is_sample_identity(f["identity"])]
+    inputs = read_json(plan.workspace.inputs)
+    described = (
+        [f for f in inputs if isinstance(f, dict) and {"identity", "url"} <= f.keys()] if isinstance(inputs, list) else []
+    )
+    known = [f for f in described if not is_sample_identity(f["identity"])]
     if known:
         real = locate_input(plan.out, known[0]["url"])
         raise UsageError(

@@ -144,7 +144,7 @@ class Workspace:
 
     def _read_owners(self) -> dict[str, list[str]]:
         owners = read_json(self._owners)
-        return owners if isinstance(owners, dict) else {}
+        return {out: names for out, names in owners.items() if isinstance(names, list)} if isinstance(owners, dict) else {}
 
     @property
     def duplicates(self) -> Path:

@@ -65,7 +65,7 @@ class Publication:
         if not self.journal.exists():
             return
         content = read_json(self.journal)
-        if not isinstance(content, dict) or not isinstance(content.get("entries"), list):
+        if not self._is_sound(content):
             raise BuildError(f"{self.journal} is damaged, so that a publication cannot be completed: remove it and build again")
         for marker in content["markers"]:
             (self.root / marker).unlink(missing_ok=True)
@@ -78,6 +78,25 @@ class Publication:
             self._remove_old(entry)
         self.journal.unlink()
         sync_folder(self.journal.parent)
+
+    def _is_sound(self, content: Any) -> bool:
+        """Return whether a journal has the form of one, and no path in it leads out of the publication: it may come from a stranger."""
+        try:
+            paths = [*content["markers"], *(entry[key] for entry in content["entries"] for key in ("name", "staged"))]
+            paths += [
+                f"{entry[key]}/{name}" if name else entry[key]
+                for entry in content["entries"]
+                for key in ("name", "staged")
+                for name in (*entry["new"].keys(), *entry["known"])
+            ]
+            parents = {(self.root / path).parent for path in paths}
+            is_bounded = not any(".." in Path(path).parts for path in paths)
+        except (TypeError, KeyError, AttributeError):
+            return False
+        folders = [Path(os.path.realpath(folder)) for folder in (self.root, self.journal.parent)]
+        resolved = [Path(os.path.realpath(parent)) for parent in parents]
+        is_inside = all(any(folder in (path, *path.parents) for folder in folders) for path in resolved)
+        return is_bounded and is_inside and isinstance(content.get("exchanged"), bool)
 
     def _describe(self, entry: Entry) -> dict[str, Any]:
         final, staged = self.root / entry.name, self.root / entry.staged

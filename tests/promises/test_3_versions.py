@@ -123,6 +123,27 @@ def test_a_publication_whose_new_version_is_lost_is_undone(versions, tmp_path):
     assert hash_version(corpus) == hash_version(versions.first)
 
 
+def test_a_journal_that_leads_elsewhere_is_refused(tmp_path):
+    """A corpus may come from a stranger, with a journal that any command would go on from."""
+    corpus, mine = tmp_path / "corpus", tmp_path / "mine"
+    for folder in (corpus / ".seimai", mine):
+        folder.mkdir(parents=True)
+    (mine / "a.txt").write_text("mine")
+    (corpus / "link").symlink_to(mine)
+    sound = {"name": "data", "staged": ".seimai/old", "new": {}, "known": ["a.txt"]}
+    for entry, markers in (
+        (sound | {"staged": "../mine"}, []), (sound | {"staged": str(mine)}, []), (sound | {"staged": "link/deep"}, []),
+        (sound | {"known": ["../../../mine/a.txt"]}, []), (sound | {"name": "../mine"}, []), (sound, ["../mine/a.txt"]),
+        (sound, ["link/a.txt"]), ({}, []), (sound | {"known": 5}, []),
+    ):  # fmt: skip
+        (corpus / ".seimai" / "publication.json").write_text(
+            json.dumps({"entries": [entry], "markers": markers, "exchanged": True})
+        )
+        with pytest.raises(BuildError, match="is damaged"):
+            settle_publication(corpus)
+        assert (mine / "a.txt").read_text() == "mine"
+
+
 def test_what_is_staged_on_another_filesystem_is_told(tmp_path):
     shared = Path("/dev/shm")
     if not shared.is_dir() or shared.stat().st_dev == tmp_path.stat().st_dev:
