@@ -109,7 +109,7 @@ def build(
     `workers`: processes, one per core by default; 0: all in this process. `quiet`: print nothing. The other arguments are the options of
     the command. Raises UsageError before any work begins, and BuildError; KeyboardInterrupt ends the build, and the same call goes on.
     """
-    paths: list[AnyPath] = [inputs] if isinstance(inputs, str | os.PathLike) else [*inputs]
+    paths: Iterable[AnyPath] = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
     request = BuildRequest(
         manifest=os.fspath(manifest),
         inputs=tuple(os.fspath(path) for path in paths),
