@@ -176,7 +176,10 @@ def train(options: RunOptions[Config], shards: Shards, tokenizer: Any, classes: 
         VisionTextDualEncoderProcessor(processor, tokenizer).save_pretrained(folder)
 
     reader = Reader(shards, settings.seed, settings.buffer)
-    loop.fit(module, reader, collate, evaluate, export, decode=decode, after_step=module.clamp_logit_scale, amount_per_record=1)
+    loop.fit(
+        module, reader, collate, evaluate, export, decode=decode, after_step=module.clamp_logit_scale, amount_per_record=1,
+        next_command=["trainers.generate", options.out, "--corpus", options.corpus],
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

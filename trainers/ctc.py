@@ -269,7 +269,10 @@ def train(options: RunOptions[Config], start_model: str) -> None:
     reader = Reader(shards, settings.seed, settings.buffer, length_batches)
     decoder = Decoder(config, frames, ids, normalise, masks=True)
     drops_layers = model.config.layerdrop > 0
-    loop.fit(module, reader, collate, evaluate, export, decode=decoder, unused_parameters=drops_layers)
+    loop.fit(
+        module, reader, collate, evaluate, export, decode=decoder, unused_parameters=drops_layers,
+        next_command=["trainers.generate", options.out, "--corpus", corpus],
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

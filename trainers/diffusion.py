@@ -8,7 +8,7 @@ dropped, so that the model can be guided. A moving average of the weights is wha
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 import numpy as np
@@ -36,9 +36,12 @@ TIMESTEPS_PER_IMAGE = 8  # in evaluation, spread evenly
 
 class Config(Table):
     size: int = Field(ge=8, description="of images, in pixels")
-    pretrained: str = Field("", description="folder or hub name of a Stable Diffusion; without, the tables unet and vae")
+    pretrained: str = Field("", description="folder or hub name of a Stable Diffusion; without, the table unet")
     unet: dict[str, Any] = {}  # what differs from UNet2DConditionModel's defaults
-    vae: dict[str, Any] = {}  # what differs from AutoencoderKL's defaults
+    vae: dict[str, Any] = {}  # what differs from AutoencoderKL's defaults, for a random one
+    pixels_per_latent: Literal[1, 2, 4, 8] = Field(
+        4, description="along a side, without pretrained and vae: latents are mean colours (trainers.models.pixel_vae)"
+    )
     text: dict[str, Any]  # what differs from CLIPTextModel's defaults
     latents: bool = Field(False, description="encode images once, and keep their latents next to the shards")
     crop: Crop = Field((0.9, 1.0), description="share of the largest square that is seen, without latents")
@@ -182,7 +185,8 @@ def train(options: RunOptions[Config], tokenizer: Any, stage: int, start_model: 
     seed_generators(settings.seed)
     source = start_model or config.pretrained
     notes = list[str]()  # told when the loop knows who talks
-    diffusion = build_diffusion_model(source, config.vae, config.unet, config.size, corpus, notes.append)
+    vae = config.vae or config.pixels_per_latent
+    diffusion = build_diffusion_model(source, vae, config.unet, config.size, corpus, notes.append)
     diffusion.tokenizer = tokenizer
     frozen = hash_weights(diffusion.vae, *([diffusion.unet] if stage == 1 else []))
     identity = {"stage": stage, "frozen_weights": frozen, "vocabulary": fingerprint(tokenizer.get_vocab())}
@@ -231,6 +235,7 @@ def train(options: RunOptions[Config], tokenizer: Any, stage: int, start_model: 
     loop.fit(
         module, reader, records.collate, evaluate, export, decode=records.decode_for_training, after_step=average.step,
         stateful={"average": average}, amount_per_record=1, fixed_models=[diffusion.vae, diffusion.unet],
+        next_command=["trainers.generate", options.out, "赤い丸", "--out", "drawn.png"],
     )  # fmt: skip
 
 

@@ -41,6 +41,7 @@ IGNORED = -100  # the label of positions without loss
 NONE = -1  # no token
 EVALUATION_BATCH = 8  # sequences
 SAMPLE_TOKENS = 64
+EXAMPLE = "日本の"  # a text that the trained model is asked to go on with
 _PIECE = proto.ModelProto.SentencePiece
 
 
@@ -245,7 +246,8 @@ def train(options: RunOptions[Config], tokens_dir: Path, tokenizer_dir: Path) ->
         AutoTokenizer.from_pretrained(tokenizer_dir, trust_remote_code=False).save_pretrained(folder)
 
     reader = Reader(shards, settings.seed, settings.buffer)
-    loop.fit(module, reader, collate_columns, evaluate, export, amount_per_record=row_length)
+    example = ["trainers.generate", options.out, EXAMPLE]
+    loop.fit(module, reader, collate_columns, evaluate, export, amount_per_record=row_length, next_command=example)
 
 
 if __name__ == "__main__":

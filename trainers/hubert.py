@@ -257,7 +257,10 @@ def train(options: RunOptions[Config], targets: Targets, iteration: int) -> None
     reader = Reader(shards, settings.seed, settings.buffer, decoder.length_batches())
     collate = decoder.collate_for_training if settings.seconds else decoder.collate
     drops_layers = hubert_config.layerdrop > 0
-    loop.fit(module, reader, collate, evaluate, export, decode=decoder, unused_parameters=drops_layers)
+    loop.fit(
+        module, reader, collate, evaluate, export, decode=decoder, unused_parameters=drops_layers,
+        next_command=["trainers.ctc", options.corpus, "--model", options.out / "model"],
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

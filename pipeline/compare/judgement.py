@@ -105,7 +105,9 @@ def compare(corpus: LedgerOfCorpus, a: dict[str, Bound], b: dict[str, Bound], ex
     )
 
 
-_CHOSEN = pl.Schema([("file", pl.Int64()), ("row", pl.UInt32()), ("side", pl.String()), *REASON.items(), ("order", pl.UInt64())])
+_CHOSEN = pl.Schema(
+    [("file", pl.Int64()), ("row", pl.UInt32()), ("side", pl.String()), *REASON.items(), ("order", pl.UInt64())]
+)
 
 
 def _judge(corpus: LedgerOfCorpus, file: Path, a: dict[str, Bound], b: dict[str, Bound]) -> pl.DataFrame:

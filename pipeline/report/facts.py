@@ -288,19 +288,23 @@ def describe_rule(manifest: Manifest, rule: str) -> tuple[str, str]:
     return ", ".join(words), MEASURES[rule].description if rule in MEASURES else "A column of the input (`source.keep`)."
 
 
+_SAMPLE_PIECES = {"drawings-ja": 380}  # what the few captions of a sample support, where it is not some 950 pieces
+
+
 def _suggest_training(plan: Plan, terms: ReportTerms, is_sample: bool) -> str:
     """Return the command that trains the bundled model, after those for what it reads and is missing. A sample suits `tiny` models."""
-    return suggest_training(plan.out, terms, is_sample, is_tokenised=plan.manifest.tokenizer is not None)
+    pieces = _SAMPLE_PIECES.get(plan.manifest.name, 900)
+    return suggest_training(plan.out, terms, is_sample, plan.manifest.tokenizer is not None, pieces)
 
 
-def suggest_training(out: Path, terms: ReportTerms, is_sample: bool, is_tokenised: bool) -> str:
+def suggest_training(out: Path, terms: ReportTerms, is_sample: bool, is_tokenised: bool, pieces: int = 900) -> str:
     """Return the command that trains on a corpus, after those for what it reads and is missing, or is of an earlier build.
 
-    `is_tokenised`: the build itself makes a tokenizer, and token shards of documents. A sample suits `tiny` models.
+    `is_tokenised`: the build itself makes a tokenizer, and token shards of documents. A sample suits `tiny` models, and so many `pieces`.
     """
     quoted, commands = shlex.quote(str(out)), list[str]()
     if "tokenizer" in terms.reads and not is_tokenised and not (out / "tokenizer").is_dir():
-        commands.append(f"python -m tokenizer.train {quoted}" + " --vocab-size 900" * is_sample)
+        commands.append(f"python -m tokenizer.train {quoted}" + f" --vocab-size {pieces}" * is_sample)
     if "tokens" in terms.reads and not is_tokenised and (encode := suggest_encoding(out)):
         is_first = not (out / "tokens").is_dir()
         commands.append(encode + " --sequence-length 256" * (is_sample and is_first))

@@ -23,7 +23,7 @@ from PIL import Image
 
 from pipeline.core.errors import UsageError
 from tests.support import drawings
-from trainers import clip
+from trainers import clip, generate
 from trainers.data.batches import Skip
 from trainers.data.images import decode_square, normalise_pixels, read_caption
 from trainers.models.retrieval import compute_recall, number_distinct
@@ -115,6 +115,30 @@ def test_the_folder_loads_elsewhere_with_the_same_outputs(trained: Trained, corp
     assert torch.equal(found.text_embeds, same.text_embeds)
     measured = compute_recall(same.image_embeds, same.text_embeds, torch.arange(24), number_distinct(captions))
     assert measured["recall_at_1"] == trained.lines[-1]["recall_at_1"]
+
+
+def test_it_ranks_captions(trained: Trained, corpus: Path, tmp_path: Path) -> None:
+    def ask(*words: object) -> Any:
+        return CliRunner().invoke(generate.main, [str(word) for word in (trained.out, *words)])
+
+    blob, caption = drawings.draw_pairs(24, 2)[4]
+    (tmp_path / "a.png").write_bytes(blob)
+    found = ask(tmp_path / "a.png", caption, "緑い色で何もない絵")
+    ranked = [line.split("  ") for line in found.output.strip().splitlines()]
+    assert found.exit_code == 0 and {text for _, text in ranked} == {caption, "緑い色で何もない絵"}
+    assert sum(float(share.strip(" %")) for share, _ in ranked) == pytest.approx(100, abs=0.2)
+    assert len(ask(tmp_path / "a.png", "--corpus", corpus).output.splitlines()) == 5
+    lines_shown = ask("--corpus", corpus).output.splitlines()
+    assert [line.split(" → ")[0] for line in lines_shown] == [caption for _, caption in drawings.draw_pairs(24, 2)[:5]]
+    (tmp_path / "no.png").write_bytes(b"no image")
+    for words, problem in (
+        ([tmp_path / "none.png", "赤"], "there is no file"),
+        ([tmp_path / "no.png", "赤"], "no image can be read"),
+        ([tmp_path / "a.png"], "captions are missing"),
+        ([], "an input is missing"),
+    ):
+        refused = ask(*words)
+        assert refused.exit_code and problem in " ".join(refused.output.split()), refused.output
 
 
 def test_the_same_seed_gives_the_same_numbers_and_stopping_changes_none(

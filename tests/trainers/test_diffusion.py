@@ -18,7 +18,7 @@ from PIL import Image
 
 from pipeline.core.ownership import DERIVED_FOLDER
 from tokenizer.train import main as train_tokenizer
-from trainers import diffusion
+from trainers import diffusion, generate
 from trainers.data.batches import Skip
 from trainers.data.images import decode_square
 from trainers.data.shards import Shards
@@ -29,7 +29,8 @@ from trainers.training.settings import list_configs, load_config
 
 SMALL = ["size=16", "unet.block_out_channels=[16,32]", "unet.cross_attention_dim=32", "text.hidden_size=32",
          "text.intermediate_size=64", "text.num_hidden_layers=1", "samples=2", "sample_steps=3", "train.batch=8",
-         "train.warmup=2", "train.log_every=1", "train.lr=4e-3"]  # fmt: skip
+         "train.warmup=2", "train.log_every=1", "train.lr=4e-3", "train.schedule=constant_with_warmup",
+         "crop=[0.9,1.0]"]  # fmt: skip
 COLOURS = {"赤": (220, 20, 20), "青": (20, 20, 220), "緑": (20, 160, 20), "黄色": (230, 220, 20)}
 CORNERS = {"左上": np.s_[:20, :20], "右上": np.s_[:20, 20:], "左下": np.s_[20:, :20], "右下": np.s_[20:, 20:]}
 
@@ -83,7 +84,7 @@ def validation(lines: list[dict[str, Any]]) -> float:
 def build_tiny(corpus: Path, *sets: str) -> tuple[diffusion.Config, DiffusionModel]:
     settings = load_config(diffusion.Config, "diffusion", "tiny", (*SMALL, *sets))
     torch.manual_seed(3)
-    stable_diffusion = build_diffusion_model("", settings.vae, settings.unet, settings.size, corpus, print)
+    stable_diffusion = build_diffusion_model("", settings.pixels_per_latent, settings.unet, settings.size, corpus, print)
     stable_diffusion.tokenizer = load_tokenizer(corpus / "tokenizer", 77)
     stable_diffusion.text = build_text_encoder(settings.text, stable_diffusion.tokenizer, "", 32, print)
     return settings, stable_diffusion
@@ -121,13 +122,19 @@ def test_the_loss_is_min_snr_weighted_noise_by_definition(corpus: Path) -> None:
     assert loss.item() == pytest.approx((squares * torch.minimum(ratio, torch.tensor(5.0)) / ratio).mean().item(), rel=1e-4)
 
 
-def test_an_untrained_vae_is_scaled_to_unit_variance_without_noise(corpus: Path) -> None:
-    _, stable_diffusion = build_tiny(corpus)
+@pytest.mark.parametrize("is_random", [False, True])
+def test_an_untrained_vae_is_scaled_to_unit_variance_without_noise(corpus: Path, is_random: bool) -> None:
+    settings, stable_diffusion = build_tiny(corpus)
+    if is_random:
+        table = {"block_out_channels": [8, 8], "down_block_types": ["DownEncoderBlock2D"] * 2, "norm_num_groups": 8,
+                 "up_block_types": ["UpDecoderBlock2D"] * 2, "latent_channels": 3}  # fmt: skip
+        stable_diffusion = build_diffusion_model("", table, settings.unet, settings.size, corpus, print)
     images = [decode_square(blob, 16) for blob, caption in pairs(120, 1)[:64] if caption]
     del images[7]  # cannot be decoded in the shards
     found = latents.encode_images(stable_diffusion.vae, torch.from_numpy(np.stack(images)))
     mean, std = (found * stable_diffusion.vae.config.scaling_factor).chunk(2, 1)
     assert mean.std().item() == pytest.approx(1, rel=0.02) and std.max() < 1e-3
+    assert is_random or mean.mean((0, 2, 3)).abs().max() < 0.02
 
 
 def test_stage_1_reaches_the_text_encoder_alone_with_and_without_checkpointed_gradients(corpus: Path) -> None:
@@ -199,12 +206,32 @@ def test_the_folder_loads_elsewhere_with_the_average_of_training(
     assert (
         ids == stable_diffusion.tokenizer([caption], padding="max_length", truncation=True, return_tensors="pt")["input_ids"]
     ).all()
-    noisy, timestep = torch.randn(1, 4, 4, 4), torch.tensor([500])
+    noisy, timestep = torch.randn(1, 3, 4, 4), torch.tensor([500])
     with torch.no_grad():
         hidden = pipeline.encode_prompt(caption, torch.device("cpu"), 1, False)[0]
         assert torch.equal(hidden, stable_diffusion.text(ids)[0])
         assert torch.equal(pipeline.unet(noisy, timestep, hidden).sample, stable_diffusion.unet(noisy, timestep, hidden).sample)
     assert pipeline("青い絵", num_inference_steps=2, output_type="np").images.shape == (1, 16, 16, 3)
+
+
+def test_it_draws_captions(trained: Trained, tmp_path: Path) -> None:
+    def draw(*words: object) -> Any:
+        return CliRunner().invoke(generate.main, [str(word) for word in (trained.out, *words)])
+
+    out = tmp_path / "a.png"
+    found = draw("赤い絵", "青い絵", "--out", out, "--samples", 2)
+    assert found.exit_code == 0 and found.output == f"{out}\n" and Image.open(out).size == (32, 32)
+    first = out.read_bytes()
+    assert draw("赤い絵", "青い絵", "--out", out, "--samples", 2).exit_code == 0 and out.read_bytes() == first
+    assert draw("赤い絵", "青い絵", "--out", out, "--samples", 2, "--seed", 5).exit_code == 0 and out.read_bytes() != first
+    Image.open(out).save(tmp_path / "mine.png")
+    for words, problem in (
+        (["--out", out], "which captions?"),
+        (["赤い絵", "--out", tmp_path / "a.jpg"], "images are written as PNG"),
+        (["赤い絵", "--out", tmp_path / "mine.png"], "this command did not write it"),
+    ):
+        refused = draw(*words)
+        assert refused.exit_code == 2 and problem in " ".join(refused.output.split())
 
 
 def test_two_stages(trained: Trained, corpus: Path, tmp_path: Path) -> None:
@@ -268,10 +295,10 @@ def test_latents_are_those_of_the_middle_and_made_once(corpus: Path, tmp_path: P
     assert [i for i, blob in enumerate(stored["latents"]) if blob is None] == [7]
     settings = load_config(diffusion.Config, "diffusion", "tiny", tuple(SMALL))
     torch.manual_seed(settings.train.seed)
-    vae = build_diffusion_model("", settings.vae, settings.unet, 16, mine, print).vae
+    vae = build_diffusion_model("", settings.pixels_per_latent, settings.unet, 16, mine, print).vae
     assert latents.hash_weights(vae) == account["vae_sha256"]
     expected = latents.encode_images(vae, torch.from_numpy(decode_square(stored["image"][40], 16))[None])[0].numpy()
-    np.testing.assert_allclose(latents.read_latents(stored["latents"][40], 4), expected, atol=2e-3)
+    np.testing.assert_allclose(latents.read_latents(stored["latents"][40], 3), expected, atol=2e-3)
     # Nothing is made again; what is missing is; and evaluation is that of images but for rounding.
     times = [f.stat().st_mtime_ns for f in files]
     files[0].unlink()
@@ -279,12 +306,13 @@ def test_latents_are_those_of_the_middle_and_made_once(corpus: Path, tmp_path: P
     assert files[0].exists() and [f.stat().st_mtime_ns for f in files[1:]] == times[1:]
     direct = run(mine, tmp_path / "c", 2, sets=["samples=0", "train.steps=1"])
     assert validation(lines) == pytest.approx(validation(direct), rel=1e-3)
-    # Other shards: made anew, but not in a folder that was named.
+    # Other shards, and so other mean colours: made anew, but not in a folder that was named.
     shards(mine, "train", pairs(60, 8))
     found = invoke(mine, tmp_path / "e", 2, "--latents", place, sets=sets)
     assert found.exit_code and "holds no latents of this corpus and configuration" in found.output
     run(mine, tmp_path / "f", 2, sets=sets)
-    assert Shards(mine, "train", ["latents"], "", [place]).total == 60
+    (other,) = {*(mine / "latents").glob("16-*")} - {place}
+    assert Shards(mine, "train", ["latents"], "", [other]).total == 60
 
 
 # -- what is wrong is said

@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from click.testing import CliRunner
 from transformers import AutoModelForCausalLM
 
 from pipeline.core.errors import UsageError
 from tokenizer.model import Tokenizer
-from trainers import gpt
+from trainers import generate, gpt
 from trainers.models.attention import choose_attention
 from trainers.models.configuration import model_config
 
@@ -133,6 +134,23 @@ def test_what_is_saved_loads_elsewhere_with_the_same_outputs(gpt_run, tokenised:
     last = json.loads((gpt_run / "metrics.jsonl").read_text("utf-8").splitlines()[-1])
     assert loss == pytest.approx(last["loss"], rel=1e-5)
     assert (model.config.bos_token_id, model.config.eos_token_id, model.config.pad_token_id) == (BOS, 2, 3)
+
+
+def test_it_goes_on_with_a_text(gpt_run, tmp_path: Path) -> None:
+    def ask(*words: object) -> Any:
+        return CliRunner().invoke(generate.main, [str(word) for word in (gpt_run, *words)])
+
+    found = ask("日本の", "--samples", 3, "--tokens", 8)
+    assert found.exit_code == 0 and found.output.count("日本の") == 3 and found.output.startswith("日本の")
+    assert ask("日本の", "--samples", 3, "--tokens", 8).output == found.output
+    assert ask("日本の", "--samples", 3, "--tokens", 8, "--seed", 1).output != found.output
+    likeliest = ask("日本の", "--temperature", 0, "--seed", 1)
+    assert likeliest.output == ask("日本の", "--temperature", 0).output and ask().output.strip()
+    assert "no positions for more" in " ".join(ask("日本の" * 99 + "。").output.split())
+    shutil.copytree(gpt_run / "model", tmp_path / "model")
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"damaged")
+    broken = CliRunner().invoke(generate.main, [str(tmp_path), "日本の"])
+    assert broken.exit_code == 1 and "cannot be used" in broken.output
 
 
 def test_the_same_seed_gives_the_same_numbers_another_one_does_not(

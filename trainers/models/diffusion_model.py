@@ -18,6 +18,7 @@ from trainers.data.images import BUILD_HINT
 from trainers.data.shards import Shards
 from trainers.models.configuration import check_model_path, explain_model_errors, model_config, special_token_ids
 from trainers.models.latents import pixels_per_latent, scale_untrained_vae
+from trainers.models.pixel_vae import build_pixel_vae
 from trainers.models.pretrained import Tell, check_report, load_with_report
 
 # Stable Diffusion's noise (Rombach et al. 2022), and the settings of DDIM that go with it.
@@ -49,20 +50,25 @@ class DiffusionModel:
         pipeline = self.to_pipeline()
         pipeline.set_progress_bar_config(disable=True)
         generators = [torch.Generator().manual_seed(number) for number in range(len(captions))]
-        images = pipeline(captions, size, size, steps, guidance_scale=guidance, generator=generators).images
-        columns = math.ceil(math.sqrt(len(images)))
-        grid = Image.new("RGB", (columns * size, math.ceil(len(images) / columns) * size), "white")
-        for number, image in enumerate(images):
-            grid.paste(image, (number % columns * size, number // columns * size))
-        return grid
+        return join_images(pipeline(captions, size, size, steps, guidance_scale=guidance, generator=generators).images)
+
+
+def join_images(images: list[Image.Image]) -> Image.Image:
+    """Return images of one size side by side, in rows that make about a square."""
+    columns, (width, height) = math.ceil(math.sqrt(len(images))), images[0].size
+    grid = Image.new("RGB", (columns * width, math.ceil(len(images) / columns) * height), "white")
+    for number, image in enumerate(images):
+        grid.paste(image, (number % columns * width, number // columns * height))
+    return grid
 
 
 def build_diffusion_model(
-    source: str, vae: dict[str, Any], unet: dict[str, Any], size: int, corpus: Path, tell: Tell
+    source: str, vae: dict[str, Any] | int, unet: dict[str, Any], size: int, corpus: Path, tell: Tell
 ) -> DiffusionModel:
     """Return VAE, UNet and scheduler for images of `size`: those of the Stable Diffusion in `source`, or new ones.
 
-    Tells of weights that are missing or not used. Raises UsageError.
+    `vae` are settings of a random AutoencoderKL, or the pixels per latent of `build_pixel_vae`. Tells of weights that are missing or
+    not used. Raises UsageError.
     """
     from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel  # late: heavy
 
@@ -72,13 +78,12 @@ def build_diffusion_model(
             _load_weights(UNet2DConditionModel, source, "unet", tell, low_cpu_mem_usage=False, use_safetensors=True),
             _load_component(DDIMScheduler.from_pretrained, source, "scheduler", **SAMPLER),
         )
-    elif not unet or not vae:
-        raise UsageError(
-            "the diffusion model is missing: name one with pretrained or with --from, or fill the tables unet and vae"
-        )
+    elif not unet:
+        raise UsageError("the diffusion model is missing: name one with pretrained or with --from, or fill the table unet")
     else:
         with explain_model_errors("unet, vae"):
-            new_vae, new_unet = AutoencoderKL(**vae, sample_size=size), UNet2DConditionModel(**unet)
+            new_vae = build_pixel_vae(vae) if isinstance(vae, int) else AutoencoderKL(**vae, sample_size=size)
+            new_unet = UNet2DConditionModel(**unet)
         model = DiffusionModel(new_vae, new_unet, DDIMScheduler(**NOISE, **SAMPLER))
     if model.scheduler.config.prediction_type != "epsilon" or model.unet.config.in_channels != model.vae.config.latent_channels:
         raise UsageError(f"{source or 'unet'}: a Stable Diffusion is needed that predicts noise (epsilon), from latents alone")
@@ -91,7 +96,7 @@ def build_diffusion_model(
         raise UsageError(f"size: {size} is no multiple of {pixels}, the pixels of which the VAE makes one latent")
     model.unet.register_to_config(sample_size=size // pixels)
     if not source:
-        scale_untrained_vae(model.vae, Shards(corpus, "train", ["image"], BUILD_HINT), size)
+        scale_untrained_vae(model.vae, Shards(corpus, "train", ["image"], BUILD_HINT), size, centre=isinstance(vae, int))
     return model
 
 

@@ -63,10 +63,11 @@ def hash_weights(*modules: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def scale_untrained_vae(vae: Any, shards: Shards, size: int) -> None:
+def scale_untrained_vae(vae: Any, shards: Shards, size: int, centre: bool = False) -> None:
     """Give the latents of an untrained VAE unit variance over the first images of `shards`, and no noise.
 
-    Otherwise they would be almost all noise, and there would be nothing to learn.
+    Otherwise they would be almost all noise, and there would be nothing to learn. `centre`: give them the mean 0, too, which a VAE can
+    take back whose `quant_conv` and `post_quant_conv` are the identity.
     """
     last_layer = vae.quant_conv if vae.quant_conv is not None else vae.encoder.conv_out
     channels = vae.config.latent_channels
@@ -88,7 +89,13 @@ def scale_untrained_vae(vae: Any, shards: Shards, size: int) -> None:
         raise UsageError(
             f"none of the first {FIRST_IMAGES} images of the {shards.split} shards can be decoded: build the corpus anew"
         )
-    vae.register_to_config(scaling_factor=1 / float(torch.cat(means).std()))
+    found = torch.cat(means)
+    if centre:
+        mean = (found.mean((0, 2, 3)) * 1024).round() / 1024  # the same weights on any number of threads
+        found = found - mean[:, None, None]
+        with torch.no_grad():
+            vae.quant_conv.bias[:channels], vae.post_quant_conv.bias[:] = -mean, mean
+    vae.register_to_config(scaling_factor=1 / float(found.std()))
 
 
 def build_latents(corpus: Path, vae: Any, size: int, loop: Loop, folder: Path | None = None) -> Path:

@@ -15,6 +15,7 @@ from pipeline.core.ownership import STATE_FOLDER, hold_scratch, remove_known, re
 from pipeline.core.publication import folder_publication, replace_folder
 from pipeline.core.storage import read_json, write_json
 from pipeline.core.vouching import find_damage, write_marker
+from trainers.training.portability import make_tokenizers_portable
 from trainers.training.settings import CHANGEABLE
 
 WRITTEN = ("model", "metrics.jsonl", "config.json", "tensorboard", "samples")  # what a run writes, beside checkpoints
@@ -102,6 +103,7 @@ class Checkpoints:
 
         def write(model: Path) -> list[str]:
             export(model)
+            make_tokenizers_portable(model)
             names = [path.relative_to(model).as_posix() for path in sorted(model.rglob("*")) if path.is_file()]
             written = read_json(record)
             known = names if written is None else written  # a run of an earlier version has no record

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import signal
 import sys
 import time
@@ -71,14 +72,15 @@ class Loop(Agreement):
         self, module: nn.Module, reader: Reader, collate: Collate, evaluate: Callable[[], dict[str, Any]],
         export: Callable[[Path], Any], *, decode: Decode | None = None, after_step: Callable[[], None] = lambda: None,
         stateful: dict[str, Any] | None = None, unused_parameters: bool = False, amount_per_record: float | None = None,
-        fixed_models: Sequence[nn.Module] = (),
+        fixed_models: Sequence[nn.Module] = (), next_command: Sequence[object] = (),
     ) -> None:  # fmt: skip
         """Train `module`, whose forward takes the inputs of a batch and returns (loss, metrics), up to the last step.
 
         After a step, where it is their turn: check and save, write metrics, evaluate. A run that is told to stop saves at once.
         `collate` and `decode` are those of `stream`. `evaluate` returns metrics; `export` writes the model to a folder. `stateful`
         are further things whose state a checkpoint holds, such as an average of weights. What is said of the run before it begins
-        takes in `amount_per_record`, in the loop's unit, and `fixed_models`, which are used but neither trained nor in `module`. Ends
+        takes in `amount_per_record`, in the loop's unit, and `fixed_models`, which are used but neither trained nor in `module`. The last
+        line of a run that reached its end is `next_command`, a module and its arguments. Ends
         the process with 143 after SIGTERM and 130 after Ctrl-C. Raises BuildError if the loss is no longer finite.
         """
         settings = self.settings
@@ -139,7 +141,9 @@ class Loop(Agreement):
         if self.rank == 0:
             module.eval()
             self.checkpoints.save_model(export)
-            self.console.print(f"{self.out / 'model'}", style="bold", highlight=False, markup=False)
+            self.console.print(f"{self.out / 'model'}", style="bold", highlight=False, markup=False, soft_wrap=True)
+            if next_command and self.step == settings.steps:
+                self.console.print(f"  python -m {shlex.join(map(str, next_command))}", highlight=False, soft_wrap=True)
         self.wait_for_ranks()  # none ends, or begins another run, while the first still writes
         if self.step < settings.steps:
             self.console.print(f"stopped at step {self.step:,} of {settings.steps:,}; the same command with --resume goes on")
