@@ -27,6 +27,7 @@ NOT_RUN = {
     "make ": "they run this test; a fresh clone is tried by hand",
     ". .venv/bin/activate": "this is the environment",
     "pip install": "as above",
+    "hf upload": "tests/pipeline/test_upload.py asks huggingface_hub what it would send",
     "python -m pipeline.build cc100-ja --download": "15 GB",
     "python -m pipeline.build parquet --input hf://": "tests/pipeline/sources/text/test_hub.py reads from a hub on loopback",
     "python -m pipeline.fetch": "tests/pipeline/fetch has a server; the README's list names the web's",
