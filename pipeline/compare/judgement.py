@@ -106,13 +106,7 @@ def compare(corpus: LedgerOfCorpus, a: dict[str, Bound], b: dict[str, Bound], ex
 
 
 _CHOSEN = pl.Schema(
-    {
-        "file": pl.Int64,
-        "row": pl.UInt32,
-        "side": pl.String,
-        **REASON,
-        "order": pl.UInt64,
-    }
+    [("file", pl.Int64()), ("row", pl.UInt32()), ("side", pl.String()), *REASON.items(), ("order", pl.UInt64())]
 )
 
 
