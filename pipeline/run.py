@@ -14,7 +14,7 @@ from pipeline.core.checksums import check_rows
 from pipeline.core.engine import Engine
 from pipeline.core.errors import BuildError
 from pipeline.core.names import hide_folders
-from pipeline.core.timings import Timing, keep_timing
+from pipeline.core.timings import keep_timing, time_build
 from pipeline.modalities import modality_of
 from pipeline.modalities.base import most_frequent
 from pipeline.modalities.licenses import sum_licenses
@@ -48,10 +48,8 @@ def run(plan: Plan, engine: Engine, keep_going: bool) -> dict[str, Any]:
     stripped = strip.run(plan, engine, layout)
     written = write.run(plan, engine, layout, ids, measured, decided)
     if is_fresh and engine.scheduler is None:
-        total = measured.total()
-        took = time.perf_counter() - began
-        timing = Timing(plan.manifest.name, total["bytes"], total["records"], round(took, 1), engine.worker_count)
-        keep_timing(plan.manifest.modality, timing)
+        further = sum(step.seconds for step in (decided, deduplicated, stripped, written))
+        keep_timing(plan.manifest.modality, time_build(plan.manifest.name, measured.counts, further, engine.worker_count))
     seconds = {
         "measure": measured.seconds,
         "decide": decided.seconds,

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 from pipeline.core.storage import read_json, write_json
 
-SHORTEST = 10.0  # seconds of a build that is worth keeping: a shorter one is compiling and starting, for the most part
+SHORTEST = 10.0  # seconds of a build that is worth keeping: of a shorter one, too much is overhead
+FEWEST_PARTS = 8
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,23 @@ class Timing:
         return content / self.bytes_per_second * self.workers / max(workers, 1)
 
 
+def time_build(name: str, parts: Sequence[Mapping[str, Any]], further_seconds: float, workers: int) -> Timing | None:
+    """Return how long a build took, less starting and compiling; None where it has too few parts to tell.
+
+    `parts` have `bytes`, `records` and the `seconds` that a worker took: their median speed stands for all, since the first of a worker
+    may wait for what is compiled. `further_seconds`: of all other steps.
+
+    >>> parts = [{"bytes": 100, "records": 1, "seconds": 2.0}] * 7 + [{"bytes": 100, "records": 1, "seconds": 90.0}]
+    >>> time_build("a", parts, 3.0, 2)
+    Timing(name='a', bytes=800, records=8, seconds=11.0, workers=2, day='')
+    """
+    timed = [part["seconds"] / part["bytes"] for part in parts if part["bytes"]]
+    if len(timed) < FEWEST_PARTS:
+        return None
+    total, records = (sum(part[key] for part in parts) for key in ("bytes", "records"))
+    return Timing(name, total, records, round(total * median(timed) / workers + further_seconds, 1), workers)
+
+
 def _timings_file() -> Path:
     folder = os.environ.get("SEIMAI_CACHE")
     if not folder:
@@ -57,9 +78,9 @@ def _key(kind: str) -> str:
     return f"{platform.node()}/{kind}"  # a home may be shared by machines
 
 
-def keep_timing(kind: str, timing: Timing) -> None:
+def keep_timing(kind: str, timing: Timing | None) -> None:
     """Keep how long a build took, as the last of its kind, such as `text`. Where the cache cannot be written, none is kept."""
-    if timing.seconds < SHORTEST or not timing.bytes:
+    if timing is None or timing.seconds < SHORTEST or not timing.bytes:
         return
     with suppress(OSError, RuntimeError):  # the latter: there is no home
         file = _timings_file()

@@ -416,7 +416,8 @@ def _estimate(plan: Plan, workers: int) -> str:
 def _estimate_time(timing: Timing | None, content: float, workers: int) -> str:
     if timing is None:
         return (
-            "How long it takes here is not known: builds of ten seconds and more are timed, and the next --plan goes by that."
+            "How long it takes here is not known: no build of some size was timed on this machine yet. One of a few hundred megabytes "
+            "of content (--limit, and an --out of its own) tells the next --plan."
         )
     return (
         f"From its beginning it takes about {describe_seconds(timing.estimate_seconds(content, workers))} on {workers} "
