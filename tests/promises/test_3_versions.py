@@ -272,7 +272,7 @@ def test_an_output_folder_that_is_a_link_is_followed(build, versions, tmp_path):
 
 def test_a_damaged_journal_is_an_error(tmp_path):
     journal = tmp_path / STATE_FOLDER / "publication.json"
-    journal.parent.mkdir()
+    journal.parent.mkdir(parents=True)
     journal.write_text("{")
     with pytest.raises(BuildError, match="is damaged"):
         settle_publication(tmp_path)
