@@ -275,7 +275,8 @@ def _suggest_training(plan: Plan, terms: ReportTerms, is_sample: bool) -> str:
     """Return the command that trains the bundled model, after those for what it reads and is missing. A sample suits `tiny` models."""
     out = shlex.quote(str(plan.out))
     commands = {
-        "tokenizer": f"python -m tokenizer.train {out}" + f" --vocab-size {_SAMPLE_PIECES.get(plan.manifest.name, 900)}" * is_sample,
+        "tokenizer": f"python -m tokenizer.train {out}"
+        + f" --vocab-size {_SAMPLE_PIECES.get(plan.manifest.name, 900)}" * is_sample,
         "tokens": f"python -m tokenizer.encode {out}" + " --sequence-length 256" * is_sample,
     }
     before = [commands[name] for name in terms.reads if not (plan.out / name).is_dir()]
