@@ -1,7 +1,7 @@
 """The samples that the trainers' configurations `tiny` are for: their makers write them again, and a build keeps every record."""
 
 import io
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +51,11 @@ def test_a_build_keeps_all_and_holds_out_enough(build, tmp_path: Path, name: str
     validation = pl.read_parquet(tmp_path / name / "data" / "validation-*.parquet")
     assert len(validation) == held_out
     if name == "phrases-ja":
-        makers = {"".join((like, animal, "が", verb, "。")): (a + n + "ガ" + v) for like, a in make_phrases_ja.LIKE.items()
-                  for animal, n in make_phrases_ja.ANIMALS.items() for verb, v in make_phrases_ja.DOES.items()}  # fmt: skip
-        assert [makers[text] for text in validation["transcript"]] == validation["reading"].to_list()
+        words = [make_phrases_ja.LIKE, make_phrases_ja.ANIMALS, make_phrases_ja.DOES]
+        made = {
+            f"{like}{animal}が{verb}。": f"{a}{n}ガ{v}"
+            for (like, a), (animal, n), (verb, v) in product(*(w.items() for w in words))
+        }
+        said = [made[text].replace("キイ", "キー").replace("チイ", "チー") for text in validation["transcript"]]
+        assert said == validation["reading"].to_list()  # a long vowel is heard the same, however it is written
         assert validation["speaker"].n_unique() == 4

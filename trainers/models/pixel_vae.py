@@ -72,7 +72,7 @@ def _keep_carrier(convolution: nn.Conv2d, line: torch.Tensor) -> None:
 
 
 def _set_carrier(convolution: nn.Conv2d) -> None:
-    convolution.bias[-2:] = torch.tensor([CARRIER, -CARRIER])
+    convolution.get_parameter("bias")[-2:] = torch.tensor([CARRIER, -CARRIER])
 
 
 def _be_identity(convolution: nn.Conv2d, channels: int) -> None:
