@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import sentencepiece
 import zstandard
 
 from tests.support.images import add_member
@@ -69,6 +70,10 @@ def make_inputs(folder: Path) -> None:
     (folder / "mine").mkdir()
     rows = [{"body": make_sentences(("mine", i), 7)} for i in range(20)]
     (folder / "mine" / "a.jsonl.zst").write_bytes(zstandard.compress(_json_lines(rows)))
+    words = " ".join(make_sentences(("words", i), 5) for i in range(40))
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(words.split("。")), model_prefix=str(folder / "other"), vocab_size=1000, hard_vocab_limit=False
+    )
     _make_images(folder)
     _make_recordings(folder)
 
