@@ -36,7 +36,7 @@ def load_rules(reference: str, overrides: Sequence[str], option: str, corpus: Le
     """
     if wrong := [one for one in overrides if not one.strip().startswith("rules.")]:
         raise UsageError(f"{option} {wrong[0]}: expected a key of the rules, such as {option} rules.chars.at_least=100")
-    manifest, preset = _load(reference, overrides, corpus)
+    manifest, preset = _load(reference, overrides, option, corpus)
     if manifest.modality != corpus.manifest.modality:
         raise UsageError(
             f"{reference} has rules for {_words(manifest)} records; those of {corpus.folder} are {_words(corpus.manifest)}"
@@ -46,21 +46,23 @@ def load_rules(reference: str, overrides: Sequence[str], option: str, corpus: Le
     return named
 
 
-def _load(reference: str, overrides: Sequence[str], corpus: LedgerOfCorpus) -> tuple[Manifest, str | None]:
+def _load(reference: str, overrides: Sequence[str], option: str, corpus: LedgerOfCorpus) -> tuple[Manifest, str | None]:
     """Return a manifest with the rules, and the name of the shipped preset that they are of."""
     kind = type(corpus.manifest)
     if Path(reference).suffix == ".toml" or "/" in reference:
         table, where = read_toml(reference)
         if "source" in table or "rules" in table:
-            return load(reference, overrides), None
-        return _with_rules(check_bounds(table, where), where, overrides, corpus), None
+            return load(reference, overrides, option=option), None
+        return _with_rules(check_bounds(table, where), where, overrides, option, corpus), None
     if reference == AS_BUILT:
-        return _with_rules(corpus.table.get("rules", {}), str(corpus.folder / "manifest.lock.toml"), overrides, corpus), None
+        return _with_rules(
+            corpus.table.get("rules", {}), str(corpus.folder / "manifest.lock.toml"), overrides, option, corpus
+        ), None
     if reference in list_presets(kind) or (reference in list_manifests("presets") and reference not in list_manifests()):
         preset_bounds(reference, reference, kind)  # what is amiss in it is said with its own file's name
-        return _with_rules({"preset": reference}, reference, overrides, corpus), reference
+        return _with_rules({"preset": reference}, reference, overrides, option, corpus), reference
     if reference in list_manifests():
-        return load(reference, overrides), None
+        return load(reference, overrides, option=option), None
     known = [AS_BUILT, *list_presets(kind), *list_manifests()]
     raise UsageError(
         f"there is no preset or manifest {reference!r}{did_you_mean(reference, known)} Presets: {', '.join(list_presets(kind))}. "
@@ -68,9 +70,9 @@ def _load(reference: str, overrides: Sequence[str], corpus: LedgerOfCorpus) -> t
     )
 
 
-def _with_rules(rules: dict[str, Any], where: str, overrides: Sequence[str], corpus: LedgerOfCorpus) -> Manifest:
+def _with_rules(rules: dict[str, Any], where: str, overrides: Sequence[str], option: str, corpus: LedgerOfCorpus) -> Manifest:
     """Return the manifest of the corpus with other rules."""
-    manifest = load_table(deepcopy(corpus.table) | {"rules": deepcopy(rules)}, where, overrides)
+    manifest = load_table(deepcopy(corpus.table) | {"rules": deepcopy(rules)}, where, overrides, option=option)
     assert isinstance(manifest, Manifest)
     return manifest
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import click
 
 from pipeline.core.errors import SeimaiError, explain_os_error, find_os_error
+from pipeline.core.language import translate
 from pipeline.core.terminal import Terminal
 
 
@@ -24,6 +25,7 @@ def report_errors(
     `activity` and `out_options` are for `explain_os_error`; `advice` is printed after Ctrl-C. With SEIMAI_TRACEBACK in the
     environment, errors that have a cause keep their traceback.
     """
+    activity = translate(activity)
     _read_paths_as_utf8()
     _escape_what_a_terminal_lacks()
     console = Terminal(stderr=True)

@@ -9,6 +9,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
+from pipeline.core.language import translate_message
 from pipeline.core.names import escape_unprintable, make_visible
 from pipeline.core.storage import to_json
 
@@ -23,6 +24,13 @@ class Terminal(Console):
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"emoji": False, "markup": False, "highlight": False} | options)
 
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as `Console` does. Lines are in the user's language, and none is broken: paths and commands can be pasted."""
+        if objects and all(isinstance(one, str) for one in objects):
+            objects = tuple(map(translate_message, objects))
+            options = {"soft_wrap": True} | options
+        super().print(*objects, **options)
+
     def render_str(self, text: str, **options: Any) -> Text:
         """Return a string as every table, line and cell shows it."""
         return super().render_str(make_visible(text), **options)
@@ -36,7 +44,7 @@ class Terminal(Console):
 
 def tell(text: str) -> None:
     """Print a line."""
-    Terminal().print(text, soft_wrap=True)
+    Terminal().print(text)
 
 
 def tell_json(value: Any) -> None:

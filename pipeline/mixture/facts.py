@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
+from pipeline.core.paths import shorten_path
 from pipeline.core.storage import format_size, sum_file_sizes
 from pipeline.dedup.bands import banding
 from pipeline.mixture.plan import MixturePlan
@@ -168,7 +169,7 @@ def gather_mixture_facts(plan: MixturePlan, summary: dict[str, Any], tokenised: 
         for name, before, after in zip(("deduplicate", "select", "repeat"), states[:-1], states[1:], strict=True)
     ]
     near = f"character {settings.shingle}-grams, Jaccard similarity {settings.threshold:g}, verified"
-    out = shlex.quote(str(plan.out))
+    out = shlex.quote(shorten_path(plan.out))
     commands = [f"python -m tokenizer.train {out}", f"python -m tokenizer.encode {out}"] * (manifest.tokenizer is None)
     is_sample = any(corpus.is_sample for corpus in plan.corpora)
     return MixtureFacts(

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from filters import MEASURES
 from pipeline.core.checksums import FileEntry
+from pipeline.core.paths import shorten_path
 from pipeline.core.storage import format_size, sum_file_sizes
 from pipeline.dedup.bands import banding
 from pipeline.manifest.model import Described, Manifest
@@ -270,7 +271,7 @@ def _describe_rule(manifest: Manifest, rule: str) -> tuple[str, str]:
 
 def _suggest_training(plan: Plan, terms: ReportTerms, is_sample: bool) -> str:
     """Return the command that trains the bundled model, after those for what it reads and is missing. A sample suits `tiny` models."""
-    out = shlex.quote(str(plan.out))
+    out = shlex.quote(shorten_path(plan.out))
     commands = {
         "tokenizer": f"python -m tokenizer.train {out}" + " --vocab-size 900" * is_sample,
         "tokens": f"python -m tokenizer.encode {out}" + " --sequence-length 256" * is_sample,

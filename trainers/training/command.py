@@ -12,14 +12,13 @@ from typing import Any, Generic
 
 import click
 
+from pipeline.core import help
 from pipeline.core.command import report_errors
 from pipeline.core.errors import UsageError
 from pipeline.core.locks import hold_lock
 from pipeline.core.ownership import CORPUS_FOLDERS, NamedPath, check_owner, refuse_overlap
 from trainers.training.ranks import own_rank, report_to_torchrun
 from trainers.training.settings import Config, list_configs, load_config
-
-HELP = {"help_option_names": ["-h", "--help"]}
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def command(trainer: str, default: str, config_class: type[Config]) -> Callable[
                     settings = load_config(config_class, trainer, config, changes)
                     function(RunOptions(corpus, settings, out, resume, f"trainers.{trainer}"), **own_options)
 
-        return click.command(context_settings=HELP)(run)
+        return help.command()(run)
 
     return decorate
 
