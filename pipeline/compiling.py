@@ -12,10 +12,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib.resources import as_file
 from pathlib import Path
+from typing import Any
 
 from numba.core.dispatcher import Dispatcher
 from rich.console import Console
 
+from filters import kernels
 from pipeline.core.code_identity import describe_code
 from pipeline.core.engine import Engine
 from pipeline.core.inline import InlineEngine
@@ -26,7 +28,6 @@ from pipeline.manifest.model import Manifest
 from pipeline.manifest.presets import manifest_folder
 from pipeline.plan import Plan
 from pipeline.run import run as run_steps
-from pipeline.sources import SOURCES
 from pipeline.sources.inputs import describe_file
 
 # By modality: the corpus whose embedded sample runs nearly every loop that a build may run, and about how many functions that compiles.
@@ -40,28 +41,24 @@ def compile_loops(engine: Engine, manifest: Manifest) -> None:
 
     Without it, every step would compile its own loops on every worker, and seem to stand still meanwhile.
     """
-    if engine.scheduler is None and _find_stamp(manifest).is_file():
+    if engine.scheduler is None and _find_stamp(manifest.modality).is_file():
         return
     _, expected = _SAMPLES[manifest.modality]
     with _show(engine, expected):
-        for _ in engine.run("compiling", [(_build_sample, (manifest,))]):
+        for _ in engine.run("compiling", [(_build_sample, (manifest.modality,))]):
             pass
 
 
-def _find_stamp(manifest: Manifest) -> Path:
-    """Return the file that says that this code's loops were compiled for a modality and a format, beside what was compiled."""
-    folder = min(find_cache_folders(), default=Path(tempfile.gettempdir()))
-    return folder / f"seimai-{_name_kind(manifest)}-{describe_code()['sources']}.compiled"
-
-
-def _name_kind(manifest: Manifest) -> str:
-    return f"{manifest.modality}-{manifest.source.format}"
+def _find_stamp(modality: str) -> Path:
+    """Return the file that says that this code's loops were compiled for a modality, beside what was compiled."""
+    folder = getattr(kernels.above_median._cache, "cache_path", None) or tempfile.gettempdir()
+    return Path(folder) / f"seimai-{modality}-{describe_code()['sources']}.compiled"
 
 
 def find_cache_folders() -> set[Path]:
     """Return the folders in which numba keeps what it compiles of the modules that are imported."""
     own = [module for name, module in [*sys.modules.items()] if name.split(".")[0] in _OWN_PACKAGES]
-    loops = {value for module in own for value in vars(module).values() if isinstance(value, Dispatcher)}
+    loops: set[Any] = {value for module in own for value in vars(module).values() if isinstance(value, Dispatcher)}
     return {Path(folder) for loop in loops if (folder := getattr(loop._cache, "cache_path", None))}
 
 
@@ -74,27 +71,24 @@ def list_compiled(folders: Iterable[Path], since: float = 0.0) -> set[str]:
     return found
 
 
-def _build_sample(manifest: Manifest) -> None:
-    """Build an embedded sample in this process, for what that compiles."""
-    stamp = _find_stamp(manifest)
+def _build_sample(modality: str) -> None:
+    """Build the embedded sample of a modality in this process, for what that compiles."""
+    stamp = _find_stamp(modality)
     if stamp.is_file():
         return
     # A build compiles what is missing here when it comes to it: nothing that fails here is a reason to stop.
     with suppress(Exception):
-        SOURCES[manifest.source.format].warm()
-        name, _ = _SAMPLES[manifest.modality]
-        sample = load(name)
+        sample = load(_SAMPLES[modality][0])
         with (
             tempfile.TemporaryDirectory(prefix="seimai-") as folder,
             as_file(manifest_folder() / "samples" / str(sample.source.sample)) as path,
-            open(os.devnull, "w") as nowhere,
-            InlineEngine(Path(folder), Console(file=nowhere)) as engine,
+            InlineEngine(Path(folder), Console(quiet=True)) as engine,
         ):
             file = replace(describe_file(str(path)), identity="sample")
             run_steps(Plan(sample, (file,), Path(folder) / "out", Path(folder) / "work"), engine, keep_going=True)
-        for old in stamp.parent.glob(f"seimai-{_name_kind(manifest)}-*.compiled"):
-            old.unlink(missing_ok=True)
         stamp.parent.mkdir(parents=True, exist_ok=True)
+        for old in stamp.parent.glob(f"seimai-{modality}-*.compiled"):
+            old.unlink(missing_ok=True)
         stamp.touch()
 
 

@@ -246,7 +246,8 @@ def draw_texts(texts: Texts, limit: int) -> list[str]:
 
 def make_figures_table(results: Sequence[dict[str, Any]]) -> Table:
     """Tabulate figures, a column a tokenizer: a terminal of 80 columns has room for five."""
-    table = Table("", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("", no_wrap=True)
     for name in shorten_names([result["tokenizer"] for result in results]):
         table.add_column(name, justify="right", overflow="fold")
     rows: list[tuple[str, str, Callable[[dict[str, Any]], Any]]] = [

@@ -32,6 +32,7 @@ class Estimate:
             return None
         middle = (self._pieces[first][0] + now) / 2
         start = min(bisect_left(self._pieces, middle, lo=first, key=lambda piece: piece[0]), round_ago)
+        start = last - (last - start) // self.workers * self.workers  # whole rounds: workers finish at nearly the same time
         (time, done), (last_time, last_done) = self._pieces[start], self._pieces[last]
         if last_time - time < _SHORTEST_SECONDS or last_done <= done:
             return None

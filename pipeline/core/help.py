@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any
 
 import click
@@ -63,10 +63,11 @@ class Formatter(click.HelpFormatter):
         paragraphs = [wrap_cells(translate(one), self.width - self.current_indent) for one in split_paragraphs(text)]
         self.write("\n".join("".join(f"{indent}{line}\n" for line in lines) for lines in paragraphs))
 
-    def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = _WIDEST_TERM, col_spacing: int = 2) -> None:
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = _WIDEST_TERM, col_spacing: int = 2) -> None:
         if choose_language() == "en":
             super().write_dl(rows, col_max, col_spacing)
             return
+        rows = [*rows]
         column = min(max(cell_len(term) for term, _ in rows), col_max) + col_spacing
         start = self.current_indent + column
         for term, description in rows:
@@ -135,7 +136,7 @@ class Group(_Translated, click.Group):
 
 def command(**options: Any) -> Callable[[Callable[..., Any]], click.Command]:
     """Decorate a function as a command of Seimai, with -h for --help."""
-    return click.command(**{"cls": Command, "context_settings": HELP_OPTIONS} | options)
+    return click.command(cls=Command, context_settings=HELP_OPTIONS, **options)
 
 
 def list_help(one: click.Command) -> Iterator[str]:

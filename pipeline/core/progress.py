@@ -36,12 +36,16 @@ class StepProgress:
         self.began, self._already = time.perf_counter(), self.bytes
         self._estimate = Estimate(self._workers)
 
-    def advance(self, size: float, records: int = 0, total: float | None = None) -> None:
-        """Add `size` bytes and `records`; `total` replaces the estimate of all bytes."""
+    def advance(self, size: float, records: int = 0) -> None:
+        """Add `size` bytes and `records`."""
         self.bytes += size
         self.records += records
-        self.total = total if total is not None else self.total
         self._estimate.add(time.perf_counter(), self.bytes)
+        self._display.update(self)
+
+    def expect(self, total: float | None) -> None:
+        """Replace the estimate of all bytes."""
+        self.total = total
         self._display.update(self)
 
     def set_share(self, share: float) -> None:

@@ -71,9 +71,9 @@ def _load_table(
         manifest.check(where)
     for key in manifest.source.options:
         if key not in SOURCES[manifest.source.format].options:
-            option = source_options()[key]
+            of_others = source_options()[key]
             raise UsageError(
-                f"{where}: {option.flag or f'source.{key}'} is for {option.purpose}; "
+                f"{where}: {of_others.flag or f'source.{key}'} is for {of_others.purpose}; "
                 f"source.format = {manifest.source.format!r} has none"
             )
     _check_bounds(manifest, where)

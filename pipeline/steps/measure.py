@@ -186,7 +186,7 @@ class _Progress:
             number += 1
             self._consumed[unit], self._reached[unit] = partition.consumed, partition.reached
             self.line.advance(counts["bytes"], counts["records"])
-            self.line.total = self._expect_bytes()
+            self.line.expect(self._expect_bytes())
         self._seen[unit] = number
 
     def _expect_bytes(self) -> float | None:
