@@ -103,11 +103,12 @@ def _show(engine: Engine, expected: int) -> Iterator[None]:
     steps: list[StepProgress] = [engine.step("compile")] if engine.scheduler else []
 
     def look() -> None:
+        compiled = 0
         while not done.wait(_LOOK_SECONDS):
-            compiled = len(list_compiled(folders, began - 1) - known)
+            known_before, compiled = compiled, len(list_compiled(folders, began - 1) - known)
             if not steps and compiled:
                 steps.append(engine.step("compile"))
-            if compiled:
+            if compiled > known_before:
                 message = translate("once, {0} of {1} loops")
                 steps[0].note = message.format(compiled, max(expected, compiled))
                 steps[0].set_share(min(compiled / max(expected, compiled), 0.99))

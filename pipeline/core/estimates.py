@@ -6,8 +6,11 @@ import math
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
+from pipeline.core.language import translate
+
 _FEWEST_PIECES = 2  # and one of every worker, that an estimate is made from
 _SHORTEST_SECONDS = 2.0
+_SMALLEST_SHARE, _MANY_PIECES = 0.05, 40  # done, one of them: the first pieces may be unlike the others
 
 
 @dataclass
@@ -32,11 +35,14 @@ class Estimate:
             return None
         middle = (self._pieces[first][0] + now) / 2
         start = min(bisect_left(self._pieces, middle, lo=first, key=lambda piece: piece[0]), round_ago)
-        start = last - (last - start) // self.workers * self.workers  # whole rounds: workers finish at nearly the same time
-        (time, done), (last_time, last_done) = self._pieces[start], self._pieces[last]
-        if last_time - time < _SHORTEST_SECONDS or last_done <= done:
-            return None
-        return (last_done - done) / (last_time - time)
+        for earliest in (start, first):
+            begin = (
+                last - (last - earliest) // self.workers * self.workers
+            )  # whole rounds: workers finish at nearly the same time
+            (time, done), (last_time, last_done) = self._pieces[begin], self._pieces[last]
+            if last_time - time >= _SHORTEST_SECONDS and last_done > done:
+                return (last_done - done) / (last_time - time)
+        return None
 
     def compute_seconds_left(self, now: float, total: float) -> float | None:
         """Return how long the rest of `total` takes; None where that is not known yet."""
@@ -44,7 +50,10 @@ class Estimate:
         if speed is None:
             return None
         time, done = self._pieces[-1]
-        return max((total - done) / speed - (now - time), 0.0)
+        if done < _SMALLEST_SHARE * total and len(self._pieces) < _MANY_PIECES:
+            return None
+        not_begun = total - done - self.workers * done / len(self._pieces)  # however long those under way take
+        return max((total - done) / speed - (now - time), not_begun / speed, 0.0)
 
 
 def format_duration(seconds: float) -> str:
@@ -54,16 +63,18 @@ def format_duration(seconds: float) -> str:
     ['8 s', '45 s', '3 min 30 s', '59 min', '2 h 20 min', '2 d 7 h']
     """
     if seconds <= 20:
-        return f"{max(math.ceil(seconds), 1)} s"
+        return _join((max(math.ceil(seconds), 1), "s"))
     if seconds <= 55:
-        return f"{math.ceil(seconds / 5) * 5} s"
+        return _join((math.ceil(seconds / 5) * 5, "s"))
     if seconds < 590:
         minutes, rest = divmod(math.ceil(seconds / 10) * 10, 60)
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+        return _join((minutes, "min"), (rest, "s"))
     minutes = math.ceil(seconds / 60)
     if minutes < 60:
-        return f"{minutes} min"
+        return _join((minutes, "min"))
     hours, rest = divmod(math.ceil(minutes / 10) * 10, 60)
-    if hours < 48:
-        return f"{hours} h {rest} min" if rest else f"{hours} h"
-    return f"{hours // 24} d {hours % 24} h" if hours % 24 else f"{hours // 24} d"
+    return _join((hours, "h"), (rest, "min")) if hours < 48 else _join((hours // 24, "d"), (hours % 24, "h"))
+
+
+def _join(*parts: tuple[int, str]) -> str:
+    return " ".join(f"{number} {translate(unit)}" for number, unit in parts if number)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 LANGUAGES = ("en", "ja")
 _PLACEHOLDER = re.compile(r"\{(\d+)\}")
-_WORDS = ("activities", "steps", "tables")  # tables of the catalogue
+_WORDS = ("activities", "steps", "tables", "units")  # tables of the catalogue
 _FEWEST_LETTERS = 5  # of a template's own words: with fewer it could be meant by anything that quotes others
 
 

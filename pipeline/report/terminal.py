@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
@@ -14,6 +15,7 @@ from tokenizer.encode import make_counts_table
 from tokenizer.evaluate import make_figures_table
 
 _REASONS_SHOWN = 8
+_HEADING_CELLS = 14
 
 
 def print_summary(console: Console, facts: BuildFacts) -> None:
@@ -27,8 +29,8 @@ def print_summary(console: Console, facts: BuildFacts) -> None:
     }
     most_frequent = sorted(((name, count) for name, count in reasons.items() if count), key=lambda reason: -reason[1])
     if most_frequent:
-        shown = "  ".join(f"{name} {count:,}" for name, count in most_frequent[:_REASONS_SHOWN])
-        console.print(f"\ntop reasons   {shown}")
+        shown = [f"{name} {count:,}" for name, count in most_frequent[:_REASONS_SHOWN]]
+        console.print(f"\n{_fill(translate('top reasons'), shown, console.width)}")
     for removed in facts.removed:
         console.print(
             f"lines removed {removed.lines:,} ({removed.chars:,} characters): {removed.name.local}",
@@ -93,6 +95,17 @@ def _build_steps_table(facts: BuildFacts) -> Table:
     for step in facts.steps:
         table.add_row(translate(step.name), f"{step.records_in:,}", f"{step.records_out:,}", step.amount_in, step.amount_out)
     return table
+
+
+def _fill(heading: str, items: list[str], width: int) -> str:
+    """Return items behind a heading, in lines that break between them."""
+    lines = [heading + " " * max(_HEADING_CELLS - cell_len(heading), 1)]
+    for number, item in enumerate(items):
+        if number and cell_len(lines[-1]) + cell_len(item) + 2 > width:
+            lines.append(" " * _HEADING_CELLS + item)
+        else:
+            lines[-1] += ("  " if number else "") + item
+    return "\n".join(lines)
 
 
 def print_warnings(console: Console, facts: BuildFacts) -> None:
