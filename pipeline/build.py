@@ -15,14 +15,17 @@ from typing import Any
 import click
 from rich.console import Console
 
+from pipeline.compiling import compile_loops
 from pipeline.core.added import list_added
 from pipeline.core.checksums import ADDED
 from pipeline.core.command import report_errors
 from pipeline.core.engine import count_workers
 from pipeline.core.errors import BuildError, SeimaiError, UsageError
+from pipeline.core.help import command
 from pipeline.core.inline import check_options, make_engine, scheduler_option, workers_option
 from pipeline.core.locks import hold_lock_file
 from pipeline.core.names import strip_secrets
+from pipeline.core.options import CountRange
 from pipeline.core.ownership import STATE_FOLDER, NamedPath, claim_folder, explain_foreign, hold_scratch, refuse_overlap
 from pipeline.core.paths import expand_home, follow_parents, refuse_unwritable
 from pipeline.core.publication import adopt_earlier_state, corpus_publication, folder_publication, settle_publication
@@ -69,7 +72,7 @@ def _folder_options(command: Command) -> Command:
     return command
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command()
 @click.argument("manifest", metavar="MANIFEST")
 @click.option("--input", "inputs", multiple=True, metavar="PATH|URL", help="Raw input: a path, glob or URL; may be repeated.")
 @_folder_options
@@ -80,7 +83,7 @@ def _folder_options(command: Command) -> Command:
 )
 @workers_option
 @scheduler_option
-@click.option("--limit", type=click.IntRange(1, 2**62), metavar="N", help="Read only the first N records.")
+@click.option("--limit", type=CountRange(1, 2**62), metavar="N", help="Read only the first N records.")
 @click.option("--plan", "plan_only", is_flag=True, help="Show what is done, what would be done and how large, then stop.")
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override any manifest key, e.g. rules.chars.at_least=100."
@@ -170,7 +173,7 @@ def build(request: BuildRequest, console: Console, plan_only: bool = False) -> P
         if loaded.tokenizer is not None:
             check_tokenising(out, loaded.tokenizer, loaded.modality)
     if request.download and not plan_only:
-        _download(loaded, console)
+        _download(loaded)
     files = tuple(_choose_inputs(loaded, list(inputs), request.download, plan_only, console))
     if any(f.is_sample for f in files):
         # Written for Seimai, so not under the terms of the corpus that it stands in for.
@@ -276,11 +279,11 @@ def _raw_path(manifest: Manifest) -> Path | None:
     return Path("raw") / manifest.name / name
 
 
-def _download(manifest: Manifest, console: Console) -> None:
+def _download(manifest: Manifest) -> None:
     target = _raw_path(manifest)
     if target is None or manifest.source.url is None:
         raise UsageError(f"manifest {manifest.name} has no source.url to download from")
-    download_file(manifest.source.url, target, console)
+    download_file(manifest.source.url, target, Terminal(stderr=True))
 
 
 def _choose_inputs(manifest: Manifest, inputs: list[str], download: bool, plan_only: bool, console: Console) -> list[InputFile]:
@@ -363,7 +366,9 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
             return
         write_json(plan.workspace.inputs, [f.describe(plan.out) for f in plan.inputs])
         failure: SeimaiError | None = None
-        with _prepare(plan, console), make_engine(workers, scheduler, plan.work / "dask", console) as engine:
+        with _prepare(plan, console), make_engine(workers, scheduler, plan.work / "dask", Terminal(stderr=True)) as engine:
+            if summary is None:
+                compile_loops(engine, plan.manifest)
             result: dict[str, Any] = summary or run(plan, engine, keep_going)
             if tokenising is not None and _count_kept(result):
                 try:
@@ -412,7 +417,7 @@ def _mix(
         failure: SeimaiError | None = None
         with (
             _prepare(plan, console, plan.more_steps),
-            make_engine(workers, scheduler, plan.work / "dask", console) as engine,
+            make_engine(workers, scheduler, plan.work / "dask", Terminal(stderr=True)) as engine,
         ):
             result = summary or mix(plan, engine)
             if tokens is not None and _count_kept(result):
@@ -461,7 +466,7 @@ def _count_kept(summary: dict[str, Any]) -> int:
 def _refuse_empty_corpus(plan: Plan | MixturePlan, summary: dict[str, Any]) -> None:
     """Raise BuildError where nothing was kept. The ledger, which says why, is published by then."""
     if not _count_kept(summary):
-        records = MODALITIES[plan.manifest.modality].terms.records.english
+        records = MODALITIES[plan.manifest.modality].terms.records.local
         command = suggest_look(plan.out / "ledger", expression="group_by('step', 'rule').len()")
         raise BuildError(
             f"not one of the {records} was kept: there is nothing to train on. The ledger says why each was dropped: {command}"

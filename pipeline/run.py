@@ -48,7 +48,7 @@ def run(plan: Plan, engine: Engine, keep_going: bool) -> dict[str, Any]:
     stripped = strip.run(plan, engine, layout)
     written = write.run(plan, engine, layout, ids, measured, decided)
     if is_fresh and engine.scheduler is None:
-        further = sum(step.seconds for step in (decided, deduplicated, stripped, written))
+        further = sum(step.seconds or 0.0 for step in (decided, deduplicated, stripped, written))
         keep_timing(plan.manifest.modality, time_build(plan.manifest.name, measured.counts, further, engine.worker_count))
     seconds = {
         "measure": measured.seconds,

@@ -19,6 +19,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from pipeline.core.checksums import ADDED, LOCK_FILE, SUMS_FILE, FileEntry, read_lock_entries, read_sums
 from pipeline.core.command import report_errors
 from pipeline.core.errors import UsageError
+from pipeline.core.help import command
 from pipeline.core.paths import expand_home
 from pipeline.core.publication import settle_publication
 from pipeline.core.storage import format_size, read_json
@@ -162,7 +163,7 @@ def _walk(folder: Path) -> Iterable[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command()
 @click.argument("corpus", type=click.Path(path_type=Path))
 @click.option("--json", "is_json", is_flag=True, help="Print JSON, for scripts.")
 def main(corpus: Path, is_json: bool) -> None:
@@ -170,8 +171,6 @@ def main(corpus: Path, is_json: bool) -> None:
 
     CORPUS is a folder that Seimai built (with its token shards and tokenizer), a folder of token shards, or one of fetched images. Exit
     code 0: all is as published; 1: something differs; 2: wrong usage. `sha256sum -c SHA256SUMS` compares content, too.
-
-    CORPUSのすべてのファイルを、公開時に記録した大きさ・行数・SHA-256と照合します。終了コード0：一致、1：相違あり、2：使い方の誤り。
     """
     console = Terminal()
     with report_errors("verifying", "the folder", "run the same command again"):
@@ -180,9 +179,9 @@ def main(corpus: Path, is_json: bool) -> None:
             raise UsageError(f"there is no folder {folder}")
         settle_publication(folder)
         known, _ = list_entries(folder)
-        with Progress(
-            TextColumn("verify"), BarColumn(24), DownloadColumn(), console=Terminal(stderr=True), transient=True
-        ) as progress:
+        quiet = Terminal(stderr=True)
+        columns = TextColumn("verify"), BarColumn(24), DownloadColumn()
+        with Progress(*columns, console=quiet, transient=True, disable=not quiet.is_terminal) as progress:
             task = progress.add_task("verify", total=sum(entry.get("bytes", 0) for entry in known) or None)
             entries, differences = verify(folder, lambda size: progress.advance(task, size))
         size = sum(entry.get("bytes", 0) for entry in entries)

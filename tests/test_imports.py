@@ -63,6 +63,9 @@ ROOMS: dict[str, set[str]] = {
         "pipeline.core", "pipeline.sources", "pipeline.workspace", "pipeline.modalities", "pipeline.plan", "pipeline.steps",
         "pipeline.report", "pipeline.publish",
     },
+    "pipeline.compiling": {
+        "filters", "pipeline.core", "pipeline.sources", "pipeline.manifest", "pipeline.manifest.model", "pipeline.plan", "pipeline.run",
+    },
     "pipeline.compare": {
         "filters", "pipeline.core", "pipeline.manifest", "pipeline.manifest.model", "pipeline.workspace", "pipeline.plan", "pipeline.steps",
         "pipeline.mixture",
@@ -71,7 +74,7 @@ ROOMS: dict[str, set[str]] = {
     "pipeline.build": {
         "pipeline.core", "pipeline.sources", "pipeline.manifest", "pipeline.manifest.model", "pipeline.workspace", "pipeline.plan",
         "pipeline.modalities", "pipeline.steps", "pipeline.report", "pipeline.fetch", "pipeline.publish", "pipeline.mixture.manifest",
-        "pipeline.mixture", "pipeline.run",
+        "pipeline.mixture", "pipeline.run", "pipeline.compiling",
     },
     "seimai": {
         "filters", "tokenizer", "trainers", "pipeline.core", "pipeline.sources", "pipeline.manifest", "pipeline.manifest.model",

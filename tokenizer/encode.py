@@ -30,10 +30,13 @@ from pipeline.core.checksums import describe_staged, sizes_differ
 from pipeline.core.command import report_errors
 from pipeline.core.engine import Engine
 from pipeline.core.errors import BuildError, InputError, UsageError
+from pipeline.core.help import command
 from pipeline.core.identity import identify_shards
 from pipeline.core.inline import check_options, make_engine, scheduler_option, workers_option
+from pipeline.core.language import translate
 from pipeline.core.libraries import find_versions
 from pipeline.core.locks import hold_corpus_lock, hold_lock
+from pipeline.core.options import Count
 from pipeline.core.ownership import (
     NamedPath,
     mark_scratch,
@@ -434,28 +437,27 @@ def _sum_counts(kind: type[Counts], counts: list[Counts]) -> Counts:
 
 
 def make_counts_table(description: dict[str, Any]) -> Table:
-    """Tabulate tokens in and out by split, for the terminal."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("split")
-    names = ("documents", "tokens", "separators", "sequences", "left_out", "padding")
-    for name in names:
-        table.add_column(name.replace("_", " "), justify="right")
-    for split, counts in description["splits"].items():
-        table.add_row(split, *(f"{counts[name]:,}" for name in names))
+    """Tabulate tokens in and out, a column a split, for the terminal."""
+    table = Table("", box=None, pad_edge=False)
+    for split in description["splits"]:
+        table.add_column(split, justify="right")
+    for name in ("documents", "tokens", "separators", "sequences", "left_out", "padding"):
+        label = translate(name.replace("_", " "))
+        table.add_row(label, *(f"{counts[name]:,}" for counts in description["splits"].values()))
     return table
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command()
 @click.argument("corpus", type=click.Path(path_type=Path))
 @click.option("--tokenizer", type=click.Path(path_type=Path), help="Folder or .model file.  [default: CORPUS/tokenizer]")
-@click.option("--sequence-length", type=int, default=2048, show_default=True, metavar="N", help="Tokens per sequence.")
+@click.option("--sequence-length", type=Count(), default=2048, show_default=True, metavar="N", help="Tokens per sequence.")
 @click.option(
     "--packing", type=click.Choice(["concatenate", "best-fit"]), default="concatenate", show_default=True,
     help="Cut the stream of documents anywhere, or keep documents whole where they fit and pad.",
 )  # fmt: skip
 @click.option("--bos/--no-bos", default=True, show_default=True, help="Put BOS before every document; EOS always ends it.")
-@click.option("--shuffle", type=int, default=1, show_default=True, metavar="SEED", help="Decides the order of documents.")
-@click.option("--tokens-per-shard", type=int, default=1 << 24, show_default=True, metavar="N", help="About so many.")
+@click.option("--shuffle", type=Count(), default=1, show_default=True, metavar="SEED", help="Decides the order of documents.")
+@click.option("--tokens-per-shard", type=Count(), default=1 << 24, show_default=True, metavar="N", help="About so many.")
 @click.option("--column", help="Column with the text.  [default: text, caption or transcript]")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the token shards.  [default: CORPUS/tokens]")
 @click.option("--overwrite", is_flag=True, help="Replace token shards that were made with another tokenizer.")
@@ -506,7 +508,7 @@ def run_with_engine(build: TokenShardBuild, workers: int | None, scheduler: str 
 
     mark_scratch(build.folder)
     with hold_corpus_lock(build.named), hold_lock(build.out):
-        with make_engine(workers, scheduler, build.folder / "dask", console) as engine:
+        with make_engine(workers, scheduler, build.folder / "dask", Terminal(stderr=True)) as engine:
             description = build.run(engine)
         mark_scratch(build.folder)
         build.remove_leftovers()  # what Dask wrote since, too

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -14,12 +14,14 @@ from typing import Any, NamedTuple, Protocol
 import click
 import numpy as np
 import polars as pl
-from rich.console import Console
 from rich.table import Table
 
 from filters.kernels import buffers
 from pipeline.core.command import report_errors
 from pipeline.core.errors import UsageError
+from pipeline.core.help import command
+from pipeline.core.language import translate
+from pipeline.core.options import CountRange
 from pipeline.core.storage import read_json, write_json
 from pipeline.core.terminal import Terminal
 from tokenizer.model import Tokenizer
@@ -245,37 +247,59 @@ def draw_texts(texts: Texts, limit: int) -> list[str]:
 
 
 def make_figures_table(results: Sequence[dict[str, Any]]) -> Table:
-    """Tabulate figures, a row a tokenizer."""
+    """Tabulate figures, a column a tokenizer: a terminal of 80 columns has room for five."""
     table = Table(box=None, pad_edge=False)
-    table.add_column("tokenizer", overflow="fold")
-    for name in ("pieces", "chars/token", "bytes/token", "by bytes", "round trip", "unused", "Rényi", "常用漢字"):
-        table.add_column(name, justify="right")
-    for r in results:
-        table.add_row(
-            r["tokenizer"], f"{r['vocab_size']:,}", f"{r['characters_per_token']:.3f}", f"{r['bytes_per_token']:.3f}",
-            f"{r['fallback_share']:.3%}", f"{r['round_trip']:.2%}", f"{r['unused_share']:.1%}", f"{r['renyi_efficiency']:.3f}",
-            f"{r['joyo_share']:.1%}",
-        )  # fmt: skip
+    table.add_column("", no_wrap=True)
+    for name in shorten_names([result["tokenizer"] for result in results]):
+        table.add_column(name, justify="right", overflow="fold")
+    rows: list[tuple[str, str, Callable[[dict[str, Any]], Any]]] = [
+        ("pieces", ",", lambda result: result["vocab_size"]),
+        ("characters per token", ".3f", lambda result: result["characters_per_token"]),
+        ("bytes per token", ".3f", lambda result: result["bytes_per_token"]),
+        ("texts that come back exactly", ".2%", lambda result: result["round_trip"]),
+        ("pieces that are not used", ".1%", lambda result: result["unused_share"]),
+        ("Rényi efficiency", ".3f", lambda result: result["renyi_efficiency"]),
+        ("常用漢字 that are a piece", ".1%", lambda result: result["joyo_share"]),
+        ("characters by bytes or unknown", ".3%", lambda result: result["fallback_share"]),
+    ]
+    for label, form, value in rows:
+        table.add_row(translate(label), *(format(value(result), form) for result in results))
+    for script in SCRIPTS:
+        table.add_row(f"  {translate(script)}", *(f"{result['fallback'][script]:.3%}" for result in results))
     return table
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+def shorten_names(paths: Sequence[str]) -> list[str]:
+    """Return the ends of paths, as much of them as tells them apart.
+
+    >>> shorten_names(["corpora/a/tokenizer", "corpora/b/tokenizer"]), shorten_names(["corpora/a/tokenizer"])
+    (['a/tokenizer', 'b/tokenizer'], ['tokenizer'])
+    """
+    parts = [Path(path).parts or (path,) for path in paths]
+    for count in range(1, max(map(len, parts), default=0)):
+        names = ["/".join(one[-count:]) for one in parts]
+        if len(set(names)) == len(set(paths)):
+            return names
+    return [*paths]
+
+
+@command()
 @click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="TOKENIZER...")
 @click.option(
     "--on", "on", required=True, multiple=True, type=click.Path(path_type=Path), help="Corpus, Parquet, .jsonl or .txt."
 )
 @click.option("--split", help="Of a corpus.  [default: validation where there is one]")
 @click.option("--column", help="Column with the text.  [default: text, caption or transcript]")
-@click.option("--characters", type=click.IntRange(min=1), default=2_000_000, show_default=True, help="About so many of each.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="JSON file.  [default: evaluation.json]")
+@click.option("--characters", type=CountRange(min=1), default=2_000_000, show_default=True, help="About so many of each.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Also write the figures to this JSON file.")
 def main(
     models: tuple[Path, ...], on: tuple[Path, ...], split: str | None, column: str | None, characters: int, out: Path | None
 ) -> None:
     """Compare tokenizers (folders, SentencePiece .model files, Hugging Face tokenizer.json) on the same text."""
     console = Terminal()
     with report_errors("evaluating", "--out"):
-        out = out or Path("evaluation.json")
-        _refuse_other_file(out)
+        if out is not None:
+            _refuse_other_file(out)
         tokenizers = [open_tokenizer(path) for path in models]
         results: list[dict[str, Any]] = []
         for path in on:
@@ -289,10 +313,10 @@ def main(
                 markup=False,
             )
             console.print(make_figures_table(figures))
-            _print_fallback(console, figures)
             results += figures
-        write_json(out, results)
-        console.print(f"\n{out}", style="bold", highlight=False, markup=False)
+        if out is not None:
+            write_json(out, results)
+            console.print(f"\n{out}", style="bold", highlight=False, markup=False)
 
 
 def _refuse_other_file(out: Path) -> None:
@@ -305,16 +329,6 @@ def _refuse_other_file(out: Path) -> None:
 
 def _default_split(path: Path) -> str | None:
     return "validation" if path.is_dir() and any((path / "data").glob("validation-*.parquet")) else None
-
-
-def _print_fallback(console: Console, results: Sequence[dict[str, Any]]) -> None:
-    table = Table(box=None, pad_edge=False, title="characters by bytes or unknown, by script", title_justify="left")
-    table.add_column("tokenizer", overflow="fold")
-    for script in SCRIPTS:
-        table.add_column(script, justify="right")
-    for r in results:
-        table.add_row(r["tokenizer"], *(f"{r['fallback'][script]:.3%}" for script in SCRIPTS))
-    console.print(table)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import click
 
 from pipeline.core.command import report_errors
 from pipeline.core.errors import UsageError
+from pipeline.core.help import command
 from pipeline.core.storage import write_atomically
 from pipeline.core.terminal import tell
 from tokenizer.model import MODEL, Tokenizer, proto
@@ -131,7 +132,7 @@ def _check_output_folder(tokenizer: Tokenizer, out: Path) -> None:
         raise UsageError(f"{taken[0]} is of another tokenizer, which this command would replace: choose another --out")
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
 def main(model: Path, out: Path) -> None:

@@ -15,18 +15,20 @@ from typing import Any, NamedTuple
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pipeline.core.added import replace_added
 from pipeline.core.checksums import make_entry
 from pipeline.core.command import report_errors
 from pipeline.core.errors import BuildError, UsageError
+from pipeline.core.help import command
 from pipeline.core.identity import identify_shards
+from pipeline.core.language import translate
 from pipeline.core.locks import hold_corpus_lock, hold_lock
+from pipeline.core.options import Count, Size
 from pipeline.core.ownership import NamedPath, free_path, hold_scratch, place_scratch, refuse_overlap, remove_scratch_leftovers
-from pipeline.core.paths import refuse_unwritable
+from pipeline.core.paths import refuse_unwritable, shorten_path
+from pipeline.core.progress import ProgressDisplay, StepProgress
 from pipeline.core.publication import folder_publication
-from pipeline.core.settings import parse_size
 from pipeline.core.storage import format_size, write_json
 from pipeline.core.tables import suggest_python
 from pipeline.core.terminal import Terminal
@@ -172,19 +174,21 @@ def _is_scratch(path: str) -> bool:
     return path in ("text", "text.model") or path in {f"out/{name}" for name in (*EXPORTED, TRAINING_FILE)}
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command()
 @click.argument("corpora", nargs=-1, required=True, metavar="CORPUS[=WEIGHT]...")
 @click.option(
-    "--vocab-size", type=int, default=32_000, show_default=True, metavar="N", help="Special tokens and bytes included."
+    "--vocab-size", type=Count(), default=32_000, show_default=True, metavar="N", help="Special tokens and bytes included."
 )
 @click.option("--model", type=click.Choice(["unigram", "bpe"]), default="unigram", show_default=True, help="Kind of model.")
 @click.option(
     "--words", type=click.Choice(["none", "mecab", "sudachi"]), default="none", show_default=True,
     help="Whose word boundaries no piece crosses; no dictionary is needed afterwards.",
 )  # fmt: skip
-@click.option("--memory", default="2GB", show_default=True, help="What training may take; decides how much text is drawn.")
+@click.option(
+    "--memory", type=Size(), default="2GB", show_default=True, help="What training may take; decides how much text is drawn."
+)
 @click.option("--character-coverage", type=float, default=0.9995, show_default=True, help="The rest goes by bytes.")
-@click.option("--longest-piece", type=int, default=16, show_default=True, metavar="N", help="In characters.")
+@click.option("--longest-piece", type=Count(), default=16, show_default=True, metavar="N", help="In characters.")
 @click.option("--split-digits/--join-digits", default=True, show_default=True, help="Every digit a piece of its own.")
 @click.option(
     "--split-scripts/--mix-scripts", default=True, show_default=True, help="No piece mixes kana and kanji with others."
@@ -192,15 +196,15 @@ def _is_scratch(path: str) -> bool:
 @click.option("--symbol", "symbols", multiple=True, help="A further piece that is never split; repeatable.")
 @click.option("--special", multiple=True, help="A further special token, never found in text; repeatable.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the draw of text.")
-@click.option("--threads", type=int, default=4, show_default=True, help="Of SentencePiece; the model depends on how many.")
+@click.option("--threads", type=Count(), default=4, show_default=True, help="Of SentencePiece; the model depends on how many.")
 @click.option("--column", help="Column with the text.  [default: text, caption or transcript]")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the tokenizer.  [default: CORPUS/tokenizer]")
-def main(corpora: tuple[str, ...], column: str | None, out: Path | None, memory: str, **options: Any) -> None:
+def main(corpora: tuple[str, ...], column: str | None, out: Path | None, memory: int, **options: Any) -> None:
     """Train a tokenizer on CORPUS (folders that Seimai built; or Parquet, .jsonl or .txt files), weighted where weights are given."""
     console = Terminal()
     with report_errors("training", "--out", "nothing was changed"):
         options = {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
-        settings = parse_options(Training, options | {"memory": parse_size(memory)})
+        settings = parse_options(Training, options | {"memory": memory})
         found = parse_corpora(corpora, column)
         first = _parse_corpus(corpora[0]).path
         out = (out or (first if first.is_dir() else first.parent) / "tokenizer").absolute()
@@ -211,7 +215,9 @@ def main(corpora: tuple[str, ...], column: str | None, out: Path | None, memory:
         refuse_overlap([NamedPath(f"--out {out}", out)], [NamedPath(str(file), file) for file in files])
         with hold_corpus_lock(out), hold_lock(out.resolve()):
             remove_leftovers(out)
-            result = show_progress(console, lambda report: train(found, settings, out, find_held_out(corpora), report))
+            result = show_progress(
+                Terminal(stderr=True), lambda report: train(found, settings, out, find_held_out(corpora), report)
+            )
         print_summary(console, out, result)
         if out.name == "tokenizer" and (out.parent / "data").is_dir() and (again := suggest_encoding(out.parent)):
             if (out.parent / "tokens").is_dir():
@@ -222,15 +228,15 @@ def main(corpora: tuple[str, ...], column: str | None, out: Path | None, memory:
 
 def show_progress(console: Console, work: Callable[[ReportProgress], dict[str, Any]]) -> dict[str, Any]:
     """Do `work` and show a line of progress for each thing that it reports."""
-    with Progress(
-        TextColumn("{task.description:<12}"), BarColumn(24), TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn(), console=console,
-    ) as progress:  # fmt: skip
-        lines: dict[str, Any] = {}
+    with ProgressDisplay(console) as progress:
+        steps: dict[str, StepProgress] = {}
 
         def report(what: str, share: float) -> None:
-            if what not in lines:
-                lines[what] = progress.add_task(what, total=1.0)
-            progress.update(lines[what], completed=share)
+            step = steps.get(what) or steps.setdefault(what, progress.step(what))
+            if share < 1:
+                step.set_share(share)
+            elif step.seconds is None:
+                step.finish()
 
         return work(report)
 
@@ -243,10 +249,15 @@ def print_summary(console: Console, out: Path, result: dict[str, Any]) -> None:
         highlight=False,
     )
     if result["figures"]:
-        console.print(make_figures_table([result["figures"] | {"tokenizer": "held-out"}]))
-    console.print(f"\n{out}", style="bold", highlight=False, markup=False)
-    load = f"from transformers import AutoTokenizer; print(AutoTokenizer.from_pretrained({str(out)!r}).tokenize('吾輩は猫である。'))"
-    console.print(f"  {suggest_python(load)}", highlight=False, markup=False, soft_wrap=True)
+        console.print(make_figures_table([result["figures"] | {"tokenizer": translate("held-out")}]))
+    console.print(f"\n{shorten_path(out)}", style="bold", highlight=False, markup=False)
+    load = f"AutoTokenizer.from_pretrained({shorten_path(out)!r}).tokenize('吾輩は猫である。')"
+    console.print(
+        f"  {suggest_python(f'from transformers import AutoTokenizer; print({load})')}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from filters.audio.decoding import Unreadable, decode
 from filters.audio.samples import RATE
 from pipeline.core.command import report_errors
 from pipeline.core.errors import InputError, SeimaiError, UsageError
+from pipeline.core.help import command
 from pipeline.core.storage import read_json, write_atomically
 from pipeline.core.terminal import tell
 from trainers.data import images, recordings
@@ -33,7 +34,7 @@ from trainers.data.batches import Skip
 from trainers.data.shards import Shards
 from trainers.models.diffusion_model import join_images
 from trainers.models.towers import image_size
-from trainers.training.command import HELP, silence_libraries
+from trainers.training.command import silence_libraries
 from trainers.training.ranks import own_device
 from trainers.training.seeds import seed_generators
 
@@ -231,7 +232,7 @@ def check_image_path(out: Path) -> None:
             raise UsageError(f"--out {out} is there, and this command did not write it: choose another name")
 
 
-@click.command(context_settings=HELP)
+@command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("inputs", nargs=-1)
 @click.option("--corpus", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Show held-out records of it.")

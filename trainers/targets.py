@@ -7,16 +7,17 @@ from pathlib import Path
 import click
 
 from pipeline.core.command import report_errors
+from pipeline.core.help import command
 from pipeline.core.tables import open_parquet
 from pipeline.core.terminal import tell
 from trainers.hubert import Config
 from trainers.models.hubert_targets import build_targets
-from trainers.training.command import HELP, config_options, silence_libraries
+from trainers.training.command import config_options, silence_libraries
 from trainers.training.ranks import report_to_torchrun
 from trainers.training.settings import load_config
 
 
-@click.command(context_settings=HELP)
+@command()
 @click.argument("corpus", type=click.Path(path_type=Path))
 @config_options("hubert", "hubert-base")
 @click.option("--iteration", type=click.IntRange(1, 2), default=1, show_default=True)

@@ -11,11 +11,13 @@ from pipeline.compare.judgement import compare
 from pipeline.compare.rules import load_rules
 from pipeline.compare.terminal import as_json, print_comparison
 from pipeline.core.command import report_errors
+from pipeline.core.help import command
+from pipeline.core.options import CountRange
 from pipeline.core.paths import expand_home
 from pipeline.core.terminal import Terminal, tell_json
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command()
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @click.option("--on", "folder", metavar="CORPUS", required=True, type=click.Path(path_type=Path), help="A built corpus.")
@@ -23,7 +25,7 @@ from pipeline.core.terminal import Terminal, tell_json
     "--set-a", multiple=True, metavar="KEY=VALUE", help="Change a rule of A, e.g. rules.chars.at_least=100; may be repeated."
 )
 @click.option("--set-b", multiple=True, metavar="KEY=VALUE", help="Change a rule of B.")
-@click.option("--examples", type=click.IntRange(min=0, max=1000), default=1, show_default=True, help="Examples of each rule.")
+@click.option("--examples", type=CountRange(min=0, max=1000), default=1, show_default=True, help="Examples of each rule.")
 @click.option("--json", "is_json", is_flag=True, help="Print JSON, for scripts.")
 def main(a: str, b: str, folder: Path, set_a: tuple[str, ...], set_b: tuple[str, ...], examples: int, is_json: bool) -> None:
     """Show where the rules of A and B differ on a built corpus: records that both keep, that one keeps, and by which rule.

@@ -33,7 +33,7 @@ def load_rules(reference: str, overrides: Sequence[str], option: str, corpus: Le
     if wrong := [one for one in overrides if not one.strip().startswith("rules.")]:
         raise UsageError(f"{option} {wrong[0]}: expected a key of the rules, such as {option} rules.chars.at_least=100")
     lock = str(corpus.folder / "manifest.lock.toml")
-    manifest, preset = rules.load_rules(reference, overrides, corpus.table, type(corpus.manifest), lock)
+    manifest, preset = rules.load_rules(reference, overrides, corpus.table, type(corpus.manifest), lock, option)
     if manifest.modality != corpus.manifest.modality:
         raise UsageError(
             f"{reference} has rules for {_words(manifest)} records; those of {corpus.folder} are {_words(corpus.manifest)}"

@@ -11,6 +11,7 @@ from rich.text import Text
 from pipeline.compare.corpus import LedgerOfCorpus
 from pipeline.compare.judgement import Comparison, Count, Difference
 from pipeline.compare.rules import NamedRules
+from pipeline.core.language import translate
 from pipeline.core.names import make_printable
 
 _EXCERPT = 60
@@ -22,14 +23,14 @@ def print_comparison(console: Console, corpus: LedgerOfCorpus, a: NamedRules, b:
     console.print(f"A = {a.name}\nB = {b.name}\n", highlight=False, markup=False, soft_wrap=True)
     table = Table("", box=None, pad_edge=False)
     for heading in ("records", "share", *([unit] if unit else [])):
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(translate(heading), justify="right", no_wrap=True)
     for name, count in (
         ("both keep", found.both),
         ("only A keeps", found.only_a),
         ("only B keeps", found.only_b),
         ("neither", found.neither),
     ):
-        table.add_row(name, *_cells(count, found.records, unit))
+        table.add_row(translate(name), *_cells(count, found.records, unit))
     console.print(table)
     more = f", {found.unreadable:,} more could not be read" if found.unreadable else ""
     console.print(f"{found.records:,} records before deduplication{more}", highlight=False)
@@ -40,9 +41,9 @@ def print_comparison(console: Console, corpus: LedgerOfCorpus, a: NamedRules, b:
 def _print_differences(console: Console, title: str, differences: list[Difference], records: int, unit: str | None) -> None:
     if not differences:
         return
-    table = Table(title, box=None, pad_edge=False)
+    table = Table(translate(title), box=None, pad_edge=False)
     for heading in ("records", "share", *([unit] if unit else [])):
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(translate(heading), justify="right", no_wrap=True)
     for difference in differences:
         table.add_row(difference.rule, *_cells(difference.count, records, unit))
     console.print()

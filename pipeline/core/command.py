@@ -14,6 +14,7 @@ import click
 
 from pipeline.core.errors import BuildError, SeimaiError, explain_os_error, find_os_error
 from pipeline.core.interrupts import end_at_next_interrupt
+from pipeline.core.language import translate
 from pipeline.core.terminal import Terminal
 
 
@@ -44,6 +45,7 @@ def report_errors(
     if not gc.isenabled():  # while the command was imported
         gc.freeze()
         gc.enable()
+    activity = translate(activity)
     _read_paths_as_utf8()
     _escape_what_a_terminal_lacks()
     console = Terminal(stderr=True)

@@ -24,7 +24,7 @@ from pipeline.core.cluster import LocalWorkers, connect
 from pipeline.core.code_identity import ByValue, describe_code, enter
 from pipeline.core.errors import BuildError
 from pipeline.core.failures import explain_failure, refuse_worker
-from pipeline.core.progress import StepProgress, make_progress
+from pipeline.core.progress import ProgressDisplay, StepProgress
 from pipeline.core.pulse import run_task
 from pipeline.core.watch import KEY_MARK, Watch, read_patience
 
@@ -43,7 +43,7 @@ class Engine:
         self.worker_count = workers or _count_cores()
         self.peak_memory = 0  # bytes, of this process and all workers
         self._patience = read_patience()
-        self._progress = make_progress(console)
+        self._progress = ProgressDisplay(console)
         self._client: Any = None
         self._local = LocalWorkers()
         self._watch: Any = None
@@ -85,7 +85,7 @@ class Engine:
 
     def say(self, text: str) -> None:
         """Print a line above those of progress."""
-        self._progress.console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        self._progress.say(text)
 
     def _watch_memory(self) -> None:
         driver = psutil.Process()
@@ -100,7 +100,7 @@ class Engine:
 
     def step(self, name: str, total: float | None = None) -> StepProgress:
         """Start the progress line of a step. `total`: its bytes, where they are known."""
-        return StepProgress(self._progress, name, total)
+        return self._progress.step(name, total, self.worker_count)
 
     def run(
         self,

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.core.code_identity import list_code_differences
 from pipeline.core.errors import BuildError, SeimaiError, explain_os_error, find_os_error
+from pipeline.core.language import translate
 
 _AGAIN = "run the same command again: finished parts are kept"
 _SIGNALS = {
@@ -23,6 +24,7 @@ def explain_failure(
     """Return the error to raise for task `number`, with what to do about it. `deaths`: what is known of workers that died."""
     from distributed.scheduler import KilledWorker
 
+    activity = translate(activity)
     if isinstance(error, SeimaiError):
         return error
     if isinstance(error, KilledWorker):

@@ -12,10 +12,38 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from pipeline.core.errors import UsageError
-from pipeline.core.settings import Table
+from pipeline.core.settings import Table, parse_count, parse_size
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 AnyTable = TypeVar("AnyTable", bound=Table)
+
+
+class _Readable(click.ParamType):
+    """A mixin for whole numbers that are read from what people write."""
+
+    read: Callable[[Any], Any] = staticmethod(parse_count)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            number = self.read(value)
+        except ValueError as error:
+            self.fail(f"{error}, found {value!r}", param, ctx)
+        return super().convert(number, param, ctx)
+
+
+class Count(_Readable, click.types.IntParamType):
+    """A whole number, which may be written as "32k" or "3 B"."""
+
+
+class CountRange(_Readable, click.IntRange):
+    """A whole number within bounds, which may be written as "32k" or "3 B"."""
+
+
+class Size(_Readable, click.types.IntParamType):
+    """Bytes, which may be written as "512 MB" or "1 GiB"."""
+
+    name = "size"
+    read = staticmethod(parse_size)
 
 
 def add_options(table: type[Table]) -> Callable[[Command], Command]:
@@ -68,6 +96,8 @@ def _find_click_type(field: FieldInfo) -> click.ParamType:
         elif isinstance(bound, annotated_types.Le):
             bounds["max"] = bound.le
     kinds = typing.get_args(field.annotation) or (field.annotation,)  # several for `float | None`
+    if any(getattr(mark, "func", None) is parse_size for mark in field.metadata):
+        return Size()
     if int in kinds:
-        return click.IntRange(**bounds)
+        return CountRange(**bounds)
     return click.FloatRange(**bounds) if float in kinds else click.STRING

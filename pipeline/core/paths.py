@@ -30,3 +30,12 @@ def follow_parents(path: Path) -> Path:
     if ".." not in path.parts:
         return path
     return Path(os.path.realpath(path)) if path.name == ".." else Path(os.path.realpath(path.parent), path.name)
+
+
+def shorten_path(path: Path | str) -> str:
+    """Return a path as a command in the current folder may name it: relative where that is shorter, and never up into other folders."""
+    try:
+        relative = os.path.relpath(path)
+    except (ValueError, OSError):  # no current folder, or none on the same drive
+        return str(path)
+    return str(path) if relative.startswith("..") or len(relative) >= len(str(path)) else relative

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from pipeline.core.command_names import show_commands
 from pipeline.core.errors import BuildError
+from pipeline.core.language import translate_message
 from pipeline.core.names import escape_unprintable, make_visible
 from pipeline.core.storage import to_json
 
@@ -27,6 +28,13 @@ class Terminal(Console):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"emoji": False, "markup": False, "highlight": False} | options)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as `Console` does. Lines are in the user's language, and none is broken: paths and commands can be pasted."""
+        if objects and all(isinstance(one, str) for one in objects):
+            objects = tuple(map(translate_message, objects))
+            options = {"soft_wrap": True} | options
+        super().print(*objects, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Return a string as every table, line and cell shows it."""
@@ -64,7 +72,7 @@ class Terminal(Console):
 
 def tell(text: str) -> None:
     """Print a line."""
-    Terminal().print(text, soft_wrap=True)
+    Terminal().print(text)
 
 
 def tell_json(value: Any) -> None:

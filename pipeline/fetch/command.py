@@ -18,6 +18,8 @@ from rich.text import Text
 
 from pipeline.core.command import report_errors
 from pipeline.core.errors import UsageError
+from pipeline.core.help import command
+from pipeline.core.language import translate
 from pipeline.core.locks import hold_lock_file
 from pipeline.core.options import add_options, parse_options
 from pipeline.core.ownership import STATE_FOLDER, NamedPath, check_owner, claim_folder, explain_foreign, refuse_overlap
@@ -35,7 +37,7 @@ from pipeline.sources.inputs import is_url
 _REASONS_SHOWN = 12
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command()
 @click.argument("lists", metavar="LIST...", nargs=-1, required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the shards.")
 @add_options(FetchSettings)
@@ -62,7 +64,7 @@ def fetch(lists: Sequence[str], out: Path, settings: FetchSettings, console: Con
     with hold_lock_file(out / STATE_FOLDER / "lock", busy), _rare_garbage_collection():
         claim_folder(out, "pipeline.fetch")
         remove_temporaries(out)
-        run = FetchRun(paths, out, settings, console)
+        run = FetchRun(paths, out, settings, Terminal(stderr=True))
         with run.progress:
             asyncio.run(run.fetch_all())
         summary = run.summarise()
@@ -103,14 +105,14 @@ def _rare_garbage_collection() -> Iterator[None]:
 
 def _print_summary(console: Console, summary: FetchSummary, lists: Sequence[str], out: Path) -> None:
     table = Table(box=None, pad_edge=False)
-    table.add_column("outcome")
-    table.add_column("URLs", justify="right")
+    table.add_column(translate("outcome"))
+    table.add_column(translate("URLs"), justify="right")
     table.add_row("success", f"{summary.statuses.get('success', 0):,}")
     reasons = list(summary.reasons.items())
     for reason, count in reasons[:_REASONS_SHOWN]:
         table.add_row(Text(reason), f"{count:,}")  # a reason may quote a server: no markup
     if others := reasons[_REASONS_SHOWN:]:
-        table.add_row("other reasons", f"{sum(count for _, count in others):,}")
+        table.add_row(translate("other reasons"), f"{sum(count for _, count in others):,}")
     console.print()
     console.print(table)
     seconds = max(summary.seconds, 1e-6)

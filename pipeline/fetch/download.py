@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from pipeline.core.errors import BuildError
 from pipeline.core.names import strip_secrets
+from pipeline.core.progress import ProgressDisplay
 from pipeline.core.storage import read_json, sync_file, sync_folder, write_json
 from pipeline.sources.inputs import resolve
 from pipeline.sources.streams import CHUNK, ResumingReader
@@ -44,14 +44,16 @@ def download(url: str, target: Path, console: Console) -> None:
     if file.size is not None and start > file.size:
         part.unlink()
         start = 0
-    columns = (TextColumn("download"), BarColumn(24), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress, open(part, "ab") as out:
-        task = progress.add_task("download", total=file.size, completed=start)
+    with ProgressDisplay(console) as progress, open(part, "ab") as out:
+        step = progress.step("download", total=file.size)
+        step.bytes = start
+        step.restart_clock()
         if file.size is None or start < file.size:
             reader = ResumingReader(file, start)
             while block := reader.read(CHUNK):
                 out.write(block)
-                progress.advance(task, len(block))
+                step.advance(len(block))
+        step.finish()
     size = part.stat().st_size
     if file.size is not None and size != file.size:
         raise BuildError(f"{url}: {size:,} of {file.size:,} bytes arrived. Run the same command again to go on.")

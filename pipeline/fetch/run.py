@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pipeline.core.errors import BuildError, UsageError
+from pipeline.core.language import translate
+from pipeline.core.progress import ProgressDisplay
 from pipeline.core.storage import format_size
 from pipeline.core.tables import read_parquet
 from pipeline.fetch.lists import cut_lists
@@ -44,13 +45,12 @@ class FetchRun:
 
     def __init__(self, paths: list[str], out: Path, settings: FetchSettings, console: Console) -> None:
         self.paths, self.out, self.settings = paths, out, settings
-        self.progress = Progress(
-            TextColumn("fetch"), BarColumn(24), TextColumn("{task.fields[state]}"), TimeElapsedColumn(), console=console
-        )
-        self._progress_task = self.progress.add_task("fetch", total=None, state="")
+        self.progress = ProgressDisplay(console)
+        self._step = self.progress.step("fetch")
         self._shard_rows: list[int] = []  # by shard
         self._requested = self._bytes = self._images = self._rows_done = 0
         self._began = self._last_shown = time.monotonic()
+        self._total: int | None = None  # URLs, once all lists are read
         self._open: set[FetchedShard] = set()
         self._finishing: set[asyncio.Task[None]] = set()
         self._write_lock = asyncio.Lock()  # one shard is written at a time
@@ -69,9 +69,10 @@ class FetchRun:
                     )
                 if not self._shard_rows:
                     raise UsageError(f"{' '.join(self.paths)}: no URL in there")
-                self.progress.update(self._progress_task, total=sum(self._shard_rows))
+                self._total = sum(self._shard_rows)
                 await scheduler.wait_until(lambda: not self._open)
                 self._show_progress()
+                self._step.finish()
         finally:
             for shard in self._open:
                 shard.close()
@@ -125,11 +126,11 @@ class FetchRun:
     def _show_progress(self) -> None:
         self._last_shown = time.monotonic()
         seconds = max(self._last_shown - self._began, 1e-6)
-        state = (
-            f"{self._rows_done:,} URLs  {self._images:,} images  {self._images / seconds:,.0f}/s  "
-            f"{format_size(self._bytes / seconds)}/s"
-        )
-        self.progress.update(self._progress_task, completed=self._rows_done, state=state)
+        note = translate("{0} URLs  {1} images  {2}/s  {3}/s")
+        values = self._rows_done, self._images, round(self._images / seconds)
+        self._step.note = note.format(*(f"{value:,}" for value in values), format_size(self._bytes / seconds))
+        if self._total:
+            self._step.set_share(self._rows_done / self._total)
 
     def summarise(self) -> FetchSummary:
         """Count what the sidecars say of all rows. Raises BuildError unless they have exactly the rows of the lists."""

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from pydantic import Field, field_validator
 
-from pipeline.core.settings import Table
+from pipeline.core.settings import Size, Table
 
 _ALWAYS_DISALLOWED = frozenset({"noai", "noimageai"})
 
@@ -22,7 +22,7 @@ class FetchSettings(Table):
     timeout: float = Field(
         15.0, gt=0, description="Seconds for one try, redirects and body included.", json_schema_extra={"metavar": "S"}
     )
-    max_bytes: int = Field(20_000_000, ge=1, description="Size of the largest image.", json_schema_extra={"metavar": "N"})
+    max_bytes: Size = Field(20_000_000, description="Size of the largest image.", json_schema_extra={"metavar": "N"})
     retries: int = Field(2, ge=0, le=100, description="Further tries after timeouts, broken connections, 429 and 5xx.")
     retry_failed: bool = Field(
         False,

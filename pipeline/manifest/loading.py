@@ -23,30 +23,45 @@ AnyManifest = TypeVar("AnyManifest", bound=Described)
 Override = str | tuple[str, Any]  # `key=value` as --set has it, or key and value
 
 
-def load(reference: str, overrides: Iterable[Override] = (), reads_files: bool = True) -> Manifest:
-    """Return the manifest that `reference` names or points to, with `key=value` overrides. Raises UsageError.
+def load(reference: str, overrides: Iterable[Override] = (), reads_files: bool = True, option: str = "--set") -> Manifest:
+    """Return the manifest that `reference` names or points to, with overrides that `option` gave. Raises UsageError.
 
     `reads_files`: whether what it names, such as lists of URLs, must be there; a lock has of some only the name.
     """
-    manifest = load_any(reference, overrides, reads_files)
+    manifest = load_any(reference, overrides, reads_files, option)
     if isinstance(manifest, MixtureManifest):
         raise UsageError(f"{reference} is a mixture of built corpora: expected the manifest of one corpus")
     return manifest
 
 
-def load_any(reference: str, overrides: Iterable[Override] = (), reads_files: bool = True) -> Manifest | MixtureManifest:
+def load_any(
+    reference: str, overrides: Iterable[Override] = (), reads_files: bool = True, option: str = "--set"
+) -> Manifest | MixtureManifest:
     """Return the manifest that `reference` names or points to, of a corpus or of a mixture. Raises UsageError."""
     table, where = read_toml(reference)
-    return load_table(table, where, overrides, reads_files)
+    return load_table(table, where, overrides, reads_files, option)
 
 
 def load_table(
-    table: dict[str, Any], where: str, overrides: Iterable[Override] = (), reads_files: bool = True
+    table: dict[str, Any], where: str, overrides: Iterable[Override] = (), reads_files: bool = True, option: str = "--set"
 ) -> Manifest | MixtureManifest:
-    """Return the manifest in a table, which messages call `where`. Raises UsageError."""
+    """Return the manifest in a table, which messages call `where`; what `overrides` have set is blamed on their `option`.
+
+    Raises UsageError.
+    """
+    overrides = [*overrides]
+    try:
+        return _load_table(table, where, overrides, reads_files, option)
+    except UsageError as error:
+        raise UsageError(_blame_options(str(error), where, map(_show_assignment, overrides), option)) from None
+
+
+def _load_table(
+    table: dict[str, Any], where: str, overrides: Iterable[Override], reads_files: bool, option: str
+) -> Manifest | MixtureManifest:
     table.pop("lock", None)  # a manifest.lock.toml is a manifest: what it records of a build is no part of it
     for assignment in overrides:
-        _override(table, assignment)
+        _override(table, assignment, option)
     if "mixture" in table:
         return _validate(MixtureManifest, table, where)
     manifest_class = _manifest_class(table)
@@ -57,9 +72,9 @@ def load_table(
         manifest.check(where)
     for key in manifest.source.options:
         if key not in SOURCES[manifest.source.format].options:
-            option = source_options()[key]
+            of_others = source_options()[key]
             raise UsageError(
-                f"{where}: {option.flag or f'source.{key}'} is for {option.purpose}; "
+                f"{where}: {of_others.flag or f'source.{key}'} is for {of_others.purpose}; "
                 f"source.format = {manifest.source.format!r} has none"
             )
     _check_bounds(manifest, where)
@@ -139,22 +154,26 @@ def _measure_presets(table: dict[str, Any], where: str, manifest: type[Manifest]
     return table | {"measure": measure | {"also": list(dict.fromkeys([*also, *named]))}} if named else table
 
 
-def _override(table: dict[str, Any], assignment: Override) -> None:
-    key, value = _parse_assignment(assignment) if isinstance(assignment, str) else assignment
+def _override(table: dict[str, Any], assignment: Override, option: str) -> None:
+    key, value = _parse_assignment(assignment, option) if isinstance(assignment, str) else assignment
     *parents, last = key.split(".")
     for parent in parents:
         table = table.setdefault(parent, {})
         if not isinstance(table, dict):
-            raise UsageError(f"--set {key}: {parent} is not a table")
+            raise UsageError(f"{option} {_show_assignment(assignment)}: {parent} is not a table")
     table[last] = value
 
 
-def _parse_assignment(assignment: str) -> tuple[str, Any]:
+def _show_assignment(assignment: Override) -> str:
+    return assignment if isinstance(assignment, str) else f"{assignment[0]}={assignment[1]}"
+
+
+def _parse_assignment(assignment: str, option: str) -> tuple[str, Any]:
     """Return key and value of `key=value`. What is no value of TOML is a string."""
     key, equals, value = assignment.partition("=")
     key = key.strip()
     if not equals or not key:
-        raise UsageError(f"--set {assignment}: expected key=value, such as --set rules.chars.at_least=100")
+        raise UsageError(f"{option} {assignment}: expected key=value, such as {option} rules.chars.at_least=100")
     try:
         return key, tomllib.loads(f"x = {value.strip()}")["x"]
     except tomllib.TOMLDecodeError:
@@ -197,6 +216,34 @@ def _check_bounds(manifest: Manifest, where: str) -> None:
 
 
 # -- messages
+
+
+def _blame_options(message: str, where: str, overrides: Iterable[str], option: str) -> str:
+    """Return a message in which keys that the command line has set are said to be wrong there, not in the file.
+
+    >>> _blame_options("a.toml: rules.chars: this takes at_least", "a.toml", ["rules.chars.any_of=[]"], "--set")
+    '--set rules.chars.any_of=[]: this takes at_least'
+    >>> _blame_options("a.toml: shards.size: too small", "a.toml", ["title=A"], "--set")
+    'a.toml: shards.size: too small'
+    """
+    lines, overrides = message.split("\n"), [*overrides]
+    for number, line in enumerate(lines):
+        found = re.match(rf"{re.escape(where)}: ([A-Za-z_][\w.-]*\w)(?=[:= \[])", line)
+        if found is None:
+            continue
+        key, rest = found[1], line[found.end() :]
+        for assignment in overrides:
+            given = assignment.partition("=")[0].strip()
+            if key == given or given.startswith(f"{key}."):
+                lines[number] = f"{option} {assignment}{_without_value(rest) if key == given else rest}"
+            elif key.startswith(f"{given}."):
+                lines[number] = f"{option} {assignment}: {key}{rest}"
+    return "\n".join(lines)
+
+
+def _without_value(rest: str) -> str:
+    """Return what a message says of a key without the value, which stands in the assignment."""
+    return re.sub(r"^ = .*?(?=: )|, found .*$", "", rest)
 
 
 def _fields_at(location: tuple[Any, ...], manifest: type[Described]) -> list[str]:

@@ -16,25 +16,30 @@ AS_BUILT = "as-built"
 
 
 def load_rules(
-    reference: str, overrides: Iterable[Override], base: Mapping[str, Any], kind: type[Manifest], as_built: str | None = None
+    reference: str,
+    overrides: Iterable[Override],
+    base: Mapping[str, Any],
+    kind: type[Manifest],
+    as_built: str | None = None,
+    option: str = "--set",
 ) -> tuple[Manifest, str | None]:
     """Return a manifest with the rules that `reference` stands for, and the name of the shipped preset that they are of.
 
     `base`: the table of a manifest of this `kind`; rules that come without a manifest are put into it. `as_built`: the file of `base`,
-    where it is that of a corpus, whose rules "as-built" stands for. Raises UsageError.
+    where it is that of a corpus, whose rules "as-built" stands for. `option` gave the overrides. Raises UsageError.
     """
     if Path(reference).suffix == ".toml" or "/" in reference:
         table, where = read_toml(reference)
         if "source" in table or "rules" in table:
-            return load(reference, overrides), None
-        return _with_rules(check_bounds(table, where), where, overrides, base), None
+            return load(reference, overrides, option=option), None
+        return _with_rules(check_bounds(table, where), where, overrides, base, option), None
     if reference == AS_BUILT and as_built is not None:
-        return _with_rules(base.get("rules", {}), as_built, overrides, base), None
+        return _with_rules(base.get("rules", {}), as_built, overrides, base, option), None
     if reference in list_presets(kind) or (reference in list_manifests("presets") and reference not in list_manifests()):
         preset_bounds(reference, reference, kind)  # what is amiss in it is said with its own file's name
-        return _with_rules({"preset": reference}, reference, overrides, base), reference
+        return _with_rules({"preset": reference}, reference, overrides, base, option), reference
     if reference in list_manifests():
-        return load(reference, overrides), None
+        return load(reference, overrides, option=option), None
     known = [*([AS_BUILT] if as_built is not None else []), *list_presets(kind), *list_manifests()]
     stands_for = f"{AS_BUILT} stands for the rules that the corpus was built by; a" if as_built is not None else "A"
     raise UsageError(
@@ -43,8 +48,10 @@ def load_rules(
     )
 
 
-def _with_rules(rules: Mapping[str, Any], where: str, overrides: Iterable[Override], base: Mapping[str, Any]) -> Manifest:
+def _with_rules(
+    rules: Mapping[str, Any], where: str, overrides: Iterable[Override], base: Mapping[str, Any], option: str
+) -> Manifest:
     """Return the manifest `base` with other rules."""
-    manifest = load_table({**deepcopy(dict(base)), "rules": deepcopy(dict(rules))}, where, overrides)
+    manifest = load_table({**deepcopy(dict(base)), "rules": deepcopy(dict(rules))}, where, overrides, option=option)
     assert isinstance(manifest, Manifest)
     return manifest

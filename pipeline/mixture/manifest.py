@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipeline.core.paths import expand_home
+from pipeline.core.settings import Amount
 from pipeline.dedup.settings import MinHashTable
 from pipeline.manifest.model import Described
 from pipeline.manifest.steps import BelongsTo, ManifestTable, Step
@@ -18,22 +18,6 @@ from tokenizer.settings import Tokenise, Training
 
 MOST_PRIORITIES = 1000  # of what fits above the quality in a record's priority (`pipeline.dedup.minhash.priorities`)
 WEIGHTS_ERROR = 1e-6  # by which a sum of weights may differ from 1
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
-
-
-def parse_amount(value: Any) -> Any:
-    """Return the number that text such as "3 B", "500M" or "1.5 T" denotes. Anything else is returned as it is, for validation to judge.
-
-    >>> parse_amount("3 B"), parse_amount("1.5K")
-    (3000000000, 1500)
-    """
-    if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d[\d_]*(?:\.\d+)?)\s*([KMBT]?)\s*", value)):
-        return round(float(match[1].replace("_", "")) * _UNITS[match[2]])
-    return value
-
-
-# Tokens or characters, or text such as "3 B".
-Amount = Annotated[int, BeforeValidator(parse_amount), Field(gt=0), WithJsonSchema({"type": ["integer", "string"]})]
 
 
 class MixturePart(ManifestTable):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.core.language import translate
 from pipeline.core.storage import format_size
 from pipeline.mixture.facts import MixtureFacts
 from pipeline.report.terminal import print_warnings
@@ -16,7 +17,7 @@ def print_mixture(console: Console, facts: MixtureFacts) -> None:
     console.print(make_sources_table(facts))
     console.print()
     if facts.size_note is not None:
-        console.print(f"size          {facts.size_note.english}", highlight=False, soft_wrap=True)
+        console.print(f"size          {facts.size_note.local}", highlight=False, soft_wrap=True)
     duplicates = facts.duplicates
     console.print(
         f"duplicates    {duplicates['exact']:,} exact, {duplicates['near']:,} near; {duplicates['shared']:,} of the documents left "
@@ -29,18 +30,19 @@ def print_mixture(console: Console, facts: MixtureFacts) -> None:
 
 def make_sources_table(facts: MixtureFacts) -> Table:
     """Tabulate the parts and their sum. Large numbers are rounded: the card has them exactly."""
-    table = Table("part", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column(translate("part"), overflow="fold")
     is_repeated = any(source.copies > source.documents for source in facts.sources)
     counts_tokens = any(source.tokens is not None for source in facts.sources)
     shown = ["records", "duplicates", "documents", *["copies"] * is_repeated, "chars", *["tokens"] * counts_tokens]
     headings = {"duplicates": "lost", "documents": "chosen"}
     for name in (*(headings.get(name, name) for name in shown), "share", "wanted"):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(translate(name), justify="right", no_wrap=True)
     for source in facts.sources:
-        wanted = "all" if source.wanted is None else round_number(source.wanted)
+        wanted = translate("all") if source.wanted is None else round_number(source.wanted)
         table.add_row(source.name, *(round_number(getattr(source, name)) for name in shown), f"{source.share:.2%}", wanted)
     sums = (sum(getattr(source, name) for source in facts.sources) for name in shown)
-    table.add_row("all", *map(round_number, sums), "", "")
+    table.add_row(translate("all"), *map(round_number, sums), "", "")
     return table
 
 

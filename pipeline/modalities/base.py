@@ -18,6 +18,7 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline.core.engine import Task
+from pipeline.core.language import choose_language
 from pipeline.dedup.recurring import Search
 from pipeline.manifest.model import Manifest
 from pipeline.sources.rows import BATCH_BYTES, Rows
@@ -34,6 +35,11 @@ class Bilingual(NamedTuple):
 
     english: str
     japanese: str
+
+    @property
+    def local(self) -> str:
+        """The term in the language of commands."""
+        return self.japanese if choose_language() == "ja" else self.english
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from pipeline.core.added import read_added
 from pipeline.core.card import describe_drawn
 from pipeline.core.checksums import FileEntry
 from pipeline.core.identity import identify_entries
+from pipeline.core.paths import shorten_path
 from pipeline.core.storage import format_size, sum_file_sizes
 from pipeline.core.timings import Timing, describe_seconds, find_timing
 from pipeline.dedup.bands import banding
@@ -302,7 +303,7 @@ def suggest_training(out: Path, terms: ReportTerms, is_sample: bool, is_tokenise
 
     `is_tokenised`: the build itself makes a tokenizer, and token shards of documents. A sample suits `tiny` models, and so many `pieces`.
     """
-    quoted, commands = shlex.quote(str(out)), list[str]()
+    quoted, commands = shlex.quote(shorten_path(out)), list[str]()
     if "tokenizer" in terms.reads and not is_tokenised and not (out / "tokenizer").is_dir():
         commands.append(f"python -m tokenizer.train {quoted}" + f" --vocab-size {pieces}" * is_sample)
     if "tokens" in terms.reads and not is_tokenised and (encode := suggest_encoding(out)):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.core.language import translate, translate_message
+from pipeline.core.paths import shorten_path
 from pipeline.core.storage import format_size
 from pipeline.core.tables import suggest_look
 from pipeline.report.facts import BuildFacts, PlanFacts
@@ -14,6 +17,7 @@ from tokenizer.encode import make_counts_table
 from tokenizer.evaluate import make_figures_table
 
 _REASONS_SHOWN = 8
+_HEADING_CELLS = 14
 
 
 def print_summary(console: Console, facts: BuildFacts) -> None:
@@ -21,32 +25,29 @@ def print_summary(console: Console, facts: BuildFacts) -> None:
     console.print()
     console.print(_build_steps_table(facts))
     reasons = {rule.name: rule.records for rule in facts.rules} | {
-        "exact duplicate": facts.duplicates["exact"],
-        "near duplicate": facts.duplicates["near"],
+        translate("exact duplicate"): facts.duplicates["exact"],
+        translate("near duplicate"): facts.duplicates["near"],
         "unreadable": facts.unreadable,
     }
     most_frequent = sorted(((name, count) for name, count in reasons.items() if count), key=lambda reason: -reason[1])
     if most_frequent:
-        shown = "  ".join(f"{name} {count:,}" for name, count in most_frequent[:_REASONS_SHOWN])
-        console.print(f"\ntop reasons   {shown}", highlight=False, soft_wrap=True)
+        shown = [f"{name} {count:,}" for name, count in most_frequent[:_REASONS_SHOWN]]
+        console.print(f"\n{_fill(translate('top reasons'), shown, console.width)}")
     for removed in facts.removed:
         console.print(
-            f"lines removed {removed.lines:,} ({removed.chars:,} characters): {removed.name.english}",
+            f"lines removed {removed.lines:,} ({removed.chars:,} characters): {removed.name.local}",
             highlight=False,
             soft_wrap=True,
         )
     speed = facts.bytes / 1e6 / max(facts.seconds, 1e-6)
-    console.print(
-        f"polishing ratio {facts.polishing_ratio:.1%} of the raw {facts.terms.ratio.english}   "
-        f"{facts.seconds:.1f} s ({speed:.1f} MB/s)   peak memory {format_size(facts.peak_memory)}",
-        highlight=False,
-    )
+    console.print(f"polishing ratio {facts.polishing_ratio:.1%} of the raw {facts.terms.ratio.local}")
+    console.print(f"{facts.seconds:.1f} s ({speed:.1f} MB/s)   peak memory {format_size(facts.peak_memory)}")
     print_warnings(console, facts)
 
 
 def print_up_to_date(console: Console, facts: BuildFacts) -> None:
     """Print that nothing was to be done, and the warnings of the build that did it."""
-    console.print(f"{facts.out} is up to date: nothing to do", highlight=False, markup=False)
+    console.print(f"{shorten_path(facts.out)} is up to date: nothing to do")
     print_warnings(console, facts)
 
 
@@ -60,7 +61,7 @@ def print_tokenizer(console: Console, facts: BuildFacts) -> None:
             highlight=False, markup=False, soft_wrap=True,
         )  # fmt: skip
         if facts.training["figures"]:
-            console.print(make_figures_table([facts.training["figures"] | {"tokenizer": "held-out"}]))
+            console.print(make_figures_table([facts.training["figures"] | {"tokenizer": translate("held-out")}]))
     if facts.tokens:
         console.print()
         console.print(make_counts_table(facts.tokens))
@@ -78,34 +79,48 @@ def print_intermediates(console: Console, work: Path, size: int, are_removed: bo
 
 def print_next_commands(console: Console, facts: BuildFacts) -> None:
     """Print the folder, and two lines to paste: one to look at the shards, one to train on them."""
-    console.print(f"\n{facts.out}", style="bold", highlight=False, markup=False)
-    for line in (suggest_look(facts.out / "data"), facts.training_command):
-        console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"\n{shorten_path(facts.out)}", style="bold")
+    for line in (suggest_look(shorten_path(facts.out / "data")), facts.training_command):
+        console.print(f"  {line}")
 
 
 def print_plan(console: Console, facts: PlanFacts) -> None:
     """Print what is done, what would be done, and how large it would be."""
     for url, size in facts.inputs:
-        console.print(f"input   {url}  ({size})", highlight=False, markup=False)
-    console.print(f"out     {facts.out}\nwork    {facts.work}\n", highlight=False, markup=False)
-    table = Table("step", "state", box=None, pad_edge=False)
-    table.add_column("on disk", justify="right")
+        console.print(f"input   {url}  ({size})")
+    console.print(f"out     {shorten_path(facts.out)}\nwork    {shorten_path(facts.work)}\n")
+    table = Table(translate("step"), translate("state"), box=None, pad_edge=False)
+    table.add_column(translate("on disk"), justify="right")
     for step in facts.steps:
-        table.add_row(step.name, step.state, step.size)
+        table.add_row(translate(step.name), translate_message(translate(step.state)), step.size)
     console.print(table)
-    console.print(f"\n{facts.conclusion}", highlight=False, soft_wrap=True)
+    console.print(f"\n{facts.conclusion}")
 
 
 def _build_steps_table(facts: BuildFacts) -> Table:
-    table = Table("step", box=None, pad_edge=False)
-    for name in ("records in", "records out", f"{facts.terms.amount.english} in", f"{facts.terms.amount.english} out"):
-        table.add_column(name, justify="right")
+    amount = facts.terms.amount.local
+    table = Table(translate("step"), box=None, pad_edge=False)
+    for name in ("records in", "records out"):
+        table.add_column(translate(name), justify="right")
+    for name in ("{0} in", "{0} out"):
+        table.add_column(translate(name).format(amount), justify="right")
     for step in facts.steps:
-        table.add_row(step.name, f"{step.records_in:,}", f"{step.records_out:,}", step.amount_in, step.amount_out)
+        table.add_row(translate(step.name), f"{step.records_in:,}", f"{step.records_out:,}", step.amount_in, step.amount_out)
     return table
+
+
+def _fill(heading: str, items: list[str], width: int) -> str:
+    """Return items behind a heading, in lines that break between them."""
+    lines = [heading + " " * max(_HEADING_CELLS - cell_len(heading), 1)]
+    for number, item in enumerate(items):
+        if number and cell_len(lines[-1]) + cell_len(item) + 2 > width:
+            lines.append(" " * _HEADING_CELLS + item)
+        else:
+            lines[-1] += ("  " if number else "") + item
+    return "\n".join(lines)
 
 
 def print_warnings(console: Console, facts: BuildFacts) -> None:
     """Print what the build has to say beyond its numbers."""
     for warning in facts.warnings:
-        console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
+        console.print(f"warning: {warning}", style="yellow")

@@ -170,7 +170,8 @@ class _Progress:
     def __init__(self, engine: Engine, plan: Plan, folder: Path) -> None:
         self.line, self.folder = engine.step("measure"), folder
         sizes = [file.size for file in plan.inputs]
-        self._stored = None if None in sizes or plan.limit is not None else sum(size or 0 for size in sizes)
+        self._stored = None if None in sizes else sum(size or 0 for size in sizes)
+        self._limit = plan.limit
         self._seen: dict[int, int] = {}  # parts by unit
         self._consumed: dict[int, int] = {}
         self._reached: dict[int, int] = {}
@@ -184,15 +185,19 @@ class _Progress:
                 break
             number += 1
             self._consumed[unit], self._reached[unit] = partition.consumed, partition.reached
-            self.line.advance(counts["bytes"], counts["records"], self._expected_bytes())
+            self.line.advance(counts["bytes"], counts["records"])
+            self.line.expect(self._expect_bytes())
         self._seen[unit] = number
 
-    def _expected_bytes(self) -> float | None:
-        """Return the bytes of content to expect in all, from how much the files as stored have given so far."""
+    def _expect_bytes(self) -> float | None:
+        """Return the bytes of content to expect in all, from how much the files as stored have given so far; with --limit no more than
+        so many records have, from how large they were so far.
+        """
         consumed = sum(self._consumed.values())
-        if self._stored is None or not consumed:
-            return None
-        return sum(self._reached.values()) * self._stored / consumed
+        expected = [] if self._stored is None or not consumed else [sum(self._reached.values()) * self._stored / consumed]
+        if self._limit is not None and self.line.records:
+            expected.append(self.line.bytes * self._limit / self.line.records)
+        return min(expected, default=None)
 
 
 def run(plan: Plan, engine: Engine, keep_going: bool) -> Measured:
@@ -209,6 +214,7 @@ def run(plan: Plan, engine: Engine, keep_going: bool) -> Measured:
     progress = _Progress(engine, plan, folder)
     for unit in units:
         progress.look_at(unit.number)
+    progress.line.restart_clock()
     missing = [unit for unit in units if not _is_measured(folder, unit.number)]
     with guard_inputs(plan, partial(forget_changed, folder, units)):
         _measure_missing(plan, job, engine, units, missing, progress)

@@ -81,4 +81,4 @@ def test_a_vocabulary_that_cannot_be_leaves_the_corpus_whole(build: Callable[...
     assert done.returncode == 2 and "the largest possible is" in done.stderr
     assert "polishing ratio" in done.stdout and list((tmp_path / "out" / "data").glob("train-*"))
     wrong = build("cc100-ja", "--input", mixed, "--out", tmp_path / "other", "--set", "tokenizer.vocabulary=1")
-    assert wrong.returncode == 2 and "tokenizer.vocabulary: there is no such key" in wrong.stderr
+    assert wrong.returncode == 2 and "--set tokenizer.vocabulary=1: there is no such key" in wrong.stderr

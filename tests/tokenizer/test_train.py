@@ -196,7 +196,10 @@ def test_a_vocabulary_of_bpe_that_the_text_does_not_support_is_refused_with_the_
     ("options", "expected"),
     [
         (["--vocab-size", 0], "--vocab-size: Input should be greater than or equal to 300, found 0"),
-        (["--memory", "lots"], "--memory: expected a size such as 2GB or 500MB, found 'lots'"),
+        (
+            ["--memory", "lots"],
+            "'--memory': a size in bytes is expected, such as 32000000, \"512 MB\" or \"1 GiB\", found 'lots'",
+        ),
         (["--memory", "100MB"], "not enough to train a tokenizer: give it at least 600 MB"),
         (["--character-coverage", 1.5], "--character-coverage:"),
         (["--symbol", "\n"], "is a piece of every tokenizer already"),

@@ -12,6 +12,7 @@ from typing import Any, Generic
 
 import click
 
+from pipeline.core import help
 from pipeline.core.command import report_errors
 from pipeline.core.errors import UsageError
 from pipeline.core.locks import hold_lock
@@ -21,8 +22,6 @@ from pipeline.core.publication import adopt_earlier_state
 from trainers.training.checkpoints import Checkpoints
 from trainers.training.ranks import own_rank, report_to_torchrun
 from trainers.training.settings import Config, list_configs, load_config
-
-HELP = {"help_option_names": ["-h", "--help"]}
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def command(trainer: str, default: str, config_class: type[Config]) -> Callable[
                     settings = load_config(config_class, trainer, config, changes)
                     function(RunOptions(corpus, settings, out, resume, f"trainers.{trainer}"), **own_options)
 
-        return click.command(context_settings=HELP)(run)
+        return help.command()(run)
 
     return decorate
 

@@ -88,7 +88,7 @@ class SpeechManifest(Manifest):
     shards: SpeechShards = SpeechShards()
 
     def check(self, where: str) -> None:
-        require_modules(["scipy"], f"{where}: recordings", "speech")
+        require_modules(["scipy"], f"{where}: the fingerprint of recordings", "speech")
         if self.transcripts.dictionary == "sudachi":
             require_modules(["sudachipy", "sudachidict_core"], f"{where}: transcripts.dictionary = 'sudachi'", "speech,sudachi")
         else:

@@ -154,7 +154,7 @@ def test_one_measure_that_is_missing_is_named(unprepared, tmp_path):
         (["ja-web", "ja-web", "--set-a", "clean.html=never"], ["--set-a clean.html=never: expected a key of the rules"]),
         (
             ["ja-web", "ja-web", "--set-b", "rules.char.at_least=3"],
-            ["rules.char: there is no measure", "did you mean 'chars'?"],
+            ["--set-b rules.char.at_least=3: there is no measure", "did you mean 'chars'?"],
         ),
         (["ja-web", "ja-web", "--set-b", "rules.chars.at_leats=3"], ["there is no such key; did you mean 'at_least'?"]),
         (
@@ -238,7 +238,8 @@ def test_folders_without_a_ledger(corpus, tmp_path):
 def test_measure_presets_that_make_no_sense(build, tmp_path):
     done = build("cc100-ja", "--out", tmp_path / "out", "--set", 'measure.presets=["hojicha"]')
     assert (
-        done.returncode == 2 and "measure.presets: 'hojicha': there is no such preset; did you mean 'hojichar'?" in done.stderr
+        done.returncode == 2
+        and """--set measure.presets=["hojicha"]: 'hojicha': there is no such preset; did you mean 'hojichar'?""" in done.stderr
     )
     done = build("cc100-ja", "--out", tmp_path / "out", "--set", "measure.presets=hojichar")
-    assert done.returncode == 2 and "measure.presets: Input should be a valid list, found 'hojichar'" in done.stderr
+    assert done.returncode == 2 and "--set measure.presets=hojichar: Input should be a valid list" in done.stderr

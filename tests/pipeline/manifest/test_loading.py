@@ -265,10 +265,35 @@ def test_a_preset_of_words_needs_what_cuts_them(refused, monkeypatch):
 
 
 def test_what_the_core_lacks_is_told_with_the_extra_that_has_it(refused, monkeypatch):
-    for module in ("filters.unidic", "pipeline.modalities.speech.manifest"):
-        monkeypatch.setattr(f"{module}.find_spec", lambda name: None)
+    monkeypatch.setattr("pipeline.core.libraries.find_spec", lambda name: None)
     message = refused(MINIMAL + '[rules]\npreset = "hojichar"')
     assert "the measure hojichar_noun_share needs fugashi: pip install 'seimai[unidic]'" in message
-    with pytest.raises(UsageError, match=r"recordings and their readings need scipy: pip install 'seimai\[speech\]'"):
+    with pytest.raises(UsageError, match=r"the fingerprint of recordings needs scipy: pip install 'seimai\[speech\]'"):
         load("speech-ja")
     assert load("cc100-ja").rules and load("image-text-ja").rules
+
+
+@pytest.mark.parametrize(
+    ("text", "override", "words"),
+    [
+        (
+            "",
+            "shards.size=1GIB2",
+            '--set shards.size=1GIB2: a size in bytes is expected, such as 32000000, "512 MB" or "1 GiB"',
+        ),
+        ("", "deduplicate.threshold=7", "--set deduplicate.threshold=7: Input should be less than or equal to 1"),
+        ("", "rules.charz.at_least=3", "--set rules.charz.at_least=3: there is no measure of that name, nor a column"),
+        ("", "rules.chars.any_of=['a']", "--set rules.chars.any_of=['a']: this measure takes at_least, at_most or iqr"),
+        ("", "deduplicate={treshold=1}", "--set deduplicate={treshold=1}: deduplicate.treshold: there is no such key"),
+        ("[deduplicate]\nthreshold = 7", "title='A'", "mine.toml: deduplicate.threshold: "),
+    ],
+)
+def test_what_set_got_wrong_is_said_of_set_and_the_files_faults_of_the_file(refused, text, override, words):
+    message = refused(MINIMAL + text, override)
+    assert words in message and ("mine.toml" in message) == words.startswith("mine.toml")
+
+
+@pytest.mark.parametrize("size", ["1GiB", "1 GiB", "1_073_741_824", "1073.741824 MB", 2**30])
+def test_sizes_are_read_as_people_write_them(tmp_path, size):
+    (tmp_path / "x.toml").write_text(MINIMAL, "utf-8")
+    assert load(str(tmp_path / "x.toml"), [f"shards.size={size}", "tokenizer.vocab_size=32k"]).shards.size == 2**30

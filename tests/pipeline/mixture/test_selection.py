@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.core.settings import parse_count
 from pipeline.core.shards import name_shard
 from pipeline.mixture.filling import fill
-from pipeline.mixture.manifest import MixtureManifest, MixturePart, parse_amount
+from pipeline.mixture.manifest import MixtureManifest, MixturePart
 from pipeline.mixture.selection import CANDIDATES, Selection, Target, _choose, candidates_file, find_targets, select
 from pipeline.mixture.shuffle import place_copies, plan_ranges
 
@@ -100,14 +101,7 @@ def test_weights_without_a_size_use_one_part_to_its_end():
 
 
 def test_amounts_in_words():
-    assert [parse_amount(text) for text in ("3 B", "1.5K", "2_000", "7 T", 5, "x")] == [
-        3 * 10**9,
-        1500,
-        2000,
-        7 * 10**12,
-        5,
-        "x",
-    ]
+    assert [parse_count(text) for text in ("3 B", "1.5K", "2_000", "7 T", 5)] == [3 * 10**9, 1500, 2000, 7 * 10**12, 5]
     assert MixturePart(corpus="a", chars="0.5 M").chars == 500_000
 
 

@@ -1,0 +1,128 @@
+"""The language that commands speak: English, or Japanese where SEIMAI_LANG or the locale asks for it.
+
+Code, logs, ledgers, locks and JSON are in English. `words/ja.toml` has the Japanese of what a user reads, by the English, with {0}, {1} …
+for values in the order of the English. What is printed is translated as it is printed: whoever raises an error writes English, and a
+test (`tests/pipeline/core/test_language.py`) finds what the catalogue lacks.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from functools import cache
+from importlib.resources import files
+from typing import NamedTuple
+
+LANGUAGES = ("en", "ja")
+_PLACEHOLDER = re.compile(r"\{(\d+)\}")
+_WORDS = ("activities", "steps", "tables", "units")  # tables of the catalogue
+_FEWEST_LETTERS = 5  # of a template's own words: with fewer it could be meant by anything that quotes others
+
+
+def choose_language() -> str:
+    """Return the language of commands, "en" or "ja": as SEIMAI_LANG says, else as POSIX reads the locale's variables."""
+    asked = os.environ.get("SEIMAI_LANG", "").lower()[:2]
+    if asked in LANGUAGES:
+        return asked
+    names = ("LC_ALL", "LC_MESSAGES", "LANG")
+    locale = next((value for name in names if (value := os.environ.get(name))), "")
+    return "ja" if locale.lower().split("_")[0].split(".")[0] == "ja" else "en"
+
+
+def translate(text: str) -> str:
+    """Return a text of the code, such as a heading or a template, in the language of the user; in English where there is no other.
+
+    A template keeps its {0}, {1} …
+    """
+    return _load_catalogue().get(text, text) if choose_language() == "ja" else text
+
+
+def translate_message(message: str) -> str:
+    """Return a finished message in the language of the user, with the values that are in it. What the catalogue lacks stays English."""
+    if choose_language() != "ja" or not message:
+        return message
+    body = message.strip("\n ")
+    start = message.index(body) if body else 0
+    return message[:start] + _translate_body(body) + message[start + len(body) :]
+
+
+def is_wordy(template: str) -> bool:
+    """Return whether a template has enough words of its own to be recognised in a finished message."""
+    return len(re.findall(r"[A-Za-z]", _PLACEHOLDER.sub("", template))) >= _FEWEST_LETTERS
+
+
+def list_catalogue() -> dict[str, str]:
+    """Return the Japanese by the English."""
+    return dict(_load_catalogue())
+
+
+class _Template(NamedTuple):
+    """A template as finished messages are compared with it. `longest`: its longest run of own words."""
+
+    pattern: re.Pattern[str]
+    longest: str
+    japanese: str
+
+
+@cache
+def _load_tables() -> dict[str, dict[str, str]]:
+    return tomllib.loads((files("pipeline") / "core" / "words" / "ja.toml").read_text("utf-8"))
+
+
+@cache
+def _load_catalogue() -> dict[str, str]:
+    return {english: japanese for table in _load_tables().values() for english, japanese in table.items()}
+
+
+@cache
+def _load_sentences() -> dict[str, str]:
+    """Return the catalogue without words that only `translate` is asked for, which values of a message may happen to be."""
+    return {
+        english: japanese for name, table in _load_tables().items() if name not in _WORDS for english, japanese in table.items()
+    }
+
+
+@cache
+def _load_templates() -> list[_Template]:
+    """Return the templates with values, those with most words of their own first."""
+    templates = []
+    for english, japanese in _load_sentences().items():
+        pieces = _PLACEHOLDER.split(english.strip("\n "))[::2]
+        if len(pieces) > 1 and is_wordy(english):
+            pattern = re.compile(_make_pattern(pieces), re.DOTALL)
+            templates.append((sum(map(len, pieces)), _Template(pattern, max(pieces, key=len), japanese.strip("\n "))))
+    return [template for _, template in sorted(templates, key=lambda one: -one[0])]
+
+
+def _make_pattern(pieces: list[str]) -> str:
+    """Return the expression of a template, given what stands around its values. Of two values side by side the second begins with a sign,
+    as "; did you mean …?" does, or is empty.
+    """
+    pattern = re.escape(pieces[0])
+    for before, after in zip(pieces, pieces[1:], strict=False):
+        is_second = not before and pattern
+        is_first = not after and after is not pieces[-1]
+        value = r"((?:[.,;:( ].*?)?)" if is_second else r"('[^']*'|\"[^\"]*\"|.+?)" if is_first else "(.+?)"
+        pattern += value + re.escape(after)
+    return pattern
+
+
+def _translate_body(body: str) -> str:
+    if (" " in body or body == ".") and (exact := _load_sentences().get(body)) is not None:
+        return exact
+    for template in _load_templates():
+        if template.longest in body and (match := template.pattern.fullmatch(body)):
+            values = [_translate_value(value) for value in match.groups()]
+            return _PLACEHOLDER.sub(lambda place, values=values: values[int(place[1])], template.japanese)  # type: ignore[misc]
+    if "\n" in body:
+        return "\n".join(map(_translate_value, body.split("\n")))
+    if ": " in body:  # where something is wrong, and what
+        place, _, problem = body.partition(": ")
+        return f"{place}: {_translate_value(problem)}"
+    return body
+
+
+def _translate_value(value: str) -> str:
+    """Return a value of a message, which may be a message itself. A single word may be a name, and stays."""
+    return translate_message(value) if " " in value.strip() or value == "." else value

@@ -1,0 +1,134 @@
+"""Commands in Japanese: everything that they say has its Japanese, and what is quoted in it stays as it is."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+
+import click
+import pytest
+from click.testing import CliRunner
+from rich.cells import cell_len
+
+from pipeline.core.command import report_errors
+from pipeline.core.errors import UsageError
+from pipeline.core.help import list_help, wrap_cells
+from pipeline.core.language import choose_language, is_wordy, list_catalogue, translate, translate_message
+from pipeline.core.terminal import Terminal
+from tests.support.messages import collect_messages
+
+COMMANDS = [
+    "pipeline.build", "pipeline.fetch.command", "pipeline.verify", "pipeline.compare.command",
+    "tokenizer.train", "tokenizer.encode", "tokenizer.evaluate", "tokenizer.export",
+    "trainers.gpt", "trainers.clip", "trainers.diffusion", "trainers.hubert", "trainers.ctc", "trainers.targets",
+]  # fmt: skip
+
+
+@pytest.fixture
+def japanese(monkeypatch):
+    monkeypatch.setenv("SEIMAI_LANG", "ja")
+
+
+@pytest.mark.parametrize(
+    ("variables", "language"),
+    [
+        ({}, "en"),
+        ({"LANG": "ja_JP.UTF-8"}, "ja"),
+        ({"LANG": "ja_JP.UTF-8", "LC_ALL": "C"}, "en"),
+        ({"LANG": "C", "LC_MESSAGES": "ja"}, "ja"),
+        ({"LANG": "ja_JP.UTF-8", "LC_ALL": ""}, "ja"),
+        ({"LANG": "ja_JP.UTF-8", "SEIMAI_LANG": "en"}, "en"),
+        ({"SEIMAI_LANG": "JA"}, "ja"),
+        ({"SEIMAI_LANG": "fr", "LANG": "ja_JP.eucJP"}, "ja"),
+        ({"LANG": "jam"}, "en"),
+    ],
+)
+def test_language_is_asked_for_or_the_locales(monkeypatch, variables, language):
+    for name in ("SEIMAI_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert choose_language() == language
+
+
+# -- the catalogue is whole
+
+
+def test_every_message_has_its_japanese():
+    """Add what is missing to `pipeline/core/words/ja.toml`: the English as it is printed here, with {0}, {1} … for values."""
+    catalogue = list_catalogue()
+    missing = {text: place for text, place in collect_messages().items() if is_wordy(text) and text not in catalogue}
+    assert not missing, "\n".join(f"{place}: {text!r}" for text, place in missing.items())
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_every_help_has_its_japanese(japanese, module):
+    command = import_module(module).main
+    missing = [text for text in list_help(command) if is_wordy(text) and translate_message(text) == text]
+    assert not missing
+    shown = CliRunner().invoke(command, ["--help"], terminal_width=80)
+    assert shown.exit_code == 0 and "使い方:" in shown.output and "オプション:" in shown.output
+    assert max(map(cell_len, shown.output.splitlines())) <= 80
+
+
+def test_japanese_has_the_values_of_the_english():
+    for english, text in list_catalogue().items():
+        assert set(re.findall(r"\{\d+\}", english)) == set(re.findall(r"\{\d+\}", text)), english
+        assert text.strip(), english
+
+
+# -- messages
+
+
+def test_values_stay_and_messages_in_messages_are_translated(japanese):
+    assert translate_message("--out a b is a file, not a folder") == "--out a b はフォルダではなくファイルです"
+    assert translate_message("error: there is no text in records in") == "エラー: records in にテキストがありません"
+    inner = translate_message('error: m.toml: shards.size: a size in bytes is expected, such as 32000000, "512 MB" or "1 GiB"')
+    assert inner.startswith("エラー: m.toml: shards.size: 大きさ（バイト）")
+    assert translate_message("\nnothing that the catalogue has, 3: x\n") == "\nnothing that the catalogue has, 3: x\n"
+    known = translate_message("there is no manifest 'no.pe'; did you mean 'n'? Known: n. A path to a TOML file works too.")
+    assert known.startswith("マニフェスト 'no.pe' はありません（'n' のことですか？） あるのは: n。")
+
+
+def test_english_stays_english(monkeypatch):
+    monkeypatch.setenv("SEIMAI_LANG", "en")
+    assert translate("records in") == "records in" and translate_message("--out a is a file, not a folder").startswith(
+        "--out a is"
+    )
+
+
+def test_terminal_translates_what_it_prints_and_breaks_no_line(japanese, capsys):
+    Terminal(width=20).print("corpora/a is up to date: nothing to do")
+    assert capsys.readouterr().out.splitlines() == ["corpora/a は最新です。することはありません"]
+
+
+def test_errors_and_complaints_are_in_japanese(japanese):
+    from pipeline.core.help import command
+
+    @command()
+    @click.argument("name")
+    @click.option("--size", type=int)
+    def main(name: str, size: int | None) -> None:
+        with report_errors("building"):
+            raise UsageError(f"{name} is a file, not a folder")
+
+    run = CliRunner().invoke
+    assert run(main, ["a"]).stderr == "エラー: a はフォルダではなくファイルです\n"
+    assert run(main, ["a"]).exit_code == 2
+    wrong = run(main, ["a", "--size", "x"])
+    assert wrong.exit_code == 2 and "エラー: '--size' の値が正しくありません: 'x' は整数ではありません。" in wrong.stderr
+    assert "使い方:" in wrong.stderr and "Usage" not in wrong.stderr
+    assert "'NAME' を指定してください" in run(main, []).stderr
+
+
+# -- lines of wide characters
+
+
+def test_lines_break_between_wide_characters_as_typography_allows():
+    text = "コーパス「甲」を構築します。--keep-going なら壊れた入力の読めた部分だけで構築します。"
+    for width in range(16, 50):
+        lines = wrap_cells(text, width)
+        assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+        assert all(cell_len(line) <= width + 2 for line in lines)
+        assert not any(line[0] in "。、」ー" or line[-1] in "「" for line in lines)
+        assert any("--keep-going" in line for line in lines)
