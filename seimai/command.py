@@ -158,6 +158,12 @@ def _load_train_units() -> click.Command:
     return main
 
 
+def _load_generate() -> click.Command:
+    from trainers.generate import main
+
+    return main
+
+
 def _load_train_quality() -> click.Command:
     from filters.train_quality import main
 
@@ -192,6 +198,7 @@ COMMANDS = {
         "Train a tokenizer or a model: seimai train gpt CORPUS.",
         lambda: LazyGroup("train", TRAIN, "Train a tokenizer or a model on a built corpus."),
     ),
+    "generate": Subcommand("Let a trained model write, draw, rank captions or write down speech.", _load_generate),
     "encode": Subcommand("Turn the text of a corpus into token shards.", _load_encode),
     "evaluate": Subcommand("Compare tokenizers on texts.", _load_evaluate),
     "export": Subcommand("Write a tokenizer for Hugging Face's AutoTokenizer.", _load_export),

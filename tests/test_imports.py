@@ -180,7 +180,7 @@ LATE = {
     # `import seimai` and `seimai --help` take no time: what they offer is loaded when it is called.
     ("seimai", "seimai.api"),
     *(("seimai.command", f"tokenizer.{name}") for name in ("train", "encode", "evaluate", "export")),
-    *(("seimai.command", f"trainers.{name}") for name in ("gpt", "clip", "diffusion", "hubert", "ctc", "targets")),
+    *(("seimai.command", f"trainers.{name}") for name in ("gpt", "clip", "diffusion", "hubert", "ctc", "targets", "generate")),
     *(("seimai.command", f"pipeline.{name}") for name in ("build", "fetch.command", "compare.command", "verify")),
     ("seimai.command", "filters.train_quality"),
 }

@@ -25,6 +25,7 @@ WORDS = {
     "trainers.hubert": "train hubert",
     "trainers.ctc": "train ctc",
     "trainers.targets": "train units",
+    "trainers.generate": "generate",
     "filters.train_quality": "train quality",
 }
 _PYTHON_COMMAND = re.compile(rf"\bpython -m ({'|'.join(map(re.escape, WORDS))})(?![\w.])")

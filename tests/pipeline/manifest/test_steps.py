@@ -68,7 +68,8 @@ EXEMPT = {
     "source.format", "source.sample", "source.images", "source.audio", "source.transcripts", "source.columns", "source.keep", "rules",
     "deduplicate.bands", "deduplicate.rows", "deduplicate.transcripts.bands", "deduplicate.transcripts.rows", "images.model", "tokenizer",
     "deduplicate.transcripts.enabled", "deduplicate.transcripts.margin", "deduplicate.transcripts.permutations",
-    "deduplicate.transcripts.seed", "quality.model", "urls.block", "urls.allow", "license_name", "license_link", "deduplicate.same_domain", "measure.presets",
+    "deduplicate.transcripts.seed", "quality.model", "urls.block", "urls.allow", "license_name", "license_link",
+    "deduplicate.same_domain", "measure.presets",
 }  # fmt: skip
 
 
