@@ -151,6 +151,7 @@ def reference(build: Callable[..., Any], mixed: Path, shared_folders: SharedFold
         done = build("cc100-ja", "--input", mixed, "--out", folder / "out", "--set", SMALL_PARTITIONS)
         assert done.returncode == 0, done.stderr
         (folder / "stdout").write_text(done.stdout, "utf-8")
+        (folder / "stderr").write_text(done.stderr, "utf-8")
 
     return shared_folders.make("reference", fill) / "out"
 

@@ -38,4 +38,4 @@ def shorten_path(path: Path | str) -> str:
         relative = os.path.relpath(path)
     except (ValueError, OSError):  # no current folder, or none on the same drive
         return str(path)
-    return str(path) if relative.startswith("..") or len(relative) >= len(str(path)) else relative
+    return str(path) if relative.startswith(("..", "-")) or len(relative) >= len(str(path)) else relative

@@ -31,7 +31,7 @@ def refused(out):
         assert done.returncode == code, (done.stdout, done.stderr)
         assert "Traceback" not in done.stdout + done.stderr
         message = done.stderr.strip()
-        assert message.startswith("error: ")
+        assert any(line.startswith("error: ") for line in message.splitlines())  # below lines of progress
         assert not (out / "data").exists() and not (out / "ledger").exists() and not (out / "README.md").exists()
         assert find_temporaries(out) == []
         return message

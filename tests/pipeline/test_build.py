@@ -138,8 +138,9 @@ def test_counts_add_up_in_summary_card_and_output(reference, ledger):
     assert re.search(rf"read, clean +{len(ledger)} +{len(ledger) - verdicts['unreadable']} ", said)
     assert "polishing ratio" in said and "peak memory" in said and f"exact duplicate {20}" in said
     assert f"pl.scan_parquet('{reference}/data/*.parquet')" in said
+    progress = (reference.parent / "stderr").read_text()
     for step in ("measure", "decide", "deduplicate", "write"):
-        assert re.search(rf"^{step} +.*records", said, re.M)
+        assert re.search(rf"^{step} +.*records", progress, re.M)
     card = (reference / "README.md").read_text()
     assert card.startswith("---\nlanguage:\n- ja\n") and f"| read, clean | {len(ledger):,} |" in card
 
