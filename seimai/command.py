@@ -53,12 +53,37 @@ class LazyGroup(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command and its arguments, under the name that it was called by: to Python most are `main`."""
-        name, command, rest = super().resolve_command(ctx, args)
+        try:
+            name, command, rest = super().resolve_command(ctx, args)
+        except click.ClickException as error:
+            if not _speaks_japanese():
+                raise
+            from pipeline.core.terminal import Terminal  # late, as all that is not needed for help in English
+
+            Terminal(stderr=True).print(f"error: {error.format_message()}")
+            ctx.exit(error.exit_code)
         return args[0] if name is not None else None, command, rest
+
+    def get_help(self, ctx: click.Context) -> str:
+        if _speaks_japanese():
+            from pipeline.core.help import Formatter
+
+            ctx.formatter_class = Formatter
+        return super().get_help(ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, one.help) for name, one in self.subcommands.items()])
+
+
+def _speaks_japanese() -> bool:
+    """Return whether the user is spoken to in Japanese; not where a package that it takes is hidden."""
+    try:
+        check_packages()
+        from pipeline.core.language import choose_language
+    except ImportError:
+        return False
+    return choose_language() == "ja"
 
 
 def _load(subcommand: Subcommand) -> click.Command:

@@ -111,6 +111,8 @@ def _make_pattern(pieces: list[str]) -> str:
 def _translate_body(body: str) -> str:
     if (" " in body or body == ".") and (exact := _load_sentences().get(body)) is not None:
         return exact
+    if body.startswith("error: "):  # templates that begin with a value would take it for one
+        return translate("error: {0}").replace("{0}", _translate_value(body.removeprefix("error: ")))
     for template in _load_templates():
         if template.longest in body and (match := template.pattern.fullmatch(body)):
             values = [_translate_value(value) for value in match.groups()]

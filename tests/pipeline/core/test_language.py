@@ -15,12 +15,16 @@ from pipeline.core.errors import UsageError
 from pipeline.core.help import list_help, wrap_cells
 from pipeline.core.language import choose_language, is_wordy, list_catalogue, translate, translate_message
 from pipeline.core.terminal import Terminal
+from seimai.command import COMMANDS as CONSOLE_COMMANDS
+from seimai.command import TRAIN
+from seimai.command import main as seimai
 from tests.support.messages import collect_messages
 
 COMMANDS = [
     "pipeline.build", "pipeline.fetch.command", "pipeline.verify", "pipeline.compare.command",
     "tokenizer.train", "tokenizer.encode", "tokenizer.evaluate", "tokenizer.export",
     "trainers.gpt", "trainers.clip", "trainers.diffusion", "trainers.hubert", "trainers.ctc", "trainers.targets",
+    "trainers.generate",
 ]  # fmt: skip
 
 
@@ -69,6 +73,16 @@ def test_every_help_has_its_japanese(japanese, module):
     shown = CliRunner().invoke(command, ["--help"], terminal_width=80)
     assert shown.exit_code == 0 and "使い方:" in shown.output and "オプション:" in shown.output
     assert max(map(cell_len, shown.output.splitlines())) <= 80
+
+
+def test_the_console_command_is_in_japanese(japanese):
+    lines = [one.help for one in (*CONSOLE_COMMANDS.values(), *TRAIN.values())]
+    assert not [line for line in lines if translate_message(line) == line]
+    for words in ([], ["train"]):
+        shown = CliRunner().invoke(seimai, [*words, "--help"], terminal_width=80).output
+        assert "使い方:" in shown and "コマンド:" in shown and not re.search(r"[A-Za-z]+ [a-z]+ [a-z]+\.", shown)
+    wrong = CliRunner().invoke(seimai, ["bild"])
+    assert wrong.exit_code == 2 and "コマンド 'bild' はありません" in wrong.stderr
 
 
 def test_japanese_has_the_values_of_the_english():
