@@ -109,9 +109,11 @@ def _katakana() -> _Katakana:
 
 @lru_cache(maxsize=100_000)
 def cut_katakana(text: str) -> tuple[str, ...] | None:
-    """Return the words of `text`, which is of `CHARACTERS` alone, or None where UniDic does not know one of them.
+    """Return the words of `text`, or None where UniDic does not know one of them or there are characters beside `CHARACTERS`.
 
-    >>> cut_katakana("ベルリンマラソン"), cut_katakana("サーバーサイド"), cut_katakana("ヴャヴャ")
-    (('ベルリン', 'マラソン'), ('サーバー', 'サイド'), None)
+    >>> cut_katakana("ベルリンマラソン"), cut_katakana("サーバーサイド"), cut_katakana("ヴャヴャ"), cut_katakana("サ―バ")
+    (('ベルリン', 'マラソン'), ('サーバー', 'サイド'), None, None)
     """
+    if any(character not in CHARACTERS for character in text):
+        return None
     return _katakana().cut(text)
