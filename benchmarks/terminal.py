@@ -2,7 +2,7 @@
 
     python -m benchmarks.terminal ja.txt.xz > docs/terminal.md
 
-With `--first-run` the loops are compiled anew, in a folder of their own.
+With `--first-run` the loops are compiled anew, in a folder of their own. With `--smoke` one terminal is recorded, of the embedded sample.
 """
 
 from __future__ import annotations
@@ -86,9 +86,11 @@ def record(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("input", type=Path)
+    parser.add_argument("input", type=Path, nargs="?", default=_ROOT / "manifests" / "samples" / "cc100-ja.txt.xz")
     parser.add_argument("--every", type=float, default=10, help="Seconds between two looks at the terminal.")
     parser.add_argument("--first-run", action="store_true")
+    parser.add_argument("--smoke", action="store_true", help="Record one terminal: does it run at all?")
+    parser.add_argument("--scratch", type=Path, help=argparse.SUPPRESS)  # as all benchmarks take it; this one keeps nothing
     options = parser.parse_args()
     shown = " ".join([*_COMMAND, options.input.name])
     with tempfile.TemporaryDirectory() as scratch:
@@ -97,7 +99,7 @@ def main() -> None:
         environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
         environment.pop("COLUMNS", None)
         command = [sys.executable, *_COMMAND[1:], options.input.name]
-        for columns, language in ((80, "en"), (200, "en"), (80, "ja")):
+        for columns, language in ((80, "en"), (200, "en"), (80, "ja"))[: 1 if options.smoke else None]:
             own = environment | {"SEIMAI_LANG": language}
             if options.first_run and (columns, language) == (80, "en"):
                 own["NUMBA_CACHE_DIR"] = str(folder / "loops")
@@ -106,6 +108,8 @@ def main() -> None:
             for seconds, text in frames:
                 print(f"after {seconds:.0f} s:\n\n```\n{text}\n```\n")
             subprocess.run(["rm", "-rf", "corpora"], cwd=folder, check=True)
+        if options.smoke:
+            return
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
         print(
             f"## A log\n\n    $ {shown} > out.txt 2> log.txt\n\nlog.txt:\n\n```\n{done.stderr}```\n\nout.txt:\n\n```\n{done.stdout}```"

@@ -173,7 +173,7 @@ def build(request: BuildRequest, console: Console, plan_only: bool = False) -> P
         if loaded.tokenizer is not None:
             check_tokenising(out, loaded.tokenizer, loaded.modality)
     if request.download and not plan_only:
-        _download(loaded)
+        _download(loaded, console)
     files = tuple(_choose_inputs(loaded, list(inputs), request.download, plan_only, console))
     if any(f.is_sample for f in files):
         # Written for Seimai, so not under the terms of the corpus that it stands in for.
@@ -279,11 +279,11 @@ def _raw_path(manifest: Manifest) -> Path | None:
     return Path("raw") / manifest.name / name
 
 
-def _download(manifest: Manifest) -> None:
+def _download(manifest: Manifest, console: Console) -> None:
     target = _raw_path(manifest)
     if target is None or manifest.source.url is None:
         raise UsageError(f"manifest {manifest.name} has no source.url to download from")
-    download_file(manifest.source.url, target, Terminal(stderr=True))
+    download_file(manifest.source.url, target, _progress_console(console))
 
 
 def _choose_inputs(manifest: Manifest, inputs: list[str], download: bool, plan_only: bool, console: Console) -> list[InputFile]:
@@ -366,7 +366,7 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
             return
         write_json(plan.workspace.inputs, [f.describe(plan.out) for f in plan.inputs])
         failure: SeimaiError | None = None
-        with _prepare(plan, console), make_engine(workers, scheduler, plan.work / "dask", Terminal(stderr=True)) as engine:
+        with _prepare(plan, console), make_engine(workers, scheduler, plan.work / "dask", _progress_console(console)) as engine:
             if summary is None:
                 compile_loops(engine, plan.manifest)
             result: dict[str, Any] = summary or run(plan, engine, keep_going)
@@ -379,6 +379,11 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
         if summary is None:
             print_summary(console, facts)
         _finish(plan, result, facts, tokenised is not None, failure, clean, console)
+
+
+def _progress_console(console: Console) -> Console:
+    """Return where progress is shown: standard error, so that standard output has the summary alone."""
+    return Terminal(stderr=True, quiet=console.quiet)
 
 
 def _mix(
@@ -417,7 +422,7 @@ def _mix(
         failure: SeimaiError | None = None
         with (
             _prepare(plan, console, plan.more_steps),
-            make_engine(workers, scheduler, plan.work / "dask", Terminal(stderr=True)) as engine,
+            make_engine(workers, scheduler, plan.work / "dask", _progress_console(console)) as engine,
         ):
             result = summary or mix(plan, engine)
             if tokens is not None and _count_kept(result):

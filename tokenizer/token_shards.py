@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.core.errors import UsageError
 from pipeline.core.identity import identify_corpus, identify_shards
+from pipeline.core.paths import shorten_path
 from pipeline.core.storage import read_json
 from tokenizer.model import Tokenizer
 from tokenizer.settings import Encoding
@@ -103,7 +104,7 @@ def encode_command(
     corpus: Path | None, description: dict[str, Any] | None = None, tokens: Path | None = None, overwrite: bool = False
 ) -> str:
     """Return the command that makes token shards of a corpus, with the settings of those that `description` is of."""
-    words = ["python -m tokenizer.encode", "CORPUS" if corpus is None else shlex.quote(str(corpus))]
+    words = ["python -m tokenizer.encode", "CORPUS" if corpus is None else shlex.quote(shorten_path(corpus))]
     described = description or {}
     for name, field in Encoding.model_fields.items():
         value = described.get(name, field.default)

@@ -78,10 +78,10 @@ def _describe_training(training: Record | None) -> Sequence[str]:
         f"{f' ({drawn})' if drawn else ''}; `AutoTokenizer.from_pretrained` loads the folder. / {size} のテキストから学習したトークナイザ。"
     ]
     if figures := training["figures"]:
-        density = f"{figures['characters_per_token']:.3f}"
+        density, whose = f"{figures['characters_per_token']:.3f}", "the parts' " if drawn else ""
         lines.append(
-            f"On held-out text {density} characters per token, {figures['fallback_share']:.3%} of characters by bytes. / "
-            f"検証用テキストで1トークンあたり {density} 文字。"
+            f"On {whose}held-out text {density} characters per token, {figures['fallback_share']:.3%} of characters by bytes. / "
+            f"{'各出典の' if drawn else ''}検証用テキストで1トークンあたり {density} 文字。"
         )
     return lines
 

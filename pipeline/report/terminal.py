@@ -72,7 +72,10 @@ def print_intermediates(console: Console, work: Path, size: int, are_removed: bo
     if are_removed:
         line = f"intermediates {format_size(size)} removed: another rule, or a mixture, has to measure anew"
     else:
-        line = f"intermediates {format_size(size)} in {work}, for other rules and for mixtures; the same command with --clean removes them"
+        line = (
+            f"intermediates {format_size(size)} in {shorten_path(work)}, for other rules and for mixtures; the same command with "
+            "--clean removes them"
+        )
     if size:
         console.print(f"\n{line}", highlight=False, markup=False, soft_wrap=True)
 

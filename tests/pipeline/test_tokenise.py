@@ -48,7 +48,7 @@ def test_only_what_changed_is_done_again(made: Path, build: Callable[..., Any], 
     def again(*settings: str) -> Any:
         done = build("cc100-ja", "--input", mixed, "--out", made, "--set", SMALL_PARTITIONS, *settings)
         assert done.returncode == 0, done.stderr
-        return done.stdout
+        return done.stdout + done.stderr
 
     def times(*names: str) -> list[int]:
         return [p.stat().st_mtime_ns for name in names for p in sorted((made / name).iterdir())]

@@ -17,7 +17,7 @@ import pytest
 
 from pipeline.core import renames
 from pipeline.core.errors import BuildError, InputError
-from pipeline.core.ownership import STATE_FOLDER
+from pipeline.core.ownership import EARLIER_STATE_FOLDER, OWNER_FILE, STATE_FOLDER
 from pipeline.core.publication import Entry, corpus_publication, settle_publication
 from tests.promises.conftest import OTHER_BOUND, Versions
 from tests.support.builds import build_environment
@@ -123,20 +123,22 @@ def test_a_publication_whose_new_version_is_lost_is_undone(versions, tmp_path):
     assert hash_version(corpus) == hash_version(versions.first)
 
 
-def test_a_journal_that_leads_elsewhere_is_refused(tmp_path):
+@pytest.mark.parametrize("state", [STATE_FOLDER, EARLIER_STATE_FOLDER])
+def test_a_journal_that_leads_elsewhere_is_refused(tmp_path, state):
     """A corpus may come from a stranger, with a journal that any command would go on from."""
     corpus, mine = tmp_path / "corpus", tmp_path / "mine"
-    for folder in (corpus / ".seimai", mine):
+    for folder in (corpus / state, mine):
         folder.mkdir(parents=True)
     (mine / "a.txt").write_text("mine")
+    (corpus / state / OWNER_FILE).write_text("{}")
     (corpus / "link").symlink_to(mine)
-    sound = {"name": "data", "staged": ".seimai/old", "new": {}, "known": ["a.txt"]}
+    sound = {"name": "data", "staged": f"{state}/old", "new": {}, "known": ["a.txt"]}
     for entry, markers in (
         (sound | {"staged": "../mine"}, []), (sound | {"staged": str(mine)}, []), (sound | {"staged": "link/deep"}, []),
         (sound | {"known": ["../../../mine/a.txt"]}, []), (sound | {"name": "../mine"}, []), (sound, ["../mine/a.txt"]),
         (sound, ["link/a.txt"]), ({}, []), (sound | {"known": 5}, []),
     ):  # fmt: skip
-        (corpus / ".seimai" / "publication.json").write_text(
+        (corpus / state / "publication.json").write_text(
             json.dumps({"entries": [entry], "markers": markers, "exchanged": True})
         )
         with pytest.raises(BuildError, match="is damaged"):
@@ -149,12 +151,13 @@ def test_what_is_staged_on_another_filesystem_is_told(tmp_path):
     if not shared.is_dir() or shared.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("needs a second filesystem")
     with tempfile.TemporaryDirectory(dir=shared) as state:
-        (tmp_path / ".seimai").symlink_to(state)
-        (tmp_path / ".seimai" / "new.md").write_text("new")
+        (tmp_path / STATE_FOLDER).parent.mkdir(parents=True)
+        (tmp_path / STATE_FOLDER).symlink_to(state)
+        (tmp_path / STATE_FOLDER / "new.md").write_text("new")
         (tmp_path / "README.md").write_text("old")
         with pytest.raises(BuildError, match=r"README.md cannot be replaced .* must lie on one filesystem.*--work"):
-            corpus_publication(tmp_path).publish([Entry("README.md", ".seimai/new.md")])
-        assert (tmp_path / "README.md").read_text() == "old" and not (tmp_path / ".seimai" / "publication.json").exists()
+            corpus_publication(tmp_path).publish([Entry("README.md", f"{STATE_FOLDER}/new.md")])
+        assert (tmp_path / "README.md").read_text() == "old" and not (tmp_path / STATE_FOLDER / "publication.json").exists()
 
 
 def test_a_reader_that_looks_all_the_while_sees_the_old_or_the_new(versions, tmp_path):

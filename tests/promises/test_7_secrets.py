@@ -123,7 +123,7 @@ def test_two_files_that_differ_in_their_query_stay_apart(server):
 )
 def test_a_manifest_can_have_no_local_file_read(assignment):
     key = assignment.partition("=")[0]
-    with pytest.raises(UsageError, match=f"{key}: .* expected"):
+    with pytest.raises(UsageError, match=f"--set {re.escape(key)}=.*: .* expected"):
         load("cc100-ja", [assignment])
 
 

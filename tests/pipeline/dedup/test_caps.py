@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.dedup import caps, exchange, runs
@@ -79,6 +79,7 @@ RECORDS = st.builds(Record, st.one_of(st.none(), st.integers(0, 6)), st.integers
     st.integers(1, 4),
     st.sampled_from([{}, {"RECORDS": 10, "RECORDS_PER_RANGE": 7, "FAN_IN": 2}, {"PARTITIONS": 1, "RECORDS_PER_RANGE": 20}]),
 )
+@example([[Record(1, 1)] * 3] * 4, 1, {"PARTITIONS": 1, "RECORDS_PER_RANGE": 20})  # every run has some that are dropped
 def test_the_best_of_every_key_are_kept(tmp_path_factory, partitions, most, constants):
     found, counts = apply_cap(tmp_path_factory.mktemp("cap"), partitions, most, **constants)
     by_key = defaultdict(list)

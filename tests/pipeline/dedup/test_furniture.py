@@ -67,8 +67,11 @@ def test_few_pages_need_the_lines_that_the_settings_ask_for():
 
 
 def test_few_pages_that_are_nothing_but_furniture_stay():
-    texts = ["\n".join(page.furniture) for page in make_site(7, 6)]
-    assert strip(texts + PROSE)[:6] == normalise(pl.Series(texts)).to_list()
+    """Lines of their own that are no prose, such as a title, do not make them pages."""
+    for titles in ([""] * 6, ["椿", "桜の写真", "湖", "冬の山", "古い駅", "祭り"]):
+        pages = zip(make_site(7, 6), titles)
+        texts = ["\n".join([*page.furniture[:4], *filter(None, [title]), *page.furniture[4:]]) for page, title in pages]
+        assert strip(texts + PROSE)[:6] == normalise(pl.Series(texts)).to_list()
 
 
 def test_a_song_that_few_documents_quote_stays():

@@ -78,7 +78,7 @@ def test_a_tokenizer_that_is_named(trained: Mixed, mix: Callable[..., Mixed], pa
     assert (hash_outputs(mixed.out), list_times(mixed.out / "data")) == data
     (mixed.out / STATE_FOLDER / "tokenizer.json").unlink()  # as if somebody had put it there by hand
     done = build(manifest, "--out", mixed.out)
-    assert done.returncode == 0 and "tokenizer was not put there by this build: a copy of it is kept" in done.stdout.replace(
+    assert done.returncode == 0 and "tokenizer was not put there by this build: a copy of it is kept" in done.stderr.replace(
         "\n", " "
     )
     assert {path.name for path in (mixed.out / "tokenizer.kept").iterdir()} >= {"tokenizer.model", "training.json"}

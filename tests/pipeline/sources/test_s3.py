@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from pipeline.core.errors import BuildError, ChangedInputError, UsageError
+from pipeline.core.ownership import STATE_FOLDER
 from pipeline.manifest.loading import load
 from pipeline.sources import SOURCES
 from pipeline.sources.base import CutState
@@ -54,7 +55,7 @@ def test_builds_read_text_tables_and_images(bucket, build, tmp_path):
         assert "up to date" in build(name, "--input", pattern, "--out", out).stdout  # by their ETags
         written = [path.read_bytes() for path in out.rglob("*") if path.is_file()]
         assert not [content for content in written if KEY_ID.encode() in content or SECRET.encode() in content]
-    inputs = json.loads((tmp_path / "ja-web" / ".seimai" / "inputs.json").read_text())
+    inputs = json.loads((tmp_path / "ja-web" / STATE_FOLDER / "inputs.json").read_text())
     assert [file["url"] for file in inputs] == [f"s3://corpora/text/{name}" for name in ("a.jsonl", "b.jsonl.gz", "c.parquet")]
 
 

@@ -65,10 +65,10 @@ def test_another_model_measures_anew(tmp_path):
 
 def test_a_file_that_is_no_model_is_refused(tmp_path):
     path = tmp_path / "model.npz"
-    with pytest.raises(UsageError, match=r"cc100-ja.toml: quality.model: .*cannot be read: No such file"):
+    with pytest.raises(UsageError, match=r"--set quality.model=.*cannot be read: No such file"):
         load_text(f'quality.model="{path}"')
     path.write_bytes(b"x")
-    with pytest.raises(UsageError, match=r"cc100-ja.toml: quality.model: .*is no model of text\. Make one with"):
+    with pytest.raises(UsageError, match=r"--set quality.model=.*is no model of text\. Make one with"):
         load_text(f'quality.model="{path}"')
 
 

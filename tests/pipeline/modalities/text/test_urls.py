@@ -98,7 +98,7 @@ def test_a_list_that_has_changed_is_read_anew(lists: tuple[Path, Path]) -> None:
 
 
 def test_a_missing_list_and_names_that_are_taken_are_told(tmp_path: Path, lists: tuple[Path, Path]) -> None:
-    with pytest.raises(UsageError, match=r"manifests/c4-ja.toml: urls: .*none.txt cannot be read: No such file"):
+    with pytest.raises(UsageError, match=r"--set urls.block=.*none.txt cannot be read: No such file"):
         load("c4-ja", settings(tmp_path / "none.txt"))
     for name, message in (
         ("adult", "there are two lists called 'adult'; rename a file"),
@@ -145,7 +145,7 @@ def test_another_cap_deduplicates_again_and_the_first_measures() -> None:
 @pytest.mark.parametrize(
     ("reference", "message"),
     [
-        ("cc100-ja", "deduplicate.same_domain needs URLs; source.format = 'cc100' has none"),
+        ("cc100-ja", "deduplicate.same_domain=2 needs URLs; source.format = 'cc100' has none"),
         ("c4-ja", "same_domain needs enabled = true"),
     ],
 )
