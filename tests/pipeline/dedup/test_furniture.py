@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from filters.text.lines import remove_spans
 from filters.text.normalisation import normalise
 from pipeline.dedup.furniture import RecurringLines, Survivors, leave_recurring, sum_counts
+from pipeline.dedup.windows import _extend
 from tests.support.sites import Page, count_found, make_site
 from tests.support.texts import make_sentences
 
@@ -64,6 +65,16 @@ def test_few_pages_need_the_lines_that_the_settings_ask_for():
     assert [len(page.furniture) for page in pages] == [27] * 6
     for few_lines, gone in ((23, 6 * 27), (24, 0)):
         assert count_found(pages, strip(texts, settings=RecurringLines(few_lines=few_lines))[:6])[1:] == (gone, 0)
+
+
+@pytest.mark.parametrize(("varying", "found"), [(0, True), (1, True), (2, True), (3, False)])
+def test_labels_beyond_a_line_or_two_that_vary_are_furniture_too(varying, found):
+    labels = np.array([9, 9, *[0] * varying, 9, 9])
+    for turn in (slice(None), slice(None, None, -1)):
+        marks = np.arange(len(labels)) < 2
+        marks = marks[turn].copy()
+        _extend(np.arange(len(labels)), labels[turn].copy(), 3, marks)
+        assert marks[turn].tolist() == [True, True, *[False] * varying, found, found]
 
 
 def test_few_pages_that_are_nothing_but_furniture_stay():
