@@ -336,12 +336,12 @@ def test_download_of_what_is_not_there(build, tmp_path, server):
 
 def test_download_from_a_server_that_drops_the_connection(build, server, tmp_path, mixed, reference):
     packed = lzma.compress(mixed.read_bytes())
-    server.files["ja.txt.xz"] = packed
+    server.files["mixed.txt"] = packed
     server.drops = [len(packed) // 2]
-    options = ("cc100-ja", "--set", f"source.url={server.url}/ja.txt.xz", "--set", SMALL_PARTITIONS)
+    options = ("cc100-ja", "--set", f"source.url={server.url}/mixed.txt", "--set", SMALL_PARTITIONS)
     done = build(*options, "--download", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "raw" / "cc100-ja" / "ja.txt.xz").read_bytes() == packed
+    assert (tmp_path / "raw" / "cc100-ja" / "mixed.txt").read_bytes() == packed
     assert server.drops == []
     ledger = read_ledger(tmp_path / "corpora" / "cc100-ja")
     assert ledger.equals(read_ledger(reference))
@@ -353,9 +353,9 @@ def test_download_from_a_server_that_drops_the_connection(build, server, tmp_pat
 
 def test_input_from_a_server_that_drops_the_connection(build, server, out, mixed, reference):
     packed = lzma.compress(mixed.read_bytes())
-    server.files["ja.txt.xz"] = packed
+    server.files["mixed.txt"] = packed
     server.drops = [len(packed) // 3, len(packed) // 2]
-    done = build("cc100-ja", "--input", f"{server.url}/ja.txt.xz", "--out", out, "--set", SMALL_PARTITIONS)
+    done = build("cc100-ja", "--input", f"{server.url}/mixed.txt", "--out", out, "--set", SMALL_PARTITIONS)
     assert done.returncode == 0, done.stderr
     assert server.drops == []
     assert hash_outputs(out) == hash_outputs(reference)

@@ -138,7 +138,7 @@ def test_tokens_of_a_corpus_that_was_built_anew_are_refused_with_the_command(bui
         "tokenizer.sequence_length=64",
     )
     done = build(*arguments, *settings)
-    assert done.returncode == 0 and "tokenizer.kept" in done.stdout and "tokenizer.encode" not in done.stdout, done.stderr
+    assert done.returncode == 0 and "tokenizer.kept" in done.stderr and "tokenizer.encode" not in done.stdout, done.stderr
     assert Tokenizer.load(corpus / "tokenizer.kept").fingerprint == tokenizer.fingerprint
     assert verify(corpus)[1] == [] and not list(corpus.glob("*.kept*/*.kept*"))
 

@@ -22,6 +22,7 @@ from click.testing import CliRunner, Result
 
 from pipeline.core.errors import UsageError
 from pipeline.core.locks import hold_corpus_lock
+from pipeline.core.ownership import STATE_FOLDER
 from tokenizer import encode
 from tokenizer.export import export
 from tokenizer.model import Tokenizer
@@ -65,7 +66,7 @@ def reference(run: Callable[..., Result], corpus: Path, tmp_path_factory: pytest
 def test_what_is_added_to_a_corpus_waits_for_no_build(run: Callable[..., Result], corpus: Path, tmp_path: Path) -> None:
     """Lock file and sums of a corpus are of one command at a time: a build that is at work keeps others out, and they it."""
     built = tmp_path / "corpus"
-    (built / ".seimai").mkdir(parents=True)
+    (built / STATE_FOLDER).mkdir(parents=True)
     (built / "data").symlink_to(corpus / "data")
     with hold_corpus_lock(built / "tokens"):
         done = run(built, *SETTINGS)

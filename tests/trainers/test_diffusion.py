@@ -30,7 +30,8 @@ from trainers.training.settings import list_configs, load_config
 SMALL = ["size=16", "unet.block_out_channels=[16,32]", "unet.cross_attention_dim=32", "text.hidden_size=32",
          "text.intermediate_size=64", "text.num_hidden_layers=1", "samples=2", "sample_steps=3", "train.batch=8",
          "train.warmup=2", "train.log_every=1", "train.lr=4e-3", "train.schedule=constant_with_warmup",
-         "crop=[0.9,1.0]"]  # fmt: skip
+         "crop=[0.9,1.0]", "latents=false", "pixels_per_latent=4",
+         "text.max_position_embeddings=77"]  # fmt: skip
 COLOURS = {"赤": (220, 20, 20), "青": (20, 20, 220), "緑": (20, 160, 20), "黄色": (230, 220, 20)}
 CORNERS = {"左上": np.s_[:20, :20], "右上": np.s_[:20, 20:], "左下": np.s_[20:, :20], "右下": np.s_[20:, 20:]}
 
@@ -311,7 +312,7 @@ def test_latents_are_those_of_the_middle_and_made_once(corpus: Path, tmp_path: P
     found = invoke(mine, tmp_path / "e", 2, "--latents", place, sets=sets)
     assert found.exit_code and "holds no latents of this corpus and configuration" in found.output
     run(mine, tmp_path / "f", 2, sets=sets)
-    (other,) = {*(mine / "latents").glob("16-*")} - {place}
+    (other,) = {*(mine / DERIVED_FOLDER / "latents").glob("16-*")} - {place}
     assert Shards(mine, "train", ["latents"], "", [other]).total == 60
 
 
