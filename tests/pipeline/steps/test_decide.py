@@ -83,3 +83,10 @@ def test_what_is_dropped_lies_beyond_its_bound_as_a_number(values, bounds):
             assert shown is None and np.float32(low) <= value <= np.float32(high)
         else:
             assert shown == value and (shown < bound == low if text.startswith(">=") else shown > bound == high)
+
+
+def test_a_band_that_was_fitted_has_its_ends():
+    frame = pl.DataFrame({"m:chars": [2.0, 4.0, 8.0, 8.1], "low:chars": [4.0] * 4, "high:chars": [8.0] * 4})
+    frame = frame.with_columns(unreadable=pl.lit(None, pl.String))
+    found = decide_frame(frame, {"chars": Bound(iqr=1.5)}).rows()
+    assert found == [("dropped", "chars", 2.0, None, 4.0, ">= 4.0"), KEPT, KEPT, ("dropped", "chars", 8.1, None, 8.0, "<= 8.0")]
