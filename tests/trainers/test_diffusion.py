@@ -188,7 +188,10 @@ def test_the_folder_loads_elsewhere_with_the_average_of_training(
     trained: Trained, corpus: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from diffusers import StableDiffusionPipeline
+    from diffusers.utils import logging
 
+    logging.enable_progress_bar()  # commands that ran in this process have told libraries to be quiet
+    logging.set_verbosity_warning()
     capfd.readouterr()
     pipeline = StableDiffusionPipeline.from_pretrained(trained.out / "model", low_cpu_mem_usage=False)
     said = capfd.readouterr()
