@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
+from filters.published.words import SUDACHI_MODULES
 from filters.unidic import UNIDIC_MODULES, open_unidic
 from pipeline.core.libraries import require_modules
 
@@ -19,7 +20,7 @@ def check_words(words: WordBoundaries) -> None:
     if words == "mecab":
         require_modules(UNIDIC_MODULES, "words = 'mecab'", "unidic")
     if words == "sudachi":
-        require_modules(["sudachipy", "sudachidict_core"], "words = 'sudachi'", "sudachi")
+        require_modules(SUDACHI_MODULES, "words = 'sudachi'", "sudachi")
 
 
 def make_splitter(words: WordBoundaries) -> Callable[[Iterable[str]], Iterator[str]]:

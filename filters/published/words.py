@@ -11,18 +11,14 @@ import numpy as np
 
 from filters.unidic import open_unidic
 
+SUDACHI_MODULES = ("sudachipy", "sudachidict_core")
 SUDACHI_BYTES = 40_000  # Sudachi takes 49,149 at a time; datatrove gives it 40,000
 MECAB_CHARS = 100_000  # as HojiChar cuts what it gives to MeCab
 
 
-def missing_segmenter() -> str | None:
-    """Return the name of what Sudachi needs and is not installed, None where nothing is missing."""
-    return next((name for name in ("sudachipy", "sudachidict_core") if find_spec(name) is None), None)
-
-
 @lru_cache(maxsize=1)
 def _sudachi() -> Any:
-    if name := missing_segmenter():
+    if name := next((name for name in SUDACHI_MODULES if find_spec(name) is None), None):
         raise ModuleNotFoundError(f"words by Sudachi need {name}: pip install 'seimai[sudachi]'")
     from sudachipy import Dictionary, SplitMode
 

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from filters import MEASURES
+from filters.published.words import SUDACHI_MODULES
 from filters.registry import Kind
 from filters.transcript.readings import Dictionary
 from filters.transcript.spoken import Treatment
@@ -90,7 +91,7 @@ class SpeechManifest(Manifest):
     def check(self, where: str) -> None:
         require_modules(["scipy"], f"{where}: the fingerprint of recordings", "speech")
         if self.transcripts.dictionary == "sudachi":
-            require_modules(["sudachipy", "sudachidict_core"], f"{where}: transcripts.dictionary = 'sudachi'", "speech,sudachi")
+            require_modules(SUDACHI_MODULES, f"{where}: transcripts.dictionary = 'sudachi'", "speech,sudachi")
         else:
             require_modules(UNIDIC_MODULES, f"{where}: readings of transcripts", "speech")
 

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from filters import MEASURES
 from filters.published import gopher, hojichar
-from filters.published.words import missing_segmenter
+from filters.published.words import SUDACHI_MODULES
 from filters.registry import Kind
 from filters.unidic import UNIDIC_MODULES
 from pipeline.core.errors import UsageError
@@ -112,8 +112,8 @@ class TextManifest(Manifest):
 
     def check(self, where: str) -> None:
         needs_words = [name for name in self.measures if MEASURES[name].columns & set(gopher.WORD_COUNTERS)]
-        if needs_words and (missing := missing_segmenter()):
-            raise UsageError(f"{where}: the measure {needs_words[0]} needs {missing}: pip install 'seimai[sudachi]'")
+        if needs_words:
+            require_modules(SUDACHI_MODULES, f"{where}: the measure {needs_words[0]}", "sudachi")
         needs_unidic = [name for name in self.measures if MEASURES[name].columns & set(hojichar.WORD_COUNTERS)]
         if needs_unidic:
             require_modules(UNIDIC_MODULES, f"{where}: the measure {needs_unidic[0]}", "unidic")

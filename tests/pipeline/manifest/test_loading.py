@@ -258,7 +258,7 @@ def test_every_bound_of_others_has_a_source_and_a_reason(preset):
 
 
 def test_a_preset_of_words_needs_what_cuts_them(refused, monkeypatch):
-    monkeypatch.setattr("filters.published.words.find_spec", lambda name: None)
+    monkeypatch.setattr("pipeline.core.libraries.find_spec", lambda name: None)
     message = refused(MINIMAL + '[rules]\npreset = "fineweb2-ja"')
     assert "the measure gopher_words needs sudachipy: pip install 'seimai[sudachi]'" in message
     assert load("cc100-ja", ["rules.preset=swallow-v1"]).rules  # the others do without
