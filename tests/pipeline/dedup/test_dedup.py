@@ -18,6 +18,7 @@ from pipeline.dedup.bands import band_keys, bands_and_rows
 from pipeline.dedup.clusters import find_components
 from pipeline.dedup.facts import FACTS, Inquiry, best_first
 from pipeline.dedup.runs import divide_into_runs, run_of_records
+from pipeline.dedup.verification import SKETCHES
 from pipeline.manifest.loading import load
 from pipeline.steps.decide import decide
 from pipeline.workspace import Layout, Part, write_layout
@@ -380,6 +381,20 @@ def test_pages_of_one_frame_are_kept_and_their_copies_are_not(deduplicated):
     assert counts["near"] == 3 and counts["told_apart"] >= 2
     # A page and its copy are a cluster; pages of one frame are not.
     assert frame["cluster_size"].to_list() == [2] * 6 and frame["cluster_id"].n_unique() == 3
+
+
+def test_a_copy_that_was_compared_with_another_page_of_its_frame_alone_is_found():
+    """Only the first page is a neighbour of the third, which is a copy of the second: pages of the first one's frame are looked at."""
+    copy = f"みんなの鉄道\n{STATIONS[1]}"
+    texts = pl.Series([STATIONS[0], STATIONS[1], copy])
+    data, offsets = buffers(texts)
+    signed = signatures(data, offsets, bins=512)
+    starts, neighbours = np.array([0, 0, 1, 2]), np.array([0, 0])
+    compared = clusters.Texts(True, data, offsets)
+    duplicate_of, similar, _, told_apart = clusters.choose_survivors(
+        starts, neighbours, np.arange(3), signed.sketches, signed.exact, signed.keys, signed.lengths, 0.5, SKETCHES, compared
+    )
+    assert duplicate_of.tolist() == [-1, -1, 1] and similar[2] > 0.9 and told_apart == 2
 
 
 def test_what_is_of_one_frame_does_not_depend_on_partitions(deduplicated):
