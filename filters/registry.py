@@ -13,6 +13,7 @@ expression reads say which passes have to run, and only those do.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -60,6 +61,10 @@ class Measure:
 
 
 MEASURES: dict[str, Measure] = {}
+NO_DOCSTRINGS = (
+    "Python was started with -OO or PYTHONOPTIMIZE=2, which takes the docstrings away that measures are described by, on cards and in "
+    "reports. Start it without (-O does no harm)"
+)
 
 
 @overload
@@ -77,6 +82,8 @@ def measure(function: Function | None = None, *, kind: Kind = "text", words: boo
         name = function.__name__
         if name in MEASURES:
             raise ValueError(f"there are two measures called {name!r}")
+        if not function.__doc__ and sys.flags.optimize > 1:
+            raise SystemExit(NO_DOCSTRINGS)
         if not function.__doc__:
             raise ValueError(f"measure {name!r} needs a docstring: users read it on the dataset card, and in their editor")
         description = inspect.cleandoc(function.__doc__).partition("\n\n")[0]

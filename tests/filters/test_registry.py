@@ -1,3 +1,8 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
@@ -217,3 +222,9 @@ def test_quality_falls_with_repetition():
     line = "吾輩は猫である。"
     texts = [line, f"{line}\n{line}", f"{line}\n{line}\n{line}\n{line}", "吾輩は猫である"]
     assert measure_frame(pl.DataFrame({"text": texts}), ["quality"])["quality"].to_list() == pytest.approx([1, 0.5, 0.25, 0])
+
+
+def test_python_without_docstrings_is_refused():
+    environment = os.environ | {"PYTHONOPTIMIZE": "2", "PYTHONPATH": str(Path(filters.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-m", "pipeline.build", "--help"], capture_output=True, text=True, env=environment)
+    assert done.returncode == 1 and done.stderr.startswith("Python was started with -OO") and "Traceback" not in done.stderr
