@@ -81,6 +81,15 @@ def test_invalid_utf8_is_a_record_not_a_failure(reference):
     assert row["id"] not in read_shards(reference)["id"].to_list()
 
 
+def test_the_beginning_of_what_cannot_be_read_is_in_the_ledger(build, tmp_path):
+    text = "".join(chr(0x4E00 + i) for i in range(300))
+    (tmp_path / "bad.txt").write_bytes(text.encode() + b"\xff\n")
+    done = build("cc100-ja", "--input", tmp_path / "bad.txt", "--out", tmp_path / "out", "--keep-going")
+    row = read_ledger(tmp_path / "out").row(0, named=True)
+    assert row["verdict"] == "unreadable" and row["excerpt"] == text[:200], done.stderr
+    assert "byte 0xFF at 900 of 901" in row["value_text"]
+
+
 def test_nul_bytes(reference):
     row = read_ledger(reference).filter(pl.col("excerpt").str.starts_with("零")).row(0, named=True)
     assert row["verdict"] == "kept" and "\0" not in row["excerpt"]

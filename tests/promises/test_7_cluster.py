@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import stat
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -53,6 +54,11 @@ def try_to_get_in(port: int, context: ssl.SSLContext | None) -> str:
         return "refused"
     is_alert = answer[:1] == b"\x15"  # of TLS
     return "refused" if not answer or is_alert or answer.startswith(b"HTTP/1.1 404 ") else f"answered {answer!r}"
+
+
+def test_no_other_user_sees_what_workers_keep(engine, tmp_path_factory):
+    folder = next(tmp_path_factory.getbasetemp().glob("cluster*/dask"))
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
 def has_pages(port: int) -> bool:

@@ -231,3 +231,10 @@ def test_every_paragraph_comes_once_and_on_its_own_line(paragraphs):
     lines = Counter(re.split(r"[\n\t]", extract_text(html)))
     there = Counter(text for _, text in paragraphs)
     assert not lines - there - Counter([""])
+
+
+@pytest.mark.parametrize(("chars", "lines"), [(59, [59]), (60, [20, 60])])
+def test_from_so_many_characters_on_a_block_says_something(chars, lines):
+    """Links stay beside text; where no block says anything, they are a menu."""
+    links = "".join(f"<a href={i}>{'い' * 10}</a>" for i in range(2))
+    assert [len(line) for line in extract_text(f"<div>{links}</div><div><p>{'あ' * chars}</p></div>").split("\n")] == lines

@@ -189,3 +189,14 @@ def test_a_value_fits_its_column_or_is_refused(value, kind):
         return
     assert len(pl.Series([converted], dtype=kind)) == 1
     assert (converted is None) == (value is None)
+
+
+def test_as_many_levels_as_are_allowed_are_read():
+    """The object is a level, too; brackets beside one another are no levels."""
+
+    def nest(levels: int) -> bytes:
+        return b'{"text": "a", "x": ' + b"[" * levels + b"]" * levels + b', "y": [' + b"[], {}, " * DEEPEST + b"1]}"
+
+    assert parse_line(nest(DEEPEST - 1), "text", {})["text"] == "a"
+    with pytest.raises(LineError, match=f"more than {DEEPEST} levels"):
+        parse_line(nest(DEEPEST), "text", {})
