@@ -29,7 +29,7 @@ from pipeline.mixture.plan import MixturePlan
 from pipeline.mixture.records import Partition, read_furniture, read_ledger
 from pipeline.modalities.text.modality import TextModality
 from tokenizer import train as training
-from tokenizer.encode import TokenShardBuild
+from tokenizer.encoding import TokenShardBuild
 from tokenizer.export import EXPORTED, export, make_tokenizer_json
 from tokenizer.model import Tokenizer
 from tokenizer.sample import WeightedCorpus, find_most

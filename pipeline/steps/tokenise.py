@@ -13,7 +13,7 @@ from pipeline.core.libraries import find_version, find_versions
 from pipeline.core.storage import fingerprint, read_json, write_json
 from pipeline.plan import Plan
 from tokenizer import train as training
-from tokenizer.encode import TokenShardBuild
+from tokenizer.encoding import TokenShardBuild
 from tokenizer.model import Tokenizer
 from tokenizer.settings import Tokenise, Training
 from tokenizer.token_shards import refuse_foreign_folder

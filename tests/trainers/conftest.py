@@ -22,7 +22,7 @@ from rich.console import Console
 from pipeline.core.inline import InlineEngine
 from tests.support import run_trainers
 from tests.support.texts import make_sentences
-from tokenizer.encode import TokenShardBuild
+from tokenizer.encoding import TokenShardBuild
 from tokenizer.export import export
 from tokenizer.fitting import fit
 from tokenizer.model import Tokenizer, finish_model

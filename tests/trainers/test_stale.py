@@ -11,7 +11,7 @@ from rich.console import Console
 
 from pipeline.core.identity import identify_corpus, identify_shards
 from pipeline.core.inline import InlineEngine
-from tokenizer.encode import TokenShardBuild
+from tokenizer.encoding import TokenShardBuild
 from tokenizer.settings import Encoding
 from trainers.data.derived_columns import DerivedColumns, write_derived_column
 from trainers.data.shards import Shards
