@@ -17,6 +17,8 @@ from typing import NamedTuple
 LANGUAGES = ("en", "ja")
 _PLACEHOLDER = re.compile(r"\{(\d+)\}")
 _WORDS = ("activities", "steps", "tables", "units")  # tables of the catalogue
+_VERBS = ("has ", "is ")  # templates that begin so are also told of a file: "a.jsonl has no column …"
+_SUBJECT = 99  # the number of its name there
 _FEWEST_LETTERS = 5  # of a template's own words: with fewer it could be meant by anything that quotes others
 
 
@@ -61,6 +63,7 @@ class _Template(NamedTuple):
     """A template as finished messages are compared with it. `longest`: its longest run of own words."""
 
     pattern: re.Pattern[str]
+    numbers: tuple[str, ...]  # of its values, in their order
     longest: str
     japanese: str
 
@@ -85,13 +88,23 @@ def _load_sentences() -> dict[str, str]:
 
 @cache
 def _load_templates() -> list[_Template]:
-    """Return the templates with values, those with most words of their own first."""
+    """Return the templates with values, those with most words of their own first.
+
+    What a template that begins with a verb says is also said of a file, whose name then comes first.
+    """
     templates = []
-    for english, japanese in _load_sentences().items():
+    sentences = _load_sentences()
+    of_files = {
+        f"{{{_SUBJECT}}} {english}": f"{{{_SUBJECT}}}: {japanese}"
+        for english, japanese in sentences.items()
+        if english.startswith(_VERBS)
+    }
+    for english, japanese in (sentences | of_files).items():
         pieces = _PLACEHOLDER.split(english.strip("\n "))[::2]
         if len(pieces) > 1 and is_wordy(english):
             pattern = re.compile(_make_pattern(pieces), re.DOTALL)
-            templates.append((sum(map(len, pieces)), _Template(pattern, max(pieces, key=len), japanese.strip("\n "))))
+            numbers = tuple(_PLACEHOLDER.findall(english))
+            templates.append((sum(map(len, pieces)), _Template(pattern, numbers, max(pieces, key=len), japanese.strip("\n "))))
     return [template for _, template in sorted(templates, key=lambda one: -one[0])]
 
 
@@ -115,8 +128,8 @@ def _translate_body(body: str) -> str:
         return translate("error: {0}").replace("{0}", _translate_value(body.removeprefix("error: ")))
     for template in _load_templates():
         if template.longest in body and (match := template.pattern.fullmatch(body)):
-            values = [_translate_value(value) for value in match.groups()]
-            return _PLACEHOLDER.sub(lambda place, values=values: values[int(place[1])], template.japanese)  # type: ignore[misc]
+            values = dict(zip(template.numbers, map(_translate_value, match.groups()), strict=True))
+            return _PLACEHOLDER.sub(lambda place, values=values: values[place[1]], template.japanese)  # type: ignore[misc]
     if "\n" in body:
         return "\n".join(map(_translate_value, body.split("\n")))
     if ": " in body:  # where something is wrong, and what

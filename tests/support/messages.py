@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("pipeline", "tokenizer", "trainers")
-ERRORS = {"UsageError", "BuildError", "InputError", "ChangedInputError", "SeimaiError"}
 PRINTERS = {"print", "tell", "say", "_say", "report", "translate"}
 TABLES = {"Table"}
+_CLASS = re.compile(r"^class (\w+)\((\w+)\)", re.MULTILINE)
 # Their ValueErrors reach users as what is wrong with a setting.
 SETTINGS = ("settings.py", "manifest.py", "model.py")
+
+
+@cache
+def find_errors() -> set[str]:
+    """Return the names of the exceptions whose messages users read: SeimaiError and what is derived from it."""
+    texts = [path.read_text("utf-8") for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    bases = {name: base for text in texts for name, base in _CLASS.findall(text)}
+    errors = {"SeimaiError"}
+    while more := {name for name, base in bases.items() if base in errors} - errors:
+        errors |= more
+    return errors
 
 
 def make_template(node: ast.expr) -> str | None:
@@ -54,7 +67,7 @@ def collect_messages() -> dict[str, str]:
 def _find_texts(call: ast.Call, path: Path) -> list[ast.expr]:
     name = getattr(call.func, "id", getattr(call.func, "attr", ""))
     first = call.args[:1]
-    if name in ERRORS or name in PRINTERS or (name == "ValueError" and path.name in SETTINGS):
+    if name in find_errors() or name in PRINTERS or (name == "ValueError" and path.name in SETTINGS):
         return first
     if name == "report_errors":
         return [*call.args, *(one.value for one in call.keywords)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Collection, Set
 from typing import NamedTuple
 
@@ -35,6 +36,15 @@ class ColumnError(InputError):
 
 class MissingColumnError(UsageError):
     """No file that was looked at has a column that `source.keep` names."""
+
+
+def explain_missing_column(url: str, column: str, columns: Collection[str], listed: str) -> MissingColumnError:
+    """Return the error of a column that `source.keep` names and a table with these columns lacks; `listed` shows them."""
+    if close := difflib.get_close_matches(column, list(columns), 1):
+        return MissingColumnError(
+            f"{url} has no column {column!r}, which source.keep names; did you mean {close[0]!r}? {listed}"
+        )
+    return MissingColumnError(f"{url} has no column {column!r}, which source.keep names. {listed}")
 
 
 class Column(NamedTuple):
@@ -92,6 +102,10 @@ def choose_columns(table: Table, fields: Fields) -> Choice:
         if name in table.twice:
             raise ColumnError(f"has {name!r}, which source.columns.{standard} names, twice: rename one of these columns")
         if name not in table.names:
+            if close := difflib.get_close_matches(name, [*table.names], 1):
+                raise ColumnError(
+                    f"has no column {name!r}, which source.columns.{standard} names; did you mean {close[0]!r}? {list_columns(table)}"
+                )
             raise ColumnError(f"has no column {name!r}, which source.columns.{standard} names. {list_columns(table)}")
         if standard in SYNONYMS and not (table.holds_text if standard == "text" else table.holds_scalars)(name):
             raise ColumnError(

@@ -6,6 +6,7 @@ no text, is one unreadable record.
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,7 +26,18 @@ from pipeline.sources.inputs import InputFile
 from pipeline.sources.rows import Rows, Spans
 from pipeline.sources.streams import Stream
 from pipeline.sources.text.base import METADATA, TextSource, pick_local
-from pipeline.sources.text.columns import SYNONYMS, Choice, Column, ColumnError, Frozen, Table, choose_columns, freeze, thaw
+from pipeline.sources.text.columns import (
+    SYNONYMS,
+    Choice,
+    Column,
+    ColumnError,
+    Frozen,
+    Table,
+    choose_columns,
+    explain_missing_column,
+    freeze,
+    thaw,
+)
 from pipeline.sources.text.dividers import LINES, Divider
 from pipeline.sources.text.sniffing import HEAD_BYTES
 
@@ -44,11 +56,13 @@ class JsonlSource(TextSource):
     keep: ClassVar[tuple[str, ...]] = ("url", "title", "date")
 
     def check_fields(self, files: list[InputFile], fields: Fields) -> None:
-        for file in pick_local(files):
+        local = pick_local(files)
+        for file in local:
             try:
                 check_keys(file, fields)
             except ColumnError as error:
                 raise UsageError(f"{file.url} {error}") from None
+        _refuse_misspelt(local, fields)
 
     def cut(self, file: InputFile, number: int, state: CutState) -> Iterator[tuple[Range, bytes | None]]:
         try:
@@ -91,6 +105,19 @@ class JsonlSource(TextSource):
         data = np.frombuffer(b"{}", np.uint8)
         are_objects(data, np.array([0]), np.array([2]), DEEPEST)
         has_odd_numbers(data)
+
+
+def _refuse_misspelt(files: list[InputFile], fields: Fields) -> None:
+    """Raise MissingColumnError where a key that `source.keep` names is in no line that was looked at, but one much like it is.
+
+    Keys may be rare: what is like none of those that were seen may come later.
+    """
+    seen = {key: kinds for file in files for key, kinds in (peek_keys(file) or {}).items()}
+    for name in fields.keep:
+        column = fields.columns.get(name, name)
+        if seen and name not in METADATA and column not in seen and difflib.get_close_matches(column, seen, 1):
+            listed = ", ".join(f"{key!r} ({' or '.join(kinds)})" for key, kinds in [*seen.items()][:20])
+            raise explain_missing_column(files[0].url, column, seen, f"Its columns: {listed}")
 
 
 def _add_line_numbers(problems: pl.Series, raw: Spans, first: int) -> pl.Series:

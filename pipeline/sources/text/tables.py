@@ -6,7 +6,6 @@ of them the columns that are wanted, from where they are. A locator is a row's n
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -32,9 +31,9 @@ from pipeline.sources.text.columns import (
     Choice,
     ColumnError,
     Frozen,
-    MissingColumnError,
     Table,
     choose_columns,
+    explain_missing_column,
     freeze,
     list_columns,
     thaw,
@@ -72,11 +71,8 @@ class TableSource(DocumentSource):
         if seen and missing:
             file, table = seen
             column = next(iter(missing.values()))
-            close = difflib.get_close_matches(column, table.schema.names, 1)
-            hint = f"; did you mean {close[0]!r}?" if close else "."
-            raise MissingColumnError(
-                f"{file.url} has no column {column!r}, which source.keep names{hint} {list_columns(describe_table(table))}"
-            )
+            described = describe_table(table)
+            raise explain_missing_column(file.url, column, described.names, list_columns(described))
 
     def cut(self, file: InputFile, number: int, state: CutState) -> Iterator[tuple[Range, None]]:
         """Cut a table into ranges of about `state.partition` bytes of text. `start` and `end` are numbers of rows."""

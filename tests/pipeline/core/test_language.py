@@ -104,6 +104,22 @@ def test_values_stay_and_messages_in_messages_are_translated(japanese):
     assert known.startswith("マニフェスト 'no.pe' はありません（'n' のことですか？） あるのは: n。")
 
 
+def test_what_is_said_of_a_file_is_translated_with_its_name_in_front(japanese):
+    """Its columns are quoted; no shorter template takes the name of the file for a part of it."""
+    said = translate_message(
+        "error: my dir/a.jsonl has no column of text that is known by its name. Its columns: 'id' (a number), 'honbun' (a string). "
+        "Say which one it is: --set source.columns.text=NAME"
+    )
+    assert (
+        said.startswith("エラー: my dir/a.jsonl: 名前でそれと分かるテキストの列がありません。")
+        and "'honbun' (a string)。どれかを" in said
+    )
+    close = translate_message(
+        "a.jsonl has no column 'x', which source.columns.text names; did you mean 'y'? Its columns: 'y' (a string)"
+    )
+    assert close == "a.jsonl: source.columns.text が指す列 'x' がありません（'y' のことですか？）。列: 'y' (a string)"
+
+
 def test_english_stays_english(monkeypatch):
     monkeypatch.setenv("SEIMAI_LANG", "en")
     assert translate("records in") == "records in" and translate_message("--out a is a file, not a folder").startswith(

@@ -13,6 +13,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.core.errors import UsageError
 from pipeline.sources.base import Fields
 from pipeline.sources.inputs import resolve
 from pipeline.sources.text.columns import ColumnError
@@ -100,6 +101,15 @@ def test_a_file_without_text_names_the_columns_that_are_there(write):
 def test_a_named_column_that_is_missing_is_an_error(write):
     with pytest.raises(ColumnError, match="no column 'main', which source.columns.text names. Its columns: 'text'"):
         check_keys(write([{"text": "a"}]), Fields({"text": "main"}))
+
+
+def test_a_kept_key_that_is_misspelt_is_refused_and_a_rare_one_is_not(write):
+    file = write([{"text": "a", "doc_id": "1"}, {"text": "b", "doc_id": "2"}])
+    with pytest.raises(
+        UsageError, match="no column 'dco_id', which source.keep names; did you mean 'doc_id'.* Its columns: 'text'"
+    ):
+        JsonlSource().check_fields([file], Fields({}, {"dco_id": pl.String()}))
+    JsonlSource().check_fields([file], Fields({}, {"doc_id": pl.String(), "quality_label": pl.String(), "url": pl.String()}))
 
 
 def test_kept_columns_have_their_types(write):
