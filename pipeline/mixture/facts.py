@@ -185,7 +185,7 @@ def gather_mixture_facts(plan: MixturePlan, summary: dict[str, Any], tokenised: 
         bytes=summary["bytes"],
         seconds=summary["seconds"],
         peak_memory=summary["peak_memory"],
-        training_command=suggest_training(plan.out, terms, is_sample, is_tokenised=manifest.tokenizer is not None),
+        training_command=suggest_training(plan.out, terms, manifest.tokenizer is not None, 900 if is_sample else None),
         resolved_manifest=plan.resolved(),
         fingerprints=dict(plan.fingerprints.items()),
         bands_and_rows=banding(settings) if settings.enabled else None,

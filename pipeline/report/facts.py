@@ -50,6 +50,7 @@ _SIZE_CATEGORIES = {
     10_000_000: "1M<n<10M",
     100_000_000: "10M<n<100M",
 }
+_FEW_CHARACTERS = 5_000_000  # of text: fewer do not surely support the 32,000 pieces of a tokenizer
 _TEXT_EXPANSION = 4.5  # measured on Japanese text: xz, gzip and zstd shrink it to a quarter or so
 
 
@@ -194,7 +195,7 @@ def gather_facts(plan: Plan, summary: dict[str, Any], tokenised: dict[str, Any] 
         bytes=summary["total"]["bytes"],
         seconds=summary["seconds"],
         peak_memory=summary["peak_memory"],
-        training_command=_suggest_training(plan, terms, is_sample),
+        training_command=_suggest_training(plan, terms, is_sample, summary["verdicts"].get("kept", [0, 0, 0])[2]),
         resolved_manifest=plan.resolved(),
         fingerprints=dict(plan.fingerprints.items()),
         bands_and_rows=banding(manifest.deduplicate) if is_banded else None,
@@ -292,24 +293,36 @@ def describe_rule(manifest: Manifest, rule: str) -> tuple[str, str]:
 _SAMPLE_PIECES = {"drawings-ja": 380}  # what the few captions of a sample support, where it is not some 950 pieces
 
 
-def _suggest_training(plan: Plan, terms: ReportTerms, is_sample: bool) -> str:
-    """Return the command that trains the bundled model, after those for what it reads and is missing. A sample suits `tiny` models."""
-    pieces = _SAMPLE_PIECES.get(plan.manifest.name, 900)
-    return suggest_training(plan.out, terms, is_sample, plan.manifest.tokenizer is not None, pieces)
+def _suggest_training(plan: Plan, terms: ReportTerms, is_sample: bool, kept: int) -> str:
+    """Return the command that trains the bundled model, after those for what it reads and is missing. `kept`: what is in the shards."""
+    pieces = _SAMPLE_PIECES.get(plan.manifest.name, 900) if is_sample else None
+    if not is_sample and plan.manifest.modality == "text" and kept < _FEW_CHARACTERS:
+        pieces = choose_vocab_size(kept)
+    return suggest_training(plan.out, terms, plan.manifest.tokenizer is not None, pieces)
 
 
-def suggest_training(out: Path, terms: ReportTerms, is_sample: bool, is_tokenised: bool, pieces: int = 900) -> str:
+def choose_vocab_size(characters: int) -> int:
+    """Return the pieces of a tokenizer that so little text surely supports: a hundred characters for each, or more.
+
+    >>> [choose_vocab_size(characters) for characters in (10_000, 829_475, 4_000_000)]
+    [900, 8000, 16000]
+    """
+    return max([900, *(size for size in (2_000, 4_000, 8_000, 16_000) if 100 * size <= characters)])
+
+
+def suggest_training(out: Path, terms: ReportTerms, is_tokenised: bool, pieces: int | None = None) -> str:
     """Return the command that trains on a corpus, after those for what it reads and is missing, or is of an earlier build.
 
-    `is_tokenised`: the build itself makes a tokenizer, and token shards of documents. A sample suits `tiny` models, and so many `pieces`.
+    `is_tokenised`: the build itself makes a tokenizer, and token shards of documents. Little text, or a sample, suits `tiny` models, and
+    a tokenizer of so many `pieces`.
     """
-    quoted, commands = shlex.quote(shorten_path(out)), list[str]()
+    quoted, commands, is_small = shlex.quote(shorten_path(out)), list[str](), pieces is not None
     if "tokenizer" in terms.reads and not is_tokenised and not (out / "tokenizer").is_dir():
-        commands.append(f"python -m tokenizer.train {quoted}" + f" --vocab-size {pieces}" * is_sample)
+        commands.append(f"python -m tokenizer.train {quoted}" + f" --vocab-size {pieces}" * is_small)
     if "tokens" in terms.reads and not is_tokenised and (encode := suggest_encoding(out)):
         is_first = not (out / "tokens").is_dir()
-        commands.append(encode + " --sequence-length 256" * (is_sample and is_first))
-    return " && ".join([*commands, f"python -m {terms.trainer} {quoted}" + " --config tiny" * is_sample])
+        commands.append(encode + " --sequence-length 256" * (is_small and is_first))
+    return " && ".join([*commands, f"python -m {terms.trainer} {quoted}" + " --config tiny" * is_small])
 
 
 def format_file_size(size: int | None) -> str:
