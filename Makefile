@@ -41,13 +41,13 @@ $(VENV)/.core: pyproject.toml
 	@if test -e $(VENV)/.installing; then rm -rf $(VENV); fi
 	@mkdir -p $(VENV) && touch $(VENV)/.installing
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	$(PIP_INSTALL) -e .
+	$(PIP_INSTALL) -e . --config-settings editable_mode=compat
 	@rm $(VENV)/.installing
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.core
 	@rm $(VENV)/.core && touch $(VENV)/.installing
-	$(PIP_INSTALL) -e '.[dev]'
+	$(PIP_INSTALL) -e '.[dev]' --config-settings editable_mode=compat
 	@rm $(VENV)/.installing && touch $(VENV)/.core
 	touch $@
 

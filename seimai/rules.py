@@ -69,8 +69,8 @@ _RULES_SCHEMA = {
 class Rules:
     """The rules of a preset, of a manifest, or those that a corpus was built by, to be tried on texts.
 
-    `reference`: the name of a preset or manifest of documents, the path of a TOML file of either, or a Corpus. `set`: keys of the manifest
-    and other values for them, as `build` takes them. Raises UsageError, also for rules whose bounds are fitted to a corpus.
+    `reference`: the name of a preset or manifest of documents, the path of a TOML file of either, or a Corpus or its folder. `set`: keys of
+    the manifest and other values for them, as `build` takes them. Raises UsageError, also for rules whose bounds are fitted to a corpus.
 
     >>> rules = Rules("ja-web")
     >>> rules.apply(["吾輩は猫である。名前はまだ無い。どこで生れたか頓と見当がつかぬ。", "Hello"])["rule"].to_list()
@@ -79,6 +79,8 @@ class Rules:
 
     def __init__(self, reference: str | Path | Corpus, set: Mapping[str, Any] | None = None) -> None:
         overrides = list((set or {}).items())
+        if not isinstance(reference, Corpus) and (Path(reference) / LOCK_FILE).is_file():
+            reference = Corpus(reference)
         if isinstance(reference, Corpus):
             manifest: Any = load(str(reference.path / LOCK_FILE), overrides, reads_files=False)
         else:

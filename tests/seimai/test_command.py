@@ -95,3 +95,12 @@ def test_the_console_command_beside_modules_of_the_same_names(tmp_path):
         [sys.executable, "-P", "-c", program, "build", "cc100-ja", "--plan"], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0 and "conclusion" not in done.stderr and "measure" in done.stdout, done.stderr
+
+
+def test_beside_a_clone_the_package_is_not_its_folder(tmp_path):
+    """A folder `seimai` without a package in it, as a clone is, would be a package to Python, and come before the real one."""
+    (tmp_path / "seimai").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", "import seimai; print(seimai.Corpus)"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert "seimai.corpus.Corpus" in done.stdout, done.stderr

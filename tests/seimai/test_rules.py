@@ -26,6 +26,7 @@ def ledger(reference):
 @pytest.mark.e2e
 def test_every_verdict_is_that_of_the_build(reference, documents, ledger):
     rules = seimai.Rules(seimai.Corpus(reference))
+    assert seimai.Rules(str(reference)).bounds == rules.bounds
     verdicts = rules.apply(documents)
     of_step = pl.col("step") == "decide"
     expected = ledger.select(
