@@ -33,11 +33,6 @@ def test_it_says_that_this_is_the_sample_and_how_to_get_the_real_thing(sample):
     assert "embedded sample" in (sample.out / "README.md").read_text("utf-8")
 
 
-def test_raw_bytes_go_once_they_are_measured(sample):
-    """The measured table has the text, so that intermediates would be twice as large."""
-    assert list(sample.out.rglob("measure-*/part-*.parquet")) and not list(sample.out.rglob("raw/*.bin"))
-
-
 def test_verdicts(rows):
     expected = rows.filter(pl.col("expect").is_not_null())
     assert expected.filter(pl.col("verdict") != pl.col("expect")).select("id", "kind", "verdict", "expect", "rule").rows() == []

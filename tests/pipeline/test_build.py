@@ -15,6 +15,8 @@ from pipeline.workspace import REASON
 from tests.support.builds import find_temporaries, hash_outputs, list_times, read_ledger, read_shards
 from tests.support.texts import SMALL_PARTITIONS, make_sentences, split_documents
 
+NO_CHARS = pl.DataFrame(schema={"chars": pl.UInt32})
+
 HEAD = (
     "id source verdict step rule value value_text bound bound_text duplicate_of similarity cluster_id cluster_size excerpt"
 ).split()  # DESIGN.md, section 4
@@ -131,6 +133,11 @@ def test_validation_is_split_by_cluster(build, mixed, tmp_path):
 
 def test_counts_add_up_in_summary_card_and_output(reference, ledger):
     state = json.loads((reference / STATE_FOLDER / "state.json").read_text())
+    for split, counted in state["splits"].items():
+        chars = pl.concat(
+            [pl.read_parquet(file, columns=["chars"]) for file in (reference / "data").glob(f"{split}-*")] or [NO_CHARS]
+        )
+        assert counted == [len(chars), chars["chars"].sum()], split
     verdicts = dict(ledger["verdict"].value_counts().iter_rows())
     assert {v: n for v, (n, _, _) in state["verdicts"].items()} == verdicts
     assert sum(verdicts.values()) == state["total"]["records"] == len(ledger)

@@ -1,6 +1,7 @@
 import polars as pl
 import pytest
 
+from pipeline.sources.speech.tables import peek_path
 from tests.pipeline.sources.helpers import BOM, pick, problems, write
 from tests.pipeline.sources.speech.helpers import (
     NO_FILE,
@@ -150,3 +151,19 @@ def test_archives_and_encodings_that_nobody_knows_are_named(tmp_path):
 def test_lists_in_other_encodings_are_read(tmp_path):
     listed = write(tmp_path / "a.tsv", "".join(f"{i}.wav\tこれはとても長い文です。\n" for i in range(9)).encode("cp932"))
     assert [said for _, said, _ in pick_said(read_speech(listed).rows)] == ["これはとても長い文です。"] * 9
+
+
+@pytest.mark.parametrize(
+    ("rows", "path"),
+    [
+        (["path\tsentence", "a/1.flac\t一つ目", "a/2.flac\t二つ目"], "a/1.flac"),
+        (["sentence,path", '"一つ目","a/1.flac"'], "a/1.flac"),
+        (["sentence | path", "一つ目 | a/1.flac"], "a/1.flac"),
+        (["path\tsentence"], None),
+        (["sentence\tpath", "一つ目"], None),
+        (["a/1.flac\t一つ目", "a/2.flac\t二つ目"], None),
+    ],
+)
+def test_the_first_path_of_a_list_is_below_its_header(tmp_path, rows, path):
+    (tmp_path / "list").write_text("\n".join(rows) + "\n", "utf-8")
+    assert peek_path(tmp_path / "list") == path
