@@ -10,8 +10,10 @@ from typing import Any
 from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
+from pipeline.core.names import make_printable
 from pipeline.core.storage import to_json
 
+_SHOWN = 120  # characters of a text on the console; metrics.jsonl has all of it
 ONLY_IF_ANY = ("skipped", "overflows")  # shown on the console
 
 
@@ -38,6 +40,10 @@ class MetricsLog:
                 self.board.add_scalar(f"{split}/{name}", value, line["step"])
         shown = "  ".join(f"{k} {v:,.4g}" for k, v in numbers.items() if k not in ONLY_IF_ANY or v)
         self.console.print(f"{split:10} step {line['step']:,}/{self.last_step:,}  {shown}", highlight=False, soft_wrap=True)
+        for name, text in line.items():
+            if isinstance(text, str):  # what the model says at an evaluation
+                said = make_printable(" ".join(text.split()))[:_SHOWN]
+                self.console.print(f"{'':10} {name}: {said}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _step_of(line: str) -> float:

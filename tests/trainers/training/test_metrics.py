@@ -33,3 +33,13 @@ def test_what_is_no_finite_number_is_null(tmp_path: Path) -> None:
 def test_what_json_cannot_hold_is_still_an_error() -> None:
     with pytest.raises(TypeError):
         to_json({"x": object()})
+
+
+def test_a_text_is_shown_in_a_line_as_it_is(tmp_path: Path) -> None:
+    console = Console(record=True, width=60)
+    sample = "[bold]日本の\n\x1b[2J" + "あ" * 200
+    MetricsLog(tmp_path, 0, 10, console).write("validation", {"step": 5, "loss": 1.5, "sample": sample})
+    shown = console.export_text().splitlines()
+    assert shown[0].split() == ["validation", "step", "5/10", "loss", "1.5"]
+    assert shown[1].strip() == "sample: " + ("[bold]日本の \ufffd[2J" + "あ" * 200)[:120]
+    assert json.loads((tmp_path / "metrics.jsonl").read_text("utf-8"))["sample"] == sample
