@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -17,6 +18,7 @@ from tokenizer.encode import make_counts_table
 from tokenizer.evaluate import make_figures_table
 
 _REASONS_SHOWN = 8
+_PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "soft_wrap": True}
 _HEADING_CELLS = 14
 
 
@@ -69,15 +71,17 @@ def print_tokenizer(console: Console, facts: BuildFacts) -> None:
 
 def print_intermediates(console: Console, work: Path, size: int, are_removed: bool) -> None:
     """Print how large the intermediates are, what they are for and how to be rid of them; or that they are gone."""
+    if not size:
+        return
+    console.print()
     if are_removed:
-        line = f"intermediates {format_size(size)} removed: another rule, or a mixture, has to measure anew"
+        console.print(f"intermediates {format_size(size)} removed: another rule, or a mixture, has to measure anew", **_PLAIN)
     else:
-        line = (
+        console.print(
             f"intermediates {format_size(size)} in {shorten_path(work)}, for other rules and for mixtures; the same command with "
-            "--clean removes them"
+            "--clean removes them",
+            **_PLAIN,
         )
-    if size:
-        console.print(f"\n{line}", highlight=False, markup=False, soft_wrap=True)
 
 
 def print_next_commands(console: Console, facts: BuildFacts) -> None:

@@ -5,6 +5,7 @@ File names are not looked at: they lie. `FILE` in an advice stands for the file.
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from functools import lru_cache
@@ -140,6 +141,10 @@ def _sniff_broken_json(start: bytes, has_whole_line: bool) -> Sniffed | None:
     return None
 
 
+_COLUMN_NAME = re.compile(r"[^\W\d][\w .-]{0,40}")
+_TEXT_COLUMNS = {"text", "content", "body", "url", "title"}
+
+
 def _sniff_table(head: bytes) -> Sniffed | None:
     """Return whether text is a table: tabs, the same number in every line, or a header of names between commas."""
     lines = _whole_lines(head)
@@ -148,15 +153,19 @@ def _sniff_table(head: bytes) -> Sniffed | None:
     tabs = {line.count(b"\t") for line in lines[:100]}
     if len(tabs) == 1 and tabs != {0}:
         return _explain_table("TSV", ", separator='\\t', quote_char=None")
-    header = [cell.strip().strip(b'"').lower() for cell in lines[0].removeprefix(_BOM).split(b",")]
-    is_header = (
-        len(header) > 1
-        and len({*header}) == len(header)
-        and all(re.fullmatch(rb"[a-z_][\w .-]{0,40}", cell) for cell in header)
-    )
-    if is_header and (all(b"," in line for line in lines[1:4]) or {*header} & {b"text", b"content", b"body", b"url", b"title"}):
-        return _explain_table("CSV", "")
-    return None
+    try:
+        header, *rows = csv.reader(line.decode("utf-8", "replace") for line in [lines[0].removeprefix(_BOM), *lines[1:20]])
+    except csv.Error:  # a field without end
+        return None
+    names = [cell.strip().lower() for cell in header]
+    is_header = len(names) > 1 and len({*names}) == len(names) and all(map(_COLUMN_NAME.fullmatch, names))
+    if not is_header:
+        return None
+    if all(name.isascii() for name in names):
+        is_table = all(b"," in line for line in lines[1:4]) or not {*names}.isdisjoint(_TEXT_COLUMNS)
+    else:  # in Japanese a line of two words and a comma is no header yet
+        is_table = len(rows) > 1 and all(len(row) == len(names) for row in rows[:-1])
+    return _explain_table("CSV", "") if is_table else None
 
 
 def _explain_table(kind: str, options: str) -> Sniffed:

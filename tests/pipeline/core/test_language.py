@@ -15,6 +15,7 @@ from pipeline.core.errors import UsageError
 from pipeline.core.help import list_help, wrap_cells
 from pipeline.core.language import choose_language, is_wordy, list_catalogue, translate, translate_message
 from pipeline.core.terminal import Terminal
+from pipeline.sources.text import sniffing
 from seimai.command import COMMANDS as CONSOLE_COMMANDS
 from seimai.command import TRAIN
 from seimai.command import main as seimai
@@ -118,6 +119,13 @@ def test_what_is_said_of_a_file_is_translated_with_its_name_in_front(japanese):
         "a.jsonl has no column 'x', which source.columns.text names; did you mean 'y'? Its columns: 'y' (a string)"
     )
     assert close == "a.jsonl: source.columns.text が指す列 'x' がありません（'y' のことですか？）。列: 'y' (a string)"
+
+
+def test_what_an_input_is_instead_is_told_in_japanese(japanese):
+    """Its advice goes on in Japanese; commands in it stay."""
+    for sniffed in (value for value in vars(sniffing).values() if isinstance(value, sniffing.Sniffed) and value.name is None):
+        said = translate_message(f"/a b/c.txt is {sniffed.label}: {sniffed.advice.replace('FILE', 'c.txt')}")
+        assert said.startswith("/a b/c.txt: ") and re.search("です。?", said), said
 
 
 def test_english_stays_english(monkeypatch):

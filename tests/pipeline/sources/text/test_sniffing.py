@@ -150,6 +150,7 @@ TOLD = {
     ],
     "TSV": ["id\ttext\n1\tあ\n2\tい\n".encode(), "あ\tい\r\nう\tえ\r\n".encode()],
     "CSV": [
+        "\ufeff番号,本文,URL\r\n1,一行目の文書です。,http://a\r\n2,\"二つ, 一行に\",http://b\r\n3,あ,い\r\n".encode(),
         b"url,text\nhttps://example.com,abc\n",
         b'"id","text"\n1,"abc, def"\n',
         b'text,label\n"a\nb",1\n',
