@@ -102,6 +102,11 @@ class SourceTable(ManifestTable):
         "them; of another type than text with it, as in score:float (int, float, bool)",
     )
 
+    @field_validator("keep", mode="before")
+    @classmethod
+    def _list_keep(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value  # --set source.keep=doc_id
+
     @field_validator("url")
     @classmethod
     def _check_url(cls, value: str | None) -> str | None:

@@ -297,3 +297,8 @@ def test_what_set_got_wrong_is_said_of_set_and_the_files_faults_of_the_file(refu
 def test_sizes_are_read_as_people_write_them(tmp_path, size):
     (tmp_path / "x.toml").write_text(MINIMAL, "utf-8")
     assert load(str(tmp_path / "x.toml"), [f"shards.size={size}", "tokenizer.vocab_size=32k"]).shards.size == 2**30
+
+
+def test_one_column_to_keep_needs_no_list():
+    assert load("jsonl", ["source.keep=doc_id"]).source.keep == ["doc_id"]
+    assert load("jsonl", ['source.keep=["doc_id", "score:float"]']).source.keep == ["doc_id", "score:float"]
