@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from filters import MEASURES
-from pipeline.compare.corpus import LedgerOfCorpus
 from pipeline.core.errors import UsageError
+from pipeline.corpus.built import BuiltCorpus
 from pipeline.manifest import rules
 from pipeline.manifest.model import Bound, Manifest, is_of_corpus
 from pipeline.manifest.presets import preset_bounds
@@ -24,7 +24,7 @@ class NamedRules:
     preset: str | None = None
 
 
-def load_rules(reference: str, overrides: Sequence[str], option: str, corpus: LedgerOfCorpus) -> NamedRules:
+def load_rules(reference: str, overrides: Sequence[str], option: str, corpus: BuiltCorpus) -> NamedRules:
     """Return the rules that `reference` stands for: a preset or manifest by name, a TOML file of either, or "as-built".
 
     `overrides` are assignments to `rules.…` that the command's `option` sets. Raises UsageError: for what does not exist, for rules of
@@ -43,10 +43,10 @@ def load_rules(reference: str, overrides: Sequence[str], option: str, corpus: Le
     return named
 
 
-def _check_answers(named: NamedRules, option: str, corpus: LedgerOfCorpus) -> None:
+def _check_answers(named: NamedRules, option: str, corpus: BuiltCorpus) -> None:
     """Raise UsageError where the ledger lacks what rules judge, or a rule fits its bounds to a corpus."""
     # Where a build removed no lines that recur, nothing did.
-    missing = [name for name in named.rules if name not in corpus.schema and not is_of_corpus(name)]
+    missing = [name for name in named.rules if name not in corpus.ledger_schema and not is_of_corpus(name)]
     if columns := [name for name in missing if name not in MEASURES]:
         raise UsageError(
             f"{named.name}: {columns[0]} is a column of its source, which the ledger of {corpus.folder} does not have"
