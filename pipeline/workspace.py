@@ -235,11 +235,11 @@ class Layout:
 
     @property
     def parts(self) -> list[Part]:
-        return _load_layout(self.table)[0]
+        return load_layout(self.table)[0]
 
     @property
     def bases(self) -> list[int]:
-        return _load_layout(self.table)[1]
+        return load_layout(self.table)[1]
 
     @property
     def partitions(self) -> int:
@@ -287,8 +287,14 @@ def write_layout(path: Path, parts: Sequence[Part], records: Sequence[int]) -> P
     return path
 
 
+def layout_file(decided: Path) -> Path:
+    """Return the file that `write_layout` writes for a build, in the folder of its step decide."""
+    return decided / "layout.parquet"
+
+
 @lru_cache(maxsize=4)
-def _load_layout(path: Path) -> tuple[list[Part], list[int]]:
+def load_layout(path: Path) -> tuple[list[Part], list[int]]:
+    """Return the parts of a layout, and the number of the first record of each; at the end how many records there are."""
     table = read_parquet(path)
     here = path.parent.absolute()
     parts = [Part(Path(os.path.normpath(here / folder)), name) for folder, name in table.select("folder", "name").iter_rows()]

@@ -20,9 +20,9 @@ from pipeline.core.paths import expand_home
 from pipeline.core.publication import settle_publication
 from pipeline.core.tables import scan_parquet
 from pipeline.core.terminal import Terminal
+from pipeline.corpus.commands import build_command
 from pipeline.manifest.loading import load_any
 from pipeline.manifest.model import Manifest
-from pipeline.mixture.corpora import build_command
 from pipeline.mixture.manifest import MixtureManifest
 from seimai.tokenizer import Tokenizer
 

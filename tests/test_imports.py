@@ -48,6 +48,10 @@ ROOMS: dict[str, set[str]] = {
         "filters", "tokenizer", "pipeline.core", "pipeline.sources", "pipeline.manifest.model", "pipeline.workspace",
         "pipeline.dedup", "pipeline.modalities", "pipeline.plan",
     },
+    "pipeline.corpus": {
+        "filters", "pipeline.core", "pipeline.sources", "pipeline.manifest", "pipeline.manifest.model", "pipeline.manifest.steps",
+        "pipeline.mixture.manifest", "pipeline.workspace", "pipeline.modalities", "pipeline.plan", "pipeline.steps",
+    },
     "pipeline.report": {
         "filters", "tokenizer", "pipeline.core", "pipeline.sources", "pipeline.manifest.steps", "pipeline.manifest.model",
         "pipeline.workspace", "pipeline.dedup", "pipeline.modalities", "pipeline.plan", "pipeline.steps",
@@ -57,7 +61,7 @@ ROOMS: dict[str, set[str]] = {
     "pipeline.mixture": {
         "filters", "tokenizer", "pipeline.core", "pipeline.sources", "pipeline.manifest", "pipeline.manifest.steps",
         "pipeline.manifest.model", "pipeline.mixture.manifest", "pipeline.workspace", "pipeline.dedup", "pipeline.modalities",
-        "pipeline.plan", "pipeline.report", "pipeline.publish",
+        "pipeline.plan", "pipeline.report", "pipeline.publish", "pipeline.corpus",
     },
     "pipeline.run": {
         "pipeline.core", "pipeline.sources", "pipeline.workspace", "pipeline.modalities", "pipeline.plan", "pipeline.steps",
@@ -67,8 +71,16 @@ ROOMS: dict[str, set[str]] = {
         "filters", "pipeline.core", "pipeline.sources", "pipeline.manifest", "pipeline.manifest.model", "pipeline.plan", "pipeline.run",
     },
     "pipeline.compare": {
-        "filters", "pipeline.core", "pipeline.manifest", "pipeline.manifest.model", "pipeline.workspace", "pipeline.plan", "pipeline.steps",
-        "pipeline.mixture",
+        "filters", "pipeline.core", "pipeline.manifest", "pipeline.manifest.model", "pipeline.workspace", "pipeline.steps",
+        "pipeline.corpus",
+    },
+    "pipeline.explain": {
+        "filters", "pipeline.core", "pipeline.sources", "pipeline.manifest", "pipeline.manifest.model", "pipeline.modalities",
+        "pipeline.workspace", "pipeline.steps", "pipeline.corpus", "pipeline.report",
+    },
+    "pipeline.whatif": {
+        "filters", "pipeline.core", "pipeline.sources", "pipeline.manifest", "pipeline.manifest.model", "pipeline.modalities",
+        "pipeline.workspace", "pipeline.plan", "pipeline.steps", "pipeline.dedup", "pipeline.corpus", "pipeline.report",
     },
     "pipeline.verify": {"pipeline.core"},
     "pipeline.build": {
@@ -79,7 +91,7 @@ ROOMS: dict[str, set[str]] = {
     "seimai": {
         "filters", "tokenizer", "trainers", "pipeline.core", "pipeline.sources", "pipeline.manifest", "pipeline.manifest.model",
         "pipeline.mixture", "pipeline.mixture.manifest", "pipeline.modalities", "pipeline.steps", "pipeline.report", "pipeline.fetch",
-        "pipeline.compare", "pipeline.verify", "pipeline.build",
+        "pipeline.compare", "pipeline.verify", "pipeline.build", "pipeline.corpus", "pipeline.explain", "pipeline.whatif",
     },
 }  # fmt: skip
 
@@ -181,7 +193,10 @@ LATE = {
     ("seimai", "seimai.api"),
     *(("seimai.command", f"tokenizer.{name}") for name in ("train", "encode", "evaluate", "export")),
     *(("seimai.command", f"trainers.{name}") for name in ("gpt", "clip", "diffusion", "hubert", "ctc", "targets", "generate")),
-    *(("seimai.command", f"pipeline.{name}") for name in ("build", "fetch.command", "compare.command", "verify")),
+    *(
+        ("seimai.command", f"pipeline.{name}")
+        for name in ("build", "fetch.command", "compare.command", "explain.command", "whatif.command", "verify")
+    ),
     ("seimai.command", "filters.train_quality"),
     *(("seimai.command", f"pipeline.core.{name}") for name in ("help", "language", "terminal")),
 }

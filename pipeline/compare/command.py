@@ -6,15 +6,15 @@ from pathlib import Path
 
 import click
 
-from pipeline.compare.corpus import open_ledger, refuse_damage
 from pipeline.compare.judgement import compare
-from pipeline.compare.rules import load_rules
 from pipeline.compare.terminal import as_json, print_comparison
 from pipeline.core.command import report_errors
 from pipeline.core.help import command
 from pipeline.core.options import CountRange
 from pipeline.core.paths import expand_home
 from pipeline.core.terminal import Terminal, tell_json
+from pipeline.corpus.built import open_corpus, refuse_damage
+from pipeline.corpus.rules import load_rules
 
 
 @command()
@@ -35,10 +35,10 @@ def main(a: str, b: str, folder: Path, set_a: tuple[str, ...], set_b: tuple[str,
     """
     console = Terminal()
     with report_errors("comparing", "--on", "run the same command again"):
-        corpus = open_ledger(expand_home(folder))
+        corpus = open_corpus(expand_home(folder), "--on ", steps=["measure"])
         first = load_rules(a, set_a, "--set-a", corpus)
         second = load_rules(b, set_b, "--set-b", corpus)
-        with refuse_damage(folder):
+        with refuse_damage(corpus.shown, corpus.folder):
             found = compare(corpus, first.rules, second.rules, examples)
         if is_json:
             tell_json(as_json(corpus, first, second, found))

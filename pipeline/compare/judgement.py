@@ -11,14 +11,13 @@ import numpy as np
 import polars as pl
 import polars.selectors as cs
 
-from pipeline.compare.corpus import LedgerOfCorpus
 from pipeline.core.tables import read_checked_parquet
+from pipeline.corpus.built import BuiltCorpus
+from pipeline.corpus.measured import spread
 from pipeline.manifest.model import Bound, is_of_corpus
 from pipeline.steps.decide import decide_frame, measured_column
 from pipeline.workspace import REASON
 
-# Multiples of this, modulo 2^64, spread evenly: the records with the smallest ones are examples from all over the corpus.
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 SIDES = ("a", "b")
 
 
@@ -72,13 +71,13 @@ class Comparison:
         return sum(count.records for count in (self.both, self.only_a, self.only_b, self.neither))
 
 
-def compare(corpus: LedgerOfCorpus, a: dict[str, Bound], b: dict[str, Bound], examples: int) -> Comparison:
+def compare(corpus: BuiltCorpus, a: dict[str, Bound], b: dict[str, Bound], examples: int) -> Comparison:
     """Judge the ledger's records by two sets of rules, a file at a time. `examples`: how many of each rule are returned."""
     cells: dict[tuple[bool, bool], Count] = defaultdict(Count)
     by_rule: dict[str, dict[str, Count]] = {side: defaultdict(Count) for side in SIDES}
     chosen = pl.DataFrame(schema=_CHOSEN)
     unreadable = first = 0
-    for number, file in enumerate(corpus.files):
+    for number, file in enumerate(corpus.ledger_files):
         judged = _judge(corpus, file, a, b).with_row_index("row")
         unreadable += int(judged["unreadable"].sum())
         readable = judged.filter(~pl.col("unreadable"))
@@ -110,11 +109,11 @@ _CHOSEN = pl.Schema(
 )
 
 
-def _judge(corpus: LedgerOfCorpus, file: Path, a: dict[str, Bound], b: dict[str, Bound]) -> pl.DataFrame:
+def _judge(corpus: BuiltCorpus, file: Path, a: dict[str, Bound], b: dict[str, Bound]) -> pl.DataFrame:
     """Return, for the records of a ledger file, the rule of each side that drops it with value and bound, `amount` and `unreadable`."""
     judged = list(dict.fromkeys([*a, *b]))
     amount = corpus.amount[0] if corpus.amount else None
-    columns = [name for name in judged if name in corpus.schema]
+    columns = [name for name in judged if name in corpus.ledger_schema]
     frame = read_checked_parquet(file, columns=list(dict.fromkeys(["verdict", *columns, *([amount] if amount else [])])))
     # Of a record without furniture the ledger says nothing about it.
     of_corpus = filter(is_of_corpus, judged)
@@ -138,7 +137,7 @@ def _judge(corpus: LedgerOfCorpus, file: Path, a: dict[str, Bound], b: dict[str,
 
 def _choose_examples(chosen: pl.DataFrame, readable: pl.DataFrame, file: int, first: int, most: int) -> pl.DataFrame:
     """Return the examples of files so far, at most `most` for each side and rule; `first` is the number of the file's first record."""
-    order = (readable["row"].to_numpy().astype(np.uint64) + np.uint64(first)) * _GOLDEN
+    order = spread(readable["row"].to_numpy().astype(np.uint64) + np.uint64(first))
     readable = readable.with_columns(order=order, file=pl.lit(file, pl.Int64))
     found = [
         readable.filter(pl.col(f"rule_{side}").is_not_null() & pl.col(f"rule_{other}").is_null()).select(
@@ -154,12 +153,12 @@ def _choose_examples(chosen: pl.DataFrame, readable: pl.DataFrame, file: int, fi
     return every.group_by("side", "rule", maintain_order=True).head(most).select(_CHOSEN.names())
 
 
-def _read_examples(corpus: LedgerOfCorpus, chosen: pl.DataFrame) -> dict[tuple[str, str], list[Example]]:
+def _read_examples(corpus: BuiltCorpus, chosen: pl.DataFrame) -> dict[tuple[str, str], list[Example]]:
     """Return the examples by side and rule, in input order, with ids and beginnings from the ledger."""
     found: dict[tuple[str, str], list[Example]] = defaultdict(list)
     for (number,), rows in chosen.sort("file", "row").group_by("file", maintain_order=True):
         assert isinstance(number, int)
-        texts = read_checked_parquet(corpus.files[number], columns=["id", "excerpt"])[rows["row"].to_list()]
+        texts = read_checked_parquet(corpus.ledger_files[number], columns=["id", "excerpt"])[rows["row"].to_list()]
         for row, (record, excerpt) in zip(rows.iter_rows(named=True), texts.iter_rows(), strict=True):
             reason = {name: row[name] for name in REASON if name != "rule"}
             found[row["side"], row["rule"]].append(Example(id=record, excerpt=excerpt, **reason))

@@ -8,16 +8,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.compare.corpus import LedgerOfCorpus
 from pipeline.compare.judgement import Comparison, Count, Difference
-from pipeline.compare.rules import NamedRules
 from pipeline.core.language import translate
 from pipeline.core.names import make_printable
+from pipeline.corpus.built import BuiltCorpus
+from pipeline.corpus.rules import NamedRules
 
 _EXCERPT = 60
 
 
-def print_comparison(console: Console, corpus: LedgerOfCorpus, a: NamedRules, b: NamedRules, found: Comparison) -> None:
+def print_comparison(console: Console, corpus: BuiltCorpus, a: NamedRules, b: NamedRules, found: Comparison) -> None:
     """Print what both keep, what one keeps, and which rules of the other drop that, with examples."""
     unit = corpus.amount[1] if corpus.amount else None
     console.print(f"A = {a.name}\nB = {b.name}\n", highlight=False, markup=False, soft_wrap=True)
@@ -61,7 +61,7 @@ def _cells(count: Count, records: int, unit: str | None) -> list[str]:
     return [*cells, f"{count.amount:,.0f}"] if unit else cells
 
 
-def as_json(corpus: LedgerOfCorpus, a: NamedRules, b: NamedRules, found: Comparison) -> dict[str, Any]:
+def as_json(corpus: BuiltCorpus, a: NamedRules, b: NamedRules, found: Comparison) -> dict[str, Any]:
     """Return the same for scripts."""
     unit = corpus.amount[1] if corpus.amount else None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
@@ -17,17 +16,16 @@ from pipeline.core.ownership import STATE_FOLDER, NamedPath, explain_foreign, re
 from pipeline.core.publication import settle_publication
 from pipeline.core.storage import read_json
 from pipeline.core.vouching import read_marker
+from pipeline.corpus.commands import build_command, move_away
 from pipeline.manifest.loading import load
-from pipeline.manifest.presets import list_manifests
 from pipeline.mixture.manifest import MixtureManifest, MixturePart
 from pipeline.modalities.text.manifest import TextManifest
 from pipeline.modalities.text.modality import TextModality
 from pipeline.plan import VERSIONS
-from pipeline.sources.inputs import is_sample_identity, locate_input
+from pipeline.sources.inputs import is_sample_identity
 from pipeline.workspace import Part, list_parts
 
 _COMPARED = ("permutations", "shingle", "seed")  # settings without which signatures cannot be compared
-_INPUTS_SHOWN = 3
 
 
 class LedgerSlice(NamedTuple):
@@ -139,7 +137,7 @@ def _open(mixture: MixtureManifest, part: MixturePart, out: Path) -> BuiltCorpus
 
 def suggest_rebuild(folder: Path) -> str:
     """Return how to make the intermediates of a part anew. An output that is complete would be found up to date, so it is moved away."""
-    return f"Build it again in a fresh folder: {_move_away(folder)}; {build_command(folder, moved=True)}"
+    return f"Build it again in a fresh folder: {move_away(folder)}; {build_command(folder, moved=True)}"
 
 
 def _read_state(folder: Path) -> dict[str, Any]:
@@ -254,39 +252,3 @@ def _describe_versions(versions: Any) -> str:
     if not isinstance(versions, dict):
         return "without versions of its steps"
     return ", ".join(f"{step} {version}" for step, version in versions.items())
-
-
-def _move_away(folder: Path) -> str:
-    return f"mv {shlex.quote(str(folder))} {shlex.quote(f'{folder}.old')}"
-
-
-def build_command(folder: Path, moved: bool = False) -> str:
-    """Return the command that builds the corpus of a folder: with the inputs of its last build, where these are known.
-
-    `moved`: `_move_away` comes first.
-    """
-    if folder.name in list_manifests():
-        manifest = folder.name
-    elif (folder / "manifest.lock.toml").is_file():
-        manifest = shlex.quote(f"{folder}{'.old' if moved else ''}/manifest.lock.toml")
-    else:
-        manifest = "MANIFEST.toml"
-    inputs = read_json(folder / STATE_FOLDER / "inputs.json")
-    urls = [locate_input(folder, str(file.get("url"))) for file in inputs] if isinstance(inputs, list) else ["PATH"]
-    if isinstance(inputs, list) and any(is_sample_identity(str(file.get("identity"))) for file in inputs):
-        urls = []
-    if len(urls) > _INPUTS_SHOWN:
-        urls = [*urls[:_INPUTS_SHOWN], "…"]
-    words = [
-        "python -m pipeline.build",
-        manifest,
-        *(f"--input {shlex.quote(url) if url not in ('PATH', '…') else url}" for url in urls),
-    ]
-    state = read_json(folder / STATE_FOLDER / "state.json")
-    if isinstance(state, dict) and state.get("limit") is not None:
-        words.append(f"--limit {state['limit']}")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / STATE_FOLDER).is_dir():
-        words.append("--out OTHER")  # a build would refuse this one
-    elif folder != Path("corpora") / folder.name or manifest != folder.name:
-        words.append(f"--out {shlex.quote(str(folder))}")
-    return " ".join(words)

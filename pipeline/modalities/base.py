@@ -91,6 +91,18 @@ def own_terms(frame: pl.DataFrame) -> dict[str, pa.Array]:
     return {f"own:{name}": own[name].to_arrow() for name in ("license", "source")}
 
 
+class CleanedText(NamedTuple):
+    """The text of a record, its caption or its transcript.
+
+    `raw`: as it came; `extracted`: the same out of HTML or wikitext, where it was that; `cleaned`: what the step measure makes of it,
+    None where it cannot be read.
+    """
+
+    raw: str
+    extracted: str
+    cleaned: str | None
+
+
 class RowGroup(NamedTuple):
     """How large a shard's row groups are: in records or, where `column` names one of binary values, in that column's bytes."""
 
@@ -118,6 +130,10 @@ class Modality(ABC, Generic[AnyManifest]):
     @abstractmethod
     def measure(self, manifest: AnyManifest, rows: Rows) -> MeasuredRecords:
         """Clean the records of a partition and compute every measure and signature."""
+
+    @abstractmethod
+    def clean(self, manifest: AnyManifest, rows: Rows) -> list[CleanedText]:
+        """Return the texts of records, cleaned as `measure` cleans them. Images and recordings are not looked at."""
 
     @abstractmethod
     def warm(self, manifest: AnyManifest) -> None:

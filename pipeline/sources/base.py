@@ -115,6 +115,20 @@ class Source(ABC):
         None stands for bytes that `read` gets from the input itself. Where a range ends must depend on the bytes of the file alone.
         """
 
+    def cut_record(
+        self, file: InputFile, number: int, locator: str, state: CutState
+    ) -> Iterator[tuple[Range, bytes | memoryview | None]]:
+        """Cut ranges one of which has the record with this locator; by default all of them, from `state.start` on.
+
+        Whoever reads the record again stops at the range that has it.
+        """
+        state.limit = state.limit or 1 << 62  # so that nobody sums up the bytes of a file that is not read to its end
+        return self.cut(file, number, state)
+
+    def count_bytes_before(self, file: InputFile, locator: str) -> int:
+        """Return how many bytes `cut_record` has to decompress before it comes to a record."""
+        return 0
+
     @abstractmethod
     def read(self, piece: Range, file: InputFile, body: np.ndarray | None, fields: Fields) -> Rows:
         """Return the rows of a range. `body`: the bytes that `cut` gave with it, as uint8."""

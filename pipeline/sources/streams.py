@@ -195,6 +195,16 @@ class Stream:
         self.position += len(block)
         return block
 
+    def seek(self, offset: int) -> None:
+        """Go on at a byte of a local file that is not compressed. Its checksum is not known any more."""
+        self._buffered.seek(offset)
+        self.position = offset
+
+    def skip_to(self, offset: int) -> None:
+        """Read on to a byte of the uncompressed stream, or to its end."""
+        while self.position < offset and self.read(min(CHUNK, offset - self.position)):
+            pass
+
     def read_stored(self, size: int) -> bytes:
         """Up to `size` bytes of the file as stored, b"" at the end; for who decodes it instead of `read`."""
         return self._buffered.read1(size)

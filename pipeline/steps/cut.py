@@ -167,7 +167,7 @@ class _FileCutter:
         self.settings, self.unit, self.start, self.limit = settings, unit, start, limit
         self.inputs: list[dict[str, Any]] = []
         self._consumed = self._reached = 0  # of the files before
-        self._state = _new_state(settings, limit)
+        self._state = make_cut_state(settings, limit)
 
     def group_ranges(self) -> Iterator[list[tuple[Range, Body]]]:
         """Yield the ranges of each partition, with their bytes."""
@@ -191,7 +191,7 @@ class _FileCutter:
 
     def _cut_files(self) -> Iterator[tuple[Range, Body]]:
         for number, file in enumerate(self.unit.files, self.unit.first):
-            self._state = state = _new_state(self.settings, self.limit)
+            self._state = state = make_cut_state(self.settings, self.limit)
             state.start = self.start
             if self.limit is None or self.limit > 0:
                 yield from _check_order(file, SOURCES[self.settings.format].cut(file, number, state))
@@ -217,7 +217,8 @@ def _check_order(file: InputFile, ranges: Iterator[tuple[Range, Body]]) -> Itera
         yield piece, body
 
 
-def _new_state(settings: SourceTable, limit: int | None) -> CutState:
+def make_cut_state(settings: SourceTable, limit: int | None) -> CutState:
+    """Return how a source is to cut a file from its beginning; `limit`: how many records are wanted of it."""
     return CutState(
         partition=min(settings.partition, settings.max_document),  # a document over the limit stands in a range of its own
         max_document=settings.max_document,

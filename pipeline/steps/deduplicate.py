@@ -14,7 +14,7 @@ from pipeline.core.vouching import read_marker, write_marker
 from pipeline.modalities import modality_of
 from pipeline.plan import Plan
 from pipeline.steps.measure import Measured
-from pipeline.workspace import Layout, RecordIds, remove_step_files, write_layout
+from pipeline.workspace import Layout, RecordIds, layout_file, remove_step_files, write_layout
 
 # What only the search for pairs needs, and the step `write` does not.
 _SCRATCH = ("facts-*.npy", "index-*.npy", "hamming-*.npy", "pairs-*.npy", "cluster-*.npy")
@@ -31,7 +31,7 @@ def layout_of(plan: Plan, measured: Measured, kept: int) -> Layout:
     """Return how the records of a build are numbered; `kept` of them enter the step."""
     workspace, records = plan.workspace, [counts["records"] for counts in measured.counts]
     return Layout(
-        table=write_layout(workspace.folder("decide") / "layout.parquet", measured.parts, records),
+        table=write_layout(layout_file(workspace.folder("decide")), measured.parts, records),
         decided=workspace.folder("decide"),
         folder=workspace.folder("deduplicate"),
         kept=kept,

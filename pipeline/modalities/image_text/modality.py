@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import starmap
 from typing import ClassVar
 
 import numpy as np
@@ -11,10 +12,10 @@ import pyarrow as pa
 
 from pipeline.core.engine import Task
 from pipeline.core.tables import read_parquet
-from pipeline.modalities.base import Bilingual, MeasuredRecords, Modality, NearDuplicateRule, ReportTerms, RowGroup
+from pipeline.modalities.base import Bilingual, CleanedText, MeasuredRecords, Modality, NearDuplicateRule, ReportTerms, RowGroup
 from pipeline.modalities.image_text import duplicates
 from pipeline.modalities.image_text.manifest import ImageTextManifest
-from pipeline.modalities.image_text.measure import measure_pairs, warm_kernels
+from pipeline.modalities.image_text.measure import clean_captions, measure_pairs, read_captions, warm_kernels
 from pipeline.modalities.image_text.shards import SCHEMA, shard_tables
 from pipeline.sources.rows import Rows
 from pipeline.workspace import Layout, Part, RecordIds
@@ -37,6 +38,11 @@ class ImageTextModality(Modality[ImageTextManifest]):
 
     def measure(self, manifest: ImageTextManifest, rows: Rows) -> MeasuredRecords:
         return measure_pairs(manifest, rows)
+
+    def clean(self, manifest: ImageTextManifest, rows: Rows) -> list[CleanedText]:
+        raw = read_captions(rows)[0]["caption"].fill_null("")
+        cleaned = clean_captions(raw, manifest.clean.compatibility, manifest.clean.width)
+        return [*starmap(CleanedText, zip(raw, raw, cleaned, strict=True))]
 
     def warm(self, manifest: ImageTextManifest) -> None:
         warm_kernels(manifest)

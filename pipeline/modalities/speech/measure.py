@@ -42,7 +42,7 @@ def measure_recordings(manifest: SpeechManifest, recordings: Rows) -> MeasuredRe
     try:
         frame = recordings.frame = _forget_empty_names(recordings.frame)
         raw = frame["transcript"]
-        texts = _clean(raw, manifest)
+        texts = clean_transcripts(raw, manifest)
         sound, sizes, digests = _inspect(manifest, recordings)
     finally:
         recordings.close()
@@ -200,7 +200,7 @@ def _forget_empty_names(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(pl.when(pl.col(name).str.strip_chars() != "").then(name).alias(name) for name in names)
 
 
-def _clean(transcripts: pl.Series, manifest: SpeechManifest) -> pl.Series:
+def clean_transcripts(transcripts: pl.Series, manifest: SpeechManifest) -> pl.Series:
     """Return transcripts normalised and put as they are spoken; null stays null."""
     settings = manifest.clean
     normalised = normalise(transcripts.fill_null(""), settings.compatibility, settings.width)
@@ -224,7 +224,7 @@ def _compare_with_second(manifest: SpeechManifest, texts: pl.Series, second: pl.
     rows = np.flatnonzero((second.is_not_null() & texts.is_not_null()).to_numpy())
     if len(rows):
         pair = texts.gather(rows), second.gather(rows)
-        surfaces = [_clean(t, manifest).str.replace_all(r"[^\p{L}\p{N}]", "") for t in pair]
+        surfaces = [clean_transcripts(t, manifest).str.replace_all(r"[^\p{L}\p{N}]", "") for t in pair]
         errors["surface_error"][rows] = error_rates(*surfaces).to_numpy()
         said = [_as_said(t, manifest, "keep") for t in pair]
         errors["reading_error"][rows] = reading_error_rates(said[0], said[1], manifest.transcripts.dictionary).to_numpy()
@@ -250,7 +250,7 @@ def warm_kernels(manifest: SpeechManifest) -> None:
     sound = inspect([encode_flac((0.1 * np.sin(2000 * time) * (time > 0.3)).astype(np.float32), rate)], rate=rate)
     given: dict[str, np.ndarray] = dict(sound.counters) | {name: np.zeros(1, np.float32) for name in _ERRORS}
     given["n_morae"] = np.zeros(1, np.int32)
-    cleaned = _clean(pl.Series(["えー、（笑）田中さんは３台のﾊﾞｽ。"]), manifest)
+    cleaned = clean_transcripts(pl.Series(["えー、（笑）田中さんは３台のﾊﾞｽ。"]), manifest)
     reading_error_rates(cleaned, pl.Series(["田中さんは４台のバス。"]), manifest.transcripts.dictionary)
     names = [name for name in manifest.measures if MEASURES[name].kind in manifest.kinds]
     compute(*buffers(cleaned), names, given)

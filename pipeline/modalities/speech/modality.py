@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import starmap
 from typing import ClassVar
 
 import numpy as np
@@ -11,10 +12,10 @@ import pyarrow as pa
 
 from pipeline.core.engine import Task
 from pipeline.core.tables import read_parquet
-from pipeline.modalities.base import Bilingual, MeasuredRecords, Modality, NearDuplicateRule, ReportTerms, RowGroup
+from pipeline.modalities.base import Bilingual, CleanedText, MeasuredRecords, Modality, NearDuplicateRule, ReportTerms, RowGroup
 from pipeline.modalities.speech import duplicates
 from pipeline.modalities.speech.manifest import SpeechManifest
-from pipeline.modalities.speech.measure import UNTRANSCRIBED, measure_recordings, warm_kernels
+from pipeline.modalities.speech.measure import UNTRANSCRIBED, clean_transcripts, measure_recordings, warm_kernels
 from pipeline.modalities.speech.shards import shard_schema, shard_tables
 from pipeline.sources.rows import Rows
 from pipeline.workspace import Layout, Part, RecordIds
@@ -44,6 +45,11 @@ class SpeechModality(Modality[SpeechManifest]):
 
     def measure(self, manifest: SpeechManifest, rows: Rows) -> MeasuredRecords:
         return measure_recordings(manifest, rows)
+
+    def clean(self, manifest: SpeechManifest, rows: Rows) -> list[CleanedText]:
+        raw = rows.frame["transcript"]
+        cleaned = clean_transcripts(raw, manifest).fill_null("")
+        return [*starmap(CleanedText, zip(raw.fill_null(""), raw.fill_null(""), cleaned, strict=True))]
 
     def warm(self, manifest: SpeechManifest) -> None:
         warm_kernels(manifest)

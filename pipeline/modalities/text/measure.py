@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from filters import MEASURES, compute
 from filters.html import extract_documents
+from filters.html.charset import LABELS
 from filters.kernels import jit, to_arrow
 from filters.text import mojibake
 from filters.text.boilerplate import boilerplate_lines
@@ -19,7 +20,7 @@ from filters.text.minhash import SKETCH_BINS, signatures
 from filters.text.normalisation import Cleaned, drop_lines, normalise_spans
 from filters.text.text_model import load_model
 from pipeline.manifest.model import is_of_corpus
-from pipeline.modalities.base import EXCERPT, SAMPLES, MeasuredRecords, count_lines, most_frequent, own_terms
+from pipeline.modalities.base import EXCERPT, SAMPLES, CleanedText, MeasuredRecords, count_lines, most_frequent, own_terms
 from pipeline.modalities.text.extract import extract_text
 from pipeline.modalities.text.manifest import CleanText, TextManifest
 from pipeline.modalities.text.urls import hash_domains
@@ -87,6 +88,27 @@ def clean_documents(clean: CleanText, rows: Rows) -> CleanedDocuments:
         dropped = np.zeros(len(cleaned.line_offsets) - 1, bool)
     data, offsets, dropped_lines, dropped_chars = drop_lines(cleaned, dropped)
     return CleanedDocuments(rows, raw, data, offsets, cleaned, dropped, dropped_lines, dropped_chars, page_counters)
+
+
+def clean_texts(manifest: TextManifest, rows: Rows) -> list[CleanedText]:
+    """Return documents as they came, out of HTML and wikitext, and cleaned."""
+    assert rows.text is not None, "sources of text yield spans of text"
+    charsets = rows.frame["charset"].to_list() if "charset" in rows.frame.columns else [None] * len(rows.frame)
+    raw = [_decode(rows.text, row, charset) for row, charset in enumerate(charsets)]
+    documents = clean_documents(manifest.clean, rows)
+    cleaned = to_arrow(documents.data, documents.offsets)
+    return [
+        CleanedText(raw[row], _decode(documents.text, row), None if problem is not None else cleaned[row].as_py())
+        for row, problem in enumerate(documents.problems)
+    ]
+
+
+def _decode(text: Spans, row: int, charset: str | None = None) -> str:
+    document = text.data[text.starts[row] : text.ends[row]].tobytes()
+    try:
+        return document.decode(LABELS.get((charset or "utf-8").lower(), charset or "utf-8"), "replace")
+    except LookupError:  # a charset that does not exist
+        return document.decode("utf-8", "replace")
 
 
 def compute_measures(manifest: TextManifest, documents: CleanedDocuments, names: Sequence[str]) -> pl.DataFrame:

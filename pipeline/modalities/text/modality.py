@@ -17,9 +17,9 @@ from pipeline.dedup import caps, minhash
 from pipeline.dedup.caps import Cap
 from pipeline.dedup.furniture import RECURRING_FIELDS
 from pipeline.dedup.recurring import Search
-from pipeline.modalities.base import Bilingual, MeasuredRecords, Modality, NearDuplicateRule, ReportTerms, RowGroup
+from pipeline.modalities.base import Bilingual, CleanedText, MeasuredRecords, Modality, NearDuplicateRule, ReportTerms, RowGroup
 from pipeline.modalities.text.manifest import TextManifest
-from pipeline.modalities.text.measure import PASSED_OVER, measure_documents, warm_kernels
+from pipeline.modalities.text.measure import PASSED_OVER, clean_texts, measure_documents, warm_kernels
 from pipeline.sources.rows import Rows
 from pipeline.workspace import Layout, Part, RecordIds
 
@@ -42,6 +42,9 @@ class TextModality(Modality[TextManifest]):
 
     def measure(self, manifest: TextManifest, rows: Rows) -> MeasuredRecords:
         return measure_documents(manifest, rows)
+
+    def clean(self, manifest: TextManifest, rows: Rows) -> list[CleanedText]:
+        return clean_texts(manifest, rows)
 
     def warm(self, manifest: TextManifest) -> None:
         warm_kernels(manifest)
@@ -73,6 +76,8 @@ class TextModality(Modality[TextManifest]):
         return Search(layout, folder, manifest.recurring_lines) if manifest.strips_lines else None
 
     def revise(self, batch: pl.DataFrame, furniture: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+        if {"m:chars", "unreadable"} <= {*batch.columns}:
+            batch = batch.with_columns(measured_chars=pl.when(pl.col("unreadable").is_null()).then("m:chars"))
         spans = batch.select("row").join(furniture, on="row", how="left", maintain_order="left")["recurring_spans"]
         rows = spans.is_not_null().arg_true()
         if not len(rows):

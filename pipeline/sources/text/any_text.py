@@ -67,6 +67,18 @@ class AnyTextSource(DocumentSource):
         else:
             yield from source.cut(file, number, state)
 
+    def cut_record(
+        self, file: InputFile, number: int, locator: str, state: CutState
+    ) -> Iterator[tuple[Range, bytes | memoryview | None]]:
+        return self._find_source(file).cut_record(file, number, locator, state)
+
+    def count_bytes_before(self, file: InputFile, locator: str) -> int:
+        return self._find_source(file).count_bytes_before(file, locator)
+
+    def _find_source(self, file: InputFile) -> DocumentSource:
+        """Return the source of a file that was read before."""
+        return self.formats[sniff_format(read_head(file)).name or ""]
+
     def read(self, piece: Range, file: InputFile, body: np.ndarray | None, fields: Fields) -> Rows:
         return self.formats[piece.format].read(piece, file, body, fields)
 

@@ -39,6 +39,7 @@ _SUSPICIOUS_BYTES = 1_000_000  # one line of that size and nothing else is worth
 _UNPACK = {"xz": "xz -dc", "gzip": "gzip -dc", "zstd": "zstd -dc", "bzip2": "bzip2 -dc"}
 _MOST_PROBLEMS = 5  # files that are no input, told at once
 _LOOK_AT = 100  # files, before work begins
+_NEAR = 1 << 16  # bytes that are read at a time where one document is wanted
 
 
 class DocumentSource(Source):
@@ -203,6 +204,26 @@ class TextSource(DocumentSource):
                 state.warning = "; ".join(filter(None, [state.warning, text.replace("FILE", shlex.quote(file.url))]))
         finally:
             stream.close()
+
+    def cut_record(self, file: InputFile, number: int, locator: str, state: CutState) -> Iterator[tuple[Range, bytes]]:
+        """Cut the range that begins with the document at an offset: a few documents, or one that is too large."""
+        start, stream = int(locator), Stream(file)
+        state.partition = min(state.partition, _NEAR)
+        buffer = RangeBuffer(self.divider, stream, state)
+        try:
+            if stream.compression is None and not is_url(file.url):
+                stream.seek(start)
+            else:
+                stream.skip_to(start)
+            buffer.offset = start
+            if buffer.skip_dividers() == start:
+                body, problem = buffer.take_range()
+                yield Range(number, start, buffer.offset, buffer.offset - start, buffer.line, problem, 1, 1, self.name), body
+        finally:
+            stream.close()
+
+    def count_bytes_before(self, file: InputFile, locator: str) -> int:
+        return int(locator) if detect_compression(file) is not None else 0
 
     def warn_of_one_document(self, file: InputFile, size: int) -> str | None:
         """Return what to say of a large file that is a single document, if anything."""

@@ -92,6 +92,11 @@ class TableSource(DocumentSource):
                 yield Range(number, start, end, size, limit=limit, records=records, format=self.name), None
             state.size = sum(group.size for group in groups)
 
+    def cut_record(self, file: InputFile, number: int, locator: str, state: CutState) -> Iterator[tuple[Range, None]]:
+        """Cut one row out of a table."""
+        row = int(locator)
+        yield Range(number, row, row + 1, 0, limit=1, records=1, format=self.name), None
+
     def _list_groups(self, file: InputFile, state: CutState) -> list[Group]:
         """Return the groups of rows of a table that can be read, and set `state.damage` where it is damaged."""
         try:

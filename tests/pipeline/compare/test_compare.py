@@ -2,15 +2,16 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import polars as pl
 import pytest
 from click.testing import CliRunner
 
 from pipeline.compare.command import main
-from pipeline.compare.corpus import open_ledger
 from pipeline.compare.judgement import compare
 from pipeline.core.ownership import STATE_FOLDER
+from pipeline.corpus.built import open_corpus
 from pipeline.manifest import presets
 from pipeline.manifest.model import Bound
 from tests.support.builds import read_ledger
@@ -94,12 +95,12 @@ def test_rules_of_both_sides_add_up(corpus):
 
 
 def test_the_answer_does_not_depend_on_how_the_ledger_is_cut(corpus, ledger, tmp_path):
-    whole = open_ledger(corpus)
+    whole = open_corpus(corpus)
     files = []
     for number, first in enumerate(range(0, len(ledger), 97)):
         files.append(tmp_path / f"{number:05}.parquet")
         ledger[first : first + 97].write_parquet(files[-1])
-    pieces = type(whole)(whole.folder, whole.table, whole.manifest, tuple(files), whole.schema)
+    pieces = replace(whole, ledger_files=tuple(files))
     a, b = {"chars": Bound(at_least=300)}, {"hiragana_share": Bound(at_least=0.4)}
     assert compare(pieces, a, b, 4) == compare(whole, a, b, 4)
 
@@ -216,7 +217,7 @@ def test_folders_without_a_ledger(corpus, tmp_path):
     state = copy / STATE_FOLDER / "state.json"
     summary = json.loads(state.read_text())
     state.write_text(json.dumps(summary | {"versions": summary["versions"] | {"measure": 1}}))
-    assert "was measured by another version of Seimai (step measure 1; this one:" in refused("ja-web", "ja-web", "--on", copy)
+    assert "was built by another version of Seimai (step measure 1; this one:" in refused("ja-web", "ja-web", "--on", copy)
     state.write_text(json.dumps(summary | {"mixture": ["a", "b"]}))
     assert "is a mixture, whose ledger has no measures: name one of its parts (a, b)" in refused(
         "ja-web", "ja-web", "--on", copy

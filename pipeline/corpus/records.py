@@ -1,0 +1,77 @@
+"""Single records of a built corpus: found by id in its ledger, and their rows in its shards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from rapidfuzz import process
+
+from pipeline.core.errors import UsageError
+from pipeline.corpus.built import BuiltCorpus
+
+_SHOWN = 3  # ids in a message
+_COMPARED = 1_000_000  # ids that are compared letter by letter: 0.1 s or so
+
+
+@dataclass(frozen=True)
+class LedgerRecord:
+    """A record as the ledger has it. `number`: its row in the ledger, which is its place in the input; `row`: its columns."""
+
+    number: int
+    row: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        return str(self.row["id"])
+
+
+def find_record(corpus: BuiltCorpus, reference: str) -> LedgerRecord:
+    """Return the record whose id is `reference` or, alone among all, ends in it. Raises UsageError that names the nearest ids."""
+    ids = corpus.scan_ledger().select("id")
+    numbered = ids.with_row_index("number")
+    found = numbered.filter(pl.col("id") == reference).collect()
+    if not len(found) and reference:
+        found = numbered.filter(pl.col("id").str.ends_with(reference)).collect()
+        if len(found) > 1:  # of a name, not of the end of one
+            named = found.filter(pl.col("id").str.ends_with(f"/{reference}"))
+            found = named if len(named) else found
+    if len(found) == 1:
+        return read_record(corpus, found["number"][0])
+    if len(found):
+        shown = ", ".join(found["id"].head(_SHOWN))
+        more = f" and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
+        raise UsageError(f"{corpus.shown}: {len(found):,} ids end in {reference!r}: {shown}{more}. Give more of the id")
+    nearest = find_nearest_ids(ids.collect()["id"], reference)
+    raise UsageError(f"{corpus.shown}: no record is called {reference!r}. The nearest ids: {', '.join(nearest)}")
+
+
+def find_nearest_ids(ids: pl.Series, reference: str) -> list[str]:
+    """Return the ids most like a name that no record has: its neighbours by order, and those with most letters in common.
+
+    Of a byte in the middle of a document, the neighbour before it is that document.
+    """
+    head = str(ids[0]).rpartition("/")[0]
+    words = [reference, *([f"{head}/{reference.rpartition('/')[2].zfill(10)}"] if head else [])]
+    neighbours: list[str] = []
+    for word in reversed(words):
+        neighbours += [ids.filter(ids < word).max(), ids.filter(ids > word).min()]  # type: ignore[list-item]  # they are strings
+    if len(ids) <= _COMPARED:
+        similar = process.extract(words[-1], ids.to_list(), limit=_SHOWN, score_cutoff=80)
+        neighbours = [*neighbours[:2], *(one for one, *_ in similar), *neighbours[2:]]
+    return [*dict.fromkeys(one for one in neighbours if one is not None)][:_SHOWN]
+
+
+def read_record(corpus: BuiltCorpus, number: int) -> LedgerRecord:
+    """Return the record in a row of the ledger."""
+    return LedgerRecord(number, corpus.scan_ledger().slice(number, 1).collect().row(0, named=True))
+
+
+def read_shard_rows(corpus: BuiltCorpus, ids: Sequence[str], columns: Sequence[str]) -> pl.DataFrame:
+    """Return columns of the shard rows with these ids, `id` among them; no other content is read than that of their row groups.
+
+    A recording that was cut has several rows.
+    """
+    return corpus.scan_shards().filter(pl.col("id").is_in([*ids])).select("id", *columns).collect()
