@@ -32,13 +32,15 @@ _SITE = np.uint64(0x8CB92BA72F3D8DD7)
 LEAST_AT_EDGE = 2  # lines that begin or end documents, over the corpus; within a site, one
 SHARE_OF_LINE = 0.5  # of a site's documents that begin or end with one line
 
-# What the ledger says of lines that recur. `recurring_spans`: the first and the last of consecutive ones, one after another, as numbers of
+# What the ledger says of lines that recur. `measured_chars`: characters before they were removed, which the step decide judged.
+# `recurring_spans`: the first and the last of consecutive ones, one after another, as numbers of
 # lines of the cleaned text.
 RECURRING_FIELDS = (
     pa.field("recurring_lines", pa.int32()),
     pa.field("recurring_chars", pa.int32()),
     pa.field("recurring_line_share", pa.float32()),
     pa.field("recurring_spans", pa.list_(pa.int32())),
+    pa.field("measured_chars", pa.int32()),
 )
 
 

@@ -31,6 +31,7 @@ RESERVED_COLUMNS = frozenset(
         "id", "text", "source", "license", "language", "language_score", "chars", "cluster_size", "cluster_id", "verdict", "step",
         "rule", "value", "value_text", "bound", "bound_text", "duplicate_of", "similarity", "excerpt", "part", "sources_seen", "epoch",
         "boilerplate_lines", "boilerplate_chars", "recurring_lines", "recurring_chars", "recurring_spans",
+        "measured_chars",
     }
 )  # fmt: skip
 # Columns of `pipeline.sources.rows.Rows` with a meaning of their own.

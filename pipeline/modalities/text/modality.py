@@ -76,6 +76,8 @@ class TextModality(Modality[TextManifest]):
         return Search(layout, folder, manifest.recurring_lines) if manifest.strips_lines else None
 
     def revise(self, batch: pl.DataFrame, furniture: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+        if {"m:chars", "unreadable"} <= {*batch.columns}:
+            batch = batch.with_columns(measured_chars=pl.when(pl.col("unreadable").is_null()).then("m:chars"))
         spans = batch.select("row").join(furniture, on="row", how="left", maintain_order="left")["recurring_spans"]
         rows = spans.is_not_null().arg_true()
         if not len(rows):
