@@ -14,6 +14,7 @@ import polars.selectors as cs
 from filters import MEASURES
 from filters.url import hosts
 from filters.url.hosts import registered_domain
+from pipeline.core.tables import scan_parquet
 from pipeline.manifest.model import Bound as Rule
 from pipeline.manifest.model import Manifest, is_of_corpus
 from pipeline.report.histogram import count_bins, find_quantiles
@@ -195,7 +196,7 @@ def describe_clusters(ledger: Ledger) -> tuple[list[ClusterSize], list[int]]:
 
 def count_losses(ledger: Ledger, key: str, amount: str | None) -> Grouping:
     """Return what the records with each value of a column became."""
-    return _summarise(_group_losses(ledger, pl.col(key), amount))
+    return _summarise(_group_losses(ledger, pl.col(key), amount), amount)
 
 
 def count_domain_losses(ledger: Ledger, amount: str | None) -> Grouping | None:
@@ -208,7 +209,7 @@ def count_domain_losses(ledger: Ledger, amount: str | None) -> Grouping | None:
     common = counts["key"].head(_HOSTS)
     domains = pl.Series([registered_domain(host) for host in common], dtype=pl.String)
     renamed = counts.with_columns(key=pl.col("key").replace_strict(common, domains, default=None, return_dtype=pl.String))
-    return _summarise(_order(renamed.group_by("key").agg(pl.all().sum())))
+    return _summarise(_order(renamed.group_by("key").agg(pl.all().sum())), amount)
 
 
 def _group_losses(ledger: Ledger, key: pl.Expr, amount: str | None) -> pl.DataFrame:
@@ -219,33 +220,33 @@ def _group_losses(ledger: Ledger, key: pl.Expr, amount: str | None) -> pl.DataFr
         "kept": is_kept,
     }
     counts = (expression.fill_null(False).sum().cast(pl.Int64).alias(name) for name, expression in steps.items())
-    kept_amount = pl.col(amount).filter(is_kept).cast(pl.Float64).sum() if amount else pl.lit(None, pl.Float64).first()
-    grouped = ledger.scan().group_by(key.alias("key")).agg(
-        pl.len().cast(pl.Int64).alias("records"), *counts, kept_amount.alias("kept_amount")
-    )  # fmt: skip
-    return _order(grouped.collect())
+    kept_amount = pl.col(amount).filter(is_kept).cast(pl.Float64).sum() if amount else pl.lit(0.0)
+    columns = [pl.len().cast(pl.Int64).alias("records"), *counts, kept_amount.alias("kept_amount")]
+    # A file at a time: URLs of a large corpus are more than memory holds.
+    grouped = pl.concat(scan_parquet(file).group_by(key.alias("key")).agg(columns).collect() for file in ledger.files)
+    return _order(grouped.group_by("key").agg(pl.all().sum()))
 
 
 def _order(counts: pl.DataFrame) -> pl.DataFrame:
     return counts.sort("records", "key", descending=[True, False], nulls_last=True)
 
 
-def _summarise(counts: pl.DataFrame) -> Grouping:
+def _summarise(counts: pl.DataFrame, amount: str | None) -> Grouping:
     named = counts.filter(pl.col("key").is_not_null())
     shown = named.head(_SOURCES)
     rest = pl.concat([named[_SOURCES:], counts.filter(pl.col("key").is_null())]).drop("key").sum()
-    others = None if not rest["records"][0] else _losses("", rest.row(0, named=True))
+    others = None if not rest["records"][0] else _losses("", rest.row(0, named=True), amount)
     rows = shown.iter_rows(named=True)
-    return Grouping(count=len(named), shown=[_losses(row.pop("key"), row) for row in rows], others=others)
+    return Grouping(count=len(named), shown=[_losses(row.pop("key"), row, amount) for row in rows], others=others)
 
 
-def _losses(name: str, counts: dict[str, Any]) -> Losses:
+def _losses(name: str, counts: dict[str, Any], amount: str | None) -> Losses:
     left, worst, most_at = counts["records"] - counts["unreadable"], SHARE, None
     for step in ("decide", "deduplicate", "strip"):
         if left >= LEAST and counts[step] > worst * left:
             worst, most_at = counts[step] / left, step
         left -= counts[step]
-    return Losses(name=name, **counts, most_at=most_at)
+    return Losses(name=name, **counts | {"kept_amount": counts["kept_amount"] if amount else None}, most_at=most_at)
 
 
 def find_fitted(ledger: Ledger, rules: Sequence[str]) -> pl.DataFrame:

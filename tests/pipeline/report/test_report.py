@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pipeline.core.checksums import REPORT_FILES, read_lock_entries, read_sums
 from pipeline.manifest.loading import load
 from pipeline.report.difference import find_difference
+from pipeline.report.figures import count_domain_losses
 from pipeline.report.histogram import QUANTILES, count_bins, find_quantiles
 from pipeline.report.json_schema import make_schema
 from pipeline.report.ledger import Ledger, draw, nearest
@@ -267,6 +268,24 @@ def test_rows_are_read_by_number_over_files_and_row_groups(tmp_path):
     found: dict[int, dict[str, Any]] = ledger.rows_at(wanted, ["id"])
     assert {number: row["id"] for number, row in found.items()} == {number: ids[number] for number in wanted}
     assert ledger.find([ids[73]]) == {ids[73]: 73}
+
+
+def test_domains_are_those_of_urls_over_all_files_and_the_worst_step_is_marked(tmp_path):
+    rows = [("https://www.a.co.jp/1", "duplicate", "deduplicate")] * 20 + [("http://a.co.jp/2", "kept", None)] * 5
+    rows += [
+        ("https://x.hatenablog.com/", "dropped", "decide"),
+        ("javascript:alert(1)", "kept", None),
+        (None, "unreadable", "read"),
+    ]
+    frame = pl.DataFrame(rows, schema=["url", "verdict", "step"], orient="row").with_columns(chars=pl.lit(10, pl.Int32))
+    files = [tmp_path / "0.parquet", tmp_path / "1.parquet"]
+    for file, part in zip(files, (frame[:7], frame[7:])):
+        part.write_parquet(file)
+    found = count_domain_losses(Ledger(tuple(files)), "chars")
+    assert [(one.name, one.records, one.deduplicate, one.kept, one.kept_amount, one.most_at) for one in found.shown] == [
+        ("a.co.jp", 25, 20, 5, 50.0, "deduplicate"), ("x.hatenablog.com", 1, 0, 0, 0.0, None),
+    ]  # fmt: skip
+    assert [one.kept_amount for one in count_domain_losses(Ledger(tuple(files)), None).shown] == [None, None]
 
 
 def test_long_equal_text_is_left_out_of_a_difference():
