@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.resources import as_file
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 from rich.console import Console
@@ -31,7 +31,7 @@ from pipeline.core.paths import expand_home, follow_parents, refuse_unwritable
 from pipeline.core.publication import adopt_earlier_state, corpus_publication, folder_publication, settle_publication
 from pipeline.core.storage import format_size, read_json, remove_temporaries, sum_file_sizes, write_json
 from pipeline.core.tables import suggest_look
-from pipeline.core.terminal import Terminal
+from pipeline.core.terminal import Terminal, tell_json
 from pipeline.fetch.download import download as download_file
 from pipeline.manifest.loading import Override, load_any
 from pipeline.manifest.model import Described, Manifest, source_options
@@ -48,6 +48,7 @@ from pipeline.modalities import MODALITIES
 from pipeline.plan import Plan
 from pipeline.publish import PUBLISHED_FOLDERS, check_output_folder, publish_reports, remove_intermediates
 from pipeline.report.facts import BuildFacts, gather_facts, gather_plan_facts
+from pipeline.report.summary import summarise_facts
 from pipeline.report.terminal import (
     print_intermediates,
     print_next_commands,
@@ -94,6 +95,9 @@ def _folder_options(command: Command) -> Command:
     "--clean", is_flag=True, help="Remove intermediates after success. [default: keep them, for other rules and mixtures]"
 )
 @click.option("--keep-going", is_flag=True, help="Build from what could be read of a damaged input.")
+@click.option(
+    "--json", "is_json", is_flag=True, help="Print the summary as JSON, for scripts; all else goes to standard error."
+)
 def main(
     manifest: str | None,
     lists: bool,
@@ -108,6 +112,7 @@ def main(
     overrides: tuple[str, ...],
     clean: bool,
     keep_going: bool,
+    is_json: bool,
     **folders: str | None,
 ) -> None:
     """Build the corpus of MANIFEST, the name of one under manifests/ or a path to a TOML file.
@@ -127,7 +132,11 @@ def main(
             manifest, inputs, download, out, work, workers, scheduler, limit, overrides, keep_going, clean,
             {name: folder for name, folder in folders.items() if folder},
         )  # fmt: skip
-        build(request, Terminal(), plan_only)
+        if is_json and plan_only:
+            raise UsageError("--json and --plan exclude one another")
+        built = build(request, Terminal(stderr=is_json), plan_only)
+        if is_json and built.facts is not None:
+            tell_json(summarise_facts(built.facts))
 
 
 @dataclass(frozen=True)
@@ -151,8 +160,15 @@ class BuildRequest:
     folders: Mapping[str, str] = field(default_factory=dict)
 
 
-def build(request: BuildRequest, console: Console, plan_only: bool = False) -> Path:
-    """Build a corpus, or show what is to be done, and tell `console` of it; return the output folder.
+class Built(NamedTuple):
+    """A corpus: where it is and what its build says, None where that was only planned."""
+
+    out: Path
+    facts: BuildFacts | None = None
+
+
+def build(request: BuildRequest, console: Console, plan_only: bool = False) -> Built:
+    """Build a corpus, or show what is to be done, and tell `console` of it.
 
     Raises UsageError before any work begins, BuildError, and OSError.
     """
@@ -171,8 +187,7 @@ def build(request: BuildRequest, console: Console, plan_only: bool = False) -> P
         }
         _refuse_options(loaded, [option for option, value in given.items() if value])
         out, work = _choose_folders(loaded, request.out, request.work)
-        _mix(loaded, out, work, request.workers, request.scheduler, plan_only, request.clean, console)
-        return out
+        return Built(out, _mix(loaded, out, work, request.workers, request.scheduler, plan_only, request.clean, console))
     for name in folders:
         if not inputs:
             raise UsageError(f"--{name} is for an input that lists {source_options()[name].content}: name it with --input")
@@ -195,9 +210,8 @@ def build(request: BuildRequest, console: Console, plan_only: bool = False) -> P
     _refuse_part_over_corpus(plan)
     if plan_only:
         print_plan(console, gather_plan_facts(plan, count_workers(request.workers)))
-    else:
-        _build(plan, request.workers, request.scheduler, request.keep_going, request.clean, console)
-    return out
+        return Built(out)
+    return Built(out, _build(plan, request.workers, request.scheduler, request.keep_going, request.clean, console))
 
 
 # -- what is built, and where
@@ -361,7 +375,9 @@ def _prepare(plan: Plan | MixturePlan, console: Console, more_steps: Iterable[st
         yield
 
 
-def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: bool, clean: bool, console: Console) -> None:
+def _build(
+    plan: Plan, workers: int | None, scheduler: str | None, keep_going: bool, clean: bool, console: Console
+) -> BuildFacts:
     with _exclusive(plan):
         summary = plan.up_to_date()
         if summary is not None and summary["damaged"] and not keep_going:
@@ -373,7 +389,7 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
             print_up_to_date(console, facts)
             _refuse_empty_corpus(plan, summary)
             _print_end(plan, facts, clean, console)
-            return
+            return facts
         write_json(plan.workspace.inputs, [f.describe(plan.out) for f in plan.inputs])
         failure: SeimaiError | None = None
         with _prepare(plan, console), make_engine(workers, scheduler, plan.work / "dask", _progress_console(console)) as engine:
@@ -389,6 +405,7 @@ def _build(plan: Plan, workers: int | None, scheduler: str | None, keep_going: b
         if summary is None:
             print_summary(console, facts)
         _finish(plan, result, facts, tokenised is not None, failure, clean, console)
+        return facts
 
 
 def _progress_console(console: Console) -> Console:
@@ -405,8 +422,8 @@ def _mix(
     plan_only: bool,
     clean: bool,
     console: Console,
-) -> None:
-    """Build a mixture."""
+) -> BuildFacts | None:
+    """Build a mixture, or show what is to be done; return what its build says."""
     plan = MixturePlan(manifest, open_corpora(manifest, out), out.absolute(), work.absolute())
     if plan.workspace.inputs.is_file():
         raise UsageError(
@@ -417,7 +434,7 @@ def _mix(
         tokens.check()
     if plan_only:
         print_plan(console, gather_mixture_plan(plan))
-        return
+        return None
     settle_publication(out)
     _check_outputs(out, work)
     with _exclusive(plan):
@@ -428,7 +445,7 @@ def _mix(
             print_up_to_date(console, facts)
             _refuse_empty_corpus(plan, summary)
             _print_end(plan, facts, clean, console)
-            return
+            return facts
         failure: SeimaiError | None = None
         with (
             _prepare(plan, console, plan.more_steps),
@@ -444,6 +461,7 @@ def _mix(
         if summary is None:
             print_mixture(console, facts)
         _finish(plan, result, facts, tokenised is not None, failure, clean, console)
+        return facts
 
 
 def _finish(

@@ -13,6 +13,7 @@ import xxhash
 from filters import MEASURES
 from filters.published.gopher import WORD_COUNTERS
 from filters.published.hojichar import WORD_COUNTERS as MECAB_COUNTERS
+from pipeline.core.checksums import REPORT_FILES
 from pipeline.core.libraries import COMPUTING, find_versions, list_differences
 from pipeline.core.storage import fingerprint, read_json, write_json
 from pipeline.manifest.model import Manifest
@@ -108,7 +109,7 @@ class Plan:
 
     def up_to_date(self) -> dict[str, Any] | None:
         """Return the summary of the last build, where that build is this one and its output is in place."""
-        return self.workspace.find_published(self.output_fingerprint)
+        return self.workspace.find_published(self.output_fingerprint, REPORT_FILES)
 
     def resolved(self) -> dict[str, Any]:
         """Return the manifest as it is built, every default and preset bound written out."""

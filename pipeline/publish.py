@@ -6,22 +6,39 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pipeline.core.checksums import LOCK_FILE, PUBLISHED_FILE, SUMS_FILE, find_edited, find_sha256, keep_edited, write_sums
+from pipeline.core.checksums import (
+    LOCK_FILE,
+    PUBLISHED_FILE,
+    REPORT_FILES,
+    SUMS_FILE,
+    find_edited,
+    find_sha256,
+    keep_edited,
+    write_sums,
+)
 from pipeline.core.errors import UsageError
 from pipeline.core.ownership import free_path, remove_known
 from pipeline.core.publication import Entry, corpus_publication, refuse_links
 from pipeline.core.storage import read_json, sum_file_sizes, write_json
 from pipeline.report.card import write_card
 from pipeline.report.facts import BuildFacts
+from pipeline.report.files import read_report, write_report
+from pipeline.report.gather import GatheredReport
 from pipeline.report.lock import write_lock
 from pipeline.workspace import Workspace, is_step_file
 
 PUBLISHED_FOLDERS = ("data", "ledger")
-PUBLISHED_FILES = ("README.md", LOCK_FILE, SUMS_FILE)
+PUBLISHED_FILES = ("README.md", *REPORT_FILES, LOCK_FILE, SUMS_FILE)
 
 
-def publish(workspace: Workspace, summary: dict[str, Any], facts: BuildFacts, more_steps: Iterable[str] = ()) -> None:
-    """Publish the staged shards and ledger with a card, a lock and sums, and remove what earlier builds to this output left.
+def publish(
+    workspace: Workspace,
+    summary: dict[str, Any],
+    facts: BuildFacts,
+    report: GatheredReport | None = None,
+    more_steps: Iterable[str] = (),
+) -> None:
+    """Publish the staged shards and ledger with a card, a lock, sums and perhaps a report, and remove what earlier builds left here.
 
     `more_steps`: further folders in `work` that this build needs. Raises BuildError, and publishes nothing, where a file that Seimai did
     not write is in the way.
@@ -29,16 +46,16 @@ def publish(workspace: Workspace, summary: dict[str, Any], facts: BuildFacts, mo
     staging, published = workspace.staging, _read_published(workspace)
     keep_edited(workspace.out, PUBLISHED_FILES, published)
     written = [path.relative_to(staging).as_posix() for path in sorted(staging.rglob("*.json"))]
-    markers = [path for path in written if is_step_file(path) and path not in ("state.json", PUBLISHED_FILE)]
-    _stage_reports(staging, facts)
+    markers = [path for path in written if is_step_file(path) and path not in ("state.json", PUBLISHED_FILE, *REPORT_FILES)]
+    names = _stage_reports(staging, facts, report, staging)
     write_json(staging / "state.json", summary)
     folders = {"data": tuple(summary["shards"]), "ledger": tuple(summary["ledgers"])}
     for name in folders:  # of a build that kept nothing, too
         (staging / name).mkdir(parents=True, exist_ok=True)
-    write_json(staging / PUBLISHED_FILE, folders | _hash_reports(staging))
+    write_json(staging / PUBLISHED_FILE, folders | _hash_reports(staging, names))
     staged = staging.relative_to(workspace.out).as_posix()
     entries = [Entry(name, f"{staged}/{name}", files, tuple(published[name])) for name, files in folders.items()]
-    files = [*PUBLISHED_FILES, *(path.relative_to(workspace.out).as_posix() for path in (workspace.published, workspace.state))]
+    files = [*names, *(path.relative_to(workspace.out).as_posix() for path in (workspace.published, workspace.state))]
     entries += [Entry(name, f"{staged}/{Path(name).name}") for name in files]
     corpus_publication(workspace.out).publish(entries, [f"{staged}/{marker}" for marker in markers])
     for folder in [staging, *workspace.list_old_stagings(), *workspace.release_old_steps(more_steps)]:
@@ -46,14 +63,14 @@ def publish(workspace: Workspace, summary: dict[str, Any], facts: BuildFacts, mo
 
 
 def publish_reports(workspace: Workspace, facts: BuildFacts) -> None:
-    """Publish card, lock and sums anew, together, for a corpus that has a tokenizer since."""
+    """Publish card, report, lock and sums anew, together, for a corpus that has a tokenizer since."""
     staging, published = workspace.staging, _read_published(workspace)
     keep_edited(workspace.out, PUBLISHED_FILES, published)
     staging.mkdir(exist_ok=True)
-    _stage_reports(staging, facts)
-    write_json(staging / PUBLISHED_FILE, published | _hash_reports(staging))
+    names = _stage_reports(staging, facts, read_report(workspace.out, facts), workspace.out)
+    write_json(staging / PUBLISHED_FILE, published | _hash_reports(staging, names))
     staged = staging.relative_to(workspace.out).as_posix()
-    files = [*PUBLISHED_FILES, workspace.published.relative_to(workspace.out).as_posix()]
+    files = [*names, workspace.published.relative_to(workspace.out).as_posix()]
     corpus_publication(workspace.out).publish([Entry(name, f"{staged}/{Path(name).name}") for name in files])
     remove_known(staging, is_step_file)
 
@@ -96,15 +113,22 @@ def _read_published(workspace: Workspace) -> dict[str, Any]:
     state, published = read_json(workspace.state), read_json(workspace.published)
     found: dict[str, Any] = dict.fromkeys(PUBLISHED_FOLDERS, [])
     if isinstance(state, dict):
-        found |= {"data": state.get("shards", []), "ledger": state.get("ledgers", [])} | dict.fromkeys(PUBLISHED_FILES, "")
+        # A report that no version recorded is somebody's own.
+        unrecorded = dict.fromkeys([name for name in PUBLISHED_FILES if name not in REPORT_FILES], "")
+        found |= {"data": state.get("shards", []), "ledger": state.get("ledgers", [])} | unrecorded
     return found | (published if isinstance(published, dict) else {})
 
 
-def _stage_reports(staging: Path, facts: BuildFacts) -> None:
+def _stage_reports(staging: Path, facts: BuildFacts, report: GatheredReport | None, corpus: Path) -> list[str]:
+    """Write card, lock, sums and report to staging; return their names. `corpus`: where shards and ledger lie meanwhile."""
     write_card(facts, staging)
-    write_lock(facts, staging)
+    if report is not None:
+        write_report(report, facts, staging, corpus)
+    names = [name for name in PUBLISHED_FILES if report is not None or name not in REPORT_FILES]
+    write_lock(facts, staging, [name for name in names if name not in (LOCK_FILE, SUMS_FILE)])
     write_sums(staging)
+    return names
 
 
-def _hash_reports(folder: Path) -> dict[str, str]:
-    return {name: find_sha256(folder / name) for name in PUBLISHED_FILES}
+def _hash_reports(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    return {name: find_sha256(folder / name) for name in names}

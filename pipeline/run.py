@@ -21,6 +21,7 @@ from pipeline.modalities.licenses import sum_licenses
 from pipeline.plan import VERSIONS, Plan
 from pipeline.publish import publish
 from pipeline.report.facts import gather_facts
+from pipeline.report.gather import gather_report
 from pipeline.sources.inputs import describe_file, is_url
 from pipeline.sources.streams import checksum
 from pipeline.steps import decide, deduplicate, measure, strip, write
@@ -75,7 +76,10 @@ def run(plan: Plan, engine: Engine, keep_going: bool) -> dict[str, Any]:
     summary["peak_memory"] = engine.peak_memory
     facts = gather_facts(plan, summary)
     kept = {name: [hide_folders(text, facts.places) for text in summary[name]] for name in ("warnings", "damaged")}
-    publish(plan.workspace, summary | kept, facts)
+    began = time.process_time()
+    report = gather_report(plan, facts, summary, layout)
+    summary["report_seconds"] = round(time.process_time() - began, 2)  # of this process, of whatever else the machine does
+    publish(plan.workspace, summary | kept, facts, report)
     return summary
 
 

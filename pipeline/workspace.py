@@ -29,7 +29,7 @@ _STEP_FILE = re.compile(
     rf"(?:[a-z_]+/)?(?:(?:[a-z_]+-)*(?:\d-)?\d{{3,}}(?:-\d{{3,}}|-of-\d{{5}})*(?:\.[a-z_]+)?|{_FIXED_NAMES}"
     r"|(?:cluster|index|hamming|text-hamming)-[a-z_]+)\.(?:json|npy|bin|parquet|arrows)"
     r"|(?:cut|raw|data|ledger|validation|losses|scattered|pieces|decided|records|transcripts)/"
-    r"|README\.md|manifest\.lock\.toml|SHA256SUMS|tokenizer\.(?:model|json)|tokenizer_config\.json|training\.json"
+    r"|README\.md|report\.html|report\.json|croissant\.json|manifest\.lock\.toml|SHA256SUMS|tokenizer\.(?:model|json)|tokenizer_config\.json|training\.json"
 )
 _STEP_FOLDER = re.compile(r"(?:measure|decide|deduplicate|strip|count|select|tokenizer)-[0-9a-f]{16,64}")
 _STAGING = re.compile(r"write-[0-9a-f]{16}")
@@ -66,8 +66,8 @@ class Workspace:
         """JSON: the summary of the last build that was published."""
         return self.state_folder / "state.json"
 
-    def find_published(self, fingerprint: str) -> dict[str, Any] | None:
-        """Return the summary of the last build, where its output has this fingerprint and is in place."""
+    def find_published(self, fingerprint: str, reports: Iterable[str] = ()) -> dict[str, Any] | None:
+        """Return the summary of the last build, where its output has this fingerprint and is in place, these `reports` included."""
         state = read_json(self.state)
         if not isinstance(state, dict) or state.get("fingerprint") != fingerprint:
             return None
@@ -79,7 +79,8 @@ class Workspace:
             return None
         # What commands add to a corpus later is theirs to look after.
         own = [entry for entry in listed if entry["path"].split("/")[0] not in ADDED]
-        return None if sizes_differ(self.out, own) else state
+        is_complete = {*reports} <= {entry["path"] for entry in own}
+        return state if is_complete and not sizes_differ(self.out, own) else None
 
     @property
     def inputs(self) -> Path:

@@ -127,7 +127,7 @@ def build(
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
             raise UsageError(f"{name} = {value!r}: expected a number from {least} on")
     with explain_errors("building"):
-        return Corpus(build_corpus(request, _make_console(quiet)))
+        return Corpus(build_corpus(request, _make_console(quiet)).out)
 
 
 def _make_console(quiet: bool) -> Console:

@@ -54,7 +54,7 @@ ROOMS: dict[str, set[str]] = {
     },
     "pipeline.report": {
         "filters", "tokenizer", "pipeline.core", "pipeline.sources", "pipeline.manifest.steps", "pipeline.manifest.model",
-        "pipeline.workspace", "pipeline.dedup", "pipeline.modalities", "pipeline.plan", "pipeline.steps",
+        "pipeline.workspace", "pipeline.dedup", "pipeline.modalities", "pipeline.plan", "pipeline.steps", "pipeline.corpus",
     },
     "pipeline.fetch": {"pipeline.core", "pipeline.sources"},
     "pipeline.publish": {"pipeline.core", "pipeline.workspace", "pipeline.report"},

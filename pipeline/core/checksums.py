@@ -23,6 +23,7 @@ from pipeline.core.storage import write_atomically
 from pipeline.core.vouching import read_vouched
 
 SUMS_FILE, LOCK_FILE = "SHA256SUMS", "manifest.lock.toml"
+REPORT_FILES = ("report.json", "report.html", "croissant.json")  # of a corpus; mixtures have none
 # What commands add to a corpus later: folders, each with the JSON file, written last, that lists its files.
 ADDED = {"tokens": "tokens.json", "tokenizer": "training.json"}
 PUBLISHED_FILE = "published.json"  # in the state folder of a corpus: `pipeline.workspace.Workspace.published`

@@ -157,7 +157,7 @@ def gather_mixture_facts(plan: MixturePlan, summary: dict[str, Any], tokenised: 
     states = [[sum(pair) for pair in zip(*verdicts.values(), strict=True)], [kept[0] + dropped[0], kept[1] + dropped[1]], kept]
     states.append([sum(source.copies for source in sources), sum(source.chars for source in sources)])
     steps = [
-        StepFacts(name, before[0], after[0], f"{before[1]:,}", f"{after[1]:,}")
+        StepFacts(name, before[0], after[0], before[1], after[1])
         for name, before, after in zip(("deduplicate", "select", "repeat"), states[:-1], states[1:], strict=True)
     ]
     near = f"character {settings.shingle}-grams, Jaccard similarity {settings.threshold:g}, verified"
@@ -171,9 +171,9 @@ def gather_mixture_facts(plan: MixturePlan, summary: dict[str, Any], tokenised: 
         split_rule=explain_split(terms),
         polishing_ratio=kept[1] / max(states[0][1], 1),
         steps=steps,
-        splits=[SplitFacts(name, documents, f"{chars:,}") for name, (documents, chars) in summary["splits"].items()],
+        splits=[SplitFacts(name, documents, chars) for name, (documents, chars) in summary["splits"].items()],
         split_names=[split for split in SPLITS if any(name.startswith(split) for name in summary["shards"])],
-        rules=[RuleFacts("budget", dropped[0], f"{dropped[1]:,}", "", "beyond the weight or the budget of its part")]
+        rules=[RuleFacts("budget", dropped[0], dropped[1], "", "beyond the weight or the budget of its part")]
         if dropped[0]
         else [],
         duplicates={name: summary["duplicates"][name] for name in ("exact", "near", "shared")},
@@ -191,7 +191,7 @@ def gather_mixture_facts(plan: MixturePlan, summary: dict[str, Any], tokenised: 
         bands_and_rows=banding(settings) if settings.enabled else None,
         limit=None,
         removed=[],
-        licenses=gather_licenses(terms, summary),
+        licenses=gather_licenses(summary),
         files=summary["files"],
         sources=sources,
         unit=unit_of(plan)[0],

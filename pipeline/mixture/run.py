@@ -69,7 +69,7 @@ def run(plan: MixturePlan, engine: Engine) -> dict[str, Any]:
     if changed := check_unchanged(plan.corpora):
         raise BuildError(f"{', '.join(changed)} was built anew while this mixture was made of it. Run the same command again.")
     summary["peak_memory"] = engine.peak_memory
-    publish(plan.workspace, summary, gather_mixture_facts(plan, summary), plan.more_steps)
+    publish(plan.workspace, summary, gather_mixture_facts(plan, summary), more_steps=plan.more_steps)
     return summary
 
 

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import polars as pl
@@ -49,7 +49,8 @@ class ReportTerms:
     `ratio`: what the polishing ratio is a share of. `task`: Hugging Face's task category. `trainer`: the bundled trainer's module, and
     `reads` what it reads beside shards: folders that steps after `write` make. `space_per_byte`: of intermediates and of shards, for
     every byte of raw content. `unit`: how many of what is counted make one of `amount`, None where amounts are counts themselves.
-    `split`: a sentence on how records are split, where it is not by clusters of duplicates.
+    `split`: a sentence on how records are split, where it is not by clusters of duplicates. `counted`: what reports count amounts in,
+    `per_count` how many of them make one.
     """
 
     records: Bilingual
@@ -61,6 +62,8 @@ class ReportTerms:
     space_per_byte: tuple[float, float]
     unit: int | None = None
     split: Bilingual | None = None
+    counted: Literal["characters", "bytes", "seconds"] = "characters"
+    per_count: int = 1
 
     def format_amount(self, amount: int) -> str:
         """Return an amount as reports print it."""
@@ -192,6 +195,12 @@ class Modality(ABC, Generic[AnyManifest]):
 
         `batch` as measured (with `row`, the record's number in the part), `ledger_rows` row for row.
         """
+
+    # -- report
+
+    def draw_pictures(self, manifest: AnyManifest, part: Part, rows: list[int]) -> list[bytes | None]:
+        """Return a small picture, as WebP, of each of some records of a partition, None where there is nothing to see."""
+        return [None] * len(rows)
 
     def split_keys(self, batch: pl.DataFrame, ledger_rows: pl.DataFrame) -> pl.Series:
         """Return a string per record: records with the same are all held out, or none is. By default those of one cluster."""

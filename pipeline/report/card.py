@@ -36,6 +36,7 @@ def render_card(facts: BuildFacts) -> str:
     )
     environment.filters |= {
         "count": "{:,}".format,
+        "amount": facts.terms.format_amount,
         "file_size": format_file_size,
         "code_span": code_span,
         "table_code_span": table_code_span,

@@ -55,13 +55,13 @@ _TEXT_EXPANSION = 4.5  # measured on Japanese text: xz, gzip and zstd shrink it 
 
 
 class StepFacts(NamedTuple):
-    """Records and amounts that went into a step and came out of it."""
+    """Records and amounts that went into a step and came out of it. Amounts are those of `ReportTerms`."""
 
     name: str
     records_in: int
     records_out: int
-    amount_in: str
-    amount_out: str
+    amount_in: int
+    amount_out: int
 
 
 class SplitFacts(NamedTuple):
@@ -69,7 +69,7 @@ class SplitFacts(NamedTuple):
 
     name: str
     records: int
-    amount: str
+    amount: int
 
 
 class RuleFacts(NamedTuple):
@@ -77,7 +77,7 @@ class RuleFacts(NamedTuple):
 
     name: str
     records: int
-    amount: str
+    amount: int
     bound: str
     description: str
 
@@ -96,7 +96,7 @@ class LicenseFacts(NamedTuple):
 
     name: str | None
     records: int
-    amount: str
+    amount: int
 
 
 class InputFacts(NamedTuple):
@@ -177,13 +177,11 @@ def gather_facts(plan: Plan, summary: dict[str, Any], tokenised: dict[str, Any] 
         size_category=find_size_category(summary["verdicts"].get("kept", [0])[0]),
         split_rule=explain_split(terms),
         polishing_ratio=summary["polishing_ratio"],
-        steps=_gather_steps(terms, summary),
-        splits=[
-            SplitFacts(name, records, terms.format_amount(amount)) for name, (records, amount) in summary["splits"].items()
-        ],
+        steps=_gather_steps(summary),
+        splits=[SplitFacts(name, records, amount) for name, (records, amount) in summary["splits"].items()],
         split_names=[split for split in _SPLITS if any(name.startswith(split) for name in summary["shards"])],
         rules=[
-            RuleFacts(rule, records, terms.format_amount(amount), *describe_rule(manifest, rule))
+            RuleFacts(rule, records, amount, *describe_rule(manifest, rule))
             for rule, (records, amount) in summary["rules"].items()
         ],
         duplicates={name: duplicates.get(name, 0) for name in ("exact", "near", "clusters")},
@@ -201,7 +199,7 @@ def gather_facts(plan: Plan, summary: dict[str, Any], tokenised: dict[str, Any] 
         bands_and_rows=banding(manifest.deduplicate) if is_banded else None,
         limit=plan.limit,
         removed=_gather_removed(summary),
-        licenses=gather_licenses(terms, summary),
+        licenses=gather_licenses(summary),
         files=summary["files"],
         places=_find_places(plan),
     )
@@ -230,9 +228,9 @@ def _gather_removed(summary: dict[str, Any]) -> list[RemovedFacts]:
     ]
 
 
-def gather_licenses(terms: ReportTerms, summary: dict[str, Any]) -> list[LicenseFacts]:
+def gather_licenses(summary: dict[str, Any]) -> list[LicenseFacts]:
     """Return what is in the shards by license."""
-    return [LicenseFacts(name, records, terms.format_amount(amount)) for name, records, amount in summary["licenses"]]
+    return [LicenseFacts(*counts) for counts in summary["licenses"]]
 
 
 def find_token_warnings(tokenised: dict[str, Any] | None) -> list[str]:
@@ -257,7 +255,7 @@ def find_size_category(records: int) -> str:
     return next((name for edge, name in _SIZE_CATEGORIES.items() if records < edge), "100M<n<1B")
 
 
-def _gather_steps(terms: ReportTerms, summary: dict[str, Any]) -> list[StepFacts]:
+def _gather_steps(summary: dict[str, Any]) -> list[StepFacts]:
     total = summary["total"]
     decided, decided_amount = summary["after_decide"]
     kept, _, kept_amount = summary["verdicts"].get("kept", [0, 0, 0])
@@ -273,7 +271,7 @@ def _gather_steps(terms: ReportTerms, summary: dict[str, Any]) -> list[StepFacts
     ]
     steps = zip(("read, clean", "decide", "deduplicate", "strip", "write"), states[:-1], states[1:], strict=True)
     return [
-        StepFacts(name, records_in, records_out, terms.format_amount(amount_in), terms.format_amount(amount_out))
+        StepFacts(name, records_in, records_out, amount_in, amount_out)
         for name, (records_in, amount_in), (records_out, amount_out) in steps
         if name != "strip" or recurring["lines"] or late[0]
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,8 @@ _PACKAGES = ("seimai", "polars", "pyarrow", "numpy", "numba", "dask", "fast-lang
 _PATHS = ("images", "audio", "transcripts", "model", "block", "allow", "path", "corpus")  # keys of a manifest that name files
 
 
-def write_lock(facts: BuildFacts, folder: Path) -> None:
-    """Write the lock file of a build to `folder`, beside its card, from where both are published.
+def write_lock(facts: BuildFacts, folder: Path, reports: Iterable[str]) -> None:
+    """Write the lock file of a build to `folder`, beside its card and what else `reports` names there, from where all are published.
 
     It has the manifest, versions, fingerprints, and checksums of input and output.
     """
@@ -30,8 +31,7 @@ def write_lock(facts: BuildFacts, folder: Path) -> None:
         "fingerprints": facts.fingerprints,
         "inputs": [{key: value for key, value in file._asdict().items() if value is not None} for file in facts.inputs],
     }
-    card = folder / "README.md"
-    lock["files"] = [make_entry(card, card.name), *facts.files, *list_added_files(facts.out)]
+    lock["files"] = [*(make_entry(folder / name, name) for name in reports), *facts.files, *list_added_files(facts.out)]
     if facts.bands_and_rows is not None:
         lock["bands"], lock["rows"] = facts.bands_and_rows
     if facts.limit is not None:

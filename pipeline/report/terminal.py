@@ -112,7 +112,8 @@ def _build_steps_table(facts: BuildFacts) -> Table:
     for name in ("{0} in", "{0} out"):
         table.add_column(translate(name).format(amount), justify="right")
     for step in facts.steps:
-        table.add_row(translate(step.name), f"{step.records_in:,}", f"{step.records_out:,}", step.amount_in, step.amount_out)
+        amounts = map(facts.terms.format_amount, (step.amount_in, step.amount_out))
+        table.add_row(translate(step.name), f"{step.records_in:,}", f"{step.records_out:,}", *amounts)
     return table
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.core.ownership import STATE_FOLDER
 from pipeline.manifest.loading import load
+from pipeline.verify import verify
 from pipeline.workspace import REASON
 from tests.support.builds import find_temporaries, hash_outputs, list_times, read_ledger, read_shards
 from tests.support.texts import SMALL_PARTITIONS, make_sentences, split_documents
@@ -169,7 +170,7 @@ def test_the_lock_file_is_a_manifest(reference, tmp_path, mixed):
 def test_nothing_half_written_is_left(reference):
     assert find_temporaries(reference) == []
     assert sorted(p.name for p in reference.iterdir()) == [
-        ".cache", "README.md", "SHA256SUMS", "data", "ledger", "manifest.lock.toml"
+        ".cache", "README.md", "SHA256SUMS", "croissant.json", "data", "ledger", "manifest.lock.toml", "report.html", "report.json"
     ]  # fmt: skip
     assert not [*(reference / STATE_FOLDER / "work").rglob("*.bin")]
 
@@ -251,6 +252,28 @@ def test_plan_shows_and_writes_nothing(build, mixed, own_corpus, tmp_path):
     said = build("cc100-ja", *options, "--plan").stdout
     assert list_times(built) == before
     assert len(re.findall(r"^ *(measure|decide|deduplicate|write) +done", said, re.M)) == 4 and "up to date" in said
+
+
+def test_a_report_that_is_gone_comes_back(build, own_corpus):
+    out, options = own_corpus.out, own_corpus.options
+    before = hash_outputs(out)
+    (out / "report.html").unlink()
+    (out / "croissant.json").write_text("my own words", "utf-8")
+    done = build("cc100-ja", *options)
+    assert done.returncode == 0 and f"kept in {out / 'croissant.kept.json'}" in done.stdout, done.stderr
+    assert (out / "report.html").is_file() and (out / "croissant.kept.json").read_text("utf-8") == "my own words"
+    assert hash_outputs(out) == before and verify(out)[1] == []
+
+
+def test_json_is_all_that_standard_output_has(build, own_corpus):
+    done = build("cc100-ja", *own_corpus.options, "--json")
+    summary, report = json.loads(done.stdout), json.loads((own_corpus.out / "report.json").read_text("utf-8"))
+    assert "up to date" in done.stderr
+    assert summary["folder"] == str(own_corpus.out)
+    assert summary["funnel"] == report["funnel"] and summary["splits"] == report["splits"]
+    dropped = {one["rule"]: one["records"] for one in report["reasons"] if one["verdict"] == "dropped"}
+    assert {one["rule"]: one["records"] for one in summary["rules"]} == dropped
+    assert build("cc100-ja", *own_corpus.options, "--json", "--plan").returncode == 2
 
 
 # -- inputs

@@ -37,6 +37,8 @@ def test_one_command_makes_everything(made: Path, reference: Path, tmp_path: Pat
     assert told["ids"]["pad"] == AutoTokenizer.from_pretrained(made / "tokenizer").pad_token_id == 3
     card = (made / "README.md").read_text("utf-8")
     assert "## Tokenizer / トークナイザ" in card and "tokens/train-*.parquet" in card
+    report = json.loads((made / "report.json").read_text("utf-8"))
+    assert report["tokens"]["splits"] == told["splits"] and report["tokenizer"]["settings"]["vocab_size"] == 700
     # A cache of its own: datasets takes folders of the same name and card for the same data.
     loaded = datasets.load_dataset(str(made), "tokens", split="train", cache_dir=str(tmp_path))
     assert loaded.num_rows == told["splits"]["train"]["sequences"]

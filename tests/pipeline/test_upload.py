@@ -29,7 +29,7 @@ from tokenizer.token_shards import check_tokens
 from tokenizer.train import main as train
 
 Build = Callable[..., Any]
-PUBLISHED = {"README.md", "SHA256SUMS", "manifest.lock.toml"}
+PUBLISHED = {"README.md", "SHA256SUMS", "croissant.json", "manifest.lock.toml", "report.html", "report.json"}
 
 
 @pytest.fixture

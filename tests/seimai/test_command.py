@@ -18,7 +18,8 @@ from tests.test_imports import MODULES
 
 ROOT = Path(__file__).parents[2]
 NOT_FOR_USERS = {
-    "seimai", "pipeline.core.local_worker", "tokenizer.fitting", "pipeline.manifest.json_schema", "filters.text.changes_document",
+    "seimai", "pipeline.core.local_worker", "tokenizer.fitting", "pipeline.manifest.json_schema", "pipeline.report.json_schema",
+    "filters.text.changes_document",
     "filters.text.make_katakana", "filters.text.make_readings", "filters.text.train_mojibake",
     "pipeline.compare.command", "pipeline.explain.command", "pipeline.fetch.command", "pipeline.whatif.command",  # of `__main__`
 }  # fmt: skip

@@ -16,6 +16,7 @@ from pipeline.modalities.base import Bilingual, CleanedText, MeasuredRecords, Mo
 from pipeline.modalities.image_text import duplicates
 from pipeline.modalities.image_text.manifest import ImageTextManifest
 from pipeline.modalities.image_text.measure import clean_captions, measure_pairs, read_captions, warm_kernels
+from pipeline.modalities.image_text.pictures import draw_images
 from pipeline.modalities.image_text.shards import SCHEMA, shard_tables
 from pipeline.sources.rows import Rows
 from pipeline.workspace import Layout, Part, RecordIds
@@ -34,6 +35,7 @@ class ImageTextModality(Modality[ImageTextManifest]):
         trainer="trainers.clip",
         reads=("tokenizer",),
         space_per_byte=(0.1, 1.0),
+        counted="bytes",
     )
 
     def measure(self, manifest: ImageTextManifest, rows: Rows) -> MeasuredRecords:
@@ -80,3 +82,6 @@ class ImageTextModality(Modality[ImageTextManifest]):
         self, manifest: ImageTextManifest, part: Part, batch: pl.DataFrame, ledger_rows: pl.DataFrame
     ) -> Iterator[tuple[pa.Table, np.ndarray]]:
         return shard_tables(manifest, part, batch, ledger_rows)
+
+    def draw_pictures(self, manifest: ImageTextManifest, part: Part, rows: list[int]) -> list[bytes | None]:
+        return draw_images(manifest, part, rows)

@@ -16,6 +16,7 @@ from pipeline.modalities.base import Bilingual, CleanedText, MeasuredRecords, Mo
 from pipeline.modalities.speech import duplicates
 from pipeline.modalities.speech.manifest import SpeechManifest
 from pipeline.modalities.speech.measure import UNTRANSCRIBED, clean_transcripts, measure_recordings, warm_kernels
+from pipeline.modalities.speech.pictures import draw_recordings
 from pipeline.modalities.speech.shards import shard_schema, shard_tables
 from pipeline.sources.rows import Rows
 from pipeline.workspace import Layout, Part, RecordIds
@@ -37,6 +38,8 @@ class SpeechModality(Modality[SpeechManifest]):
         reads=(),
         space_per_byte=(0.1, 1.0),
         unit=MILLISECONDS_PER_HOUR,
+        counted="seconds",
+        per_count=1000,
         split=Bilingual(
             "Split by a hash of the speaker, else of the programme, else of the duplicate cluster: none of them stands on both sides.",
             "話者、なければ番組、なければ重複クラスタのハッシュで分割しているため、同じものが両側に分かれることはありません。",
@@ -93,6 +96,9 @@ class SpeechModality(Modality[SpeechManifest]):
         self, manifest: SpeechManifest, part: Part, batch: pl.DataFrame, ledger_rows: pl.DataFrame
     ) -> Iterator[tuple[pa.Table, np.ndarray]]:
         return shard_tables(manifest, part, batch, ledger_rows)
+
+    def draw_pictures(self, manifest: SpeechManifest, part: Part, rows: list[int]) -> list[bytes | None]:
+        return draw_recordings(manifest, part, rows)
 
     def split_keys(self, batch: pl.DataFrame, ledger_rows: pl.DataFrame) -> pl.Series:
         """Keep a speaker's recordings together, else a programme's, else a cluster's: a model must not be tried on voices it knows."""

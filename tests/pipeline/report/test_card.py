@@ -36,10 +36,10 @@ FACTS = BuildFacts(
     size_category="1K<n<10K",
     split_rule=("Split.", "分割。"),
     polishing_ratio=0.5,
-    steps=[StepFacts("decide", 2000, 1000, "20,000", "10,000")],
-    splits=[SplitFacts("train", 1000, "10,000"), SplitFacts("validation", 0, "0")],
+    steps=[StepFacts("decide", 2000, 1000, 20_000, 10_000)],
+    splits=[SplitFacts("train", 1000, 10_000), SplitFacts("validation", 0, 0)],
     split_names=["train"],
-    rules=[RuleFacts("chars", 1000, "10,000", "at_least 50", "Characters.")],
+    rules=[RuleFacts("chars", 1000, 10_000, "at_least 50", "Characters.")],
     duplicates={"exact": 3, "near": 2, "clusters": 1},
     near_duplicate="Jaccard 0.8",
     unreadable=7,
@@ -57,7 +57,7 @@ FACTS = BuildFacts(
     limit=None,
     files=[],
     removed=[],
-    licenses=[LicenseFacts("CC-BY-4.0", 1000, "10,000")],
+    licenses=[LicenseFacts("CC-BY-4.0", 1000, 10_000)],
 )
 TRAINING = {
     "settings": {"model": "unigram", "vocab_size": 32_000},
@@ -108,7 +108,7 @@ def test_card_has_every_number():
 
 def test_licenses_of_records_are_summed_where_there_are_several():
     assert "| license" not in render_card(FACTS)
-    several = [LicenseFacts("CC0 | x", 900, "9,000"), LicenseFacts("CC-BY-4.0", 90, "900"), LicenseFacts(None, 10, "100")]
+    several = [LicenseFacts("CC0 | x", 900, 9_000), LicenseFacts("CC-BY-4.0", 90, 900), LicenseFacts(None, 10, 100)]
     card = render_card(replace(FACTS, licenses=several, warnings=["one"]))
     lines = card.splitlines()
     assert "| `CC0 \\| x` | 900 | 9,000 |" in lines and "| others / その他 | 10 | 100 |" in lines and "\n\n\n" not in card
