@@ -105,11 +105,17 @@ def _run_here(command: Sequence[str]) -> str | None:
     arguments = [*command[3:], *(("--workers", "0") if command[2] in _WITH_WORKERS else ())]
     with chdir(ROOT), redirect_stdout(io.StringIO()) as output:
         try:
-            importlib.import_module(command[2]).main(arguments, standalone_mode=False)
+            _find_main(command[2])(arguments, standalone_mode=False)
         except SystemExit as end:
             if end.code:
                 raise SystemExit(f"{' '.join(command)} failed:\n{output.getvalue()[-3000:]}") from None
     return output.getvalue()
+
+
+def _find_main(module: str) -> Any:
+    """Return the click command that `python -m MODULE` runs."""
+    package = importlib.import_module(module)
+    return package.main if hasattr(package, "main") else importlib.import_module(f"{module}.command").main
 
 
 def map_in_processes(function: Callable[..., Any], processes: int, *arguments: Iterable[Any]) -> Iterator[Any]:

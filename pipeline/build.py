@@ -35,6 +35,7 @@ from pipeline.core.terminal import Terminal
 from pipeline.fetch.download import download as download_file
 from pipeline.manifest.loading import Override, load_any
 from pipeline.manifest.model import Described, Manifest, source_options
+from pipeline.manifest.overview import print_names
 from pipeline.manifest.presets import manifest_folder
 from pipeline.mixture.corpora import open_corpora
 from pipeline.mixture.facts import gather_mixture_facts, gather_mixture_plan
@@ -73,7 +74,8 @@ def _folder_options(command: Command) -> Command:
 
 
 @command()
-@click.argument("manifest", metavar="MANIFEST")
+@click.argument("manifest", metavar="MANIFEST", required=False)
+@click.option("--list", "lists", is_flag=True, help="List manifests, presets and measures by name, then stop.")
 @click.option("--input", "inputs", multiple=True, metavar="PATH|URL", help="Raw input: a path, glob or URL; may be repeated.")
 @_folder_options
 @click.option("--download", is_flag=True, help="Fetch the manifest's raw corpus first (resumable) and build from it.")
@@ -93,7 +95,8 @@ def _folder_options(command: Command) -> Command:
 )
 @click.option("--keep-going", is_flag=True, help="Build from what could be read of a damaged input.")
 def main(
-    manifest: str,
+    manifest: str | None,
+    lists: bool,
     inputs: tuple[str, ...],
     download: bool,
     out: Path | None,
@@ -113,6 +116,13 @@ def main(
     again to go on); 2: wrong usage or manifest.
     """
     with report_errors("building"):
+        if lists:
+            print_names(Terminal())
+            return
+        if manifest is None:
+            raise UsageError(
+                "name a manifest, such as cc100-ja, or the path to a TOML file; python -m pipeline.build --list has them"
+            )
         request = BuildRequest(
             manifest, inputs, download, out, work, workers, scheduler, limit, overrides, keep_going, clean,
             {name: folder for name, folder in folders.items() if folder},

@@ -12,14 +12,12 @@ import pyarrow as pa
 from filters.kernels import to_arrow
 from filters.text import minhash
 from pipeline.core.errors import UsageError
+from pipeline.explain.judgement import BASE
 from pipeline.manifest.loading import load_table
 from pipeline.manifest.model import is_of_corpus
 from pipeline.modalities.text.manifest import TextManifest
 from pipeline.modalities.text.measure import CleanedDocuments, clean_documents, compute_measures
 from seimai.texts import TEXT, read_rows
-
-# What a manifest of texts says where nobody says otherwise: a table has columns that can be named, and may have URLs.
-BASE: dict[str, Any] = {"name": "texts", "title": "Texts", "license": "unknown", "source": {"format": "parquet"}}
 
 
 def make_manifest(**tables: Any) -> TextManifest:

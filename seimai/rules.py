@@ -8,23 +8,19 @@ from pathlib import Path
 from typing import Any, overload
 
 import polars as pl
-import polars.selectors as cs
 from rich.cells import cell_len, set_cell_size
 
-from filters import MEASURES
 from filters.kernels import to_arrow
 from pipeline.core.checksums import LOCK_FILE
-from pipeline.core.errors import UsageError
 from pipeline.core.names import make_printable
+from pipeline.explain.judgement import BASE, check_text_rules, judge_rules, measure_texts
 from pipeline.manifest import rules as named_rules
 from pipeline.manifest.loading import load
 from pipeline.manifest.model import Bound, is_of_corpus
 from pipeline.modalities.text.manifest import TextManifest
-from pipeline.modalities.text.measure import compute_measures
-from pipeline.report.facts import describe_rule
-from pipeline.steps.decide import decide_frame, decide_records, measured_column
+from pipeline.steps.decide import decide_records
 from seimai.corpus import Corpus
-from seimai.measures import BASE, clean_rows
+from seimai.measures import clean_rows
 from seimai.texts import TEXT
 
 
@@ -60,12 +56,6 @@ def _show_value(row: Mapping[str, Any]) -> str:
     return make_printable(row["value_text"]) if row["value_text"] is not None else "–"
 
 
-_RULES_SCHEMA = {
-    "rule": pl.String, "value": pl.Float64, "value_text": pl.String, "bound": pl.String, "broken": pl.Boolean,
-    "description": pl.String, "reason": pl.String,
-}  # fmt: skip
-
-
 class Rules:
     """The rules of a preset, of a manifest, or those that a corpus was built by, to be tried on texts.
 
@@ -84,14 +74,7 @@ class Rules:
         else:
             manifest, _ = named_rules.load_rules(str(reference), overrides, BASE, TextManifest)
         self.name = str(reference.path if isinstance(reference, Corpus) else reference)
-        if not isinstance(manifest, TextManifest):
-            raise UsageError(f"{self.name} has rules for {manifest.modality.replace('_', '-')} records: here texts are judged")
-        if fitted := [name for name, bound in manifest.rules.items() if bound.iqr is not None]:
-            raise UsageError(
-                f"{self.name}: the bounds of {fitted[0]} are fitted to a corpus by a build (iqr), so they say nothing of single texts. "
-                f'Leave it out: set={{"rules.skip": ["{fitted[0]}"]}}'
-            )
-        self.manifest = manifest
+        self.manifest = check_text_rules(manifest, self.name)
 
     def __repr__(self) -> str:
         return f"Rules({self.name!r}, {len(self.manifest.rules)} rules)"
@@ -128,40 +111,12 @@ class Rules:
 
     def _measure(self, texts: Any, column: str | None) -> Iterator[tuple[pl.Series, pl.DataFrame]]:
         """Yield cleaned texts, and the measured table that rules judge, some thousand rows at a time."""
-        manifest = self.manifest
-        measures = [name for name in self.bounds if name in MEASURES]
-        for documents in clean_rows(texts, manifest, column):
-            rows = documents.rows.frame
-            frame = pl.DataFrame(
-                [
-                    *(one.alias(measured_column(one.name)) for one in compute_measures(manifest, documents, measures)),
-                    *(
-                        _take_column(rows, name, kind).alias(measured_column(name))
-                        for name, kind in manifest.source.kept.items()
-                    ),
-                    pl.Series("unreadable", documents.problems, pl.String),
-                    pl.Series("payload", documents.offsets[1:] - documents.offsets[:-1]),
-                ]
-            )
-            yield pl.Series(TEXT, to_arrow(documents.data, documents.offsets)), frame.with_columns(cs.boolean().cast(pl.Int8))
+        for documents in clean_rows(texts, self.manifest, column):
+            frame = measure_texts(self.manifest, documents)
+            yield pl.Series(TEXT, to_arrow(documents.data, documents.offsets)), frame
 
     def _explain(self, cleaned: pl.Series, frame: pl.DataFrame) -> Iterator[Explanation]:
-        decided = decide_records(frame, self.bounds)
-        broken = {name: decide_frame(frame, {name: bound})["verdict"] == "dropped" for name, bound in self.bounds.items()}
         not_judged = tuple(filter(is_of_corpus, self.manifest.rules))
-        described = {name: describe_rule(self.manifest, name) for name in self.bounds}
-        for number, (verdict, rule) in enumerate(decided.select("verdict", "rule").iter_rows()):
-            is_unreadable = verdict == "unreadable"
-            rows = []
-            for name, (words, description) in described.items():
-                value = None if is_unreadable else frame[measured_column(name)][number]
-                number_and_text = (None, value) if isinstance(value, str) else (value, None)
-                is_broken = None if is_unreadable else broken[name][number]
-                rows.append((name, *number_and_text, words, is_broken, description, self.bounds[name].reason))
-            rules = pl.DataFrame(rows, _RULES_SCHEMA, orient="row")
-            yield Explanation(verdict, rule, None if is_unreadable else cleaned[number], rules, not_judged)
-
-
-def _take_column(frame: pl.DataFrame, name: str, kind: pl.DataType) -> pl.Series:
-    """Return a column, of nulls where there is none."""
-    return frame[name].cast(kind) if name in frame.columns else pl.Series(name, [None], kind).new_from_index(0, len(frame))
+        for number, judged in enumerate(judge_rules(self.manifest, frame, self.bounds)):
+            text = None if judged.verdict == "unreadable" else cleaned[number]
+            yield Explanation(judged.verdict, judged.rule, text, judged.rules, not_judged)

@@ -193,7 +193,10 @@ LATE = {
     ("seimai", "seimai.api"),
     *(("seimai.command", f"tokenizer.{name}") for name in ("train", "encode", "evaluate", "export")),
     *(("seimai.command", f"trainers.{name}") for name in ("gpt", "clip", "diffusion", "hubert", "ctc", "targets", "generate")),
-    *(("seimai.command", f"pipeline.{name}") for name in ("build", "fetch.command", "compare.command", "verify")),
+    *(
+        ("seimai.command", f"pipeline.{name}")
+        for name in ("build", "fetch.command", "compare.command", "explain.command", "whatif.command", "verify")
+    ),
     ("seimai.command", "filters.train_quality"),
     *(("seimai.command", f"pipeline.core.{name}") for name in ("help", "language", "terminal")),
 }

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from pipeline.compare.judgement import compare
-from pipeline.compare.rules import load_rules
 from pipeline.compare.terminal import as_json, print_comparison
 from pipeline.core.command import report_errors
 from pipeline.core.help import command
@@ -15,6 +14,7 @@ from pipeline.core.options import CountRange
 from pipeline.core.paths import expand_home
 from pipeline.core.terminal import Terminal, tell_json
 from pipeline.corpus.built import open_corpus, refuse_damage
+from pipeline.corpus.rules import load_rules
 
 
 @command()

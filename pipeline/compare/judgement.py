@@ -13,12 +13,11 @@ import polars.selectors as cs
 
 from pipeline.core.tables import read_checked_parquet
 from pipeline.corpus.built import BuiltCorpus
+from pipeline.corpus.measured import spread
 from pipeline.manifest.model import Bound, is_of_corpus
 from pipeline.steps.decide import decide_frame, measured_column
 from pipeline.workspace import REASON
 
-# Multiples of this, modulo 2^64, spread evenly: the records with the smallest ones are examples from all over the corpus.
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 SIDES = ("a", "b")
 
 
@@ -138,7 +137,7 @@ def _judge(corpus: BuiltCorpus, file: Path, a: dict[str, Bound], b: dict[str, Bo
 
 def _choose_examples(chosen: pl.DataFrame, readable: pl.DataFrame, file: int, first: int, most: int) -> pl.DataFrame:
     """Return the examples of files so far, at most `most` for each side and rule; `first` is the number of the file's first record."""
-    order = (readable["row"].to_numpy().astype(np.uint64) + np.uint64(first)) * _GOLDEN
+    order = spread(readable["row"].to_numpy().astype(np.uint64) + np.uint64(first))
     readable = readable.with_columns(order=order, file=pl.lit(file, pl.Int64))
     found = [
         readable.filter(pl.col(f"rule_{side}").is_not_null() & pl.col(f"rule_{other}").is_null()).select(

@@ -9,10 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.compare.judgement import Comparison, Count, Difference
-from pipeline.compare.rules import NamedRules
 from pipeline.core.language import translate
 from pipeline.core.names import make_printable
 from pipeline.corpus.built import BuiltCorpus
+from pipeline.corpus.rules import NamedRules
 
 _EXCERPT = 60
 

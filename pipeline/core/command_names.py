@@ -14,6 +14,8 @@ WORDS = {
     "pipeline.build": "build",
     "pipeline.fetch": "fetch",
     "pipeline.compare": "compare",
+    "pipeline.explain": "explain",
+    "pipeline.whatif": "whatif",
     "pipeline.verify": "verify",
     "tokenizer.train": "train tokenizer",
     "tokenizer.encode": "encode",

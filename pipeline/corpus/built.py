@@ -99,11 +99,12 @@ def open_corpus(
     Raises UsageError that says what is amiss and how to build it: where nothing is built or not to its end, where one of `steps` was
     done by another version of Seimai, where it is a mixture (unless `allow_mixture`), and where files are gone or damaged.
     """
-    shown, command = f"{option}{folder}", build_command(folder)
+    shown = f"{option}{folder}"
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{shown} is a file: expected the folder of a built corpus")
+    command = build_command(folder)
     if not folder.exists():
         raise UsageError(f"{shown}: there is no such folder. Build the corpus first: {command}")
-    if not folder.is_dir():
-        raise UsageError(f"{shown} is a file: expected the folder of a built corpus")
     settle_publication(folder)
     if not (folder / STATE_FOLDER).is_dir():
         raise UsageError(f"{shown} {explain_foreign(folder)}: expected a built corpus, with its ledger. Build one: {command}")

@@ -67,13 +67,14 @@ def _change(before: str, after: str, start: int = 0) -> Change:
 
 def _join(changes: list[Change]) -> list[Change]:
     """Join changes that follow one another, or have next to nothing between them, and number the stretches."""
+    changes = [change for change in changes if change.before or change.after]
     joined: list[Change] = []
     for number, change in enumerate(changes):
         is_between = 0 < number < len(changes) - 1 and change.kind == "same" and len(change.before) < _LEAST_COMMON
         is_same = change.kind == "same" and not is_between
         if joined and (joined[-1].kind == "same") == is_same:
             joined[-1] = _change(joined[-1].before + change.before, joined[-1].after + change.after)
-        elif change.before or change.after:
+        else:
             joined.append(change if is_same else _change(change.before, change.after))
     starts, at = [], 0
     for change in joined:

@@ -23,6 +23,10 @@ AnyManifest = TypeVar("AnyManifest", bound=Described)
 Override = str | tuple[str, Any]  # `key=value` as --set has it, or key and value
 
 
+class RecordedBounds(dict[str, Any]):
+    """Bounds that a corpus was built by, which stand for a preset: keys are laid over them, and `skip` leaves some out."""
+
+
 def load(reference: str, overrides: Iterable[Override] = (), reads_files: bool = True, option: str = "--set") -> Manifest:
     """Return the manifest that `reference` names or points to, with overrides that `option` gave. Raises UsageError.
 
@@ -127,7 +131,10 @@ def _merge_preset(table: dict[str, Any], where: str, manifest: type[Manifest]) -
     preset, skip = rules.pop("preset", None), rules.pop("skip", [])
     if not isinstance(skip, list) or not all(isinstance(name, str) for name in skip):
         raise UsageError(f"{where}: rules.skip = {skip!r}: expected a list of rules")
-    bounds = {} if preset is None else preset_bounds(preset, f"{where}: rules.preset = {preset!r}", manifest)
+    if isinstance(preset, RecordedBounds):
+        bounds = dict(preset)
+    else:
+        bounds = {} if preset is None else preset_bounds(preset, f"{where}: rules.preset = {preset!r}", manifest)
     for name in skip:
         check_rule_name(name, f"{where}: rules.{name}", ())
         bounds.pop(name, None)

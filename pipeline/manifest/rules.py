@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.errors import UsageError
-from pipeline.manifest.loading import Override, load, load_table, read_toml
+from pipeline.manifest.loading import Override, RecordedBounds, load, load_table, read_toml
 from pipeline.manifest.model import Manifest, did_you_mean
 from pipeline.manifest.presets import check_bounds, list_manifests, list_presets, preset_bounds
 
@@ -32,12 +32,13 @@ def load_rules(
         table, where = read_toml(reference)
         if "source" in table or "rules" in table:
             return load(reference, overrides, option=option), None
-        return _with_rules(check_bounds(table, where), where, overrides, base, option), None
+        return _with_rules(check_bounds(table, where), where, overrides, base, option, as_built is None), None
     if reference == AS_BUILT and as_built is not None:
-        return _with_rules(base.get("rules", {}), as_built, overrides, base, option), None
+        recorded = {"preset": RecordedBounds(base.get("rules", {}))}
+        return _with_rules(recorded, as_built, overrides, base, option, reads_files=False), None
     if reference in list_presets(kind) or (reference in list_manifests("presets") and reference not in list_manifests()):
         preset_bounds(reference, reference, kind)  # what is amiss in it is said with its own file's name
-        return _with_rules({"preset": reference}, reference, overrides, base, option), reference
+        return _with_rules({"preset": reference}, reference, overrides, base, option, as_built is None), reference
     if reference in list_manifests():
         return load(reference, overrides, option=option), None
     known = [*([AS_BUILT] if as_built is not None else []), *list_presets(kind), *list_manifests()]
@@ -49,9 +50,10 @@ def load_rules(
 
 
 def _with_rules(
-    rules: Mapping[str, Any], where: str, overrides: Iterable[Override], base: Mapping[str, Any], option: str
+    rules: Mapping[str, Any], where: str, overrides: Iterable[Override], base: Mapping[str, Any], option: str, reads_files: bool
 ) -> Manifest:
-    """Return the manifest `base` with other rules."""
-    manifest = load_table({**deepcopy(dict(base)), "rules": deepcopy(dict(rules))}, where, overrides, option=option)
+    """Return the manifest `base` with other rules. `reads_files`: as for `load`; the lock of a corpus has only names of files."""
+    table = {**deepcopy(dict(base)), "rules": deepcopy(dict(rules))}
+    manifest = load_table(table, where, overrides, reads_files, option)
     assert isinstance(manifest, Manifest)
     return manifest

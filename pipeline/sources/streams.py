@@ -200,6 +200,11 @@ class Stream:
         self._buffered.seek(offset)
         self.position = offset
 
+    def skip_to(self, offset: int) -> None:
+        """Read on to a byte of the uncompressed stream, or to its end."""
+        while self.position < offset and self.read(min(CHUNK, offset - self.position)):
+            pass
+
     def read_stored(self, size: int) -> bytes:
         """Up to `size` bytes of the file as stored, b"" at the end; for who decodes it instead of `read`."""
         return self._buffered.read1(size)

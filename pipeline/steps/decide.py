@@ -73,6 +73,22 @@ def broken_bound(name: str, bound: Bound) -> BrokenBound:
     )
 
 
+def find_broken_rule(rules: dict[str, Bound]) -> pl.Expr:
+    """Return an expression for which of the rules a record breaks first: its number in their order, null where it breaks none."""
+    numbered = enumerate(rules.items())
+    return pl.coalesce(
+        pl.lit(None, pl.UInt16),
+        *(pl.when(broken_bound(*rule).is_broken).then(pl.lit(number, pl.UInt16)) for number, rule in numbered),
+    )
+
+
+def order_for_empty(rules: dict[str, Bound]) -> dict[str, Bound]:
+    """Return rules in the order in which they judge a record of which nothing is left: first what emptied it."""
+    of_cleaning = [name for name in rules if name not in MEASURES or MEASURES[name].kind != "text"]
+    order = dict.fromkeys([*of_cleaning, *(["chars"] if "chars" in rules else []), *rules])
+    return {name: rules[name] for name in order}
+
+
 def decide_frame(frame: pl.DataFrame, rules: dict[str, Bound]) -> pl.DataFrame:
     """Return `verdict` and the columns of `REASON` of measured records (columns `m:<measure>` and `unreadable`).
 
@@ -120,9 +136,7 @@ def decide_records(frame: pl.DataFrame, rules: dict[str, Bound]) -> pl.DataFrame
     is_empty = frame["payload"] == 0
     if not is_empty.any():
         return verdicts
-    of_cleaning = [name for name in rules if name not in MEASURES or MEASURES[name].kind != "text"]
-    order = dict.fromkeys([*of_cleaning, *(["chars"] if "chars" in rules else []), *rules])
-    of_empty = decide_frame(frame, {name: rules[name] for name in order})
+    of_empty = decide_frame(frame, order_for_empty(rules))
     return pl.select(pl.when(is_empty).then(of_empty[name]).otherwise(verdicts[name]).alias(name) for name in verdicts.columns)
 
 

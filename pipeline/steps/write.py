@@ -141,14 +141,23 @@ def _add_samples(samples: pl.DataFrame, removed: pl.Series) -> pl.DataFrame:
     return both if len(both) <= _MOST_SAMPLES else both.sort("count", "line", descending=[True, False]).head(_MOST_SAMPLES // 2)
 
 
-def _ledger_batches(
-    manifest: Manifest, layout: Layout, stripped: Path | None, ids: RecordIds, index: int
-) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, pl.Series]]:
-    """Yield records of a partition as measured, without lines that recur where they are kept; their rows of the ledger; and these lines."""
-    modality = modality_of(manifest)
+class Findings(NamedTuple):
+    """What the steps before found out about a partition.
+
+    `verdicts` row for row; `clusters`, `late` (verdicts of later steps than decide) and `removed` (lines that recur) by `row`.
+    """
+
+    verdicts: pl.DataFrame
+    clusters: pl.DataFrame
+    late: pl.DataFrame | None
+    removed: pl.DataFrame
+
+
+def read_findings(manifest: Manifest, layout: Layout, stripped: Path | None, index: int) -> Findings:
+    """Read what the steps found out. `stripped` is the folder of the step strip, None where no lines are removed."""
     verdicts = read_parquet(verdicts_file(layout.decided, index))
     if manifest.deduplicate.enabled:
-        clusters, late = read_parquet(layout.clusters(index)), modality.late_verdicts(layout, index)
+        clusters, late = read_parquet(layout.clusters(index)), modality_of(manifest).late_verdicts(layout, index)
     else:
         clusters, late = pl.DataFrame(schema=CLUSTER_SCHEMA), None
     removed = pl.DataFrame(schema={"row": pl.UInt32, "recurring_spans": pl.List(pl.Int32)})
@@ -156,6 +165,15 @@ def _ledger_batches(
         furniture = read_furniture(stripped, index)
         late = furniture if late is None else pl.concat([late, furniture], how="diagonal")
         removed = furniture.filter(pl.col("rule").is_null()).select("row", "recurring_spans")
+    return Findings(verdicts, clusters, late, removed)
+
+
+def _ledger_batches(
+    manifest: Manifest, layout: Layout, stripped: Path | None, ids: RecordIds, index: int
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, pl.Series]]:
+    """Yield records of a partition as measured, without lines that recur where they are kept; their rows of the ledger; and these lines."""
+    modality = modality_of(manifest)
+    verdicts, clusters, late, removed = read_findings(manifest, layout, stripped, index)
     # What deduplication found out goes to shards, too; of what was measured they have the batch.
     from_late = [] if late is None else [name for name in late.columns if name not in _LATE_RULE]
     further = list(dict.fromkeys([*from_late, *(field.name for field in modality.ledger_fields(manifest))]))

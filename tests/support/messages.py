@@ -8,7 +8,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("pipeline", "tokenizer", "trainers")
-ERRORS = {"UsageError", "BuildError", "InputError", "ChangedInputError", "SeimaiError"}
+ERRORS = {
+    "UsageError",
+    "BuildError",
+    "InputError",
+    "ChangedInputError",
+    "SeimaiError",
+    "UnreadableContentError",
+    "NotReplayedError",
+}
 PRINTERS = {"print", "tell", "say", "_say", "report", "translate"}
 TABLES = {"Table"}
 # Their ValueErrors reach users as what is wrong with a setting.

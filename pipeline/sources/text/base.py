@@ -213,9 +213,9 @@ class TextSource(DocumentSource):
         try:
             if stream.compression is None and not is_url(file.url):
                 stream.seek(start)
-                buffer.offset = start
             else:
-                buffer.skip_to(start)
+                stream.skip_to(start)
+            buffer.offset = start
             if buffer.skip_dividers() == start:
                 body, problem = buffer.take_range()
                 yield Range(number, start, buffer.offset, buffer.offset - start, buffer.line, problem, 1, 1, self.name), body

@@ -138,7 +138,11 @@ def test_names_that_no_record_has(text):
 
 def test_what_is_no_corpus(text, tmp_path):
     (tmp_path / "file").touch()
-    for folder, words in ((tmp_path / "x", "there is no such folder"), (tmp_path / "file", "is a file"), (tmp_path, "was not made")):
+    for folder, words in (
+        (tmp_path / "x", "there is no such folder"),
+        (tmp_path / "file", "is a file"),
+        (tmp_path, "was not made"),
+    ):
         with pytest.raises(UsageError, match=words):
             open_corpus(folder)
     copy = tmp_path / "copy"

@@ -28,7 +28,11 @@ def test_stretches_join_to_both_texts(before, after):
         ("", "", []),
         ("猫", "猫", [("same", "猫", "猫")]),
         ("猫\nメニュー\n犬", "猫\n犬", [("same", "猫\n", "猫\n"), ("removed", "メニュー\n", ""), ("same", "犬", "犬")]),
-        ("今日は雨です。", "今日は、雨です。", [("same", "今日は", "今日は"), ("added", "", "、"), ("same", "雨です。", "雨です。")]),
+        (
+            "今日は雨です。",
+            "今日は、雨です。",
+            [("same", "今日は", "今日は"), ("added", "", "、"), ("same", "雨です。", "雨です。")],
+        ),
         ("1a2b3", "4a5b6", [("replaced", "1a2b3", "4a5b6")]),  # single letters in common say nothing
     ],
 )

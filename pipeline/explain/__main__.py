@@ -1,0 +1,5 @@
+"""`python -m pipeline.explain`."""
+
+from pipeline.explain.command import main
+
+main()

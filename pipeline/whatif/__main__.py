@@ -1,0 +1,5 @@
+"""`python -m pipeline.whatif`."""
+
+from pipeline.whatif.command import main
+
+main()
