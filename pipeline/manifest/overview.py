@@ -27,6 +27,8 @@ def print_names(console: Console) -> None:
         for line in wrap_cells("  ".join(names), _WIDTH):
             console.print(f"  {line}")
     console.print()
+    others = sum(measure.on_request for measure in MEASURES.values())
+    console.print(f"{others} more are those of other projects, for their presets (swallow_…, gopher_…, hojichar_… and others)")
     console.print("docs/measures.md says what each measure is; any of them can be a rule: --set rules.NAME.at_least=0.1")
 
 
@@ -56,6 +58,6 @@ def list_preset_kinds() -> Iterator[tuple[str, str]]:
 
 
 def list_measures() -> dict[str, list[str]]:
-    """Return the names of all measures by the kind of what they measure."""
-    kinds = dict.fromkeys(measure.kind for measure in MEASURES.values())
-    return {kind: [name for name, measure in MEASURES.items() if measure.kind == kind] for kind in kinds}
+    """Return the names of measures by the kind of what they measure, without those of other projects."""
+    own = {name: measure.kind for name, measure in MEASURES.items() if not measure.on_request}
+    return {kind: [name for name in own if own[name] == kind] for kind in dict.fromkeys(own.values())}

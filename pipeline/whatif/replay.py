@@ -80,21 +80,28 @@ def replay(manifest: Manifest, stored: Stored) -> Replayed:
             decided = decide.run(plan, engine, measured)
             layout = deduplicate.layout_of(plan, measured, decided.kept)
             deduplicate.run(plan, engine, layout, RecordIds(manifest.name, stored.names))
-            stripped = strip.run(plan, engine, layout)
+            strip.run(plan, engine, layout)
         search = strip.search_of(plan, layout)
         found = [_read_outcomes(manifest, layout, search.folder if search else None, i) for i in range(layout.partitions)]
-    return Replayed(pl.concat(found), stripped.counts["amount"])
+    return Replayed(pl.concat(outcomes for outcomes, _ in found), sum(removed for _, removed in found))
 
 
-def _read_outcomes(manifest: Manifest, layout: Layout, stripped: Path | None, index: int) -> pl.DataFrame:
-    """Return what the ledger would say of the records of a partition, without reading their content."""
+def _read_outcomes(manifest: Manifest, layout: Layout, stripped: Path | None, index: int) -> tuple[pl.DataFrame, int]:
+    """Return what the ledger would say of the records of a partition, and by how much the step write makes the kept ones smaller.
+
+    Only what lines are removed from is read.
+    """
     unreadable = read_parquet(layout.part(index).table, columns=["unreadable"])
     nothing = pl.lit(None, pl.String)
     measured = unreadable.with_columns(head=nothing, text=nothing)
     numbers = pl.int_range(0, len(measured), eager=True).cast(pl.String)
-    verdicts, clusters, late, _ = read_findings(manifest, layout, stripped, index)
+    verdicts, clusters, late, removed = read_findings(manifest, layout, stripped, index)
     rows = ledger_frame(
         measured, verdicts, clusters, late, numbers.alias("id"), numbers.alias("source"),
         modality_of(manifest).near_duplicate_rule(manifest).name, getattr(manifest.deduplicate, "accept", 1.0),
     )  # fmt: skip
-    return rows.select(OUTCOME)
+    if not len(removed):
+        return rows.select(OUTCOME), 0
+    texts = read_parquet(layout.part(index).table, columns=["text", "amount"]).with_row_index("row")[removed["row"]]
+    revised, _ = modality_of(manifest).revise(texts, removed)
+    return rows.select(OUTCOME), int(texts["amount"].sum()) - int(revised["amount"].sum())

@@ -8,8 +8,10 @@ import shutil
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
 from pipeline.core.ownership import STATE_FOLDER
+from pipeline.explain.command import main as explain
 from tests.pipeline.mixture.conftest import Mixed, Parts, documents_of, named
 from tests.support.builds import find_temporaries, hash_outputs, list_times, read_ledger
 
@@ -245,3 +247,13 @@ def test_killed_the_build_goes_on_and_makes_the_same_on_any_number_of_workers(ki
     done = build_on_cluster(manifest, "--out", out)
     assert done.returncode == 0, done.stderr
     assert hash_outputs(out) == undisturbed and find_temporaries(out) == []
+
+
+def test_a_document_of_a_mixture_is_explained(everything):
+    for verdict in ("kept", "duplicate"):
+        row = everything.ledger.filter(verdict=verdict).row(0, named=True)
+        shown = CliRunner().invoke(explain, [str(everything.out), row["id"]], env={"SEIMAI_LANG": "en", "COLUMNS": "100"})
+        assert shown.exit_code == 0 and shown.stdout.startswith(f"{row['id']}  {verdict}"), shown.output
+        assert (
+            "a mixture reads no input; ask the corpus that it is of" in shown.stdout and f"part: {row['part']}" in shown.stdout
+        )
