@@ -123,6 +123,12 @@ def _load_compare() -> click.Command:
     return main
 
 
+def _load_inspect() -> click.Command:
+    from pipeline.inspect.command import main
+
+    return main
+
+
 def _load_explain() -> click.Command:
     from pipeline.explain.command import main
 
@@ -240,6 +246,7 @@ COMMANDS = {
     "evaluate": Subcommand("Compare tokenizers on texts.", _load_evaluate),
     "export": Subcommand("Write a tokenizer for Hugging Face's AutoTokenizer.", _load_export),
     "compare": Subcommand("Show where two sets of rules differ on a built corpus.", _load_compare),
+    "inspect": Subcommand("Browse a built corpus in a web browser.", _load_inspect),
     "explain": Subcommand("Show the life of a record of a built corpus, or judge a text.", _load_explain),
     "whatif": Subcommand("Show what other bounds would keep of a built corpus.", _load_whatif),
     "verify": Subcommand("Compare what was published with its checksums.", _load_verify),

@@ -82,6 +82,10 @@ ROOMS: dict[str, set[str]] = {
         "filters", "pipeline.core", "pipeline.sources", "pipeline.manifest", "pipeline.manifest.model", "pipeline.modalities",
         "pipeline.workspace", "pipeline.plan", "pipeline.steps", "pipeline.dedup", "pipeline.corpus", "pipeline.report",
     },
+    "pipeline.inspect": {
+        "filters", "pipeline.core", "pipeline.manifest.model", "pipeline.modalities", "pipeline.steps", "pipeline.corpus",
+        "pipeline.report",
+    },
     "pipeline.verify": {"pipeline.core"},
     "pipeline.build": {
         "pipeline.core", "pipeline.sources", "pipeline.manifest", "pipeline.manifest.model", "pipeline.workspace", "pipeline.plan",
@@ -91,7 +95,8 @@ ROOMS: dict[str, set[str]] = {
     "seimai": {
         "filters", "tokenizer", "trainers", "pipeline.core", "pipeline.sources", "pipeline.manifest", "pipeline.manifest.model",
         "pipeline.mixture", "pipeline.mixture.manifest", "pipeline.modalities", "pipeline.steps", "pipeline.report", "pipeline.fetch",
-        "pipeline.compare", "pipeline.verify", "pipeline.build", "pipeline.corpus", "pipeline.explain", "pipeline.whatif",
+        "pipeline.compare", "pipeline.inspect", "pipeline.verify", "pipeline.build", "pipeline.corpus", "pipeline.explain",
+        "pipeline.whatif",
     },
 }  # fmt: skip
 
@@ -189,13 +194,22 @@ def test_nothing_is_imported_inside_a_function_to_hide_a_circle():
 LATE = {
     ("pipeline.modalities.image_text.measure", "filters.image.clip"),  # torch, transformers
     ("pipeline.core.code_identity", "pipeline.core.code_identity"),
+    ("pipeline.inspect.command", "pipeline.inspect.serving"),  # starlette and uvicorn, which are an extra
     # `import seimai` and `seimai --help` take no time: what they offer is loaded when it is called.
     ("seimai", "seimai.api"),
     *(("seimai.command", f"tokenizer.{name}") for name in ("train", "encode", "evaluate", "export")),
     *(("seimai.command", f"trainers.{name}") for name in ("gpt", "clip", "diffusion", "hubert", "ctc", "targets", "generate")),
     *(
         ("seimai.command", f"pipeline.{name}")
-        for name in ("build", "fetch.command", "compare.command", "explain.command", "whatif.command", "verify")
+        for name in (
+            "build",
+            "fetch.command",
+            "compare.command",
+            "explain.command",
+            "whatif.command",
+            "inspect.command",
+            "verify",
+        )
     ),
     ("seimai.command", "filters.train_quality"),
     *(("seimai.command", f"pipeline.core.{name}") for name in ("help", "language", "terminal")),

@@ -30,6 +30,7 @@ NOT_RUN = {
     "hf upload": "tests/pipeline/test_upload.py asks huggingface_hub what it would send",
     "python -m pipeline.build cc100-ja --download": "15 GB",
     "python -m pipeline.build parquet --input hf://": "tests/pipeline/sources/text/test_hub.py reads from a hub on loopback",
+    "python -m pipeline.inspect": "it serves until Ctrl-C; tests/pipeline/inspect asks it",
     "python -m pipeline.fetch": "tests/pipeline/fetch has a server; the README's list names the web's",
     "python -m pipeline.build cc12m-ja": "as above",
 }

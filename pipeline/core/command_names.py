@@ -14,6 +14,7 @@ WORDS = {
     "pipeline.build": "build",
     "pipeline.fetch": "fetch",
     "pipeline.compare": "compare",
+    "pipeline.inspect": "inspect",
     "pipeline.explain": "explain",
     "pipeline.whatif": "whatif",
     "pipeline.verify": "verify",

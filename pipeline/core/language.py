@@ -10,20 +10,36 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
 LANGUAGES = ("en", "ja")
 _PLACEHOLDER = re.compile(r"\{(\d+)\}")
-_WORDS = ("activities", "steps", "tables", "units")  # tables of the catalogue
+_WORDS = ("activities", "steps", "tables", "units", "inspect")  # tables of the catalogue
+_spoken: ContextVar[str | None] = ContextVar("spoken", default=None)
 _VERBS = ("has ", "is ")  # templates that begin so are also told of a file: "a.jsonl has no column …"
 _SUBJECT = 99  # the number of its name there
 _FEWEST_LETTERS = 5  # of a template's own words: with fewer it could be meant by anything that quotes others
 
 
+@contextmanager
+def speak(language: str) -> Iterator[None]:
+    """Speak a language in the block, whatever the environment says: that of whoever reads a page."""
+    token = _spoken.set(language)
+    try:
+        yield
+    finally:
+        _spoken.reset(token)
+
+
 def choose_language() -> str:
     """Return the language of commands, "en" or "ja": as SEIMAI_LANG says, else as POSIX reads the locale's variables."""
+    if (spoken := _spoken.get()) is not None:
+        return spoken
     asked = os.environ.get("SEIMAI_LANG", "").lower()[:2]
     if asked in LANGUAGES:
         return asked

@@ -34,9 +34,11 @@ def read_parquet(path: AnyPath, columns: Sequence[str] | None = None) -> pl.Data
         raise
 
 
-def scan_parquet(*paths: AnyPath, parallel: Literal["auto", "none"] = "auto") -> pl.LazyFrame:
-    """Return Parquet files, one after the other, as a frame that is read when it is needed."""
-    return pl.scan_parquet([*map(_make_plain, paths)], glob=False, hive_partitioning=False, parallel=parallel)
+def scan_parquet(*paths: AnyPath, parallel: Literal["auto", "none"] = "auto", row_index: str | None = None) -> pl.LazyFrame:
+    """Return Parquet files, one after the other, as a frame that is read when it is needed; `row_index` names a column of row numbers."""
+    return pl.scan_parquet(
+        [*map(_make_plain, paths)], glob=False, hive_partitioning=False, parallel=parallel, row_index_name=row_index
+    )
 
 
 def open_parquet(path: AnyPath) -> pq.ParquetFile:

@@ -172,11 +172,19 @@ def _list_inputs(corpus: BuiltCorpus) -> list[InputFile]:
 def _read_raw(corpus: BuiltCorpus, source: RecordSource, most_before: int | None) -> CleanedText:
     """Return a record's text as it came, and what cleaning makes of it. Raises UnreadableContentError and ChangedInputError."""
     manifest = corpus.manifest
-    rows = _read_stored_rows(source) or _read_input_rows(corpus, source, most_before)
+    rows = read_row(corpus, source, most_before)
     try:
         return modality_of(manifest).clean(manifest, rows)[0]
     finally:
         rows.close()
+
+
+def read_row(corpus: BuiltCorpus, source: RecordSource, most_before: int | None = MOST_BEFORE) -> Rows:
+    """Return the row of a record: as its build stored it, else read again from its input. Close it after use.
+
+    Raises UnreadableContentError and ChangedInputError.
+    """
+    return _read_stored_rows(source) or _read_input_rows(corpus, source, most_before)
 
 
 def _read_stored_rows(source: RecordSource) -> Rows | None:
@@ -193,7 +201,7 @@ def _read_stored_rows(source: RecordSource) -> Rows | None:
             one = _select_row(rows, row)
             pointers = [name for name in ("text_offset", "metadata_offset") if name in one.frame.columns]
             if any(one.frame[name][0] is not None for name in pointers):  # the text stands in the input, where it lies
-                _check_input(source.file)
+                check_input(source.file)
             return one
         row -= piece.records
     return None
@@ -202,7 +210,7 @@ def _read_stored_rows(source: RecordSource) -> Rows | None:
 def _read_input_rows(corpus: BuiltCorpus, source: RecordSource, most_before: int | None) -> Rows:
     """Return the row of a record, read again from its input."""
     file, settings = source.file, corpus.manifest.source
-    _check_input(file)
+    check_input(file)
     format_ = SOURCES[settings.format]
     before = format_.count_bytes_before(file, source.locator)
     if most_before is not None and before > most_before:
@@ -234,7 +242,7 @@ def _select_row(rows: Rows, row: int) -> Rows:
     return replace(rows, frame=rows.frame[row : row + 1], text=text, _open={})
 
 
-def _check_input(file: InputFile) -> None:
+def check_input(file: InputFile) -> None:
     """Raise UnreadableContentError where an input is remote, gone, or not what it was when the corpus was built."""
     if is_url(file.url):
         raise UnreadableContentError(f"its input is remote and is not fetched again ({file.shown_url})")

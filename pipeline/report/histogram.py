@@ -59,20 +59,31 @@ def _choose_edges(values: np.ndarray, bounds: Sequence[Bound]) -> tuple[Scale, n
     order = np.sort(some)
     tail = int(_SHOWN_TAIL * len(order))
     reach = [float(order[tail]), float(order[len(order) - 1 - tail]), *limits]
-    width = (max(reach) - min(reach)) / BINS or 0.5
+    width = max((max(reach) - min(reach)) / BINS or 0.5, _find_spacing(reach, values.dtype))
     return "linear", _set_bounds(np.linspace(min(reach) - width, max(reach) + width, BINS + 3), bounds, values.dtype)
 
 
+def _find_spacing(reach: list[float], kind: np.dtype) -> float:
+    """Return by how much an edge differs from its neighbours at the least: large numbers of few bits lie far apart."""
+    if not np.issubdtype(kind, np.floating):
+        return 0.0
+    return 2 * float(np.spacing(np.abs(np.array(reach, kind)).max()))
+
+
 def _set_bounds(edges: np.ndarray, bounds: Sequence[Bound], kind: np.dtype) -> np.ndarray:
-    """Move the inner edge that is nearest to each bound there: to the first value on the bound's upper side."""
+    """Move to each bound the nearest inner edge that is not at another one: to the first value on the bound's upper side."""
     is_integer = np.issubdtype(kind, np.integer)
     edges = edges.astype(np.float64 if is_integer else kind)
+    moved: list[float] = []
     for bound in bounds:
         limit = edges.dtype.type(bound.value)
         if bound.kind == "at_most":
             limit = np.floor(limit) + 0.5 if is_integer else np.nextafter(limit, edges.dtype.type(np.inf))
         elif is_integer:
             limit = np.ceil(limit) - 0.5
-        if edges[0] < limit < edges[-1]:
-            edges[1 + int(np.argmin(np.abs(edges[1:-1] - limit)))] = limit
+        if edges[0] < limit < edges[-1] and limit not in edges:
+            distances = np.where(np.isin(edges, moved), np.inf, np.abs(edges - limit))
+            edges[1 + int(np.argmin(distances[1:-1]))] = limit
+            edges = np.sort(edges)
+        moved.append(limit)
     return np.unique(edges)

@@ -197,7 +197,9 @@ class Stream:
 
     def seek(self, offset: int) -> None:
         """Go on at a byte of a local file that is not compressed. Its checksum is not known any more."""
-        self._buffered.seek(offset)
+        self._buffered.detach()  # of what it has read ahead
+        self.raw.inner.seek(offset)
+        self._body = self._buffered = io.BufferedReader(self.raw, 1 << 20)
         self.position = offset
 
     def skip_to(self, offset: int) -> None:

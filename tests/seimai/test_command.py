@@ -21,7 +21,8 @@ NOT_FOR_USERS = {
     "seimai", "pipeline.core.local_worker", "tokenizer.fitting", "pipeline.manifest.json_schema", "pipeline.report.json_schema",
     "filters.text.changes_document",
     "filters.text.make_katakana", "filters.text.make_readings", "filters.text.train_mojibake",
-    "pipeline.compare.command", "pipeline.explain.command", "pipeline.fetch.command", "pipeline.whatif.command",  # of `__main__`
+    "pipeline.compare.command", "pipeline.explain.command", "pipeline.fetch.command", "pipeline.inspect.command",
+    "pipeline.whatif.command",  # of `__main__`
 }  # fmt: skip
 NAMES = [name for name in COMMANDS if name != "train"] + [f"train {name}" for name in TRAIN]
 

@@ -23,7 +23,7 @@ from tests.support.messages import collect_messages
 
 COMMANDS = [
     "pipeline.build", "pipeline.fetch.command", "pipeline.verify", "pipeline.compare.command",
-    "pipeline.explain.command", "pipeline.whatif.command",
+    "pipeline.explain.command", "pipeline.whatif.command", "pipeline.inspect.command",
     "tokenizer.train", "tokenizer.encode", "tokenizer.evaluate", "tokenizer.export",
     "trainers.gpt", "trainers.clip", "trainers.diffusion", "trainers.hubert", "trainers.ctc", "trainers.targets",
     "trainers.generate",

@@ -1,0 +1,5 @@
+"""`python -m pipeline.inspect`."""
+
+from pipeline.inspect.command import main
+
+main()
