@@ -18,6 +18,7 @@ import click
 ROOT = Path(__file__).resolve().parents[1]
 _INSERT = re.compile(r"^\{\{ (?P<name>[\w.]+)(?:: (?P<heading>.+))? \}\}$", re.MULTILINE)
 _LINK = re.compile(r"(?<!!)\[(?P<text>[^\]\[]*)\]\((?P<target>[^)\s:#]+)(?P<anchor>#[^)]*)?\)")
+_TARGET = re.compile(r"\]\((?P<target>[^)\s:#]+)(?P<anchor>#[^)]*)?\)")
 _PAGES = {"README.md": "docs/index.md", "README.ja.md": "docs/ja.md"}
 
 
@@ -30,22 +31,34 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
             return describe_manifests()
         if match["name"] == "commands":
             return list_commands()
-        text = read_section(match["name"], match["heading"])
-        return _LINK.sub(lambda link: resolve_link(link, Path(), folder), text)
+        return resolve_links(read_section(match["name"], match["heading"]), Path(), folder)
 
-    linked = _LINK.sub(lambda link: resolve_link(link, folder, folder), markdown)
-    return _INSERT.sub(insert, linked)
+    return _INSERT.sub(insert, resolve_links(markdown, folder, folder))
 
 
-def resolve_link(link: re.Match[str], base: Path, folder: Path) -> str:
-    """Return a link of a file in `base`, as a page in `folder` has it; both are relative to the root of the repository."""
-    path = os.path.normpath(base / link["target"])
-    path = _PAGES.get(path, path)
-    if not (ROOT / path).exists():
-        raise FileNotFoundError(f"{link[0]} in {base}: there is no {path}")
-    if not path.startswith("docs/") or Path(path).suffix == "":
+def resolve_links(text: str, base: Path, folder: Path) -> str:
+    """Return a text of a file in `base` with its links and pictures as a page in `folder` has them.
+
+    Both are relative to the root of the repository. Raises FileNotFoundError where a link leads to nothing.
+    """
+
+    def find(link: re.Match[str]) -> str:
+        path = os.path.normpath(base / link["target"])
+        path = _PAGES.get(path, path)
+        if not (ROOT / path).exists():
+            raise FileNotFoundError(f"{link[0]} in {base}: there is no {path}")
+        return path
+
+    def name_outside(link: re.Match[str]) -> str:
+        path = find(link)
+        if path.startswith("docs/") and Path(path).suffix:
+            return link[0]
         return link["text"] if link["text"].strip("`") == path else f"{link['text']} (`{path}`)"
-    return f"[{link['text']}]({os.path.relpath(path, folder)}{link['anchor'] or ''})"
+
+    def lead_inside(link: re.Match[str]) -> str:
+        return f"]({os.path.relpath(find(link), folder)}{link['anchor'] or ''})"
+
+    return _TARGET.sub(lead_inside, _LINK.sub(name_outside, text))
 
 
 def read_section(document: str, heading: str | None) -> str:
