@@ -11,11 +11,13 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from filters.kernels import buffers
 from pipeline.core.errors import UsageError
 from tokenizer.export import export, make_tokenizer_json
 from tokenizer.model import Tokenizer, proto
+from tokenizer.settings import Training
 
 KINDS = [("unigram", "none"), ("bpe", "none"), ("unigram", "mecab"), ("bpe", "mecab"), ("unigram", "sudachi")]
 # Where round trips usually fail: whitespace of every kind, U+2581, NUL, bytes written out, special tokens as text, joined emoji.
@@ -140,3 +142,10 @@ def test_empty_columns_and_texts_have_no_ids(trained: Callable[..., Tokenizer]) 
         ids, ends = trained(kind).encode(np.zeros(0, np.uint8), np.zeros(1, np.int64))
         assert len(ids) == 0 and ends.tolist() == [0]
         assert encode_texts(trained(kind), ["", "", "あ", ""])[0::3] == [[], []]
+
+
+def test_the_longest_piece_has_512_characters_at_most() -> None:
+    """SentencePiece accepts no more."""
+    assert Training(longest_piece=512).longest_piece == 512
+    with pytest.raises(ValidationError, match="longest_piece"):
+        Training(longest_piece=513)

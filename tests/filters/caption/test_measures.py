@@ -6,6 +6,7 @@ import tomllib
 import unicodedata
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -17,7 +18,7 @@ from filters.caption import labels, tokens
 from filters.caption.navigation import navigation_phrases
 from filters.kernels import buffers
 from filters.text import han
-from filters.text.han import ONLY_CHINESE, ONLY_JAPANESE, han_tables
+from filters.text.han import ONLY_CHINESE, ONLY_JAPANESE, chinese_odds, chinese_probability, han_tables
 from filters.text.phrases import phrases
 from tests.support.captions import BAD_CAPTIONS, GOOD_CAPTIONS
 
@@ -483,3 +484,10 @@ def test_real_shards():
         "蝙蝠。",
         "",
     }
+
+
+def test_without_evidence_a_caption_is_chinese_with_the_probability_of_the_prior():
+    """Log odds of -1.2, the intercept of the regression behind lists/han.txt."""
+    probability = chinese_probability(np.array([0]))
+    assert probability[0] == pytest.approx(1 / (1 + np.exp(1.2)), abs=1e-6)
+    assert chinese_odds(probability)[0] == pytest.approx(0, abs=1e-5)

@@ -36,6 +36,8 @@ def test_records_that_cannot_be_decoded_are_left_out_and_counted(
         assert sum(batch.skipped for batch in batches) <= 4 and batches[-1].taken <= 20
         assert [len(batch.inputs["n"]) for batch in batches] == [4, 4, 4, 4]
     in_order = Reader(shards, None)
+    taken = [batch.taken for batch in stream(in_order, in_order.one_pass(0, 1, 20), 4, collate, decode)]
+    assert taken == [5, 10, 15, 20]  # records of the reader, those that were left out among them: where a checkpoint goes on
     assert next(stream(in_order, in_order.one_pass(0, 1, 20), 4, collate, decode)).inputs == {"n": [1, 2, 3, 4]}
 
 

@@ -195,7 +195,7 @@ def test_as_many_levels_as_are_allowed_are_read():
     """The object is a level, too; brackets beside one another are no levels."""
 
     def nest(levels: int) -> bytes:
-        return b'{"text": "a", "x": ' + b"[" * levels + b"]" * levels + b', "y": [' + b"[], {}, " * DEEPEST + b"1]}"
+        return b'{"text": "a", "y": [' + b"[], {}, " * DEEPEST + b'1], "x": ' + b"[" * levels + b"]" * levels + b"}"
 
     assert parse_line(nest(DEEPEST - 1), "text", {})["text"] == "a"
     with pytest.raises(LineError, match=f"more than {DEEPEST} levels"):
