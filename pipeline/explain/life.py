@@ -97,7 +97,7 @@ def _find_survivor(corpus: BuiltCorpus, record: LedgerRecord, content: RecordCon
     of_survivor = read_content(corpus, survivor, 0) if corpus.is_mixture else read_content(corpus, survivor)
     is_excerpt = content.cleaned is None or of_survivor.cleaned is None
     if is_excerpt:
-        texts = survivor.row["excerpt"] or "", record.row["excerpt"] or ""
+        texts = record.row["excerpt"] or "", survivor.row["excerpt"] or ""
     else:
-        texts = of_survivor.text, content.text
-    return Survivor(survivor, texts[0], diff_texts(*texts), is_excerpt)
+        texts = content.text, of_survivor.text
+    return Survivor(survivor, texts[1], diff_texts(*texts), is_excerpt)

@@ -155,8 +155,12 @@ def _print_cluster(console: Console, life: RecordLife) -> None:
         kept = life.survivor.record
         console.print()
         console.print(Text.assemble((translate("survivor"), "bold"), "  ", _title(kept.row)))
-        title = "what differs from it, by the ledger's excerpts" if life.survivor.is_excerpt else "what differs from it"
+        title = "how it differs, by the ledger's excerpts" if life.survivor.is_excerpt else "how it differs"
         _print_changes(console, title, life.survivor.changes)
+        removed, added = "[-…-]", "{+…+}"
+        console.print(
+            f"  only in this record: {removed}; only in the survivor: {added}", style="dim", markup=False, highlight=False
+        )
     if life.duplicates:
         console.print()
         console.print(f"its duplicates: {life.duplicate_count:,}", style="bold")

@@ -72,7 +72,7 @@ def describe_pair(opened: OpenedCorpus, id: str, is_complete: bool) -> Context:
         "note": note,
         "rule": record.row["rule"] or "",
         "similarity": record.row.get("similarity"),
-        "bound": record.row["bound_text"] or "",
+        "bound": record.row["bound"],
         "sides": sides,
     } | _compare(texts[0], texts[1], is_complete)
 
@@ -97,7 +97,7 @@ def describe_changes(opened: OpenedCorpus, id: str, is_complete: bool) -> Contex
         "note": note,
         "rule": "",
         "similarity": None,
-        "bound": "",
+        "bound": None,
         "sides": sides,
     } | _compare(before, content.text, is_complete)
 
@@ -154,7 +154,8 @@ def _list_measures(opened: OpenedCorpus, row: dict[str, Any]) -> list[Context]:
     """Return the values of a record's measures with their bounds: those with a rule first, in the order that they are tried."""
     manifest = None if opened.built.is_mixture else opened.built.manifest
     rules = manifest.rules if manifest is not None else {}
-    broken = _find_broken(opened, row, rules) | {row["rule"]}
+    # The rule of a duplicate is what it was found by, and may share its name with a column.
+    broken = _find_broken(opened, row, rules) | ({row["rule"]} if row["verdict"] == "dropped" else set())
     names = [name for name in rules if name in row] + [name for name in row if name not in rules and name not in REASONS]
     return [
         {

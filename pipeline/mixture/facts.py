@@ -54,6 +54,7 @@ class MixtureFacts(BuildFacts):
     """Everything that the finished build of a mixture says."""
 
     template: ClassVar[str] = "mixture.md.j2"
+    has_report: ClassVar[bool] = False
 
     sources: tuple[SourceFacts, ...] = ()
     unit: str = "characters"

@@ -94,7 +94,7 @@ def describe_pairs(rows: Rows, duplicates: Sequence[int], survivors: Mapping[str
     pairs = []
     for number in duplicates:
         survivor = survivors.get(rows[number]["duplicate_of"])
-        difference = find_difference(texts[survivor], texts[number]) if survivor is not None and number in texts else []
+        difference = find_difference(texts[number], texts[survivor]) if survivor is not None and number in texts else []
         pairs.append(
             Pair(
                 duplicate=rows.record(number),

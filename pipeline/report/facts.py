@@ -116,6 +116,7 @@ class BuildFacts:
     """Everything that a finished build says."""
 
     template: ClassVar[str] = "card.md.j2"
+    has_report: ClassVar[bool] = True
 
     out: Path
     manifest: Described

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +86,14 @@ def print_intermediates(console: Console, work: Path, size: int, are_removed: bo
 
 
 def print_next_commands(console: Console, facts: BuildFacts) -> None:
-    """Print the folder, and two lines to paste: one to look at the shards, one to train on them."""
-    console.print(f"\n{shorten_path(facts.out)}", style="bold")
-    for line in (suggest_look(shorten_path(facts.out / "data")), facts.training_command):
+    """Print the folder and its report, and lines to paste: to look at the shards, to ask why, to train."""
+    folder = shorten_path(facts.out)
+    console.print(f"\n{folder}", style="bold")
+    lines = [suggest_look(shorten_path(facts.out / "data")), facts.training_command]
+    if facts.has_report:
+        why = f"python -m pipeline.explain {shlex.quote(folder)} ID"
+        lines = [shlex.quote(shorten_path(facts.out / "report.html")), why, *lines]
+    for line in lines:
         console.print(f"  {line}")
 
 

@@ -59,6 +59,9 @@ def print_answer(console: Console, corpus: BuiltCorpus, named: NamedRules, found
     console.print()
     console.print(table)
     console.print(_explain_deduplication(found))
+    kept = found.kept
+    if has_amount and kept.before.amount + kept.gained.amount - kept.lost.amount != kept.after.amount:
+        console.print("what comes and goes is counted before lines that recur are removed, what is kept after that")
     _print_totals(console, terms, has_amount, "losses, by the rule that drops it now", found.lost)
     _print_totals(console, terms, has_amount, "gains, by the rule that dropped it", found.gained)
     if len(found.sources) > 1:

@@ -26,6 +26,15 @@
     const size = Math.abs(x);
     return size >= 1000 ? count(Math.round(x)) : String(Number(x.toPrecision(size < 0.001 ? 2 : 4)));
   };
+  // A value beyond a bound never reads as the bound: with as many digits as it takes.
+  const numberBeyond = (x, bound) => {
+    for (let digits = 4; bound !== null && x !== bound && digits <= 17; digits++) {
+      const shown = Number(x.toPrecision(digits));
+      if (shown !== bound && number(x) === number(bound)) return String(shown);
+    }
+    return number(x);
+  };
+  const boundIn = (words) => { const found = /-?[\d.]+(e[-+]?\d+)?$/.exec(words ?? ""); return found ? Number(found[0]) : null; };
   const numberOf = (n, key, strong) =>
     say("number_of").split(/(\{\d\})/).map((part) => (part === "{0}" ? (strong ? h("b", {}, count(n)) : count(n)) : part === "{1}" ? say(key) : part));
   const amount = (x) => {
@@ -179,7 +188,7 @@
     const parts = [];
     if (record.measured !== null) parts.push(h("span", { class: "value kept" }, number(record.measured)));
     else if (record.verdict !== "kept" && (record.value !== null || record.value_text))
-      parts.push(h("span", { class: "value" }, record.value !== null ? number(record.value) : record.value_text, record.bound_text && record.value !== null ? ` (${inSigns(record.bound_text)})` : ""));
+      parts.push(h("span", { class: "value" }, record.value !== null ? numberBeyond(record.value, boundIn(record.bound_text)) : record.value_text, record.bound_text && record.value !== null ? ` (${inSigns(record.bound_text)})` : ""));
     return parts;
   }
   const meta = (record, ...further) => h("span", { class: "meta" }, values(record), further, h("span", { class: "id" }, record.id));
@@ -307,14 +316,14 @@
       found.pairs.length ? h("div", { class: "panel" }, h("h3", {}, say("pairs")), h("p", { class: "quiet" }, say("pairs_about")), found.pairs.map((pair) => h("div", { class: "pair" },
         h("span", { class: "meta" }, h("span", { class: "badge" }, ruleName(pair.duplicate.rule)), h("span", {}, `${say("similarity")} ${number(pair.similarity)}`),
           h("span", { class: "id" }, `${pair.duplicate.id} → ${pair.survivor ? pair.survivor.id : "–"}`)),
-        h("div", { class: "pictures" }, pair.survivor && picture(pair.survivor.id), picture(pair.duplicate.id)), difference(pair)))) : null,
+        h("div", { class: "pictures" }, picture(pair.duplicate.id), pair.survivor && picture(pair.survivor.id)), difference(pair)))) : null,
       found.largest.length ? h("div", { class: "panel" }, h("h3", {}, say("largest")), found.largest.map((record) => recordRow(record, h("span", {}, `${count(record.cluster_size)} ${records()}`)))) : null);
   }
 
   function cleaning() {
     if (!report.removed.length) return null;
     return section("cleaning", say("cleaning"), null, h("div", { class: "columns" }, report.removed.map((one, i) => h("div", { class: "panel" },
-      h("h3", {}, pick(one.kind)), h("p", { class: "quiet" }, `${count(one.lines)} ${say("lines")}, ${count(one.chars)} ${say("characters")}`),
+      h("h3", {}, pick(one.kind)), h("p", { class: "quiet" }, say("removed_in_all", count(one.lines), count(one.chars))),
       table([[say("line"), (row) => row[0], (row) => text(row[0]), "wide"], [say("times"), (row) => row[1], (row) => count(row[1]), "number"]], one.samples, `removed-${i}`)))));
   }
 
@@ -362,7 +371,7 @@
       h("div", { class: "panel" }, rows.length ? table([
         [say("step"), (row) => row.step, (row) => stepName(row.step)],
         [say("seconds_of_step"), (row) => row.seconds, (row) => row.seconds.toFixed(2), "number"],
-        [say("share"), (row) => row.seconds, (row) => bar([["kept", row.seconds], ["line", d3.max(rows, (one) => one.seconds) - row.seconds]]), "number"],
+        [say("share"), (row) => row.seconds, (row) => bar([["kept", row.seconds], ["line", d3.sum(rows, (one) => one.seconds) - row.seconds]]), "number"],
       ], rows, "effort-table") : say("nothing")));
   }
 
