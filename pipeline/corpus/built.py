@@ -146,7 +146,7 @@ def refuse_damage(shown: str, folder: Path) -> Iterator[None]:
     """Raise UsageError where the block cannot read the Parquet files of `folder`, which messages call `shown`."""
     try:
         yield
-    except (pl.exceptions.PolarsError, pa.ArrowException) as error:
+    except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(
             f"{shown}: its ledger is damaged ({reason}). Build it again in a fresh folder: {build_command(folder)}"

@@ -20,8 +20,8 @@ def make_server(folder: Path, listener: socket.socket, token: str) -> tuple[uvic
     watched = Watched(folder)
     application = make_application(watched, token, listener.getsockname()[1])
     settings = uvicorn.Config(
-        application, log_config=None, log_level="error", access_log=False, server_header=False, lifespan="off", ws="none", proxy_headers=False,
-        timeout_graceful_shutdown=_SECONDS_TO_END,
+        application, log_config=None, log_level="error", access_log=False, server_header=False, lifespan="off", ws="none",
+        proxy_headers=False, timeout_graceful_shutdown=_SECONDS_TO_END,
     )  # fmt: skip
     return uvicorn.Server(settings), watched
 

@@ -133,14 +133,17 @@ class Totals:
         if not len(given):
             return None
         values, kept = given[column].to_numpy(), given["verdict"].to_numpy()
-        low, high = np.quantile(values, [0.01, 0.99]).tolist()
+        finite = values[np.isfinite(values)]
+        if not len(finite):
+            return None
+        low, high = np.quantile(finite, [0.01, 0.99]).tolist()
         beyond = 0.2 * (max([high, *bounds]) - min([low, *bounds]))  # of the width, so that a bound has two sides
         low = min([low, *(bound - beyond for bound in bounds if bound - beyond >= values.min())])
         high = max([high, *(bound + beyond for bound in bounds if bound + beyond <= values.max())])
         low, high = min([low, *bounds]), max([high, *bounds])
         if low == high:
             low, high = low - 0.5, high + 0.5
-        bins = np.clip(((values - low) / (high - low) * BINS).astype(np.int64), 0, BINS - 1)
+        bins = np.clip((values - low) / (high - low) * BINS, 0, BINS - 1).astype(np.int64)
         of_kept, of_others = (np.bincount(bins[mask], minlength=BINS).tolist() for mask in (kept, ~kept))
         return Histogram(low, high, of_kept, of_others, len(frame) - len(given))
 

@@ -6,6 +6,7 @@ Every condition is an expression and the code of the same expression, side by si
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ PAGE = 50  # records
 _PREFIXES = ("min.", "max.", "is.")
 _KNOWN = ("q", "part", "id", "verdict", "with", "sort", "page", *EXACT)
 _LONGEST = 1000  # characters of a value
+_MOST = 100  # conditions
 
 Parameters = Sequence[tuple[str, str]]
 
@@ -112,6 +114,8 @@ def parse_view(parameters: Parameters, schema: pl.Schema) -> View:
     """Read a view from the parameters of a URL. Raises UsageError for what the ledger does not have, or cannot compare."""
     given = tuple((key, value) for key, value in parameters if value != "")
     conditions = list[Condition]()
+    if len(given) > _MOST:  # each is on the page with a link that leaves it out
+        raise UsageError(f"a view has at most {_MOST} conditions, and this one has {len(given):,}")
     for key, value in given:
         if len(value) > _LONGEST:
             raise UsageError(f"{key} has {len(value):,} characters: at most {_LONGEST:,} are looked for")
@@ -186,13 +190,15 @@ def _check_column(name: str, schema: pl.Schema) -> pl.DataType:
 
 def parse_number(name: str, value: str) -> int | float:
     """Read a number. Raises UsageError for anything else."""
+    if re.fullmatch(r"-?[0-9]{1,18}", value):  # as it is: a float has 53 bits
+        return int(value)
     try:
         number = float(value)
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
         raise UsageError(f"{name} = {value!r}: a number is expected")
-    return int(number) if number.is_integer() and abs(number) < 2**31 else number
+    return number
 
 
 def _parse_count(name: str, value: str) -> int:

@@ -27,7 +27,6 @@ NEAR = 4  # examples of a kind
 _CELLS = 50_000_000  # values in memory at a time
 _WORDS = 30  # values of a measure of words that are named
 _SOURCES = 50  # sources, and domains, that are named
-_HOSTS = 20_000  # whose registered domain is looked up; the others have few records each
 _CLUSTER_SIZES = (2, 3, 4, 5, 10, 20, 50, 100, 1000)
 _KEPT, _UNREADABLE = VERDICTS.index("kept"), VERDICTS.index("unreadable")
 
@@ -206,9 +205,7 @@ def count_domain_losses(ledger: Ledger, amount: str | None) -> Grouping | None:
     counts = _group_losses(ledger, pl.col("url").map_batches(hosts, pl.String), amount).filter(pl.col("key").is_not_null())
     if counts.is_empty():
         return None
-    common = counts["key"].head(_HOSTS)
-    domains = pl.Series([registered_domain(host) for host in common], dtype=pl.String)
-    renamed = counts.with_columns(key=pl.col("key").replace_strict(common, domains, default=None, return_dtype=pl.String))
+    renamed = counts.with_columns(key=pl.Series([registered_domain(host) for host in counts["key"]], dtype=pl.String))
     return _summarise(_order(renamed.group_by("key").agg(pl.all().sum())), amount)
 
 

@@ -51,16 +51,23 @@ def _choose_edges(values: np.ndarray, bounds: Sequence[Bound]) -> tuple[Scale, n
     limits = [bound.value for bound in bounds]
     if low > 0 and high > max(_HEAVY_TAIL * median, _LARGE):
         reach = [low, high, *(limit for limit in limits if limit > 0)]
-        factor = (max(reach) / min(reach)) ** (1 / BINS)
-        return "log", _set_bounds(np.geomspace(min(reach) / factor, max(reach) * factor, BINS + 3), bounds, values.dtype)
+        first, last = np.log(min(reach)), np.log(max(reach))
+        step = (last - first) / BINS
+        with np.errstate(over="ignore", under="ignore"):
+            edges = np.exp(np.linspace(first - step, last + step, BINS + 3))
+        return "log", _set_bounds(edges, bounds, values.dtype)
     if np.issubdtype(values.dtype, np.integer) and max(high, *limits, low) - min(low, *limits, high) <= BINS:
         first, last = np.floor(min(low, *limits, high)), np.ceil(max(high, *limits, low))
         return "linear", np.arange(first, last + 2) - 0.5
     order = np.sort(some)
     tail = int(_SHOWN_TAIL * len(order))
     reach = [float(order[tail]), float(order[len(order) - 1 - tail]), *limits]
-    width = max((max(reach) - min(reach)) / BINS or 0.5, _find_spacing(reach, values.dtype))
-    return "linear", _set_bounds(np.linspace(min(reach) - width, max(reach) + width, BINS + 3), bounds, values.dtype)
+    # By quarters: the largest number and its opposite lie further apart than the largest number is large.
+    quarter = (max(reach) / 4 - min(reach) / 4) / BINS or 0.125
+    quarter = max(quarter, _find_spacing(reach, values.dtype) / 4)
+    edges = np.linspace(min(reach) / 4 - quarter, max(reach) / 4 + quarter, BINS + 3)
+    with np.errstate(over="ignore"):
+        return "linear", _set_bounds(edges * 4, bounds, values.dtype)
 
 
 def _find_spacing(reach: list[float], kind: np.dtype) -> float:
@@ -73,6 +80,9 @@ def _find_spacing(reach: list[float], kind: np.dtype) -> float:
 def _set_bounds(edges: np.ndarray, bounds: Sequence[Bound], kind: np.dtype) -> np.ndarray:
     """Move to each bound the nearest inner edge that is not at another one: to the first value on the bound's upper side."""
     is_integer = np.issubdtype(kind, np.integer)
+    if not is_integer:
+        most = float(np.finfo(kind).max)
+        edges = edges.clip(-most, most)
     edges = edges.astype(np.float64 if is_integer else kind)
     moved: list[float] = []
     for bound in bounds:

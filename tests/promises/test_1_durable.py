@@ -35,7 +35,7 @@ from tests.support.texts import SMALL_PARTITIONS
 # What no marker vouches for, since every build writes it anew before it reads it, or needs it for nothing.
 WRITTEN_ANEW = re.compile(
     r".*/(?:layout|inputs)\.parquet|.*/spent\.json|.*/\.seimai-scratch|(?:.*/)?(?:inputs|state|owners?|published|tokenizer|libraries|units)\.json"
-    r"|(?:.*/)?lock|.*\.lock|.*/\.gitignore|README\.md|manifest\.lock\.toml|SHA256SUMS|(?:data|ledger|tokenizer|tokens)/.*"
+    r"|(?:.*/)?lock|.*\.lock|.*/\.gitignore|README\.md|report\.(?:html|json)|croissant\.json|manifest\.lock\.toml|SHA256SUMS|(?:data|ledger|tokenizer|tokens)/.*"
 )
 
 

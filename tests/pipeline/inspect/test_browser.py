@@ -46,6 +46,7 @@ def test_search_filter_sort_and_copy(browser, text):
         assert names == sorted(names) and len(names) > 3
         page.fill("header input[name=q]", "。")
         page.click("header button")
+        page.wait_for_load_state()
         assert "Searched: the first 200 characters" in page.locator("main").inner_text()
         page.goto(f"{text.address}/records?with=chars")
         slider = page.locator(".slider input[type=range]").first
@@ -160,6 +161,7 @@ def test_nothing_of_hostile_content_runs(browser, hostile):
             page.goto(f"{hostile.address}/records")
             page.fill("header input[name=q]", words[:80])
             page.click("header button")
+            page.wait_for_load_state()
             assert page.evaluate("window.ran") is None and watched.overflow <= 0
         for id in ledger["id"]:
             addresses += [f"{hostile.address}/{kind}?id={id}" for kind in ("record", "changes")]

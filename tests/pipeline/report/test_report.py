@@ -243,6 +243,16 @@ def test_every_value_is_counted_once_and_no_bin_has_both_sides_of_a_bound(values
         assert not set(places[low]) & set(places[~low])
 
 
+@pytest.mark.parametrize(
+    "values", [[5e-324, 1.0, 1.7e308], [1.0, 2.0, 3.0, 100.0, 1.797e308], [-1.7e308, 0.0, 1.7e308], [1.0] * 5]
+)
+@pytest.mark.parametrize("limit", [1.5, 1e300, 1e-320])
+def test_a_histogram_of_the_widest_range_has_numbers_for_edges(values, limit):
+    bins = count_bins(np.array(values), np.zeros(len(values), int), [Bound(kind="at_least", value=limit)])
+    assert bins is not None and np.isfinite(bins.edges).all() and bins.edges == sorted(set(bins.edges))
+    assert sum(bins.kept) == len(values)
+
+
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1))
 def test_quantiles_are_values(values):
     found = find_quantiles(np.array(values))
