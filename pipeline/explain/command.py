@@ -105,10 +105,11 @@ def _make_rows(content: bytes) -> Rows:
 
 def _read_file(path: Path) -> Rows:
     """Return the row of a file that is one document, as the source of such files reads it."""
-    if not path.is_file():
-        raise UsageError(f"--file {path}: expected a file, which is one document")
     source = SOURCES["files"]
-    (file,) = source.find_inputs([str(path)])
+    files = source.find_inputs([str(path)])
+    if path.is_dir() or len(files) != 1:
+        raise UsageError(f"--file {path}: expected a file, which is one document")
+    (file,) = files
     for piece, body in source.cut(file, 0, CutState(_LONGEST, _LONGEST)):
         return source.read(piece, file, None if body is None else np.frombuffer(body, np.uint8), Fields())
     return _make_rows(b"")

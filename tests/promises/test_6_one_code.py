@@ -35,7 +35,7 @@ ONLY_WHERE_USED = {"fugashi", "pyarrow", "sudachipy", "torch", "transformers", "
 ONLY_OF = {
     "text": {"scipy", "soundfile", "soxr"},
     "image_text": {"idna", "scipy", "selectolax", "soundfile", "soxr", "tldextract"},
-    "speech": {"idna", "selectolax", "tldextract"},
+    "speech": {"idna", "pillow", "selectolax", "tldextract"},  # pillow: writes the spectrograms of the report
 }
 DISTRIBUTIONS = {
     "PIL": "pillow", "cchardet": "faust-cchardet", "fasttext": "fasttext-predict", "unidic_lite": "unidic-lite",

@@ -115,6 +115,10 @@ def test_what_makes_no_sense(text, tmp_path):
     assert "there is no preset or manifest 'ja-wep'; did you mean 'ja-web'?" in refused("--text", "a", "--rules", "ja-wep")
     assert "has rules for speech records: here texts are judged" in refused("--text", "a", "--rules", "speech-ja")
     assert "there is no such file" in refused("--file", tmp_path / "x")
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("吾輩は猫である。", "utf-8")
+    for several in (tmp_path, tmp_path / "*.txt"):
+        assert "expected a file, which is one document" in refused("--file", several)
     copy = tmp_path / "copy"
     shutil.copytree(text, copy, ignore=shutil.ignore_patterns("work", "data"))
     kept = read_ledger(text).filter(verdict="kept")["id"][0]
