@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 from threading import Thread
 
-from benchmarks.harness import Bar, build_command, finish, format_table, make_parser, parse_options, run_command
-from benchmarks.whatif import make_corpus
+from benchmarks.harness import Bar, finish, format_table, make_parser, parse_options
+from benchmarks.whatif import prepare_corpus
 from pipeline.core.settings import parse_count
 from pipeline.inspect.command import bind_port
 from pipeline.inspect.serving import make_server
@@ -50,13 +50,7 @@ def main() -> int:
     parser = make_parser(__doc__)
     parser.add_argument("--rows", type=parse_count, default=10_000_000, help="rows of the ledger")
     options = parse_options(parser, "inspect", {"rows": 2_000})
-    sample, folder = options.scratch / "sample", options.scratch / f"ledger-{options.rows}"
-    if not (sample / "README.md").is_file():
-        source = Path(__file__).parents[1] / "manifests" / "samples" / "cc100-ja.txt.xz"
-        run_command(build_command("cc100-ja", source, sample))
-    if not folder.is_dir():
-        make_corpus(sample, folder, options.rows)
-    table, bars = measure_pages(folder, options.rows)
+    table, bars = measure_pages(prepare_corpus(options.scratch, options.rows), options.rows)
     print(format_table([f"{options.rows:,} rows", "seconds", "CPU seconds"], table))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(f"memory at most: {memory / 1e9:.2f} GB")

@@ -35,6 +35,17 @@ QUESTIONS = {
 }
 
 
+def prepare_corpus(scratch: Path, rows: int) -> Path:
+    """Return the folder of a built corpus with a ledger of so many rows, which is made once."""
+    sample, folder = scratch / "ledger-sample", scratch / f"ledger-{rows}"
+    if not (sample / "README.md").is_file():
+        source = Path(__file__).parents[1] / "manifests" / "samples" / "cc100-ja.txt.xz"
+        run_command(build_command("cc100-ja", source, sample))
+    if not folder.is_dir():
+        make_corpus(sample, folder, rows)
+    return folder
+
+
 def make_corpus(sample: Path, folder: Path, rows: int) -> None:
     """Make a built corpus with a ledger of so many rows, after a real one. Its shards are those of the sample."""
     shutil.copytree(sample, folder, ignore=shutil.ignore_patterns("work", "ledger"))
@@ -69,12 +80,7 @@ def main() -> int:
     parser = make_parser(__doc__)
     parser.add_argument("--rows", type=parse_count, default=10_000_000, help="rows of the ledger")
     options = parse_options(parser, "whatif", {"rows": 2_000})
-    sample, folder = options.scratch / "whatif-sample", options.scratch / f"whatif-{options.rows}"
-    if not (sample / "README.md").is_file():
-        source = Path(__file__).parents[1] / "manifests" / "samples" / "cc100-ja.txt.xz"
-        run_command(build_command("cc100-ja", source, sample))
-    if not folder.is_dir():
-        make_corpus(sample, folder, options.rows)
+    folder = prepare_corpus(options.scratch, options.rows)
     commands = {name: ["pipeline.whatif", str(folder), *words, "--no-replay"] for name, words in QUESTIONS.items()}
     table, bars = [], []
     for name, words in commands.items():

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from click.testing import CliRunner
 
 from pipeline.compare.command import main
 from pipeline.compare.judgement import compare
@@ -15,6 +14,7 @@ from pipeline.corpus.built import open_corpus
 from pipeline.manifest import presets
 from pipeline.manifest.model import Bound
 from tests.support.builds import read_ledger
+from tests.support.commands import CommandRunner
 
 PRESETS = 'measure.presets=["swallow-v1", "llmjp-v1"]'
 
@@ -35,20 +35,8 @@ def ledger(corpus):
     return read_ledger(corpus)
 
 
-def run(*arguments):
-    return CliRunner().invoke(main, [*map(str, arguments)], env={"COLUMNS": "300"})
-
-
-def as_json(*arguments):
-    done = run(*arguments, "--json")
-    assert done.exit_code == 0, done.output
-    return json.loads(done.stdout)
-
-
-def refused(*arguments):
-    done = run(*arguments)
-    assert done.exit_code == 2 and not done.stdout, done.output
-    return done.stderr
+COMMAND = CommandRunner(main)
+run, as_json, refused = COMMAND.run, COMMAND.as_json, COMMAND.refused
 
 
 def test_every_record_is_counted_once_and_as_the_build_decided(corpus, ledger):

@@ -1,32 +1,19 @@
 """`python -m pipeline.explain` on the samples, and on texts that are in no corpus."""
 
-import json
 import shutil
 
 import polars as pl
 import pytest
-from click.testing import CliRunner
 
 from pipeline.explain.command import main
 from tests.support.builds import read_ledger
+from tests.support.commands import CommandRunner
 
 SAMPLES = ("cc100-ja", "image-text-ja", "speech-ja")
 
 
-def run(*arguments):
-    return CliRunner().invoke(main, [*map(str, arguments)], env={"COLUMNS": "100", "SEIMAI_LANG": "en"})
-
-
-def as_json(*arguments):
-    done = run(*arguments, "--json")
-    assert done.exit_code == 0, done.output
-    return json.loads(done.stdout)
-
-
-def refused(*arguments):
-    done = run(*arguments)
-    assert done.exit_code == 2 and not done.stdout, done.output
-    return done.stderr
+COMMAND = CommandRunner(main, columns=100)
+run, as_json, refused = COMMAND.run, COMMAND.as_json, COMMAND.refused
 
 
 @pytest.fixture(scope="module", params=SAMPLES)

@@ -5,7 +5,6 @@ import shutil
 
 import polars as pl
 import pytest
-from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,22 +18,10 @@ from pipeline.whatif.changes import OUTCOME
 from pipeline.whatif.command import main
 from tests.support.bounds import draw_changes
 from tests.support.builds import read_ledger
+from tests.support.commands import CommandRunner
 
-
-def run(*arguments):
-    return CliRunner().invoke(main, [*map(str, arguments)], env={"COLUMNS": "300", "SEIMAI_LANG": "en"})
-
-
-def as_json(*arguments):
-    done = run(*arguments, "--json")
-    assert done.exit_code == 0, done.output
-    return json.loads(done.stdout)
-
-
-def refused(*arguments):
-    done = run(*arguments)
-    assert done.exit_code == 2 and not done.stdout, done.output
-    return done.stderr
+COMMAND = CommandRunner(main)
+run, as_json, refused = COMMAND.run, COMMAND.as_json, COMMAND.refused
 
 
 @pytest.fixture(scope="module")
