@@ -13,6 +13,7 @@ from pipeline.corpus.built import BuiltCorpus
 from pipeline.manifest.model import Bound
 from pipeline.steps.decide import measured_column
 from pipeline.steps.fit import band_frame, fitted_rules
+from pipeline.steps.ledger import name_judged_column
 
 BATCH = 1 << 20  # records in memory at a time
 # Multiples of this, modulo 2^64, spread evenly: the records with the smallest ones are examples from all over the corpus.
@@ -42,7 +43,7 @@ def measured_amount(corpus: BuiltCorpus) -> pl.Expr:
 
 
 def _stored(corpus: BuiltCorpus, rule: str) -> pl.Expr:
-    name = "measured_chars" if rule == "chars" and "measured_chars" in corpus.ledger_schema else rule
+    name = name_judged_column(rule, corpus.ledger_schema)
     is_flag = corpus.ledger_schema[name] == pl.Boolean
     return pl.col(name).cast(pl.Int8) if is_flag else pl.col(name)
 

@@ -21,6 +21,7 @@ from pipeline.report.histogram import count_bins, find_quantiles
 from pipeline.report.ledger import VERDICTS, Ledger, nearest
 from pipeline.report.model import Bound, ClusterSize, Grouping, Losses, Measure, WordCount
 from pipeline.steps.decide import broken_bound, measured_column
+from pipeline.steps.ledger import name_judged_column
 from pipeline.steps.losses import LEAST, SHARE
 
 NEAR = 4  # examples of a kind
@@ -97,10 +98,9 @@ def describe_measures(ledger: Ledger, manifest: Manifest, dropped: dict[str, int
 
 def _find_values(ledger: Ledger, name: str) -> pl.Expr:
     """Return the values of a measure as the build judged them."""
-    if name == "chars" and "measured_chars" in ledger.schema:  # before lines that recur were removed
-        return pl.col("measured_chars").alias("chars")
+    value = pl.col(name_judged_column(name, ledger.schema)).alias(name)
     # Of a record without furniture the ledger says nothing about it.
-    return pl.col(name).fill_null(0.0) if is_of_corpus(name) else pl.col(name)
+    return value.fill_null(0.0) if is_of_corpus(name) else value
 
 
 def _describe_words(figures: Measure, column: pl.Series, groups: np.ndarray) -> None:

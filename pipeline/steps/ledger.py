@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import polars as pl
 import pyarrow as pa
@@ -95,6 +95,14 @@ def ledger_frame(
         *(pl.when(pl.col("verdict") != "unreadable").then(name).alias(name[2:]) for name in measures),
         *further,
     )
+
+
+def name_judged_column(measure: str, columns: Container[str]) -> str:
+    """Return the column of a ledger with the value by which the step decide judged.
+
+    `chars` is of what is left, once lines that recur are removed; a ledger with `measured_chars` has there what was judged.
+    """
+    return "measured_chars" if measure == "chars" and "measured_chars" in columns else measure
 
 
 def ledger_schema(measured: pl.Schema, further: Sequence[pa.Field] = ()) -> pa.Schema:

@@ -36,6 +36,7 @@ from pipeline.sources.text.columns import (
     choose_columns,
     explain_missing_column,
     freeze,
+    list_columns,
     thaw,
 )
 from pipeline.sources.text.dividers import LINES, Divider
@@ -116,8 +117,7 @@ def _refuse_misspelt(files: list[InputFile], fields: Fields) -> None:
     for name in fields.keep:
         column = fields.columns.get(name, name)
         if seen and name not in METADATA and column not in seen and difflib.get_close_matches(column, seen, 1):
-            listed = ", ".join(f"{key!r} ({' or '.join(kinds)})" for key, kinds in [*seen.items()][:20])
-            raise explain_missing_column(files[0].url, column, seen, f"Its columns: {listed}")
+            raise explain_missing_column(files[0].url, column, seen, list_columns(_describe_keys(seen)))
 
 
 def _add_line_numbers(problems: pl.Series, raw: Spans, first: int) -> pl.Series:
@@ -142,12 +142,17 @@ def choose_keys(file: InputFile, frozen: Frozen) -> Choice:
     if kinds is None:  # every line is broken, which is a matter of records
         return Choice(fields.columns.get("text", "text"), fallback)
 
+    choice = choose_columns(_describe_keys(kinds), fields)
+    return Choice(choice.text, fallback | choice.others)
+
+
+def _describe_keys(kinds: dict[str, list[str]]) -> Table:
+    """Return what is known of keys, by the types of the values that were seen."""
+
     def holds_text(key: str) -> bool:
         return "a string" in kinds[key] or kinds[key] == ["null"]
 
-    table = Table(kinds, lambda key: " or ".join(kinds[key]), holds_text, lambda key: True, lambda key, kind: True)
-    choice = choose_columns(table, fields)
-    return Choice(choice.text, fallback | choice.others)
+    return Table(kinds, lambda key: " or ".join(kinds[key]), holds_text, lambda key: True, lambda key, kind: True)
 
 
 @lru_cache(maxsize=256)
