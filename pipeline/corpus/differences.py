@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import Any, Literal, NamedTuple
 
 from rapidfuzz.distance import Indel, Levenshtein
@@ -66,18 +66,22 @@ def _change(before: str, after: str, start: int = 0) -> Change:
 
 
 def _join(changes: list[Change]) -> list[Change]:
-    """Join changes that follow one another, or have next to nothing between them, and number the stretches."""
-    changes = [change for change in changes if change.before or change.after]
-    joined: list[Change] = []
-    for number, change in enumerate(changes):
-        is_between = 0 < number < len(changes) - 1 and change.kind == "same" and len(change.before) < _LEAST_COMMON
-        is_same = change.kind == "same" and not is_between
-        if joined and (joined[-1].kind == "same") == is_same:
-            joined[-1] = _change(joined[-1].before + change.before, joined[-1].after + change.after)
-        else:
-            joined.append(change if is_same else _change(change.before, change.after))
-    starts, at = [], 0
-    for change in joined:
-        starts.append(at)
-        at += len(change.before)
-    return [change._replace(start=start) for change, start in zip(joined, starts, strict=True)]
+    """Join stretches of a kind that follow one another, then changes that have next to nothing between them; number the stretches."""
+    stretches = _join_neighbours([(change.before, change.after, change.kind == "same") for change in changes])
+    last = len(stretches) - 1
+    stretches = _join_neighbours(
+        [
+            (before, after, is_same and (number in (0, last) or len(before) >= _LEAST_COMMON))
+            for number, (before, after, is_same) in enumerate(stretches)
+        ]
+    )
+    starts = accumulate((len(before) for before, _, _ in stretches), initial=0)
+    return [_change(before, after, start) for (before, after, _), start in zip(stretches, starts, strict=False)]
+
+
+def _join_neighbours(stretches: list[tuple[str, str, bool]]) -> list[tuple[str, str, bool]]:
+    filled = [stretch for stretch in stretches if stretch[0] or stretch[1]]
+    return [
+        ("".join(before for before, _, _ in group), "".join(after for _, after, _ in group), is_same)
+        for is_same, group in ((is_same, [*run]) for is_same, run in groupby(filled, lambda stretch: stretch[2]))
+    ]

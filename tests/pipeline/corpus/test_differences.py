@@ -33,6 +33,7 @@ def test_stretches_join_to_both_texts(before, after):
             "今日は、雨です。",
             [("same", "今日は", "今日は"), ("added", "", "、"), ("same", "雨です。", "雨です。")],
         ),
+        ("\nあ", "\nああ", [("same", "\nあ", "\nあ"), ("added", "", "あ")]),  # a common line, then a common character
         ("1a2b3", "4a5b6", [("replaced", "1a2b3", "4a5b6")]),  # single letters in common say nothing
     ],
 )
