@@ -44,7 +44,7 @@ def _judge(build: Any, recorded: Stages, out: Path) -> str:
     """Build on from a damaged folder; return what came of it."""
     done = build(*recorded.arguments, "--out", out)
     if done.returncode:
-        return f"refused: {' '.join(done.stderr.split())[:100]}"
+        return f"refused: {' '.join(done.stderr.replace(str(out), 'OUT').split())[:100]}"
     if hash_outputs(out) != hash_outputs(recorded.out):
         return "OTHER BYTES, exit 0"
     return "same bytes"
