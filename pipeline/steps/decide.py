@@ -99,32 +99,7 @@ def decide_frame(frame: pl.DataFrame, rules: dict[str, Bound]) -> pl.DataFrame:
     >>> decide_frame(frame, {"chars": Bound(at_least=50), "url_share": Bound(at_most=0.4)}).rows()
     [('dropped', 'chars', 12.0, None, 50.0, '>= 50'), ('kept', None, None, None, None, None)]
     """
-    reason = {name: pl.lit(None, kind) for name, kind in REASON.items()}
-    for name, bounds in reversed(rules.items()):
-        broken = broken_bound(name, bounds)
-        column = measured_column(name)
-        if frame.schema[column] == pl.String:
-            value, word = pl.lit(None, pl.Float64), pl.col(column).fill_null(_MISSING)
-        else:
-            value = pl.col(column).cast(pl.Float64).fill_nan(None)
-            word = pl.when(value.is_null()).then(pl.lit(_MISSING))
-        of_rule = (pl.lit(name), value, word, broken.limit, broken.text)
-        reason = {
-            key: pl.when(broken.is_broken).then(expression).otherwise(reason[key])
-            for key, expression in zip(REASON, of_rule, strict=True)
-        }
-    unreadable = pl.col("unreadable").is_not_null()
-    frame = frame.select(
-        pl.when(~unreadable).then(expression).cast(REASON[name]).alias(name) for name, expression in reason.items()
-    ).with_columns(frame["unreadable"])
-    verdict = (
-        pl.when(unreadable)
-        .then(pl.lit("unreadable"))
-        .when(pl.col("rule").is_null())
-        .then(pl.lit("kept"))
-        .otherwise(pl.lit("dropped"))
-    )
-    return frame.select(verdict.alias("verdict"), *REASON)
+    return _name_reasons(frame, rules, _find_broken_rules(frame, rules))
 
 
 def decide_records(frame: pl.DataFrame, rules: dict[str, Bound]) -> pl.DataFrame:
@@ -132,12 +107,39 @@ def decide_records(frame: pl.DataFrame, rules: dict[str, Bound]) -> pl.DataFrame
 
     That is what cleaning found out, as `boilerplate_share`, else `chars`. Nothing is of no language.
     """
-    verdicts = decide_frame(frame, rules)
-    is_empty = frame["payload"] == 0
-    if not is_empty.any():
-        return verdicts
-    of_empty = decide_frame(frame, order_for_empty(rules))
-    return pl.select(pl.when(is_empty).then(of_empty[name]).otherwise(verdicts[name]).alias(name) for name in verdicts.columns)
+    numbers = _find_broken_rules(frame, rules)
+    empty = (frame["payload"] == 0).fill_null(False).arg_true()
+    if len(empty):
+        order, names = order_for_empty(rules), [*rules]
+        renumbered = pl.Series([names.index(name) for name in order], dtype=numbers.dtype)
+        numbers = numbers.scatter(empty, renumbered.gather(_find_broken_rules(frame[empty], order)))
+    return _name_reasons(frame, rules, numbers)
+
+
+def _find_broken_rules(frame: pl.DataFrame, rules: dict[str, Bound]) -> pl.Series:
+    """Return the number of the rule that each record breaks first: null where it breaks none, or was unreadable."""
+    return frame.select(pl.when(pl.col("unreadable").is_null()).then(find_broken_rule(rules))).to_series()
+
+
+def _name_reasons(frame: pl.DataFrame, rules: dict[str, Bound], numbers: pl.Series) -> pl.DataFrame:
+    """Return the verdicts on records and their reasons. `numbers`: which rule each is dropped for, null for none."""
+    without = numbers.is_null().arg_true()
+    verdict = pl.when(pl.col("unreadable").is_null()).then(pl.lit("kept")).otherwise(pl.lit("unreadable"))
+    nothing = (pl.lit(None, kind).alias(name) for name, kind in REASON.items())
+    groups = [frame[without].select(verdict.alias("verdict"), *nothing, row=without)]
+    names = [*rules]
+    for number in numbers.drop_nulls().unique():
+        rows, name = (numbers == number).arg_true(), names[number]
+        broken, column = broken_bound(name, rules[name]), measured_column(name)
+        if frame.schema[column] == pl.String:
+            value, word = pl.lit(None, pl.Float64), pl.col(column).fill_null(_MISSING)
+        else:
+            value = pl.col(column).cast(pl.Float64).fill_nan(None)
+            word = pl.when(value.is_null()).then(pl.lit(_MISSING))
+        expressions = zip(REASON.items(), (pl.lit(name), value, word, broken.limit, broken.text), strict=True)
+        reason = (expression.cast(kind).alias(key) for (key, kind), expression in expressions)
+        groups.append(frame[rows].select(pl.lit("dropped").alias("verdict"), *reason, row=rows))
+    return pl.concat(groups).sort("row").drop("row")
 
 
 @resumable(lambda manifest, part, index, folder: verdicts_file(folder, index).with_suffix(".json"))
