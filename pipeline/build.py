@@ -17,7 +17,7 @@ from rich.console import Console
 
 from pipeline.compiling import compile_loops
 from pipeline.core.added import list_added
-from pipeline.core.checksums import ADDED
+from pipeline.core.checksums import ADDED, PUBLISHED_FOLDERS
 from pipeline.core.command import report_errors
 from pipeline.core.engine import count_workers
 from pipeline.core.errors import BuildError, SeimaiError, UsageError
@@ -46,7 +46,7 @@ from pipeline.mixture.terminal import print_mixture
 from pipeline.mixture.tokens import MixtureTokens
 from pipeline.modalities import MODALITIES
 from pipeline.plan import Plan
-from pipeline.publish import PUBLISHED_FOLDERS, check_output_folder, publish_reports, remove_intermediates
+from pipeline.publish import check_output_folder, publish_reports, remove_intermediates
 from pipeline.report.facts import BuildFacts, gather_facts, gather_plan_facts
 from pipeline.report.summary import summarise_facts
 from pipeline.report.terminal import (
@@ -61,6 +61,7 @@ from pipeline.run import run
 from pipeline.sources import SOURCES
 from pipeline.sources.inputs import InputFile, describe_file, is_sample_identity, is_url, locate_input
 from pipeline.steps.tokenise import Tokenising, check_tokenising
+from pipeline.verify import find_damaged_shards
 from pipeline.workspace import Workspace
 
 Command = Callable[..., None]
@@ -390,6 +391,8 @@ def _build(
             _refuse_empty_corpus(plan, summary)
             _print_end(plan, facts, clean, console)
             return facts
+        if summary is not None and _has_damage(plan.out, console):
+            summary = None
         write_json(plan.workspace.inputs, [f.describe(plan.out) for f in plan.inputs])
         failure: SeimaiError | None = None
         with _prepare(plan, console), make_engine(workers, scheduler, plan.work / "dask", _progress_console(console)) as engine:
@@ -406,6 +409,15 @@ def _build(
             print_summary(console, facts)
         _finish(plan, result, facts, tokenised is not None, failure, clean, console)
         return facts
+
+
+def _has_damage(out: Path, console: Console) -> bool:
+    """Return whether shards or ledger that a build goes on from have changed since they were published, and say which."""
+    damaged = find_damaged_shards(out)
+    for difference in damaged:
+        sentence = f"{difference.path} has changed since it was published: it is written again"
+        console.print(sentence, style="yellow", highlight=False, markup=False, soft_wrap=True)
+    return bool(damaged)
 
 
 def _progress_console(console: Console) -> Console:
@@ -446,6 +458,8 @@ def _mix(
             _refuse_empty_corpus(plan, summary)
             _print_end(plan, facts, clean, console)
             return facts
+        if summary is not None and _has_damage(plan.out, console):
+            summary = None
         failure: SeimaiError | None = None
         with (
             _prepare(plan, console, plan.more_steps),

@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.core.checksums import (
     LOCK_FILE,
     PUBLISHED_FILE,
+    PUBLISHED_FOLDERS,
     REPORT_FILES,
     SUMS_FILE,
     find_edited,
@@ -27,7 +28,6 @@ from pipeline.report.gather import GatheredReport
 from pipeline.report.lock import write_lock
 from pipeline.workspace import Workspace, is_step_file
 
-PUBLISHED_FOLDERS = ("data", "ledger")
 PUBLISHED_FILES = ("README.md", *REPORT_FILES, LOCK_FILE, SUMS_FILE)
 
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from pipeline.core.checksums import ADDED, LOCK_FILE, SUMS_FILE, FileEntry, read_lock_entries, read_sums
+from pipeline.core.checksums import ADDED, LOCK_FILE, PUBLISHED_FOLDERS, SUMS_FILE, FileEntry, read_lock_entries, read_sums
 from pipeline.core.command import report_errors
 from pipeline.core.errors import UsageError
 from pipeline.core.help import command
@@ -25,10 +25,11 @@ from pipeline.core.publication import settle_publication
 from pipeline.core.storage import format_size, read_json
 from pipeline.core.tables import open_parquet
 from pipeline.core.terminal import Terminal, tell_json
+from pipeline.core.vouching import read_checked
 
 _CHUNK = 1 << 20
 _THREADS = 8
-_LISTED_FOLDERS = ("data", "ledger", *ADDED)  # in which every file is listed
+_LISTED_FOLDERS = (*PUBLISHED_FOLDERS, *ADDED)  # in which every file is listed
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,13 @@ def verify(folder: Path, advance: Callable[[int], Any] = lambda size: None) -> t
     return entries, sorted(differences, key=lambda one: one.path)
 
 
+def find_damaged_shards(folder: Path) -> list[Difference]:
+    """Return what has become of the shards and ledger files of a corpus, or mixture, that are not as they were published."""
+    entries, _ = _list_corpus(folder)
+    own = [entry for entry in entries if entry["path"].split("/")[0] in PUBLISHED_FOLDERS]
+    return [difference for entry in own for difference in _compare(folder, entry, lambda size: None)]
+
+
 def list_entries(folder: Path) -> tuple[list[FileEntry], list[Difference]]:
     """Return the entries of all files that a folder should have, and what is wrong with the lists themselves."""
     if (folder / LOCK_FILE).exists() or (folder / SUMS_FILE).exists():
@@ -62,7 +70,7 @@ def list_entries(folder: Path) -> tuple[list[FileEntry], list[Difference]]:
     descriptions = [folder / name for name in ADDED.values()] + sorted(folder.glob("*_stats.json"))
     found = [path for path in descriptions if path.exists()]
     for path in found:
-        content = read_json(path)
+        content = read_json(path) if path.name.endswith("_stats.json") else read_checked(path)
         listed = content.get("files") if isinstance(content, dict) else None
         if listed is None or not _is_sound(listed):
             differences.append(Difference(path.name, "list", "is damaged, or was written before Seimai took checksums"))
@@ -119,6 +127,8 @@ def _compare(folder: Path, entry: FileEntry, advance: Callable[[int], Any]) -> l
                 advance(count)
     except OSError as error:
         return [Difference(name, "missing", f"cannot be read: {error.strerror}")]
+    except ValueError:  # a null byte
+        return [Difference(name, "list", "is no name that a file can have: the list is damaged")]
     if size != entry.get("bytes", size):
         return [Difference(name, "size", f"has {size:,} bytes instead of {entry['bytes']:,}")]
     if digest.hexdigest() != entry["sha256"]:

@@ -90,7 +90,7 @@ ROOMS: dict[str, set[str]] = {
     "pipeline.build": {
         "pipeline.core", "pipeline.sources", "pipeline.manifest", "pipeline.manifest.model", "pipeline.workspace", "pipeline.plan",
         "pipeline.modalities", "pipeline.steps", "pipeline.report", "pipeline.fetch", "pipeline.publish", "pipeline.mixture.manifest",
-        "pipeline.mixture", "pipeline.run", "pipeline.compiling",
+        "pipeline.mixture", "pipeline.run", "pipeline.compiling", "pipeline.verify",
     },
     "seimai": {
         "filters", "tokenizer", "trainers", "pipeline.core", "pipeline.sources", "pipeline.manifest", "pipeline.manifest.model",

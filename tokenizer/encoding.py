@@ -37,9 +37,10 @@ from pipeline.core.ownership import (
 )
 from pipeline.core.publication import folder_publication
 from pipeline.core.shards import name_shard
-from pipeline.core.storage import fingerprint, remove_temporaries, write_array, write_atomically, write_json
+from pipeline.core.storage import fingerprint, remove_temporaries, write_array, write_atomically
 from pipeline.core.tables import open_parquet
 from pipeline.core.tasks import resumable
+from pipeline.core.vouching import write_checked
 from tokenizer.model import Tokenizer
 from tokenizer.packing import join_documents, order_keys, pack, reorder_documents
 from tokenizer.settings import Encoding
@@ -393,7 +394,7 @@ class TokenShardBuild:
     def _publish(self, description: dict[str, Any]) -> None:
         if identify_input(self.splits) != self.input:
             raise BuildError(f"{self.corpus} was built anew while it was encoded: run the same command again")
-        write_json(self.context.shards / TOKENS_FILE, description)
+        write_checked(self.context.shards / TOKENS_FILE, description)
         description_in_place = read_description(self.out)
         if description_in_place is not None:
             known = {*description_in_place["shards"], TOKENS_FILE}

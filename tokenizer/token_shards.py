@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.core.errors import UsageError
 from pipeline.core.identity import identify_corpus, identify_shards
 from pipeline.core.paths import shorten_path
-from pipeline.core.storage import read_json
+from pipeline.core.vouching import read_checked
 from tokenizer.model import Tokenizer
 from tokenizer.settings import Encoding
 from tokenizer.texts import COLUMNS
@@ -45,7 +45,7 @@ _COUNTS = [field.name for counts in (EncodedCounts, PackedCounts) for field in f
 
 def read_description(folder: Path) -> dict[str, Any] | None:
     """Read `tokens.json`; None where there is no sound one."""
-    description = read_json(folder / TOKENS_FILE)
+    description: Any = read_checked(folder / TOKENS_FILE)
     try:
         sound = (
             all(isinstance(description[key], str) for key in ("fingerprint", "tokenizer"))
@@ -135,8 +135,8 @@ def suggest_encoding(corpus: Path) -> str | None:
 
 def is_of_earlier_build(tokenizer: Path, corpus: Path) -> bool:
     """Return whether a tokenizer was trained on a corpus before it was built anew, as its `training.json` tells."""
-    record = read_json(tokenizer / "training.json")
-    sample = record.get("sample") if isinstance(record, dict) else None
+    record = read_checked(tokenizer / "training.json")
+    sample = record.get("sample") if record is not None else None
     drawn = sample.get("corpora") if isinstance(sample, dict) else None
     for entry in drawn if isinstance(drawn, list) else []:
         if isinstance(entry, dict) and entry.get("name") == corpus.name and "shards" in entry:

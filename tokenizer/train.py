@@ -29,9 +29,10 @@ from pipeline.core.ownership import NamedPath, free_path, hold_scratch, place_sc
 from pipeline.core.paths import refuse_unwritable, shorten_path
 from pipeline.core.progress import ProgressDisplay, StepProgress
 from pipeline.core.publication import folder_publication
-from pipeline.core.storage import format_size, write_json
+from pipeline.core.storage import format_size
 from pipeline.core.tables import suggest_python
 from pipeline.core.terminal import Terminal
+from pipeline.core.vouching import write_checked
 from tokenizer.evaluate import SentencePieceTokenizer, draw_texts, evaluate, make_figures_table
 from tokenizer.export import EXPORTED, export
 from tokenizer.fitting import compute_text_budget, fit
@@ -131,7 +132,7 @@ def train(
             "versions": {"seimai": version("seimai"), "sentencepiece": version("sentencepiece")},
         }
         result["files"] = [make_entry(path, path.name) for path in sorted(new.iterdir())]
-        write_json(new / TRAINING_FILE, result)
+        write_checked(new / TRAINING_FILE, result)
         replace_added(named, new, {*EXPORTED, TRAINING_FILE})
     return result
 

@@ -29,6 +29,7 @@ from pipeline.core.identity import identify_corpus
 from pipeline.core.ownership import STATE_FOLDER
 from pipeline.core.publication import replace_folder
 from pipeline.core.storage import read_json, write_atomically, write_json
+from pipeline.core.vouching import read_checked
 
 
 def list_added_files(corpus: Path) -> list[FileEntry]:
@@ -52,8 +53,8 @@ def read_added(corpus: Path, identity: str | None) -> tuple[dict[str, Any] | Non
 
 
 def _read_sound(folder: Path, description: str) -> dict[str, Any] | None:
-    content = read_json(folder / description)
-    listed = content.get("files") if isinstance(content, dict) else None
+    content = read_checked(folder / description)
+    listed = content.get("files") if content is not None else None
     return content if listed and not sizes_differ(folder, listed) else None
 
 

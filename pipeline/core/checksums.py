@@ -24,6 +24,7 @@ from pipeline.core.vouching import read_vouched
 
 SUMS_FILE, LOCK_FILE = "SHA256SUMS", "manifest.lock.toml"
 REPORT_FILES = ("report.json", "report.html", "croissant.json")  # of a corpus; mixtures have none
+PUBLISHED_FOLDERS = ("data", "ledger")  # of a corpus or mixture
 # What commands add to a corpus later: folders, each with the JSON file, written last, that lists its files.
 ADDED = {"tokens": "tokens.json", "tokenizer": "training.json"}
 PUBLISHED_FILE = "published.json"  # in the state folder of a corpus: `pipeline.workspace.Workspace.published`
@@ -74,7 +75,7 @@ def is_damaged(path: Path, entry: FileEntry | None) -> bool:
         return False
     try:
         return path.stat().st_size != entry["bytes"] or make_entry(path, entry["path"]) != entry
-    except (OSError, BuildError):
+    except (OSError, BuildError, ValueError):  # ValueError: a name with a null byte
         return True
 
 
@@ -92,7 +93,7 @@ def sizes_differ(folder: Path, entries: Iterable[FileEntry]) -> bool:
     """Return whether any file of a folder is missing or has another size than its entry says, or the entries are none."""
     try:
         return any((folder / entry["path"]).stat().st_size != entry["bytes"] for entry in entries)
-    except (OSError, TypeError, KeyError):  # a file of that name may be somebody else's
+    except (OSError, TypeError, KeyError, ValueError):  # a file of that name may be somebody else's
         return True
 
 
@@ -118,11 +119,13 @@ def write_sums(corpus: Path, entries: Sequence[FileEntry] | None = None) -> None
 def read_sums(corpus: Path) -> dict[str, str] | None:
     """Return the SHA-256 of every file that `SHA256SUMS` lists; None where there is no sound one."""
     try:
-        lines = (corpus / SUMS_FILE).read_text("utf-8").splitlines()
+        *lines, rest = (
+            (corpus / SUMS_FILE).read_bytes().decode().split("\n")
+        )  # splitlines() would take more for the end of a line
     except (OSError, ValueError):
         return None
     parts = [line.split("  ", 1) for line in lines]
-    if any(len(part) != 2 or len(part[0]) != 64 for part in parts):
+    if rest or any(len(part) != 2 or len(part[0]) != 64 for part in parts):
         return None
     return {name: digest for digest, name in parts}
 

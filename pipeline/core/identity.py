@@ -8,7 +8,8 @@ from pathlib import Path
 import xxhash
 
 from pipeline.core.checksums import ADDED, FileEntry, read_lock_entries
-from pipeline.core.storage import fingerprint, read_json
+from pipeline.core.storage import fingerprint
+from pipeline.core.vouching import read_checked
 
 _LONGEST_FOOTER = 1 << 26  # bytes that are read of what says that it is longer
 
@@ -38,8 +39,8 @@ def identify_corpus(corpus: Path) -> str | None:
 
 def _list_digests(folder: Path) -> dict[str, FileEntry]:
     """Return the entries of the files of a folder by their names, as what was written with them lists them."""
-    content = read_json(folder / ADDED["tokens"])
-    listed = content.get("files") if isinstance(content, dict) else None
+    content = read_checked(folder / ADDED["tokens"])
+    listed = content.get("files") if content is not None else None
     if not isinstance(listed, list):
         listed = [entry for entry in read_lock_entries(folder.parent) or [] if entry["path"].startswith(f"{folder.name}/")]
     sound = (entry for entry in listed if isinstance(entry, dict) and {"path", "sha256", "bytes"} <= set(entry))

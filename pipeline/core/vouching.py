@@ -36,13 +36,27 @@ def write_marker(path: Path, counts: Mapping[str, Any], files: Iterable[Path] = 
     listed = sorted(set(files))
     hashes = {os.path.relpath(file, path.parent): list(hash_file(file, durable=True)) for file in listed}
     sync_folders(listed)
-    write_json(path, {"counts": counts, "files": hashes, "check": _check(counts, hashes)}, durable=False)
+    write_json(path, {"counts": counts, "files": hashes, "check": _check([counts, hashes])}, durable=False)
 
 
 def read_marker(path: Path) -> Counts | None:
     """Return the counts of a marker; None where there is none or it is damaged. Its files are not looked at."""
     marker = _load(path)
     return None if marker is None else marker["counts"]
+
+
+def write_checked(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a description as JSON, with a hash of itself as `check`."""
+    write_json(path, {**content, "check": _check(content)})
+
+
+def read_checked(path: Path) -> dict[str, Any] | None:
+    """Return what `write_checked` wrote, without `check`; None where there is nothing or it is damaged."""
+    content = read_json(path)
+    if not isinstance(content, dict) or "check" not in content:
+        return None
+    check = content.pop("check")
+    return content if check == _check(content) else None
 
 
 def load_counts(path: Path) -> Counts:
@@ -131,15 +145,15 @@ def _locate(folder: Path, name: str) -> Path:
     return folder / name
 
 
-def _check(counts: Mapping[str, Any], files: Mapping[str, Any]) -> str:
-    return xxhash.xxh3_64_hexdigest(to_json([counts, files]).encode())
+def _check(content: Any) -> str:
+    return xxhash.xxh3_64_hexdigest(to_json(content).encode())
 
 
 def _load(path: Path) -> dict[str, Any] | None:
     marker = read_json(path)
     if not isinstance(marker, dict) or set(marker) != {"counts", "files", "check"}:
         return None
-    return marker if marker["check"] == _check(marker["counts"], marker["files"]) else None
+    return marker if marker["check"] == _check([marker["counts"], marker["files"]]) else None
 
 
 def _load_spent(folder: Path) -> list[str]:

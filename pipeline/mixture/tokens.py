@@ -24,6 +24,7 @@ from pipeline.core.publication import folder_publication
 from pipeline.core.storage import format_size, read_json, write_array, write_json
 from pipeline.core.tables import open_parquet
 from pipeline.core.tasks import Counts, resumable
+from pipeline.core.vouching import read_checked, write_checked
 from pipeline.mixture.duplicates import read_survivors
 from pipeline.mixture.plan import MixturePlan
 from pipeline.mixture.records import Partition, read_furniture, read_ledger
@@ -95,9 +96,9 @@ def _list_in_record(folder: Path) -> list[str]:
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     entries = [make_entry(folder / name, name) for name in sorted(names - {training.TRAINING_FILE})]
     record = read_json(folder / training.TRAINING_FILE)
-    known = record if isinstance(record, dict) else {}
-    if known.get("files") != entries:
-        write_json(folder / training.TRAINING_FILE, known | {"files": entries})
+    known = {key: value for key, value in record.items() if key != "check"} if isinstance(record, dict) else {}
+    if known.get("files") != entries or read_checked(folder / training.TRAINING_FILE) is None:
+        write_checked(folder / training.TRAINING_FILE, known | {"files": entries})
     return sorted({*names, training.TRAINING_FILE})
 
 
@@ -169,8 +170,8 @@ class MixtureTokens:
 
     def _is_trained(self) -> bool:
         """Return whether the tokenizer that is trained here is there, as it was written."""
-        record = read_json(self._trained / training.TRAINING_FILE)
-        listed = record.get("files", []) if isinstance(record, dict) else []
+        record = read_checked(self._trained / training.TRAINING_FILE)
+        listed = record.get("files", []) if record is not None else []
         return bool(listed) and not any(is_damaged(self._trained / entry["path"], entry) for entry in listed)
 
     def run(self, engine: Engine, partitions: Sequence[Partition], tokenizer: Tokenizer) -> None:
@@ -211,8 +212,8 @@ class MixtureTokens:
         state = read_json(self._state)
         if not isinstance(state, dict) or state.get("trained") != self.plan.tokenizer_fingerprint:
             return None
-        record = read_json(self.target / training.TRAINING_FILE)
-        if not isinstance(record, dict) or sizes_differ(self.target, record.get("files", [])):
+        record = read_checked(self.target / training.TRAINING_FILE)
+        if record is None or sizes_differ(self.target, record.get("files", [])):
             return None
         try:
             installed = Tokenizer.load(self.target).fingerprint
@@ -221,8 +222,8 @@ class MixtureTokens:
         return installed if installed == state.get("tokenizer") else None
 
     def _training_record(self) -> dict[str, Any] | None:
-        record = read_json(self.target / training.TRAINING_FILE)
-        return record if isinstance(record, dict) and {"settings", "sample", "figures"} <= set(record) else None
+        record = read_checked(self.target / training.TRAINING_FILE)
+        return record if record is not None and {"settings", "sample", "figures"} <= set(record) else None
 
     def _install(self, engine: Engine, tokenizer: Tokenizer) -> None:
         """Copy the tokenizer beside the shards; of one that no build put there, keep a copy."""

@@ -11,6 +11,7 @@ from pipeline.core.errors import UsageError
 from pipeline.core.identity import identify_shards
 from pipeline.core.libraries import find_version, find_versions
 from pipeline.core.storage import fingerprint, read_json, write_json
+from pipeline.core.vouching import read_checked
 from pipeline.plan import Plan
 from tokenizer import train as training
 from tokenizer.encoding import TokenShardBuild
@@ -49,8 +50,8 @@ class Tokenising:
 
     def _find_trained(self) -> dict[str, Any] | None:
         """Return the record of training, where the tokenizer in place is the one that it made."""
-        state, record = read_json(self._state), read_json(self.tokenizer / training.TRAINING_FILE)
-        if not isinstance(record, dict) or not {"settings", "sample", "figures", "tokenizer", "files"} <= set(record):
+        state, record = read_json(self._state), read_checked(self.tokenizer / training.TRAINING_FILE)
+        if record is None or not {"settings", "sample", "figures", "tokenizer", "files"} <= set(record):
             return None
         if sizes_differ(self.tokenizer, record["files"]):
             return None
@@ -85,7 +86,10 @@ class Tokenising:
         if trained is None:
             return None
         build = self._token_shards()
-        tokens = build.find_complete() if build else None
+        try:
+            tokens = build.find_complete() if build else None
+        except UsageError:  # damaged shards: whoever goes on looks at them
+            tokens = None
         return None if build and tokens is None else {"tokenizer": trained, "tokens": tokens}
 
     def run(self, engine: Engine) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from pipeline.core.added import list_added, list_added_files, replace_added, wit
 from pipeline.core.checksums import read_sums
 from pipeline.core.errors import BuildError, InputError
 from pipeline.core.tables import open_parquet
+from pipeline.core.vouching import read_checked, write_checked
 from pipeline.verify import main, verify
 from tests.support.damage import DAMAGES, damage
 from tests.support.sharing import SharedFolders
@@ -79,6 +80,18 @@ def test_whatever_is_damaged_is_named(corpus, tmp_path):
     assert [(one.path, one.kind) for one in verify(copy)[1]] == [("data/more.parquet", "unlisted")]
 
 
+@pytest.mark.parametrize(
+    ("before", "after"), [(b"README.md", b"README.m\0"), (b"README.md\n", b"README.md\x0b"), (b"\n", b"\x0b")]
+)
+def test_a_list_with_names_that_no_file_has_is_damaged(corpus, tmp_path, before, after):
+    shutil.copytree(corpus, tmp_path / "corpus")
+    sums = tmp_path / "corpus" / "SHA256SUMS"
+    start, end = sums.read_bytes().rsplit(before, 1)
+    sums.write_bytes(start + after + end)
+    differences = verify(tmp_path / "corpus")[1]
+    assert differences and {one.kind for one in differences} <= {"list", "missing"}
+
+
 def test_the_command_says_which_file_differs_and_how(corpus, tmp_path):
     copy = tmp_path / "corpus"
     shutil.copytree(corpus, copy)
@@ -133,7 +146,7 @@ def test_sums_are_true_at_every_moment_while_a_folder_is_replaced(corpus, tmp_pa
 def test_a_list_of_somebody_else_is_no_list(tmp_path, files):
     (tmp_path / "tokenizer").mkdir()
     (tmp_path / "tokenizer" / "tokenizer.model").write_bytes(b"a model")
-    (tmp_path / "tokenizer" / "training.json").write_text(json.dumps({"files": files}), "utf-8")
+    write_checked(tmp_path / "tokenizer" / "training.json", {"files": files})
     assert list_added_files(tmp_path) == []
 
 
@@ -143,8 +156,8 @@ def test_a_folder_behind_a_link_is_listed_and_an_edited_lock_file_is_kept(corpus
     (copy / "tokens").rename(tmp_path / "elsewhere")
     (copy / "tokens").symlink_to(tmp_path / "elsewhere")
     shutil.copytree(corpus / "tokens", staged)
-    description = json.loads((staged / "tokens.json").read_text("utf-8"))
-    (staged / "tokens.json").write_text(json.dumps(description | {"fingerprint": "another"}), "utf-8")
+    description = read_checked(staged / "tokens.json") or {}
+    write_checked(staged / "tokens.json", description | {"fingerprint": "another"})
     with open(copy / "manifest.lock.toml", "a", encoding="utf-8") as lock:
         lock.write("# my own words\n")
     known = [path.name for path in staged.iterdir()]

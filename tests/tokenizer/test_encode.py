@@ -23,6 +23,7 @@ from click.testing import CliRunner, Result
 from pipeline.core.errors import UsageError
 from pipeline.core.locks import hold_corpus_lock
 from pipeline.core.ownership import STATE_FOLDER
+from pipeline.core.vouching import write_checked
 from tokenizer import encode
 from tokenizer.export import export
 from tokenizer.model import Tokenizer
@@ -286,7 +287,10 @@ def test_a_damaged_tokens_json_is_refused(
     description: Any, reference: Path, run: Callable[..., Result], corpus: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(reference, tmp_path / "t")
-    (tmp_path / "t" / "tokens.json").write_text(json.dumps(description))
+    if isinstance(description, dict):
+        write_checked(tmp_path / "t" / "tokens.json", description)
+    else:
+        (tmp_path / "t" / "tokens.json").write_text(json.dumps(description))
     assert "tokens.json is damaged" in read_error(run(corpus, "--out", tmp_path / "t", "--sequence-length", LENGTH))
 
 

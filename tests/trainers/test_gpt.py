@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from transformers import AutoModelForCausalLM
 
 from pipeline.core.errors import UsageError
+from pipeline.core.vouching import read_checked, write_checked
 from tokenizer.model import Tokenizer
 from trainers import generate, gpt
 from trainers.models.attention import choose_attention
@@ -220,8 +221,8 @@ def test_shards_without_bos_are_trained_on_as_before(tokenised, train, tmp_path,
     from transformers import AutoConfig
 
     shutil.copytree(tokenised / "tokens", tmp_path / "tokens")
-    described = json.loads((tmp_path / "tokens" / "tokens.json").read_text("utf-8")) | {"bos": False}
-    (tmp_path / "tokens" / "tokens.json").write_text(json.dumps(described), "utf-8")
+    described = read_checked(tmp_path / "tokens" / "tokens.json") or {}
+    write_checked(tmp_path / "tokens" / "tokens.json", described | {"bos": False})
     arguments = [tokenised, "--tokens", tmp_path / "tokens", "--out", tmp_path / "run", *small_gpt, "--set", "train.steps=1"]
     assert train("gpt", *arguments) == 0
     assert "do not begin with BOS" in " ".join(capsys.readouterr().err.split())
