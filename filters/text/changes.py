@@ -60,7 +60,7 @@ def _nfc(c: str) -> str:
 
 
 def _is_canonical(cp: int) -> bool:
-    return _nfc(chr(cp)) != chr(cp)
+    return not unicodedata.is_normalized("NFC", chr(cp))
 
 
 def _half_width(c: str) -> str:
