@@ -133,7 +133,7 @@ class Texts(NamedTuple):
     tables: tuple[Any, ...]
 
 
-def _make_texts(data: np.ndarray | None = None, offsets: np.ndarray | None = None) -> Texts:
+def make_texts(data: np.ndarray | None = None, offsets: np.ndarray | None = None) -> Texts:
     """Return the texts to compare records by, none without `data`. The tables are made here, since making them takes a tenth of a second."""
     if data is None or offsets is None:
         return Texts(False, np.empty(0, np.uint8), np.zeros(1, np.int64), replacement_tables())
@@ -291,9 +291,9 @@ def _bucket_marker(layout: Layout, bucket: int) -> Path:
 def choose(layout: Layout, plan: _Plan, bucket: int, kind: int) -> Counts:
     """Choose the survivors of the clusters of one bucket, and send what is found out about their records to the runs."""
     records, facts, sketches, name_lengths, text_lengths = receive_answers(layout, plan.inquiry, bucket)
-    texts = _make_texts()
+    texts = make_texts()
     if plan.inquiry.texts is not None:
-        texts = _make_texts(*receive_texts(layout, plan.inquiry, bucket, text_lengths))
+        texts = make_texts(*receive_texts(layout, plan.inquiry, bucket, text_lengths))
     pairs = np.concatenate([np.empty(0, _PAIR), *plan.pairs.receive_rows(bucket, _PAIR)])
     left, right = np.searchsorted(records, pairs["left"]), np.searchsorted(records, pairs["right"])
     packed = sort_distinct((left.astype(np.uint64) << np.uint64(32)) | right.astype(np.uint64))  # another file may have it, too

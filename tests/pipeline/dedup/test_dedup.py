@@ -390,7 +390,7 @@ def test_a_copy_that_was_compared_with_another_page_of_its_frame_alone_is_found(
     data, offsets = buffers(texts)
     signed = signatures(data, offsets, bins=512)
     starts, neighbours = np.array([0, 0, 1, 2]), np.array([0, 0])
-    compared = clusters.Texts(True, data, offsets)
+    compared = clusters.make_texts(data, offsets)
     duplicate_of, similar, _, told_apart = clusters.choose_survivors(
         starts, neighbours, np.arange(3), signed.sketches, signed.exact, signed.keys, signed.lengths, 0.5, SKETCHES, compared
     )
