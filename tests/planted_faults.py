@@ -262,7 +262,7 @@ class Copy:
     def run_tests(self, tests: Sequence[str]) -> tuple[bool, list[str]]:
         """Run tests up to the first failure; returns whether all passed, and else which failed: all of them where it cannot be told."""
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", f"--timeout={SECONDS}", *tests]
-        environment = os.environ | {"PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1", "HYPOTHESIS_PROFILE": "ci"}
+        environment = os.environ | {"PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1", "HYPOTHESIS_PROFILE": "thorough"}
         process = subprocess.Popen(
             command, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, start_new_session=True,
