@@ -17,7 +17,7 @@ from filters.kernels import buffers
 from pipeline.core.added import replace_added
 from pipeline.core.checksums import is_damaged, make_entry, sizes_differ
 from pipeline.core.engine import Engine, Task
-from pipeline.core.errors import BuildError, UsageError
+from pipeline.core.errors import BuildError, InputError, UsageError
 from pipeline.core.ownership import NamedPath, hold_scratch, place_scratch, refuse_overlap
 from pipeline.core.paths import expand_home
 from pipeline.core.publication import folder_publication
@@ -193,7 +193,10 @@ class MixtureTokens:
         """Return what `finish` returned, where tokenizer and token shards are in place."""
         if self._find_installed() is None:
             return None
-        tokens = TokenShardBuild(self.plan.out, self.target, self.settings).find_complete()
+        try:
+            tokens = TokenShardBuild(self.plan.out, self.target, self.settings).find_complete()
+        except (InputError, UsageError):  # damaged shards: whoever goes on looks at them
+            return None
         return None if tokens is None else {"tokenizer": self._training_record(), "tokens": tokens}
 
     def finish(self, engine: Engine) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.core.checksums import sizes_differ
 from pipeline.core.engine import Engine
-from pipeline.core.errors import UsageError
+from pipeline.core.errors import InputError, UsageError
 from pipeline.core.identity import identify_shards
 from pipeline.core.libraries import find_version, find_versions
 from pipeline.core.storage import fingerprint, read_json, write_json
@@ -85,11 +85,11 @@ class Tokenising:
         trained = self._find_trained()
         if trained is None:
             return None
-        build = self._token_shards()
         try:
+            build = self._token_shards()
             tokens = build.find_complete() if build else None
-        except UsageError:  # damaged shards: whoever goes on looks at them
-            tokens = None
+        except (InputError, UsageError):  # damaged shards: whoever goes on looks at them
+            return None
         return None if build and tokens is None else {"tokenizer": trained, "tokens": tokens}
 
     def run(self, engine: Engine) -> dict[str, Any]:

@@ -96,19 +96,22 @@ def test_builds_go_on_from_damaged_files_to_the_same_bytes(recorded, build, tmp_
         assert hash_outputs(out) == hash_outputs(recorded.out), stage.name
 
 
-@pytest.mark.parametrize("how", ["zero tail", "flipped bit"])
+@pytest.mark.parametrize(
+    ("how", "folders"),
+    [("zero tail", ("data",)), ("zero tail", ("ledger", "tokenizer")), ("flipped bit", ("data", "ledger", "tokenizer"))],
+)
 @pytest.mark.parametrize("recorded", ["text"], indirect=True)
-def test_a_build_that_goes_on_after_publishing_reads_what_it_published(recorded, how, build, tmp_path):
+def test_a_build_that_goes_on_after_publishing_reads_what_it_published(recorded, how, folders, build, tmp_path):
     """Sizes are as they were: a build that has token shards left to make is not content with that."""
     news = find_new_kinds(recorded.stages)
     stage = next(stage for stage, new in news if any(kind.startswith("tokenizer/") for kind in new))
     shutil.copytree(stage, tmp_path / "out", symlinks=True)
-    published = [path for name in ("data", "ledger", "tokenizer") for path in (tmp_path / "out" / name).iterdir()]
-    assert len(published) > 6 and not (tmp_path / "out" / "tokens").exists()
+    published = [path for name in folders for path in (tmp_path / "out" / name).iterdir()]
+    assert published and not (tmp_path / "out" / "tokens").exists()
     assert all(damage(path, how) for path in published)
     done = build(*recorded.arguments, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    assert "ledger-00000-of-00001.parquet has changed since it was published: it is written again" in done.stdout
+    assert "-of-00001.parquet has changed since it was published: it is written again" in done.stdout
     assert hash_outputs(tmp_path / "out") == hash_outputs(recorded.out)
 
 
