@@ -134,7 +134,7 @@ class Texts(NamedTuple):
 
 
 def make_texts(data: np.ndarray | None = None, offsets: np.ndarray | None = None) -> Texts:
-    """Return the texts to compare records by, none without `data`. The tables are made here, since making them takes a tenth of a second."""
+    """Return the texts to compare records by, none without `data`. Their tables take a tenth of a second: they are not made at import."""
     if data is None or offsets is None:
         return Texts(False, np.empty(0, np.uint8), np.zeros(1, np.int64), replacement_tables())
     return Texts(True, data, offsets, replacement_tables())
