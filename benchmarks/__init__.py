@@ -5,5 +5,6 @@ Everything is measured on one core: the thread pools of polars, rayon and BLAS a
 
 import os
 
-for _name in ("POLARS_MAX_THREADS", "RAYON_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+THREAD_LIMITS = ("POLARS_MAX_THREADS", "RAYON_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+for _name in THREAD_LIMITS:
     os.environ.setdefault(_name, "1")

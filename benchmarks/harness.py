@@ -32,6 +32,7 @@ from typing import Any
 import psutil
 from filelock import FileLock
 
+from benchmarks import THREAD_LIMITS
 from benchmarks.miniature import make_development_data
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -166,6 +167,15 @@ def watch(command: Sequence[str], environment: Mapping[str, str] | None = None) 
         if code:
             raise SystemExit(f"{' '.join(command)} failed:\n{errors.read().decode()[-3000:]}")
         return WatchedRun(seconds, peak_sum, peak_process, output.read().decode())
+
+
+def use_all_cores(module: str) -> None:
+    """Start a benchmark of what runs in its process anew, with as many threads as that has when users run it."""
+    cores = str(os.cpu_count())
+    if os.environ["POLARS_MAX_THREADS"] != cores:
+        os.execve(
+            sys.executable, [sys.executable, "-m", module, *sys.argv[1:]], os.environ | dict.fromkeys(THREAD_LIMITS, cores)
+        )
 
 
 def run_json(command: Sequence[str], name: str) -> Any:

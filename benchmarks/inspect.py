@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from threading import Thread
 
-from benchmarks.harness import Bar, finish, format_table, make_parser, parse_options
+from benchmarks.harness import Bar, finish, format_table, make_parser, parse_options, use_all_cores
 from benchmarks.whatif import prepare_corpus
 from pipeline.core.settings import parse_count
 from pipeline.inspect.command import bind_port
@@ -50,6 +50,8 @@ def main() -> int:
     parser = make_parser(__doc__)
     parser.add_argument("--rows", type=parse_count, default=10_000_000, help="rows of the ledger")
     options = parse_options(parser, "inspect", {"rows": 2_000})
+    if not options.smoke:
+        use_all_cores("benchmarks.inspect")
     table, bars = measure_pages(prepare_corpus(options.scratch, options.rows), options.rows)
     print(format_table([f"{options.rows:,} rows", "seconds", "CPU seconds"], table))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
