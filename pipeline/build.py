@@ -345,11 +345,12 @@ def _choose_inputs(manifest: Manifest, inputs: list[str], download: bool, plan_o
 @contextmanager
 def _exclusive(plan: Plan | MixturePlan) -> Iterator[None]:
     """Hold the locks of the output folder and of the folder for intermediates."""
-    folders = [plan.workspace.state_folder, *([plan.work] if plan.work.parent != plan.workspace.state_folder else [])]
     with ExitStack() as stack:
-        for folder in folders:
-            message = f"another command is at work in {folder}; wait for it, or choose another --out"
-            stack.enter_context(hold_lock_file(folder / "lock", message))
+        message = f"another command is at work in {plan.out}; wait for it, or choose another --out"
+        stack.enter_context(hold_lock_file(plan.workspace.state_folder / "lock", message))
+        if plan.work.parent != plan.workspace.state_folder:
+            message = f"another command is at work in {plan.work}; wait for it, or choose another --work"
+            stack.enter_context(hold_lock_file(plan.work / "lock", message))
         claim_folder(plan.out, "pipeline.build")
         corpus_publication(plan.out).complete()  # which a build that ended just now may have left
         for name in ADDED:

@@ -320,7 +320,7 @@ def test_two_builds_into_one_folder(start_build, build, out, mixed, reference):
     wait_until(lambda: (out / STATE_FOLDER / "inputs.json").exists(), first)
     second = build(*options)
     assert second.returncode == 1
-    assert "another command is at work in" in second.stderr and "choose another --out" in second.stderr
+    assert f"another command is at work in {out}; wait for it, or choose another --out" in second.stderr
     _, errors = first.communicate(timeout=120)
     assert first.returncode == 0, errors
     assert hash_outputs(out) == hash_outputs(reference)
