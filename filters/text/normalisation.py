@@ -256,6 +256,8 @@ def _normalise(
                         flags[d] |= _NEED_NFC
                     for e in range(expansion_starts[-2 - cp], expansion_starts[-1 - cp]):
                         o = encode(out, o, expansions[e])
+                        if _is_mark(expansions[e], kind):  # a mark that follows the expansion may belong before it
+                            marks = marks + 1 if _is_mark(previous, kind) else 1
                         previous = expansions[e]
                         if previous != 32:
                             content_end = o
