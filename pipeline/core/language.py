@@ -65,6 +65,11 @@ def translate_message(message: str) -> str:
     return message[:start] + _translate_body(body) + message[start + len(body) :]
 
 
+def translate_text(text: str) -> str:
+    """Return a text that may be one of the code, such as what a measure is, or a finished message, in the language of the user."""
+    return translated if (translated := translate(text)) != text else translate_message(text)
+
+
 def is_wordy(template: str) -> bool:
     """Return whether a template has enough words of its own to be recognised in a finished message."""
     return len(re.findall(r"[A-Za-z]", _PLACEHOLDER.sub("", template))) >= _FEWEST_LETTERS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -49,10 +50,13 @@ def find_record(corpus: BuiltCorpus, reference: str) -> LedgerRecord:
 
 
 def find_nearest_ids(ids: pl.Series, reference: str) -> list[str]:
-    """Return the ids most like a name that no record has: its neighbours by order, and those with most letters in common.
+    """Return the ids most like a name that no record has: where both end in numbers, as byte offsets are, those with the nearest ones;
+    else its neighbours by order, and those with most letters in common.
 
-    Of a byte in the middle of a document, the neighbour before it is that document.
+    Of a byte in the middle of a document, the first of them is that document.
     """
+    if nearest := _find_nearest_numbers(ids, reference):
+        return nearest
     head = str(ids[0]).rpartition("/")[0]
     words = [reference, *([f"{head}/{reference.rpartition('/')[2].zfill(10)}"] if head else [])]
     neighbours: list[str] = []
@@ -62,6 +66,22 @@ def find_nearest_ids(ids: pl.Series, reference: str) -> list[str]:
         similar = process.extract(words[-1], ids.to_list(), limit=_SHOWN, score_cutoff=80)
         neighbours = [*neighbours[:2], *(one for one, *_ in similar), *neighbours[2:]]
     return [*dict.fromkeys(one for one in neighbours if one is not None)][:_SHOWN]
+
+
+def _find_nearest_numbers(ids: pl.Series, reference: str) -> list[str]:
+    """Return the ids whose numbers are nearest to that at the end of a name: the one before it first. None without such numbers."""
+    head, _, number = reference.rpartition("/")
+    if not re.fullmatch(r"[0-9]{1,18}", number):
+        return []
+    numbered = pl.DataFrame({"id": ids}).with_columns(
+        head=pl.col("id").str.extract(r"^(.*)/[0-9]+$"), number=pl.col("id").str.extract(r"/([0-9]{1,18})$").cast(pl.Int64)
+    )
+    numbered = numbered.drop_nulls("number")
+    of_file = numbered.filter(pl.col("head").str.ends_with(head)) if head else numbered
+    known = (of_file if len(of_file) else numbered).with_columns(beyond=pl.col("number") - int(number))
+    before = known.filter(pl.col("beyond") < 0).sort("beyond", descending=True).head(1)["id"].to_list()
+    near = known.sort(pl.col("beyond").abs(), "number").head(_SHOWN)["id"].to_list()
+    return [*dict.fromkeys([*before, *near])][:_SHOWN]
 
 
 def read_record(corpus: BuiltCorpus, number: int) -> LedgerRecord:

@@ -10,6 +10,7 @@ import polars as pl
 
 from filters import MEASURES
 from pipeline.core.errors import UsageError
+from pipeline.core.language import translate_text
 from pipeline.inspect.opened import OpenedCorpus
 from pipeline.inspect.view import PAGE, VERDICTS, Parameters, View, parse_view
 from pipeline.manifest.model import Bound
@@ -107,8 +108,8 @@ def describe_rule_page(opened: OpenedCorpus, name: str) -> Context:
     return {
         "name": name,
         "bound": bound,
-        "bound_words": words,
-        "description": description,
+        "bound_words": translate_text(words),
+        "description": translate_text(description),
         "taken": taken,
         "histogram": opened.totals.count_values(name, limits) if is_number else None,
         "limits": limits,
