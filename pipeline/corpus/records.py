@@ -14,7 +14,16 @@ from pipeline.core.errors import UsageError
 from pipeline.corpus.built import BuiltCorpus
 
 _SHOWN = 3  # ids in a message
+_LISTED = 20  # ids on a page
 _COMPARED = 1_000_000  # ids that are compared letter by letter: 0.1 s or so
+
+
+class UnknownIdError(UsageError):
+    """No record, or no single one, is called so. `reason`: what the message says without the corpus; `ids`: those that may be meant."""
+
+    def __init__(self, shown: str, reason: str, listed: str, ids: list[str]) -> None:
+        super().__init__(f"{shown}: {reason}{listed}")
+        self.reason, self.ids = reason, ids
 
 
 @dataclass(frozen=True)
@@ -30,7 +39,7 @@ class LedgerRecord:
 
 
 def find_record(corpus: BuiltCorpus, reference: str) -> LedgerRecord:
-    """Return the record whose id is `reference` or, alone among all, ends in it. Raises UsageError that names the nearest ids."""
+    """Return the record whose id is `reference` or, alone among all, ends in it. Raises UnknownIdError."""
     ids = corpus.scan_ledger().select("id")
     numbered = ids.with_row_index("number")
     found = numbered.filter(pl.col("id") == reference).collect()
@@ -44,9 +53,13 @@ def find_record(corpus: BuiltCorpus, reference: str) -> LedgerRecord:
     if len(found):
         shown = ", ".join(found["id"].head(_SHOWN))
         more = f" and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
-        raise UsageError(f"{corpus.shown}: {len(found):,} ids end in {reference!r}: {shown}{more}. Give more of the id")
+        several = f"{len(found):,} ids end in {reference!r}"
+        raise UnknownIdError(
+            corpus.shown, several, f": {shown}{more}. Give more of the id", found["id"].head(_LISTED).to_list()
+        )
     nearest = find_nearest_ids(ids.collect()["id"], reference)
-    raise UsageError(f"{corpus.shown}: no record is called {reference!r}. The nearest ids: {', '.join(nearest)}")
+    unknown = f"no record is called {reference!r}"
+    raise UnknownIdError(corpus.shown, unknown, f". The nearest ids: {', '.join(nearest)}", nearest)
 
 
 def find_nearest_ids(ids: pl.Series, reference: str) -> list[str]:

@@ -47,7 +47,7 @@ def test_search_filter_sort_and_copy(browser, text):
         page.fill("header input[name=q]", "。")
         page.click("header button")
         page.wait_for_load_state()
-        assert "Searched: the first 200 characters" in page.locator("main").inner_text()
+        assert "Searched: ends of all ids, the first 200 characters" in page.locator("main").inner_text()
         page.goto(f"{text.address}/records?with=chars")
         slider = page.locator(".slider input[type=range]").first
         assert page.locator(".slider input[type=range]").count() == 2
