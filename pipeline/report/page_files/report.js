@@ -128,6 +128,7 @@
 
   function histogram(bins, bounds, width = 300) {
     const log = bins.scale === "log", edges = bins.edges;
+    const isWhole = edges.length < 10 && edges.every((edge) => Math.abs(edge % 1) === 0.5); // a bin for each number
     const middle = (low, high) => (log ? Math.sqrt(low * high) : (low + high) / 2);
     const bars = d3.range(edges.length - 1).flatMap((i) => {
       let at = 0;
@@ -140,7 +141,7 @@
     }).filter((one) => one.y > 0);
     return chart({
       width: widthOf(width), height: 130, marginLeft: 38, marginRight: 12, marginTop: 10, marginBottom: 24,
-      x: { type: log ? "log" : "linear", domain: [edges[0], edges.at(-1)], ticks: 5, label: null, tickFormat: log ? (x) => number(x) : undefined },
+      x: { type: log ? "log" : "linear", domain: [edges[0], edges.at(-1)], ticks: isWhole ? edges.slice(0, -1).map((edge) => edge + 0.5) : edges.at(-1) < 0.01 ? 3 : 5, label: null, tickFormat: log || isWhole ? (x) => number(x) : undefined },
       y: { type: "sqrt", ticks: 3, label: null, grid: true, tickFormat: "~s" },
       marks: [
         Plot.rect(bars, { x1: "low", x2: "high", y1: "from", y2: "to", fill: (one) => `var(--${one.name})`, insetLeft: 0.4, insetRight: 0.4 }),

@@ -123,7 +123,7 @@ def test_every_measure_has_its_japanese():
 @pytest.mark.parametrize(
     ("english", "japanese"),
     [
-        ("fitted per programme, interquartile ranges 2", "programme ごとに当てはめる（四分位範囲の 2 倍）"),
+        ("fitted per programme, interquartile ranges 2", "番組ごとに決める（四分位範囲の 2 倍）"),
         ("A column of the input (`source.keep`).", "入力の列（source.keep）。"),
         ("`deduplicate.same_caption` of the manifest.", "マニフェストの deduplicate.same_caption。"),
         (
