@@ -71,6 +71,10 @@ def test_words_of_the_catalogue_are_those_of_the_glossary():
     with speak("ja"):
         assert {word: translate(word) for word in words} == words
     assert all(japanese in GLOSSARY for japanese in words.values())
+    with speak("ja"):  # steps are called as the terminal calls them
+        for step in ("decide", "deduplicate", "strip", "write", "measure"):
+            assert labels[f"step_{step}"][1] == translate(step), step
+        assert labels["step_read, clean"][1] == translate("read, clean") == "読み取り・クリーニング"
     of_report = {name: labels[name][1] for name in labels if name in words}
     assert of_report == {name: words[name] for name in of_report} and len(of_report) >= 6
 
