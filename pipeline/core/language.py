@@ -145,8 +145,9 @@ def _make_pattern(pieces: list[str]) -> str:
 def _translate_body(body: str) -> str:
     if (" " in body or body == ".") and (exact := _load_sentences().get(body)) is not None:
         return exact
-    if body.startswith("error: "):  # templates that begin with a value would take it for one
-        return translate("error: {0}").replace("{0}", _translate_value(body.removeprefix("error: ")))
+    for prefix in ("error: ", "warning: "):  # templates that begin with a value would take it for one
+        if body.startswith(prefix):
+            return translate(f"{prefix}{{0}}").replace("{0}", _translate_value(body.removeprefix(prefix)))
     for template in _load_templates():
         if template.longest in body and (match := template.pattern.fullmatch(body)):
             values = dict(zip(template.numbers, map(_translate_value, match.groups()), strict=True))
