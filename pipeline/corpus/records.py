@@ -86,15 +86,17 @@ def _find_nearest_numbers(ids: pl.Series, reference: str) -> list[str]:
     head, _, number = reference.rpartition("/")
     if not re.fullmatch(r"[0-9]{1,18}", number):
         return []
-    numbered = pl.DataFrame({"id": ids}).with_columns(
-        head=pl.col("id").str.extract(r"^(.*)/[0-9]+$"), number=pl.col("id").str.extract(r"/([0-9]{1,18})$").cast(pl.Int64)
-    )
-    numbered = numbered.drop_nulls("number")
-    of_file = numbered.filter(pl.col("head").str.ends_with(head)) if head else numbered
-    known = (of_file if len(of_file) else numbered).with_columns(beyond=pl.col("number") - int(number))
-    before = known.filter(pl.col("beyond") < 0).sort("beyond", descending=True).head(1)["id"].to_list()
-    near = known.sort(pl.col("beyond").abs(), "number").head(_SHOWN)["id"].to_list()
-    return [*dict.fromkeys([*before, *near])][:_SHOWN]
+    for of_file in dict.fromkeys([head, str(ids[0]).rpartition("/")[0]]):
+        numbers = ids.str.strip_prefix(f"{of_file}/").cast(pl.Int64, strict=False)
+        if numbers.null_count() == len(ids):
+            continue
+        known = pl.DataFrame({"id": ids, "beyond": numbers - int(number)}).drop_nulls()
+        before = known.filter(pl.col("beyond") < 0).top_k(1, by="beyond")["id"].to_list()
+        near = (
+            known.bottom_k(_SHOWN, by=[pl.col("beyond").abs(), "beyond"]).sort(pl.col("beyond").abs(), "beyond")["id"].to_list()
+        )
+        return [*dict.fromkeys([*before, *near])][:_SHOWN]
+    return []
 
 
 def read_record(corpus: BuiltCorpus, number: int) -> LedgerRecord:
