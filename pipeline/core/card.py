@@ -81,7 +81,7 @@ def _describe_training(training: Record | None) -> Sequence[str]:
         density, whose = f"{figures['characters_per_token']:.3f}", "the parts' " if drawn else ""
         lines.append(
             f"On {whose}held-out text {density} characters per token, {figures['fallback_share']:.3%} of characters by bytes. / "
-            f"{'各出典の' if drawn else ''}検証用テキストで1トークンあたり {density} 文字。"
+            f"{'各部分の' if drawn else ''}検証用テキストで1トークンあたり {density} 文字。"
         )
     return lines
 

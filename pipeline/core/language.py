@@ -65,6 +65,11 @@ def translate_message(message: str) -> str:
     return message[:start] + _translate_body(body) + message[start + len(body) :]
 
 
+def translate_text(text: str) -> str:
+    """Return a text that may be one of the code, such as what a measure is, or a finished message, in the language of the user."""
+    return translated if (translated := translate(text)) != text else translate_message(text)
+
+
 def is_wordy(template: str) -> bool:
     """Return whether a template has enough words of its own to be recognised in a finished message."""
     return len(re.findall(r"[A-Za-z]", _PLACEHOLDER.sub("", template))) >= _FEWEST_LETTERS
@@ -140,8 +145,9 @@ def _make_pattern(pieces: list[str]) -> str:
 def _translate_body(body: str) -> str:
     if (" " in body or body == ".") and (exact := _load_sentences().get(body)) is not None:
         return exact
-    if body.startswith("error: "):  # templates that begin with a value would take it for one
-        return translate("error: {0}").replace("{0}", _translate_value(body.removeprefix("error: ")))
+    for prefix in ("error: ", "warning: "):  # templates that begin with a value would take it for one
+        if body.startswith(prefix):
+            return translate(f"{prefix}{{0}}").replace("{0}", _translate_value(body.removeprefix(prefix)))
     for template in _load_templates():
         if template.longest in body and (match := template.pattern.fullmatch(body)):
             values = dict(zip(template.numbers, map(_translate_value, match.groups()), strict=True))

@@ -34,6 +34,16 @@ def make_printable(text: str, keep: str = "") -> str:
     return _UNPRINTABLE.sub(lambda match: match[0] if match[0] in keep else _REPLACEMENT, text)
 
 
+def shorten(text: str, longest: int) -> str:
+    """Return a text from outside on one line: printable, and its beginning alone where it is longer.
+
+    >>> shorten("a\\nb\\x1b" + "c" * 10, 6)
+    'a⏎b�cc …'
+    """
+    line = make_printable(text[:longest].replace("\n", "⏎"))
+    return line if len(text) <= longest else f"{line} …"
+
+
 def hide_secrets(text: str) -> str:
     """Return a text whose URLs have neither user nor query: these may hold passwords, tokens and signatures.
 

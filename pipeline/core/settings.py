@@ -57,6 +57,9 @@ def _is_parser(mark: Any) -> bool:
     return isinstance(mark, BeforeValidator)
 
 
+_NUMBERS: tuple[Any, ...] = (int, float, int | None, float | None)
+
+
 class Table(BaseModel):
     """A table of TOML. Unknown keys are refused, and values do not change."""
 
@@ -65,8 +68,10 @@ class Table(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _read_count(cls, value: Any, info: ValidationInfo) -> Any:
-        """Take a number as people write it, such as "32k"; sizes and amounts have parsers of their own."""
+        """Take a number as people write it, such as "32k"; sizes and amounts have parsers of their own. A boolean is no number."""
         field = cls.model_fields[str(info.field_name)]
+        if isinstance(value, bool) and field.annotation in _NUMBERS:
+            raise ValueError(f"a number is expected, not {str(value).lower()}")
         if isinstance(value, str) and field.annotation in (int, int | None) and not any(map(_is_parser, field.metadata)):
             return parse_count(value)
         return value

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from pipeline.core.checksums import LOCK_FILE
 from pipeline.core.errors import UsageError
+from pipeline.core.names import shorten
 from pipeline.core.ownership import STATE_FOLDER, explain_foreign
 from pipeline.core.publication import settle_publication
 from pipeline.core.storage import read_json, to_json
@@ -27,6 +28,7 @@ from pipeline.manifest.steps import Step
 from pipeline.mixture.manifest import MixtureManifest
 from pipeline.plan import VERSIONS
 
+_INPUTS_SHOWN = 3
 # What is added up beside records, by modality: a column of the ledger, and its unit. The ledger has no bytes of images.
 AMOUNTS = {"text": ("chars", "characters"), "speech": ("duration", "seconds")}
 
@@ -106,6 +108,11 @@ def open_corpus(
     if not folder.exists():
         raise UsageError(f"{shown}: there is no such folder. Build the corpus first: {command}")
     settle_publication(folder)
+    if not (folder / STATE_FOLDER).is_dir() and (folder / LOCK_FILE).is_file():
+        raise UsageError(
+            f"{shown} {explain_foreign(folder)}. A copy of a corpus needs it: cp -a ORIGINAL COPY takes it along. Without the original, "
+            f"build the corpus again, in another folder, from its input ({_name_inputs(folder)})"
+        )
     if not (folder / STATE_FOLDER).is_dir():
         raise UsageError(f"{shown} {explain_foreign(folder)}: expected a built corpus, with its ledger. Build one: {command}")
     state = read_json(folder / STATE_FOLDER / "state.json")
@@ -130,6 +137,14 @@ def open_corpus(
         schema = read_parquet_schema(ledgers[0])
     manifest = load_any(where, reads_files=False)
     return BuiltCorpus(folder.absolute(), shown, state, table, table.get("lock", {}), manifest, ledgers, shards, schema)
+
+
+def _name_inputs(folder: Path) -> str:
+    """Return the names of the inputs that the lock of a corpus has. Where they are now it does not say."""
+    table, _ = read_toml(str(folder / LOCK_FILE))
+    names = [str(one.get("name")) for one in table.get("lock", {}).get("inputs", [])]
+    more = f" and {len(names) - _INPUTS_SHOWN} more" if len(names) > _INPUTS_SHOWN else ""
+    return ", ".join(shorten(name, 100) for name in names[:_INPUTS_SHOWN]) + more
 
 
 def _check_versions(shown: str, state: dict[str, Any], steps: list[Step], command: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,16 @@ from pipeline.core.errors import UsageError
 from pipeline.corpus.built import BuiltCorpus
 
 _SHOWN = 3  # ids in a message
+_LISTED = 20  # ids on a page
 _COMPARED = 1_000_000  # ids that are compared letter by letter: 0.1 s or so
+
+
+class UnknownIdError(UsageError):
+    """No record, or no single one, is called so. `reason`: what the message says without the corpus; `ids`: those that may be meant."""
+
+    def __init__(self, shown: str, reason: str, listed: str, ids: list[str]) -> None:
+        super().__init__(f"{shown}: {reason}{listed}")
+        self.reason, self.ids = reason, ids
 
 
 @dataclass(frozen=True)
@@ -29,7 +39,7 @@ class LedgerRecord:
 
 
 def find_record(corpus: BuiltCorpus, reference: str) -> LedgerRecord:
-    """Return the record whose id is `reference` or, alone among all, ends in it. Raises UsageError that names the nearest ids."""
+    """Return the record whose id is `reference` or, alone among all, ends in it. Raises UnknownIdError."""
     ids = corpus.scan_ledger().select("id")
     numbered = ids.with_row_index("number")
     found = numbered.filter(pl.col("id") == reference).collect()
@@ -43,16 +53,23 @@ def find_record(corpus: BuiltCorpus, reference: str) -> LedgerRecord:
     if len(found):
         shown = ", ".join(found["id"].head(_SHOWN))
         more = f" and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
-        raise UsageError(f"{corpus.shown}: {len(found):,} ids end in {reference!r}: {shown}{more}. Give more of the id")
+        several = f"{len(found):,} ids end in {reference!r}"
+        raise UnknownIdError(
+            corpus.shown, several, f": {shown}{more}. Give more of the id", found["id"].head(_LISTED).to_list()
+        )
     nearest = find_nearest_ids(ids.collect()["id"], reference)
-    raise UsageError(f"{corpus.shown}: no record is called {reference!r}. The nearest ids: {', '.join(nearest)}")
+    unknown = f"no record is called {reference!r}"
+    raise UnknownIdError(corpus.shown, unknown, f". The nearest ids: {', '.join(nearest)}", nearest)
 
 
 def find_nearest_ids(ids: pl.Series, reference: str) -> list[str]:
-    """Return the ids most like a name that no record has: its neighbours by order, and those with most letters in common.
+    """Return the ids most like a name that no record has: where both end in numbers, as byte offsets are, those with the nearest ones;
+    else its neighbours by order, and those with most letters in common.
 
-    Of a byte in the middle of a document, the neighbour before it is that document.
+    Of a byte in the middle of a document, the first of them is that document.
     """
+    if nearest := _find_nearest_numbers(ids, reference):
+        return nearest
     head = str(ids[0]).rpartition("/")[0]
     words = [reference, *([f"{head}/{reference.rpartition('/')[2].zfill(10)}"] if head else [])]
     neighbours: list[str] = []
@@ -62,6 +79,24 @@ def find_nearest_ids(ids: pl.Series, reference: str) -> list[str]:
         similar = process.extract(words[-1], ids.to_list(), limit=_SHOWN, score_cutoff=80)
         neighbours = [*neighbours[:2], *(one for one, *_ in similar), *neighbours[2:]]
     return [*dict.fromkeys(one for one in neighbours if one is not None)][:_SHOWN]
+
+
+def _find_nearest_numbers(ids: pl.Series, reference: str) -> list[str]:
+    """Return the ids whose numbers are nearest to that at the end of a name: the one before it first. None without such numbers."""
+    head, _, number = reference.rpartition("/")
+    if not re.fullmatch(r"[0-9]{1,18}", number):
+        return []
+    for of_file in dict.fromkeys([head, str(ids[0]).rpartition("/")[0]]):
+        numbers = ids.str.strip_prefix(f"{of_file}/").cast(pl.Int64, strict=False)
+        if numbers.null_count() == len(ids):
+            continue
+        known = pl.DataFrame({"id": ids, "beyond": numbers - int(number)}).drop_nulls()
+        before = known.filter(pl.col("beyond") < 0).top_k(1, by="beyond")["id"].to_list()
+        near = (
+            known.bottom_k(_SHOWN, by=[pl.col("beyond").abs(), "beyond"]).sort(pl.col("beyond").abs(), "beyond")["id"].to_list()
+        )
+        return [*dict.fromkeys([*before, *near])][:_SHOWN]
+    return []
 
 
 def read_record(corpus: BuiltCorpus, number: int) -> LedgerRecord:

@@ -10,14 +10,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.core.language import translate, translate_message
-from pipeline.core.names import make_printable
+from pipeline.core.language import translate, translate_message, translate_text
+from pipeline.core.names import make_printable, shorten
 from pipeline.corpus.built import BuiltCorpus
 from pipeline.corpus.differences import Change
 from pipeline.explain.judgement import Judgement
 from pipeline.explain.life import RecordLife
 
 _EXCERPT = 300  # characters of a text
+_WORDS = 200  # characters of what a source says of a record, such as its title
 _STRETCH = 80  # characters of a stretch that differs
 _CONTEXT = 12  # characters of what is the same beside it
 _HUNKS = 12  # stretches that differ
@@ -33,10 +34,10 @@ def print_life(console: Console, corpus: BuiltCorpus, life: RecordLife) -> None:
     if content.input is not None:
         console.print(f"input: {make_printable(content.input)} at {make_printable(content.locator)}")
     if row.get("source"):
-        console.print(f"source: {make_printable(row['source'])}")
+        console.print(f"source: {shorten(row['source'], _WORDS)}")
     for name in ("url", "title", "speaker", "programme", "part"):
         if row.get(name):
-            console.print(f"{name}: {make_printable(str(row[name]))}")
+            console.print(Text(f"{name}: {shorten(str(row[name]), _WORDS)}"), soft_wrap=True)
     if content.raw is not None:
         _print_text(console, "as it came", content.raw)
     elif content.reason is not None:
@@ -66,7 +67,7 @@ def _describe_verdict(row: dict[str, Any]) -> str:
     verdict = translate(row["verdict"])
     if row["verdict"] == "kept":
         return verdict
-    value = f"{row['value']:.6g}" if row["value"] is not None else make_printable(row["value_text"] or "")
+    value = f"{row['value']:.6g}" if row["value"] is not None else shorten(row["value_text"] or "", _WORDS)
     if row["verdict"] == "unreadable":
         return f"{verdict}: {value}"
     if row["verdict"] == "duplicate":
@@ -119,7 +120,7 @@ def _print_rules(console: Console, rules: pl.DataFrame) -> None:
     for row in rules.iter_rows(named=True):
         style = _REMOVED if row["broken"] else None
         mark = f"  {translate('broken')}" if row["broken"] else ""
-        table.add_row(row["rule"], _value(row), f"{row['bound']}{mark}", style=style)
+        table.add_row(row["rule"], _value(row), f"{translate_text(row['bound'])}{mark}", style=style)
     console.print()
     console.print(table)
 
@@ -128,19 +129,19 @@ def _print_reason(console: Console, judgement: Judgement, rule: str | None) -> N
     """Print what the rule that drops a record measures, and what it is for."""
     for row in judgement.rules.iter_rows(named=True) if rule is not None else ():
         if row["rule"] == rule:
-            words = " ".join(filter(None, [row["description"], row["reason"]]))
+            words = " ".join(translate_text(text) for text in (row["description"], row["reason"]) if text)
             console.print()
             console.print(Text.assemble((row["rule"], "bold"), f": {words}"))
 
 
 def _value(row: dict[str, Any]) -> str:
-    return f"{row['value']:.4g}" if row["value"] is not None else make_printable(row["value_text"] or "–")
+    return f"{row['value']:.4g}" if row["value"] is not None else shorten(row["value_text"] or "–", _STRETCH)
 
 
 def _print_measures(console: Console, measures: dict[str, Any]) -> None:
     """Print measures that no rule judges, on as few lines as they need."""
     words = [
-        f"{name} {f'{value:.4g}' if isinstance(value, float) else make_printable(str(value))}"
+        f"{name} {f'{value:.4g}' if isinstance(value, float) else shorten(str(value), _STRETCH)}"
         for name, value in measures.items()
         if value is not None and value != 0
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -17,6 +18,7 @@ from starlette.routing import Route
 from pipeline.core.errors import SeimaiError, UsageError
 from pipeline.core.language import LANGUAGES, choose_language, speak, translate, translate_message
 from pipeline.corpus.built import refuse_damage
+from pipeline.corpus.records import UnknownIdError
 from pipeline.inspect import pages, records
 from pipeline.inspect.guard import Guard
 from pipeline.inspect.media import serve_bytes
@@ -53,7 +55,7 @@ class Inspector:
             "/sources": ("sources", lambda opened, request: pages.list_sources(opened, _read_page(request))),
             "/source": ("source", lambda opened, request: _find(pages.describe_source, opened, request, "name")),
             "/records": ("records", lambda opened, request: pages.list_records(opened, _read_parameters(request))),
-            "/rule": ("rule", lambda opened, request: _find(pages.describe_rule_page, opened, request, "name")),
+            "/rule": ("rule", lambda opened, request: _find(pages.describe_rule_page, opened, request, "name", _read_parameters(request))),
             "/clusters": ("clusters", lambda opened, request: pages.list_clusters(opened, _read_page(request))),
             "/cleaning": ("cleaning", lambda opened, request: pages.describe_cleaning(opened)),
             "/record": ("record", lambda opened, request: _find(records.describe_record, opened, request, "id", _is_all(request))),
@@ -83,7 +85,7 @@ class Inspector:
                 try:
                     response = self._answer(lambda opened: self._render(template, request, opened, describe(opened, request)))
                 except _NotFoundError as error:
-                    response = self._render_error(request, HTTPStatus.NOT_FOUND, str(error.args[0]))
+                    response = self._render_not_found(request, error.args[0])
                 except _UnavailableError as error:
                     response = self._render_error(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error.args[0]))
                 except UsageError as error:
@@ -119,7 +121,8 @@ class Inspector:
             id = request.query_params.get("id", "")
             return self._answer(lambda opened: serve_bytes(records.read_bytes(opened, id), request.headers.get("range")))
         except (SeimaiError, _UnavailableError) as error:
-            return Response(f"{error}\n", HTTPStatus.NOT_FOUND, media_type="text/plain")
+            message = error.reason if isinstance(error, UnknownIdError) else error
+            return Response(f"{message}\n", HTTPStatus.NOT_FOUND, media_type="text/plain")
 
     def _render(self, template: str, request: Request, opened: OpenedCorpus, context: Context) -> Response:
         built = opened.built
@@ -143,7 +146,16 @@ class Inspector:
         }
         return HTMLResponse(make_environment().get_template(f"{template}.html.j2").render(_frame(request) | more | context))
 
-    def _render_error(self, request: Request, status: HTTPStatus, message: str) -> Response:
+    def _render_not_found(self, request: Request, error: UsageError) -> Response:
+        """Return the page of what the corpus does not have, with links to ids that may be meant."""
+        if not isinstance(error, UnknownIdError):
+            return self._render_error(request, HTTPStatus.NOT_FOUND, str(error))
+        links = [(id, make_link(request.url.path, id=id)) for id in error.ids]
+        return self._render_error(request, HTTPStatus.NOT_FOUND, error.reason, links)
+
+    def _render_error(
+        self, request: Request, status: HTTPStatus, message: str, links: Sequence[tuple[str, str]] = ()
+    ) -> Response:
         """Return a page that says what is wrong. It needs no corpus that can be opened."""
         heading = translate("Not found" if status == HTTPStatus.NOT_FOUND else "This cannot be shown")
         context = {
@@ -152,6 +164,7 @@ class Inspector:
             "status": int(status),
             "heading": heading,
             "message": translate_message(message),
+            "links": links,
         }
         page = make_environment().get_template("error.html.j2").render(_frame(request) | context)
         return HTMLResponse(page, status)
@@ -179,10 +192,26 @@ def _serve_static(request: Request) -> Response:
 
 @contextmanager
 def _speak_as_asked(request: Request):  # type: ignore[no-untyped-def]
-    """Speak the language that the address asks for, else that of the cookie, else that of the command."""
-    asked = (request.query_params.get("lang"), request.cookies.get(_LANGUAGE), choose_language())
+    """Speak the language that the address asks for, else that of the cookie, of the browser, of the command."""
+    of_browser = read_accepted(request.headers.get("accept-language", ""))
+    asked = (request.query_params.get("lang"), request.cookies.get(_LANGUAGE), of_browser, choose_language())
     with speak(next(one for one in asked if one in LANGUAGES)):
         yield
+
+
+def read_accepted(header: str) -> str | None:
+    """Return which of our languages a browser likes best, by its Accept-Language; None where it names none of them.
+
+    >>> [read_accepted(header) for header in ("ja,en-US;q=0.9,en;q=0.8", "fr, en;q=0.3, ja;q=0.4", "de", "ja;q=0, en;q=0.1")]
+    ['ja', 'ja', None, 'en']
+    """
+    liked: dict[str, float] = {}
+    for one in header.split(","):
+        tag, _, weight = one.partition(";")
+        language, quality = tag.strip().lower().partition("-")[0], weight.strip().removeprefix("q=") or "1"
+        if language in LANGUAGES and re.fullmatch(r"[01](\.[0-9]{0,3})?", quality) and float(quality) > 0:
+            liked[language] = max(float(quality), liked.get(language, 0.0))
+    return max(liked, key=lambda language: liked[language], default=None)
 
 
 def _frame(request: Request) -> Context:

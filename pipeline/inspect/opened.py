@@ -10,8 +10,10 @@ from threading import Lock
 
 import polars as pl
 
+from pipeline.core.errors import UsageError
 from pipeline.core.ownership import STATE_FOLDER
 from pipeline.corpus.built import BuiltCorpus, open_corpus
+from pipeline.corpus.commands import build_command
 from pipeline.corpus.content import SHARD_TEXTS
 from pipeline.corpus.media import SHARD_MEDIA
 from pipeline.inspect.selection import Selector
@@ -24,8 +26,15 @@ Stamp = tuple[tuple[int, int, int], ...]
 def stamp_corpus(folder: Path) -> Stamp:
     """Return what changes when a build publishes: identity, size and time of the folders and the file that change places then."""
     names = ("ledger", "data", f"{STATE_FOLDER}/state.json")
-    stats = [os.stat(folder / name) if (folder / name).exists() else None for name in names]
-    return tuple((0, 0, 0) if one is None else (one.st_ino, one.st_size, one.st_mtime_ns) for one in stats)
+    return tuple(_stamp(folder / name) for name in names)
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    try:
+        one = os.stat(path)
+    except OSError:
+        return (0, 0, 0)
+    return (one.st_ino, one.st_size, one.st_mtime_ns)
 
 
 class OpenedCorpus:
@@ -35,6 +44,12 @@ class OpenedCorpus:
         self._folder = folder
         self._stamp = stamp_corpus(folder)
         self.built: BuiltCorpus = open_corpus(folder, allow_mixture=True)
+        if missing := [file for file in self.built.shard_files if not file.is_file()]:
+            name, more = f"data/{missing[0].name}", f" and {len(missing) - 1:,} more shards" if len(missing) > 1 else ""
+            raise UsageError(
+                f"{self.built.shown}: {name}{more} cannot be found. Put back what was moved or removed, or build it again: "
+                f"{build_command(folder)}"
+            )
         self.modality = "text" if self.built.is_mixture else self.built.manifest.modality
         self.text_column = SHARD_TEXTS[self.modality]
         self.media_column = SHARD_MEDIA.get(self.modality)

@@ -10,6 +10,8 @@ import polars as pl
 
 from filters import MEASURES
 from pipeline.core.errors import UsageError
+from pipeline.core.language import translate_text
+from pipeline.inspect.commands import is_judged, suggest_whatif
 from pipeline.inspect.opened import OpenedCorpus
 from pipeline.inspect.view import PAGE, VERDICTS, Parameters, View, parse_view
 from pipeline.manifest.model import Bound
@@ -74,6 +76,7 @@ def list_records(opened: OpenedCorpus, parameters: Parameters) -> Context:
         "shown": [name for name in shown if name not in REASONS or name in ("cluster_size", "similarity")],
         "sliders": [describe_slider(opened, view, name) for name in numeric],
         "code": opened.selector.write_code(view, selection),
+        "command": suggest_whatif(opened.built, view),
         "columns": list_columns(opened),
         "words": [name for name, kind in opened.schema.items() if kind == pl.String and name not in REASONS],
         "rules": sorted({loss.rule for loss in opened.totals.losses if loss.rule}),
@@ -92,8 +95,11 @@ def describe_slider(opened: OpenedCorpus, view: View, column: str) -> Context:
     }
 
 
-def describe_rule_page(opened: OpenedCorpus, name: str) -> Context:
-    """Return a rule: its bound with source and reason, what it took, the distribution of its measure, and records near the bound."""
+def describe_rule_page(opened: OpenedCorpus, name: str, parameters: Parameters = ()) -> Context:
+    """Return a rule: its bound with source and reason, what it took, the distribution of its measure, and records near the bound.
+
+    `parameters` may have other limits of the measure, `min.` and `max.`: what they would keep is a command.
+    """
     taken = [loss for loss in opened.totals.losses if loss.rule == name]
     bound = find_rule(opened, name)
     if bound is None and not taken and name not in opened.schema:
@@ -107,15 +113,29 @@ def describe_rule_page(opened: OpenedCorpus, name: str) -> Context:
     return {
         "name": name,
         "bound": bound,
-        "bound_words": words,
-        "description": description,
+        "bound_words": translate_text(words),
+        "description": translate_text(description),
         "taken": taken,
         "histogram": opened.totals.count_values(name, limits) if is_number else None,
         "limits": limits,
         "sides": sides,
         "values": _count_words(opened, name),
         "column": name if is_number else None,
+        **(_describe_limits(opened, name, parameters) if is_number else {"slider": None}),
         "relatives": [] if bound is not None else _list_relatives(opened, name),
+    }
+
+
+def _describe_limits(opened: OpenedCorpus, name: str, parameters: Parameters) -> Context:
+    """Return the slider over a measure, the records that its limits let through, and the command that says what a build would keep."""
+    chosen = [(key, value) for key, value in parameters if key in (f"min.{name}", f"max.{name}")]
+    within = parse_view(chosen, opened.schema)
+    command = suggest_whatif(opened.built, within)
+    return {
+        "slider": describe_slider(opened, within, name) if is_judged(opened.built, name) else None,
+        "command": command,
+        "within": within,
+        "within_records": opened.selector.select(within).records if command else 0,
     }
 
 

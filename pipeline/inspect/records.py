@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import polars as pl
 import polars.selectors as cs
 
-from pipeline.core.language import translate
+from pipeline.core.language import translate, translate_message, translate_text
 from pipeline.corpus.content import read_cleaned, read_content
 from pipeline.corpus.differences import diff_texts
 from pipeline.corpus.media import read_media
@@ -66,7 +66,7 @@ def describe_pair(opened: OpenedCorpus, id: str, is_complete: bool) -> Context:
     texts, reasons = [text for text, _ in contents], [reason for _, reason in contents if reason]
     if reasons:
         texts = [text[:EXCERPT] for text in texts]
-    note = translate("Only the beginning is compared: {0}").replace("{0}", reasons[0]) if reasons else ""
+    note = translate("Only the beginning is compared: {0}").replace("{0}", translate_message(reasons[0])) if reasons else ""
     return {
         "heading": translate("A duplicate beside its survivor"),
         "note": note,
@@ -85,7 +85,7 @@ def describe_changes(opened: OpenedCorpus, id: str, is_complete: bool) -> Contex
     note = ""
     if before is None:
         before = content.text
-        note = translate("What came in cannot be read again: {0}").replace("{0}", content.reason or "")
+        note = translate("What came in cannot be read again: {0}").replace("{0}", translate_message(content.reason or ""))
     elif content.extracted is not None and content.raw != content.extracted:
         note = translate("The text was taken out of HTML or wikitext first; here is what was found in it.")
     sides = [
@@ -162,7 +162,7 @@ def _list_measures(opened: OpenedCorpus, row: dict[str, Any]) -> list[Context]:
             "name": name,
             "value": row[name],
             "is_number": opened.schema[name].is_numeric(),
-            "bound": describe_rule(manifest, name)[0] if manifest is not None and name in rules else "",
+            "bound": translate_text(describe_rule(manifest, name)[0]) if manifest is not None and name in rules else "",
             "broken": name in broken,
         }
         for name in names

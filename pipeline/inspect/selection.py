@@ -85,6 +85,8 @@ class Selector:
         searched = self._find_part(view)
         in_excerpts = pl.col("excerpt").str.contains(view.text, literal=True)
         rows = self._read_rows(view, [*filters, in_excerpts], searched.excerpts)
+        named = self._read_rows(view, [*filters, pl.col("id").str.ends_with(view.text)])  # ids are short: all of them
+        rows = pl.concat([rows, named]).unique(_ROW).sort(_ROW)
         if len(ids := self._find_texts(view.text, searched.texts)):
             more = self._read_rows(view, [*filters, pl.col("id").is_in(ids.implode())])
             rows = pl.concat([rows, more]).unique(_ROW).sort(_ROW)
@@ -142,6 +144,9 @@ class Selector:
                     f"texts = shards.filter({column}.str.contains({view.text!r}, literal=True)).select('id').collect()['id']"
                 )
                 matches = f"({matches}).fill_null(False) | pl.col('id').is_in(texts.implode())"
+            else:
+                matches = f"({matches}).fill_null(False)"
+            matches += f" | pl.col('id').str.ends_with({view.text!r})"
             filters.append(matches)
         lines.append(
             "view = ledger" + f".filter({', '.join(filters)})" * bool(filters) + (view.order.code if view.order else "")

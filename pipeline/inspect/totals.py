@@ -124,7 +124,10 @@ class Totals:
         found = np.quantile(values, np.linspace(0, 1, _STEPS + 1), method="nearest")
         low, high = self.ledger.find_limits(column)
         found[0], found[-1] = min(found[0], low), max(found[-1], high)
-        return [float(f"{value:.6g}") for value in found]
+        is_single = self.ledger.scan().collect_schema()[column] == pl.Float32
+        return [
+            float(str(np.float32(value))) if is_single else float(value) for value in found
+        ]  # as few digits as tell it apart
 
     def count_values(self, column: str, bounds: Sequence[float]) -> Histogram | None:
         """Return the histogram of a measure, from its first to its last percentile and around its bounds. None without a value."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.card import describe_config, describe_token_config, dump_front_matter, render_added
+from pipeline.core.language import speak, translate_text
 from pipeline.core.markdown import code_span, escape_markdown, escape_paragraphs, link, make_line, table_code_span
 from pipeline.core.names import hide_folders
 from pipeline.core.storage import write_atomically
@@ -43,6 +44,7 @@ def render_card(facts: BuildFacts) -> str:
         "escape_markdown": escape_markdown,
         "escape_paragraphs": escape_paragraphs,
         "link": link,
+        "japanese": _translate,
         "without_places": lambda text: hide_folders(text, facts.places),
     }
     added = render_added(facts.training, facts.tokens)
@@ -50,6 +52,13 @@ def render_card(facts: BuildFacts) -> str:
         facts=facts, front_matter=dump_front_matter(_describe_dataset(facts)), added=added
     )
     return card.rstrip("\n") + "\n"
+
+
+def _translate(text: str) -> str:
+    """Return the Japanese of a text of ours, behind " / "; nothing where there is none."""
+    with speak("ja"):
+        japanese = translate_text(text)
+    return f" / {japanese}" if japanese != text else ""
 
 
 def _describe_dataset(facts: BuildFacts) -> dict[str, Any]:

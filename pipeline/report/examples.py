@@ -14,7 +14,7 @@ from pipeline.report.ledger import VERDICTS, Ledger, draw, nearest
 from pipeline.report.model import Examples, Pair, Record
 
 NEAR, RANDOM, KEPT, PAIRS = 4, 4, 16, 4
-_COLUMNS = ("id", "source", "verdict", "rule", "value", "value_text", "bound_text", "cluster_size", "excerpt", "url")
+_COLUMNS = ("id", "source", "verdict", "rule", "value", "value_text", "bound", "bound_text", "cluster_size", "excerpt", "url")
 
 
 @dataclass

@@ -39,7 +39,7 @@ REMOVED = {
 }
 _SPLIT_BY_CLUSTER = (
     "Split by a hash of the duplicate cluster, so near duplicates never stand on both sides.",
-    "重複クラスタのハッシュで分割しているため、類似した{records_ja}が両側に分かれることはありません。",
+    "重複クラスタのハッシュで分割しているため、準重複の{records_ja}が両側に分かれることはありません。",
 )
 # Hugging Face's categories, by the first number of records that is too large for them.
 _SIZE_CATEGORIES = {

@@ -19,7 +19,7 @@ from pipeline.manifest.model import Bound as Rule
 from pipeline.manifest.model import Manifest, is_of_corpus
 from pipeline.report.histogram import count_bins, find_quantiles
 from pipeline.report.ledger import VERDICTS, Ledger, nearest
-from pipeline.report.model import Bound, ClusterSize, Grouping, Losses, Measure, WordCount
+from pipeline.report.model import Bound, ClusterSize, Grouping, Losses, Measure, OtherWords, WordCount
 from pipeline.steps.decide import broken_bound, measured_column
 from pipeline.steps.ledger import name_judged_column
 from pipeline.steps.losses import LEAST, SHARE
@@ -28,6 +28,7 @@ NEAR = 4  # examples of a kind
 _CELLS = 50_000_000  # values in memory at a time
 _WORDS = 30  # values of a measure of words that are named
 _SOURCES = 50  # sources, and domains, that are named
+SHARES = (0.0, 1.0)  # between which shares and probabilities lie
 _CLUSTER_SIZES = (2, 3, 4, 5, 10, 20, 50, 100, 1000)
 _KEPT, _UNREADABLE = VERDICTS.index("kept"), VERDICTS.index("unreadable")
 
@@ -88,7 +89,7 @@ def describe_measures(ledger: Ledger, manifest: Manifest, dropped: dict[str, int
                 inside=len(frame) - broken[name] if name in broken else None,
             )
             if frame.schema[name] == pl.String:
-                _describe_words(figures, frame[name], groups)
+                describe_words(figures, frame[name], groups)
                 described.append(MeasuredRule(figures))
             else:
                 bounds = _find_bounds(name, rule, fitted)
@@ -103,7 +104,8 @@ def _find_values(ledger: Ledger, name: str) -> pl.Expr:
     return value.fill_null(0.0) if is_of_corpus(name) else value
 
 
-def _describe_words(figures: Measure, column: pl.Series, groups: np.ndarray) -> None:
+def describe_words(figures: Measure, column: pl.Series, groups: np.ndarray) -> None:
+    """Fill in the figures of a measure whose values are words: those of most records, by verdict, and how many others there are."""
     counts = (
         pl.DataFrame({"value": column, "group": groups})
         .group_by("value")
@@ -115,6 +117,8 @@ def _describe_words(figures: Measure, column: pl.Series, groups: np.ndarray) -> 
     figures.records = len(column) - figures.missing
     figures.words = [WordCount(**row) for row in shown.drop("len").iter_rows(named=True)]
     figures.other_words = int(counts["len"].sum()) - int(shown["len"].sum())
+    if len(others := counts[len(shown) :]):
+        figures.others = OtherWords(count=len(others), **{name: int(others[name].sum()) for name in VERDICTS[:3]})
 
 
 def _describe_numbers(
@@ -126,7 +130,7 @@ def _describe_numbers(
     figures.infinite = int(np.isinf(values).sum()) if values.dtype.kind == "f" else 0
     figures.bounds = bounds
     figures.quantiles = find_quantiles(values[np.isfinite(values)])
-    figures.bins = count_bins(values, groups, bounds)
+    figures.bins = count_bins(values, groups, bounds, SHARES if is_share(figures.name) else None)
     if rule is not None and rule.iqr is not None:
         figures.fitted = rule.by
     kept = groups == _KEPT
@@ -135,6 +139,11 @@ def _describe_numbers(
         return MeasuredRule(figures)
     chosen = nearest(rows[kept], np.min(distances, axis=0), NEAR)
     return MeasuredRule(figures, [(row, float(values[np.searchsorted(rows, row)])) for row in chosen])
+
+
+def is_share(name: str) -> bool:
+    """Return whether a measure is a share or a probability: from 0 to 1, by its name."""
+    return name.endswith(("_share", "_score"))
 
 
 def _split_values(column: pl.Series) -> tuple[np.ndarray, np.ndarray]:

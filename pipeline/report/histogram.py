@@ -24,8 +24,12 @@ def find_quantiles(values: np.ndarray) -> dict[str, float]:
     return {f"{share:g}": float(ordered[int(share * (len(values) - 1))]) for share in QUANTILES}
 
 
-def count_bins(values: np.ndarray, groups: np.ndarray, bounds: Sequence[Bound]) -> Bins | None:
+def count_bins(
+    values: np.ndarray, groups: np.ndarray, bounds: Sequence[Bound], limits: tuple[float, float] | None = None
+) -> Bins | None:
     """Return a histogram of `values` (of any number type, without NaN), by group 0 (kept), 1 (duplicate) or 2 (dropped).
+
+    `limits`: what values of this measure lie between; no edge is beyond them, unless a value is or a bound is not within.
 
     Where more than half of the values are 0 and none is below, these are counted by themselves. Returns None without a value.
     """
@@ -38,6 +42,8 @@ def count_bins(values: np.ndarray, groups: np.ndarray, bounds: Sequence[Bound]) 
         values, groups = values[~is_zero], groups[~is_zero]
         finite = finite[finite > 0]
     scale, edges = _choose_edges(finite, bounds)
+    if limits is not None and scale == "linear":
+        edges = _keep_between(edges, limits, finite, bounds)
     places = np.searchsorted(edges[1:-1], values, side="right")
     counts = np.bincount(places * 3 + groups, minlength=3 * (len(edges) - 1)).reshape(-1, 3)
     kept, duplicate, dropped = counts.T.tolist()
@@ -68,6 +74,17 @@ def _choose_edges(values: np.ndarray, bounds: Sequence[Bound]) -> tuple[Scale, n
     edges = np.linspace(min(reach) / 4 - quarter, max(reach) / 4 + quarter, BINS + 3)
     with np.errstate(over="ignore"):
         return "linear", _set_bounds(edges * 4, bounds, values.dtype)
+
+
+def _keep_between(edges: np.ndarray, limits: tuple[float, float], values: np.ndarray, bounds: Sequence[Bound]) -> np.ndarray:
+    """Return the edges between limits; of values that are all the same, from one limit to the other."""
+    low, high = float(values.min()), float(values.max())
+    # A bound at a limit has values on both sides of it, which need a bin each.
+    if low < limits[0] or high > limits[1] or not all(limits[0] < bound.value < limits[1] for bound in bounds):
+        return edges
+    if low == high:
+        edges = _set_bounds(np.linspace(*limits, BINS // 2 + 1), bounds, values.dtype)
+    return np.unique(edges.clip(*limits))
 
 
 def _find_spacing(reach: list[float], kind: np.dtype) -> float:

@@ -77,6 +77,7 @@ class Record(Table):
     rule: str | None = None
     value: float | None = None
     value_text: str | None = None
+    bound: float | None = Field(None, description="limit that the value broke")
     bound_text: str | None = None
     cluster_size: int | None = None
     measured: float | None = Field(None, description="of a kept record: its value of the measure that it is an example for")
@@ -138,6 +139,15 @@ class WordCount(Table):
     dropped: int
 
 
+class OtherWords(Table):
+    """How many words are not named, and the records with one of them, by verdict."""
+
+    count: int
+    kept: int
+    duplicate: int
+    dropped: int
+
+
 class Measure(Table):
     """The values of a measure over all readable records."""
 
@@ -159,6 +169,7 @@ class Measure(Table):
     bins: Bins | None = None
     words: list[WordCount] = []
     other_words: int = Field(0, description="records with other words")
+    others: OtherWords | None = Field(None, description="the other words by verdict, where there are more than are named")
 
 
 class Removed(Table):

@@ -15,6 +15,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+from pipeline.core.language import speak, translate_text
 from pipeline.core.names import escape_unprintable
 from pipeline.core.storage import to_json
 
@@ -29,7 +30,12 @@ def render_page(report: dict[str, Any], pictures: dict[str, str]) -> str:
     """Return the page of a report, given as `Report` dumps it."""
     policy, style, scripts = _read_assets()
     title = escape(report["corpus"]["title"])
-    data = {"report": report, "pictures": pictures, "labels": json.loads(_read("labels.json"))}
+    data = {
+        "report": report,
+        "pictures": pictures,
+        "labels": json.loads(_read("labels.json")),
+        "japanese": find_japanese(report),
+    }
     islands = "\n".join(
         f'<script type="application/json" id="{name}">{embed_json(value)}</script>' for name, value in data.items()
     )
@@ -45,6 +51,16 @@ def render_page(report: dict[str, Any], pictures: dict[str, str]) -> str:
         + "\n".join(f"<script>{script}</script>" for script in scripts)
         + "\n</body>\n</html>\n"
     )
+
+
+def find_japanese(report: dict[str, Any]) -> dict[str, str]:
+    """Return the Japanese of what a report says in English: descriptions, reasons, bounds in words and warnings, by the English."""
+    described = [*report["reasons"], *report["measures"]]
+    texts = {one.get(name) for one in described for name in ("description", "reason", "bound")}
+    texts |= {report["corpus"]["near_duplicate"], *report["warnings"]}
+    with speak("ja"):
+        japanese = {text: translate_text(text) for text in texts if text}
+    return {english: japanese[english] for english in sorted(japanese) if japanese[english] != english}
 
 
 def read_pictures(page: str) -> dict[str, str]:

@@ -51,6 +51,7 @@ UNITS_PER_WORKER = 4  # from so many on, each worker cuts units of its own
 # Summed over the records of a part; `pipeline.modalities.base.MeasuredRecords` says what they are.
 _SUMS = ("amount_in", "amount", "payload")
 _MOST_WARNINGS = 20  # of inputs, told one by one
+_UNREAD_SHOWN = 3  # inputs that --limit leaves unread
 
 # -- on a worker
 
@@ -322,10 +323,26 @@ def _collect(plan: Plan, units: Sequence[Unit], seconds: float, keep_going: bool
     measured = Measured(parts, counts, inputs, [*damage], damage, seconds)
     of_inputs = [record["warning"] for record in inputs if record.get("warning")]
     more = [f"{len(of_inputs) - _MOST_WARNINGS:,} more inputs have warnings like these"] * (len(of_inputs) > _MOST_WARNINGS)
-    measured.warnings.extend([*of_inputs[:_MOST_WARNINGS], *more])
+    measured.warnings.extend([*of_inputs[:_MOST_WARNINGS], *more, *_warn_of_unread(plan, units)])
     measured.warnings.extend(modality_of(plan.manifest).warnings(measured.total()))
     measured.warnings.extend(_warn_of_unreadable(plan, measured, keep_going))
     return measured
+
+
+def _warn_of_unread(plan: Plan, units: Sequence[Unit]) -> list[str]:
+    """Tell which inputs --limit leaves unread: it takes the first records, whatever file they are in."""
+    if plan.limit is None or len(plan.inputs) == 1:
+        return []
+    folder = plan.workspace.folder("measure")
+    read = {piece.file for unit in units for partition in load_partitions(folder, unit.number) for piece in partition.ranges}
+    unread = [file.shown_url for file in plan.inputs[max(read, default=-1) + 1 :]]
+    if not unread:
+        return []
+    shown = ", ".join(unread[:_UNREAD_SHOWN]) + (f" and {len(unread) - _UNREAD_SHOWN:,} more" if unread[_UNREAD_SHOWN:] else "")
+    return [
+        f"--limit {plan.limit} took the first records, all from {len(plan.inputs) - len(unread):,} of {len(plan.inputs):,} inputs; "
+        f"nothing was read of {shown}"
+    ]
 
 
 def _warn_of_unreadable(plan: Plan, measured: Measured, keep_going: bool) -> list[str]:

@@ -61,6 +61,8 @@ def main(
             raise UsageError(
                 "nothing is to be changed: name another bound (--set rules.chars.at_least=100), a preset (--preset), or --near RULE"
             )
+        if near is not None and not examples:
+            raise UsageError("--near shows records: --examples 0 would show none. Give --examples a number from 1 on")
         manifest = corpus.manifest.model_copy(update={"rules": named.rules})  # all but the rules stays as it is
         with refuse_damage(corpus.shown, corpus.folder):
             if near is not None:

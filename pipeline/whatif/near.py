@@ -12,6 +12,7 @@ from pipeline.corpus.built import BuiltCorpus
 from pipeline.corpus.measured import fit_bands, measured_columns
 from pipeline.corpus.records import read_record
 from pipeline.manifest.model import Bound, Manifest, did_you_mean
+from pipeline.steps.decide import broken_bound
 
 
 @dataclass(frozen=True)
@@ -34,26 +35,44 @@ def find_neighbours(corpus: BuiltCorpus, manifest: Manifest, rule: str, most: in
     """
     bound = manifest.rules.get(rule)
     if bound is None:
-        known = did_you_mean(rule, manifest.rules)
-        hint = "; it is measured, but not bounded: give it a bound with --set" if rule in MEASURES else known
-        raise UsageError(f"--near {rule}: the corpus has no rule of that name{hint} Rules: {', '.join(manifest.rules)}")
+        rules = ", ".join(manifest.rules)
+        if rule in corpus.ledger_schema and rule in MEASURES:
+            example = f"--set rules.{rule}.at_least=VALUE"
+            raise UsageError(
+                f"--near {rule}: it is measured, but no rule bounds it. Give it a bound: {example}. Rules: {rules}"
+            )
+        if rule in MEASURES:
+            raise UsageError(
+                f"--near {rule}: this corpus was built without that measure, so no rule can bound it. Rules: {rules}"
+            )
+        known = did_you_mean(rule, [*manifest.rules, *(name for name in corpus.ledger_schema if name in MEASURES)])
+        raise UsageError(f"--near {rule}: there is no rule and no measure of that name{known} Rules: {rules}")
     limits = _list_limits(corpus, manifest, rule, bound)
     if not limits:
         raise UsageError(f"--near {rule}: its bound is about words, not numbers, so that nothing is near it")
     if rule not in corpus.ledger_schema:
         raise UsageError(f"--near {rule}: the ledger has no such column, since the build found nothing that it judges")
-    value = measured_columns(corpus, {rule: bound})[0].cast(pl.Float64).alias("value")
-    numbered = corpus.scan_ledger().select("verdict", value).with_row_index("number")
-    judged = numbered.filter((pl.col("verdict") != "unreadable") & pl.col("value").is_finite()).select("number", "value")
+    column = measured_columns(corpus, {rule: bound})[0]
+    numbered = corpus.scan_ledger().select("verdict", column, column.cast(pl.Float64).alias("value")).with_row_index("number")
+    judged = numbered.filter((pl.col("verdict") != "unreadable") & pl.col("value").is_finite()).drop("verdict")
     found: list[Neighbour] = []
     for limit, is_least in limits:
-        is_above = pl.col("value") >= limit if is_least else pl.col("value") > limit
+        is_above = _is_above(rule, bound, limit, is_least)
         for fits, side in ((not is_least, ~is_above), (is_least, is_above)):
             nearest = judged.filter(side).bottom_k(most, by=[(pl.col("value") - limit).abs(), pl.col("number")]).collect()
-            for number, at in nearest.sort("value", "number").iter_rows():
+            for number, at in nearest.sort("value", "number").select("number", "value").iter_rows():
                 row = read_record(corpus, number).row
                 found.append(Neighbour(limit, fits, at, row["id"], row["verdict"], row["rule"], row["excerpt"]))
     return found
+
+
+def _is_above(rule: str, bound: Bound, limit: float, is_least: bool) -> pl.Expr:
+    """Return whether values are on the upper side of a limit, compared as the step decide compares them: in the type of the column."""
+    if bound.iqr is not None:  # fitted limits are numbers of 64 bits
+        return pl.col("value") >= limit if is_least else pl.col("value") > limit
+    alone = Bound(at_least=limit) if is_least else Bound(at_most=limit)
+    is_broken = broken_bound(rule, alone).is_broken
+    return ~is_broken if is_least else is_broken
 
 
 def _list_limits(corpus: BuiltCorpus, manifest: Manifest, rule: str, bound: Bound) -> list[tuple[float, bool]]:

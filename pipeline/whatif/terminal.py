@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.core.language import translate, translate_message
-from pipeline.core.names import make_printable
+from pipeline.core.names import make_printable, shorten
 from pipeline.corpus.built import BuiltCorpus
 from pipeline.corpus.rules import NamedRules
 from pipeline.manifest.model import Manifest
@@ -41,8 +41,9 @@ def print_answer(console: Console, corpus: BuiltCorpus, named: NamedRules, found
     terms = modality_of(corpus.manifest).terms
     has_amount = corpus.amount is not None
     changed = list_changed_rules(corpus.manifest, named.manifest)
-    for rule, (before, after) in [*changed.items()][:_SHOWN]:
-        console.print(f"{rule}: {before or translate('no bound')} -> {after or translate('no bound')}")
+    for rule, pair in [*changed.items()][:_SHOWN]:
+        before, after = (translate_message(words) if words else translate("no bound") for words in pair)
+        console.print(f"{rule}: {before} -> {after}")
     if len(changed) > _SHOWN:
         console.print(f"… and {len(changed) - _SHOWN} more rules differ")
     if not changed:
@@ -125,7 +126,7 @@ def _print_examples(console: Console, examples: Sequence[Example]) -> None:
 
 
 def _show_value(value: float | None, text: str | None) -> str:
-    return f"{value:.6g}" if value is not None else make_printable(text or "")
+    return f"{value:.6g}" if value is not None else shorten(text or "", _EXCERPT)
 
 
 def _shorten(excerpt: str | None) -> str:
@@ -136,12 +137,13 @@ def _shorten(excerpt: str | None) -> str:
 def print_neighbours(console: Console, rule: str, neighbours: Sequence[Neighbour]) -> None:
     """Print the records nearest to the bound of a rule, by value."""
     limit: float | None = None
+    width = max((len(f"{one.value:.6g}") for one in neighbours), default=0)
     for one in neighbours:
         if one.limit != limit:
             limit = one.limit
             console.print(f"{rule}: the records nearest to {limit:g}")
         verdict = f"{translate(one.verdict)}{f' ({one.rule})' if one.rule else ''}"
-        line = Text(f"  {one.value:<10.6g}", style="green" if one.fits else "red")
+        line = Text(f"  {one.value:<{width}.6g}  ", style="green" if one.fits else "red")
         line.append(f"{translate('fits') if one.fits else translate('broken')}  ", style="default")
         line.append(f"{verdict}  {make_printable(one.id)}  {_shorten(one.excerpt)}", style="default")
         console.print(line, soft_wrap=True)

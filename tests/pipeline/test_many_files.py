@@ -82,6 +82,9 @@ def test_a_limit_counts_over_all_files(folder, build, tmp_path):
     assert read_ledger(tmp_path / "o")["source"].value_counts().sort("source").rows() == [
         ("cc100-ja/000.txt", 6), ("cc100-ja/001.txt", 6), ("cc100-ja/002.txt", 6), ("cc100-ja/003.txt", 2),
     ]  # fmt: skip
+    said = " ".join(done.stderr.split() + done.stdout.split())
+    assert "--limit 20 took the first records, all from 4 of 30 inputs; nothing was read of" in said
+    assert "004.txt" in said and "003.txt" not in said
 
 
 def test_one_damaged_file_of_many_is_named_and_the_others_are_kept(folder, build, tmp_path):

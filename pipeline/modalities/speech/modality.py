@@ -62,9 +62,7 @@ class SpeechModality(Modality[SpeechManifest]):
         missing, readable = totals[UNTRANSCRIBED], totals["records"] - totals["unreadable"]
         if not missing:
             return []
-        return [
-            f"{missing:,} of {readable:,} recordings have no transcript / 録音{readable:,}件のうち{missing:,}件に書き起こしがありません"
-        ]
+        return [f"{missing:,} of {readable:,} recordings have no transcript"]
 
     def near_duplicate_rule(self, manifest: SpeechManifest) -> NearDuplicateRule:
         d = manifest.deduplicate

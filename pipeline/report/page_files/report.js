@@ -2,7 +2,7 @@
 "use strict";
 (() => {
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
-  const report = read("report"), pictures = read("pictures"), labels = read("labels");
+  const report = read("report"), pictures = read("pictures"), labels = read("labels"), japanese = read("japanese");
   const GROUPS = ["kept", "duplicate", "dropped"];
   const SVG = "http://www.w3.org/2000/svg";
   const parameters = new URLSearchParams(location.search);
@@ -18,6 +18,9 @@
   const pick = (words) => words[state.language === "ja" ? "ja" : "en"];
   const say = (key, ...values) =>
     values.reduce((text, value, i) => text.replaceAll(`{${i}}`, value), labels[key]?.[state.language === "ja" ? 1 : 0] ?? key);
+  // What the build says in English, with its language where it has no Japanese.
+  const inWords = (english) => ((state.language === "ja" && japanese[english]) || english || "").replaceAll("`", "");
+  const languageOf = (english) => (state.language === "ja" && english && !japanese[english] ? "en" : null);
   const count = (n) => n.toLocaleString("en-US");
   const percent = (share) => (share > 0 && share < 0.001 ? "< 0.1%" : `${(100 * share).toFixed(1)}%`);
   const number = (x) => {
@@ -34,7 +37,6 @@
     }
     return number(x);
   };
-  const boundIn = (words) => { const found = /-?[\d.]+(e[-+]?\d+)?$/.exec(words ?? ""); return found ? Number(found[0]) : null; };
   const numberOf = (n, key, strong) =>
     say("number_of").split(/(\{\d\})/).map((part) => (part === "{0}" ? (strong ? h("b", {}, count(n)) : count(n)) : part === "{1}" ? say(key) : part));
   const amount = (x) => {
@@ -51,7 +53,7 @@
     return `${x.toFixed(1)} TB`;
   };
   const records = () => pick(report.corpus.records);
-  const inSigns = (bound) => bound.replace(/\bat_least |>= /g, "≥ ").replace(/\bat_most |<= /g, "≤ ");
+  const inSigns = (bound) => inWords(bound).replace(/\bat_least |>= /g, "≥ ").replace(/\bat_most |<= /g, "≤ ");
   const stepName = (step) => say(`step_${step}`);
   const ruleName = (rule) => (labels[rule] && rule !== "unreadable" ? say(rule) : rule === "unreadable" ? say("unreadable") : rule);
 
@@ -99,8 +101,8 @@
       h("th", { scope: "col", class: kind },
         h("button", { type: "button", title: say("sort", heading), onclick: () => sort(number) }, heading)));
     function fill(sorted) {
-      body.replaceChildren(...sorted.map((row) => h("tr", {}, columns.map(([, value, shown, kind]) =>
-        h("td", { class: kind }, shown ? shown(row) : value(row))))));
+      body.replaceChildren(...sorted.map((row) => h("tr", {}, columns.map(([heading, value, shown, kind]) =>
+        h("td", { class: kind, "data-label": heading }, shown ? shown(row) : value(row))))));
     }
     function sort(number) {
       order.up = order.column === number ? !order.up : typeof columns[number][1](rows[0] ?? {}) === "string";
@@ -109,7 +111,7 @@
       fill(d3.sort(rows, (a, b) => (order.up ? d3.ascending : d3.descending)(columns[number][1](a), columns[number][1](b))));
     }
     fill(rows);
-    return h("div", { class: "scroll" }, h("table", { id }, h("thead", {}, h("tr", {}, heads)), body));
+    return h("div", { class: "scroll" }, h("table", { id, class: columns.length > 4 || ["funnel-table", "inputs-table"].includes(id) ? "stack" : null }, h("thead", {}, h("tr", {}, heads)), body));
   }
 
   function section(id, title, about, ...content) {
@@ -120,11 +122,13 @@
   // -- charts
 
   const widthOf = (wanted) => Math.max(240, Math.min(wanted, document.documentElement.clientWidth - 60));
+  const widthOfText = (words) => d3.sum(words, (letter) => (letter > "\u2e80" ? 10.5 : 6)); // in the font of axes
   const chart = (options) => h("figure", { class: "chart" }, Plot.plot({ style: { background: "none" }, ...options }));
   const tip = (data, options) => Plot.tip(data, { fontSize: 12, lineHeight: 1.3, ...options });
 
   function histogram(bins, bounds, width = 300) {
     const log = bins.scale === "log", edges = bins.edges;
+    const isWhole = edges.length < 10 && edges.every((edge) => Math.abs(edge % 1) === 0.5); // a bin for each number
     const middle = (low, high) => (log ? Math.sqrt(low * high) : (low + high) / 2);
     const bars = d3.range(edges.length - 1).flatMap((i) => {
       let at = 0;
@@ -137,7 +141,7 @@
     }).filter((one) => one.y > 0);
     return chart({
       width: widthOf(width), height: 130, marginLeft: 38, marginRight: 12, marginTop: 10, marginBottom: 24,
-      x: { type: log ? "log" : "linear", domain: [edges[0], edges.at(-1)], ticks: 5, label: null, tickFormat: log ? (x) => number(x) : undefined },
+      x: { type: log ? "log" : "linear", domain: [edges[0], edges.at(-1)], ticks: isWhole ? edges.slice(0, -1).map((edge) => edge + 0.5) : edges.at(-1) < 0.01 ? 3 : 5, label: null, tickFormat: log || isWhole ? (x) => number(x) : undefined },
       y: { type: "sqrt", ticks: 3, label: null, grid: true, tickFormat: "~s" },
       marks: [
         Plot.rect(bars, { x1: "low", x2: "high", y1: "from", y2: "to", fill: (one) => `var(--${one.name})`, insetLeft: 0.4, insetRight: 0.4 }),
@@ -168,7 +172,7 @@
   function funnelChart(states) {
     const rows = states.map((one, i) => ({ ...one, name: stepName(one.step), lost: i ? states[i - 1].records - one.records : 0 }));
     return chart({
-      width: widthOf(1120), height: 44 * rows.length + 30, marginLeft: widthOf(1120) < 500 ? 92 : 150, marginRight: 60, marginTop: 4, marginBottom: 24,
+      width: widthOf(1120), height: 44 * rows.length + 30, marginLeft: Math.max(d3.max(rows, (row) => widthOfText(row.name)) + 12, widthOf(1120) < 500 ? 0 : 150), marginRight: 60, marginTop: 4, marginBottom: 24,
       x: { label: null, ticks: 5, tickFormat: "~s", grid: true }, y: { label: null, domain: rows.map((row) => row.name), tickSize: 0 },
       marks: [
         Plot.barX(rows, { x1: 0, x2: "records", y: "name", fill: "var(--kept)", insetTop: 6, insetBottom: 6 }),
@@ -188,7 +192,7 @@
     const parts = [];
     if (record.measured !== null) parts.push(h("span", { class: "value kept" }, number(record.measured)));
     else if (record.verdict !== "kept" && (record.value !== null || record.value_text))
-      parts.push(h("span", { class: "value" }, record.value !== null ? numberBeyond(record.value, boundIn(record.bound_text)) : record.value_text, record.bound_text && record.value !== null ? ` (${inSigns(record.bound_text)})` : ""));
+      parts.push(h("span", { class: "value" }, record.value !== null ? numberBeyond(record.value, record.bound) : record.value_text, record.bound_text && record.value !== null ? ` (${inSigns(record.bound_text)})` : ""));
     return parts;
   }
   const meta = (record, ...further) => h("span", { class: "meta" }, values(record), further, h("span", { class: "id" }, record.id));
@@ -261,7 +265,7 @@
       const examples = one.examples;
       return h("details", { id: `rule-${one.rule}`, open: state.open.has(one.rule), ontoggle: (event) => state.open[event.target.open ? "add" : "delete"](one.rule) },
         h("summary", {}, h("b", {}, ruleName(one.rule)), h("span", { class: "quiet" }, inSigns(one.bound)), h("span", { class: "count" }, count(one.records))),
-        one.description && h("p", { class: "quiet", lang: "en" }, one.description, one.reason ? ` — ${one.reason}` : "", one.source ? ` (${one.source})` : ""),
+        one.description && h("p", { class: "quiet" }, h("span", { lang: languageOf(one.description) }, inWords(one.description)), one.reason ? [" — ", h("span", { lang: languageOf(one.reason) }, inWords(one.reason))] : null, one.source ? h("span", { lang: "en" }, ` (${one.source})`) : null),
         h("div", { class: "examples" },
           recordList(say("kept_near"), examples.kept_near), recordList(say("near"), examples.near),
           recordList(say("random"), examples.random), recordList(say("far"), examples.far)));
@@ -274,7 +278,7 @@
     const quantiles = [["0", "least"], ["0.5", "median"], ["1", "most"]].filter(([share]) => share in one.quantiles).map(([share, key]) => `${say(key)} ${number(one.quantiles[share])}`);
     const side = (key, value, strong) => (value === null || value === undefined ? null : numberOf(value, key, strong && value));
     const sides = [side("inside", one.inside), side("outside", one.outside, true), one.dropped ? side("first_here", one.dropped) : null, one.missing ? side("missing", one.missing) : null].filter(Boolean);
-    return h("div", { class: "card", id: `measure-${one.name}` }, h("h3", {}, one.name), h("p", { lang: "en" }, one.description),
+    return h("div", { class: "card", id: `measure-${one.name}` }, h("h3", {}, one.name), h("p", { lang: languageOf(one.description) }, inWords(one.description)),
       one.bins ? histogram(one.bins, one.bounds) : null, one.words.length ? wordBars(one.words) : null,
       one.bins?.zeros ? h("p", {}, numberOf(d3.sum(one.bins.zeros), "zeros")) : null,
       one.fitted ? h("p", {}, say("fitted", say(one.fitted))) : null,
@@ -298,7 +302,7 @@
     return found.length ? section("languages", say("languages"), null, h("div", { class: "columns" }, found.map((one) => h("div", { class: "panel" }, h("h3", {}, one.name), table([
       [say("value"), (word) => word.value ?? "", (word) => word.value ?? say("no_value")],
       ...GROUPS.map((group) => [say(group), (word) => word[group], (word) => count(word[group]), "number"]),
-    ], one.words, `words-${one.name}`))))) : null;
+    ], one.others ? [...one.words, { value: say("other_values", count(one.others.count)), ...one.others }] : one.words, `words-${one.name}`))))) : null;
   }
 
   function duplicates() {
@@ -309,7 +313,7 @@
       width: widthOf(480), height: 170, marginLeft: 40, marginBottom: 38, x: { label: say("records_in_cluster"), domain: sizes.map((size) => size.name) }, y: { type: "sqrt", label: null, grid: true, ticks: 3, tickFormat: "~s" },
       marks: [Plot.barY(sizes, { x: "name", y: "clusters", fill: "var(--duplicate)" }), tip(sizes, Plot.pointerX({ x: "name", y: "clusters", title: (size) => `${size.name}\n${say("clusters")} ${count(size.clusters)}\n${say("records")} ${count(size.records)}` }))],
     });
-    return section("duplicates", say("duplicates"), say("duplicates_about", count(found.exact), count(found.near), count(found.clusters), report.corpus.near_duplicate),
+    return section("duplicates", say("duplicates"), say("duplicates_about", count(found.exact), count(found.near), count(found.clusters), inWords(report.corpus.near_duplicate)),
       h("div", { class: "columns" },
         sizes.length ? h("div", { class: "panel" }, h("h3", {}, say("cluster_sizes")), sizeChart()) : null,
         found.similarity ? h("div", { class: "panel" }, h("h3", {}, say("similarities")), histogram(found.similarity, found.accept === null ? [] : [{ value: found.accept }], 480)) : null),

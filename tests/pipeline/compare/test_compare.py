@@ -199,7 +199,7 @@ def test_folders_without_a_ledger(corpus, tmp_path):
     assert "was not made by Seimai" in refused("ja-web", "ja-web", "--on", tmp_path)
     shutil.copytree(corpus, tmp_path / "published", ignore=shutil.ignore_patterns(".cache"))
     message = refused("ja-web", "ja-web", "--on", tmp_path / "published")
-    assert "was made by Seimai, but its .cache/huggingface/seimai" in message and "--out OTHER" in message
+    assert "was made by Seimai, but its .cache/huggingface/seimai" in message and "cp -a ORIGINAL COPY" in message
     copy = tmp_path / "copy"
     shutil.copytree(corpus, copy, ignore=shutil.ignore_patterns("work"))
     state = copy / STATE_FOLDER / "state.json"

@@ -99,6 +99,10 @@ def test_japanese_has_the_values_of_the_english():
 def test_values_stay_and_messages_in_messages_are_translated(japanese):
     assert translate_message("--out a b is a file, not a folder") == "--out a b はフォルダではなくファイルです"
     assert translate_message("error: there is no text in records in") == "エラー: records in にテキストがありません"
+    assert (
+        translate_message("warning: 1 of 58 recordings have no transcript")
+        == "警告: 録音 58 件のうち 1 件に書き起こしがありません"
+    )
     inner = translate_message('error: m.toml: shards.size: a size in bytes is expected, such as 32000000, "512 MB" or "1 GiB"')
     assert inner.startswith("エラー: m.toml: shards.size: 大きさ（バイト）")
     assert translate_message("\nnothing that the catalogue has, 3: x\n") == "\nnothing that the catalogue has, 3: x\n"

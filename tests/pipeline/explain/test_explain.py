@@ -1,5 +1,6 @@
 """`python -m pipeline.explain` on the samples, and on texts that are in no corpus."""
 
+import json
 import shutil
 
 import polars as pl
@@ -94,7 +95,12 @@ def test_hostile_text_is_not_obeyed(tmp_path):
 def test_what_makes_no_sense(text, tmp_path):
     assert "expected a corpus and the id of a record" in refused()
     assert "expected a corpus and the id of a record" in refused(text)
-    assert "The nearest ids: cc100-ja/0000000000" in refused(text, "cc100-ja/0000000001")
+    offsets = [int(id.rpartition("/")[2]) for id in read_ledger(text)["id"]]
+    between = (offsets[40] + 1 + offsets[41]) // 2  # a byte of a document: its id comes first, others by their distance
+    others = sorted((one for one in offsets if one != offsets[40]), key=lambda one: abs(one - between))[:2]
+    nearest = ", ".join(f"cc100-ja/{one:010}" for one in (offsets[40], *others))
+    for reference in (f"cc100-ja/{between:010}", str(between), f"{between:016}"):
+        assert f"The nearest ids: {nearest}" in refused(text, reference)
     assert "--text and --file exclude one another" in refused("--text", "a", "--file", "b")
     assert "--rules and CORPUS exclude one another" in refused(text, "--text", "a", "--rules", "ja-web")
     assert "leave the id out" in refused(text, "0000000000", "--text", "a")
@@ -110,3 +116,22 @@ def test_what_makes_no_sense(text, tmp_path):
     shutil.copytree(text, copy, ignore=shutil.ignore_patterns("work", "data"))
     kept = read_ledger(text).filter(verdict="kept")["id"][0]
     assert "is gone. Build it again" in refused(copy, kept)
+    shutil.rmtree(copy / ".cache")
+    message = refused(copy, kept)  # where its input is nobody knows, so that no command is suggested
+    assert "cp -a ORIGINAL COPY takes it along" in message and "from its input (cc100-ja.txt.xz)" in message
+    assert "python -m" not in message
+
+
+def test_what_a_source_says_is_cut(build, tmp_path):
+    title, url = "題" * 5000, f"https://a.jp/{'b' * 5000}"
+    row = {
+        "text": "吾輩は猫である。名前はまだ無い。どこで生れたか頓と見当がつかぬ。",
+        "url": url,
+        "title": f"{title}\n\x1b[31m",
+    }
+    (tmp_path / "a.jsonl").write_text(json.dumps(row), "utf-8")
+    done = build("jsonl", "--input", tmp_path / "a.jsonl", "--out", tmp_path / "out", "--set", 'source.keep=["url","title"]')
+    assert done.returncode == 0, done.stderr
+    shown = run(tmp_path / "out", read_ledger(tmp_path / "out")["id"][0]).stdout
+    assert f"title: {title[:200]} …\n" in shown and f"url: {url[:200]} …\n" in shown
+    assert max(map(len, shown.splitlines())) < 300 and "\x1b" not in shown

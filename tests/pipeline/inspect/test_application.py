@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
 import polars as pl
 import pytest
 from click.testing import CliRunner
@@ -24,7 +26,9 @@ from pipeline.inspect import application
 from pipeline.inspect.command import main
 from pipeline.inspect.media import find_type
 from pipeline.inspect.view import VERDICTS
+from pipeline.whatif.command import main as whatif
 from tests.support.builds import build_environment
+from tests.support.commands import CommandRunner
 from tests.support.inspecting import TOKEN, Served, serve_corpus
 
 
@@ -120,9 +124,16 @@ def test_a_source_is_two_clicks_from_its_losses(text, ledger):
     assert f"<h1>{len(dropped)} records</h1>" in text.ask(f"/records?source={quote(source)}&verdict=dropped&rule=language").text
 
 
-def test_what_is_unknown_or_wrong_is_said(text):
+def test_what_is_unknown_or_wrong_is_said(text, ledger):
     missing = text.ask("/record?id=cc100-ja/0000000001")
-    assert missing.status == 404 and "The nearest ids: cc100-ja/0000000000" in missing.text
+    nearest = quote(ledger["id"][0], safe="")
+    assert missing.status == 404 and f'href="/record?id={nearest}"' in missing.text
+    several = text.ask("/record?id=0")
+    assert several.status == 404 and "ids end in" in several.text and several.text.count('class="id"') == 20
+    folder = text.watched.open().built.folder
+    for path in ("/record?id=none", "/record?id=0", "/rule?name=none", "/source?name=none", "/pair?id=x", "/media?id=none"):
+        answer = text.ask(path)
+        assert answer.status == 404 and str(folder) not in answer.text and str(folder.parent) not in answer.text, path
     assert text.ask("/record").status == text.ask("/records?min.chars=x").status == text.ask("/clusters?page=x").status == 400
     assert "数を指定してください" in text.ask("/records?min.chars=x&lang=ja").text
 
@@ -130,6 +141,44 @@ def test_what_is_unknown_or_wrong_is_said(text):
 def test_an_end_of_an_id_is_enough(text, ledger):
     id = ledger["id"][5]
     assert f"<bdi>{id}</bdi>" in text.ask(f"/record?id={id.rpartition('/')[2]}").text
+
+
+def test_a_search_finds_ids_and_their_ends(text, ledger):
+    id = ledger["id"][5]
+    for searched in (id, id.rpartition("/")[2]):
+        found = text.ask(f"/records?q={quote(searched, safe='')}").text
+        assert "<h1>1 records</h1>" in found and f"<bdi>{id}</bdi>" in found or f">{id}</a>" in found
+
+
+def test_the_language_is_the_browsers_until_another_is_chosen(text):
+    for accepted, language in (("ja,en-US;q=0.9,en;q=0.8", "ja"), ("fr, en;q=0.5, ja;q=0.4", "en"), ("en;q=0,ja;q=0.1", "ja")):
+        assert f'lang="{language}"' in text.ask("/", Accept_Language=accepted).text.partition("<body>")[0], accepted
+        assert f'lang="{language}"' in text.ask("/none", Accept_Language=accepted).text
+    assert '<html lang="en"' in text.ask("/?lang=en", Accept_Language="ja").text
+    chosen = f'seimai-inspect-{text.port}="{TOKEN}"; seimai-language=en'
+    assert '<html lang="en"' in text.ask("/", has_token=False, Accept_Language="ja", Cookie=chosen).text
+
+
+def test_a_chosen_bound_is_a_command_of_whatif_with_its_answer(text, ledger):
+    """The page counts, and prints the command that says, what a build would keep of what reaches the rule."""
+    built = text.watched.open().built
+    values = ledger.filter(pl.col("verdict") != "unreadable")["hiragana_share"].drop_nulls()
+    page = text.ask("/rule?name=hiragana_share&min.hiragana_share=0.25").text
+    command = f"python -m pipeline.whatif {built.shown} --set rules.hiragana_share.at_least=0.25"
+    assert f'<code id="whatif">{command}</code>' in page
+    assert f"{int((values >= 0.25).sum())} of {len(ledger)} records are within" in page
+    both = text.ask("/records?min.hiragana_share=0.25&max.chars=500&max.cluster_size=3").text
+    assert f'<code id="whatif">{command} --set rules.chars.at_most=500</code>' in both
+    assert "pipeline.whatif" not in text.ask("/rule?name=hiragana_share").text
+    found = CommandRunner(whatif).as_json(*shlex.split(command)[3:], "--no-replay")
+    kept = ledger.filter(pl.col("verdict") == "kept")["hiragana_share"]
+    assert found["kept"]["lost"]["records"] == int((kept < 0.25).sum())
+
+
+def test_a_step_of_a_slider_is_a_value(text, ledger):
+    """What a slider sets is a value of the column with all its digits, so that the record that has it stays within."""
+    quantiles = text.watched.open().totals.find_quantiles("hiragana_share")
+    assert set(np.float32(quantiles)) <= set(ledger["hiragana_share"].drop_nulls().to_numpy())
 
 
 def test_every_word_of_the_pages_has_its_japanese():
@@ -201,6 +250,23 @@ def test_a_corpus_that_is_rebuilt_is_noticed(build, tmp_path, mixed):
         (tmp_path / "out" / STATE_FOLDER / "state.json").write_text("{", "utf-8")
         gone = served.ask("/")
         assert gone.status == 503 and "not built to its end" in gone.text
+
+
+def test_shards_that_are_moved_away_are_told_and_found_again(reference, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(reference, copy, ignore=shutil.ignore_patterns("work"))
+    paths = ("/", "/records", "/records?q=の", "/clusters", "/cleaning", "/rule?name=chars", f"/media?id={0:010}")
+    with serve_corpus(copy) as served:
+        assert served.ask("/").status == 200
+        shard = sorted((copy / "data").iterdir())[0]
+        for place, named in ((copy / "data", "data/"), (shard, f"data/{shard.name}"), (copy / "ledger", "ledger/"), (copy, "")):
+            place.rename(tmp_path / "elsewhere")
+            for path in paths:
+                answer = served.ask(quote(path, safe="/?=&"))
+                assert answer.status == (404 if path.startswith("/media") else 503), (place, path, answer.text)
+                assert named in answer.text and "fault of Seimai" not in answer.text
+            (tmp_path / "elsewhere").rename(place)
+            assert served.ask("/").status == 200, place
 
 
 def test_what_cannot_be_browsed_is_refused(reference, tmp_path):

@@ -47,7 +47,7 @@ def test_search_filter_sort_and_copy(browser, text):
         page.fill("header input[name=q]", "。")
         page.click("header button")
         page.wait_for_load_state()
-        assert "Searched: the first 200 characters" in page.locator("main").inner_text()
+        assert "Searched: ends of all ids, the first 200 characters" in page.locator("main").inner_text()
         page.goto(f"{text.address}/records?with=chars")
         slider = page.locator(".slider input[type=range]").first
         assert page.locator(".slider input[type=range]").count() == 2
@@ -57,11 +57,18 @@ def test_search_filter_sort_and_copy(browser, text):
         least = float(page.locator("input[name='min.chars']").input_value())
         assert page.locator("h1").inner_text() == f"{len(ledger.filter(pl.col('chars') >= least))} records" and least > 0
         page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-        page.locator("details.code summary").click()
-        page.get_by_role("button", name="Copy").click()
-        page.get_by_role("button", name="✓").wait_for()
+
+        def copy(summary: str) -> str:
+            part = page.locator("details.code", has_text=summary)
+            part.locator("summary").click()
+            part.get_by_role("button", name="Copy").click()
+            part.get_by_role("button", name="✓").wait_for()
+            return str(page.evaluate("navigator.clipboard.readText()"))
+
+        command = copy("What a build with these limits would keep")
+        assert command == f"python -m pipeline.whatif {text.watched.open().built.shown} --set rules.chars.at_least={least:g}"
         names = {}
-        exec(page.evaluate("navigator.clipboard.readText()"), names)
+        exec(copy("This page in polars"), names)
         shown = page.locator(".records .id").all_inner_texts()
         assert names["page"]["id"].to_list() == shown and len(shown) > 10
         assert watched.errors == [] and all(url.startswith(text.address) for url in watched.requests)

@@ -9,7 +9,7 @@ from pipeline.build import main
 from pipeline.manifest.presets import list_manifests
 
 
-@pytest.mark.parametrize(("language", "heading"), [("en", "measures: text"), ("ja", "計測値: 文章")])
+@pytest.mark.parametrize(("language", "heading"), [("en", "measures: text"), ("ja", "計測値: テキスト")])
 def test_names_fit_on_a_terminal(language, heading):
     done = CliRunner().invoke(main, ["--list"], env={"COLUMNS": "80", "SEIMAI_LANG": language})
     assert done.exit_code == 0, done.output

@@ -56,7 +56,7 @@ def test_the_tokenizer_s_text_is_drawn_by_the_weights(trained: Mixed, parts: Par
     # Its figures are of the held-out text of every part.
     held_out = [pl.read_parquet(parts.folder / name / "data" / "validation-*.parquet") for name in ("gamma", "beta", "alpha")]
     assert record["figures"]["texts"] == sum(map(len, held_out))
-    assert "On the parts' held-out text" in trained.card and "各出典の検証用テキストで" in trained.card
+    assert "On the parts' held-out text" in trained.card and "各部分の検証用テキストで" in trained.card
 
 
 def test_a_tokenizer_that_is_named(trained: Mixed, mix: Callable[..., Mixed], parts: Parts, build: Callable[..., Any]) -> None:

@@ -8,12 +8,22 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.core.language import speak, translate
 from pipeline.report.page import embed_json, read_pictures, render_page
 from tests.support.browser import open_browser, watch_page
 
 pytestmark = pytest.mark.e2e
 LABELS = Path(__file__).parents[3] / "pipeline" / "report" / "page_files" / "labels.json"
-RULES = ("minhash", "phash", "acoustic", "exact", "corpus", "programme", "speaker")  # labels that the report names
+RULES = (
+    "characters",
+    "minhash",
+    "phash",
+    "acoustic",
+    "exact",
+    "corpus",
+    "programme",
+    "speaker",
+)  # labels that the report names
 SCRIPT = LABELS.with_name("report.js")
 
 
@@ -74,10 +84,21 @@ def test_a_report_opens_switches_sorts_and_tells(browser, build_as_user, name):
         if name != "cc100-ja":
             assert page.locator(".sheet img").count() >= 20
             assert page.evaluate("[...document.images].every((one) => one.naturalWidth > 0)")
+        # What rules and measures are is told in Japanese, too: nothing of ours stays English.
+        rule = next(one for one in report["reasons"] if one["reason"] and one["examples"]["near"])
+        with speak("ja"):
+            told = [translate(rule["description"]), translate(rule["reason"])]
+        assert all(words in page.locator(f"#rule-{rule['rule']}").text_content() for words in told)
+        assert page.locator(".card p[lang=en], details p span[lang=en]:not(:last-child)").count() == 0
+        assert report["corpus"]["near_duplicate"] not in page.inner_text("#duplicates")
+        # On a telephone every column of every table is seen without scrolling.
         for width in (390, 768):
             page.set_viewport_size({"width": width, "height": 844})
-            open_report(watched, path)
-            assert watched.overflow == 0, width
+            for language in ("en", "ja"):
+                open_report(watched, path, f"?lang={language}")
+                assert watched.overflow == 0, width
+                scrolled = "[...document.querySelectorAll('.scroll')].filter((one) => one.scrollWidth > one.clientWidth).length"
+                assert page.evaluate(scrolled) == 0, (width, language)
         assert watched.errors == []
         assert {url.partition("?")[0] for url in watched.requests} == {path.as_uri()}
 

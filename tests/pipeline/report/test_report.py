@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from pipeline.core.checksums import REPORT_FILES, read_lock_entries, read_sums
 from pipeline.manifest.loading import load
 from pipeline.report.difference import find_difference
-from pipeline.report.figures import count_domain_losses
+from pipeline.report.figures import count_domain_losses, describe_words
 from pipeline.report.histogram import QUANTILES, count_bins, find_quantiles
 from pipeline.report.json_schema import make_schema
 from pipeline.report.ledger import Ledger, draw, nearest
-from pipeline.report.model import Bound, Report
+from pipeline.report.model import Bound, Measure, Report
 from tests.support.builds import read_ledger, read_shards
 
 SAMPLES = {"cc100-ja": "chars", "image-text-ja": None, "speech-ja": "duration"}  # each with the ledger's column of amounts
@@ -103,6 +103,13 @@ def check_words(measure, frame: pl.DataFrame) -> None:
         of_word = frame.filter(pl.col("value").eq_missing(pl.lit(word.value)))
         assert [getattr(word, name) for name in GROUPS] == [(of_word["verdict"] == name).sum() for name in GROUPS]
     shown = sum(word.kept + word.duplicate + word.dropped for word in measure.words)
+    others = frame.filter(~pl.col("value").is_in([word.value for word in measure.words], nulls_equal=True))
+    found = (
+        [measure.others.count, measure.others.kept, measure.others.duplicate, measure.others.dropped]
+        if measure.others
+        else [0] * 4
+    )
+    assert found == [others["value"].n_unique() if len(others) else 0, *((others["verdict"] == name).sum() for name in GROUPS)]
     assert shown + measure.other_words == len(frame)
 
 
@@ -251,6 +258,36 @@ def test_a_histogram_of_the_widest_range_has_numbers_for_edges(values, limit):
     bins = count_bins(np.array(values), np.zeros(len(values), int), [Bound(kind="at_least", value=limit)])
     assert bins is not None and np.isfinite(bins.edges).all() and bins.edges == sorted(set(bins.edges))
     assert sum(bins.kept) == len(values)
+
+
+@given(
+    values=st.lists(st.sampled_from([0.0, 0.25, 0.7, 1.0]) | st.floats(0, 1, width=32), min_size=1),
+    limit=st.none() | st.sampled_from([0.0, 0.25, 0.5, 1.0]),
+    kind=st.sampled_from(["at_least", "at_most"]),
+)
+def test_bins_of_a_share_lie_between_0_and_1(values, limit, kind):
+    """Of a constant share the axis has both ends. A bound at an end has a bin on either side of it."""
+    numbers = np.array(values, np.float32)
+    bounds = [] if limit is None else [Bound(kind=kind, value=limit)]
+    bins = count_bins(numbers, np.zeros(len(numbers), int), bounds, (0.0, 1.0))
+    assert sum(bins.kept) + sum(bins.zeros or []) == len(values) and bins.edges == sorted(set(bins.edges))
+    if limit not in (0.0, 1.0) and bins.scale == "linear":
+        assert bins.edges[0] >= 0 and bins.edges[-1] <= 1
+        if len(set(values)) == 1:
+            assert (bins.edges[0], bins.edges[-1]) == (0.0, 1.0)
+    for bound in bounds:
+        is_low = numbers < np.float32(limit) if bound.kind == "at_least" else numbers <= np.float32(limit)
+        places = np.searchsorted(bins.edges[1:-1], numbers.astype(np.float64), side="right")
+        counted = numbers != 0 if bins.zeros else np.ones(len(numbers), bool)
+        assert not set(places[is_low & counted]) & set(places[~is_low & counted])
+
+
+def test_words_beyond_those_that_are_named_are_counted(tmp_path):
+    codes = [f"l{number:02}" for number in range(38) for _ in range(38 - number)]
+    figures = Measure(name="language", description="", records=0, missing=0)
+    describe_words(figures, pl.Series(codes), np.array([number % 3 for number in range(len(codes))]))
+    assert len(figures.words) == 30 and figures.others.count == 8
+    assert figures.others.kept + figures.others.duplicate + figures.others.dropped == figures.other_words == sum(range(1, 9))
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1))

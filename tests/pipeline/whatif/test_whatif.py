@@ -3,12 +3,14 @@
 import json
 import shutil
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.ownership import STATE_FOLDER
+from pipeline.core.terminal import Terminal
 from pipeline.corpus.built import open_corpus
 from pipeline.corpus.rules import load_rules
 from pipeline.manifest.model import Bound
@@ -16,6 +18,8 @@ from pipeline.steps.decide import decide_frame, find_broken_rule
 from pipeline.whatif.answer import answer
 from pipeline.whatif.changes import OUTCOME
 from pipeline.whatif.command import main
+from pipeline.whatif.near import Neighbour
+from pipeline.whatif.terminal import print_neighbours
 from tests.support.bounds import draw_changes
 from tests.support.builds import read_ledger
 from tests.support.commands import CommandRunner
@@ -115,6 +119,34 @@ def test_records_near_a_bound(corpus, ledger):
     assert "the records nearest to" in run(corpus, "--near", "quality_score").stdout
 
 
+def test_a_value_equal_to_the_bound_falls_as_in_a_build(corpus, ledger):
+    """Measures have 32 bits: the decimal of one lies on either side of it, and a build compares with 32 bits."""
+    values = ledger.filter(pl.col("verdict") == "kept")["hiragana_share"].drop_nulls()
+    for is_below in (False, True):
+        value = next(
+            one for one in values if (float(str(np.float32(one))) > one) is is_below and float(str(np.float32(one))) != one
+        )
+        for side, fitting in (("at_least", values >= value), ("at_most", values <= value)):
+            bound = f"rules.hiragana_share.{side}={np.float32(value)}"
+            near = as_json(corpus, "--set", bound, "--near", "hiragana_share", "--examples", 3)["nearest"]
+            assert [one["fits"] for one in near if one["value"] == value] and all(
+                one["fits"] for one in near if one["value"] == value
+            )
+            lost = as_json(corpus, "--set", bound, "--no-replay")["kept"]["lost"]["records"]
+            assert lost == int((~fitting).sum())
+
+
+def test_large_values_do_not_touch_what_is_beside_them(capsys):
+    huge = [
+        Neighbour(0.5, False, -9.2e18, "a/1", "dropped", "x", "本文"),
+        Neighbour(0.5, True, 1.5, "a/2", "kept", None, "本文"),
+    ]
+    print_neighbours(Terminal(), "x", huge)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines[1:]] == [["-9.2e+18", "broken"], ["1.5", "fits"]]
+    assert lines[1].index("broken") == lines[2].index("fits")
+
+
 def test_what_is_printed(corpus):
     done = run(corpus, "--set", "rules.chars.at_most=800", "--set", 'rules.skip=["boilerplate_share"]')
     assert done.exit_code == 0, done.output
@@ -134,7 +166,17 @@ def test_what_makes_no_sense(corpus, tmp_path):
     assert "Nothing is measured here; build it with them: python -m pipeline.build cc100-ja" in message
     assert 'measure.also=["llmjp_deflate_ratio"]\'' in message
     assert "did you mean 'quality_score'?" in refused(corpus, "--near", "quality_scor")
-    assert "it is measured, but not bounded" in refused(corpus, "--near", "hiragana_share")
+    assert "it is measured, but no rule bounds it. Give it a bound: --set rules.hiragana_share.at_least=VALUE." in refused(
+        corpus, "--near", "hiragana_share"
+    )
+    assert "there is no rule and no measure of that name; did you mean 'hiragana_share'? Rules: " in refused(
+        corpus, "--near", "hiragana_shar"
+    )
+    assert "this corpus was built without that measure" in refused(corpus, "--near", "gopher_words")
+    assert "--examples 0 would show none" in refused(corpus, "--near", "chars", "--examples", 0)
+    for value in ("true", "false"):
+        message = refused(corpus, "--set", f"rules.chars.at_least={value}")
+        assert f"a number is expected, not {value}" in message and "chars.at_least" in message
     assert "its bound is about words" in refused(corpus, "--near", "language")
     assert "there is no such folder" in refused(tmp_path / "x", "--near", "chars")
     copy = tmp_path / "copy"
