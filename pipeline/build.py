@@ -118,7 +118,7 @@ def main(
     """Build the corpus of MANIFEST, the name of one under manifests/ or a path to a TOML file.
 
     With no raw corpus at hand it builds the embedded sample. Exit code 0: done; 1: the build failed (run the same command
-    again to go on); 2: wrong usage or manifest.
+    again to go on); 2: wrong usage or manifest; 130: interrupted (the same command goes on).
     """
     with report_errors("building"):
         if lists:
