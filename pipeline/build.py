@@ -394,7 +394,7 @@ def _build(
         failure: SeimaiError | None = None
         with _prepare(plan, console), make_engine(workers, scheduler, plan.work / "dask", _progress_console(console)) as engine:
             if summary is None:
-                compile_loops(engine, plan.manifest)
+                compile_loops(engine, plan.manifest.modality)
             result: dict[str, Any] = summary or run(plan, engine, keep_going)
             if tokenising is not None and _count_kept(result):
                 try:
@@ -451,6 +451,8 @@ def _mix(
             _prepare(plan, console, plan.more_steps),
             make_engine(workers, scheduler, plan.work / "dask", _progress_console(console)) as engine,
         ):
+            if summary is None:
+                compile_loops(engine, manifest.modality)
             result = summary or mix(plan, engine)
             if tokens is not None and _count_kept(result):
                 try:
