@@ -119,7 +119,7 @@ def main(
     """Build the corpus of MANIFEST, the name of one under manifests/ or a path to a TOML file.
 
     With no raw corpus at hand it builds the embedded sample. Exit code 0: done; 1: the build failed (run the same command
-    again to go on); 2: wrong usage or manifest.
+    again to go on); 2: wrong usage or manifest; 130: interrupted (the same command goes on).
     """
     with report_errors("building"):
         if lists:
@@ -398,7 +398,7 @@ def _build(
         failure: SeimaiError | None = None
         with _prepare(plan, console), make_engine(workers, scheduler, plan.work / "dask", _progress_console(console)) as engine:
             if summary is None:
-                compile_loops(engine, plan.manifest)
+                compile_loops(engine, plan.manifest.modality)
             result: dict[str, Any] = summary or run(plan, engine, keep_going)
             if tokenising is not None and _count_kept(result):
                 try:
@@ -466,6 +466,8 @@ def _mix(
             _prepare(plan, console, plan.more_steps),
             make_engine(workers, scheduler, plan.work / "dask", _progress_console(console)) as engine,
         ):
+            if summary is None:
+                compile_loops(engine, manifest.modality)
             result = summary or mix(plan, engine)
             if tokens is not None and _count_kept(result):
                 try:

@@ -24,7 +24,6 @@ from pipeline.core.inline import InlineEngine
 from pipeline.core.language import translate
 from pipeline.core.progress import StepProgress
 from pipeline.manifest.loading import load
-from pipeline.manifest.model import Manifest
 from pipeline.manifest.presets import manifest_folder
 from pipeline.plan import Plan
 from pipeline.run import run as run_steps
@@ -36,16 +35,16 @@ _OWN_PACKAGES = ("filters", "pipeline", "tokenizer")
 _LOOK_SECONDS = 0.5
 
 
-def compile_loops(engine: Engine, manifest: Manifest) -> None:
-    """Let a worker compile what builds of a manifest's modality run, unless one has done so. The step is shown where that takes long.
+def compile_loops(engine: Engine, modality: str) -> None:
+    """Let a worker compile what builds of a modality run, unless one has done so. The step is shown where that takes long.
 
     Without it, every step would compile its own loops on every worker, and seem to stand still meanwhile.
     """
-    if engine.scheduler is None and _find_stamp(manifest.modality).is_file():
+    if engine.scheduler is None and _find_stamp(modality).is_file():
         return
-    _, expected = _SAMPLES[manifest.modality]
+    _, expected = _SAMPLES[modality]
     with _show(engine, expected):
-        for _ in engine.run("compiling", [(_build_sample, (manifest.modality,))]):
+        for _ in engine.run("compiling", [(_build_sample, (modality,))]):
             pass
 
 

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import difflib
 import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -28,8 +29,10 @@ class Subcommand:
 class LazyGroup(click.Group):
     """A group that knows of its commands what its help shows, and imports the one that is called."""
 
-    def __init__(self, name: str, subcommands: dict[str, Subcommand], help: str) -> None:
-        super().__init__(name, help=help, context_settings=_HELP, no_args_is_help=True)
+    def __init__(
+        self, name: str, subcommands: dict[str, Subcommand], help: str, params: Sequence[click.Parameter] = ()
+    ) -> None:
+        super().__init__(name, help=help, context_settings=_HELP, no_args_is_help=True, params=[*params])
         self.subcommands = subcommands
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -56,13 +59,25 @@ class LazyGroup(click.Group):
         try:
             name, command, rest = super().resolve_command(ctx, args)
         except click.ClickException as error:
-            if not _speaks_japanese():
-                raise
-            from pipeline.core.terminal import Terminal  # late, as all that is not needed for help in English
-
-            Terminal(stderr=True).print(f"error: {error.format_message()}")
-            ctx.exit(error.exit_code)
+            close = self._find_close(args[0])
+            _complain(ctx, click.UsageError(f"No such command {args[0]!r}. Did you mean {close!r}?", ctx) if close else error)
         return args[0] if name is not None else None, command, rest
+
+    def _find_close(self, word: str) -> str | None:
+        """Return the command that a word, which is none, was meant to be: also one of a group in this one."""
+        if word in self.subcommands:  # which cannot be loaded
+            return None
+        if word in TRAIN:
+            return f"train {word}"
+        return next(iter(difflib.get_close_matches(word, self.subcommands, 1)), None)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            _complain(ctx, error)
 
     def get_help(self, ctx: click.Context) -> str:
         if _speaks_japanese():
@@ -74,6 +89,33 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, one.help) for name, one in self.subcommands.items()])
+
+
+def _complain(ctx: click.Context, error: click.ClickException) -> NoReturn:
+    """Raise an error of the command line; where the user speaks Japanese, print it and end the command."""
+    if not _speaks_japanese():
+        raise error from None
+    from pipeline.core.terminal import Terminal  # late, as all that is not needed for help in English
+
+    Terminal(stderr=True).print(f"error: {error.format_message()}")
+    ctx.exit(error.exit_code)
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, is_wanted: bool) -> None:
+    if not is_wanted or ctx.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        click.echo(f"seimai {version('seimai')}")
+    except PackageNotFoundError:  # in a clone that was not installed
+        click.echo("seimai, unknown version: it is not installed")
+    ctx.exit()
+
+
+VERSION = click.Option(
+    ["--version"], is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version and exit."
+)
 
 
 def _speaks_japanese() -> bool:
@@ -256,4 +298,5 @@ main = LazyGroup(
     COMMANDS,
     "Turn raw Japanese text, image-text pairs and speech into training data, and train on it.\n\n"
     "seimai build cc100-ja builds the embedded sample. seimai COMMAND --help says more of a command.",
+    [VERSION],
 )

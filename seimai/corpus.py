@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -18,15 +17,16 @@ from pipeline.core.command import explain_errors
 from pipeline.core.errors import UsageError
 from pipeline.core.paths import expand_home
 from pipeline.core.publication import settle_publication
+from pipeline.core.python_names import call_from_python
 from pipeline.core.tables import scan_parquet
 from pipeline.core.terminal import Terminal
 from pipeline.corpus.commands import build_command
 from pipeline.manifest.loading import load_any
 from pipeline.manifest.model import Manifest
 from pipeline.mixture.manifest import MixtureManifest
+from seimai.arguments import AnyPath, read_path, read_paths, read_settings
 from seimai.tokenizer import Tokenizer
 
-AnyPath = str | os.PathLike[str]
 _COLUMNS = 100  # of what a notebook shows: it has no terminal that could say
 
 
@@ -36,16 +36,16 @@ class Corpus:
     `path` is its folder, which has the files that the frames read.
     """
 
+    @call_from_python()
     def __init__(self, path: AnyPath) -> None:
         self.path = expand_home(Path(path)).absolute()
         if self.path.is_dir():
             settle_publication(self.path)
         if not (self.path / LOCK_FILE).is_file() or not self._list("ledger"):
-            missing = "is not a built corpus" if self.path.is_dir() else "is not there"
-            raise UsageError(f"{self.path} {missing}: expected a folder with data, ledger and {LOCK_FILE}. {self._advise()}")
-
-    def _advise(self) -> str:
-        return f"Build it: {build_command(self.path)}"
+            expected, command = f"data, ledger and {LOCK_FILE}", build_command(self.path)
+            if self.path.is_dir():
+                raise UsageError(f"{self.path} is not a built corpus: expected a folder with {expected}. Build it: {command}")
+            raise UsageError(f"{self.path} is not there: expected a folder with {expected}. Build it: {command}")
 
     def __repr__(self) -> str:
         return f"Corpus({str(self.path)!r})"
@@ -63,10 +63,13 @@ class Corpus:
         """Every record that came in, with its verdict, the rule that dropped it, and a column for each measure."""
         return self._scan("ledger")
 
+    @call_from_python()
     def _scan(self, folder: str) -> pl.LazyFrame:
         if files := self._list(folder):
             return scan_parquet(*files)
-        raise UsageError(f"{self.path / folder} has no Parquet files: they are gone. {self._advise()}")
+        raise UsageError(
+            f"{self.path / folder} has no Parquet files: they are gone. Build it again: {build_command(self.path)}"
+        )
 
     @property
     def summary(self) -> pl.DataFrame:
@@ -76,20 +79,23 @@ class Corpus:
         return by_frequency.with_columns(share=pl.col("records") / pl.col("records").sum())
 
     @cached_property
+    @call_from_python()
     def manifest(self) -> Manifest | MixtureManifest:
         """The manifest that it was built by, with every default and every bound of its preset written out."""
         return load_any(str(self.path / LOCK_FILE), reads_files=False)
 
     @property
+    @call_from_python()
     def tokenizer(self) -> Tokenizer:
         """The tokenizer that was trained on it. Raises UsageError where none was."""
         return Tokenizer(self.path)
 
 
+@call_from_python()
 def build(
     manifest: AnyPath,
     *,
-    inputs: AnyPath | Iterable[AnyPath] = (),
+    inputs: AnyPath | Iterable[AnyPath] | None = None,
     out: AnyPath | None = None,
     set: Mapping[str, Any] | None = None,
     workers: int | None = None,
@@ -100,6 +106,7 @@ def build(
     work: AnyPath | None = None,
     scheduler: str | None = None,
     keep_going: bool = False,
+    clean: bool = False,
     quiet: bool = False,
 ) -> Corpus:
     """Build a corpus, as `python -m pipeline.build` does, and return it. What is done already is not done again.
@@ -109,23 +116,23 @@ def build(
     `workers`: processes, one per core by default; 0: all in this process. `quiet`: print nothing. The other arguments are the options of
     the command. Raises UsageError before any work begins, and BuildError; KeyboardInterrupt ends the build, and the same call goes on.
     """
-    paths: Iterable[AnyPath] = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
-    request = BuildRequest(
-        manifest=os.fspath(manifest),
-        inputs=tuple(os.fspath(path) for path in paths),
-        download=download,
-        out=Path(out) if out is not None else None,
-        work=Path(work) if work is not None else None,
-        workers=workers,
-        scheduler=scheduler,
-        limit=limit,
-        overrides=tuple((set or {}).items()),
-        keep_going=keep_going,
-        folders={name: os.fspath(path) for name, path in (("images", images), ("audio", audio)) if path is not None},
-    )
     for name, value, least in (("workers", workers, 0), ("limit", limit, 1)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
             raise UsageError(f"{name} = {value!r}: expected a number from {least} on")
+    request = BuildRequest(
+        manifest=read_path("manifest", manifest),
+        inputs=read_paths("inputs", inputs),
+        download=download,
+        out=Path(read_path("out", out)) if out is not None else None,
+        work=Path(read_path("work", work)) if work is not None else None,
+        workers=workers,
+        scheduler=scheduler,
+        limit=limit,
+        overrides=tuple(read_settings(set)),
+        keep_going=keep_going,
+        clean=clean,
+        folders={name: read_path(name, path) for name, path in (("images", images), ("audio", audio)) if path is not None},
+    )
     with explain_errors("building"):
         return Corpus(build_corpus(request, _make_console(quiet)).out)
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 from filters.kernels import to_arrow
 from filters.text import minhash
 from pipeline.core.errors import UsageError
+from pipeline.core.python_names import call_from_python
 from pipeline.explain.judgement import BASE
 from pipeline.manifest.loading import load_table
 from pipeline.manifest.model import is_of_corpus
@@ -37,6 +38,7 @@ def clean_rows(texts: Any, manifest: TextManifest, column: str | None) -> Iterat
 def clean(texts: str, column: str | None = None, **settings: Any) -> str: ...
 @overload
 def clean(texts: Any, column: str | None = None, **settings: Any) -> pl.Series: ...
+@call_from_python()
 def clean(texts: Any, column: str | None = None, **settings: Any) -> str | pl.Series:
     """Clean texts as a build does: Unicode mended, spaces and line ends made one, boilerplate lines left out.
 
@@ -59,6 +61,7 @@ def _texts_of(documents: CleanedDocuments) -> pl.Series:
     return pl.Series(TEXT, to_arrow(documents.data, documents.offsets)).set(is_unreadable, None)
 
 
+@call_from_python()
 def measure(texts: Any, names: str | Sequence[str] | None = None, column: str | None = None) -> pl.DataFrame:
     """Measure texts, which are cleaned first: the numbers that the ledger of a build would have.
 
@@ -82,6 +85,7 @@ def measure(texts: Any, names: str | Sequence[str] | None = None, column: str | 
     return pl.concat(frames)
 
 
+@call_from_python()
 def signatures(
     texts: Any,
     permutations: int = minhash.PERMUTATIONS,

@@ -13,12 +13,14 @@ from rich.cells import cell_len, set_cell_size
 from filters.kernels import to_arrow
 from pipeline.core.checksums import LOCK_FILE
 from pipeline.core.names import make_printable
+from pipeline.core.python_names import call_from_python
 from pipeline.explain.judgement import BASE, check_text_rules, judge_rules, measure_texts
 from pipeline.manifest import rules as named_rules
 from pipeline.manifest.loading import load
 from pipeline.manifest.model import Bound, is_of_corpus
 from pipeline.modalities.text.manifest import TextManifest
 from pipeline.steps.decide import decide_records
+from seimai.arguments import read_settings
 from seimai.corpus import Corpus
 from seimai.measures import clean_rows
 from seimai.texts import TEXT
@@ -67,8 +69,9 @@ class Rules:
     [None, 'language']
     """
 
+    @call_from_python()
     def __init__(self, reference: str | Path | Corpus, set: Mapping[str, Any] | None = None) -> None:
-        overrides = list((set or {}).items())
+        overrides = read_settings(set)
         if not isinstance(reference, Corpus) and (Path(reference) / LOCK_FILE).is_file():
             reference = Corpus(reference)
         if isinstance(reference, Corpus):
@@ -90,6 +93,7 @@ class Rules:
     def explain(self, texts: str, column: str | None = None) -> Explanation: ...
     @overload
     def explain(self, texts: Any, column: str | None = None) -> list[Explanation]: ...
+    @call_from_python()
     def explain(self, texts: Any, column: str | None = None) -> Explanation | list[Explanation]:
         """Say of a text which rules keep it and which drop it: every measure, with its value and bound. Of many, a list.
 
@@ -104,6 +108,7 @@ class Rules:
         explanations = [one for cleaned, frame in self._measure(texts, column) for one in self._explain(cleaned, frame)]
         return explanations[0] if isinstance(texts, str) else explanations
 
+    @call_from_python()
     def apply(self, texts: Any, column: str | None = None) -> pl.DataFrame:
         """Judge many texts: a row for each, with `verdict`, the `rule` that is broken first, its value and bound, as the ledger has them.
 

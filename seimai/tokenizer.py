@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from filters.kernels import buffers
 from pipeline.core.errors import UsageError
+from pipeline.core.python_names import call_from_python
 from seimai.texts import to_table
 from tokenizer import model
 
@@ -21,6 +22,7 @@ class Tokenizer:
     Nothing is added to what is encoded, neither BOS nor EOS, and what is decoded is what was encoded.
     """
 
+    @call_from_python()
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).expanduser()
         inside = self.path / "tokenizer"
@@ -32,6 +34,7 @@ class Tokenizer:
     def __repr__(self) -> str:
         return f"Tokenizer({str(self.path)!r}, {len(self):,} pieces)"
 
+    @call_from_python()
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text."""
         if not isinstance(text, str):
@@ -39,6 +42,7 @@ class Tokenizer:
         ids: list[int] = self.encode_batch([text])[0].to_list()
         return ids
 
+    @call_from_python()
     def encode_batch(self, texts: Any) -> pl.Series:
         """Return the ids of many texts, a polars Series of lists; null for null.
 
@@ -51,10 +55,12 @@ class Tokenizer:
         lists = pl.Series("ids", pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(ids)))
         return pl.select(pl.when(column.is_not_null()).then(lists).alias("ids")).to_series()
 
+    @call_from_python()
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of ids."""
         return self._model.decode(list(ids))
 
+    @call_from_python()
     def decode_batch(self, ids: pl.Series | Iterable[Sequence[int] | None]) -> pl.Series:
         """Return the texts of many lists of ids, a polars Series of strings; null for null."""
         return pl.Series("text", [None if one is None else self.decode(one) for one in ids], pl.String)

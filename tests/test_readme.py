@@ -10,6 +10,7 @@ import io
 import re
 import runpy
 import shlex
+import subprocess
 import sys
 import traceback
 import warnings
@@ -21,7 +22,7 @@ import torch
 
 from pipeline.manifest.loading import load_any
 from tests.support.builds import build_environment
-from tests.support.readme import make_inputs, name_manifest, read_blocks
+from tests.support.readme import ROOT, make_inputs, name_manifest, read_blocks
 
 NOT_RUN = {
     "make ": "they run this test; a fresh clone is tried by hand",
@@ -102,6 +103,18 @@ def test_the_readme_works_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest
     finally:
         torch.set_num_threads(threads)
     assert not failed, "\n\n".join(failed)
+
+
+def test_git_ignores_what_commands_of_the_readme_make_in_a_clone() -> None:
+    shown = "\n".join(block.text for document in ("README.md", "docs/tutorial.md") for block in read_blocks(document))
+    outputs = {"corpora/cc100-ja", "raw/cc100-ja", ".venv/bin", *re.findall(r"--out (\S+)", shown)}
+    asked = subprocess.run(
+        ["git", "check-ignore", "--no-index", "--stdin"], cwd=ROOT, input="".join(f"{path.rstrip('/')}/x\n" for path in outputs),
+        capture_output=True, text=True,
+    )  # fmt: skip
+    if asked.returncode == 128:
+        pytest.skip("this is no clone")
+    assert {f"{path.rstrip('/')}/x" for path in outputs} == {*asked.stdout.splitlines()}
 
 
 def test_both_readmes_show_the_same_commands_and_snippets() -> None:

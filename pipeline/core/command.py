@@ -30,7 +30,7 @@ def explain_errors(activity: str, out_options: str = "--out or --work") -> Itera
             told = error
         if told is None:
             raise
-        raise explain_os_error(told, activity, out_options) from error
+        raise explain_os_error(told, translate(activity), out_options) from error
 
 
 @contextmanager
@@ -45,7 +45,6 @@ def report_errors(
     if not gc.isenabled():  # while the command was imported
         gc.freeze()
         gc.enable()
-    activity = translate(activity)
     _read_paths_as_utf8()
     _escape_what_a_terminal_lacks()
     console = Terminal(stderr=True)

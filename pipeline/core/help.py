@@ -119,9 +119,20 @@ class _Translated(click.Command):
         try:
             return super().make_context(info_name, args, parent, **extra)
         except click.UsageError as error:
+            complaint = self._suggest_options(error) if isinstance(error, click.NoSuchOption) else error
             if choose_language() == "en":
-                raise
-            raise _Complaint(translate_message(error.format_message()), error.ctx) from None
+                raise complaint from None
+            raise _Complaint(translate_message(complaint.format_message()), complaint.ctx) from None
+
+    def _suggest_options(self, error: click.NoSuchOption) -> click.UsageError:
+        """Return the error with the options that an unknown one with a single dash may be short for: --out for -o and -out."""
+        name, options = error.option_name, [option for parameter in self.params for option in parameter.opts]
+        close = [] if name.startswith("--") else [repr(option) for option in options if option.startswith(f"-{name}")]
+        if not close:
+            return error
+        if len(close) == 1:
+            return click.UsageError(f"No such option {name!r}. Did you mean {close[0]}?", error.ctx)
+        return click.UsageError(f"No such option {name!r}. (Did you mean one of: {', '.join(close)}?)", error.ctx)
 
 
 class Command(_Translated):

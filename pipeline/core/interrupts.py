@@ -11,15 +11,26 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 from types import TracebackType
 
+from pipeline.core.command_names import WORDS
+
 
 def expect_interrupts() -> None:
     """Let Ctrl-C end a command with a line, not a traceback, while its modules are imported. Packages call this first.
 
     Other programs that import Seimai keep their own ways.
     """
-    program = sys.argv[0] if sys.argv else ""
-    if program == "-m" or Path(program).name == "seimai":  # what `python -m` has there meanwhile
+    if starts_command():
         sys.excepthook = _report_interrupt
+
+
+def starts_command() -> bool:
+    """Return whether this process is about to import a command of Seimai: as `seimai`, or as `python -m pipeline.build` and its like."""
+    program = sys.argv[0] if sys.argv else ""
+    if program != "-m":  # what Python has there until the module of `python -m MODULE` is found
+        return Path(program).name == "seimai"
+    words = sys.orig_argv
+    module = words[words.index("-m") + 1] if "-m" in words[:-1] else ""
+    return module.removesuffix(".__main__") in WORDS
 
 
 def _report_interrupt(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

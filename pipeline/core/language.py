@@ -21,6 +21,7 @@ LANGUAGES = ("en", "ja")
 _PLACEHOLDER = re.compile(r"\{(\d+)\}")
 _WORDS = ("activities", "steps", "tables", "units", "inspect")  # tables of the catalogue
 _spoken: ContextVar[str | None] = ContextVar("spoken", default=None)
+_LABELS = ("error: ", "warning: ")
 _VERBS = ("has ", "is ")  # templates that begin so are also told of a file: "a.jsonl has no column …"
 _SUBJECT = 99  # the number of its name there
 _FEWEST_LETTERS = 5  # of a template's own words: with fewer it could be meant by anything that quotes others
@@ -145,9 +146,9 @@ def _make_pattern(pieces: list[str]) -> str:
 def _translate_body(body: str) -> str:
     if (" " in body or body == ".") and (exact := _load_sentences().get(body)) is not None:
         return exact
-    for prefix in ("error: ", "warning: "):  # templates that begin with a value would take it for one
-        if body.startswith(prefix):
-            return translate(f"{prefix}{{0}}").replace("{0}", _translate_value(body.removeprefix(prefix)))
+    if body.startswith(_LABELS):  # templates that begin with a value would take it for one
+        label, _, problem = body.partition(": ")
+        return translate(f"{label}: {{0}}").replace("{0}", _translate_value(problem))
     for template in _load_templates():
         if template.longest in body and (match := template.pattern.fullmatch(body)):
             values = dict(zip(template.numbers, map(_translate_value, match.groups()), strict=True))

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from pipeline.core.command_names import WORDS
 from pipeline.core.errors import UsageError
 from pipeline.core.storage import find_leftovers, is_temporary, read_json, write_atomically, write_json
 
@@ -24,9 +25,14 @@ _SCRATCH_MARK = ".seimai-scratch"  # in hidden folders beside an output: Seimai 
 
 
 def check_owner(out: Path, command: str) -> bool:
-    """Return whether `out` has an owner. Raises UsageError where that is another command of Seimai than `command`."""
+    """Return whether `out` has an owner. Raises UsageError where that is another command than `command`."""
     owner = read_json(out / STATE_FOLDER / OWNER_FILE)
     made_by = owner.get("command") if isinstance(owner, dict) else None
+    if made_by not in (None, command) and made_by not in WORDS:
+        raise UsageError(
+            f"{out / STATE_FOLDER / OWNER_FILE} says that {made_by!r} made the folder, which is no command of this Seimai: the file is "
+            f"damaged, or a later version wrote it. Choose another --out; or, where python -m {command} made the folder, remove that file"
+        )
     if made_by not in (None, command):
         raise UsageError(f"{out} was made by python -m {made_by}: choose another --out for python -m {command}")
     return made_by is not None

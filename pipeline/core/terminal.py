@@ -16,6 +16,7 @@ from pipeline.core.command_names import show_commands
 from pipeline.core.errors import BuildError
 from pipeline.core.language import translate_message
 from pipeline.core.names import escape_unprintable, make_visible
+from pipeline.core.python_names import show_options
 from pipeline.core.storage import to_json
 
 
@@ -38,7 +39,7 @@ class Terminal(Console):
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Return a string as every table, line and cell shows it."""
-        return super().render_str(make_visible(show_commands(text)), **options)
+        return super().render_str(make_visible(show_options(show_commands(text))), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Yield what is written; the texts of rich's own renderables pass here, too."""

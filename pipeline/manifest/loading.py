@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from filters import MEASURES
 from pipeline.core.errors import UsageError
+from pipeline.manifest.data_files import explain_data, is_data
 from pipeline.manifest.model import Bound, Described, Manifest, did_you_mean, source_options
 from pipeline.manifest.presets import check_rule_name, list_manifests, manifest_folder, parse_toml, preset_bounds
 from pipeline.mixture.manifest import MixtureManifest
@@ -98,14 +99,16 @@ def _validate(manifest: type[AnyManifest], table: dict[str, Any], where: str) ->
 def read_toml(reference: str) -> tuple[dict[str, Any], str]:
     """Return the table in the file of a manifest, by its name or path, and what messages call the file. Raises UsageError."""
     path = Path(reference)
-    if path.suffix == ".toml" or "/" in reference:
+    names = list_manifests()
+    if reference not in names and is_data(reference):
+        raise explain_data(reference)
+    if path.suffix == ".toml" or "/" in reference or path.is_file() and reference not in names:
         if not path.is_file():
             raise UsageError(f"{reference}: there is no such manifest file")
         try:
             return parse_toml(path.read_text("utf-8"), reference), reference
         except UnicodeDecodeError:
             raise UsageError(f"{reference}: a manifest is a TOML file in UTF-8; this is not text") from None
-    names = list_manifests()
     if reference not in names:
         raise UsageError(
             f"there is no manifest {reference!r}{did_you_mean(reference, names)} Known: {', '.join(names)}. "

@@ -48,6 +48,7 @@ class Rows:
       bytes in `content_bytes`. A caption or transcript may stand at `text_offset` `text_size` of the same file, a JSON object of metadata
       at `metadata_offset` `metadata_size`.
 
+    Of text, a kept column whose values do not all fit its type has those, as messages show them, beside it: `MISFIT` and its name.
     `passed_over` counts, by their kind, what else is in the input and is no record, such as the requests in a WARC.
     """
 

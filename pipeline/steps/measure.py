@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from pipeline.core.storage import write_array, write_atomically
 from pipeline.core.tables import scan_parquet
 from pipeline.core.tasks import Counts, find_damaged, resumable
 from pipeline.core.vouching import read_marker
-from pipeline.manifest.model import Manifest
+from pipeline.manifest.model import COLUMN_TYPES, Manifest
 from pipeline.modalities import modality_of
 from pipeline.plan import Plan
 from pipeline.sources import SOURCES
@@ -52,6 +52,7 @@ UNITS_PER_WORKER = 4  # from so many on, each worker cuts units of its own
 _SUMS = ("amount_in", "amount", "payload")
 _MOST_WARNINGS = 20  # of inputs, told one by one
 _UNREAD_SHOWN = 3  # inputs that --limit leaves unread
+_MOST_REASONS = 3  # why records cannot be read, told one by one
 
 # -- on a worker
 
@@ -325,7 +326,8 @@ def _collect(plan: Plan, units: Sequence[Unit], seconds: float, keep_going: bool
     more = [f"{len(of_inputs) - _MOST_WARNINGS:,} more inputs have warnings like these"] * (len(of_inputs) > _MOST_WARNINGS)
     measured.warnings.extend([*of_inputs[:_MOST_WARNINGS], *more, *_warn_of_unread(plan, units)])
     measured.warnings.extend(modality_of(plan.manifest).warnings(measured.total()))
-    measured.warnings.extend(_warn_of_unreadable(plan, measured, keep_going))
+    measured.warnings.extend(_warn_of_misfits(plan.manifest, counts))
+    measured.warnings.extend(_warn_of_unreadable(measured, keep_going))
     return measured
 
 
@@ -345,19 +347,45 @@ def _warn_of_unread(plan: Plan, units: Sequence[Unit]) -> list[str]:
     ]
 
 
-def _warn_of_unreadable(plan: Plan, measured: Measured, keep_going: bool) -> list[str]:
-    """Tell where most records could not be read. Raises InputError where none could, unless `keep_going`."""
+def _warn_of_misfits(manifest: Manifest, counts: Iterable[Counts]) -> list[str]:
+    """Tell of values that do not fit the type of their kept column: they are null, which a rule takes for missing."""
+    total: dict[str, tuple[int, str]] = {}
+    for one in counts:
+        for name, (count, example) in one.get("misfits", {}).items():
+            earlier, first = total.get(name, (0, example))
+            total[name] = earlier + count, first
+    return [_explain_misfits(manifest, name, count, example) for name, (count, example) in total.items()]
+
+
+def _explain_misfits(manifest: Manifest, name: str, count: int, example: str) -> str:
+    kept = manifest.source.kept.get(name, pl.String())
+    if kept == pl.String:
+        return f"{count:,} values of {name} are no text, such as {example}: they became null"
+    kind = next(word for word, one in COLUMN_TYPES.items() if one == kept)
+    return (
+        f"{count:,} values do not fit {name}:{kind} of source.keep, such as {example}: they became null, which a rule takes for missing. "
+        f"Without a type, source.keep = [{name!r}] keeps them as they are written"
+    )
+
+
+def _warn_of_unreadable(measured: Measured, keep_going: bool) -> list[str]:
+    """Tell why records could not be read. Raises InputError where none could, unless `keep_going`."""
     total = measured.total()
-    if 2 * total["unreadable"] <= total["records"]:
+    if not total["unreadable"]:
         return []
     reasons = scan_parquet(*(part.table for part in measured.parts)).select(pl.col("unreadable").drop_nulls()).collect()
-    by_kind = reasons.group_by(pl.col("unreadable").str.replace_all(r"[0-9A-F]+", ""), maintain_order=True)
-    kinds = by_kind.agg(pl.first("unreadable").alias("example"), pl.len().alias("count")).sort("count", descending=True)
-    most = kinds.row(0, named=True)
+    by_kind = reasons.group_by(pl.col("unreadable").str.replace_all(r"[0-9A-F]+", "").alias("kind"), maintain_order=True)
+    counted = by_kind.agg(pl.first("unreadable").alias("example"), pl.len().alias("count"))
+    kinds = counted.sort("count", descending=True, maintain_order=True)
+    most, *others = kinds.select("count", "example").head(_MOST_REASONS).rows()
     message = (
-        f"{total['unreadable']:,} of {total['records']:,} records could not be read; "
-        f"{most['count']:,} of them like this: {most['example']}"
+        f"{total['unreadable']:,} of {total['records']:,} records could not be read; {most[0]:,} of them like this: {most[1]}"
     )
+    message = "\n".join([message, *(f"and {count:,} like this: {example}" for count, example in others)])
+    if len(kinds) > _MOST_REASONS:
+        message += (
+            f"\nand {kinds['count'][_MOST_REASONS:].sum():,} for other reasons; the ledger has that of each, in value_text"
+        )
     if total["unreadable"] < total["records"]:
         return [message]
     if keep_going:

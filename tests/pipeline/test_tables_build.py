@@ -33,6 +33,32 @@ def test_a_broken_line_is_one_row_of_the_ledger_with_its_number(build, tmp_path)
     assert len(row) == 1 and row["value_text"][0].startswith("line 6: not JSON")
 
 
+def test_cells_that_are_no_numbers_are_null_and_reasons_are_told(build, tmp_path):
+    """One cell of a column that no rule uses costs no record; a rule takes it for missing. Broken lines have their reasons."""
+    scores = [*("N/A", "", "3,5", 0.25), *[0.9] * 8]
+    lines = [json.dumps({"text": text, "score": score}) for text, score in zip(TEXTS, scores, strict=True)]
+    lines += ["{", "[1]", "[2]", '{"text": 5}', '"text"']
+    (tmp_path / "a.jsonl").write_text("\n".join(lines), "utf-8")
+    options = ["--input", tmp_path / "a.jsonl", "--out", tmp_path / "o", "--set", "source.keep=score:float"]
+    done = build("jsonl", *options)
+    assert done.returncode == 0, done.stderr
+    assert (
+        'warning: 3 values do not fit score:float of source.keep, such as "N/A": they became null, which a rule takes for missing. '
+        "Without a type, source.keep = ['score'] keeps them as they are written"
+    ) in done.stdout
+    assert (
+        "warning: 5 of 17 records could not be read; 2 of them like this: line 14: no JSON object but a list\n" in done.stdout
+    )
+    assert "and 1 like this: line 13: not JSON: Expecting property name" in done.stdout
+    assert "\nand 1 for other reasons; the ledger has that of each, in value_text\n" in done.stdout
+    ledger = read_ledger(tmp_path / "o")
+    assert dict(ledger["verdict"].value_counts().rows()) == {"kept": 12, "unreadable": 5}
+    assert read_shards(tmp_path / "o").sort("id")["score"].to_list()[:4] == [None, None, None, 0.25]
+    done = build("jsonl", *options, "--set", "rules.score.at_least=0.2")
+    dropped = read_ledger(tmp_path / "o").filter(rule="score")
+    assert done.returncode == 0 and dropped["value_text"].to_list() == ["missing"] * 3 and "3 values do not fit" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("column", "words"), [(None, ["is known by its name"]), ("text", ["no column 'text'"]), ("tags", ["in 'tags'"])]
 )

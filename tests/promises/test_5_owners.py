@@ -12,8 +12,10 @@ from click.testing import CliRunner
 from pipeline.core.errors import BuildError, UsageError
 from pipeline.core.locks import hold_lock
 from pipeline.core.ownership import (
+    OWNER_FILE,
     STATE_FOLDER,
     NamedPath,
+    check_owner,
     claim_folder,
     mark_scratch,
     refuse_overlap,
@@ -121,6 +123,19 @@ def test_builds_that_share_intermediates_keep_what_each_needs(build, versions, t
     both = run("b", "--set", OTHER_BOUND)
     assert first < both
     assert run("a", "--set", OTHER_BOUND) == both - (first - {name for name in first if name.startswith("measure-")})
+
+
+def test_an_owner_that_is_no_command_is_told_as_damage(tmp_path):
+    claim_folder(tmp_path, "pipeline.build")
+    owner = tmp_path / STATE_FOLDER / OWNER_FILE
+    owner.write_text(owner.read_text("utf-8").replace("pipeline", "pypeline"), "utf-8")  # one letter is another
+    with pytest.raises(
+        UsageError, match="owner.json says that 'pypeline.build' made the folder, .* the file is damaged, or a later"
+    ):
+        claim_folder(tmp_path, "pipeline.build")
+    owner.unlink()  # as the message says
+    claim_folder(tmp_path, "pipeline.build")
+    assert check_owner(tmp_path, "pipeline.build")
 
 
 def test_folders_belong_to_the_command_that_made_them(versions, tmp_path):

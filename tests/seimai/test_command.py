@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -64,6 +65,26 @@ def test_messages_name_commands_as_they_were_started(tmp_path):
     done = run("build", "cc100-jaa")
     assert done.exit_code == 2 and "did you mean 'cc100-ja'?" in done.stderr
     assert run("bild").exit_code == 2 and run().exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "close"),
+    [
+        ("biuld", "'build'"), ("train gtp", "'gpt'"), ("gpt", "'train gpt'"), ("--versio", "'--version'"),
+        ("build --inptu x", "'--input'"), ("build cc100-ja -out x", "'--out'"), ("build cc100-ja -w 3", "'--work', '--workers'"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_what_is_nearly_right_is_asked_for(monkeypatch, words, close, language):
+    monkeypatch.setenv("SEIMAI_LANG", language)
+    done = run(*words.split())
+    question = {"en": "Did you mean", "ja": "ですか？"}[language]
+    assert done.exit_code == 2 and close in done.stderr and question in done.stderr, done.stderr
+    assert language == "en" or "No such" not in done.stderr
+
+
+def test_the_version_is_printed():
+    assert run("--version").output == f"seimai {version('seimai')}\n"
 
 
 def test_what_a_command_is_called():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -13,6 +15,7 @@ import polars as pl
 import pytest
 
 import seimai
+from pipeline.core.python_names import call_from_python, show_options
 from pipeline.manifest.loading import load
 from tests.support.builds import build_environment, finish_command, hash_outputs, read_ledger, read_shards, wait_until
 from tests.support.texts import make_sentences
@@ -66,14 +69,22 @@ def test_a_build_from_python(tmp_path, monkeypatch, capsys):
     [
         ({"manifest": "cc100-jaa"}, r"did you mean 'cc100-ja'\?"),
         ({"set": {"rules.charz": {"at_least": 5}}}, r"did you mean 'chars'\?"),
-        ({"set": {"name.x": 1}}, "--set name.x=1: name is not a table"),
+        ({"set": {"name.x": 1}}, r'^set=\{"name.x": 1\}: name is not a table'),
+        ({"set": {"shards.size": "1x"}}, r'^set=\{"shards.size": "1x"\}: a size in bytes is expected'),
+        ({"set": [("chars", 1)]}, r"set = \[.*\]: expected keys of the manifest with values"),
+        ({"inputs": 5}, "inputs = 5: expected a path, or a list of paths"),
+        ({"inputs": ["a", None]}, "inputs = None: expected a path"),
+        ({"out": 5}, "out = 5: expected a path"),
+        ({"manifest": None}, "manifest = None: expected a path"),
         ({"set": {"shards.validation": None}}, "shards.validation"),
         ({"inputs": "nothing-here.txt"}, "nothing-here.txt"),
         ({"workers": -1}, "workers = -1: expected a number from 0 on"),
         ({"limit": 0}, "limit = 0: expected a number from 1 on"),
-        ({"workers": 2, "scheduler": "tcp://127.0.0.1:1"}, "--workers is for the local cluster"),
-        ({"images": "x"}, "--images is for lists of images"),
-        ({"out": __file__}, "is a file, not a folder"),
+        ({"workers": 2, "scheduler": "tcp://127.0.0.1:1"}, "^workers= is for the local cluster"),
+        ({"images": "x"}, ": images= is for lists of images"),
+        ({"out": __file__}, "^out=/.* is a file, not a folder"),
+        ({"download": True, "inputs": "x"}, "^download=True and inputs= exclude one another"),
+        ({"manifest": "gpt-ja", "limit": 5}, "limit= is for the builds of its parts"),
     ],
 )
 def test_what_cannot_be_built(arguments, message, tmp_path, monkeypatch):
@@ -81,6 +92,43 @@ def test_what_cannot_be_built(arguments, message, tmp_path, monkeypatch):
     with pytest.raises(seimai.UsageError, match=message):
         seimai.build(**{"manifest": "cc100-ja", "quiet": True} | arguments)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.e2e
+def test_an_error_of_the_system_is_a_build_error_that_names_parameters(tmp_path, monkeypatch):
+    """In the user's language; the system's error is its cause."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    messages = {}
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (64, limits[1]))
+        for language in ("en", "ja"):
+            monkeypatch.setenv("SEIMAI_LANG", language)
+            with pytest.raises(seimai.BuildError) as caught:
+                seimai.build("cc100-ja", inputs=None, out=tmp_path / language, workers=0, limit=5, quiet=True)
+            assert isinstance(caught.value.__cause__, OSError) and caught.value.__cause__.errno == errno.EFBIG
+            messages[language] = str(caught.value)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert messages["en"].startswith("a file grew larger than `ulimit -f` allows while building")
+    assert "`ulimit -f`" in messages["ja"] and "構築" in messages["ja"]
+    with pytest.raises(seimai.UsageError, match=r"^out=/.*/file はフォルダではなくファイルです"):
+        (tmp_path / "file").touch()
+        seimai.build("cc100-ja", out=tmp_path / "file", quiet=True)
+    with pytest.raises(seimai.UsageError, match="オプション|chars"):
+        seimai.Rules("ja-web", set={"rules.charz.at_least": 1})
+
+
+def test_options_are_called_as_parameters_and_commands_stay():
+    text = "use fewer --workers or a smaller --set source.partition; build it: python -m pipeline.build m.toml --out 'a b' --set x.y=1"
+    assert show_options(text) == text
+    with call_from_python():
+        assert show_options(text) == (
+            'use fewer workers= or a smaller set={"source.partition": …}; '
+            "build it: python -m pipeline.build m.toml --out 'a b' --set x.y=1"
+        )
+        assert show_options("--set 'measure.presets=[\"a\"]' --set a.b=NAME. --keep-going, --out-of") == (
+            'set={"measure.presets": ["a"]} set={"a.b": "NAME"}. keep_going=True, --out-of'
+        )
 
 
 @pytest.mark.e2e

@@ -90,11 +90,11 @@ def test_what_is_kept_of_a_table_and_what_rules_judge_beside_the_text(tmp_path):
         {"body": ["猫", "犬", "鳥", "魚"], "score": ["3", "2", None, "x"], "url": ["https://a.jp", None, None, None]}
     )
     verdicts = seimai.Rules(manifest).apply(frame)
-    assert verdicts["verdict"].to_list() == ["kept", "dropped", "dropped", "unreadable"]
-    assert verdicts["rule"].to_list() == [None, "score", "score", None]
+    assert verdicts["verdict"].to_list() == ["kept", "dropped", "dropped", "dropped"]
+    assert verdicts["rule"].to_list() == [None, "score", "score", "score"]
     assert seimai.Rules(manifest).apply(["猫"])["rule"].to_list() == ["score"]  # a value that is missing breaks a rule
     alone = seimai.Rules(manifest, set={"rules": {"score": {"at_least": 2.5}}})
-    assert alone.apply(frame)["rule"].to_list() == [None, "score", "score", None]
+    assert alone.apply(frame)["rule"].to_list() == [None, "score", "score", "score"]
     assert alone.explain(frame)[1].rules.select("rule", "value", "broken").rows() == [("score", 2.0, True)]
 
 

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("pipeline", "tokenizer", "trainers")
+PACKAGES = ("pipeline", "tokenizer", "trainers", "seimai")
 PRINTERS = {"print", "tell", "say", "_say", "report", "translate"}
 TABLES = {"Table"}
 _CLASS = re.compile(r"^class (\w+)\((\w+)\)", re.MULTILINE)

@@ -25,9 +25,11 @@ from pipeline.modalities.text.extract import extract_text
 from pipeline.modalities.text.manifest import CleanText, TextManifest
 from pipeline.modalities.text.urls import hash_domains
 from pipeline.modalities.text.wikipedia import clean_wikipedia, no_pages
+from pipeline.sources.formats.columns import MISFIT
 from pipeline.sources.rows import Rows, Spans
 
 PASSED_OVER = "passed_over:"  # begins the names of counts of what is no record
+_MISFIT_SHOWN = 80  # characters of a value of a kept column
 
 
 @jit
@@ -175,9 +177,17 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
         "boilerplate_lines": int(dropped_lines.sum()),
         "boilerplate_chars": int(dropped_chars.sum()),
         "boilerplate_samples": most_frequent(count_lines(samples), SAMPLES),
+        "misfits": _count_misfits(rows.frame, problems),
         **passed_over,
     }
     return MeasuredRecords(table, arrays, counts)
+
+
+def _count_misfits(frame: pl.DataFrame, problems: list[str | None]) -> dict[str, tuple[int, str]]:
+    """Return how many values of a kept column do not fit its type in records that can be read, and the first of them, by column."""
+    readable = frame.filter(pl.Series(problems, dtype=pl.String).is_null())
+    values = {name.removeprefix(MISFIT): readable[name].drop_nulls() for name in frame.columns if name.startswith(MISFIT)}
+    return {name: (len(column), column[0][:_MISFIT_SHOWN]) for name, column in values.items() if len(column)}
 
 
 def _column(frame: pl.DataFrame, name: str) -> pl.Series:

@@ -10,6 +10,7 @@ from pipeline.core.errors import InputError
 from pipeline.sources.values import make_distinct
 
 PROBLEM = "seimai:problem"  # the column of every format's frames that says what is wrong with a row; null where nothing is
+MISFIT = "seimai:misfit:"  # begins the names of columns with what a kept column of text has that does not fit its type
 UNFINISHED = "the input ends inside this line"  # the problem of a last row that may lack something
 
 Synonyms = Mapping[str, Sequence[str]]  # names in the wild, best first and in lower case, by standard name

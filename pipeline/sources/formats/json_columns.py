@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from filters.kernels import jit
-from pipeline.sources.formats.columns import PROBLEM
+from pipeline.sources.formats.columns import MISFIT, PROBLEM
 from pipeline.sources.formats.json_values import DEEPEST, LineError, parse_line
 from pipeline.sources.rows import Spans
 from pipeline.sources.values import decode_text
@@ -28,7 +28,10 @@ _CHUNK = 2 << 20  # bytes; a broken line makes the others in its chunk slower
 
 
 class ParsedLines(NamedTuple):
-    """What lines say: the texts as an Arrow column, and a frame with the other values and `PROBLEM`."""
+    """What lines say: the texts as an Arrow column, and a frame with the other values and `PROBLEM`.
+
+    Where values of a key do not fit its type, the frame has them, as they are shown, in a column of its name after `MISFIT`.
+    """
 
     text: pa.Array | pa.ChunkedArray
     frame: pl.DataFrame
@@ -43,8 +46,8 @@ def parse_lines(raw: Spans, text: str, wanted: Mapping[str, pl.DataType]) -> pl.
 def parse_texts(raw: Spans, text: str, wanted: Mapping[str, pl.DataType]) -> ParsedLines:
     """Return the values of the keys `text` and `wanted` in lines of JSON objects, under these names, and `PROBLEM`.
 
-    `text` must be a string in every record, and `wanted` fit their types; else the line has a problem, and its text is its beginning.
-    Missing keys and null are null.
+    `text` must be a string in every record; else the line has a problem, and its text is its beginning. Missing keys, null and values
+    of `wanted` that do not fit their types are null.
     """
     wanted = {name: kind for name, kind in wanted.items() if name != text}
     if not len(raw.starts):
@@ -63,7 +66,7 @@ def parse_texts(raw: Spans, text: str, wanted: Mapping[str, pl.DataType]) -> Par
 def _join(parsed: list[ParsedLines]) -> ParsedLines:
     columns = [one.text for one in parsed]
     chunks = [chunk for column in columns for chunk in (column.chunks if isinstance(column, pa.ChunkedArray) else [column])]
-    return ParsedLines(pa.chunked_array(chunks, pa.large_string()), pl.concat([one.frame for one in parsed]))
+    return ParsedLines(pa.chunked_array(chunks, pa.large_string()), pl.concat([one.frame for one in parsed], how="diagonal"))
 
 
 def _cut_chunks(raw: Spans) -> Iterator[tuple[int, int]]:
@@ -82,7 +85,11 @@ def _explain_nulls(parsed: ParsedLines, lines: Spans, text: str, wanted: Mapping
     nulls = np.asarray(parsed.text.is_null())
     explained = _parse_exactly(Spans(lines.data, lines.starts[nulls], lines.ends[nulls]), text, wanted)
     rows = np.flatnonzero(nulls)
-    frame = parsed.frame.with_columns(parsed.frame[name].scatter(rows, explained.frame[name]) for name in (PROBLEM, *wanted))
+    blank = pl.Series([None], dtype=pl.String).new_from_index(0, len(parsed.frame))
+    frame = parsed.frame.with_columns(
+        (parsed.frame[name] if name in parsed.frame.columns else blank.alias(name)).scatter(rows, explained.frame[name])
+        for name in explained.frame.columns
+    )
     return ParsedLines(pc.replace_with_mask(parsed.text, pa.array(nulls), explained.text), frame)
 
 
@@ -147,7 +154,8 @@ def _parse_exactly(lines: Spans, text: str, wanted: Mapping[str, pl.DataType]) -
             rows.append(parse_line(line, text, wanted))
         except LineError as error:
             rows.append({text: decode_text(line[:EXCERPT_BYTES], text)[0], PROBLEM: str(error)})
-    kinds = {**wanted, PROBLEM: pl.String()}
+    misfits = dict.fromkeys(name for row in rows for name in row if name.startswith(MISFIT))
+    kinds = {**wanted, PROBLEM: pl.String(), **dict.fromkeys(misfits, pl.String())}
     frame = pl.DataFrame([pl.Series(name, [row.get(name) for row in rows], kind) for name, kind in kinds.items()])
     return ParsedLines(pa.array([row[text] for row in rows], pa.large_string()), frame)
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from pipeline.sources.formats.columns import MISFIT
 from pipeline.sources.values import decode_text
 
 DEEPEST = 200  # levels of nested arrays and objects; what is deeper would exhaust Python's stack
@@ -21,6 +22,7 @@ _TOO_DEEP = f"more than {DEEPEST} levels of arrays and objects"
 _BOM = "\ufeff"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{}\]]', re.DOTALL)  # or a string, which may have brackets in it
+_LONGEST_SHOWN = 80  # characters of a value that a message shows
 _MOST_DIGITS = 4000  # of an integer; Python refuses those of more than 4,300
 _INTEGER = re.compile(r"[+-]?\d{1,30}")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -39,6 +41,14 @@ class LineError(ValueError):
     """Why a line, or a value in it, cannot be read."""
 
 
+class MisfitError(LineError):
+    """A value does not fit the type of its column. `shown`: the value as messages show it."""
+
+    def __init__(self, message: str, shown: str) -> None:
+        super().__init__(message)
+        self.shown = shown
+
+
 def name_type(value: object) -> str:
     """Return what messages call the type of a JSON value."""
     return _TYPE_NAMES[type(value)]
@@ -47,14 +57,23 @@ def name_type(value: object) -> str:
 def parse_line(line: bytes, text: str, wanted: Mapping[str, pl.DataType]) -> dict[str, Any]:
     """Return the values of the keys `wanted` in the JSON object that a line is, converted to their types, and that of the key `text`.
 
-    Raises LineError where the line is no JSON object, `text` no string, or a value does not fit its type. Missing keys are null.
+    Raises LineError where the line is no JSON object, or `text` no string. Missing keys are null, and so is a value that does not fit
+    its type; it is shown under its name after `MISFIT`.
     """
     value = load_object(line, {text, *wanted})
     if text not in value:
         raise LineError(f"no text: it has no key {text!r}, but {', '.join([repr(key) for key in value][:10]) or 'none at all'}")
     if not isinstance(value[text], str):
         raise LineError(f"no text: {text!r} is {name_type(value[text])}")
-    return {name: convert_value(value.get(name), kind, name) for name, kind in {**wanted, text: pl.String()}.items()}
+    row = {text: convert_value(value[text], pl.String(), text)}
+    for name, kind in wanted.items():
+        if name == text:
+            continue
+        try:
+            row[name] = convert_value(value.get(name), kind, name)
+        except MisfitError as error:
+            row |= {name: None, f"{MISFIT}{name}": error.shown}
+    return row
 
 
 def load_object(line: bytes, wanted: set[str]) -> dict[str, Any]:
@@ -89,7 +108,7 @@ def load_object(line: bytes, wanted: set[str]) -> dict[str, Any]:
 
 
 def convert_value(value: Any, kind: pl.DataType, name: str) -> Any:
-    """Return a JSON value as a column of type `kind` holds it. Raises LineError where it does not fit.
+    """Return a JSON value as a column of type `kind` holds it. Raises MisfitError where it does not fit.
 
     What is no string becomes compact JSON in a column of strings. Numbers may be written as strings. Null is null, and so is NaN where a
     column has no floats: it is what Python writes for a value that is missing. Infinity fits nowhere.
@@ -106,7 +125,7 @@ def convert_value(value: Any, kind: pl.DataType, name: str) -> Any:
         except ValueError:  # numbers that are infinite, or none
             raise _misfit(value, kind, name) from None
         if _SURROGATE.search(text):
-            raise LineError(f"{name!r} has half a surrogate pair, which is no character")
+            raise MisfitError(f"{name!r} has half a surrogate pair, which is no character", _show(text))
         return text
     if isinstance(value, str):
         value = _read_scalar(value, kind, name)
@@ -133,9 +152,15 @@ def _read_scalar(text: str, kind: pl.DataType, name: str) -> bool | int | float:
     raise _misfit(text, kind, name)
 
 
-def _misfit(value: Any, kind: pl.DataType, name: str) -> LineError:
+def _misfit(value: Any, kind: pl.DataType, name: str) -> MisfitError:
+    shown = _show(value)
+    return MisfitError(f"{name!r} does not fit its type {kind}: {shown}", shown)
+
+
+def _show(value: Any) -> str:
+    """Return the beginning of a value as JSON."""
     shown = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", json.dumps(value, ensure_ascii=False))
-    return LineError(f"{name!r} does not fit its type {kind}: {shown if len(shown) <= 80 else shown[:80] + '…'}")
+    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}…"
 
 
 def _is_infinite(number: int | float) -> bool:

@@ -16,7 +16,9 @@ import polars as pl
 from filters.kernels import buffers
 from pipeline.core.errors import InputError, UsageError
 from pipeline.sources.base import CutState, Fields, Range, Source
+from pipeline.sources.formats.columns import MISFIT
 from pipeline.sources.formats.encodings import find_late_encoding
+from pipeline.sources.formats.json_values import MisfitError, convert_value
 from pipeline.sources.inputs import InputFile, is_url, make_change_error
 from pipeline.sources.rows import Rows, Spans
 from pipeline.sources.streams import Stream, compression
@@ -135,11 +137,13 @@ class TextSource(DocumentSource):
         """
         if type(self).parse is TextSource.parse:
             return None
-        parsed = [self._parse_one(raw, start, end) for start, end in zip(raw.starts, raw.ends, strict=True)]
-        schema: dict[str, pl.DataType] = {"text": pl.String(), "problem": pl.String(), **self.metadata, **fields.keep}
+        parsed = [self._parse_one(raw, start, end, fields.keep) for start, end in zip(raw.starts, raw.ends, strict=True)]
+        misfits = dict.fromkeys(name for row in parsed for name in row if name.startswith(MISFIT))
+        kinds = {**self.metadata, **fields.keep, **dict.fromkeys(misfits, pl.String())}
+        schema: dict[str, pl.DataType] = {"text": pl.String(), "problem": pl.String(), **kinds}
         return pl.DataFrame(parsed, schema=schema, strict=False)
 
-    def _parse_one(self, raw: Spans, start: int, end: int) -> dict[str, Any]:
+    def _parse_one(self, raw: Spans, start: int, end: int, keep: Mapping[str, pl.DataType]) -> dict[str, Any]:
         document = raw.data[start:end].tobytes()
         try:
             parsed = self.parse(document)
@@ -148,7 +152,7 @@ class TextSource(DocumentSource):
             for value in parsed.values():
                 if isinstance(value, str):
                     value.encode()  # half a surrogate pair, which JSON can hold, is no text
-            return parsed
+            return {**parsed, **_convert_kept(parsed, keep)}
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             problem = f"not a document of the format {self.name}: {type(error).__name__}: {error}"
             # What could not be parsed stands as it came, for the ledger's excerpt.
@@ -254,3 +258,14 @@ class TextSource(DocumentSource):
 
     def warm(self) -> None:
         find_documents(self.divider, np.frombuffer(b"a\r\n\r\nb", np.uint8), 2)
+
+
+def _convert_kept(parsed: Mapping[str, Any], keep: Mapping[str, pl.DataType]) -> dict[str, Any]:
+    """Return the values of kept columns in their types; one that does not fit is None, and shown under its name after `MISFIT`."""
+    row: dict[str, Any] = {}
+    for name in keep.keys() & parsed.keys():
+        try:
+            row[name] = convert_value(parsed[name], keep[name], name)
+        except MisfitError as error:
+            row |= {name: None, f"{MISFIT}{name}": error.shown}
+    return row

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from pipeline.sources.base import Fields, Range
-from pipeline.sources.formats.columns import PROBLEM
+from pipeline.sources.formats.columns import MISFIT, PROBLEM
 from pipeline.sources.formats.json_columns import parse_lines
 from pipeline.sources.rows import Spans
 from pipeline.sources.text import action_lines, lines
@@ -48,9 +48,11 @@ class CirrusSearchSource(TextSource):
             page_url(site, title) if title is not None and (site := sites.get(wiki)) else None
             for title, wiki in frame.select("title", "wiki").iter_rows()
         ]
+        misfits = (pl.format(f"{name!r} is {{}}", f"{MISFIT}{name}") for name in wanted if f"{MISFIT}{name}" in frame.columns)
+        problems = frame.select(pl.coalesce(PROBLEM, *misfits)).to_series()  # of what decides whether a page is an article
         return frame.select(
             "text",
-            _with_line_numbers(frame[PROBLEM], raw, piece.line or 1).alias("problem"),
+            _with_line_numbers(problems, raw, piece.line or 1).alias("problem"),
             pl.Series("url", urls, pl.String),
             "title",
             pl.col("timestamp").alias("date"),

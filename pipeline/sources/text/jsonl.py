@@ -19,7 +19,7 @@ import polars as pl
 from filters.kernels import buffers
 from pipeline.core.errors import InputError, UsageError
 from pipeline.sources.base import CutState, Fields, Range
-from pipeline.sources.formats.columns import PROBLEM
+from pipeline.sources.formats.columns import MISFIT, PROBLEM
 from pipeline.sources.formats.json_columns import are_objects, has_odd_numbers, parse_texts
 from pipeline.sources.formats.json_values import DEEPEST, name_type
 from pipeline.sources.inputs import InputFile
@@ -97,8 +97,13 @@ class JsonlSource(TextSource):
             if name != "text"
         }
         others = [values[name].cast(kind, strict=False).alias(name) for name, kind in kinds.items()]
+        misfits = [
+            parsed.frame[f"{MISFIT}{key}"].alias(f"{MISFIT}{name}")
+            for name, key in fields.columns.items()
+            if f"{MISFIT}{key}" in parsed.frame.columns
+        ]
         data, offsets = buffers(parsed.text)
-        columns = [frame["locator"], problems.alias("problem"), *others]
+        columns = [frame["locator"], problems.alias("problem"), *others, *misfits]
         return Rows(pl.DataFrame(columns), Spans(data, offsets[:-1], offsets[1:]))
 
     def warm(self) -> None:

@@ -20,7 +20,7 @@ import pyarrow as pa
 from pipeline.core.errors import BuildError, InputError, UsageError
 from pipeline.sources.base import CutState, Fields, Range
 from pipeline.sources.formats.arrow import is_binary
-from pipeline.sources.formats.columns import PROBLEM
+from pipeline.sources.formats.columns import MISFIT, PROBLEM
 from pipeline.sources.formats.table_files import Group, TableFile, fits_type, holds_scalars, holds_text
 from pipeline.sources.inputs import InputFile, is_url
 from pipeline.sources.pointers import hash_in_background
@@ -138,7 +138,8 @@ def make_rows(stored: pl.DataFrame, schema: pa.Schema, choice: Choice, fields: F
         columns.append(converted.alias(name))
         if name in METADATA and name not in fields.columns and is_binary(schema.field(column).type):
             continue  # nobody said that these bytes are a title, say
-        problem = pl.coalesce(problem, pl.format(f"{column!r} does not fit its type {kind}: {{}}", misfits))
+        if misfits.null_count() < len(misfits):
+            columns.append(misfits.alias(f"{MISFIT}{name}"))
     locator = pl.int_range(start, start + len(stored), eager=True).alias("locator")
     frame = pl.DataFrame([locator, *columns]).with_columns(problem=problem)
     return Rows(frame, _spans(text))

@@ -15,11 +15,12 @@ import polars as pl
 from pipeline.core.errors import UsageError
 from pipeline.core.names import make_printable
 from pipeline.sources.base import CutState, Fields, Range
+from pipeline.sources.formats.columns import MISFIT
 from pipeline.sources.formats.warc import parse_fields
 from pipeline.sources.inputs import InputFile
 from pipeline.sources.rows import Rows, Spans
 from pipeline.sources.text.base import METADATA, DocumentSource, pick_local, read_head
-from pipeline.sources.text.tables import convert_column
+from pipeline.sources.text.conversions import convert_column
 from pipeline.sources.text.warc_pages import Page, read_page
 from pipeline.sources.text.warc_records import PackedRecords, Pages
 from pipeline.sources.text.warc_walk import MOST_RECORDS, Walk
@@ -122,7 +123,9 @@ class WARCSource(DocumentSource):
             for column, value in zip(columns.values(), (*values, page.media_type, page.charset, *more), strict=True):
                 column.append(value)
         frame = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String), strict=False)
-        frame = frame.with_columns(convert_column(frame[name], fields.keep[name])[0] for name in kept)
+        for name in kept:
+            converted, misfits = convert_column(frame[name], fields.keep[name])
+            frame = frame.with_columns(converted, misfits.alias(f"{MISFIT}{name}"))
         text = np.frombuffer(b"".join([packed.data, *decoded]) if decoded else packed.data, np.uint8)
         return Rows(frame, Spans(text, spans[:, 0].copy(), spans[:, 1].copy()), packed.passed_over)
 

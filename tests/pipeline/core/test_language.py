@@ -103,6 +103,11 @@ def test_values_stay_and_messages_in_messages_are_translated(japanese):
         translate_message("warning: 1 of 58 recordings have no transcript")
         == "警告: 録音 58 件のうち 1 件に書き起こしがありません"
     )
+    warning = translate_message("warning: 5 of 17 records could not be read; 2 of them like this: x\nand 1 like this: y z")
+    assert (
+        warning
+        == "警告: 17 件のうち 5 件を読めませんでした。そのうち 2 件はこのようなものです: x\n1 件はこのようなものです: y z"
+    )
     inner = translate_message('error: m.toml: shards.size: a size in bytes is expected, such as 32000000, "512 MB" or "1 GiB"')
     assert inner.startswith("エラー: m.toml: shards.size: 大きさ（バイト）")
     assert translate_message("\nnothing that the catalogue has, 3: x\n") == "\nnothing that the catalogue has, 3: x\n"

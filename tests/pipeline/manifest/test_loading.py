@@ -1,4 +1,6 @@
+import gzip
 import json
+import shlex
 import tomllib
 from pathlib import Path
 
@@ -302,3 +304,35 @@ def test_sizes_are_read_as_people_write_them(tmp_path, size):
 def test_one_column_to_keep_needs_no_list():
     assert load("jsonl", ["source.keep=doc_id"]).source.keep == ["doc_id"]
     assert load("jsonl", ['source.keep=["doc_id", "score:float"]']).source.keep == ["doc_id", "score:float"]
+
+
+DATA = {
+    "a.jsonl": (b'{"text": "\xe7\x8c\xab", "url": "https://a.jp"}\n', "ja-web"),
+    "b c.warc": (b"WARC/1.0\r\nWARC-Type: warcinfo\r\nContent-Length: 0\r\n\r\n\r\n\r\n", "common-crawl-ja"),
+    "x.jsonl": (b'{"image_url": "https://a.jp/a.jpg", "text": "a"}\n', None),
+    "n.jsonl": (b'{"n": 5}\n', None),
+    "text.txt": ("猫である。\n\n犬である。\n".encode(), None),
+    "noise": (b"\xff\x00\x01", None),
+}
+
+
+@pytest.mark.parametrize("name", DATA)
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_data_in_place_of_a_manifest_is_told_with_the_command_that_builds_it(tmp_path, monkeypatch, name, is_compressed):
+    monkeypatch.chdir(tmp_path)
+    content, manifest = DATA[name]
+    (tmp_path / name).write_bytes(gzip.compress(content) if is_compressed else content)
+    for reference in (name, f"./{name}"):
+        with pytest.raises(UsageError) as caught:
+            load(reference)
+        said, command = str(caught.value), f"python -m pipeline.build {manifest or 'MANIFEST'} --input {shlex.quote(reference)}"
+        assert said.startswith(f"{reference} is data, not a manifest. To build a corpus of it") and command in said
+        assert ("of recordings: common-voice-ja, " in said) == (manifest is None)
+
+
+def test_folders_and_urls_in_place_of_a_manifest_are_data(tmp_path):
+    for reference in (str(tmp_path), "https://example.com/a.jsonl.gz"):
+        with pytest.raises(UsageError, match="is data, not a manifest.* name a manifest for what it holds"):
+            load(reference)
+    (tmp_path / "mine.manifest").write_text(MINIMAL, "utf-8")  # whatever its name, it is TOML
+    assert load(str(tmp_path / "mine.manifest")).name == tomllib.loads(MINIMAL)["name"]
