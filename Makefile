@@ -1,7 +1,8 @@
 PYTHON ?= python3
 VENV = .venv
 BIN = $(VENV)/bin
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
+# Four at once also on two cores: many tests wait, for processes that they kill or for pages to load.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist worksteal
 
 # Lint, types and kernels side by side: each leaves cores idle.
 MAKEFLAGS += --jobs=2
