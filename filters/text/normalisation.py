@@ -52,6 +52,14 @@ def _is_mark(cp, kind):
 
 
 @inline
+def _begins_with_mark(cp, first, expansion_starts, expansions, kind):
+    """Whether `cp` is a combining mark, or becomes text that begins with one."""
+    if cp < u.TABLE_SIZE and kind[cp] == c.CHANGED and first[cp] < -1:
+        cp = expansions[expansion_starts[-2 - first[cp]]]
+    return _is_mark(cp, kind)
+
+
+@inline
 def _is_wide_digit(data, i, end):
     """Whether ０ to ９ stands at byte `i`."""
     return i + 2 < end and data[i] == 0xEF and data[i + 1] == 0xBC and 0x90 <= data[i + 2] <= 0x99
@@ -80,7 +88,7 @@ def _joins(cp, previous, data, i, end):
 
 
 @jit_helper
-def _speaks_of_width(data, start, end, terms, term_offsets):
+def _speaks_of_width(data, start, end, first_of, expansion_starts, expansions, kind, terms, term_offsets):
     """Whether a document speaks of the widths of characters: holds one of `terms` (filters.text.changes.WIDTH_TERMS)."""
     hit = False
     # Four bytes of every term. An "or" without branches runs in vectors, and few documents have any of these.
@@ -97,6 +105,9 @@ def _speaks_of_width(data, start, end, terms, term_offsets):
         )  # zenKAKU
         hit |= ((w == 78) | (w == 110)) & ((x == 70) | (x == 102)) & ((y == 75) | (y == 107))  # NFKc
         hit |= (w == 43) & ((x == 70) | (x == 102)) & ((y == 70) | (y == 102))  # u+FF21
+    if end - start >= 3:  # of the terms that end in three of these bytes, one that ends the document
+        x, y, z = data[end - 3] | 32, data[end - 2] | 32, data[end - 1] | 32
+        hit |= ((x == 100) & (y == 116) & (z == 104)) | ((x == 43) & (y == 102) & (z == 102))
     if not hit:
         return False
     for t in range(len(term_offsets) - 1):
@@ -105,7 +116,10 @@ def _speaks_of_width(data, start, end, terms, term_offsets):
             k = 0
             while k < size and (data[i + k] | 32 if 65 <= data[i + k] <= 90 else data[i + k]) == terms[at + k]:
                 k += 1
-            if k == size:
+            if k == size and (data[i + k - 1] >= 0x80 or i + k == end):
+                return True
+            # A mark may make another letter of a Latin one: cleaned text would not have that term.
+            if k == size and not _begins_with_mark(decode(data, i + k)[0], first_of, expansion_starts, expansions, kind):
                 return True
     return False
 
@@ -202,7 +216,11 @@ def _normalise(
                 continue
             if k == c.WIDTH or k == c.SIGN or cp == 0xFF9E or cp == 0xFF9F:
                 if spoken < 0:
-                    spoken = 1 if len(terms) and _speaks_of_width(data, start, end, terms, term_offsets) else 0
+                    spoken = 0
+                    if len(terms) and _speaks_of_width(
+                        data, start, end, first, expansion_starts, expansions, kind, terms, term_offsets
+                    ):
+                        spoken = 1
                 if spoken == 1 or k == c.SIGN and not (o == letter_end and _joins(cp, previous, data, i, end)):
                     if cp == 0xFF0D and _is_katakana(previous):
                         flags[d] |= _HAS_DASH
@@ -256,12 +274,16 @@ def _normalise(
                         flags[d] |= _NEED_NFC
                     for e in range(expansion_starts[-2 - cp], expansion_starts[-1 - cp]):
                         o = encode(out, o, expansions[e])
+                        if expansions[e] < u.TABLE_SIZE and kind[expansions[e]] == c.DASH and _is_katakana(previous):
+                            flags[d] |= _HAS_DASH
                         if _is_mark(expansions[e], kind):  # a mark that follows the expansion may belong before it
                             marks = marks + 1 if _is_mark(previous, kind) else 1
                         previous = expansions[e]
                         if previous != 32:
                             content_end = o
                     continue
+                if cp >= 0 and cp < u.TABLE_SIZE and kind[cp] == c.DASH and _is_katakana(previous):
+                    flags[d] |= _HAS_DASH
             if cp == u.REMOVE:
                 continue
             if cp == 32 or cp == 0x3000 or cp == 9:
@@ -334,7 +356,7 @@ def normalise_spans(
         capacity, line_capacity = 2 * capacity, 2 * line_capacity
     out, offsets, lines, first_line, invalid, flags = result
     cleaned = Cleaned(out[: offsets[-1]], offsets, lines, first_line, invalid, np.zeros(len(starts), np.int32))
-    return _finish(cleaned, flags) if flags.any() else cleaned
+    return _finish(cleaned, flags, compatibility, width) if flags.any() else cleaned
 
 
 def _read_only(values: np.ndarray) -> np.ndarray:
@@ -361,8 +383,11 @@ def _finish_text(text: str, flags: int) -> tuple[str, int]:
             return text, joined
 
 
-def _finish(cleaned: Cleaned, flags: np.ndarray) -> Cleaned:
-    """Do what the compiled pass left to do in the few documents that have combining marks, dashes after katakana or single letters."""
+def _finish(cleaned: Cleaned, flags: np.ndarray, compatibility: c.Compatibility, width: c.Width) -> Cleaned:
+    """Do what the compiled pass left to do in the few documents that have combining marks, dashes after katakana or single letters.
+
+    Marks, and signs of voicing, that stood apart follow their letters in text that was joined: it is normalised once more.
+    """
     offsets, data = cleaned.offsets, cleaned.data
     parts: list[np.ndarray] = []
     at = 0
@@ -371,7 +396,14 @@ def _finish(cleaned: Cleaned, flags: np.ndarray) -> Cleaned:
     for d in np.flatnonzero(flags):
         before = data[offsets[d] : offsets[d + 1]].tobytes()
         text, joined[d] = _finish_text(before.decode(), int(flags[d]))
-        if (after := text.encode()) != before:
+        after = text.encode()
+        if joined[d]:
+            again = normalise_spans(
+                np.frombuffer(after, np.uint8), np.zeros(1, np.int64), np.array([len(after)]), compatibility, width
+            )
+            after = again.data.tobytes()
+            joined[d] += again.joined[0]
+        if after != before:
             parts += [data[at : offsets[d]], np.frombuffer(after, np.uint8)]
             at, sizes[d], changed[d] = int(offsets[d + 1]), len(after), True
     if not parts:

@@ -260,6 +260,13 @@ def test_the_document_on_cleaning_is_that_of_the_table():
 @example(text="カ\u0334\u3099―ラ")
 @example(text="\u00b4\u0316")  # becomes a space and a mark, which the second mark belongs before
 @example(text="こ の 文 書 は 日 本 語 サ ― バ ― で す 。")
+@example(text="こ の 文 書 は 日 本 語 で す 。m a \u0300")
+@example(text="１．５fullwidth\u3099\u0308")
+@example(text="１．５fullwidth\u0f73\u0308")
+@example(text="１．５fullwidth ")
+@example(text="全角\u0344１．５")
+@example(text="こ の 文 書 は 日 本 語 で す 。メ ー タ \u309b")
+@example(text="ラ\ufe31ラ")
 @settings(max_examples=150, deadline=None)
 def test_output_is_clean_and_cleaning_it_changes_nothing(mode, text):
     once = clean(text, *mode)
