@@ -16,7 +16,16 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from pipeline.core.checksums import ADDED, LOCK_FILE, PUBLISHED_FOLDERS, SUMS_FILE, FileEntry, read_lock_entries, read_sums
+from pipeline.core.checksums import (
+    ADDED,
+    LOCK_FILE,
+    PUBLISHED_FOLDERS,
+    SUMS_FILE,
+    FileEntry,
+    is_sound_entry,
+    read_lock_entries,
+    read_sums,
+)
 from pipeline.core.command import report_errors
 from pipeline.core.errors import UsageError
 from pipeline.core.help import command
@@ -106,11 +115,7 @@ def _list_corpus(folder: Path) -> tuple[list[FileEntry], list[Difference]]:
 
 
 def _is_sound(listed: Any) -> bool:
-    return (
-        isinstance(listed, list)
-        and bool(listed)
-        and all(isinstance(entry, dict) and {"path", "sha256", "bytes"} <= set(entry) for entry in listed)
-    )
+    return isinstance(listed, list) and bool(listed) and all(map(is_sound_entry, listed))
 
 
 def _compare(folder: Path, entry: FileEntry, advance: Callable[[int], Any]) -> list[Difference]:

@@ -97,11 +97,19 @@ def sizes_differ(folder: Path, entries: Iterable[FileEntry]) -> bool:
         return True
 
 
+def is_sound_entry(entry: Any) -> bool:
+    """Return whether a value that was read is an entry: somebody else's, or a damaged one, is not."""
+    if not isinstance(entry, dict):
+        return False
+    types = {"path": str, "sha256": str, "bytes": int}
+    return all(isinstance(entry.get(name), kind) for name, kind in types.items())
+
+
 def read_lock_entries(corpus: Path) -> list[FileEntry] | None:
     """Return the entries in the lock file of a corpus; None where there is no sound lock file."""
     try:
         entries = tomllib.loads((corpus / LOCK_FILE).read_text("utf-8"))["lock"]["files"]
-        return entries if all({"path", "sha256", "bytes"} <= set(entry) for entry in entries) else None
+        return entries if all(map(is_sound_entry, entries)) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -127,7 +135,8 @@ def read_sums(corpus: Path) -> dict[str, str] | None:
     parts = [line.split("  ", 1) for line in lines]
     if rest or any(len(part) != 2 or len(part[0]) != 64 for part in parts):
         return None
-    return {name: digest for digest, name in parts}
+    sums = {name: digest for digest, name in parts}
+    return sums if len(sums) == len(parts) else None  # of two sums for a name, one is wrong
 
 
 def find_edited(corpus: Path, names: Iterable[str], published: Mapping[str, Any]) -> list[Path]:

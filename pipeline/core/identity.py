@@ -7,7 +7,7 @@ from pathlib import Path
 
 import xxhash
 
-from pipeline.core.checksums import ADDED, FileEntry, read_lock_entries
+from pipeline.core.checksums import ADDED, FileEntry, is_sound_entry, read_lock_entries
 from pipeline.core.storage import fingerprint
 from pipeline.core.vouching import read_checked
 
@@ -43,7 +43,7 @@ def _list_digests(folder: Path) -> dict[str, FileEntry]:
     listed = content.get("files") if content is not None else None
     if not isinstance(listed, list):
         listed = [entry for entry in read_lock_entries(folder.parent) or [] if entry["path"].startswith(f"{folder.name}/")]
-    sound = (entry for entry in listed if isinstance(entry, dict) and {"path", "sha256", "bytes"} <= set(entry))
+    sound = filter(is_sound_entry, listed)
     return {entry["path"].rsplit("/", 1)[-1]: entry for entry in sound}
 
 

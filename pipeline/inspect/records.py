@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import polars as pl
 import polars.selectors as cs
 
+from pipeline.core.errors import UsageError
 from pipeline.core.language import translate, translate_message, translate_text
 from pipeline.corpus.content import read_cleaned, read_content
 from pipeline.corpus.differences import diff_texts
@@ -57,7 +58,9 @@ def describe_record(opened: OpenedCorpus, id: str, is_complete: bool) -> Context
 def describe_pair(opened: OpenedCorpus, id: str, is_complete: bool) -> Context:
     """Return a duplicate beside its survivor: what differs in their texts. Raises UsageError where it is none."""
     record = find_record(opened.built, id)
-    survivor = find_record(opened.built, record.row["duplicate_of"]) if record.row.get("duplicate_of") else record
+    if not record.row.get("duplicate_of"):
+        raise UsageError(f"{record.id} is no duplicate")
+    survivor = find_record(opened.built, record.row["duplicate_of"])
     contents = [_read_text(opened, one) for one in (record, survivor)]
     sides = [
         {"name": name, "heading": translate(words), "id": one.id, "verdict": one.row["verdict"], "media": True}

@@ -243,6 +243,9 @@ class MeasureTable(ManifestTable):
     )
 
 
+LARGEST_EXACT = 2**53  # of the whole numbers that a float holds
+
+
 class Bound(ManifestTable):
     """The bounds of one rule. A record is dropped where its value lies outside."""
 
@@ -263,6 +266,15 @@ class Bound(ManifestTable):
     missing: Literal["drop", "keep"] = Field("drop", description="what becomes of a record without a value, as of a score")
     source: Annotated[str | None, BelongsTo("report")] = Field(None, description="where the bound comes from")
     reason: Annotated[str | None, BelongsTo("report")] = Field(None, description="what it is for")
+
+    @field_validator("at_least", "at_most", mode="before")
+    @classmethod
+    def _refuse_rounding(cls, value: Any) -> Any:
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) > LARGEST_EXACT:
+            digits = str(value)
+            shown = digits if len(digits) <= 24 else f"a number of {len(digits)} digits"
+            raise ValueError(f"{shown} is beyond 2^53, from where on bounds are not exact")
+        return value
 
     @model_validator(mode="after")
     def _check_bounds(self) -> Bound:

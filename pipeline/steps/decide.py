@@ -15,7 +15,7 @@ from pipeline.core.engine import Engine, Task
 from pipeline.core.storage import write_atomically
 from pipeline.core.tables import read_parquet
 from pipeline.core.tasks import Counts, resumable
-from pipeline.manifest.model import Bound, Manifest
+from pipeline.manifest.model import LARGEST_EXACT, Bound, Manifest
 from pipeline.plan import Plan
 from pipeline.steps.fit import LEAST, bands_file, fit, fitted_rules, with_bands
 from pipeline.steps.measure import Measured
@@ -46,11 +46,15 @@ def broken_bound(name: str, bound: Bound) -> BrokenBound:
     A missing value (NaN, null) breaks a rule, unless `bound.missing` is "keep".
     """
     value = pl.col(measured_column(name))
-    missing = value.cast(pl.Float64, strict=False).is_nan()  # NaN is above every bound to polars
+    # NaN is above every bound to polars. Of words it is one, as "nan" is.
+    is_of_words = bound.any_of is not None or bound.none_of is not None
+    missing = pl.lit(False) if is_of_words else value.cast(pl.Float64, strict=False).is_nan()
     checks: list[BrokenBound] = []
     for sign, limit in ((">=", bound.at_least), ("<=", bound.at_most)):
         if limit is not None:
-            fits = value >= limit if sign == ">=" else value <= limit
+            # Whole numbers are compared as such: as floats, those of more than 53 bits would be rounded.
+            exact = int(limit) if abs(limit) <= LARGEST_EXACT and limit.is_integer() else limit
+            fits = value >= exact if sign == ">=" else value <= exact
             checks.append(BrokenBound(~fits | missing, pl.lit(limit, pl.Float64), pl.lit(f"{sign} {limit:g}")))
     if bound.iqr is not None:
         low, high = pl.col(f"low:{name}"), pl.col(f"high:{name}")

@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline.core.added import list_added, list_added_files, replace_added, withdraw_added
-from pipeline.core.checksums import read_sums
+from pipeline.core.checksums import read_lock_entries, read_sums
 from pipeline.core.errors import BuildError, InputError
 from pipeline.core.tables import open_parquet
 from pipeline.core.vouching import read_checked, write_checked
@@ -90,6 +90,23 @@ def test_a_list_with_names_that_no_file_has_is_damaged(corpus, tmp_path, before,
     sums.write_bytes(start + after + end)
     differences = verify(tmp_path / "corpus")[1]
     assert differences and {one.kind for one in differences} <= {"list", "missing"}
+
+
+@pytest.mark.parametrize("path", ["5", "[1]", "true", '{ a = "README.md" }'])
+def test_a_lock_whose_paths_are_no_text_is_damaged(corpus, tmp_path, path):
+    shutil.copytree(corpus, tmp_path / "corpus")
+    lock = tmp_path / "corpus" / "manifest.lock.toml"
+    lock.write_text(lock.read_text("utf-8").replace('path = "README.md"', f"path = {path}"), "utf-8")
+    assert read_lock_entries(tmp_path / "corpus") is None
+    assert ("manifest.lock.toml", "list") in {(one.path, one.kind) for one in verify(tmp_path / "corpus")[1]}
+
+
+def test_of_two_sums_for_a_file_one_is_wrong(corpus, tmp_path):
+    shutil.copytree(corpus, tmp_path / "corpus")
+    sums = tmp_path / "corpus" / "SHA256SUMS"
+    first = sums.read_text("utf-8").splitlines(keepends=True)[0]
+    sums.write_text(f"{'0' * 64}{first[64:]}{sums.read_text('utf-8')}", "utf-8")
+    assert ("SHA256SUMS", "list") in {(one.path, one.kind) for one in verify(tmp_path / "corpus")[1]}
 
 
 def test_the_command_says_which_file_differs_and_how(corpus, tmp_path):

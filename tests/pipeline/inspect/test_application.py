@@ -107,7 +107,7 @@ def test_pages_of_every_kind_are_there_in_both_languages(text, ledger):
     ids = [ledger.filter(verdict=verdict)["id"][0] for verdict in ("kept", "dropped", "duplicate", "unreadable")]
     paths = ["/", "/sources", "/records", "/records?q=の", "/clusters", "/clusters?page=99", "/cleaning"]
     paths += [f"/source?name={quote(ledger['source'][0])}", *(f"/rule?name={rule}" for rule in rules)]
-    paths += [f"/{page}?id={quote(id)}" for page in ("record", "changes", "pair") for id in ids]
+    paths += [f"/{page}?id={quote(id)}" for page in ("record", "changes") for id in ids] + [f"/pair?id={quote(ids[2])}"]
     for path in paths:
         for language, words in (("en", "Overview"), ("ja", "概要")):
             answer = text.ask(quote(path, safe="/?=&%") + ("&" if "?" in path else "?") + f"lang={language}")
@@ -192,6 +192,12 @@ def test_every_word_of_the_pages_has_its_japanese():
 
 
 # -- images and recordings
+
+
+def test_a_record_that_is_no_duplicate_has_no_pair(text, ledger):
+    kept = ledger.filter(verdict="kept")["id"][0]
+    answer = text.ask(f"/pair?id={kept}")
+    assert answer.status == 404 and "is no duplicate" in answer.text
 
 
 def test_images_come_from_shards_and_input(build_as_user):

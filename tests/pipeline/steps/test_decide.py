@@ -50,6 +50,37 @@ def test_words():
     ]
 
 
+def test_a_word_that_reads_like_no_number_is_a_word():
+    frame = pl.DataFrame({"keep:s": ["NaN", "nan", "x", None], "unreadable": pl.Series([None] * 4, dtype=pl.String)})
+    none = decide_frame(frame, {"s": Bound(none_of=["NaN", "nan"], missing="keep")})
+    assert none["verdict"].to_list() == ["dropped", "dropped", "kept", "kept"]
+    assert decide_frame(frame, {"s": Bound(any_of=["x"], missing="keep")})["verdict"].to_list() == [
+        "dropped",
+        "dropped",
+        "kept",
+        "kept",
+    ]
+
+
+@pytest.mark.parametrize("kind", [pl.Int64, pl.UInt64, pl.Float64])
+def test_whole_numbers_are_compared_exactly(kind):
+    frame = pl.DataFrame(
+        {"keep:n": pl.Series([2**53 - 1, 2**53, 2**53 + 2], dtype=kind), "unreadable": pl.Series([None] * 3, dtype=pl.String)}
+    )
+    assert decide_frame(frame, {"n": Bound(at_most=2**53)})["verdict"].to_list() == ["kept", "kept", "dropped"]
+    assert decide_frame(frame, {"n": Bound(at_least=2**53, at_most=1e300)})["verdict"].to_list() == ["dropped", "kept", "kept"]
+    assert decide_frame(frame, {"n": Bound(at_least=-1)})["verdict"].to_list() == ["kept"] * 3
+    if kind == pl.Int64:
+        odd = pl.DataFrame({"keep:n": [2**53 + 1], "unreadable": pl.Series([None], dtype=pl.String)})
+        assert decide_frame(odd, {"n": Bound(at_most=2**53)})["verdict"].to_list() == ["dropped"]
+
+
+@pytest.mark.parametrize("value", [2**53 + 1, -(2**53) - 1, 10**400])
+def test_a_whole_number_that_no_float_holds_is_no_bound(value):
+    with pytest.raises(ValueError, match="from where on bounds are not exact"):
+        Bound(at_least=value)
+
+
 def test_the_first_rule_in_the_manifests_order_is_named():
     rules = {"chars": {"at_least": 50}, "digit_share": {"at_most": 0.5}}
     values = {"chars": [10, 10, 100, 100], "digit_share": [0.9, 0.1, 0.9, 0.1]}
