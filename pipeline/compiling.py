@@ -120,5 +120,5 @@ def _show(engine: Engine, expected: int) -> Iterator[None]:
         done.set()
         watcher.join()
     for step in steps:
-        step.note = translate("once on this machine") if step.note else ""
+        step.note = translate("once for this installation") if step.note else ""
         step.finish()

@@ -29,6 +29,7 @@ from pipeline.core.checksums import (
 from pipeline.core.command import report_errors
 from pipeline.core.errors import UsageError
 from pipeline.core.help import command
+from pipeline.core.language import translate
 from pipeline.core.paths import expand_home
 from pipeline.core.publication import settle_publication
 from pipeline.core.storage import format_size, read_json
@@ -218,12 +219,10 @@ def _print_report(console: Console, folder: Path, entries: list[FileEntry], size
     for one in differences:
         console.print(f"{one.path}  {one.what}", style="red", soft_wrap=True)
     total = f"{len(entries):,} files, {format_size(size)}"
-    line = f"{total}: all as published  （すべて公開時のままです）"
+    line = translate("{0}: all as published").format(total)
     if differences:
-        line = (
-            f"{total}: {len(differences):,} differ; remove these files and build, encode or fetch again, which makes them anew  "
-            f"（{len(differences):,}件が異なります。削除して、作り直してください）"
-        )
+        words = translate("{0}: {1} differ; remove these files and build, encode or fetch again, which makes them anew")
+        line = words.format(total, f"{len(differences):,}")
     console.print(f"{folder}  {line}", style="bold", soft_wrap=True)
 
 

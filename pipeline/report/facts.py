@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -315,8 +316,8 @@ def choose_vocab_size(characters: int) -> int:
 def suggest_training(out: Path, terms: ReportTerms, is_tokenised: bool, pieces: int | None = None) -> str:
     """Return the command that trains on a corpus, after those for what it reads and is missing, or is of an earlier build.
 
-    `is_tokenised`: the build itself makes a tokenizer, and token shards of documents. Little text, or a sample, suits `tiny` models, and
-    a tokenizer of so many `pieces`.
+    `is_tokenised`: the build itself makes a tokenizer, and token shards of documents. Little text, a sample, or a machine without a GPU
+    suits `tiny` models, and little text a tokenizer of so many `pieces`.
     """
     quoted, commands, is_small = shlex.quote(shorten_path(out)), list[str](), pieces is not None
     if "tokenizer" in terms.reads and not is_tokenised and not (out / "tokenizer").is_dir():
@@ -324,7 +325,12 @@ def suggest_training(out: Path, terms: ReportTerms, is_tokenised: bool, pieces: 
     if "tokens" in terms.reads and not is_tokenised and (encode := suggest_encoding(out)):
         is_first = not (out / "tokens").is_dir()
         commands.append(encode + " --sequence-length 256" * (is_small and is_first))
-    return " && ".join([*commands, f"python -m {terms.trainer} {quoted}" + " --config tiny" * is_small])
+    return " && ".join([*commands, f"python -m {terms.trainer} {quoted}" + " --config tiny" * (is_small or not has_gpu())])
+
+
+def has_gpu() -> bool:
+    """Return whether the system shows a GPU, without loading what would use it."""
+    return Path("/dev/nvidia0").exists() or Path("/dev/kfd").exists() or sys.platform == "darwin"
 
 
 def format_file_size(size: int | None) -> str:

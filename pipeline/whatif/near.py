@@ -37,7 +37,7 @@ def find_neighbours(corpus: BuiltCorpus, manifest: Manifest, rule: str, most: in
     if bound is None:
         rules = ", ".join(manifest.rules)
         if rule in corpus.ledger_schema and rule in MEASURES:
-            example = f"--set rules.{rule}.at_least=VALUE"
+            example = f"--set rules.{rule}.at_most=VALUE (or at_least)"
             raise UsageError(
                 f"--near {rule}: it is measured, but no rule bounds it. Give it a bound: {example}. Rules: {rules}"
             )

@@ -8,6 +8,8 @@ from torch import nn
 
 from trainers.training.settings import Train
 
+_MOST_EPOCHS = 1000  # of the bundled samples, tiny configurations take tens
+
 WEIGHT, GRADIENT, AVERAGES, CAST = (
     4,
     4,
@@ -66,7 +68,10 @@ def describe_data(
     others = f"{settings.accumulate:,} accumulated × {ranks:,} ranks"
     run = f"{settings.steps:,} steps"
     per_step = (records_per_batch or settings.batch) * settings.accumulate * ranks
-    epochs = f"{settings.steps * per_step / records:,.2f} epochs of {records:,} records"
+    times = settings.steps * per_step / records
+    epochs = f"{times:,.2f} epochs of {records:,} records"
+    if times > _MOST_EPOCHS:
+        epochs += ": these settings are for far more than there is; --config tiny is for little, train.steps sets how long"
     if settings.seconds and records_per_batch:
         seconds = settings.seconds * settings.accumulate * ranks
         step = (

@@ -166,8 +166,9 @@ def test_what_makes_no_sense(corpus, tmp_path):
     assert "Nothing is measured here; build it with them: python -m pipeline.build cc100-ja" in message
     assert 'measure.also=["llmjp_deflate_ratio"]\'' in message
     assert "did you mean 'quality_score'?" in refused(corpus, "--near", "quality_scor")
-    assert "it is measured, but no rule bounds it. Give it a bound: --set rules.hiragana_share.at_least=VALUE." in refused(
-        corpus, "--near", "hiragana_share"
+    assert (
+        "it is measured, but no rule bounds it. Give it a bound: --set rules.hiragana_share.at_most=VALUE (or at_least)."
+        in refused(corpus, "--near", "hiragana_share")
     )
     assert "there is no rule and no measure of that name; did you mean 'hiragana_share'? Rules: " in refused(
         corpus, "--near", "hiragana_shar"

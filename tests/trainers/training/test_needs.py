@@ -67,6 +67,12 @@ def test_amounts_that_nobody_knows_are_left_out() -> None:
     assert describe_data(train, 1, 1_000, "pairs", 1)[1] == "run         100 steps, 400 pairs, 0.40 epochs of 1,000 records"
 
 
+def test_settings_for_far_more_than_there_is_are_told() -> None:
+    train = Train(steps=500_000, batch=4, lr=1.0)
+    assert "2,000.00 epochs of 1,000 records: these settings are for far more" in describe_data(train, 1, 1_000, "tokens", 8)[1]
+    assert "these settings" not in describe_data(train, 1, 2_000, "tokens", 8)[1]
+
+
 def test_batches_by_seconds() -> None:
     train = Train(steps=400_000, batch=48, seconds=87.5, accumulate=4, lr=1.0)
     assert describe_data(train, 8, 15_000_000, "audio_seconds", None, 14.5) == [
