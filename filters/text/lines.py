@@ -154,6 +154,14 @@ def _hash_label(data, start, stop, classes):
     return mix64(before_count if before_count else value), letters, chars
 
 
+@jit_helper
+def _count_ends(data, start, stop):
+    count = 0
+    for i in range(start, stop):
+        count += (data[i] & 0xC0) != 0x80
+    return count
+
+
 @jit
 def _line_keys(data, offsets, classes):
     n = len(offsets) - 1
@@ -178,6 +186,8 @@ def _line_keys(data, offsets, classes):
                     value, chars = _hash_bytes(data, first, last)
                     is_japanese = 2 * (last - first) > 3 * chars  # of three-byte characters for the most part
                     kind = np.uint64(PROSE if reads_like_prose and is_japanese else 0)
+                # Spaces at its ends, as before a paragraph, are of the text, though they tell no lines apart.
+                chars += _count_ends(data, start, first) + _count_ends(data, last, stop)
                 size = np.uint64(min(chars, MOST_CHARS))
                 keys[k] = (
                     ((value | np.uint64(1 << 63)) >> np.uint64(HASH_AT) << np.uint64(HASH_AT))

@@ -39,6 +39,14 @@ def check(pages: list[Page], texts: list[str], least: float) -> None:
     assert gone >= least * total and lost == 0
 
 
+def test_what_is_left_of_indented_paragraphs_is_counted_with_their_indents():
+    pages = make_site(1, 12)
+    lines = [page.text.split("\n") for page in pages]
+    indented = ["\n".join(f"\u3000{line}" if line in page.prose else line for line in of) for page, of in zip(pages, lines)]
+    left = strip(indented + PROSE)[:12]  # which compares what was counted with what is left
+    assert all("\u3000" in text and page.furniture[0] not in text for text, page in zip(left, pages))
+
+
 @pytest.mark.parametrize(("number", "least"), [(12, 0.9), (40, 0.95)])
 def test_a_site_without_urls(number, least):
     pages = make_site(1, number)
