@@ -13,6 +13,7 @@ from rich.cells import cell_len, set_cell_size
 from filters.kernels import to_arrow
 from pipeline.core.checksums import LOCK_FILE
 from pipeline.core.names import make_printable
+from pipeline.core.numbers import show_number
 from pipeline.core.python_names import call_from_python
 from pipeline.explain.judgement import BASE, check_text_rules, judge_rules, measure_texts
 from pipeline.manifest import rules as named_rules
@@ -54,7 +55,7 @@ class Explanation:
 
 def _show_value(row: Mapping[str, Any]) -> str:
     if row["value"] is not None:
-        return f"{row['value']:.6g}"
+        return show_number(row["value"])
     return make_printable(row["value_text"]) if row["value_text"] is not None else "–"
 
 

@@ -11,6 +11,7 @@ from rich.text import Text
 from pipeline.compare.judgement import Comparison, Count, Difference
 from pipeline.core.language import translate
 from pipeline.core.names import make_printable
+from pipeline.core.numbers import show_number
 from pipeline.corpus.built import BuiltCorpus
 from pipeline.corpus.rules import NamedRules
 
@@ -51,7 +52,7 @@ def _print_differences(console: Console, title: str, differences: list[Differenc
     for difference in differences:
         for example in difference.examples:
             excerpt = make_printable(" ".join((example.excerpt or "").split()))  # crawled text may hold escape sequences
-            value = make_printable(example.value_text or "") if example.value is None else f"{example.value:.6g}"
+            value = make_printable(example.value_text or "") if example.value is None else show_number(example.value)
             line = f"  {difference.rule} {value} ({example.bound_text})  {make_printable(example.id)}  {excerpt[:_EXCERPT]}"
             console.print(Text(line), soft_wrap=True)
 

@@ -6,6 +6,7 @@ What is staged is read once more before it is published: it must be what its mar
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,6 +30,7 @@ PUBLISHED_FOLDERS = ("data", "ledger")  # of a corpus or mixture
 ADDED = {"tokens": "tokens.json", "tokenizer": "training.json"}
 PUBLISHED_FILE = "published.json"  # in the state folder of a corpus: `pipeline.workspace.Workspace.published`
 _CHUNK = 1 << 20
+_BEGINNING = re.compile(r"^([0-9A-Fa-f]{64}) [ *]")  # of a line; * marks a file that was read as bytes
 
 FileEntry = dict[str, Any]  # `path` from the folder of the corpus, `sha256`, `bytes` and, of Parquet, `rows`
 
@@ -125,14 +127,14 @@ def write_sums(corpus: Path, entries: Sequence[FileEntry] | None = None) -> None
 
 
 def read_sums(corpus: Path) -> dict[str, str] | None:
-    """Return the SHA-256 of every file that `SHA256SUMS` lists; None where there is no sound one."""
+    """Return the SHA-256 of every file that `SHA256SUMS` lists, as `sha256sum` and its relatives write it; None where it is not sound."""
     try:
         *lines, rest = (
             (corpus / SUMS_FILE).read_bytes().decode().split("\n")
         )  # splitlines() would take more for the end of a line
     except (OSError, ValueError):
         return None
-    parts = [line.split("  ", 1) for line in lines]
+    parts = [_BEGINNING.sub(lambda match: f"{match[1].lower()}  ", line.removesuffix("\r")).split("  ", 1) for line in lines]
     if rest or any(len(part) != 2 or len(part[0]) != 64 for part in parts):
         return None
     sums = {name: digest for digest, name in parts}

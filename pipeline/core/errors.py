@@ -44,8 +44,8 @@ def find_os_error(error: BaseException | None) -> OSError | None:
     """Return the system's error that `error` is, or that polars (in an error of its own) and numpy tell in words; None for others."""
     if isinstance(error, OSError) and error.errno is not None:
         return error
-    if found := re.search(r"\(os error (\d+)\)", str(error)):
-        return OSError(int(found[1]), os.strerror(int(found[1])))
+    if found := re.search(r"\(os error (\d+)\)(?:: (/[^\n]*))?", str(error)):
+        return OSError(int(found[1]), os.strerror(int(found[1])), found[2])
     if "No space left on device" in str(error):
         return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if isinstance(error, OSError) and "requested and" in str(error):  # numpy, which does not say why
@@ -68,4 +68,4 @@ def explain_os_error(error: OSError, activity: str, out_options: str = "--out or
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return BuildError(f"not allowed to write while {activity}{place}: {error.strerror}. Choose another {out_options}.")
-    return BuildError(f"{activity} failed{place}: {error.strerror or error}")
+    return BuildError(f"{activity}{place} failed: {error.strerror or error}")

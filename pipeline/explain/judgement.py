@@ -10,6 +10,7 @@ import polars.selectors as cs
 
 from filters import MEASURES
 from pipeline.core.errors import UsageError
+from pipeline.core.numbers import show_fitted
 from pipeline.manifest import rules as named_rules
 from pipeline.manifest.loading import Override
 from pipeline.manifest.model import Bound, Manifest
@@ -52,7 +53,7 @@ def judge_rules(manifest: Manifest, frame: pl.DataFrame, bounds: dict[str, Bound
             number_and_text = (None, value) if isinstance(value, str) else (value, None)
             is_broken = None if is_unreadable else broken[name][number]
             if bounds[name].iqr is not None and (low := frame[f"low:{name}"][number]) is not None:
-                words = f"{low:.4g} to {frame[f'high:{name}'][number]:.4g} ({words})"
+                words = f"{show_fitted(low)} to {show_fitted(frame[f'high:{name}'][number])} ({words})"
             rows.append((name, *number_and_text, words, is_broken, description, bounds[name].reason))
         yield Judgement(verdict, rule, pl.DataFrame(rows, _RULES_SCHEMA, orient="row"))
 

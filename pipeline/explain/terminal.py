@@ -12,6 +12,7 @@ from rich.text import Text
 
 from pipeline.core.language import translate, translate_message, translate_text
 from pipeline.core.names import make_printable, shorten
+from pipeline.core.numbers import show_number
 from pipeline.corpus.built import BuiltCorpus
 from pipeline.corpus.differences import Change
 from pipeline.explain.judgement import Judgement
@@ -20,6 +21,7 @@ from pipeline.explain.life import RecordLife
 _EXCERPT = 300  # characters of a text
 _WORDS = 200  # characters of what a source says of a record, such as its title
 _STRETCH = 80  # characters of a stretch that differs
+_DIGITS = 4  # of a measure
 _CONTEXT = 12  # characters of what is the same beside it
 _HUNKS = 12  # stretches that differ
 _REMOVED, _ADDED = "red", "green"
@@ -67,7 +69,7 @@ def _describe_verdict(row: dict[str, Any]) -> str:
     verdict = translate(row["verdict"])
     if row["verdict"] == "kept":
         return verdict
-    value = f"{row['value']:.6g}" if row["value"] is not None else shorten(row["value_text"] or "", _WORDS)
+    value = show_number(row["value"]) if row["value"] is not None else shorten(row["value_text"] or "", _WORDS)
     if row["verdict"] == "unreadable":
         return f"{verdict}: {value}"
     if row["verdict"] == "duplicate":
@@ -135,13 +137,13 @@ def _print_reason(console: Console, judgement: Judgement, rule: str | None) -> N
 
 
 def _value(row: dict[str, Any]) -> str:
-    return f"{row['value']:.4g}" if row["value"] is not None else shorten(row["value_text"] or "–", _STRETCH)
+    return show_number(row["value"], _DIGITS) if row["value"] is not None else shorten(row["value_text"] or "–", _STRETCH)
 
 
 def _print_measures(console: Console, measures: dict[str, Any]) -> None:
     """Print measures that no rule judges, on as few lines as they need."""
     words = [
-        f"{name} {f'{value:.4g}' if isinstance(value, float) else shorten(str(value), _STRETCH)}"
+        f"{name} {show_number(value, _DIGITS) if isinstance(value, float) else shorten(str(value), _STRETCH)}"
         for name, value in measures.items()
         if value is not None and value != 0
     ]

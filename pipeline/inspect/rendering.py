@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 
 from pipeline.core.language import choose_language, translate
 from pipeline.core.names import UNPRINTABLE
+from pipeline.core.numbers import show_number
 from pipeline.inspect.view import make_url
 
 LONGEST = 20_000  # characters of a text that a page shows at first
@@ -71,10 +72,10 @@ def format_percent(share: float) -> str:
 
 
 def format_value(value: object) -> str:
-    """Return a value of a column: a number with six digits at most, a dash for none."""
+    """Return a value of a column: a number in the digits that it needs, a dash for none."""
     if value is None:
         return "–"
-    return f"{value:.6g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+    return show_number(value) if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def join_words(words: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 import polars as pl
 
 from pipeline.core.errors import UsageError
+from pipeline.core.numbers import show_number
 
 VERDICTS = ("kept", "dropped", "duplicate", "unreadable")
 EXACT = ("rule", "source", "step", "duplicate_of")  # columns whose value is asked for as it is
@@ -58,7 +59,11 @@ class Order:
     @property
     def words(self) -> str:
         """The order as the page shows it."""
-        return f"{self.column} {'↓' if self.descending else '↑'}" if self.near is None else f"|{self.column} - {self.near:g}|"
+        return (
+            f"{self.column} {'↓' if self.descending else '↑'}"
+            if self.near is None
+            else f"|{self.column} - {show_number(self.near)}|"
+        )
 
     @property
     def parameter(self) -> str:
@@ -169,7 +174,7 @@ def _column_condition(key: str, value: str, schema: pl.Schema) -> Condition:
     code = f"{code} {sign} {limit!r}"
     if prefix == "min" and kind.is_float():  # NaN is above every number to polars
         expression, code = expression & source.is_not_nan(), f"({code}) & pl.col({column!r}).is_not_nan()"
-    return Condition((key, value), f"{column} {sign} {limit:g}", expression, code)
+    return Condition((key, value), f"{column} {sign} {show_number(limit)}", expression, code)
 
 
 def _parse_order(value: str, schema: pl.Schema) -> Order:

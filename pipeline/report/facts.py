@@ -17,6 +17,7 @@ from pipeline.core.added import read_added
 from pipeline.core.card import describe_drawn
 from pipeline.core.checksums import FileEntry
 from pipeline.core.identity import identify_entries
+from pipeline.core.numbers import show_number
 from pipeline.core.paths import shorten_path
 from pipeline.core.storage import format_size, sum_file_sizes
 from pipeline.core.timings import Timing, describe_seconds, find_timing
@@ -286,7 +287,10 @@ def describe_rule(manifest: Manifest, rule: str) -> tuple[str, str]:
     bound = manifest.rules[rule].model_dump(exclude_none=True, exclude={"source", "reason", "missing", "by"})
     if (iqr := bound.pop("iqr", None)) is not None:
         bound[f"fitted per {manifest.rules[rule].by}, interquartile ranges"] = iqr
-    words = [f"{key} {value:g}" if isinstance(value, float) else f"{key} {', '.join(value)}" for key, value in bound.items()]
+    words = [
+        f"{key} {show_number(value)}" if isinstance(value, float) else f"{key} {', '.join(value)}"
+        for key, value in bound.items()
+    ]
     return ", ".join(words), MEASURES[rule].description if rule in MEASURES else "A column of the input (`source.keep`)."
 
 

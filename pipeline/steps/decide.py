@@ -12,6 +12,7 @@ import polars.selectors as cs
 
 from filters import MEASURES
 from pipeline.core.engine import Engine, Task
+from pipeline.core.numbers import show_number
 from pipeline.core.storage import write_atomically
 from pipeline.core.tables import read_parquet
 from pipeline.core.tasks import Counts, resumable
@@ -55,14 +56,14 @@ def broken_bound(name: str, bound: Bound) -> BrokenBound:
             # Whole numbers are compared as such: as floats, those of more than 53 bits would be rounded.
             exact = int(limit) if abs(limit) <= LARGEST_EXACT and limit.is_integer() else limit
             fits = value >= exact if sign == ">=" else value <= exact
-            checks.append(BrokenBound(~fits | missing, pl.lit(limit, pl.Float64), pl.lit(f"{sign} {limit:g}")))
+            checks.append(BrokenBound(~fits | missing, pl.lit(limit, pl.Float64), pl.lit(f"{sign} {show_number(limit)}")))
     if bound.iqr is not None:
         low, high = pl.col(f"low:{name}"), pl.col(f"high:{name}")
         # Without a single value to fit to there is no band.
         for sign, side, is_beyond in ((">=", low, value < low), ("<=", high, value > high)):
             # What is zero or less has no logarithm, and had no part in the band.
             check = (is_beyond & (value > 0)).fill_null(value.is_null() & low.is_not_null()) | missing
-            checks.append(BrokenBound(check, side.cast(pl.Float64), pl.format(f"{sign} {{}}", side.round_sig_figs(4))))
+            checks.append(BrokenBound(check, side.cast(pl.Float64), _describe_fitted(sign, side)))
     no_number = pl.lit(None, pl.Float64)
     if bound.any_of is not None:
         checks.append(BrokenBound(~value.is_in(bound.any_of), no_number, pl.lit(f"one of {', '.join(bound.any_of)}")))
@@ -75,6 +76,11 @@ def broken_bound(name: str, bound: Bound) -> BrokenBound:
         pl.coalesce(pl.when(check.is_broken).then(check.limit) for check in checks),
         pl.coalesce(pl.when(check.is_broken).then(check.text) for check in checks),
     )
+
+
+def _describe_fitted(sign: str, limit: pl.Expr) -> pl.Expr:
+    """Return fitted bounds in words, in digits as `show_fitted` has them: four, or one behind the point from 1,000 on."""
+    return pl.format(f"{sign} {{}}", pl.when(limit.abs() >= 1000).then(limit.round(1)).otherwise(limit.round_sig_figs(4)))
 
 
 def find_broken_rule(rules: dict[str, Bound]) -> pl.Expr:

@@ -7,6 +7,7 @@ from collections.abc import Container, Sequence
 import polars as pl
 import pyarrow as pa
 
+from pipeline.core.numbers import show_number
 from pipeline.modalities.base import EXCERPT
 from pipeline.workspace import REASON
 
@@ -81,7 +82,7 @@ def ledger_frame(
         value=pl.when(duplicate).then(pl.col("similarity").cast(pl.Float64)).otherwise(late_or_own("value")),
         value_text=pl.when(unreadable).then("unreadable").when(~duplicate).then(late_or_own("value_text")),
         bound=pl.when(duplicate).then(pl.lit(accept, pl.Float64)).otherwise(late_or_own("bound")),
-        bound_text=pl.when(duplicate).then(pl.lit(f"< {accept:g}")).otherwise(late_or_own("bound_text")),
+        bound_text=pl.when(duplicate).then(pl.lit(f"< {show_number(accept)}")).otherwise(late_or_own("bound_text")),
         excerpt=pl.when(unreadable).then("head").otherwise(pl.col("text").str.head(EXCERPT)),
         # A record without duplicates is a cluster of its own, so that splits and weights need no special case.
         cluster_id=pl.when(pl.col("verdict") == "kept").then(pl.coalesce("cluster_id", "id")),

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from pipeline.core.language import translate, translate_message
 from pipeline.core.names import make_printable, shorten
+from pipeline.core.numbers import show_number
 from pipeline.corpus.built import BuiltCorpus
 from pipeline.corpus.rules import NamedRules
 from pipeline.manifest.model import Manifest
@@ -126,7 +127,7 @@ def _print_examples(console: Console, examples: Sequence[Example]) -> None:
 
 
 def _show_value(value: float | None, text: str | None) -> str:
-    return f"{value:.6g}" if value is not None else shorten(text or "", _EXCERPT)
+    return show_number(value) if value is not None else shorten(text or "", _EXCERPT)
 
 
 def _shorten(excerpt: str | None) -> str:
@@ -137,13 +138,13 @@ def _shorten(excerpt: str | None) -> str:
 def print_neighbours(console: Console, rule: str, neighbours: Sequence[Neighbour]) -> None:
     """Print the records nearest to the bound of a rule, by value."""
     limit: float | None = None
-    width = max((len(f"{one.value:.6g}") for one in neighbours), default=0)
+    width = max((len(show_number(one.value)) for one in neighbours), default=0)
     for one in neighbours:
         if one.limit != limit:
             limit = one.limit
-            console.print(f"{rule}: the records nearest to {limit:g}")
+            console.print(f"{rule}: the records nearest to {show_number(limit)}")
         verdict = f"{translate(one.verdict)}{f' ({one.rule})' if one.rule else ''}"
-        line = Text(f"  {one.value:<{width}.6g}  ", style="green" if one.fits else "red")
+        line = Text(f"  {show_number(one.value):<{width}}  ", style="green" if one.fits else "red")
         line.append(f"{translate('fits') if one.fits else translate('broken')}  ", style="default")
         line.append(f"{verdict}  {make_printable(one.id)}  {_shorten(one.excerpt)}", style="default")
         console.print(line, soft_wrap=True)

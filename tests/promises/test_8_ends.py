@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -13,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import dask
+import polars as pl
 import pytest
 from distributed.scheduler import KilledWorker
 from rich.console import Console
@@ -22,6 +24,7 @@ from pipeline.core.engine import Engine
 from pipeline.core.errors import BuildError, UsageError
 from pipeline.core.failures import explain_failure
 from pipeline.core.interrupts import delay_interrupt
+from pipeline.core.language import speak, translate_message
 from pipeline.core.terminal import Terminal
 from pipeline.core.watch import read_patience
 from tests.promises.tasks import block_once, stop_once, work
@@ -93,6 +96,22 @@ def test_advice_never_is_to_delete_what_is_finished():
     error.add_note(f"while reading {tmp_path}/part.parquet")
     text = str(explain_failure("measuring", 3, error, tmp_path))
     assert "delete" not in text and f"while reading {tmp_path}/part.parquet" in text and "Run the same command again" in text
+
+
+@pytest.mark.parametrize("read", [pl.read_parquet, lambda path: path.open()])
+def test_a_work_folder_that_is_removed_is_named_with_a_way_out(read, tmp_path):
+    """Also where polars or the system tells it, and in Japanese without a word of English."""
+    path = tmp_path / "removed" / "part.parquet"
+    with pytest.raises(OSError) as caught:
+        read(path)
+    with speak("en"):
+        text = str(explain_failure("writing", 3, caught.value, tmp_path))
+    assert text.startswith(f"writing: {path} is gone: it, or a folder") and "Run the same command again" in text
+    with speak("ja"):
+        text = translate_message(str(explain_failure("writing", 3, caught.value, tmp_path)))
+        assert text.startswith(f"書き出し: {path} がなくなりました。") and "command" not in text
+        failed = explain_failure("writing", 3, OSError(errno.EIO, "Input/output error"), tmp_path)
+        assert translate_message(str(failed)) == "書き出しに失敗しました: Input/output error"
 
 
 @pytest.mark.parametrize("setting", ["soon", "0", "-5", "inf", "nan"])

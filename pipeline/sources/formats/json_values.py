@@ -24,8 +24,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{}\]]', re.DOTALL)  # or a string, which may have brackets in it
 _LONGEST_SHOWN = 80  # characters of a value that a message shows
 _MOST_DIGITS = 4000  # of an integer; Python refuses those of more than 4,300
-_INTEGER = re.compile(r"[+-]?\d{1,30}")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_INTEGER = re.compile(r"[+-]?0*[0-9]{1,30}")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _TYPE_NAMES = {
     type(None): "null",
     bool: "a boolean",
@@ -110,8 +110,8 @@ def load_object(line: bytes, wanted: set[str]) -> dict[str, Any]:
 def convert_value(value: Any, kind: pl.DataType, name: str) -> Any:
     """Return a JSON value as a column of type `kind` holds it. Raises MisfitError where it does not fit.
 
-    What is no string becomes compact JSON in a column of strings. Numbers may be written as strings. Null is null, and so is NaN where a
-    column has no floats: it is what Python writes for a value that is missing. Infinity fits nowhere.
+    What is no string becomes compact JSON in a column of strings. Numbers may be written as strings, and booleans as 0 and 1. Null is
+    null, and so is NaN where a column has no floats: it is what Python writes for a value that is missing. Infinity fits nowhere.
     """
     if value is None or isinstance(value, float) and math.isnan(value) and not kind.is_float():
         return None
@@ -134,6 +134,8 @@ def convert_value(value: Any, kind: pl.DataType, name: str) -> Any:
     elif kind.is_integer():
         limits = np.iinfo(str(kind).lower())
         fits = limits.min <= value <= limits.max and value == int(value)
+    elif kind == pl.Boolean:
+        fits = value in (0, 1)
     else:
         fits = kind.is_float() and not _is_infinite(value)
     if not fits:

@@ -46,8 +46,9 @@ def _convert_scalars(column: pl.Series, kind: pl.DataType) -> pl.Series:
         return converted.set(column != column.round(), None)
     if kind.is_integer() and column.dtype.is_decimal():
         return converted.set(converted.cast(column.dtype, strict=False).ne_missing(column), None)
-    if kind.is_float() and column.dtype == pl.String:
-        return converted.set(~converted.is_finite(), None)
+    if kind.is_float():
+        infinite = ~converted.is_finite() if column.dtype == pl.String else converted.is_infinite()
+        return converted.set(infinite, None)
     return converted
 
 

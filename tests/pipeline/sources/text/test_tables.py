@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime
 import decimal
 import hashlib
+import json
 import os
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,11 +21,14 @@ from pipeline.core.errors import BuildError, UsageError
 from pipeline.sources.base import Fields
 from pipeline.sources.formats import table_files
 from pipeline.sources.formats.columns import MISFIT
+from pipeline.sources.formats.json_columns import parse_lines
 from pipeline.sources.formats.table_files import Group
 from pipeline.sources.inputs import describe_file
 from pipeline.sources.text import tables
 from pipeline.sources.text.any_text import AnyTextSource
 from pipeline.sources.text.arrow import ArrowSource
+from pipeline.sources.text.conversions import convert_column
+from pipeline.sources.text.dividers import LINES, find_documents
 from pipeline.sources.text.parquet import ParquetSource
 from pipeline.sources.text.sniffing import sniff_format
 from pipeline.sources.text.tables import cut_rows
@@ -343,3 +348,22 @@ def test_a_file_that_is_gone_is_named(tmp_path, source, write):
 
 def test_encrypted_parquet_is_called_that():
     assert sniff_format(b"PARE" + b"\0" * 100).label == "encrypted Parquet"
+
+
+CELLS = [
+    (pl.Boolean(), [1, 0, 2, -1], [True, False, None, None]),
+    (pl.Boolean(), [1.0, 0.0, 0.5, None], [True, False, None, None]),
+    (pl.Boolean(), ["true", "1", "True", "false"], [True, None, None, False]),
+    (pl.Int64(), ["5", "５", "٣", "0" * 40 + "1"], [5, None, None, 1]),
+    (pl.Float64(), ["5", "５.5", "٣", "1e-5"], [5.0, None, None, 1e-5]),
+    (pl.Float64(), [1.5, float("inf"), float("-inf"), None], [1.5, None, None, None]),
+]
+
+
+@pytest.mark.parametrize(("kind", "cells", "values"), CELLS)
+def test_a_cell_is_the_same_from_a_table_and_from_json_lines(kind, cells, values):
+    lines = "".join(json.dumps({"text": "a", "x": cell}) + "\n" for cell in cells).encode()
+    frame = parse_lines(find_documents(LINES, np.frombuffer(lines, np.uint8), 2**62), "text", {"x": kind})
+    converted, misfits = convert_column(pl.Series("x", cells), kind)
+    assert frame["x"].to_list() == converted.to_list() == values
+    assert frame[f"{MISFIT}x"].is_null().to_list() == misfits.is_null().to_list()
