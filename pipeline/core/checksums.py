@@ -129,9 +129,8 @@ def write_sums(corpus: Path, entries: Sequence[FileEntry] | None = None) -> None
 def read_sums(corpus: Path) -> dict[str, str] | None:
     """Return the SHA-256 of every file that `SHA256SUMS` lists, as `sha256sum` and its relatives write it; None where it is not sound."""
     try:
-        *lines, rest = (
-            (corpus / SUMS_FILE).read_bytes().decode().split("\n")
-        )  # splitlines() would take more for the end of a line
+        # splitlines() would take more for the end of a line.
+        *lines, rest = (corpus / SUMS_FILE).read_bytes().decode().split("\n")
     except (OSError, ValueError):
         return None
     parts = [_BEGINNING.sub(lambda match: f"{match[1].lower()}  ", line.removesuffix("\r")).split("  ", 1) for line in lines]
