@@ -131,7 +131,7 @@ def main(
             )
         request = BuildRequest(
             manifest, inputs, download, out, work, workers, scheduler, limit, overrides, keep_going, clean,
-            {name: folder for name, folder in folders.items() if folder},
+            {name: folder for name, folder in folders.items() if folder is not None},
         )  # fmt: skip
         if is_json and plan_only:
             raise UsageError("--json and --plan exclude one another")
@@ -176,6 +176,9 @@ def build(request: BuildRequest, console: Console, plan_only: bool = False) -> B
     inputs, folders = request.inputs, request.folders
     if request.download and inputs:
         raise UsageError("--download and --input exclude one another")
+    for option, paths in (("--input", inputs), *((f"--{name}", (folder,)) for name, folder in folders.items())):
+        if "" in paths:
+            raise UsageError(f"{option} is empty: expected a path. Leave {option} out to do without it")
     check_options(request.workers, request.scheduler)
     settings = [(f"source.{name}", str(Path(folder).absolute())) for name, folder in folders.items()]
     loaded = load_any(request.manifest, [*request.overrides, *settings])

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ValidationError
 
 from filters import MEASURES
 from pipeline.core.errors import UsageError
+from pipeline.core.names import shorten
+from pipeline.core.paths import find_path_problem
 from pipeline.manifest.data_files import explain_data, is_data
 from pipeline.manifest.model import Bound, Described, Manifest, did_you_mean, source_options
 from pipeline.manifest.presets import check_rule_name, list_manifests, manifest_folder, parse_toml, preset_bounds
@@ -21,6 +23,7 @@ from pipeline.modalities import MODALITIES
 from pipeline.sources import SOURCES
 
 AnyManifest = TypeVar("AnyManifest", bound=Described)
+_SHOWN = 80  # characters of a name or a value that is wrong
 Override = str | tuple[str, Any]  # `key=value` as --set has it, or key and value
 
 
@@ -100,6 +103,8 @@ def read_toml(reference: str) -> tuple[dict[str, Any], str]:
     """Return the table in the file of a manifest, by its name or path, and what messages call the file. Raises UsageError."""
     path = Path(reference)
     names = list_manifests()
+    if (problem := find_path_problem(reference)) is not None:
+        raise UsageError(f"the manifest {shorten(reference, _SHOWN)!r}: {problem}. Known by name: {', '.join(names)}")
     if reference not in names and is_data(reference):
         raise explain_data(reference)
     if path.suffix == ".toml" or "/" in reference or path.is_file() and reference not in names:

@@ -101,6 +101,7 @@ def test_what_makes_no_sense(text, tmp_path):
     nearest = ", ".join(f"cc100-ja/{one:010}" for one in (offsets[40], *others))
     for reference in (f"cc100-ja/{between:010}", str(between), f"{between:016}"):
         assert f"The nearest ids: {nearest}" in refused(text, reference)
+    assert "no record is called '\ufffd'. The nearest ids: " in refused(text, "\udcff")  # a byte that is not UTF-8
     assert "--text and --file exclude one another" in refused("--text", "a", "--file", "b")
     assert "--rules and CORPUS exclude one another" in refused(text, "--text", "a", "--rules", "ja-web")
     assert "leave the id out" in refused(text, "0000000000", "--text", "a")
