@@ -331,10 +331,13 @@ def _choose_inputs(manifest: Manifest, inputs: list[str], download: bool, plan_o
     with as_file(manifest_folder() / "samples" / manifest.source.sample) as path:
         if not path.is_file():
             raise UsageError(f"source.sample = {manifest.source.sample!r}: there is no such file under manifests/samples/")
-        verb = "this would build" if plan_only else "building"
+        size = format_size(path.stat().st_size)
         console.print(
-            f"no raw corpus at hand: {verb} the embedded sample ({format_size(path.stat().st_size)}). "
-            f"For the real thing: --input PATH|URL{more}",
+            (
+                f"no raw corpus at hand: this would build the embedded sample ({size}). For the real thing: --input PATH|URL{more}"
+                if plan_only
+                else f"no raw corpus at hand: building the embedded sample ({size}). For the real thing: --input PATH|URL{more}"
+            ),
             style="bold", highlight=False, markup=False, soft_wrap=True,
         )  # fmt: skip
         # The sample's content is its version's; its time of installation says nothing.

@@ -81,7 +81,7 @@ class Rules:
         else:
             manifest, _ = named_rules.load_rules(reference, overrides, BASE, TextManifest)
         self.name = str(reference.path if isinstance(reference, Corpus) else reference)
-        self.manifest = check_text_rules(manifest, self.name)
+        self.manifest = check_text_rules(manifest, self.name, takes_settings=True)
 
     def __repr__(self) -> str:
         return f"Rules({self.name!r}, {len(self.manifest.rules)} rules)"

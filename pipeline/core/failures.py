@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,11 @@ def explain_failure(
     if isinstance(error, KilledWorker):
         return BuildError(f"{activity}: part {number} ended one worker after the other. {_explain_deaths(deaths)}")
     if (told := find_os_error(error)) is not None:
+        if told.errno == errno.ENOENT:  # polars does not say of what
+            return BuildError(
+                f"{activity}: a file or folder was removed while the command ran ({told.filename or work}). "
+                "Run the same command again: what is missing is made anew"
+            )
         return explain_os_error(told, activity)
     if error is None:
         return BuildError(f"{activity}: part {number} was lost with its worker. Run the same command again to go on.")

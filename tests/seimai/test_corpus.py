@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -84,6 +85,11 @@ def test_a_build_from_python(tmp_path, monkeypatch, capsys):
         ({"set": {"rules.charz": {"at_least": 5}}}, r"did you mean 'chars'\?"),
         ({"set": {"name.x": 1}}, r'^set=\{"name.x": 1\}: name is not a table'),
         ({"set": {"shards.size": "1x"}}, r'^set=\{"shards.size": "1x"\}: a size in bytes is expected'),
+        ({"set": {"title": datetime(2026, 11, 29, 9)}}, r'^set=\{"title": "2026-11-29 09:00:00"\}: '),
+        ({"set": {"name": ""}}, r'^set=\{"name": ""\}: '),
+        ({"set": {".": 1}}, r"^set=\{…\}: '.' is no key: a name is missing beside a dot"),
+        ({"set": {"rules.chars.at_least": 10**400}}, r'^set=\{"rules.chars.at_least": 1e400\}: '),
+        ({"set": {"rules.skip": ["nosuch"]}}, r'^set=\{"rules.skip": .*\}: nosuch: there is no measure of that name'),
         ({"set": [("chars", 1)]}, r"set = \[.*\]: expected keys of the manifest with values"),
         ({"inputs": 5}, "inputs = 5: expected a path, or a list of paths"),
         ({"inputs": ["a", None]}, "inputs = None: expected a path"),

@@ -107,6 +107,10 @@ def test_what_makes_no_sense(text, tmp_path):
     assert "leave the id out" in refused(text, "0000000000", "--text", "a")
     assert "--rules is for --text and --file" in refused(text, "0000000000", "--rules", "ja-web")
     assert "there is no preset or manifest 'ja-wep'; did you mean 'ja-web'?" in refused("--text", "a", "--rules", "ja-wep")
+    (tmp_path / "iqr.toml").write_text("[chars]\niqr = 1.5\n", "utf-8")
+    assert "Leave it out: name a file with the same rules but that one with --rules" in refused(
+        "--text", "猫", "--rules", tmp_path / "iqr.toml"
+    )
     assert "has rules for speech records: here texts are judged" in refused("--text", "a", "--rules", "speech-ja")
     assert "there is no such file" in refused("--file", tmp_path / "x")
     for name in ("a.txt", "b.txt"):
