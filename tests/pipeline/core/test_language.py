@@ -145,7 +145,8 @@ def test_what_an_input_is_instead_is_told_in_japanese(japanese):
             "/a b/c.txt is text with empty lines between documents; source.format = 'jsonl' reads JSON lines. Let the format be known by "
             "content: python -m pipeline.build ja-web --input c.txt (or keep this manifest and add --set source.format=cc100)",
             "/a b/c.txt: 文書を空行で区切ったテキストです。source.format = 'jsonl' が読むのは JSON Lines です。"
-            "形式を中身から判断させるには: python -m pipeline.build ja-web --input c.txt（このマニフェストのままなら --set source.format=cc100 を付けます）",
+            "形式を中身から判断させるには: python -m pipeline.build ja-web --input c.txt"
+            "（このマニフェストのままなら --set source.format=cc100 を付けます）",
         ),
         ("… and 2 more files", "…… ほか 2 ファイル"),
         (
