@@ -131,7 +131,7 @@ def main(
             )
         request = BuildRequest(
             manifest, inputs, download, out, work, workers, scheduler, limit, overrides, keep_going, clean,
-            {name: folder for name, folder in folders.items() if folder},
+            {name: folder for name, folder in folders.items() if folder is not None},
         )  # fmt: skip
         if is_json and plan_only:
             raise UsageError("--json and --plan exclude one another")
@@ -176,6 +176,9 @@ def build(request: BuildRequest, console: Console, plan_only: bool = False) -> B
     inputs, folders = request.inputs, request.folders
     if request.download and inputs:
         raise UsageError("--download and --input exclude one another")
+    for option, paths in (("--input", inputs), *((f"--{name}", (folder,)) for name, folder in folders.items())):
+        if "" in paths:
+            raise UsageError(f"{option} is empty: expected a path. Leave {option} out to do without it")
     check_options(request.workers, request.scheduler)
     settings = [(f"source.{name}", str(Path(folder).absolute())) for name, folder in folders.items()]
     loaded = load_any(request.manifest, [*request.overrides, *settings])
@@ -328,10 +331,13 @@ def _choose_inputs(manifest: Manifest, inputs: list[str], download: bool, plan_o
     with as_file(manifest_folder() / "samples" / manifest.source.sample) as path:
         if not path.is_file():
             raise UsageError(f"source.sample = {manifest.source.sample!r}: there is no such file under manifests/samples/")
-        verb = "this would build" if plan_only else "building"
+        size = format_size(path.stat().st_size)
         console.print(
-            f"no raw corpus at hand: {verb} the embedded sample ({format_size(path.stat().st_size)}). "
-            f"For the real thing: --input PATH|URL{more}",
+            (
+                f"no raw corpus at hand: this would build the embedded sample ({size}). For the real thing: --input PATH|URL{more}"
+                if plan_only
+                else f"no raw corpus at hand: building the embedded sample ({size}). For the real thing: --input PATH|URL{more}"
+            ),
             style="bold", highlight=False, markup=False, soft_wrap=True,
         )  # fmt: skip
         # The sample's content is its version's; its time of installation says nothing.

@@ -7,15 +7,27 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipeline.core.errors import UsageError
+from pipeline.core.names import shorten
+from pipeline.core.paths import find_path_problem
+
+_SHOWN = 80  # characters of a path that is none
 
 AnyPath = str | os.PathLike[str]
 
 
 def read_path(name: str, value: Any) -> str:
     """Return a path as a string. Raises UsageError for what is none."""
-    if isinstance(value, str | os.PathLike) and isinstance(path := os.fspath(value), str):
-        return path
-    raise UsageError(f"{name} = {value!r}: expected a path")
+    if not isinstance(value, str | os.PathLike) or not isinstance(path := os.fspath(value), str):
+        raise UsageError(f"{name} = {value!r}: expected a path")
+    if (problem := find_path_problem(path)) is not None:
+        raise UsageError(f"{name} = {shorten(path, _SHOWN)!r}: {problem}")
+    return path
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Raise UsageError for what is neither True nor False: "no" would count as yes."""
+    if not isinstance(value, bool):
+        raise UsageError(f"{name} = {value!r}: expected True or False")
 
 
 def read_paths(name: str, value: AnyPath | Iterable[AnyPath] | None) -> tuple[str, ...]:

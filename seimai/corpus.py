@@ -24,7 +24,7 @@ from pipeline.corpus.commands import build_command
 from pipeline.manifest.loading import load_any
 from pipeline.manifest.model import Manifest
 from pipeline.mixture.manifest import MixtureManifest
-from seimai.arguments import AnyPath, read_path, read_paths, read_settings
+from seimai.arguments import AnyPath, check_flag, read_path, read_paths, read_settings
 from seimai.tokenizer import Tokenizer
 
 _COLUMNS = 100  # of what a notebook shows: it has no terminal that could say
@@ -38,12 +38,12 @@ class Corpus:
 
     @call_from_python()
     def __init__(self, path: AnyPath) -> None:
-        self.path = expand_home(Path(path)).absolute()
+        self.path = expand_home(read_path("path", path)).absolute()
         if self.path.is_dir():
             settle_publication(self.path)
         if not (self.path / LOCK_FILE).is_file() or not self._list("ledger"):
             expected, command = f"data, ledger and {LOCK_FILE}", build_command(self.path)
-            if self.path.is_dir():
+            if self.path.exists():
                 raise UsageError(f"{self.path} is not a built corpus: expected a folder with {expected}. Build it: {command}")
             raise UsageError(f"{self.path} is not there: expected a folder with {expected}. Build it: {command}")
 
@@ -119,6 +119,8 @@ def build(
     for name, value, least in (("workers", workers, 0), ("limit", limit, 1)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
             raise UsageError(f"{name} = {value!r}: expected a number from {least} on")
+    for name, value in (("download", download), ("keep_going", keep_going), ("clean", clean), ("quiet", quiet)):
+        check_flag(name, value)
     request = BuildRequest(
         manifest=read_path("manifest", manifest),
         inputs=read_paths("inputs", inputs),

@@ -21,7 +21,7 @@ from pipeline.manifest.loading import load
 from pipeline.manifest.model import Bound, is_of_corpus
 from pipeline.modalities.text.manifest import TextManifest
 from pipeline.steps.decide import decide_records
-from seimai.arguments import read_settings
+from seimai.arguments import AnyPath, read_path, read_settings
 from seimai.corpus import Corpus
 from seimai.measures import clean_rows
 from seimai.texts import TEXT
@@ -71,16 +71,18 @@ class Rules:
     """
 
     @call_from_python()
-    def __init__(self, reference: str | Path | Corpus, set: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, reference: AnyPath | Corpus, set: Mapping[str, Any] | None = None) -> None:
         overrides = read_settings(set)
-        if not isinstance(reference, Corpus) and (Path(reference) / LOCK_FILE).is_file():
-            reference = Corpus(reference)
+        if not isinstance(reference, Corpus):
+            reference = read_path("reference", reference)
+            if (Path(reference) / LOCK_FILE).is_file():
+                reference = Corpus(reference)
         if isinstance(reference, Corpus):
             manifest: Any = load(str(reference.path / LOCK_FILE), overrides, reads_files=False)
         else:
-            manifest, _ = named_rules.load_rules(str(reference), overrides, BASE, TextManifest)
+            manifest, _ = named_rules.load_rules(reference, overrides, BASE, TextManifest)
         self.name = str(reference.path if isinstance(reference, Corpus) else reference)
-        self.manifest = check_text_rules(manifest, self.name)
+        self.manifest = check_text_rules(manifest, self.name, takes_settings=True)
 
     def __repr__(self) -> str:
         return f"Rules({self.name!r}, {len(self.manifest.rules)} rules)"

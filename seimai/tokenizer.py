@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -11,7 +10,9 @@ import pyarrow as pa
 
 from filters.kernels import buffers
 from pipeline.core.errors import UsageError
+from pipeline.core.paths import expand_home
 from pipeline.core.python_names import call_from_python
+from seimai.arguments import AnyPath, read_path
 from seimai.texts import to_table
 from tokenizer import model
 
@@ -23,8 +24,8 @@ class Tokenizer:
     """
 
     @call_from_python()
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path).expanduser()
+    def __init__(self, path: AnyPath) -> None:
+        self.path = expand_home(read_path("path", path))
         inside = self.path / "tokenizer"
         self._model = model.Tokenizer.load(inside if (inside / model.MODEL).is_file() else self.path)
 

@@ -275,6 +275,10 @@ def _refuse_other_tokenizer(tokens: Path, tokenizer: Tokenizer) -> None:
         check_tokens(tokens, tokenizer)
 
 
+class TooFewTokensError(UsageError):
+    """A corpus does not fill one sequence."""
+
+
 class TokenShardBuild:
     """One run: a corpus, a tokenizer, a folder for token shards."""
 
@@ -355,7 +359,7 @@ class TokenShardBuild:
         if not description["splits"].get("train", {"sequences": 1})["sequences"]:
             n = description["splits"]["train"]["tokens"]
             remove_scratch(self.folder, _is_scratch)
-            raise UsageError(
+            raise TooFewTokensError(
                 f"the whole of {self.corpus} makes {n:,} tokens, not one sequence of {self.settings.sequence_length:,}: "
                 "use a smaller --sequence-length, or --packing best-fit"
             )

@@ -10,9 +10,12 @@ import click
 from rich.cells import cell_len
 
 from pipeline.core.language import choose_language, translate, translate_message
+from pipeline.core.names import shorten
+from pipeline.core.paths import find_path_problem
 
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 _WIDEST_TERM = 30  # cells of the options' column, beyond which the help begins on a line of its own
+_SHOWN = 80  # characters of a path that is none
 _NOT_FIRST = "、。，．」』）］｝・ー々ゝゞぁぃぅぇぉっゃゅょァィゥェォッャュョ！？：；…)]}>,.:;!?"  # of a line (行頭禁則)
 _NOT_LAST = "「『（［｛([{"  # 行末禁則
 _UNIT = re.compile(r"[^\S\n]+|[!-~\u00a0-\u02ff]+|.", re.DOTALL)
@@ -123,6 +126,16 @@ class _Translated(click.Command):
             if choose_language() == "en":
                 raise complaint from None
             raise _Complaint(translate_message(complaint.format_message()), complaint.ctx) from None
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse as click does, but refuse an empty path, as of a shell's unset variable: `Path("")` is the current folder."""
+        given, _, _ = self.make_parser(ctx).parse_args(args=[*args])
+        for parameter in self.params:
+            values = given.get(parameter.name or "") if isinstance(parameter.type, click.Path) else None
+            for value in values if isinstance(values, list | tuple) else [values]:
+                if isinstance(value, str) and (problem := find_path_problem(value)) is not None:
+                    raise click.BadParameter(f"{shorten(value, _SHOWN)!r}: {problem}" if value else problem, ctx, parameter)
+        return super().parse_args(ctx, args)
 
     def _suggest_options(self, error: click.NoSuchOption) -> click.UsageError:
         """Return the error with the options that an unknown one with a single dash may be short for: --out for -o and -out."""

@@ -7,6 +7,19 @@ from pathlib import Path
 
 from pipeline.core.errors import UsageError
 
+_LONGEST_NAME = 255  # bytes, NAME_MAX of the file systems of Linux and macOS
+
+
+def find_path_problem(path: str) -> str | None:
+    """Return what is amiss with the text of a path, whatever there is on the disk; None where nothing is."""
+    if not path:
+        return "no path is given"
+    if "\0" in path or any("\ud800" <= character <= "\udfff" for character in path):
+        return "expected a path in UTF-8 without NUL characters"
+    if "://" not in path and any(len(name.encode()) > _LONGEST_NAME for name in path.split("/")):
+        return f"no name in a path is longer than {_LONGEST_NAME} bytes"
+    return None
+
 
 def expand_home(path: Path | str) -> Path:
     """Return a path with the user's home for `~`. Raises UsageError where the user has none."""

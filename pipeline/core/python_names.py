@@ -22,7 +22,7 @@ _MENTIONED = re.compile(
     rf"(?P<command>python -m .*)|--set '(?P<quoted>{_KEY})=(?P<text>[^']*)'|--set (?P<key>{_KEY})=(?P<value>{_VALUE}){_END}"
     rf"|--set (?P<bare>{_KEY}\.\w+)|(?P<set>--set)\b|(?P<option>{'|'.join(_PARAMETERS)})(?![\w-])(?P<path> (?=[/~.'\"]))?"
 )
-_LITERAL = re.compile(r"-?\d[\d_.]*|True|False|None|[\[{'\"].*", re.DOTALL)
+_LITERAL = re.compile(r"-?\d[\d_.]*(?:e[+-]?\d+)?|True|False|None|[\[{'\"].*", re.DOTALL)
 _calls: ContextVar[bool] = ContextVar("calls", default=False)
 
 

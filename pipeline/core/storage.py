@@ -118,7 +118,7 @@ def read_json(path: Path) -> Any:
     """Return the value in `path`, or None where there is no file or it is not JSON."""
     try:
         return json.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, ValueError, RecursionError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return None
 
 

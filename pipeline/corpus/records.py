@@ -11,6 +11,7 @@ import polars as pl
 from rapidfuzz import process
 
 from pipeline.core.errors import UsageError
+from pipeline.core.names import make_printable
 from pipeline.corpus.built import BuiltCorpus
 
 _SHOWN = 3  # ids in a message
@@ -40,6 +41,7 @@ class LedgerRecord:
 
 def find_record(corpus: BuiltCorpus, reference: str) -> LedgerRecord:
     """Return the record whose id is `reference` or, alone among all, ends in it. Raises UnknownIdError."""
+    reference = make_printable(reference)  # as ids are; polars takes no half of a surrogate pair
     ids = corpus.scan_ledger().select("id")
     numbered = ids.with_row_index("number")
     found = numbered.filter(pl.col("id") == reference).collect()

@@ -67,14 +67,22 @@ def load_text_rules(reference: str, overrides: list[Override]) -> TextManifest:
     return check_text_rules(manifest, reference)
 
 
-def check_text_rules(manifest: Manifest, name: str) -> TextManifest:
-    """Return a manifest whose rules judge single texts. Raises UsageError where they do not: `name` is what the message calls it."""
+def check_text_rules(manifest: Manifest, name: str, takes_settings: bool = False) -> TextManifest:
+    """Return a manifest whose rules judge single texts. Raises UsageError where they do not: `name` is what the message calls it.
+
+    `takes_settings`: whether keys of the manifest can be set where it was named.
+    """
     if not isinstance(manifest, TextManifest):
         raise UsageError(f"{name} has rules for {manifest.modality.replace('_', '-')} records: here texts are judged")
     if fitted := [rule for rule, bound in manifest.rules.items() if bound.iqr is not None]:
+        way_out = (
+            f"--set 'rules.skip=[\"{fitted[0]}\"]'"
+            if takes_settings
+            else "name a file with the same rules but that one with --rules"
+        )
         raise UsageError(
             f"{name}: the bounds of {fitted[0]} are fitted to a corpus by a build (iqr), so they say nothing of single texts. "
-            f'Leave it out: set={{"rules.skip": ["{fitted[0]}"]}}'
+            f"Leave it out: {way_out}"
         )
     return manifest
 

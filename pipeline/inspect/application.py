@@ -121,7 +121,9 @@ class Inspector:
             id = request.query_params.get("id", "")
             return self._answer(lambda opened: serve_bytes(records.read_bytes(opened, id), request.headers.get("range")))
         except (SeimaiError, _UnavailableError) as error:
-            message = error.reason if isinstance(error, UnknownIdError) else error
+            message = error.reason if isinstance(error, UnknownIdError) else str(error)
+            with _speak_as_asked(request):
+                message = translate_message(message)
             return Response(f"{message}\n", HTTPStatus.NOT_FOUND, media_type="text/plain")
 
     def _render(self, template: str, request: Request, opened: OpenedCorpus, context: Context) -> Response:

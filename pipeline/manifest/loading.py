@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Iterable
@@ -13,6 +14,8 @@ from pydantic import BaseModel, ValidationError
 
 from filters import MEASURES
 from pipeline.core.errors import UsageError
+from pipeline.core.names import shorten
+from pipeline.core.paths import find_path_problem
 from pipeline.manifest.data_files import explain_data, is_data
 from pipeline.manifest.model import Bound, Described, Manifest, did_you_mean, source_options
 from pipeline.manifest.presets import check_rule_name, list_manifests, manifest_folder, parse_toml, preset_bounds
@@ -21,6 +24,8 @@ from pipeline.modalities import MODALITIES
 from pipeline.sources import SOURCES
 
 AnyManifest = TypeVar("AnyManifest", bound=Described)
+_WORD = re.compile(r"[^\s'\"]+")
+_SHOWN = 80  # characters of a name or a value that is wrong
 Override = str | tuple[str, Any]  # `key=value` as --set has it, or key and value
 
 
@@ -100,6 +105,10 @@ def read_toml(reference: str) -> tuple[dict[str, Any], str]:
     """Return the table in the file of a manifest, by its name or path, and what messages call the file. Raises UsageError."""
     path = Path(reference)
     names = list_manifests()
+    if (problem := find_path_problem(reference)) is not None:
+        raise UsageError(f"the manifest {shorten(reference, _SHOWN)!r}: {problem}. Known by name: {', '.join(names)}")
+    if reference not in names and path.is_file() and not path.stat().st_size:
+        raise UsageError(f"{reference} is empty: expected a manifest, which is a TOML file. Known by name: {', '.join(names)}")
     if reference not in names and is_data(reference):
         raise explain_data(reference)
     if path.suffix == ".toml" or "/" in reference or path.is_file() and reference not in names:
@@ -139,7 +148,7 @@ def _merge_preset(table: dict[str, Any], where: str, manifest: type[Manifest]) -
     else:
         bounds = {} if preset is None else preset_bounds(preset, f"{where}: rules.preset = {preset!r}", manifest)
     for name in skip:
-        check_rule_name(name, f"{where}: rules.{name}", ())
+        check_rule_name(name, f"{where}: rules.skip = {skip!r}: {name}", ())
         bounds.pop(name, None)
     for name, bound in rules.items():
         if not isinstance(bound, dict):
@@ -167,6 +176,8 @@ def _measure_presets(table: dict[str, Any], where: str, manifest: type[Manifest]
 def _override(table: dict[str, Any], assignment: Override, option: str) -> None:
     key, value = _parse_assignment(assignment, option) if isinstance(assignment, str) else assignment
     *parents, last = key.split(".")
+    if not all([*parents, last]):
+        raise UsageError(f"{option}: {key!r} is no key: a name is missing beside a dot")
     for parent in parents:
         table = table.setdefault(parent, {})
         if not isinstance(table, dict):
@@ -175,7 +186,24 @@ def _override(table: dict[str, Any], assignment: Override, option: str) -> None:
 
 
 def _show_assignment(assignment: Override) -> str:
-    return assignment if isinstance(assignment, str) else f"{assignment[0]}={assignment[1]}"
+    """Return an assignment as messages show it, which `pipeline.core.python_names` reads: a long value is cut."""
+    if isinstance(assignment, str):
+        return assignment
+    key, value = assignment
+    is_plain = (
+        isinstance(value, bool | int | float | list | dict)
+        or value is None
+        or isinstance(value, str)
+        and _WORD.fullmatch(value)
+    )
+    shown = _show_value(value)
+    return f"{key}={shown}" if is_plain else f"{key}={json.dumps(shown, ensure_ascii=False)}"
+
+
+def _show_value(value: Any) -> str:
+    if isinstance(value, int) and abs(value) >= 10**_SHOWN:
+        return f"{value // 10 ** (len(str(abs(value))) - 1)}e{len(str(abs(value))) - 1}"
+    return shorten(str(value), _SHOWN)
 
 
 def _parse_assignment(assignment: str, option: str) -> tuple[str, Any]:

@@ -84,6 +84,8 @@ def open_filesystem(url: str) -> tuple[Any, str]:
         return fsspec.core.url_to_fs(url, **options)
     except (ImportError, ValueError) as error:
         raise UsageError(f"{strip_secrets(url)}: {error}") from None
+    except OSError as error:  # of a file system that connects as it is made, as that of FTP does
+        raise _explain_unreachable(strip_secrets(url), error) from None
 
 
 def open_remote(file: InputFile, **options: Any) -> Any:

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from filters import MEASURES
 from pipeline.core.engine import Engine, Task
 from pipeline.core.errors import BuildError, InputError
+from pipeline.core.names import shorten
 from pipeline.core.storage import write_array, write_atomically
 from pipeline.core.tables import scan_parquet
 from pipeline.core.tasks import Counts, find_damaged, resumable
@@ -49,6 +50,7 @@ from pipeline.workspace import Part, unit_record
 ROW_GROUP = 4096
 UNITS_PER_WORKER = 4  # from so many on, each worker cuts units of its own
 # Summed over the records of a part; `pipeline.modalities.base.MeasuredRecords` says what they are.
+_NAME_SHOWN = 80  # characters of the name of a column
 _SUMS = ("amount_in", "amount", "payload")
 _MOST_WARNINGS = 20  # of inputs, told one by one
 _UNREAD_SHOWN = 3  # inputs that --limit leaves unread
@@ -358,13 +360,13 @@ def _warn_of_misfits(manifest: Manifest, counts: Iterable[Counts]) -> list[str]:
 
 
 def _explain_misfits(manifest: Manifest, name: str, count: int, example: str) -> str:
-    kept = manifest.source.kept.get(name, pl.String())
+    kept, shown = manifest.source.kept.get(name, pl.String()), shorten(name, _NAME_SHOWN)  # a name may have ends of lines
     if kept == pl.String:
-        return f"{count:,} values of {name} are no text, such as {example}: they became null"
+        return f"{count:,} values of {shown} are no text, such as {example}: they became null"
     kind = next(word for word, one in COLUMN_TYPES.items() if one == kept)
     return (
-        f"{count:,} values do not fit {name}:{kind} of source.keep, such as {example}: they became null, which a rule takes for missing. "
-        f"Without a type, source.keep = [{name!r}] keeps them as they are written"
+        f"{count:,} values do not fit {shown}:{kind} of source.keep, such as {example}: they became null, which a rule takes for missing. "
+        f"Write {shown} there without :{kind} to keep the column as text"
     )
 
 

@@ -14,7 +14,7 @@ from pipeline.core.storage import fingerprint, read_json, write_json
 from pipeline.core.vouching import read_checked
 from pipeline.plan import Plan
 from tokenizer import train as training
-from tokenizer.encoding import TokenShardBuild
+from tokenizer.encoding import TokenShardBuild, TooFewTokensError
 from tokenizer.model import Tokenizer
 from tokenizer.settings import Tokenise, Training
 from tokenizer.token_shards import refuse_foreign_folder
@@ -100,7 +100,13 @@ class Tokenising:
         tokens = build.find_complete() if build else None
         if build is not None and tokens is None:
             build.check_output_folder(overwrite=True)
-            tokens = build.run(engine)
+            try:
+                tokens = build.run(engine)
+            except TooFewTokensError as error:  # which names options of `python -m tokenizer.encode`
+                raise UsageError(
+                    f"{str(error).partition(':')[0]}: use a smaller one, such as --set tokenizer.sequence_length=256, "
+                    "or --set tokenizer.packing=best-fit"
+                ) from None
         return {"tokenizer": trained, "tokens": tokens}
 
     def _train(self, engine: Engine) -> dict[str, Any]:

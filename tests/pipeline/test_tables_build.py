@@ -44,7 +44,7 @@ def test_cells_that_are_no_numbers_are_null_and_reasons_are_told(build, tmp_path
     assert done.returncode == 0, done.stderr
     assert (
         'warning: 3 values do not fit score:float of source.keep, such as "N/A": they became null, which a rule takes for missing. '
-        "Without a type, source.keep = ['score'] keeps them as they are written"
+        "Write score there without :float to keep the column as text"
     ) in done.stdout
     assert (
         "warning: 5 of 17 records could not be read; 2 of them like this: line 14: no JSON object but a list\n" in done.stdout

@@ -14,6 +14,7 @@ from tests.support.builds import hash_outputs
 from tests.support.texts import SMALL_PARTITIONS
 
 SETTINGS = ("--set", "tokenizer.vocab_size=700", "--set", "tokenizer.sequence_length=64")
+TOO_LONG = "tokenizer.sequence_length=16000000"
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +77,10 @@ def test_only_what_changed_is_done_again(made: Path, build: Callable[..., Any], 
     assert json.loads((made / "tokenizer.kept" / "training.json").read_text())["settings"]["vocab_size"] == 710
     state.unlink()
     assert "is up to date" in again(*SETTINGS)  # which a command of its own would have trained just so
+    too_long = build("cc100-ja", "--input", mixed, "--out", made, "--set", SMALL_PARTITIONS, *SETTINGS[:2], "--set", TOO_LONG)
+    assert (
+        too_long.returncode == 2 and "not one sequence of 16,000,000: use a smaller one, such as --set tok" in too_long.stderr
+    )
 
 
 def test_a_vocabulary_that_cannot_be_leaves_the_corpus_whole(build: Callable[..., Any], mixed: Path, tmp_path: Path) -> None:

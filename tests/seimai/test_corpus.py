@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -44,6 +45,19 @@ def test_what_is_no_corpus(tmp_path):
         seimai.Corpus(tmp_path)
     with pytest.raises(seimai.UsageError, match="is not there"):
         seimai.Corpus(tmp_path / "none")
+    (tmp_path / "file").touch()
+    with pytest.raises(seimai.UsageError, match="file is not a built corpus"):
+        seimai.Corpus(tmp_path / "file")
+
+
+@pytest.mark.parametrize("value", [5, None, b"x", "", "a" * 300, "x\ud800"])
+@pytest.mark.parametrize(("kind", "name"), [("Corpus", "path"), ("Rules", "reference"), ("Tokenizer", "path")])
+def test_what_is_no_path_is_called_by_its_parameter(kind, name, value, monkeypatch):
+    with pytest.raises(seimai.UsageError, match=f"^{name} = .*path"):
+        getattr(seimai, kind)(value)
+    monkeypatch.setenv("SEIMAI_LANG", "ja")
+    with pytest.raises(seimai.UsageError, match=f"^{name} = .*パス"):
+        getattr(seimai, kind)(value)
 
 
 @pytest.mark.e2e
@@ -71,11 +85,29 @@ def test_a_build_from_python(tmp_path, monkeypatch, capsys):
         ({"set": {"rules.charz": {"at_least": 5}}}, r"did you mean 'chars'\?"),
         ({"set": {"name.x": 1}}, r'^set=\{"name.x": 1\}: name is not a table'),
         ({"set": {"shards.size": "1x"}}, r'^set=\{"shards.size": "1x"\}: a size in bytes is expected'),
+        ({"set": {"title": datetime(2026, 11, 29, 9)}}, r'^set=\{"title": "2026-11-29 09:00:00"\}: '),
+        ({"set": {"name": ""}}, r'^set=\{"name": ""\}: '),
+        ({"set": {".": 1}}, r"^set=\{…\}: '.' is no key: a name is missing beside a dot"),
+        ({"set": {"rules.chars.at_least": 10**400}}, r'^set=\{"rules.chars.at_least": 1e400\}: '),
+        ({"set": {"rules.skip": ["nosuch"]}}, r'^set=\{"rules.skip": .*\}: nosuch: there is no measure of that name'),
         ({"set": [("chars", 1)]}, r"set = \[.*\]: expected keys of the manifest with values"),
         ({"inputs": 5}, "inputs = 5: expected a path, or a list of paths"),
         ({"inputs": ["a", None]}, "inputs = None: expected a path"),
         ({"out": 5}, "out = 5: expected a path"),
         ({"manifest": None}, "manifest = None: expected a path"),
+        ({"manifest": ""}, "manifest = '': no path is given"),
+        ({"manifest": "a" * 5000}, "manifest = 'a{80} …': no name in a path is longer than 255 bytes"),
+        ({"inputs": ""}, "inputs = '': no path is given"),
+        ({"inputs": [""]}, "inputs = '': no path is given"),
+        ({"out": ""}, "out = '': no path is given"),
+        ({"out": "x\0"}, "out = 'x.': expected a path in UTF-8 without NUL characters"),
+        ({"out": "x\ud800"}, "out = 'x.': expected a path in UTF-8 without NUL characters"),
+        ({"work": ""}, "work = '': no path is given"),
+        ({"images": ""}, "images = '': no path is given"),
+        ({"clean": "no"}, "clean = 'no': expected True or False"),
+        ({"keep_going": None}, "keep_going = None: expected True or False"),
+        ({"download": 1}, "download = 1: expected True or False"),
+        ({"quiet": "no"}, "quiet = 'no': expected True or False"),
         ({"set": {"shards.validation": None}}, "shards.validation"),
         ({"inputs": "nothing-here.txt"}, "nothing-here.txt"),
         ({"workers": -1}, "workers = -1: expected a number from 0 on"),

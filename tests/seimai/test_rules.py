@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import polars as pl
+import pyarrow as pa
 import pytest
 
 import seimai
@@ -107,12 +108,25 @@ def test_what_is_kept_of_a_table_and_what_rules_judge_beside_the_text(tmp_path):
         ("mine.toml", {}, "there is no such manifest file"),
         ("ja-web", {"rules.charz.at_least": 5}, r"did you mean 'chars'\?"),
         ("ja-web", {"rules.chars.at_least": "many"}, "rules.chars.at_least"),
-        ("ja-web", {"rules.chars.iqr": 1.5}, r"fitted to a corpus .*'?rules.skip"),
+        ("ja-web", {"rules.chars.iqr": 1.5}, r'fitted to a corpus .* Leave it out: set=\{"rules.skip": \["chars"\]\}$'),
     ],
 )
 def test_rules_that_cannot_be(reference, settings, message):
     with pytest.raises(seimai.UsageError, match=message):
         seimai.Rules(reference, set=settings)
+
+
+@pytest.mark.parametrize(
+    ("language", "message"),
+    [
+        ("en", r"two columns 'text': rename one .* Its columns: 'text' \(twice\)\. Name the column of text with column=$"),
+        ("ja", r"列 'text' が二つあります。.*'text' \(twice\)"),
+    ],
+)
+def test_a_table_with_two_columns_of_one_name(language, message, monkeypatch):
+    monkeypatch.setenv("SEIMAI_LANG", language)
+    with pytest.raises(seimai.UsageError, match=message):
+        seimai.Rules("ja-web").apply(pa.table([["猫"], ["犬"]], names=["text", "text"]))
 
 
 @pytest.mark.parametrize(

@@ -114,8 +114,8 @@ def choose_columns(table: Table, fields: Fields) -> Choice:
             )
     if "text" not in fields.columns and (both := [name for name in table.twice if name.strip().lower() in SYNONYMS["text"]]):
         raise ColumnError(
-            f"has two columns {both[0]!r}, so {both[0]} is there twice. Rename one of them, or say which other column is the text: "
-            f"--set source.columns.text=NAME. {list_columns(table)}"
+            f"has two columns {both[0]!r}: rename one of them, or name another column of text. {list_columns(table)}. "
+            "Say which one it is: --set source.columns.text=NAME"
         )
     usual = match_columns(
         table.names, SYNONYMS, lambda standard, name: (table.holds_text if standard == "text" else table.holds_scalars)(name)
@@ -144,6 +144,11 @@ def choose_columns(table: Table, fields: Fields) -> Choice:
 
 def list_columns(table: Table) -> str:
     """Return the names of columns and what they hold, as a message says them."""
-    listed = ", ".join(f"{name!r} ({table.describe(name)})" for name in [*table.names][:20])
+    listed = ", ".join(
+        [
+            *(f"{name!r} ({table.describe(name)})" for name in [*table.names][:20]),
+            *(f"{name!r} (twice)" for name in sorted(table.twice)),
+        ]
+    )
     more = f" and {len(table.names) - 20:,} more" if len(table.names) > 20 else ""
     return f"Its columns: {listed or 'none'}{more}"

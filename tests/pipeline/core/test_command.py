@@ -1,6 +1,7 @@
 """Commands: options from a table of settings, and errors as messages with an exit code."""
 
 import errno
+import re
 import resource
 import signal
 
@@ -117,3 +118,33 @@ def test_a_limit_on_the_size_of_files_is_told(capsys, tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert "larger than `ulimit -f` allows while testing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"), [("", "no path is given"), ("x\udcff", "expected a path in UTF-8"), ("a" * 256, "255 bytes")]
+)
+def test_what_is_no_path_is_refused_by_every_option_that_takes_one(given, problem, tmp_path, monkeypatch):
+    """As where a variable of the shell is not set: the current folder is not meant."""
+    from pipeline.build import main
+    from tokenizer.train import main as train
+
+    monkeypatch.chdir(tmp_path)
+    for invoked in (CliRunner().invoke(main, ["jsonl", "--out", given]), CliRunner().invoke(train, ["x", "--out", given])):
+        assert invoked.exit_code == 2 and "'--out'" in invoked.stderr and problem in invoked.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [["jsonl", "--input", ""], ["jsonl", "--input", "x", "--images", ""], [""]])
+def test_an_empty_input_is_not_the_current_folder(arguments, tmp_path, monkeypatch):
+    from pipeline.build import main
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x").write_text('{"text": "猫"}\n', "utf-8")
+    for language, words in (
+        ("en", " is empty: expected a path| no path is given"),
+        ("ja", "パスを書いてください|パスが空です"),
+    ):
+        monkeypatch.setenv("SEIMAI_LANG", language)
+        invoked = CliRunner().invoke(main, arguments)
+        assert invoked.exit_code == 2 and re.search(words, invoked.stderr), invoked.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]

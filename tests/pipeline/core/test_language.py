@@ -138,6 +138,52 @@ def test_what_an_input_is_instead_is_told_in_japanese(japanese):
         assert said.startswith("/a b/c.txt: ") and re.search("です。?", said), said
 
 
+@pytest.mark.parametrize(
+    ("english", "expected"),
+    [
+        (
+            "/a b/c.txt is text with empty lines between documents; source.format = 'jsonl' reads JSON lines. Let the format be known by "
+            "content: python -m pipeline.build ja-web --input c.txt (or keep this manifest and add --set source.format=cc100)",
+            "/a b/c.txt: 文書を空行で区切ったテキストです。source.format = 'jsonl' が読むのは JSON Lines です。"
+            "形式を中身から判断させるには: python -m pipeline.build ja-web --input c.txt"
+            "（このマニフェストのままなら --set source.format=cc100 を付けます）",
+        ),
+        ("… and 2 more files", "…… ほか 2 ファイル"),
+        (
+            "error: rules.chars.at_least: Input should be a finite number",
+            "エラー: rules.chars.at_least: 有限の数にしてください",
+        ),
+        (
+            "warning: o/README.md was changed since Seimai wrote it: what is in it will be kept in o/README.kept.md",
+            "警告: o/README.md は Seimai が書いたあとで変更されました。中身は o/README.kept.md に残します",
+        ),
+        (
+            "error: m: [[mixture]] a and b are both called jsonl, so that ids would stand for two documents: build one of them under "
+            "another name, with --set name=OTHER",
+            "エラー: m: [[mixture]] a と b はどちらも名前が jsonl で、id が二つの文書を指してしまいます。"
+            "--set name=OTHER で一方を別の名前で構築してください",
+        ),
+        (
+            "warning: cc100-ja is built from its embedded sample, not from the corpus itself",
+            "警告: cc100-ja は本物のコーパスではなく同梱サンプルから構築したものです",
+        ),
+        (
+            "no raw corpus at hand: building the embedded sample (1 MB). For the real thing: --input PATH|URL, or --download to fetch x",
+            "手元に原データがありません。同梱サンプル（1 MB）を構築します。本物を使うには: --input PATH|URL",
+        ),
+        (
+            "error: a.txt has changed since the build began (from 10,980,000 to 3,000,000 bytes). Nothing was published from it. Let "
+            "whatever writes it finish, or build from a copy, and run the same command again",
+            "エラー: a.txt は構築を始めたあとで変わりました （10,980,000 バイトから 3,000,000 バイトへ）。何も公開していません",
+        ),
+        ("no record is called 'x'", "'x' というレコードはありません"),
+        ("書き出し failed: No such file or directory", "書き出しに失敗しました: No such file or directory"),
+    ],
+)
+def test_what_is_put_together_is_translated(japanese, english, expected):
+    assert translate_message(english).startswith(expected)
+
+
 def test_english_stays_english(monkeypatch):
     monkeypatch.setenv("SEIMAI_LANG", "en")
     assert translate("records in") == "records in" and translate_message("--out a is a file, not a folder").startswith(

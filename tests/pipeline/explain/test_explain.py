@@ -101,11 +101,16 @@ def test_what_makes_no_sense(text, tmp_path):
     nearest = ", ".join(f"cc100-ja/{one:010}" for one in (offsets[40], *others))
     for reference in (f"cc100-ja/{between:010}", str(between), f"{between:016}"):
         assert f"The nearest ids: {nearest}" in refused(text, reference)
+    assert "no record is called '\ufffd'. The nearest ids: " in refused(text, "\udcff")  # a byte that is not UTF-8
     assert "--text and --file exclude one another" in refused("--text", "a", "--file", "b")
     assert "--rules and CORPUS exclude one another" in refused(text, "--text", "a", "--rules", "ja-web")
     assert "leave the id out" in refused(text, "0000000000", "--text", "a")
     assert "--rules is for --text and --file" in refused(text, "0000000000", "--rules", "ja-web")
     assert "there is no preset or manifest 'ja-wep'; did you mean 'ja-web'?" in refused("--text", "a", "--rules", "ja-wep")
+    (tmp_path / "iqr.toml").write_text("[chars]\niqr = 1.5\n", "utf-8")
+    assert "Leave it out: name a file with the same rules but that one with --rules" in refused(
+        "--text", "猫", "--rules", tmp_path / "iqr.toml"
+    )
     assert "has rules for speech records: here texts are judged" in refused("--text", "a", "--rules", "speech-ja")
     assert "there is no such file" in refused("--file", tmp_path / "x")
     for name in ("a.txt", "b.txt"):

@@ -131,6 +131,8 @@ def test_what_is_unknown_or_wrong_is_said(text, ledger):
     several = text.ask("/record?id=0")
     assert several.status == 404 and "ids end in" in several.text and several.text.count('class="id"') == 20
     folder = text.watched.open().built.folder
+    told = text.ask("/media?id=none", Accept_Language="ja")
+    assert told.status == 404 and "というレコードはありません" in told.text
     for path in ("/record?id=none", "/record?id=0", "/rule?name=none", "/source?name=none", "/pair?id=x", "/media?id=none"):
         answer = text.ask(path)
         assert answer.status == 404 and str(folder) not in answer.text and str(folder.parent) not in answer.text, path

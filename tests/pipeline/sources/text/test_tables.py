@@ -332,7 +332,7 @@ def test_a_kept_column_that_no_file_has_is_refused(tmp_path, source, write):
 def test_two_columns_of_text_of_one_name_are_told(tmp_path, source, write):
     table = pa.table([pa.array(["a"]), pa.array(["b"]), pa.array(["c"])], names=["text", "text", "content"])
     file = write(tmp_path / "a", table)
-    with pytest.raises(UsageError, match="text is there twice"):
+    with pytest.raises(UsageError, match="has two columns 'text': rename one"):
         source.check_fields([file], Fields())
     assert read_all(source, file, Fields({"text": "content"})).texts() == ["c"]
 
