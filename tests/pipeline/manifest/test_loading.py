@@ -77,7 +77,7 @@ def test_unknown_manifests(reference, words):
         ("[rules]\nhiragana_shar = { at_least = 0.1 }", ["rules.hiragana_shar", "no measure", "did you mean 'hiragana_share'?"]),
         ("[rules]\nchars = { at_lest = 1 }", ["rules.chars.at_lest", "no such key", "did you mean 'at_least'?", "at_most"]),
         ('[rules]\npreset = "ja-wab"', ["rules.preset = 'ja-wab'", "did you mean 'ja-web'?"]),
-        ('[rules]\npreset = "ja-web"\nskip = ["char"]', ["rules.char", "did you mean 'chars'?"]),
+        ('[rules]\npreset = "ja-web"\nskip = ["char"]', ["rules.skip", "did you mean 'chars'?"]),
         ("[deduplicat]\nthreshold = 0.8", ["deduplicat:", "no such key", "did you mean 'deduplicate'?"]),
         ("[deduplicate]\ntreshold = 0.8", ["deduplicate.treshold", "did you mean 'threshold'?"]),
         ('[measure]\nalso = ["kana_shar"]', ["measure.also", "did you mean 'kana_share'?"]),
