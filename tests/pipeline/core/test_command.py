@@ -4,7 +4,6 @@ import errno
 import re
 import resource
 import signal
-from pathlib import Path
 
 import click
 import numpy as np
@@ -15,8 +14,6 @@ from pydantic import Field, field_validator
 
 from pipeline.core.command import report_errors
 from pipeline.core.errors import BuildError, UsageError
-from pipeline.core.failures import explain_failure
-from pipeline.core.language import translate_message
 from pipeline.core.options import add_options, parse_options
 from pipeline.core.settings import Table
 from pipeline.manifest.loading import load_any
@@ -153,16 +150,6 @@ def test_an_empty_input_is_not_the_current_folder(arguments, tmp_path, monkeypat
         invoked = CliRunner().invoke(main, arguments)
         assert invoked.exit_code == 2 and re.search(words, invoked.stderr), invoked.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
-
-
-def test_a_work_folder_that_was_removed_is_named(monkeypatch):
-    missing = OSError(errno.ENOENT, "No such file or directory")  # polars does not say of what
-    error = explain_failure("writing", 3, missing, Path("/a/work"))
-    assert str(error).startswith(
-        "writing: a file or folder was removed while the command ran (/a/work). Run the same command again"
-    )
-    monkeypatch.setenv("SEIMAI_LANG", "ja")
-    assert translate_message(str(error)).startswith("writing: 実行中にファイルかフォルダが削除されました（/a/work）。")
 
 
 def test_what_cannot_be_reached_and_what_is_empty_is_named(tmp_path):
