@@ -19,6 +19,7 @@ from pipeline.manifest.model import Bound
 from pipeline.steps.decide import decide_frame
 from pipeline.whatif.near import Neighbour
 from pipeline.whatif.terminal import print_neighbours
+from seimai import Rules
 
 DAYS = (20240114.0, 20240115.0)
 
@@ -64,3 +65,8 @@ def test_a_day_is_told_from_the_day_beside_it(capsys):
     assert [format_value(day) for day in DAYS] == ["20240114", "20240115"]
     view = parse_view([("min.day", "20240115"), ("sort", "day~20240114")], pl.Schema({"day": pl.Int64()}))
     assert view.conditions[0].words == "day >= 20240115" and view.order.words == "|day - 20240114|"
+
+
+def test_a_bound_in_the_card_and_in_python_has_all_its_digits():
+    rules = Rules("ja-web", set={"rules.chars.at_least": 1234567})
+    assert "at_least 1234567" in repr(rules.explain("猫である。"))
