@@ -106,10 +106,11 @@ def test_a_work_folder_that_is_removed_is_named_with_a_way_out(read, tmp_path):
         read(path)
     with speak("en"):
         text = str(explain_failure("writing", 3, caught.value, tmp_path))
-    assert text.startswith(f"writing: {path} is gone: it, or a folder") and "Run the same command again" in text
+    # Of a long path polars tells the end alone: then it is the folder that is named.
+    assert text.startswith(f"writing: {tmp_path}") and " is gone: it, or a folder" in text and "Run the same command again" in text
     with speak("ja"):
         text = translate_message(str(explain_failure("writing", 3, caught.value, tmp_path)))
-        assert text.startswith(f"書き出し: {path} がなくなりました。") and "command" not in text
+        assert text.startswith(f"書き出し: {tmp_path}") and "がなくなりました。" in text and "command" not in text
         failed = explain_failure("writing", 3, OSError(errno.EIO, "Input/output error"), tmp_path)
         assert translate_message(str(failed)) == "書き出しに失敗しました: Input/output error"
 
