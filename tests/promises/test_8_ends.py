@@ -107,7 +107,9 @@ def test_a_work_folder_that_is_removed_is_named_with_a_way_out(read, tmp_path):
     with speak("en"):
         text = str(explain_failure("writing", 3, caught.value, tmp_path))
     # Of a long path polars tells the end alone: then it is the folder that is named.
-    assert text.startswith(f"writing: {tmp_path}") and " is gone: it, or a folder" in text and "Run the same command again" in text
+    assert (
+        text.startswith(f"writing: {tmp_path}") and " is gone: it, or a folder" in text and "Run the same command again" in text
+    )
     with speak("ja"):
         text = translate_message(str(explain_failure("writing", 3, caught.value, tmp_path)))
         assert text.startswith(f"書き出し: {tmp_path}") and "がなくなりました。" in text and "command" not in text
