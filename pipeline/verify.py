@@ -57,9 +57,7 @@ def verify(folder: Path, advance: Callable[[int], Any] = lambda size: None) -> t
     `folder` is a corpus or a mixture, a folder of token shards or a tokenizer, or one of fetched images. Raises UsageError for others.
     """
     entries, differences = list_entries(folder)
-    with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as threads:
-        for found in threads.map(lambda entry: _compare(folder, entry, advance), entries):
-            differences += found
+    differences += _compare_all(folder, entries, advance)
     differences += _find_unlisted(folder, {entry["path"] for entry in entries})
     return entries, sorted(differences, key=lambda one: one.path)
 
@@ -68,7 +66,7 @@ def find_damaged_shards(folder: Path) -> list[Difference]:
     """Return what has become of the shards and ledger files of a corpus, or mixture, that are not as they were published."""
     entries, _ = _list_corpus(folder)
     own = [entry for entry in entries if entry["path"].split("/")[0] in PUBLISHED_FOLDERS]
-    return [difference for entry in own for difference in _compare(folder, entry, lambda size: None)]
+    return _compare_all(folder, own, lambda size: None)
 
 
 def list_entries(folder: Path) -> tuple[list[FileEntry], list[Difference]]:
@@ -117,6 +115,12 @@ def _list_corpus(folder: Path) -> tuple[list[FileEntry], list[Difference]]:
 
 def _is_sound(listed: Any) -> bool:
     return isinstance(listed, list) and bool(listed) and all(map(is_sound_entry, listed))
+
+
+def _compare_all(folder: Path, entries: Iterable[FileEntry], advance: Callable[[int], Any]) -> list[Difference]:
+    with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as threads:
+        compared = threads.map(lambda entry: _compare(folder, entry, advance), entries)
+        return [difference for differences in compared for difference in differences]
 
 
 def _compare(folder: Path, entry: FileEntry, advance: Callable[[int], Any]) -> list[Difference]:
