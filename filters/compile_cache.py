@@ -105,7 +105,18 @@ os.register_at_fork(after_in_child=_number_apart)
 
 
 def keep_compiled(dispatcher: Any) -> Any:
-    """Let a jitted function keep what it compiles. Where no folder can be written to, each process compiles it for itself."""
+    """Let a jitted function keep what it compiles. Where no folder can be written to, each process compiles it for itself.
+
+    numba compiles a function once more for each constant that compiled code calls it with, where a number would do.
+    """
+    compiler = dispatcher._compiler
+    fold_arguments = compiler.fold_argument_types
+
+    def fold_without_constants(arguments: Any, named: Any) -> Any:
+        signature, folded = fold_arguments(arguments, named)
+        return signature, tuple(numba.types.unliteral(argument) for argument in folded)
+
+    compiler.fold_argument_types = fold_without_constants
     try:
         dispatcher._cache = _CheckedCache(dispatcher.py_func)
     except RuntimeError:

@@ -174,7 +174,7 @@ def slots_for(n):
 def buffers(column: Any) -> tuple[np.ndarray, np.ndarray]:
     """`(data, offsets)` of a text column without copying: uint8 bytes, int64[n + 1] offsets into them.
 
-    Takes a pyarrow (Large)StringArray, ChunkedArray or a polars Series. Nulls read as empty text.
+    Both are read-only. Takes a pyarrow (Large)StringArray, ChunkedArray or a polars Series. Nulls read as empty text.
     """
     if hasattr(column, "to_arrow"):
         column = column.to_arrow()
@@ -187,9 +187,16 @@ def buffers(column: Any) -> tuple[np.ndarray, np.ndarray]:
     _, offsets, data = column.buffers()
     n = len(column)
     if n == 0 or offsets is None:
-        return np.zeros(0, np.uint8), np.zeros(n + 1, np.int64)
+        return read_only(np.zeros(0, np.uint8)), read_only(np.zeros(n + 1, np.int64))
     offset_array = np.frombuffer(offsets, np.int64, n + 1, column.offset * 8)
-    return (np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)), offset_array
+    return np.frombuffer(data if data is not None and data.size else b"", np.uint8), offset_array
+
+
+def read_only(values: np.ndarray) -> np.ndarray:
+    """A read-only view: numba compiles a loop once more, for seconds, where an array may be written to."""
+    view = values.view()
+    view.flags.writeable = False
+    return view
 
 
 def to_arrow(data: np.ndarray, offsets: np.ndarray) -> pa.LargeStringArray:

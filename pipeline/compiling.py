@@ -23,6 +23,7 @@ from pipeline.core.engine import Engine
 from pipeline.core.inline import InlineEngine
 from pipeline.core.language import translate
 from pipeline.core.progress import StepProgress
+from pipeline.dedup.clusters import compile_choice
 from pipeline.manifest.loading import load
 from pipeline.manifest.presets import manifest_folder
 from pipeline.plan import Plan
@@ -36,7 +37,7 @@ _LOOK_SECONDS = 0.5
 
 
 def compile_loops(engine: Engine, modality: str) -> None:
-    """Let a worker compile what builds of a modality run, unless one has done so. The step is shown where that takes long.
+    """Let two workers compile what builds of a modality run, unless they have done so. The step is shown where that takes long.
 
     Without it, every step would compile its own loops on every worker, and seem to stand still meanwhile.
     """
@@ -44,7 +45,7 @@ def compile_loops(engine: Engine, modality: str) -> None:
         return
     _, expected = _SAMPLES[modality]
     with _show(engine, expected):
-        for _ in engine.run("compiling", [(_build_sample, (modality,))]):
+        for _ in engine.run("compiling", [(_build_sample, (modality,)), (_compile_choice, (modality,))]):
             pass
 
 
@@ -89,6 +90,13 @@ def _build_sample(modality: str) -> None:
         for old in stamp.parent.glob(f"seimai-{modality}-*.compiled"):
             old.unlink(missing_ok=True)
         stamp.touch()
+
+
+def _compile_choice(modality: str) -> None:
+    """Compile, while another worker builds the sample, what shares little with the rest: that one loads it when it comes to it."""
+    if not _find_stamp(modality).is_file():
+        with suppress(Exception):  # as in `_build_sample`
+            compile_choice()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from filters.kernels import buffers, to_arrow
+from filters.kernels import buffers, read_only, to_arrow
 from filters.text import language
 from filters.text import language_script as s
 from filters.text.han import CHINESE_AT, STEP, chinese_odds
@@ -129,7 +129,7 @@ def tell_lines(data: np.ndarray, offsets: np.ndarray, is_trusted: np.ndarray) ->
     is_asked = ~is_trusted | (scan.open > MOST_OPEN * (japanese + scan.latin))
     rows = np.flatnonzero(is_asked[scan.documents])
     documents = scan.documents[rows]
-    lines, line_offsets = gather(data, scan.starts[rows], scan.ends[rows])
+    lines, line_offsets = map(read_only, gather(data, scan.starts[rows], scan.ends[rows]))
     told, visible = _judge_lines(lines, line_offsets, documents, n)
     for weights, verdict, factor in (
         (japanese, IS_JAPANESE, 1),

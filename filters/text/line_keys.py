@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from filters import unicode as u
-from filters.kernels import class_of, decode, encode, inline, jit, jit_helper
+from filters.kernels import class_of, decode, inline, jit, jit_helper
 
 KEY = 64  # codes of the longest key
 # Codes of keys that stand for no character. U+0000 to U+001F do not occur in cleaned lines.
@@ -148,18 +148,17 @@ def fold_line(data, start, end, classes, codes, spaces):
 
 
 @jit
-def _fold_characters(classes):
-    """Return `letter_codes`, made by folding every character alone, and between two letters."""
+def _fold_characters(data, offsets, classes):
+    """Return `letter_codes`, made by folding every character alone, and between two letters, as `data` has it."""
     out = np.full(0x10000, IN_CONTEXT, np.uint16)
-    data, codes = np.empty(10, np.uint8), np.empty(8, np.int32)
+    codes = np.empty(8, np.int32)
     for cp in range(0x10000):
-        m = fold_line(data, 0, encode(data, 0, cp), classes, codes, False)
+        start, end = offsets[cp], offsets[cp + 1]
+        m = fold_line(data, start + 1, end - 1, classes, codes, False)
         if m == 1 and codes[0] > COPYRIGHT:
             out[cp] = codes[0]
-        elif m == 0 and not _is_bracket(_half_width(cp)):
-            after = encode(data, encode(data, encode(data, 0, 97), cp), 97)
-            if fold_line(data, 0, after, classes, codes, False) == 2:
-                out[cp] = IGNORED
+        elif m == 0 and not _is_bracket(_half_width(cp)) and fold_line(data, start, end, classes, codes, False) == 2:
+            out[cp] = IGNORED
     return out
 
 
@@ -175,7 +174,9 @@ def letter_codes() -> np.ndarray:
 
     `IGNORED` of those that are none, as spaces are, and `IN_CONTEXT` of the others: numbers, brackets, and what stands between words.
     """
-    return np.asarray(_fold_characters(u.character_classes()))
+    between_letters = [f"a{chr(cp)}a".encode("utf-8", "surrogatepass") for cp in range(0x10000)]
+    offsets = np.cumsum([0, *map(len, between_letters)])
+    return np.asarray(_fold_characters(np.frombuffer(b"".join(between_letters), np.uint8), offsets, u.character_classes()))
 
 
 @jit_helper

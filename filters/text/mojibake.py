@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from filters.kernels import decode, jit, jit_helper, load_word
+from filters.kernels import decode, jit, jit_helper, load_word, read_only
 
 COUNTERS = ("n_mojibake", "n_raw_visible")
 CLASSES = 256  # of characters
@@ -251,6 +251,7 @@ def count_swapped(data, start, end, swaps):
 def count_spans(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> dict[str, np.ndarray]:
     """Count mojibake in the documents `data[starts[i]:ends[i]]`, which are valid UTF-8: int32[n] each."""
     tables = mojibake_tables()
+    data, starts, ends = read_only(data), read_only(starts), read_only(ends)
     counts = count_mojibake(data, starts, ends, tables.classes, tables.weights, calm_characters(), EVIDENCE)
     for d in np.flatnonzero(counts[:, 2] >= SPOKEN * np.maximum(counts[:, 1], 1)):  # a twentieth of clean texts
         counts[d, 0] = max(counts[d, 0], count_swapped(data, starts[d], ends[d], tables.swaps))

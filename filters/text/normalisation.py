@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from filters import unicode as u
-from filters.kernels import buffers, decode, encode, first_invalid, inline, jit, jit_helper, to_arrow
+from filters.kernels import buffers, decode, encode, first_invalid, inline, jit, jit_helper, read_only, to_arrow
 from filters.text import changes as c
 from filters.text.prolonged import mend_prolonged
 from filters.text.spacing import join_spaced
@@ -335,7 +335,7 @@ def normalise_spans(
     size = int((ends - starts).sum())
     capacity = size + 2 * int((ends - starts).max(initial=0)) + 4096
     line_capacity = int(np.count_nonzero(data == 10)) + 2 * len(starts) + 1024
-    starts, ends = _read_only(starts), _read_only(ends)
+    data, starts, ends, terms = read_only(data), read_only(starts), read_only(ends), read_only(terms)
     while True:
         *result, is_complete = _normalise(
             data,
@@ -355,15 +355,9 @@ def normalise_spans(
             break
         capacity, line_capacity = 2 * capacity, 2 * line_capacity
     out, offsets, lines, first_line, invalid, flags = result
-    cleaned = Cleaned(out[: offsets[-1]], offsets, lines, first_line, invalid, np.zeros(len(starts), np.int32))
+    texts = [read_only(values) for values in (out[: offsets[-1]], offsets, lines, first_line)]
+    cleaned = Cleaned(*texts, invalid, np.zeros(len(starts), np.int32))
     return _finish(cleaned, flags, compatibility, width) if flags.any() else cleaned
-
-
-def _read_only(values: np.ndarray) -> np.ndarray:
-    """A read-only view: numba compiles a loop once more, for seconds, where an array may be written to."""
-    view = values.view()
-    view.flags.writeable = False
-    return view
 
 
 def _finish_text(text: str, flags: int) -> tuple[str, int]:
@@ -408,10 +402,10 @@ def _finish(cleaned: Cleaned, flags: np.ndarray, compatibility: c.Compatibility,
             at, sizes[d], changed[d] = int(offsets[d + 1]), len(after), True
     if not parts:
         return cleaned
-    content = np.concatenate([*parts, data[at:]])
-    new_offsets = np.concatenate([[0], np.cumsum(sizes)])
+    content = read_only(np.concatenate([*parts, data[at:]]))
+    new_offsets = read_only(np.concatenate([[0], np.cumsum(sizes)]))
     lines, first_line = _move_lines(cleaned.line_offsets, cleaned.first_line, offsets, content, new_offsets, changed)
-    return Cleaned(content, new_offsets, lines, first_line, cleaned.invalid, joined)
+    return Cleaned(content, new_offsets, read_only(lines), read_only(first_line), cleaned.invalid, joined)
 
 
 @jit
@@ -449,8 +443,9 @@ def _move_lines(cleaned_lines, cleaned_first, cleaned_offsets, data, offsets, ch
 def find_lines(data: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return `line_offsets` and `first_line`, as in `Cleaned`, of n cleaned documents."""
     n = len(offsets) - 1
-    nothing = np.zeros(1, np.int64)
-    return _move_lines(nothing, np.zeros(n + 1, np.int64), offsets, data, offsets, np.ones(n, np.bool_))
+    no_lines, first_line = read_only(np.zeros(1, np.int64)), read_only(np.zeros(n + 1, np.int64))
+    found = _move_lines(no_lines, first_line, offsets, data, offsets, np.ones(n, np.bool_))
+    return read_only(found[0]), read_only(found[1])
 
 
 @jit
@@ -498,9 +493,12 @@ def _drop_lines(data, offsets, line_offsets, first_line, dropped):
 def drop_lines(cleaned: Cleaned, dropped: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Drop the lines marked in `dropped` (bool[lines]). Returns `(data, offsets, lines dropped, characters dropped)`.
 
-    The last two are int32[n], per document.
+    The first two are read-only, the last two int32[n], per document.
     """
-    return _drop_lines(cleaned.data, cleaned.offsets, cleaned.line_offsets, cleaned.first_line, dropped)
+    data, offsets, lines, characters = _drop_lines(
+        cleaned.data, cleaned.offsets, cleaned.line_offsets, cleaned.first_line, dropped
+    )
+    return read_only(data), read_only(offsets), lines, characters
 
 
 def normalise(column: pl.Series, compatibility: c.Compatibility = "keep", width: c.Width = "letters") -> pl.Series:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from filters import MEASURES, compute
 from filters.html import extract_documents
 from filters.html.charset import LABELS
-from filters.kernels import jit, to_arrow
+from filters.kernels import jit, read_only, to_arrow
 from filters.text import mojibake
 from filters.text.boilerplate import boilerplate_lines
 from filters.text.lines import line_keys, remove_spans
@@ -150,7 +150,7 @@ def measure_documents(manifest: TextManifest, rows: Rows) -> MeasuredRecords:
             "file": rows.frame["file"].to_arrow(),
             "locator": rows.frame["locator"].to_arrow(),
             "bytes": sizes,
-            "amount_in": _count_characters(*raw),
+            "amount_in": _count_characters(*map(read_only, raw)),
             "amount": measures["chars"].cast(pl.Int64).to_arrow(),
             "payload": np.diff(offsets).astype(np.int64),
             "unreadable": pa.array(problems, pa.string()),
@@ -253,6 +253,6 @@ def warm_kernels(manifest: TextManifest) -> None:
     ]
     compute(data, offsets, names, given)
     signatures(data, offsets, bins=SKETCH_BINS)
-    _count_characters(text, starts, ends)
+    _count_characters(*map(read_only, (text, starts, ends)))
     line_keys(data, offsets)
     remove_spans(pl.Series(["a"]), pl.Series([[0, 0]], dtype=pl.List(pl.Int32)))

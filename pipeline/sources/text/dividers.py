@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from filters.kernels import read_only
 from pipeline.sources.rows import Spans
 from pipeline.sources.text import blank_lines, lines, whole_files
 
@@ -70,6 +71,7 @@ WHOLE_FILES = Divider(
 
 def find_documents(divider: Divider, data: np.ndarray, limit: int) -> Spans:
     """Return the first `limit` documents of `data`."""
+    data = read_only(data)
     room = min(limit, len(data) // _BYTES_PER_DOCUMENT + 16)
     while True:
         starts, ends = np.empty(room, np.int64), np.empty(room, np.int64)
