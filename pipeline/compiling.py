@@ -31,7 +31,7 @@ from pipeline.run import run as run_steps
 from pipeline.sources.inputs import describe_file
 
 # By modality: the corpus whose embedded sample runs nearly every loop that a build may run, and about how many functions that compiles.
-_SAMPLES = {"text": ("cc100-ja", 180), "image_text": ("image-text-ja", 90), "speech": ("speech-ja", 110)}
+_SAMPLES = {"text": ("cc100-ja", 156), "image_text": ("image-text-ja", 117), "speech": ("speech-ja", 92)}
 _OWN_PACKAGES = ("filters", "pipeline", "tokenizer")
 _LOOK_SECONDS = 0.5
 

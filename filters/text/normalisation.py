@@ -355,8 +355,8 @@ def normalise_spans(
             break
         capacity, line_capacity = 2 * capacity, 2 * line_capacity
     out, offsets, lines, first_line, invalid, flags = result
-    texts = [read_only(values) for values in (out[: offsets[-1]], offsets, lines, first_line)]
-    cleaned = Cleaned(*texts, invalid, np.zeros(len(starts), np.int32))
+    data, offsets, lines, first_line = map(read_only, (out[: offsets[-1]], offsets, lines, first_line))
+    cleaned = Cleaned(data, offsets, lines, first_line, invalid, np.zeros(len(starts), np.int32))
     return _finish(cleaned, flags, compatibility, width) if flags.any() else cleaned
 
 

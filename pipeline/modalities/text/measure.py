@@ -253,6 +253,6 @@ def warm_kernels(manifest: TextManifest) -> None:
     ]
     compute(data, offsets, names, given)
     signatures(data, offsets, bins=SKETCH_BINS)
-    _count_characters(*map(read_only, (text, starts, ends)))
+    _count_characters(text, read_only(starts), read_only(ends))
     line_keys(data, offsets)
     remove_spans(pl.Series(["a"]), pl.Series([[0, 0]], dtype=pl.List(pl.Int32)))
