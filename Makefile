@@ -4,6 +4,9 @@ BIN = $(VENV)/bin
 # Four at once also on two cores: many tests wait, for processes that they kill or for pages to load.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist worksteal
 
+# Where the environment forbids bytecode, each of the hundreds of processes that tests start would parse all it imports: half of its start.
+export PYTHONDONTWRITEBYTECODE =
+
 # Lint, types and kernels side by side: each leaves cores idle.
 MAKEFLAGS += --jobs=2
 
