@@ -6,10 +6,7 @@ tables of a modality are in its own room.
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 import polars as pl
@@ -17,8 +14,9 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from filters import MEASURES
 from filters.registry import Kind
-from pipeline.core.names import is_printable
+from pipeline.core.names import did_you_mean, is_printable
 from pipeline.core.settings import Size
+from pipeline.manifest.source_options import FOLDER_OPTIONS, SourceOption
 from pipeline.manifest.steps import BelongsTo, ManifestTable, Step
 from pipeline.sources import SOURCES
 from pipeline.sources.base import Fields
@@ -38,26 +36,7 @@ RESERVED_COLUMNS = frozenset(
 ROW_COLUMNS = frozenset({"locator", "file", "problem", "media_type", "charset", "namespace", "redirect", "wikitext"})
 
 
-def did_you_mean(word: str, words: Iterable[str]) -> str:
-    """Return '; did you mean …?' for the nearest of `words`, or a full stop."""
-    matches = difflib.get_close_matches(word, list(words), 1, 0.6)
-    return f"; did you mean {matches[0]!r}?" if matches else "."
-
-
-@dataclass(frozen=True)
-class SourceOption:
-    """Marks a field of the table `source` that only some formats take (`Source.options` of the format).
-
-    `purpose` is what messages say it is for. Where the command has an option for it, `flag` and `help` are that option's, and `content`
-    is what the folder that it names holds.
-    """
-
-    purpose: str
-    flag: str | None = None
-    help: str = ""
-    content: str = ""
-
-
+UNKNOWN_LICENSE = "unknown"  # as the Hub calls it
 _DOWNLOADED = ("https://", "http://", "s3://", "gs://", "hf://")  # what a manifest, which may be a stranger's, can have fetched
 
 
@@ -78,16 +57,12 @@ class SourceTable(ManifestTable):
     images: Annotated[
         str | None,
         BelongsTo("inputs"),
-        SourceOption(
-            "lists of images", "--images", "Folder of the images that the input, a list, names by URL or file name.", "images"
-        ),
+        FOLDER_OPTIONS["images"],
     ] = Field(None, description="folder of the images that a list names by URL or path; what --images sets")
     audio: Annotated[
         str | None,
         BelongsTo("inputs"),
-        SourceOption(
-            "lists of recordings", "--audio", "Folder of the recordings that the input, a list, names by path.", "recordings"
-        ),
+        FOLDER_OPTIONS["audio"],
     ] = Field(None, description="folder of the recordings that a list names by path; what --audio sets")
     transcripts: Annotated[str | None, BelongsTo("inputs"), SourceOption("recordings")] = Field(
         None,

@@ -8,10 +8,11 @@ import polars as pl
 
 from filters import MEASURES
 from pipeline.core.errors import UsageError
+from pipeline.core.names import did_you_mean
 from pipeline.corpus.built import BuiltCorpus
 from pipeline.corpus.measured import fit_bands, measured_columns
 from pipeline.corpus.records import read_record
-from pipeline.manifest.model import Bound, Manifest, did_you_mean
+from pipeline.manifest.model import Bound, Manifest
 from pipeline.steps.decide import broken_bound
 
 
