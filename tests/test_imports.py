@@ -68,7 +68,8 @@ ROOMS: dict[str, set[str]] = {
         "pipeline.report", "pipeline.publish",
     },
     "pipeline.compiling": {
-        "filters", "pipeline.core", "pipeline.sources", "pipeline.manifest", "pipeline.manifest.model", "pipeline.plan", "pipeline.run",
+        "filters", "pipeline.core", "pipeline.sources", "pipeline.manifest", "pipeline.manifest.model", "pipeline.dedup",
+        "pipeline.plan", "pipeline.run",
     },
     "pipeline.compare": {
         "filters", "pipeline.core", "pipeline.manifest", "pipeline.manifest.model", "pipeline.workspace", "pipeline.steps",
