@@ -74,7 +74,7 @@ ROOMS: dict[str, set[str]] = {
     },
     "pipeline.compiling": {
         "filters", "pipeline.core", "pipeline.sources", "pipeline.manifest", "pipeline.manifest.model", "pipeline.manifest.shipped",
-        "pipeline.plan", "pipeline.run",
+        "pipeline.dedup", "pipeline.plan", "pipeline.run",
     },
     "pipeline.compare": {
         "filters", "pipeline.core", "pipeline.manifest", "pipeline.manifest.model", "pipeline.workspace", "pipeline.steps",

@@ -48,11 +48,11 @@ def _stored(corpus: BuiltCorpus, rule: str) -> pl.Expr:
     return pl.col(name).cast(pl.Int8) if is_flag else pl.col(name)
 
 
-def iterate_ledger(corpus: BuiltCorpus, columns: Sequence[pl.Expr]) -> Iterator[tuple[int, pl.DataFrame]]:
-    """Yield expressions over the ledger, some records of one of its files at a time, each time with the number of the first of them."""
+def cut_ledger(corpus: BuiltCorpus) -> Iterator[tuple[int, int]]:
+    """Yield stretches of at most `BATCH` records of one file of the ledger: the number of the first, and how many there are."""
     for first, stop in zip(corpus.ledger_rows[:-1], corpus.ledger_rows[1:], strict=True):
         for at in range(first, stop, BATCH):
-            yield at, read_ledger_rows(corpus, at, min(BATCH, stop - at), columns)
+            yield at, min(BATCH, stop - at)
 
 
 def read_ledger_rows(corpus: BuiltCorpus, first: int, count: int, columns: Sequence[pl.Expr]) -> pl.DataFrame:

@@ -164,9 +164,7 @@ def describe_cleaning(opened: OpenedCorpus) -> Context:
         for column in ("boilerplate_chars", "recurring_chars")
         if column in opened.schema
     ]
-    changed = [
-        (column, read_rows(opened, opened.selector.select(view).page(1)[:_NEAR], [column]), view) for column, view in most
-    ]
+    changed = [(column, read_rows(opened, opened.selector.find_first(view, _NEAR), [column]), view) for column, view in most]
     return {"kinds": kinds, "changed": changed}
 
 
@@ -231,13 +229,13 @@ def _find_near(opened: OpenedCorpus, name: str, limit: float) -> Context:
     """Return records just beyond a limit, which the rule dropped, and just within, which were kept."""
     order = ("sort", f"{name}~{limit!r}")
     views = [parse_view([*conditions, order], opened.schema) for conditions in ([("rule", name)], [("verdict", "kept")])]
-    dropped, kept = (read_rows(opened, opened.selector.select(view).page(1)[:_NEAR], [name]) for view in views)
+    dropped, kept = (read_rows(opened, opened.selector.find_first(view, _NEAR), [name]) for view in views)
     return {"limit": limit, "dropped": dropped, "kept": kept, "dropped_view": views[0], "kept_view": views[1]}
 
 
 def _find_near_taken(opened: OpenedCorpus, name: str) -> Context:
     view = parse_view([("rule", name), ("sort", "value")], opened.schema)
-    rows = read_rows(opened, opened.selector.select(view).page(1)[: 2 * _NEAR])
+    rows = read_rows(opened, opened.selector.find_first(view, 2 * _NEAR))
     return {"limit": None, "dropped": rows, "kept": [], "dropped_view": view, "kept_view": view}
 
 

@@ -73,6 +73,13 @@ class Selector:
                 self._cache.popitem(last=False)
         return selection
 
+    def find_first(self, view: View, count: int) -> np.ndarray:
+        """Return the first numbers of a sorted view without a text, as `select` orders them, without sorting the rest."""
+        assert view.order is not None and not view.text, "other views are not sorted"
+        rows = self._scan_rows(view, [condition.expression for condition in view.conditions])
+        first = rows.bottom_k(count, by=["by", _ROW], reverse=[view.order.descending, False]).collect()
+        return self._sort(first.sort(_ROW), view).page(1)
+
     def _count_cached(self) -> int:
         return sum(one.records for one in self._cache.values() if one.numbers is not None)
 
@@ -94,13 +101,16 @@ class Selector:
 
     def _read_rows(self, view: View, filters: list[pl.Expr], rows: range | None = None) -> pl.DataFrame:
         """Return the numbers of rows that meet all filters, in order, and what they are sorted `by`. `rows`: those that are looked at."""
+        return self._scan_rows(view, filters, rows).collect()
+
+    def _scan_rows(self, view: View, filters: list[pl.Expr], rows: range | None = None) -> pl.LazyFrame:
         frame = self.ledger.scan(_ROW)
         if rows is not None and len(rows) < self.ledger.rows:
             frame = frame.slice(rows.start, len(rows))
         if filters:
             frame = frame.filter(*filters)
         by = [view.order.expression.alias("by")] if view.order is not None else []
-        return frame.select(_ROW, *by).collect()
+        return frame.select(_ROW, *by)
 
     def _sort(self, rows: pl.DataFrame, view: View) -> Selection:
         if view.order is not None:

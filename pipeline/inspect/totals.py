@@ -147,7 +147,7 @@ class Totals:
         if low == high:
             low, high = low - 0.5, high + 0.5
         bins = np.clip((values - low) / (high - low) * BINS, 0, BINS - 1).astype(np.int64)
-        of_kept, of_others = (np.bincount(bins[mask], minlength=BINS).tolist() for mask in (kept, ~kept))
+        of_others, of_kept = np.bincount(bins + BINS * kept, minlength=2 * BINS).reshape(2, BINS).tolist()
         return Histogram(low, high, of_kept, of_others, len(frame) - len(given))
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import polars as pl
 
 from pipeline.corpus.built import BuiltCorpus
-from pipeline.corpus.measured import fit_bands, iterate_ledger, measured_amount, measured_columns, read_ledger_rows, spread
+from pipeline.corpus.measured import cut_ledger, fit_bands, measured_amount, measured_columns, read_ledger_rows, spread
 from pipeline.corpus.records import read_record
 from pipeline.manifest.model import Bound, Manifest
 from pipeline.steps.decide import decide_records, find_broken_rule, order_for_empty
@@ -19,6 +20,7 @@ from pipeline.workspace import REASON
 OUTCOME = ("verdict", "step", "rule")
 LATER_STEPS = ("deduplicate", "strip")  # which a record only reaches if it passes the rules
 Side = Literal["lost", "gained"]
+_THREADS = 2  # each with a stretch of the ledger in memory
 _NOW = {name: f"now_{name}" for name in OUTCOME}
 
 
@@ -57,21 +59,26 @@ def find_changes(corpus: BuiltCorpus, manifest: Manifest, examples: int, replaye
     """
     judge = _Judge.of(corpus, manifest)
     head = [*map(pl.col, ("source", *OUTCOME)), measured_amount(corpus).alias("amount")]
-    counted: list[pl.DataFrame] = []
-    chosen = pl.DataFrame(schema={"side": pl.String, "rule": pl.String, "number": pl.Int64, "order": pl.UInt64})
-    for first, frame in iterate_ledger(corpus, [*head, *judge.columns(corpus)]):
+
+    def judge_stretch(stretch: tuple[int, int]) -> tuple[pl.DataFrame, pl.DataFrame]:
+        first, length = stretch
+        frame = read_ledger_rows(corpus, first, length, [*head, *judge.columns(corpus)])
         rows = frame.select("source", *OUTCOME, "amount", judge.find_broken(corpus, first, frame))
         if replayed is not None:
             rows = rows.with_columns(replayed.slice(first, len(rows)).rename(_NOW))
         keys = [name for name in rows.columns if name != "amount"]
         counts = rows.group_by(keys).agg(pl.len().cast(pl.Int64).alias("records"), pl.sum("amount"))
-        counted.append(_add_outcomes(counts, [*judge.rules]).drop("broken"))
-        if examples:
-            chosen = _choose_examples(chosen, rows, [*judge.rules], first, examples)
+        found = _find_changed(rows.head(len(rows) if examples else 0), [*judge.rules], first)
+        return _add_outcomes(counts, [*judge.rules]).drop("broken"), _choose_examples(found, examples)
+
+    # Most of what polars does here takes one core at a time.
+    with ThreadPoolExecutor(_THREADS) as threads:
+        counted, chosen = zip(*threads.map(judge_stretch, cut_ledger(corpus)), strict=True)
     cells = pl.concat(counted)
     keys = [name for name in cells.columns if name not in ("records", "amount")]
     cells = cells.group_by(keys).agg(pl.sum("records", "amount")).sort(keys)
-    return Changes(cells, [*_read_examples(corpus, manifest, chosen, judge.bands)])
+    found = _choose_examples(pl.concat(chosen), examples)
+    return Changes(cells, [*_read_examples(corpus, manifest, found, judge.bands)])
 
 
 @dataclass(frozen=True)
@@ -176,24 +183,28 @@ def _add_outcomes(frame: pl.DataFrame, rules: list[str]) -> pl.DataFrame:
     )
 
 
-def _choose_examples(chosen: pl.DataFrame, rows: pl.DataFrame, rules: list[str], first: int, most: int) -> pl.DataFrame:
-    """Return the examples so far, at most `most` for each side and rule, from all over the corpus."""
+def _find_changed(rows: pl.DataFrame, rules: list[str], first: int) -> pl.DataFrame:
+    """Return `side`, `rule` and `number` of the records that change sides, and the `order` in which they are examples.
+
+    `first`: the number of the first of the rows.
+    """
     was = pl.col("verdict") == "kept"
     if _NOW["verdict"] in rows.columns:
         now = pl.col(_NOW["verdict"]) == "kept"
     else:
         now = pl.col("broken").is_null() & (was | (pl.col("step") == "decide").fill_null(False))
     changed = _add_outcomes(rows.with_row_index("number").filter(was != now), rules)
-    if not len(changed):
-        return chosen
     found = changed.select(
         pl.when(was).then(pl.lit("lost")).otherwise(pl.lit("gained")).alias("side"),
         pl.when(was).then("now_rule").otherwise("rule").alias("rule"),
         pl.col("number").cast(pl.Int64) + first,
     )
-    found = found.with_columns(order=spread(found["number"].to_numpy()))
-    every = pl.concat([chosen, found.select(chosen.columns)]).sort("order")
-    return every.group_by("side", "rule", maintain_order=True).head(most).select(chosen.columns)
+    return found.with_columns(order=spread(found["number"].to_numpy()))
+
+
+def _choose_examples(found: pl.DataFrame, most: int) -> pl.DataFrame:
+    """Return at most `most` of the records that change sides for each side and rule, from all over the corpus."""
+    return found.sort("order").group_by("side", "rule", maintain_order=True).head(most).select(found.columns)
 
 
 def _read_examples(

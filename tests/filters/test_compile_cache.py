@@ -16,6 +16,7 @@ import numba
 import pytest
 
 from filters import compile_cache
+from filters.kernels import jit, jit_helper
 
 
 @pytest.fixture
@@ -207,3 +208,16 @@ def test_a_file_is_of_one_type_even_where_processes_write_at_once(load_module, t
     assert load_module().double(1.5) == 3
     (decimal,) = folder.glob("*.nbc")  # and what no index names is gone
     assert decimal.name != whole.name
+
+
+def test_constants_in_calls_are_numbers_like_others():
+    @jit_helper
+    def add(a, b):
+        return a + b
+
+    @jit
+    def add_thrice(x):
+        return add(x, 0) + add(x, 1) + add(x, x)
+
+    assert add_thrice(3) == 3 + 4 + 6
+    assert len(add.signatures) == 1

@@ -66,6 +66,16 @@ def test_the_code_gives_exactly_what_is_shown(opened, ledger, parameters):
     assert page.sort("id").equals(ledger.filter(pl.col("id").is_in(page["id"].implode())).sort("id"))
 
 
+@given(draw_parameters(), st.sampled_from(MEASURES), st.integers(1, PAGE))
+def test_the_first_of_a_sorted_view_are_those_that_it_shows(opened, parameters, column, count):
+    view = parse_view(
+        [*((key, value) for key, value in parameters if key not in ("q", "sort")), ("sort", column)], opened.schema
+    )
+    if any(key == "sort" for key, _ in parameters):
+        view = parse_view([pair for pair in parameters if pair[0] != "q"], opened.schema)
+    assert opened.selector.find_first(view, count).tolist() == opened.selector.select(view).page(1)[:count].tolist()
+
+
 @pytest.mark.parametrize("filters", [[], [("verdict", "kept"), ("min.chars", "100")]])
 def test_a_search_in_parts_finds_what_one_search_finds(opened, monkeypatch, filters):
     parameters = [*filters, ("q", "です。")]
