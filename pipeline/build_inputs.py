@@ -161,7 +161,9 @@ def describe_own_input(manifest: Manifest, request: BuildRequest, files: Iterabl
     described = {"title": f"{manifest.title} (own input)", "description": "", "homepage": None, "license": UNKNOWN_LICENSE}
     if any(file.is_sample for file in files):
         described = {"title": f"{manifest.title} (embedded sample)", "license": "CC0-1.0"}
-    elif not request.inputs or request.manifest not in list_manifests() or "license" in given or _is_download(manifest, files):
+    elif "license" in given or not request.inputs or request.manifest not in list_manifests() or _is_download(manifest, files):
+        return manifest
+    elif manifest.license.startswith(UNKNOWN_LICENSE):  # of a manifest for anybody's documents
         return manifest
     else:
         described = {key: value for key, value in described.items() if key not in given}

@@ -78,7 +78,7 @@ def print_tokenizer(console: Console, facts: BuildFacts) -> None:
 
 def print_unknown_license(console: Console, facts: BuildFacts) -> None:
     """Print how to state title and licence of input that the manifest says nothing of."""
-    if facts.manifest.license == UNKNOWN_LICENSE:
+    if facts.manifest.license.startswith(UNKNOWN_LICENSE):
         console.print(
             f"\nlicense unknown: the manifest {facts.manifest.name} does not say what this input is under, and the card says so. State it "
             "with --set license=… --set title=…",
