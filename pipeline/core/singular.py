@@ -10,8 +10,8 @@ _PLACEHOLDER = re.compile(r"(\{\d+\})")
 _COUNTED = (
     "attributes bases bytes captions characters classes conditions configs copies dictionaries digits documents duplicates elements epochs "
     "figures files folders formats frames hours ids images inputs keys layers levels lines lists loops measures members minutes nouns "
-    "packages pages pairs parts pictures pieces pixels places positions processes ranks recordings records rows rules samples scans seconds "
-    "sequences shards sources steps tags texts tokens transcripts units URLs values views windows words workers zeros"
+    "packages pages pairs parts pictures pieces pixels places positions processes ranks recordings records rows rules samples scans "
+    "seconds sequences shards sources steps tags texts tokens transcripts units URLs values views windows words workers zeros"
 )
 _NOUN = re.compile(rf"^( (?:more |other |further )?)({'|'.join(_COUNTED.split())})(?![\w-])")
 _ENDS = {"copies": "copy", "dictionaries": "dictionary", "classes": "class", "processes": "process", "bases": "basis"}

@@ -7,6 +7,7 @@ tables of a modality are in its own room.
 from __future__ import annotations
 
 import re
+import shlex
 from typing import Annotated, Any, ClassVar, Literal
 
 import polars as pl
@@ -105,7 +106,7 @@ class SourceTable(ManifestTable):
         if source is None or not value:  # of the format there is a message already
             return value
         if not source.columns:
-            raise ValueError(f"source.format = {info.data['format']!r} has no columns to be named")
+            raise ValueError(_explain_no_columns(info.data["format"], value))
         for name in value:
             if name not in source.columns and not source.any_column:
                 raise ValueError(
@@ -180,6 +181,16 @@ class SourceTable(ManifestTable):
         if value not in SOURCES:
             raise ValueError(f"there is no such wire format{did_you_mean(value, SOURCES)} Known: {', '.join(SOURCES)}")
         return value
+
+
+def _explain_no_columns(format: str, columns: dict[str, str]) -> str:
+    """Return the error for columns of a format that has none, with formats of such records that have, and a command that names them."""
+    able = [name for name, source in SOURCES.items() if source.columns and source.modality == SOURCES[format].modality]
+    settings = " ".join(f"--set {shlex.quote(f'source.columns.{key}={name}')}" for key, name in columns.items())
+    return (
+        f"source.format = {format!r} has no columns to be named, but {', '.join(able)} have. Say which of them the input is, as in: "
+        f"python -m pipeline.build {able[0]} --input FILE {settings}"
+    )
 
 
 def source_options() -> dict[str, SourceOption]:

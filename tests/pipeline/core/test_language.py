@@ -61,8 +61,8 @@ def test_language_is_asked_for_or_the_locales(monkeypatch, variables, language):
     ("message", "said"),
     [
         ("1 records could not be read", "1 record could not be read"),
-        ("error: 1 of 1 records could not be read; 1 of them like this: x", "error: 1 of 1 record could not be read; 1 of them like this: x"),
-        ("1 values of 'date' are no text, such as 1 files: they became null", "1 value of 'date' is no text, such as 1 files: it became null"),
+        ("error: 1 more inputs have warnings like these", "error: 1 more input has warnings like these"),
+        ("1 values of date are no text, such as 1 files: they became null", "1 value of date is no text, such as 1 files: it became null"),
         ("a: 1 records in the ledger, 12 in the shards. Ctrl-C ends this", "a: 1 record in the ledger, 12 in the shards. Ctrl-C ends this"),
         ("21 records could not be read", "21 records could not be read"),
         ("1,001 records could not be read", "1,001 records could not be read"),

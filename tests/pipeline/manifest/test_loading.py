@@ -195,6 +195,16 @@ def test_set_refuses(assignment, words):
     assert words in str(caught.value)
 
 
+def test_columns_of_a_format_that_has_none_are_refused_with_a_command_that_names_them():
+    with pytest.raises(UsageError) as caught:
+        load("ja-web", ["source.columns.text=main body"])
+    assert str(caught.value) == (
+        "--set source.columns.text=main body: source.format = 'text' has no columns to be named, but jsonl, parquet, arrow have. Say which "
+        "of them the input is, as in: python -m pipeline.build jsonl --input FILE --set 'source.columns.text=main body'"
+    )
+    assert load("jsonl", ["source.columns.text=main body"]).source.columns == {"text": "main body"}
+
+
 def test_the_command_returns_2(build):
     done = build("cc100-ja", "--set", "deduplicate.treshold=0.9")
     assert (done.returncode, done.stdout) == (2, "")

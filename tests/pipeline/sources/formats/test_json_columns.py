@@ -64,7 +64,9 @@ def parse_singly(raw, kinds=KINDS, text="text"):
             try:
                 rows.append(parse_line(line, text, kinds) | {PROBLEM: None})
             except LineError as error:
-                rows.append({**dict.fromkeys(kinds), **error.values, text: line.decode("utf-8", "replace"), PROBLEM: str(error)})
+                rows.append(
+                    {**dict.fromkeys(kinds), **error.values, text: line.decode("utf-8", "replace"), PROBLEM: str(error)}
+                )
     return rows
 
 
