@@ -26,6 +26,7 @@ _spoken: ContextVar[str | None] = ContextVar("spoken", default=None)
 _LABELS = ("error: ", "warning: ")
 _VERBS = ("has ", "is ")  # templates that begin so are also told of a file: "a.jsonl has no column …"
 _SUBJECT = 99  # the number of its name there
+_KINDS = re.compile(r"(?<=' \()((?:an? [a-z]+|null)(?: or (?:an? [a-z]+|null))*)(?=\))")  # what columns hold, in a list of them
 _FEWEST_LETTERS = 5  # of a template's own words: with fewer it could be meant by anything that quotes others
 
 
@@ -166,6 +167,8 @@ def _translate_body(body: str) -> str:
             values = dict(zip(template.numbers, map(_translate_value, match.groups()), strict=True))
             words = template.japanese if is_japanese else make_singular(template.english, values)
             return _PLACEHOLDER.sub(lambda place, values=values: values[place[1]], words)  # type: ignore[misc]
+    if is_japanese and _KINDS.search(body):
+        body = _KINDS.sub(lambda kinds: " か ".join(_load_sentences().get(one, one) for one in kinds[1].split(" or ")), body)
     if "\n" in body:
         return "\n".join(map(_translate_value, body.split("\n")))
     if ": " in body:  # where something is wrong, and what

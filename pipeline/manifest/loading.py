@@ -140,7 +140,8 @@ def _merge_preset(table: dict[str, Any], where: str, manifest: type[Manifest]) -
         bounds.pop(name, None)
     for name, bound in rules.items():
         if not isinstance(bound, dict):
-            raise UsageError(f"{where}: rules.{name} = {bound!r}: expected bounds, such as {{ at_least = 0.1 }}")
+            hint = "" if name in MEASURES else did_you_mean(name, MEASURES).removesuffix(".")
+            raise UsageError(f"{where}: rules.{name} = {bound!r}: expected bounds, such as {{ at_least = 0.1 }}{hint}")
         bounds[name] = bounds.get(name, {}) | bound
     return table | {"rules": bounds}
 

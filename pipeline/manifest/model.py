@@ -119,10 +119,11 @@ class SourceTable(ManifestTable):
         source = SOURCES[self.format]
         for name in self.columns:
             if name not in source.columns and name not in self.kept:
-                words = did_you_mean(name, [*source.columns, *self.kept])
+                known = [*dict.fromkeys([*source.columns, *self.kept])]
+                words = did_you_mean(name, known)
                 raise ValueError(
                     f"columns.{name}: Seimai has no such column, and source.keep does not name it{words} "
-                    f"Known: {', '.join([*source.columns, *self.kept])}"
+                    f"Known: {', '.join(known)}"
                 )
         return self
 
