@@ -18,6 +18,7 @@ _ENDS = {"copies": "copy", "dictionaries": "dictionary", "classes": "class", "pr
 _VERBS = {"are": "is", "were": "was", "do": "does", "have": "has"}
 _VERBS |= {verb: f"{verb}s" for verb in ("differ", "end", "follow", "make", "stand")}
 _VERB = re.compile(rf"(?<!to )(?<![\w-])({'|'.join(_VERBS)})(?![\w-])")
+_VERB_FIRST = re.compile(rf"^ ({'|'.join(_VERBS)})(?![\w-])")
 _SUBJECT = re.compile(r"(^|[.;:,] |[\n(]|\band )$")  # what stands before the number where it is of the subject
 _SENTENCE_END = re.compile(r"[.;:](?= )|\)")
 
@@ -36,6 +37,9 @@ def make_singular(template: str, values: Mapping[str, str]) -> str:
         if noun is not None:
             singular = _ENDS.get(noun[2], noun[2][:-1])
             pieces[at + 1] = f"{noun[1]}{singular}{pieces[at + 1][noun.end() :]}"
+        if verb := _VERB_FIRST.match(pieces[at + 1]):
+            pieces[at + 1] = f" {_VERBS[verb[1]]}{pieces[at + 1][verb.end() :]}"
+            continue
         is_of_many = pieces[at + 1] == " of " and at + 3 < len(pieces) and _NOUN.match(pieces[at + 3])
         if (noun is not None or is_of_many) and _SUBJECT.search(pieces[at - 1]):
             _conjugate(pieces, at + 1)

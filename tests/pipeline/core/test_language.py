@@ -64,6 +64,8 @@ def test_language_is_asked_for_or_the_locales(monkeypatch, variables, language):
         ("error: 1 more inputs have warnings like these", "error: 1 more input has warnings like these"),
         ("1 values of date are no text, such as 1 files: they became null", "1 value of date is no text, such as 1 files: it became null"),
         ("a: 1 records in the ledger, 12 in the shards. Ctrl-C ends this", "a: 1 record in the ledger, 12 in the shards. Ctrl-C ends this"),
+        ("corpus  7 files, 9 KB: 1 differ; remove these files and build, encode or fetch again, which makes them anew",
+         "corpus  7 files, 9 KB: 1 differs; remove these files and build, encode or fetch again, which makes them anew"),
         ("21 records could not be read", "21 records could not be read"),
         ("1,001 records could not be read", "1,001 records could not be read"),
         ("python -m pipeline.build a --input '1 records'", "python -m pipeline.build a --input '1 records'"),
