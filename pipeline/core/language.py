@@ -174,6 +174,8 @@ def _translate_body(body: str) -> str:
     if ": " in body:  # where something is wrong, and what
         place, _, problem = body.partition(": ")
         return f"{place}: {_translate_value(problem)}"
+    if "; " in body:  # warnings of one file, side by side
+        return "; ".join(map(_translate_value, body.split("; ")))
     return body
 
 
