@@ -276,7 +276,13 @@ def _refuse_other_tokenizer(tokens: Path, tokenizer: Tokenizer) -> None:
 
 
 class TooFewTokensError(UsageError):
-    """A corpus does not fill one sequence."""
+    """A corpus does not fill one sequence. `way_out`: what to do about it, which goes by the command that was given."""
+
+    def __init__(
+        self, corpus: Path, tokens: int, length: int, way_out: str = "use a smaller --sequence-length, or --packing best-fit"
+    ) -> None:
+        super().__init__(f"the whole of {corpus} makes {tokens:,} tokens, not one sequence of {length:,}: {way_out}")
+        self.corpus, self.tokens, self.length = corpus, tokens, length
 
 
 class TokenShardBuild:
@@ -359,10 +365,7 @@ class TokenShardBuild:
         if not description["splits"].get("train", {"sequences": 1})["sequences"]:
             n = description["splits"]["train"]["tokens"]
             remove_scratch(self.folder, _is_scratch)
-            raise TooFewTokensError(
-                f"the whole of {self.corpus} makes {n:,} tokens, not one sequence of {self.settings.sequence_length:,}: "
-                "use a smaller --sequence-length, or --packing best-fit"
-            )
+            raise TooFewTokensError(self.corpus, n, self.settings.sequence_length)
         staged = {self.context.shards / name: name for name in description["shards"]}
         description["files"] = describe_staged(engine, staged, self.folder.glob("shard-*.json"))
         self._publish(description)

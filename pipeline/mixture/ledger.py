@@ -6,6 +6,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from pipeline.core.numbers import show_number
+
 # What is taken over from the ledgers of the parts, where they have it. Everything else that they know is there, by id.
 FROM_PARTS = {
     "source": pa.string(),
@@ -75,7 +77,11 @@ def mixture_ledger(mixed: pl.DataFrame, of_part: pl.DataFrame, part: str, bounda
         .alias("value"),
         pl.lit(None, pl.String).alias("value_text"),
         pl.when(is_duplicate).then(pl.lit(accept, pl.Float64)).when(is_dropped).then(pl.lit(limit)).alias("bound"),
-        pl.when(is_duplicate).then(pl.lit(f"< {accept:g}")).when(is_dropped).then(pl.lit(f"< {limit:g}")).alias("bound_text"),
+        pl.when(is_duplicate)
+        .then(pl.lit(f"< {show_number(accept)}"))
+        .when(is_dropped)
+        .then(pl.lit(f"< {show_number(limit)}"))
+        .alias("bound_text"),
         "duplicate_of",
         "similarity",
         pl.when(is_kept).then("cluster_id").alias("cluster_id"),

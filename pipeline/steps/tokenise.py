@@ -102,11 +102,9 @@ class Tokenising:
             build.check_output_folder(overwrite=True)
             try:
                 tokens = build.run(engine)
-            except TooFewTokensError as error:  # which names options of `python -m tokenizer.encode`
-                raise UsageError(
-                    f"{str(error).partition(':')[0]}: use a smaller one, such as --set tokenizer.sequence_length=256, "
-                    "or --set tokenizer.packing=best-fit"
-                ) from None
+            except TooFewTokensError as error:
+                way_out = "use a smaller one, such as --set tokenizer.sequence_length=256, or --set tokenizer.packing=best-fit"
+                raise TooFewTokensError(error.corpus, error.tokens, error.length, way_out) from None
         return {"tokenizer": trained, "tokens": tokens}
 
     def _train(self, engine: Engine) -> dict[str, Any]:
