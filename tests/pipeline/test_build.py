@@ -167,7 +167,13 @@ def test_the_lock_file_is_a_manifest(reference, tmp_path, mixed):
     assert 0 < details["bands"] * details["rows"] <= 112
     # What was built is built again from the lock file as it stands.
     expected = load("cc100-ja", ["source.partition=20 KB", "license=unknown"])
-    own = {"title": f"{expected.title} (own input)", "description": "", "homepage": None, "license_name": None, "license_link": None}
+    own = {
+        "title": f"{expected.title} (own input)",
+        "description": "",
+        "homepage": None,
+        "license_name": None,
+        "license_link": None,
+    }
     assert load(str(reference / "manifest.lock.toml")) == expected.model_copy(update=own)
 
 
