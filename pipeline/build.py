@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from pipeline.build_request import BuildRequest
-from pipeline.core.command import report_errors
+from pipeline.core.command import import_late, report_errors
 from pipeline.core.errors import UsageError
 from pipeline.core.help import command
 from pipeline.core.inline import scheduler_option, workers_option
@@ -103,8 +103,9 @@ def main(
         request.check()
         if not plan_only:
             Terminal(stderr=True).print(f"getting ready to build {manifest}")
-        from pipeline.building import build
-        from pipeline.report.summary import summarise_facts
+        with import_late("pipeline.building"):
+            from pipeline.building import build
+            from pipeline.report.summary import summarise_facts
 
         built = build(request, Terminal(stderr=is_json), plan_only, began)
         if is_json and built.facts is not None:
