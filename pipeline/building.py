@@ -29,6 +29,7 @@ from pipeline.core.errors import BuildError, SeimaiError, UsageError
 from pipeline.core.inline import make_engine
 from pipeline.core.locks import hold_lock_file
 from pipeline.core.ownership import claim_folder, hold_scratch
+from pipeline.core.paths import shorten_path
 from pipeline.core.publication import corpus_publication, folder_publication, settle_publication
 from pipeline.core.storage import remove_temporaries, sum_file_sizes, write_json
 from pipeline.core.tables import suggest_look
@@ -339,7 +340,7 @@ def _refuse_empty_corpus(plan: Plan | MixturePlan, summary: dict[str, Any]) -> N
     """Raise BuildError where nothing was kept. The ledger, which says why, is published by then."""
     if not _count_kept(summary):
         records = MODALITIES[plan.manifest.modality].terms.records.local
-        command = suggest_look(plan.out / "ledger", expression="group_by('step', 'rule').len()")
+        command = suggest_look(shorten_path(plan.out / "ledger"), expression="group_by('step', 'rule').len()")
         raise BuildError(
             f"not one of the {records} was kept: there is nothing to train on. The ledger says why each was dropped: {command}"
         )

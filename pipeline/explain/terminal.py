@@ -71,7 +71,7 @@ def _describe_verdict(row: dict[str, Any]) -> str:
         return verdict
     value = show_number(row["value"]) if row["value"] is not None else shorten(row["value_text"] or "", _WORDS)
     if row["verdict"] == "unreadable":
-        return f"{verdict}: {value}"
+        return f"{verdict}: {translate_message(value)}"
     if row["verdict"] == "duplicate":
         return f"{verdict} ({row['rule']}, {translate('similarity')} {value}): {make_printable(row['duplicate_of'])}"
     return f"{verdict} ({translate('step')} {row['step']}): {row['rule']} {value} ({row['bound_text']})"

@@ -34,7 +34,7 @@ def print_summary(console: Console, facts: BuildFacts, startup: float) -> None:
     reasons = {rule.name: rule.records for rule in facts.rules} | {
         translate("exact duplicate"): facts.duplicates["exact"],
         translate("near duplicate"): facts.duplicates["near"],
-        "unreadable": facts.unreadable,
+        translate("unreadable"): facts.unreadable,
     }
     most_frequent = sorted(((name, count) for name, count in reasons.items() if count), key=lambda reason: -reason[1])
     if most_frequent:

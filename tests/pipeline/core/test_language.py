@@ -153,6 +153,15 @@ def test_what_functions_return_is_translated_as_well(japanese, message, japanese
     assert translate_message(message) == japanese_words
 
 
+def test_reasons_are_translated_where_a_build_and_explain_show_them(japanese, build, tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": null}\n{"text": "猫"}\n', "utf-8")
+    done = build("jsonl", "--input", tmp_path / "a.jsonl", "--out", tmp_path / "o", cwd=tmp_path)
+    assert done.returncode == 1 and "読み取り不能 1" in done.stdout and "scan_parquet('o/ledger/*.parquet')" in done.stderr
+    explain = import_module("pipeline.explain.command").main
+    shown = CliRunner().invoke(explain, [str(tmp_path / "o"), "0000000000"], env={"COLUMNS": "200"})
+    assert "読み取り不能: line 1: テキストがありません: 'text' が null です" in shown.output
+
+
 def test_what_is_said_of_a_file_is_translated_with_its_name_in_front(japanese):
     """Its columns are quoted; no shorter template takes the name of the file for a part of it."""
     said = translate_message(
