@@ -24,6 +24,7 @@ import numpy as np
 import polars as pl
 
 from filters.caption import labels, tokens
+from filters.evidence import Evidence
 from filters.kernels import buffers, to_arrow
 from filters.published import gopher, hojichar, llmjp, swallow
 from filters.text import characters, language, language_lines, mojibake, phrases, repetition, text_model
@@ -41,6 +42,7 @@ class Measure:
     `kind` says what it is computed from: any "text" (documents and captions), a "document" (and how it was cleaned), a document
     in its "corpus" (known once all are), a "page" of Wikipedia, the "url" of a document, a "caption" or a "transcript" (short texts),
     an "image" or "audio". What is computed only `on_request` belongs to the presets of other projects.
+    `evidence` finds what in one text makes the measure what it is: in the cleaned text, or in the text as it came (`of_raw`).
     """
 
     name: str
@@ -49,6 +51,8 @@ class Measure:
     kind: Kind = "text"
     words: bool = False
     on_request: bool = False
+    evidence: Evidence | None = None
+    of_raw: bool = False
 
     @cached_property
     def expression(self) -> pl.Expr:
@@ -70,12 +74,27 @@ NO_DOCSTRINGS = (
 @overload
 def measure(function: Function) -> Function: ...
 @overload
-def measure(*, kind: Kind = "text", words: bool = False, on_request: bool = False) -> Callable[[Function], Function]: ...
-def measure(function: Function | None = None, *, kind: Kind = "text", words: bool = False, on_request: bool = False) -> object:
+def measure(
+    *,
+    kind: Kind = "text",
+    words: bool = False,
+    on_request: bool = False,
+    evidence: Evidence | None = None,
+    of_raw: bool = False,
+) -> Callable[[Function], Function]: ...
+def measure(
+    function: Function | None = None,
+    *,
+    kind: Kind = "text",
+    words: bool = False,
+    on_request: bool = False,
+    evidence: Evidence | None = None,
+    of_raw: bool = False,
+) -> object:
     """Register a measure under the function's name; the first paragraph of its docstring is the description users see.
 
     With `words` the values are strings, which a rule bounds by `any_of` and `none_of` instead of numbers. With `on_request` the measure is
-    computed only where it is named.
+    computed only where it is named. `evidence` shows what in a text makes it what it is, to who asks.
     """
 
     def register(function: Function) -> Function:
@@ -87,7 +106,7 @@ def measure(function: Function | None = None, *, kind: Kind = "text", words: boo
         if not function.__doc__:
             raise ValueError(f"measure {name!r} needs a docstring: users read it on the dataset card, and in their editor")
         description = inspect.cleandoc(function.__doc__).partition("\n\n")[0]
-        MEASURES[name] = Measure(name, " ".join(description.split()), function, kind, words, on_request)
+        MEASURES[name] = Measure(name, " ".join(description.split()), function, kind, words, on_request, evidence, of_raw)
         return function
 
     return register if function is None else register(function)

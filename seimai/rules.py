@@ -15,16 +15,20 @@ from pipeline.core.checksums import LOCK_FILE
 from pipeline.core.names import make_printable
 from pipeline.core.numbers import show_number
 from pipeline.core.python_names import call_from_python
+from pipeline.corpus.evidence import MeasuredText, check_measures, find_evidence
 from pipeline.explain.judgement import BASE, check_text_rules, judge_rules, measure_texts
 from pipeline.manifest import rules as named_rules
 from pipeline.manifest.loading import load
 from pipeline.manifest.model import Bound, is_of_corpus
 from pipeline.modalities.text.manifest import TextManifest
+from pipeline.modalities.text.measure import CleanedDocuments
 from pipeline.steps.decide import decide_records
 from seimai.arguments import AnyPath, read_path, read_settings
 from seimai.corpus import Corpus
 from seimai.measures import clean_rows
 from seimai.texts import TEXT
+
+_EVIDENCE_SCHEMA = {"text": pl.String, "start": pl.Int64, "end": pl.Int64, "amount": pl.Float64, "what": pl.String}
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -35,6 +39,9 @@ class Explanation:
     once it is clean, which is what was measured. `rules`: a row for each rule in their order, with `value` (a number) or `value_text`,
     `bound`, `broken`, and what it measures and is for (`description`, `reason`). `not_judged`: rules on what is known of a text only in
     its corpus.
+
+    >>> Rules("ja-web").explain("今だけ送料無料でポイント還元、今すぐ登録！").evidence()["text"].to_list()
+    ['今だけ', '送料無料', 'ポイント還元', '今すぐ登録']
     """
 
     verdict: str
@@ -42,6 +49,25 @@ class Explanation:
     text: str | None
     rules: pl.DataFrame
     not_judged: tuple[str, ...] = ()
+    _manifest: TextManifest | None = None
+    _raw: str | None = None
+
+    @call_from_python()
+    def evidence(self, measure: str | None = None) -> pl.DataFrame:
+        """Return what in the text counts for a measure, by default for the rule that is broken first: a row for each place.
+
+        Columns: `text`, `start` and `end` in characters of the text that was measured, `amount` (how much of the measure's counter),
+        `what` (`ambiguous`: a phrase that means other things as well; a language). No rows where nothing in the text shows it. Raises
+        UsageError for what is no measure.
+        """
+        names = [name for name in (measure, self.rule) if name is not None][:1]
+        if measure is not None:
+            check_measures([measure], "measure=")
+        shown = (
+            find_evidence(self._manifest, names[0], MeasuredText(self._raw, self.text)) if names and self._manifest else None
+        )
+        rows = [(shown.text[span.start : span.end], *span) for span in shown.spans] if shown else []
+        return pl.DataFrame(rows, _EVIDENCE_SCHEMA, orient="row")
 
     def __repr__(self) -> str:
         heading = f"{self.verdict} by {self.rule}" if self.rule else self.verdict
@@ -108,7 +134,7 @@ class Rules:
         >>> explained.rules.row(by_predicate=pl.col("rule") == "chars", named=True)["value"]
         6.0
         """
-        explanations = [one for cleaned, frame in self._measure(texts, column) for one in self._explain(cleaned, frame)]
+        explanations = [one for measured in self._measure(texts, column) for one in self._explain(*measured)]
         return explanations[0] if isinstance(texts, str) else explanations
 
     @call_from_python()
@@ -119,14 +145,15 @@ class Rules:
         """
         return pl.concat([decide_records(frame, self.bounds) for _, frame in self._measure(texts, column)])
 
-    def _measure(self, texts: Any, column: str | None) -> Iterator[tuple[pl.Series, pl.DataFrame]]:
+    def _measure(self, texts: Any, column: str | None) -> Iterator[tuple[CleanedDocuments, pl.DataFrame]]:
         """Yield cleaned texts, and the measured table that rules judge, some thousand rows at a time."""
         for documents in clean_rows(texts, self.manifest, column):
-            frame = measure_texts(self.manifest, documents)
-            yield pl.Series(TEXT, to_arrow(documents.data, documents.offsets)), frame
+            yield documents, measure_texts(self.manifest, documents)
 
-    def _explain(self, cleaned: pl.Series, frame: pl.DataFrame) -> Iterator[Explanation]:
+    def _explain(self, documents: CleanedDocuments, frame: pl.DataFrame) -> Iterator[Explanation]:
+        cleaned = pl.Series(TEXT, to_arrow(documents.data, documents.offsets))
         not_judged = tuple(filter(is_of_corpus, self.manifest.rules))
         for number, judged in enumerate(judge_rules(self.manifest, frame, self.bounds)):
             text = None if judged.verdict == "unreadable" else cleaned[number]
-            yield Explanation(judged.verdict, judged.rule, text, judged.rules, not_judged)
+            raw = documents.read_text(number)
+            yield Explanation(judged.verdict, judged.rule, text, judged.rules, not_judged, self.manifest, raw)

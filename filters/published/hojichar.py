@@ -24,7 +24,7 @@ REPEATED_SIZE = 5  # characters of an n-gram to CharRepetitionRatioFilter
 REPEATED_WORDS = 7  # words of an n-gram to WordRepetitionRatioFilter
 _KANA = "[ぁ-んァ-ン]"
 # DiscardBBSComments: dates and what stands around comments.
-_FORUM = (
+FORUM = (
     r"\d{4}[年.\-/] *\d{1,2}[月.\-/] *\d{1,2}日*"
     r"|コメント|SOLD OUT|レビュー|投稿|ページ|\([月火水木金土日]\)|質問|\d+話|楽天市場|-"
 )
@@ -38,7 +38,7 @@ _SPECIAL = (
 
 
 @lru_cache(maxsize=1)
-def _english_words() -> str:
+def english_words() -> str:
     """DiscardAdultContentEn: a word after a space, at the beginning or the end of the text, and before a space, a comma or a full stop."""
     words = "|".join(re.escape(word) for word in listed_words("hojichar-adult-english"))
     return rf"(?i)(?:^| )(?:{words})(?:[ ,.]|$)"
@@ -48,12 +48,12 @@ EXPRESSIONS: dict[str, Callable[[pl.Expr], pl.Expr]] = {
     "n_hojichar_chars": lambda text: text.str.len_chars(),
     "n_hojichar_leading_kana": lambda text: text.str.head(LOOKUP).str.count_matches(_KANA),
     "n_hojichar_full_stops": lambda text: text.str.count_matches("。", literal=True),
-    "n_hojichar_forum_marks": lambda text: text.str.count_matches(_FORUM),
+    "n_hojichar_forum_marks": lambda text: text.str.count_matches(FORUM),
     "n_hojichar_ellipsis_lines": lambda text: text.str.count_matches(r"(\.{3}|…)\n"),
     "n_hojichar_newlines": lambda text: text.str.count_matches("\n", literal=True),
     "n_hojichar_short_lines": lambda text: text.str.count_matches(rf"(?m)^[^\n]{{0,{SHORT_LINE}}}$"),
     "n_hojichar_special": lambda text: text.str.count_matches(_SPECIAL),
-    "n_hojichar_english_adult_words": lambda text: text.str.count_matches(_english_words()),
+    "n_hojichar_english_adult_words": lambda text: text.str.count_matches(english_words()),
 }
 LISTS = {
     "n_hojichar_adult_words": "hojichar-adult",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib.resources import files
 
@@ -27,25 +28,29 @@ def count_words(texts: pl.Series, words: tuple[str, ...], guard_katakana: bool =
     if not guard_katakana:
         counts[rows.to_numpy()] = found.str.extract_many([*words], leftmost=True).list.len().to_numpy()
         return counts
-    places = {word: place for place, word in enumerate(sorted(words, key=lambda word: bool(_KATAKANA.fullmatch(word))))}
     starts = found.str.find_many([*words], overlapping=True)
     matches = found.str.extract_many([*words], overlapping=True)
     for row, text, at, hits in zip(rows, found, starts, matches, strict=True):
-        counts[row] = _count_guarded(text.encode(), [*zip(at, hits, strict=True)], places)
+        counts[row] = len(find_guarded(text, [*zip(at, hits, strict=True)], words))
     return counts
 
 
-def _count_guarded(text: bytes, hits: list[tuple[int, str]], places: dict[str, int]) -> int:
-    """Count those of the overlapping `hits` that a scan from the left takes; at one place the first of `places` goes first."""
-    count = end = 0
+def find_guarded(text: str, hits: Sequence[tuple[int, str]], words: Sequence[str]) -> list[tuple[int, str]]:
+    """Return those of the overlapping `hits`, of bytes of the text and words there, that a scan from the left takes.
+
+    At one place the first of `words` goes first, those of katakana alone last; these count where no katakana are beside them.
+    """
+    encoded = text.encode()
+    places = {word: place for place, word in enumerate(sorted(words, key=lambda word: bool(_KATAKANA.fullmatch(word))))}
+    taken, end = list[tuple[int, str]](), 0
     for start, word in sorted(hits, key=lambda hit: (hit[0], places[hit[1]])):
         if start < end:
             continue
         stop = start + len(word.encode())
         if _KATAKANA.fullmatch(word):
-            before, after = text[max(start - 3, 0) : start], text[stop : stop + 3]
+            before, after = encoded[max(start - 3, 0) : start], encoded[stop : stop + 3]
             if _KATAKANA.fullmatch(before.decode("utf-8", "ignore")[-1:]) or _KATAKANA.match(after.decode("utf-8", "ignore")):
                 continue
-        count += 1
+        taken.append((start, word))
         end = stop
-    return count
+    return taken

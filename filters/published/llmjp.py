@@ -15,12 +15,12 @@ from filters.kernels import to_arrow
 from filters.published.hojichar import EXPRESSIONS
 from filters.published.keywords import count_words, listed_words
 
-_LEFT_OUT = {
+LEFT_OUT = {
     "adult": frozenset({"AV", "R18", "SM", "jk", "ちつ", "モザイク", "乞食", "援助", "露出"}),
     "discrimination": frozenset[str](),
     "violence": frozenset({"叩く", "死"}),
 }
-LISTS = {f"n_llmjp_{name}_words": name for name in _LEFT_OUT}
+LISTS = {f"n_llmjp_{name}_words": name for name in LEFT_OUT}
 LEVEL = 9  # of zlib
 COUNTERS = (
     *("n_llmjp_leading_kana", "n_llmjp_full_stops", "n_llmjp_advertising_words"),
@@ -42,7 +42,7 @@ def count(data: np.ndarray, offsets: np.ndarray, wanted: Iterable[str] = COUNTER
         counters["n_llmjp_advertising_words"] = count_words(texts, listed_words("hojichar-advertising"))
     for counter, name in LISTS.items():
         if counter in names:
-            counters[counter] = count_words(texts, listed_words(f"hojichar-{name}", _LEFT_OUT[name]), guard_katakana=True)
+            counters[counter] = count_words(texts, listed_words(f"hojichar-{name}", LEFT_OUT[name]), guard_katakana=True)
     if "n_llmjp_deflated_bytes" in names:
         bounds = zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
         sizes = [len(zlib.compress(data[start:end].tobytes(), LEVEL)) for start, end in bounds]

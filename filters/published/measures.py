@@ -10,8 +10,10 @@ from collections.abc import Callable
 
 import polars as pl
 
+from filters.evidence import Evidence
 from filters.expressions import share
-from filters.published import gopher, swallow
+from filters.published import gopher, hojichar, llmjp, swallow
+from filters.published.evidence import show_guarded_words, show_pattern, show_words
 from filters.registry import measure
 
 _document = measure(kind="document", on_request=True)
@@ -26,14 +28,14 @@ def _share_of(name: str, part: str | pl.Expr, whole: str | pl.Expr, description:
     _register(name, function, description)
 
 
-def _counter(name: str, counter: str, description: str) -> None:
+def _counter(name: str, counter: str, description: str, evidence: Evidence | None = None) -> None:
     """Register the measure `name`: a counter as it is."""
-    _register(name, lambda: pl.col(counter), description)
+    _register(name, lambda: pl.col(counter), description, evidence)
 
 
-def _register(name: str, function: Callable[[], pl.Expr], description: str) -> None:
+def _register(name: str, function: Callable[[], pl.Expr], description: str, evidence: Evidence | None = None) -> None:
     function.__name__, function.__doc__ = name, description
-    _document(function)
+    measure(kind="document", on_request=True, evidence=evidence)(function)
 
 
 def _column(value: str | pl.Expr) -> pl.Expr:
@@ -219,18 +221,42 @@ def hojichar_full_stop_share() -> pl.Expr:
     return share(pl.col("n_hojichar_full_stops"), pl.col("n_hojichar_chars"))
 
 
-_counter("hojichar_advertising_words", "n_hojichar_advertising_words", "HojiChar: words of its list of advertising.")
+_counter(
+    "hojichar_advertising_words",
+    "n_hojichar_advertising_words",
+    "HojiChar: words of its list of advertising.",
+    evidence=show_words("hojichar-advertising", in_nfkc=True),
+)
 _counter(
     "hojichar_forum_marks",
     "n_hojichar_forum_marks",
     "HojiChar: dates, hyphens and words of forums and shops (コメント, 投稿, レビュー …).",
+    evidence=show_pattern(hojichar.FORUM, in_nfkc=True),
 )
-_counter("hojichar_adult_words", "n_hojichar_adult_words", "HojiChar: words of its list of adult content, in other words too.")
 _counter(
-    "hojichar_english_adult_words", "n_hojichar_english_adult_words", "HojiChar: words of its English list of adult content."
+    "hojichar_adult_words",
+    "n_hojichar_adult_words",
+    "HojiChar: words of its list of adult content, in other words too.",
+    evidence=show_words("hojichar-adult", in_nfkc=True),
 )
-_counter("hojichar_discrimination_words", "n_hojichar_discrimination_words", "HojiChar: words of its list of discrimination.")
-_counter("hojichar_violence_words", "n_hojichar_violence_words", "HojiChar: words of its list of violence (死 is one).")
+_counter(
+    "hojichar_english_adult_words",
+    "n_hojichar_english_adult_words",
+    "HojiChar: words of its English list of adult content.",
+    evidence=lambda text: show_pattern(hojichar.english_words(), in_nfkc=True)(text),
+)
+_counter(
+    "hojichar_discrimination_words",
+    "n_hojichar_discrimination_words",
+    "HojiChar: words of its list of discrimination.",
+    evidence=show_words("hojichar-discrimination", in_nfkc=True),
+)
+_counter(
+    "hojichar_violence_words",
+    "n_hojichar_violence_words",
+    "HojiChar: words of its list of violence (死 is one).",
+    evidence=show_words("hojichar-violence", in_nfkc=True),
+)
 
 
 @_document
@@ -268,14 +294,30 @@ _share_of(
 
 
 _counter("llmjp_leading_kana", "n_llmjp_leading_kana", "llm-jp: kana among the first 50 characters.")
-_counter("llmjp_advertising_words", "n_llmjp_advertising_words", "llm-jp: words of HojiChar's list of advertising.")
-_counter("llmjp_adult_words", "n_llmjp_adult_words", "llm-jp: words of its list of adult content; of katakana, whole ones.")
+_counter(
+    "llmjp_advertising_words",
+    "n_llmjp_advertising_words",
+    "llm-jp: words of HojiChar's list of advertising.",
+    evidence=show_words("hojichar-advertising"),
+)
+_counter(
+    "llmjp_adult_words",
+    "n_llmjp_adult_words",
+    "llm-jp: words of its list of adult content; of katakana, whole ones.",
+    evidence=show_guarded_words("hojichar-adult", llmjp.LEFT_OUT["adult"]),
+)
 _counter(
     "llmjp_discrimination_words",
     "n_llmjp_discrimination_words",
     "llm-jp: words of its list of discrimination; of katakana, whole ones.",
+    evidence=show_guarded_words("hojichar-discrimination", llmjp.LEFT_OUT["discrimination"]),
 )
-_counter("llmjp_violence_words", "n_llmjp_violence_words", "llm-jp: words of its list of violence; of katakana, whole ones.")
+_counter(
+    "llmjp_violence_words",
+    "n_llmjp_violence_words",
+    "llm-jp: words of its list of violence; of katakana, whole ones.",
+    evidence=show_guarded_words("hojichar-violence", llmjp.LEFT_OUT["violence"]),
+)
 _share_of("llmjp_full_stop_share", "n_llmjp_full_stops", "n_chars", "llm-jp: share of 。 among all characters.")
 
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import polars as pl
 
+from filters import unicode as u
 from filters.expressions import given, share
 from filters.registry import measure
+from filters.text import evidence as e
+from filters.text.clauses import show_clauses
 from filters.text.repetition import DUPLICATE_SIZES, TOP_SIZES
 
 # A share of lines says nothing of a document of one or two: those that it lacks count as lines of prose.
@@ -34,13 +37,13 @@ def chars() -> pl.Expr:
     return pl.col("n_chars")
 
 
-@measure
+@measure(evidence=e.show_characters(u.HIRAGANA))
 def hiragana_share() -> pl.Expr:
     """Share of hiragana."""
     return _of_visible("n_hiragana")
 
 
-@measure
+@measure(evidence=e.show_characters(u.KATAKANA))
 def katakana_share() -> pl.Expr:
     """Share of katakana, the prolonged sound mark included.
 
@@ -50,19 +53,19 @@ def katakana_share() -> pl.Expr:
     return _of_visible("n_katakana")
 
 
-@measure
+@measure(evidence=e.show_characters(u.HIRAGANA, u.KATAKANA))
 def kana_share() -> pl.Expr:
     """Share of hiragana and katakana together."""
     return _of_visible("n_hiragana", "n_katakana")
 
 
-@measure
+@measure(evidence=e.show_characters(u.HAN))
 def han_share() -> pl.Expr:
     """Share of kanji (Han characters)."""
     return _of_visible("n_han")
 
 
-@measure
+@measure(evidence=e.show_characters(u.HIRAGANA, u.KATAKANA, u.HAN))
 def japanese_share() -> pl.Expr:
     """Share of hiragana, katakana and kanji.
 
@@ -72,19 +75,19 @@ def japanese_share() -> pl.Expr:
     return _of_visible("n_hiragana", "n_katakana", "n_han")
 
 
-@measure
+@measure(evidence=e.show_characters(u.LATIN))
 def latin_share() -> pl.Expr:
     """Share of Latin letters."""
     return _of_visible("n_latin")
 
 
-@measure
+@measure(evidence=e.show_characters(u.DIGIT))
 def digit_share() -> pl.Expr:
     """Share of digits."""
     return _of_visible("n_digit")
 
 
-@measure
+@measure(evidence=e.show_characters(u.SYMBOL))
 def symbol_share() -> pl.Expr:
     """Share of symbols: neither letters, digits nor punctuation (★ ■ = < > and the like).
 
@@ -94,7 +97,7 @@ def symbol_share() -> pl.Expr:
     return _of_visible("n_symbol")
 
 
-@measure
+@measure(evidence=e.show_replacements)
 def replacement_share() -> pl.Expr:
     r"""Share of U+FFFD, which a failed decoding leaves behind.
 
@@ -104,7 +107,7 @@ def replacement_share() -> pl.Expr:
     return _of_visible("n_replacement")
 
 
-@measure
+@measure(evidence=e.show_mojibake, of_raw=True)
 def mojibake_share() -> pl.Expr:
     """Share of characters in mojibake: text that was written in one charset and read in another (before normalisation).
 
@@ -116,7 +119,7 @@ def mojibake_share() -> pl.Expr:
     return share(pl.col("n_mojibake"), pl.col("n_raw_visible"))
 
 
-@measure
+@measure(evidence=e.show_urls)
 def url_share() -> pl.Expr:
     """Share of characters in URLs.
 
@@ -126,7 +129,7 @@ def url_share() -> pl.Expr:
     return _of_visible("n_url")
 
 
-@measure
+@measure(evidence=e.show_longest_run(of_letters=False))
 def longest_run() -> pl.Expr:
     """Length of the longest run of one character repeated (spaces apart), drawn rules included.
 
@@ -136,7 +139,7 @@ def longest_run() -> pl.Expr:
     return pl.col("n_longest_run")
 
 
-@measure
+@measure(evidence=e.show_longest_run(of_letters=True))
 def longest_letter_run() -> pl.Expr:
     """Length of the longest run of one letter, digit, ！ or ？ repeated. Rows of - = ─ _ * ・ … are drawn rules, and no run.
 
@@ -152,7 +155,7 @@ def lines() -> pl.Expr:
     return pl.col("n_lines")
 
 
-@measure
+@measure(evidence=e.show_lines("n_short_lines"))
 def short_line_share() -> pl.Expr:
     r"""Share of lines (five at the least) of at most 10 visible characters, as in menus, times the share of text outside sentences.
 
@@ -171,7 +174,7 @@ def short_line_share() -> pl.Expr:
     return (_of_lines("n_short_lines") * (1 - prose_share())).cast(pl.Float32)
 
 
-@measure
+@measure(evidence=e.show_lines("n_ended_lines"))
 def ended_line_share() -> pl.Expr:
     r"""Share of lines that end with a sentence end (。！？ and closing brackets after them).
 
@@ -181,7 +184,7 @@ def ended_line_share() -> pl.Expr:
     return share(pl.col("n_ended_lines"), pl.col("n_lines"))
 
 
-@measure
+@measure(evidence=e.show_lines("n_ellipsis_lines"))
 def ellipsis_line_share() -> pl.Expr:
     r"""Share of lines (five at the least) that end with …, ・・ or ...
 
@@ -193,7 +196,7 @@ def ellipsis_line_share() -> pl.Expr:
     return _of_lines("n_ellipsis_lines")
 
 
-@measure
+@measure(evidence=e.show_lines("n_bullet_lines"))
 def bullet_line_share() -> pl.Expr:
     r"""Share of lines (five at the least) that are items of a list: less than 30 visible characters after a bullet (・ ■ ● ◆ ※ - *).
 
@@ -223,7 +226,7 @@ def mean_sentence_length() -> pl.Expr:
     return share(pl.col("n_visible"), pl.col("n_sentences"))
 
 
-@measure
+@measure(evidence=e.show_longest_stretch)
 def mean_clause_length() -> pl.Expr:
     """Mean length of clauses in visible characters: sentences, and in those with an end mark what stands between 、.
 
@@ -267,7 +270,7 @@ def short_prose_share() -> pl.Expr:
     return pl.when(pl.col("n_chars") < SHORT_TEXT).then(_of_visible("n_prose"))
 
 
-@measure
+@measure(evidence=e.show_duplicate_lines)
 def duplicate_line_share() -> pl.Expr:
     r"""Share of lines (five at the least) that stood in the document before.
 
@@ -277,7 +280,7 @@ def duplicate_line_share() -> pl.Expr:
     return _of_lines("n_duplicate_lines", "n_line_total")
 
 
-@measure
+@measure(evidence=e.show_duplicate_lines)
 def duplicate_line_char_share() -> pl.Expr:
     r"""Share of characters in lines that stood in the document before; of a document of fewer than five lines a fifth of that for each.
 
@@ -288,7 +291,7 @@ def duplicate_line_char_share() -> pl.Expr:
     return (share(pl.col("n_duplicate_line_chars"), pl.col("n_line_chars")) * few).cast(pl.Float32)
 
 
-@measure
+@measure(evidence=e.show_duplicate_paragraphs)
 def duplicate_paragraph_share() -> pl.Expr:
     r"""Share of paragraphs (blocks between empty lines) that stood in the document before.
 
@@ -298,13 +301,13 @@ def duplicate_paragraph_share() -> pl.Expr:
     return share(pl.col("n_duplicate_paragraphs"), pl.col("n_paragraphs"))
 
 
-@measure
+@measure(evidence=e.show_duplicate_paragraphs)
 def duplicate_paragraph_char_share() -> pl.Expr:
     """Share of characters in paragraphs that stood in the document before."""
     return share(pl.col("n_duplicate_paragraph_chars"), pl.col("n_line_chars"))
 
 
-@measure
+@measure(evidence=e.show_matches)
 def compression_ratio() -> pl.Expr:
     """Bytes of a greedy LZ77 parse (matches of five characters or more, three bytes each) over bytes of the visible text.
 
@@ -322,7 +325,7 @@ def _register_top_ngram_share(size: int) -> None:
 
     function.__name__ = f"top_{size}gram_share"
     function.__doc__ = f"Share of characters taken by the most frequent sequence of {size} characters."
-    measure(function)
+    measure(evidence=e.show_top_ngram(size))(function)
 
 
 def _register_duplicate_ngram_share(size: int) -> None:
@@ -331,7 +334,7 @@ def _register_duplicate_ngram_share(size: int) -> None:
 
     function.__name__ = f"duplicate_{size}gram_share"
     function.__doc__ = f"Share of characters covered by sequences of {size} characters that stood in the document before."
-    measure(function)
+    measure(evidence=e.show_duplicate_ngrams(size))(function)
 
 
 for _size in TOP_SIZES:
@@ -340,13 +343,13 @@ for _size in DUPLICATE_SIZES:
     _register_duplicate_ngram_share(_size)
 
 
-@measure
+@measure(evidence=e.show_phrases("adult"))
 def adult_share() -> pl.Expr:
     """Share of characters in phrases of the list `adult`."""
     return share(pl.col("n_adult_phrase_chars"), pl.col("n_visible"))
 
 
-@measure
+@measure(evidence=e.show_phrases("advertising"))
 def advertising_share() -> pl.Expr:
     """Share of characters in phrases of the list `advertising`."""
     return share(pl.col("n_advertising_phrase_chars"), pl.col("n_visible"))
@@ -359,7 +362,7 @@ def _evidence(name: str) -> pl.Expr:
     return pl.when(is_evidence).then(share(pl.col(f"n_{name}_phrase_chars"), pl.col("n_visible"))).otherwise(0).cast(pl.Float32)
 
 
-@measure
+@measure(evidence=e.show_phrases("adult"))
 def adult_evidence() -> pl.Expr:
     """Share of characters in phrases of the list `adult`, or 0 unless two different ones are there, of which one means nothing else.
 
@@ -371,7 +374,7 @@ def adult_evidence() -> pl.Expr:
     return _evidence("adult")
 
 
-@measure
+@measure(evidence=e.show_phrases("advertising"))
 def advertising_evidence() -> pl.Expr:
     """Share of characters in phrases of the list `advertising`, or 0 unless two different ones are there, of which one means nothing else.
 
@@ -413,7 +416,7 @@ def page_markup_share() -> pl.Expr:
     return share(pl.col("n_page_markup_chars"), pl.col("n_page_markup_chars") + pl.col("n_chars"))
 
 
-@measure(words=True)
+@measure(words=True, evidence=e.show_other_languages)
 def language() -> pl.Expr:
     """Language of most of the text: ISO 639 code, "ja" where kana settle it, "ja-Latn" for romaji (filters/text/language.py).
 
@@ -425,13 +428,13 @@ def language() -> pl.Expr:
     return pl.col("language")
 
 
-@measure
+@measure(evidence=e.show_other_languages)
 def language_score() -> pl.Expr:
     """How sure that is, 0 to 1: 1 where kana settle it, the share of lines in it where a text is mixed, else a probability."""
     return pl.col("language_score")
 
 
-@measure(kind="document")
+@measure(kind="document", evidence=show_clauses("quality-ja"))
 def quality_score() -> pl.Expr:
     """Probability that a reader calls the text good, by a model of its characters. None below 50 characters.
 
@@ -445,7 +448,7 @@ def quality_score() -> pl.Expr:
 SOME_ADVERTISING = 0.04
 
 
-@measure(kind="document")
+@measure(kind="document", evidence=e.show_phrases("adult", "advertising"))
 def advertising_quality() -> pl.Expr:
     """`quality_score` of texts with 4 % of their characters in phrases of `advertising`, or 2 % in those of `adult`; null for others.
 
@@ -459,7 +462,7 @@ def advertising_quality() -> pl.Expr:
     return pl.when(advertising_share() + 2 * adult_share() >= SOME_ADVERTISING).then(given("quality_score"))
 
 
-@measure(kind="document")
+@measure(kind="document", evidence=show_clauses("fluency-ja"))
 def fluency_score() -> pl.Expr:
     """Probability that the text is sentences, not words, names or markup in a row, by a model. None below 50 characters.
 
@@ -469,7 +472,7 @@ def fluency_score() -> pl.Expr:
     return given("fluency_score")
 
 
-@measure
+@measure(evidence=e.show_other_languages)
 def language_lines_share() -> pl.Expr:
     r"""Share of characters in Japanese lines among lines whose language can be told; those of alphabets count 0.4.
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.compare.judgement import Comparison, Count, Difference
+from pipeline.core.bounds import translate_bound
 from pipeline.core.language import translate
 from pipeline.core.names import make_printable
 from pipeline.core.numbers import show_number
@@ -53,7 +54,8 @@ def _print_differences(console: Console, title: str, differences: list[Differenc
         for example in difference.examples:
             excerpt = make_printable(" ".join((example.excerpt or "").split()))  # crawled text may hold escape sequences
             value = make_printable(example.value_text or "") if example.value is None else show_number(example.value)
-            line = f"  {difference.rule} {value} ({example.bound_text})  {make_printable(example.id)}  {excerpt[:_EXCERPT]}"
+            bound = translate_bound(example.bound_text)
+            line = f"  {difference.rule} {value} ({bound})  {make_printable(example.id)}  {excerpt[:_EXCERPT]}"
             console.print(Text(line), soft_wrap=True)
 
 

@@ -20,6 +20,7 @@ from pipeline.core.ownership import STATE_FOLDER
 from pipeline.core.storage import read_json
 from pipeline.core.tables import scan_parquet
 from pipeline.corpus.built import BuiltCorpus
+from pipeline.corpus.evidence import MeasuredText, reads_raw
 from pipeline.corpus.records import LedgerRecord, read_shard_rows
 from pipeline.modalities import modality_of
 from pipeline.modalities.base import EXCERPT, CleanedText
@@ -89,13 +90,33 @@ def read_cleaned(corpus: BuiltCorpus, record: LedgerRecord) -> str | None:
         rows = read_shard_rows(corpus, [record.id], [column])
         if len(rows):
             return rows[column][0]
-    if record.row["verdict"] == "unreadable" or (found := find_part(corpus, record.number)) is None:
-        return None
-    part, row = found
-    return scan_parquet(part.table).select("text").slice(row, 1).collect().item() if part.table.is_file() else None
+    return None if record.row["verdict"] == "unreadable" else read_stored(corpus, record)
+
+
+def read_measured(corpus: BuiltCorpus, record: LedgerRecord, content: RecordContent) -> MeasuredText:
+    """Return the texts of a record that measures read: where lines that recur were taken out of it, with them, if that is known still."""
+    spans = record.row.get("recurring_spans")
+    stored = read_stored(corpus, record) if spans else None
+    return MeasuredText(content.extracted, content.cleaned if stored is None else stored, None if stored is None else spans)
+
+
+def read_measured_by(corpus: BuiltCorpus, record: LedgerRecord, measure: str) -> MeasuredText:
+    """Return the texts of a record that one measure reads; the input is read again only where nothing else has them."""
+    cleaned = None if reads_raw(measure) else read_cleaned(corpus, record)
+    if cleaned is None:
+        return read_measured(corpus, record, read_content(corpus, record))
+    return read_measured(corpus, record, RecordContent(None, None, cleaned, None, None, ""))
 
 
 # -- intermediates
+
+
+def read_stored(corpus: BuiltCorpus, record: LedgerRecord) -> str | None:
+    """Return the cleaned text of a record as the build measured it; None where its intermediates are gone."""
+    found = find_part(corpus, record.number)
+    if found is None or not found[0].table.is_file():
+        return None
+    return scan_parquet(found[0].table).select("text").slice(found[1], 1).collect().item()
 
 
 def find_step_folder(corpus: BuiltCorpus, step: str) -> Path | None:
@@ -118,6 +139,15 @@ def find_part(corpus: BuiltCorpus, number: int) -> tuple[Part, int] | None:
 
 
 # -- inputs
+
+
+def count_bytes_before(corpus: BuiltCorpus, record: LedgerRecord) -> tuple[int, str] | None:
+    """Return how many bytes have to be decompressed before a record is reached, and the name of its input; None where nobody knows."""
+    try:
+        source = find_source(corpus, record)
+        return SOURCES[corpus.manifest.source.format].count_bytes_before(source.file, source.locator), source.file.name
+    except (SeimaiError, OSError):
+        return None
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ import polars as pl
 from rapidfuzz import process
 
 from pipeline.core.errors import UsageError
-from pipeline.core.names import make_printable
+from pipeline.core.names import did_you_mean, make_printable, shorten
 from pipeline.corpus.built import BuiltCorpus
 
 _SHOWN = 3  # ids in a message
 _LISTED = 20  # ids on a page
+_LONGEST = 100  # characters of a value in a message
 _COMPARED = 1_000_000  # ids that are compared letter by letter: 0.1 s or so
 
 
@@ -39,29 +40,73 @@ class LedgerRecord:
         return str(self.row["id"])
 
 
-def find_record(corpus: BuiltCorpus, reference: str) -> LedgerRecord:
-    """Return the record whose id is `reference` or, alone among all, ends in it. Raises UnknownIdError."""
+def find_record(corpus: BuiltCorpus, reference: str, column: str | None = None) -> LedgerRecord:
+    """Return the record whose id is `reference` or, alone among all, ends in it; else the one that a kept column calls so.
+
+    `column`: the kept column that `reference` is a value of, instead of the id. Raises UnknownIdError, and UsageError for a column
+    that was not kept.
+    """
     reference = make_printable(reference)  # as ids are; polars takes no half of a surrogate pair
+    if column is not None and column != "id":
+        return _find_by_column(corpus, reference, column)
     ids = corpus.scan_ledger().select("id")
-    numbered = ids.with_row_index("number")
-    found = numbered.filter(pl.col("id") == reference).collect()
-    if not len(found) and reference:
-        found = numbered.filter(pl.col("id").str.ends_with(reference)).collect()
-        if len(found) > 1:  # of a name, not of the end of one
-            named = found.filter(pl.col("id").str.ends_with(f"/{reference}"))
-            found = named if len(named) else found
+    found = _match(corpus, "id", reference)
+    own = list_own_ids(corpus)
+    if not len(found) and reference and own:
+        is_called_so = pl.any_horizontal(pl.col(name).cast(pl.String) == reference for name in own)
+        judged = corpus.scan_ledger().select("id", is_called_so=is_called_so).with_row_index("number")
+        found = judged.filter("is_called_so").select("number", "id").collect()
+        if len(found) > 1:
+            raise _name_several(corpus, found, f"{len(found):,} records are called {reference!r} by what they came with")
     if len(found) == 1:
         return read_record(corpus, found["number"][0])
     if len(found):
-        shown = ", ".join(found["id"].head(_SHOWN))
-        more = f" and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
-        several = f"{len(found):,} ids end in {reference!r}"
-        raise UnknownIdError(
-            corpus.shown, several, f": {shown}{more}. Give more of the id", found["id"].head(_LISTED).to_list()
-        )
+        raise _name_several(corpus, found, f"{len(found):,} ids end in {reference!r}")
     nearest = find_nearest_ids(ids.collect()["id"], reference)
+    columns = f". --by COLUMN finds records by what they came with: {', '.join(own)}" if own else ""
     unknown = f"no record is called {reference!r}"
-    raise UnknownIdError(corpus.shown, unknown, f". The nearest ids: {', '.join(nearest)}", nearest)
+    raise UnknownIdError(corpus.shown, unknown, f". The nearest ids: {', '.join(nearest)}{columns}", nearest)
+
+
+def list_own_ids(corpus: BuiltCorpus) -> list[str]:
+    """Return the columns by which a record can be found beside its id: words and whole numbers of its source that the build kept."""
+    kept = [] if corpus.is_mixture else [name for name in corpus.manifest.source.kept if name in corpus.ledger_schema]
+    return [name for name in kept if corpus.ledger_schema[name] == pl.String or corpus.ledger_schema[name].is_integer()]
+
+
+def _match(corpus: BuiltCorpus, column: str, reference: str) -> pl.DataFrame:
+    """Return `number` and `id` of the records with a value, else of those whose value ends in it."""
+    frame = corpus.scan_ledger().select("id", called=pl.col(column).cast(pl.String)).with_row_index("number")
+    found = frame.filter(pl.col("called") == reference).collect()
+    if not len(found) and reference:
+        found = frame.filter(pl.col("called").str.ends_with(reference)).collect()
+        if len(found) > 1:  # of a name, not of the end of one
+            named = found.filter(pl.col("called").str.ends_with(f"/{reference}"))
+            found = named if len(named) else found
+    return found.drop("called")
+
+
+def _find_by_column(corpus: BuiltCorpus, reference: str, column: str) -> LedgerRecord:
+    if column not in (own := list_own_ids(corpus)):
+        known = (
+            f"Columns that were kept: {', '.join(own)}" if own else "No column was kept: source.keep of the manifest names them"
+        )
+        raise UsageError(f"{corpus.shown}: records cannot be found by {column!r}{did_you_mean(column, own)} {known}")
+    found = _match(corpus, column, reference)
+    if len(found) == 1:
+        return read_record(corpus, found["number"][0])
+    if len(found):
+        raise _name_several(corpus, found, f"{len(found):,} records have {reference!r} in {column}")
+    values = corpus.scan_ledger().select(pl.col(column).cast(pl.String)).drop_nulls().unique().collect().to_series().sort()
+    nearest = find_nearest_ids(values, reference) if len(values) else []
+    more = f". The nearest values: {', '.join(shorten(one, _LONGEST) for one in nearest)}" if nearest else ""
+    raise UnknownIdError(corpus.shown, f"no record has {reference!r} in {column}", more, [])
+
+
+def _name_several(corpus: BuiltCorpus, found: pl.DataFrame, several: str) -> UnknownIdError:
+    shown = ", ".join(found["id"].head(_SHOWN))
+    more = f" and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
+    return UnknownIdError(corpus.shown, several, f": {shown}{more}. Give more of the id", found["id"].head(_LISTED).to_list())
 
 
 def find_nearest_ids(ids: pl.Series, reference: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -11,6 +11,7 @@ import polars.selectors as cs
 from filters import MEASURES
 from pipeline.core.errors import UsageError
 from pipeline.core.numbers import show_fitted
+from pipeline.corpus.evidence import Evidence, MeasuredText, choose_measures, find_evidence
 from pipeline.manifest import rules as named_rules
 from pipeline.manifest.loading import Override
 from pipeline.manifest.model import Bound, Manifest
@@ -56,6 +57,16 @@ def judge_rules(manifest: Manifest, frame: pl.DataFrame, bounds: dict[str, Bound
                 words = f"{show_fitted(low)} to {show_fitted(frame[f'high:{name}'][number])} ({words})"
             rows.append((name, *number_and_text, words, is_broken, description, bounds[name].reason))
         yield Judgement(verdict, rule, pl.DataFrame(rows, _RULES_SCHEMA, orient="row"))
+
+
+def show_evidence(
+    manifest: Manifest, judgement: Judgement, texts: MeasuredText, measures: Sequence[str] = ()
+) -> list[Evidence]:
+    """Return what in the text of a record counts for `measures`, by default for the rules that `choose_measures` chooses."""
+    if judgement.verdict == "unreadable":
+        return []
+    names = measures or choose_measures(judgement.rules, manifest.rules)
+    return [one for name in names if (one := find_evidence(manifest, name, texts)) is not None]
 
 
 # -- texts that are in no corpus

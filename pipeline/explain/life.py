@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +10,12 @@ import polars as pl
 
 from filters import MEASURES
 from pipeline.corpus.built import BuiltCorpus
-from pipeline.corpus.content import RecordContent, read_content
+from pipeline.corpus.content import RecordContent, read_content, read_measured
 from pipeline.corpus.differences import Change, diff_texts
+from pipeline.corpus.evidence import Evidence
 from pipeline.corpus.measured import fit_bands, measured_columns
 from pipeline.corpus.records import LedgerRecord, find_record
-from pipeline.explain.judgement import Judgement, judge_rules
+from pipeline.explain.judgement import Judgement, judge_rules, show_evidence
 from pipeline.steps.fit import with_bands
 from pipeline.steps.strip import JUDGED
 
@@ -38,23 +40,26 @@ class RecordLife:
     """Everything that is known of a record.
 
     `changes`: from its text as it came (out of HTML or wikitext) to the cleaned one; None where either is not known. `judgement`: None
-    for a mixture, which has no rules. `measures`: those that no rule judges. `duplicates`: ids and similarities of some records that
-    are duplicates of this one, `duplicate_count` how many there are.
+    for a mixture, which has no rules. `evidence`: what in the text counts for the rules that are asked about. `measures`: those that no
+    rule judges. `duplicates`: ids and similarities of some records that are duplicates of this one, `duplicate_count` how many there are.
     """
 
     record: LedgerRecord
     content: RecordContent
     changes: list[Change] | None
     judgement: Judgement | None
+    evidence: list[Evidence]
     measures: dict[str, Any]
     survivor: Survivor | None
     duplicates: list[tuple[str, float]]
     duplicate_count: int
 
 
-def read_life(corpus: BuiltCorpus, reference: str, most_before: int | None) -> RecordLife:
-    """Read everything that is known of a record. `most_before`: as for `read_content`. Raises UsageError for an unknown id."""
-    record = find_record(corpus, reference)
+def read_life(corpus: BuiltCorpus, record: LedgerRecord, most_before: int | None, measures: Sequence[str] = ()) -> RecordLife:
+    """Read everything that is known of a record. `most_before`: as for `read_content`.
+
+    `measures`: those whose evidence is shown, by default as `choose_measures` says.
+    """
     content = read_content(corpus, record, most_before)
     changes = None
     if content.extracted is not None and content.cleaned is not None:
@@ -67,6 +72,9 @@ def read_life(corpus: BuiltCorpus, reference: str, most_before: int | None) -> R
         content,
         changes,
         judgement,
+        []
+        if judgement is None
+        else show_evidence(corpus.manifest, judgement, read_measured(corpus, record, content), measures),
         {name: value for name, value in record.row.items() if name in MEASURES and name not in judged},
         _find_survivor(corpus, record, content),
         of_duplicates.sort("similarity", descending=True).head(_MEMBERS).rows(),

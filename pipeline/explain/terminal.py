@@ -10,11 +10,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.core.bounds import translate_bound
 from pipeline.core.language import translate, translate_message, translate_text
 from pipeline.core.names import make_printable, shorten
 from pipeline.core.numbers import show_number
 from pipeline.corpus.built import BuiltCorpus
 from pipeline.corpus.differences import Change
+from pipeline.corpus.evidence import Evidence
+from pipeline.explain.evidence import evidence_as_json, print_evidence
 from pipeline.explain.judgement import Judgement
 from pipeline.explain.life import RecordLife
 
@@ -56,6 +59,7 @@ def print_life(console: Console, corpus: BuiltCorpus, life: RecordLife) -> None:
     if life.judgement is not None and row["verdict"] != "unreadable":
         _print_rules(console, life.judgement.rules)
         _print_reason(console, life.judgement, row["rule"])
+    print_evidence(console, life.evidence)
     _print_measures(console, life.measures)
 
 
@@ -74,7 +78,7 @@ def _describe_verdict(row: dict[str, Any]) -> str:
         return f"{verdict}: {translate_message(value)}"
     if row["verdict"] == "duplicate":
         return f"{verdict} ({row['rule']}, {translate('similarity')} {value}): {make_printable(row['duplicate_of'])}"
-    return f"{verdict} ({translate('step')} {row['step']}): {row['rule']} {value} ({row['bound_text']})"
+    return f"{verdict} ({translate('step')} {translate(row['step'])}): {row['rule']} {value} ({translate_bound(row['bound_text'])})"
 
 
 def _print_text(console: Console, title: str, text: str) -> None:
@@ -122,7 +126,7 @@ def _print_rules(console: Console, rules: pl.DataFrame) -> None:
     for row in rules.iter_rows(named=True):
         style = _REMOVED if row["broken"] else None
         mark = f"  {translate('broken')}" if row["broken"] else ""
-        table.add_row(row["rule"], _value(row), f"{translate_text(row['bound'])}{mark}", style=style)
+        table.add_row(row["rule"], _value(row), f"{translate_bound(row['bound'])}{mark}", style=style)
     console.print()
     console.print(table)
 
@@ -171,7 +175,9 @@ def _print_cluster(console: Console, life: RecordLife) -> None:
             console.print(f"  {make_printable(name)}  {similarity:.3g}")
 
 
-def print_judgement(console: Console, judgement: Judgement, cleaned: str | None, not_judged: Sequence[str]) -> None:
+def print_judgement(
+    console: Console, judgement: Judgement, cleaned: str | None, evidence: Sequence[Evidence], not_judged: Sequence[str]
+) -> None:
     """Print whether rules would keep a text, and why."""
     style = "bold green" if judgement.verdict == "kept" else "bold red"
     reason = f": {judgement.rule}" if judgement.rule else ""
@@ -181,6 +187,7 @@ def print_judgement(console: Console, judgement: Judgement, cleaned: str | None,
     if judgement.verdict != "unreadable":
         _print_rules(console, judgement.rules)
         _print_reason(console, judgement, judgement.rule)
+    print_evidence(console, evidence)
     if not_judged:
         console.print(f"not judged without a corpus: {', '.join(not_judged)}")
 
@@ -201,6 +208,7 @@ def life_as_json(life: RecordLife) -> dict[str, Any]:
         "not_read_again": content.reason,
         "cleaning": None if life.changes is None else _changes_as_json(life.changes),
         "rules": [] if life.judgement is None else life.judgement.rules.to_dicts(),
+        "evidence": [*map(evidence_as_json, life.evidence)],
         "survivor": survivor
         and {
             "record": survivor.record.row,
@@ -217,12 +225,15 @@ def _changes_as_json(changes: Sequence[Change]) -> list[dict[str, Any]]:
     return [change._asdict() for change in changes if change.kind != "same"]
 
 
-def judgement_as_json(judgement: Judgement, cleaned: str | None, not_judged: Sequence[str]) -> dict[str, Any]:
+def judgement_as_json(
+    judgement: Judgement, cleaned: str | None, evidence: Sequence[Evidence], not_judged: Sequence[str]
+) -> dict[str, Any]:
     """Return what rules say of a text for scripts."""
     return {
         "verdict": judgement.verdict,
         "rule": judgement.rule,
         "cleaned": cleaned,
         "rules": judgement.rules.to_dicts(),
+        "evidence": [*map(evidence_as_json, evidence)],
         "not_judged": [*not_judged],
     }

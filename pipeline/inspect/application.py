@@ -58,7 +58,7 @@ class Inspector:
             "/rule": ("rule", lambda opened, request: _find(pages.describe_rule_page, opened, request, "name", _read_parameters(request))),
             "/clusters": ("clusters", lambda opened, request: pages.list_clusters(opened, _read_page(request))),
             "/cleaning": ("cleaning", lambda opened, request: pages.describe_cleaning(opened)),
-            "/record": ("record", lambda opened, request: _find(records.describe_record, opened, request, "id", _is_all(request))),
+            "/record": ("record", _describe_record),
             "/pair": ("comparison", lambda opened, request: _find(records.describe_pair, opened, request, "id", _is_all(request))),
             "/changes": ("comparison", lambda opened, request: _find(records.describe_changes, opened, request, "id", _is_all(request))),
         }  # fmt: skip
@@ -249,6 +249,11 @@ def _read_page(request: Request) -> int:
 
 def _is_all(request: Request) -> bool:
     return request.query_params.get("all") == "1"
+
+
+def _describe_record(opened: OpenedCorpus, request: Request) -> Context:
+    mark = request.query_params.get("mark")
+    return _find(records.describe_record, opened, request, "id", _is_all(request), mark)
 
 
 def _find(describe: Callable[..., Context], opened: OpenedCorpus, request: Request, name: str, *more: Any) -> Context:

@@ -16,6 +16,7 @@ from pipeline.corpus.built import BuiltCorpus, open_corpus
 from pipeline.corpus.commands import build_command
 from pipeline.corpus.content import SHARD_TEXTS
 from pipeline.corpus.media import SHARD_MEDIA
+from pipeline.corpus.records import list_own_ids
 from pipeline.inspect.selection import Selector
 from pipeline.inspect.tables import NumberedTable
 from pipeline.inspect.totals import Totals
@@ -73,7 +74,7 @@ class OpenedCorpus:
 
     @cached_property
     def selector(self) -> Selector:
-        return Selector(self.ledger, self.shards, self.text_column)
+        return Selector(self.ledger, self.shards, self.text_column, list_own_ids(self.built))
 
     @cached_property
     def totals(self) -> Totals:

@@ -9,8 +9,10 @@ import numpy as np
 import polars as pl
 
 from filters import MEASURES
+from pipeline.core.bounds import translate_bound
 from pipeline.core.errors import UsageError
 from pipeline.core.language import translate_text
+from pipeline.corpus.evidence import has_evidence
 from pipeline.inspect.commands import is_judged, suggest_whatif
 from pipeline.inspect.opened import OpenedCorpus
 from pipeline.inspect.view import PAGE, VERDICTS, Parameters, View, parse_view
@@ -113,7 +115,7 @@ def describe_rule_page(opened: OpenedCorpus, name: str, parameters: Parameters =
     return {
         "name": name,
         "bound": bound,
-        "bound_words": translate_text(words),
+        "bound_words": translate_bound(words),
         "description": translate_text(description),
         "taken": taken,
         "histogram": opened.totals.count_values(name, limits) if is_number else None,
@@ -121,6 +123,7 @@ def describe_rule_page(opened: OpenedCorpus, name: str, parameters: Parameters =
         "sides": sides,
         "values": _count_words(opened, name),
         "column": name if is_number else None,
+        "mark": name if has_evidence(name) else None,
         **(_describe_limits(opened, name, parameters) if is_number else {"slider": None}),
         "relatives": [] if bound is not None else _list_relatives(opened, name),
     }

@@ -8,10 +8,13 @@ from typing import Any, NamedTuple
 import polars as pl
 import polars.selectors as cs
 
+from filters.evidence import join_spans
+from pipeline.core.bounds import translate_bound
 from pipeline.core.errors import UsageError
-from pipeline.core.language import translate, translate_message, translate_text
-from pipeline.corpus.content import read_cleaned, read_content
+from pipeline.core.language import translate, translate_message
+from pipeline.corpus.content import read_cleaned, read_content, read_measured_by
 from pipeline.corpus.differences import diff_texts
+from pipeline.corpus.evidence import Evidence, describe_evidence, find_evidence, has_evidence, list_passages
 from pipeline.corpus.media import read_media
 from pipeline.corpus.records import LedgerRecord, find_record, read_shard_rows
 from pipeline.inspect.opened import OpenedCorpus
@@ -23,6 +26,7 @@ from pipeline.report.facts import describe_rule
 from pipeline.steps.decide import broken_bound, measured_column
 
 _DUPLICATES = 10  # on the page of their survivor
+_PASSAGES = 12  # of a measure, above the text
 _CONTEXT = 200  # characters shown before and after a change
 
 
@@ -36,17 +40,27 @@ class Piece(NamedTuple):
     length: int = 0
 
 
-def describe_record(opened: OpenedCorpus, id: str, is_complete: bool) -> Context:
-    """Return a record as it is on its page; `is_complete`: with all of a long text. Raises UsageError for an unknown id."""
+def describe_record(opened: OpenedCorpus, id: str, is_complete: bool, mark: str | None = None) -> Context:
+    """Return a record as it is on its page; `is_complete`: with all of a long text. Raises UsageError for an unknown id.
+
+    `mark`: the measure whose evidence is marked in the text, by default the rule that dropped the record; "" for none.
+    """
     record = find_record(opened.built, id)
     row, texts = record.row, _read_texts(opened, record)
     text = texts[0] if texts else row["excerpt"] or ""
     is_whole = bool(texts) or (row["verdict"] != "unreadable" and len(text) < EXCERPT)
+    evidence = _find_evidence(opened, record, mark)
+    if evidence is not None:
+        text, is_whole = evidence.text, True
     shown = text if is_complete else text[:LONGEST]
     survivor = find_duplicates(opened, [record.id], _DUPLICATES) if (row.get("cluster_size") or 0) > 1 else {}
     return {
         "row": row,
         "text": shown,
+        "spans": [] if evidence is None else join_spans(evidence.spans, len(text)),
+        "evidence": evidence,
+        "evidence_words": "" if evidence is None else describe_evidence(evidence),
+        "passages": [] if evidence is None else list_passages(evidence)[:_PASSAGES],
         "further": len(text) - len(shown),
         "is_complete": is_whole,
         "captions": texts[1:],
@@ -110,6 +124,19 @@ def read_bytes(opened: OpenedCorpus, id: str) -> bytes:
     return read_media(opened.built, find_record(opened.built, id))
 
 
+def _find_evidence(opened: OpenedCorpus, record: LedgerRecord, mark: str | None) -> Evidence | None:
+    """Return what in the text counts for a measure; None where none is asked for, or it shows nothing, or the text is not known."""
+    row, built = record.row, opened.built
+    name = (row["rule"] if row["verdict"] == "dropped" else None) if mark is None else mark
+    if not name or built.is_mixture or row["verdict"] == "unreadable":
+        return None
+    if not has_evidence(name):
+        if mark is None:
+            return None
+        raise UsageError(f"mark = {name!r}: no measure of that name shows anything in a text")
+    return find_evidence(built.manifest, name, read_measured_by(built, record, name))
+
+
 def _read_text(opened: OpenedCorpus, record: LedgerRecord) -> tuple[str, str]:
     """Return the cleaned text of a record and "", or its beginning and why there is no more of it."""
     if (cleaned := read_cleaned(opened.built, record)) is not None:
@@ -165,8 +192,9 @@ def _list_measures(opened: OpenedCorpus, row: dict[str, Any]) -> list[Context]:
             "name": name,
             "value": row[name],
             "is_number": opened.schema[name].is_numeric(),
-            "bound": translate_text(describe_rule(manifest, name)[0]) if manifest is not None and name in rules else "",
+            "bound": translate_bound(describe_rule(manifest, name)[0]) if manifest is not None and name in rules else "",
             "broken": name in broken,
+            "has_evidence": has_evidence(name),
         }
         for name in names
         if not opened.schema[name].is_nested() and (row[name] is not None or name in rules)

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from pipeline.core.bounds import translate_bound
 from pipeline.core.language import choose_language, translate
 from pipeline.core.names import UNPRINTABLE
 from pipeline.core.numbers import show_number
@@ -32,7 +33,8 @@ def make_environment() -> Environment:
     )
     environment.globals |= {"t": translate, "link": make_link, "language": choose_language}
     environment.filters |= {
-        "marked": mark_text, "line": make_line, "count": format_count, "value": format_value, "percent": format_percent,
+        "marked": mark_text, "bound": translate_bound, "spans": mark_spans,
+        "line": make_line, "count": format_count, "value": format_value, "percent": format_percent,
     }  # fmt: skip
     return environment
 
@@ -55,6 +57,20 @@ def mark_text(text: object) -> Markup:
         pieces += [escape(given[at : match.start()]), Markup('<span class="mark">U+{:04X}</span>').format(ord(match[0]))]
         at = match.end()
     return Markup("").join([*pieces, escape(given[at:])])
+
+
+def mark_spans(text: str, spans: Iterable[tuple[int, int]]) -> Markup:
+    """Return a text from outside as HTML, with stretches marked; they are in order and do not overlap.
+
+    >>> mark_spans("a<b>c", [(1, 4)])
+    Markup('a<mark>&lt;b&gt;</mark>c')
+    """
+    pieces, at = [], 0
+    for start, end in spans:
+        if start < len(text):
+            pieces += [mark_text(text[at:start]), Markup("<mark>"), mark_text(text[start:end]), Markup("</mark>")]
+            at = end
+    return Markup("").join([*pieces, mark_text(text[at:])])
 
 
 def make_line(text: object) -> Markup:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -52,10 +52,12 @@ class Selection:
 
 
 class Selector:
-    """Selects records of a corpus. `text_column`: what the shards call the text of a record."""
+    """Selects records of a corpus. `text_column`: what the shards call the text of a record; `own_ids`: columns of the ledger by which
+    records are found, too.
+    """
 
-    def __init__(self, ledger: NumberedTable, shards: NumberedTable, text_column: str) -> None:
-        self.ledger, self.shards, self.text_column = ledger, shards, text_column
+    def __init__(self, ledger: NumberedTable, shards: NumberedTable, text_column: str, own_ids: Sequence[str] = ()) -> None:
+        self.ledger, self.shards, self.text_column, self.own_ids = ledger, shards, text_column, tuple(own_ids)
         self._cache = OrderedDict[Hashable, Selection]()
         self._lock = Lock()
 
@@ -92,7 +94,9 @@ class Selector:
         searched = self._find_part(view)
         in_excerpts = pl.col("excerpt").str.contains(view.text, literal=True)
         rows = self._read_rows(view, [*filters, in_excerpts], searched.excerpts)
-        named = self._read_rows(view, [*filters, pl.col("id").str.ends_with(view.text)])  # ids are short: all of them
+        is_called_so = [pl.col(name).cast(pl.String) == view.text for name in self.own_ids]
+        is_named = pl.any_horizontal(pl.col("id").str.ends_with(view.text), *is_called_so)
+        named = self._read_rows(view, [*filters, is_named])  # ids are short: all of them
         rows = pl.concat([rows, named]).unique(_ROW).sort(_ROW)
         if len(ids := self._find_texts(view.text, searched.texts)):
             more = self._read_rows(view, [*filters, pl.col("id").is_in(ids.implode())])
@@ -157,6 +161,8 @@ class Selector:
             else:
                 matches = f"({matches}).fill_null(False)"
             matches += f" | pl.col('id').str.ends_with({view.text!r})"
+            for name in self.own_ids:
+                matches += f" | (pl.col({name!r}).cast(pl.String) == {view.text!r}).fill_null(False)"
             filters.append(matches)
         lines.append(
             "view = ledger" + f".filter({', '.join(filters)})" * bool(filters) + (view.order.code if view.order else "")

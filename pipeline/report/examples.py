@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import polars as pl
 
 from pipeline.report.difference import find_difference
 from pipeline.report.ledger import VERDICTS, Ledger, draw, nearest
-from pipeline.report.model import Examples, Pair, Record
+from pipeline.report.model import Examples, Pair, Passage, Record
 
 NEAR, RANDOM, KEPT, PAIRS = 4, 4, 16, 4
 _COLUMNS = ("id", "source", "verdict", "rule", "value", "value_text", "bound", "bound_text", "cluster_size", "excerpt", "url")
@@ -74,18 +75,18 @@ class Rows:
     def __getitem__(self, number: int) -> dict[str, Any]:
         return self._rows[number]
 
-    def record(self, number: int, measured: float | None = None) -> Record:
+    def record(self, number: int, measured: float | None = None, evidence: Sequence[Passage] = ()) -> Record:
         """Return a row as an example."""
         row = self._rows[number]
-        return Record(**{name: row.get(name) for name in _COLUMNS}, measured=measured)
+        return Record(**{name: row.get(name) for name in _COLUMNS}, measured=measured, evidence=[*evidence])
 
-    def examples(self, choice: Choice) -> Examples:
-        """Return the examples of a rule."""
+    def examples(self, choice: Choice, passages: Mapping[int, Sequence[Passage]] = MappingProxyType({})) -> Examples:
+        """Return the examples of a rule. `passages`: what counts for it in texts near its bound, by row."""
         return Examples(
-            near=[*map(self.record, choice.near)],
+            near=[self.record(row, None, passages.get(row, ())) for row in choice.near],
             far=[*map(self.record, choice.far)],
             random=[*map(self.record, choice.random)],
-            kept_near=[self.record(row, value) for row, value in choice.kept_near],
+            kept_near=[self.record(row, value, passages.get(row, ())) for row, value in choice.kept_near],
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from pipeline.report import examples as chosen
 from pipeline.report import figures
 from pipeline.report import model as m
 from pipeline.report.content import draw_pictures, read_texts
+from pipeline.report.evidence import find_passages, list_near
 from pipeline.report.examples import Choice, Rows
 from pipeline.report.facts import BuildFacts
 from pipeline.report.histogram import count_bins
@@ -100,7 +101,8 @@ def gather_report(plan: Plan, facts: BuildFacts, summary: dict[str, Any], layout
         Ledger(tuple(plan.workspace.staging / "ledger" / name for name in summary["ledgers"])), plan.manifest
     )
     rows = counted.rows
-    texts = read_texts(layout, [*counted.duplicates, *counted.survivors.values()])
+    texts = read_texts(layout, [*counted.duplicates, *counted.survivors.values(), *list_near(counted.choices)])
+    passages = find_passages(plan.manifest, counted.choices, texts)
     pictures = draw_pictures(plan.manifest, layout, counted.shown, {number: rows[number]["id"] for number in counted.shown})
     report = m.Report(
         corpus=_describe_corpus(plan, facts),
@@ -112,7 +114,7 @@ def gather_report(plan: Plan, facts: BuildFacts, summary: dict[str, Any], layout
         ),
         funnel=[*_list_states(facts)],
         splits=[m.Split(name=one.name, records=one.records, amount=_amount(facts, one.amount)) for one in facts.splits],
-        reasons=[_describe_reason(plan.manifest, facts, reason, counted) for reason in counted.reasons],
+        reasons=[_describe_reason(plan.manifest, facts, reason, counted, passages) for reason in counted.reasons],
         kept=[*map(rows.record, counted.kept)],
         measures=counted.measures,
         removed=[
@@ -190,7 +192,11 @@ def _list_states(facts: BuildFacts) -> Iterator[m.State]:
 
 
 def _describe_reason(
-    manifest: Manifest, facts: BuildFacts, reason: tuple[str, str, str, int, float | None], counted: Counted
+    manifest: Manifest,
+    facts: BuildFacts,
+    reason: tuple[str, str, str, int, float | None],
+    counted: Counted,
+    passages: Mapping[str, Mapping[int, Sequence[m.Passage]]],
 ) -> m.Reason:
     step, rule, verdict, records, amount = reason
     of_rule = next((one for one in facts.rules if one.name == rule), None)
@@ -207,7 +213,9 @@ def _describe_reason(
         description=of_rule.description if of_rule else "",
         source=bound.source if bound else None,
         reason=bound.reason if bound else None,
-        examples=counted.rows.examples(counted.choices[rule]) if rule in counted.choices else m.Examples(),
+        examples=counted.rows.examples(counted.choices[rule], passages.get(rule, {}))
+        if rule in counted.choices
+        else m.Examples(),
     )
 
 

@@ -68,6 +68,16 @@ class Split(Table):
     amount: float
 
 
+class Passage(Table):
+    """What counts for a rule in the text of an example, with what stands before and after it, where it does so first."""
+
+    text: str
+    count: int = Field(description="how often the text has it")
+    what: str = Field("", description="`ambiguous`: a phrase that means other things as well; or a language")
+    before: str = ""
+    after: str = ""
+
+
 class Record(Table):
     """A row of the ledger, as an example. Text is cut, and shows U+FFFD for what would turn or end a line."""
 
@@ -83,6 +93,9 @@ class Record(Table):
     measured: float | None = Field(None, description="of a kept record: its value of the measure that it is an example for")
     url: str | None = None
     excerpt: str | None = None
+    evidence: list[Passage] = Field(
+        [], description="near a bound: what counts for the rule in the first 4,000 characters, what amounts to most first"
+    )
 
 
 class Examples(Table):

@@ -7,18 +7,25 @@ from dataclasses import dataclass
 import polars as pl
 
 from filters import MEASURES
-from pipeline.core.errors import UsageError
+from pipeline.core.errors import SeimaiError, UsageError
 from pipeline.core.names import did_you_mean
 from pipeline.corpus.built import BuiltCorpus
+from pipeline.corpus.content import read_measured_by
+from pipeline.corpus.evidence import Passage, find_evidence, has_evidence, list_passages
 from pipeline.corpus.measured import fit_bands, measured_columns
-from pipeline.corpus.records import read_record
+from pipeline.corpus.records import LedgerRecord, read_record
 from pipeline.manifest.model import Bound, Manifest
 from pipeline.steps.decide import broken_bound
+
+_PASSAGES = 5  # of a record
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A record by a bound. `fits`: whether it is on the side that the bound keeps; `verdict`, `rule`: what became of it."""
+    """A record by a bound. `fits`: whether it is on the side that the bound keeps; `verdict`, `rule`: what became of it.
+
+    `passages`: what counts for the bound's measure in its text, where that shows something and the text is still there.
+    """
 
     limit: float
     fits: bool
@@ -27,6 +34,7 @@ class Neighbour:
     verdict: str
     rule: str | None
     excerpt: str | None
+    passages: tuple[Passage, ...] = ()
 
 
 def find_neighbours(corpus: BuiltCorpus, manifest: Manifest, rule: str, most: int) -> list[Neighbour]:
@@ -62,9 +70,20 @@ def find_neighbours(corpus: BuiltCorpus, manifest: Manifest, rule: str, most: in
         for fits, side in ((not is_least, ~is_above), (is_least, is_above)):
             nearest = judged.filter(side).bottom_k(most, by=[(pl.col("value") - limit).abs(), pl.col("number")]).collect()
             for number, at in nearest.sort("value", "number").select("number", "value").iter_rows():
-                row = read_record(corpus, number).row
-                found.append(Neighbour(limit, fits, at, row["id"], row["verdict"], row["rule"], row["excerpt"]))
+                record = read_record(corpus, number)
+                row, passages = record.row, _find_passages(corpus, manifest, rule, record)
+                found.append(Neighbour(limit, fits, at, row["id"], row["verdict"], row["rule"], row["excerpt"], passages))
     return found
+
+
+def _find_passages(corpus: BuiltCorpus, manifest: Manifest, rule: str, record: LedgerRecord) -> tuple[Passage, ...]:
+    if not has_evidence(rule):
+        return ()
+    try:
+        evidence = find_evidence(manifest, rule, read_measured_by(corpus, record, rule))
+    except SeimaiError:  # shards that are gone: the excerpt is all there is
+        return ()
+    return () if evidence is None else tuple(list_passages(evidence)[:_PASSAGES])
 
 
 def _is_above(rule: str, bound: Bound, limit: float, is_least: bool) -> pl.Expr:

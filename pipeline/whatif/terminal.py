@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.core.bounds import translate_bound
 from pipeline.core.language import translate, translate_message
 from pipeline.core.names import make_printable, shorten
 from pipeline.core.numbers import show_number
 from pipeline.corpus.built import BuiltCorpus
+from pipeline.corpus.evidence import Passage
 from pipeline.corpus.rules import NamedRules
 from pipeline.manifest.model import Manifest
 from pipeline.manifest.rules import AS_BUILT
@@ -23,6 +26,8 @@ from pipeline.whatif.changes import Example
 from pipeline.whatif.near import Neighbour
 
 _EXCERPT = 60
+_PASSAGE = 16  # characters of what counts
+_CELLS = 74  # of an excerpt on a line of its own
 _SHOWN = 12  # rules or sources in a table
 _SIGNS = ("", "", "+", "-")  # of what was, what is, what comes and what goes
 
@@ -43,7 +48,7 @@ def print_answer(console: Console, corpus: BuiltCorpus, named: NamedRules, found
     has_amount = corpus.amount is not None
     changed = list_changed_rules(corpus.manifest, named.manifest)
     for rule, pair in [*changed.items()][:_SHOWN]:
-        before, after = (translate_message(words) if words else translate("no bound") for words in pair)
+        before, after = (translate_bound(words) if words else translate("no bound") for words in pair)
         console.print(f"{rule}: {before} -> {after}")
     if len(changed) > _SHOWN:
         console.print(f"… and {len(changed) - _SHOWN} more rules differ")
@@ -119,7 +124,7 @@ def _print_examples(console: Console, examples: Sequence[Example]) -> None:
     for example in examples:
         sign, style = ("-", "red") if example.side == "lost" else ("+", "green")
         value = _show_value(example.value, example.value_text)
-        bound = f" ({example.bound_text})" if example.bound_text else ""
+        bound = f" ({translate_bound(example.bound_text)})" if example.bound_text else ""
         line = Text(f"{sign} {example.rule}{f' {value}' if value else ''}{bound}", style=style)
         line.append(f"  {make_printable(example.id)}", style="bold")
         line.append(f"  {_shorten(example.excerpt)}", style="default")
@@ -139,17 +144,38 @@ def print_neighbours(console: Console, rule: str, neighbours: Sequence[Neighbour
     """Print the records nearest to the bound of a rule, by value."""
     limit: float | None = None
     width = max((len(show_number(one.value)) for one in neighbours), default=0)
+    sides = [translate(words) for words in ("breaks the bound", "keeps the bound")]
+    side_width = max(map(cell_len, sides))
     for one in neighbours:
         if one.limit != limit:
             limit = one.limit
             console.print(f"{rule}: the records nearest to {show_number(limit)}")
-        verdict = f"{translate(one.verdict)}{f' ({one.rule})' if one.rule else ''}"
         line = Text(f"  {show_number(one.value):<{width}}  ", style="green" if one.fits else "red")
-        line.append(f"{translate('fits') if one.fits else translate('broken')}  ", style="default")
-        line.append(f"{verdict}  {make_printable(one.id)}  {_shorten(one.excerpt)}", style="default")
+        line.append(f"{set_cell_size(sides[one.fits], side_width)}  ")
+        line.append(f"{_describe_outcome(one)}  ", style="default")
+        line.append(make_printable(one.id), style="bold")
         console.print(line, soft_wrap=True)
+        if one.excerpt:
+            console.print(Text(f"    {set_cell_size(_shorten(one.excerpt), _CELLS).rstrip()}", style="default"), soft_wrap=True)
+        if one.passages:
+            console.print(
+                Text(f"    {translate('what counts')}: ", style="dim").append_text(_join_passages(one.passages)), soft_wrap=True
+            )
     if not neighbours:
         console.print("no record has a value")
+
+
+def _describe_outcome(neighbour: Neighbour) -> str:
+    """Return what became of a record: kept, dropped by a rule, or a duplicate."""
+    verdict = translate(neighbour.verdict)
+    if neighbour.verdict != "dropped" or neighbour.rule is None:
+        return verdict
+    return translate("dropped by {0}").replace("{0}", neighbour.rule)
+
+
+def _join_passages(passages: Sequence[Passage]) -> Text:
+    shown = [(shorten(one.text, _PASSAGE), f" {one.count:,}×" if one.count > 1 else "") for one in passages]
+    return Text(", ").join(Text(text, style="underline").append(times, style="dim not underline") for text, times in shown)
 
 
 # -- for scripts
@@ -184,4 +210,9 @@ def as_json(corpus: BuiltCorpus, named: NamedRules, found: Answer) -> dict[str, 
 
 def near_as_json(corpus: BuiltCorpus, rule: str, neighbours: Sequence[Neighbour]) -> dict[str, Any]:
     """Return the records nearest to a bound for scripts."""
-    return {"corpus": str(corpus.folder), "rule": rule, "nearest": [vars(one) for one in neighbours]}
+    return {"corpus": str(corpus.folder), "rule": rule, "nearest": [_neighbour_as_json(one) for one in neighbours]}
+
+
+def _neighbour_as_json(neighbour: Neighbour) -> dict[str, Any]:
+    passages = [{"text": one.text, "count": one.count, "what": one.what} for one in neighbour.passages]
+    return {name: value for name, value in vars(neighbour).items() if name != "passages"} | {"evidence": passages}

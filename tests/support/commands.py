@@ -12,13 +12,14 @@ from click.testing import CliRunner, Result
 
 @dataclass(frozen=True)
 class CommandRunner:
-    """A command, in English, on a terminal of so many columns."""
+    """A command, in a language, on a terminal of so many columns."""
 
     command: click.Command
     columns: int = 300
+    language: str = "en"
 
     def run(self, *arguments: object) -> Result:
-        environment = {"COLUMNS": str(self.columns), "SEIMAI_LANG": "en"}
+        environment = {"COLUMNS": str(self.columns), "SEIMAI_LANG": self.language}
         return CliRunner().invoke(self.command, [*map(str, arguments)], env=environment)
 
     def as_json(self, *arguments: object) -> Any:

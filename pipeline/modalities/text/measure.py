@@ -72,6 +72,10 @@ class CleanedDocuments(NamedTuple):
         """Return why each document cannot be read, or None."""
         return _problems(self.rows.frame["problem"], self.text, self.normalised.invalid)
 
+    def read_text(self, row: int) -> str:
+        """Return a document before it was cleaned, out of HTML or wikitext."""
+        return _decode(self.text, row)
+
 
 def clean_documents(clean: CleanText, rows: Rows) -> CleanedDocuments:
     """Clean documents as the table `clean` of a manifest says."""
@@ -100,7 +104,7 @@ def clean_texts(manifest: TextManifest, rows: Rows) -> list[CleanedText]:
     documents = clean_documents(manifest.clean, rows)
     cleaned = to_arrow(documents.data, documents.offsets)
     return [
-        CleanedText(raw[row], _decode(documents.text, row), None if problem is not None else cleaned[row].as_py())
+        CleanedText(raw[row], documents.read_text(row), None if problem is not None else cleaned[row].as_py())
         for row, problem in enumerate(documents.problems)
     ]
 

@@ -53,7 +53,8 @@
     return `${x.toFixed(1)} TB`;
   };
   const records = () => pick(report.corpus.records);
-  const inSigns = (bound) => inWords(bound).replace(/\bat_least |>= /g, "≥ ").replace(/\bat_most |<= /g, "≤ ");
+  const inSigns = (bound) => inWords(bound).replace(/\bat_least |>= /g, "≥ ").replace(/\bat_most |<= /g, "≤ ")
+    .replace(/^(?:any_of|one of) (.+)$/, (_, words) => say("one_of", words)).replace(/^(?:none_of|none of) (.+)$/, (_, words) => say("none_of", words));
   const stepName = (step) => say(`step_${step}`);
   const ruleName = (rule) => (labels[rule] && rule !== "unreadable" ? say(rule) : rule === "unreadable" ? say("unreadable") : rule);
 
@@ -196,7 +197,9 @@
     return parts;
   }
   const meta = (record, ...further) => h("span", { class: "meta" }, values(record), further, h("span", { class: "id" }, record.id));
-  const recordRow = (record, ...further) => h("div", { class: "record" }, picture(record.id), h("div", {}, text(record.excerpt), meta(record, ...further)));
+  const evidence = (record) => record.evidence.length ? h("p", { class: "evidence" }, record.evidence.map((one) =>
+    h("bdi", {}, one.before, h("mark", {}, one.text), one.after, one.count > 1 && h("span", { class: "quiet" }, ` ${count(one.count)}×`), one.what && h("span", { class: "quiet" }, ` (${one.what === "ambiguous" ? say("ambiguous") : one.what})`)))) : null;
+  const recordRow = (record, ...further) => h("div", { class: "record" }, picture(record.id), h("div", {}, text(record.excerpt), evidence(record), meta(record, ...further)));
   const recordList = (title, list) => (list.length ? h("div", {}, h("h4", {}, title), list.map((record) => recordRow(record))) : null);
 
   function difference(pair) {

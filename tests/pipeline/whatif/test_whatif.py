@@ -143,8 +143,11 @@ def test_large_values_do_not_touch_what_is_beside_them(capsys):
     ]
     print_neighbours(Terminal(), "x", huge)
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[:2] for line in lines[1:]] == [["-9.2e+18", "broken"], ["1.5", "fits"]]
-    assert lines[1].index("broken") == lines[2].index("fits")
+    assert [line.split() for line in lines[1:]] == [
+        ["-9.2e+18", "breaks", "the", "bound", "dropped", "by", "x", "a/1"], ["本文"],
+        ["1.5", "keeps", "the", "bound", "kept", "a/2"], ["本文"],
+    ]  # fmt: skip
+    assert lines[1].index("dropped") == lines[3].index("kept")
 
 
 def test_what_is_printed(corpus):
