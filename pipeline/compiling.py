@@ -25,7 +25,7 @@ from pipeline.core.language import translate
 from pipeline.core.progress import StepProgress
 from pipeline.dedup.clusters import compile_choice
 from pipeline.manifest.loading import load
-from pipeline.manifest.presets import manifest_folder
+from pipeline.manifest.shipped import manifest_folder
 from pipeline.plan import Plan
 from pipeline.run import run as run_steps
 from pipeline.sources.inputs import describe_file

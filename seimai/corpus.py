@@ -10,8 +10,8 @@ from typing import Any
 import polars as pl
 from rich.console import Console
 
-from pipeline.build import BuildRequest
-from pipeline.build import build as build_corpus
+from pipeline.build_request import BuildRequest
+from pipeline.building import build as build_corpus
 from pipeline.core.checksums import LOCK_FILE
 from pipeline.core.command import explain_errors
 from pipeline.core.errors import UsageError

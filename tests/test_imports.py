@@ -27,7 +27,11 @@ ROOMS: dict[str, set[str]] = {
     "trainers": {"filters", "tokenizer", "pipeline.core", "trainers.data", "trainers.training", "trainers.models"},
     "pipeline.sources": {"filters", "pipeline.core"},
     "pipeline.manifest.steps": {"pipeline.core"},
-    "pipeline.manifest.model": {"filters", "tokenizer", "pipeline.core", "pipeline.sources", "pipeline.manifest.steps"},
+    "pipeline.manifest.source_options": set(),
+    "pipeline.manifest.shipped": {"pipeline.core", "manifests"},
+    "pipeline.manifest.model": {
+        "filters", "tokenizer", "pipeline.core", "pipeline.sources", "pipeline.manifest.source_options", "pipeline.manifest.steps",
+    },
     "pipeline.workspace": {"pipeline.core", "pipeline.manifest.steps"},
     "pipeline.dedup": {"filters", "pipeline.core", "pipeline.manifest.steps", "pipeline.workspace"},
     "pipeline.modalities": {
@@ -38,8 +42,8 @@ ROOMS: dict[str, set[str]] = {
         "tokenizer", "pipeline.core", "pipeline.manifest.steps", "pipeline.manifest.model", "pipeline.dedup", "pipeline.modalities",
     },
     "pipeline.manifest": {
-        "filters", "pipeline.core", "pipeline.sources", "pipeline.manifest.steps", "pipeline.manifest.model", "pipeline.modalities",
-        "pipeline.mixture.manifest",
+        "filters", "pipeline.core", "pipeline.sources", "pipeline.manifest.steps", "pipeline.manifest.source_options",
+        "pipeline.manifest.shipped", "pipeline.manifest.model", "pipeline.modalities", "pipeline.mixture.manifest",
     },
     "pipeline.plan": {
         "filters", "pipeline.core", "pipeline.sources", "pipeline.manifest.steps", "pipeline.manifest.model", "pipeline.workspace",
@@ -49,8 +53,9 @@ ROOMS: dict[str, set[str]] = {
         "pipeline.dedup", "pipeline.modalities", "pipeline.plan",
     },
     "pipeline.corpus": {
-        "filters", "pipeline.core", "pipeline.sources", "pipeline.manifest", "pipeline.manifest.model", "pipeline.manifest.steps",
-        "pipeline.mixture.manifest", "pipeline.workspace", "pipeline.modalities", "pipeline.plan", "pipeline.steps",
+        "filters", "pipeline.core", "pipeline.sources", "pipeline.manifest", "pipeline.manifest.model", "pipeline.manifest.shipped",
+        "pipeline.manifest.steps", "pipeline.mixture.manifest", "pipeline.workspace", "pipeline.modalities", "pipeline.plan",
+        "pipeline.steps",
     },
     "pipeline.report": {
         "filters", "tokenizer", "pipeline.core", "pipeline.sources", "pipeline.manifest.steps", "pipeline.manifest.model",
@@ -68,8 +73,8 @@ ROOMS: dict[str, set[str]] = {
         "pipeline.report", "pipeline.publish",
     },
     "pipeline.compiling": {
-        "filters", "pipeline.core", "pipeline.sources", "pipeline.manifest", "pipeline.manifest.model", "pipeline.dedup",
-        "pipeline.plan", "pipeline.run",
+        "filters", "pipeline.core", "pipeline.sources", "pipeline.manifest", "pipeline.manifest.model", "pipeline.manifest.shipped",
+        "pipeline.dedup", "pipeline.plan", "pipeline.run",
     },
     "pipeline.compare": {
         "filters", "pipeline.core", "pipeline.manifest", "pipeline.manifest.model", "pipeline.workspace", "pipeline.steps",
@@ -88,16 +93,25 @@ ROOMS: dict[str, set[str]] = {
         "pipeline.report",
     },
     "pipeline.verify": {"pipeline.core"},
+    "pipeline.build_request": {"pipeline.core", "pipeline.manifest.shipped"},
+    "pipeline.build_inputs": {
+        "pipeline.core", "pipeline.sources", "pipeline.manifest.model", "pipeline.manifest.shipped", "pipeline.workspace",
+        "pipeline.plan", "pipeline.fetch", "pipeline.publish", "pipeline.build_request",
+    },
+    "pipeline.building": {
+        "pipeline.core", "pipeline.sources", "pipeline.manifest", "pipeline.manifest.model", "pipeline.plan", "pipeline.modalities",
+        "pipeline.steps", "pipeline.report", "pipeline.publish", "pipeline.mixture.manifest", "pipeline.mixture", "pipeline.run",
+        "pipeline.compiling", "pipeline.verify", "pipeline.build_request", "pipeline.build_inputs",
+    },
     "pipeline.build": {
-        "pipeline.core", "pipeline.sources", "pipeline.manifest", "pipeline.manifest.model", "pipeline.workspace", "pipeline.plan",
-        "pipeline.modalities", "pipeline.steps", "pipeline.report", "pipeline.fetch", "pipeline.publish", "pipeline.mixture.manifest",
-        "pipeline.mixture", "pipeline.run", "pipeline.compiling", "pipeline.verify",
+        "pipeline.core", "pipeline.manifest", "pipeline.manifest.source_options", "pipeline.report", "pipeline.build_request",
+        "pipeline.building",
     },
     "seimai": {
         "filters", "tokenizer", "trainers", "pipeline.core", "pipeline.sources", "pipeline.manifest", "pipeline.manifest.model",
         "pipeline.mixture", "pipeline.mixture.manifest", "pipeline.modalities", "pipeline.steps", "pipeline.report", "pipeline.fetch",
-        "pipeline.compare", "pipeline.inspect", "pipeline.verify", "pipeline.build", "pipeline.corpus", "pipeline.explain",
-        "pipeline.whatif",
+        "pipeline.compare", "pipeline.inspect", "pipeline.verify", "pipeline.build_request", "pipeline.building", "pipeline.build",
+        "pipeline.corpus", "pipeline.explain", "pipeline.whatif",
     },
 }  # fmt: skip
 
@@ -196,6 +210,8 @@ LATE = {
     ("pipeline.modalities.image_text.measure", "filters.image.clip"),  # torch, transformers
     ("pipeline.core.code_identity", "pipeline.core.code_identity"),
     ("pipeline.inspect.command", "pipeline.inspect.serving"),  # starlette and uvicorn, which are an extra
+    # What builds takes a second to load, and options that are wrong are refused before.
+    *(("pipeline.build", f"pipeline.{name}") for name in ("building", "manifest.overview", "report.summary")),
     # `import seimai` and `seimai --help` take no time: what they offer is loaded when it is called.
     ("seimai", "seimai.api"),
     *(("seimai.command", f"tokenizer.{name}") for name in ("train", "encode", "evaluate", "export")),

@@ -21,7 +21,7 @@ from pipeline.core.language import translate
 from pipeline.core.locks import hold_corpus_lock, hold_lock
 from pipeline.core.options import Count
 from pipeline.core.ownership import mark_scratch
-from pipeline.core.paths import refuse_unwritable
+from pipeline.core.paths import refuse_unwritable, shorten_path
 from pipeline.core.tables import suggest_look
 from pipeline.core.terminal import Terminal
 from tokenizer.encoding import TokenShardBuild
@@ -89,11 +89,12 @@ def main(
         else:
             with hold_corpus_lock(build.named):
                 list_added(build.named)  # where a run was killed before it did
-            console.print(f"{build.out} is up to date: nothing to do", highlight=False, markup=False)
+            console.print(f"{shorten_path(build.out)} is up to date: nothing to do", highlight=False, markup=False)
         console.print()
         console.print(make_counts_table(description))
-        console.print(f"\n{build.out}", style="bold", highlight=False, markup=False)
-        console.print(f"  {suggest_look(build.out, 'train-*.parquet')}", highlight=False, markup=False, soft_wrap=True)
+        folder = shorten_path(build.out)
+        console.print(f"\n{folder}", style="bold", highlight=False, markup=False)
+        console.print(f"  {suggest_look(folder, 'train-*.parquet')}", highlight=False, markup=False, soft_wrap=True)
 
 
 def run_with_engine(build: TokenShardBuild, workers: int | None, scheduler: str | None, console: Console) -> dict[str, Any]:

@@ -383,7 +383,7 @@ class TokenShardBuild:
     def _pack(self, engine: Engine, split: str, parts: list[RowGroupRange], encoded: EncodedCounts) -> PackedCounts:
         total = encoded.tokens + encoded.separators
         count = max(1, total // max(self.settings.tokens_per_shard, self.settings.sequence_length))
-        step = engine.step("pack" if split == "train" else f"pack {split[:7]}", total=float(4 * total))
+        step = engine.step("pack" if split == "train" else split, total=float(4 * total))
         tasks = [(pack_shard, (self.context, split, parts, shard, count)) for shard in range(count)]
         results: list[PackedCounts] = []
         for _, counts in engine.run("packing", tasks):

@@ -16,6 +16,8 @@ from tokenizer.settings import Encoding
 from tokenizer.texts import COLUMNS
 
 TOKENS_FILE = "tokens.json"  # describes a folder of token shards
+_SMALL = 5_000_000  # bytes of shards, about as many characters of Japanese text: some hundred sequences of the default length
+_SHORT = 256  # tokens, as long as the positions of `--config tiny`
 
 
 @dataclass(frozen=True)
@@ -119,8 +121,15 @@ def encode_command(
     return " ".join([*words, *["--overwrite"] * overwrite])
 
 
-def suggest_encoding(corpus: Path) -> str | None:
-    """Return the command that makes the token shards of a corpus anew; None where they are of its shards and its tokenizer."""
+def _is_small(corpus: Path) -> bool:
+    return sum(path.stat().st_size for path in (corpus / "data").glob("*.parquet")) < _SMALL
+
+
+def suggest_encoding(corpus: Path, is_small: bool | None = None) -> str | None:
+    """Return the command that makes the token shards of a corpus anew; None where they are of its shards and its tokenizer.
+
+    Of little text (`is_small`; None: as its shards are) few sequences of the default length come, or none: the command asks for short ones.
+    """
     tokens = corpus / "tokens"
     tokenizer, description = _load_tokenizer(corpus / "tokenizer"), read_description(tokens)
     if tokenizer is not None and description is not None:
@@ -130,6 +139,8 @@ def suggest_encoding(corpus: Path) -> str | None:
         except UsageError:
             pass
     is_of_tokenizer = tokenizer is not None and description is not None and description["tokenizer"] == tokenizer.fingerprint
+    if description is None and (_is_small(corpus) if is_small is None else is_small):
+        description = {"sequence_length": _SHORT}
     return encode_command(corpus, description, overwrite=(tokens / TOKENS_FILE).exists() and not is_of_tokenizer)
 
 

@@ -222,7 +222,7 @@ def main(corpora: tuple[str, ...], column: str | None, out: Path | None, memory:
         print_summary(console, out, result)
         if out.name == "tokenizer" and (out.parent / "data").is_dir() and (again := suggest_encoding(out.parent)):
             if (out.parent / "tokens").is_dir():
-                line = f"{out.parent / 'tokens'} is not of this tokenizer and these shards"
+                line = f"{shorten_path(out.parent / 'tokens')} is not of this tokenizer and these shards"
                 console.print(f"warning: {line}", style="yellow", highlight=False, markup=False, soft_wrap=True)
             console.print(f"  {again}", highlight=False, markup=False, soft_wrap=True)
 
@@ -252,9 +252,9 @@ def print_summary(console: Console, out: Path, result: dict[str, Any]) -> None:
     if result["figures"]:
         console.print(make_figures_table([result["figures"] | {"tokenizer": translate("held-out")}]))
     console.print(f"\n{shorten_path(out)}", style="bold", highlight=False, markup=False)
-    load = f"AutoTokenizer.from_pretrained({shorten_path(out)!r}).tokenize('吾輩は猫である。')"
+    load = f"t = seimai.Tokenizer({shorten_path(out)!r}); print([t.decode([i]) for i in t.encode('吾輩は猫である。')])"
     console.print(
-        f"  {suggest_python(f'from transformers import AutoTokenizer; print({load})')}",
+        f"  {suggest_python(f'import seimai; {load}')}",
         highlight=False,
         markup=False,
         soft_wrap=True,

@@ -68,6 +68,20 @@ def report_errors(
         sys.exit(1)
 
 
+@contextmanager
+def import_late(module: str) -> Iterator[None]:
+    """Import a module of ours in the block, without looking for garbage meanwhile: there is none, and looking takes a fifth of the time."""
+    if module in sys.modules:
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def _print_error(console: Terminal, error: Exception) -> None:
     with suppress(BuildError):  # of error output that goes nowhere
         console.print(f"error: {error}", style="red", soft_wrap=True)

@@ -12,15 +12,17 @@ from pathlib import Path
 from types import TracebackType
 
 from pipeline.core.command_names import WORDS
+from pipeline.core.pipes import outlive_readers
 
 
 def expect_interrupts() -> None:
-    """Let Ctrl-C end a command with a line, not a traceback, while its modules are imported. Packages call this first.
+    """Let Ctrl-C end a command with a line, not a traceback, while its modules are imported, and a closed pipe end nothing.
 
-    Other programs that import Seimai keep their own ways.
+    Packages call this first. Other programs that import Seimai keep their own ways.
     """
-    if starts_command():
+    if starts_command() and sys.excepthook is not _report_interrupt:
         sys.excepthook = _report_interrupt
+        outlive_readers()
 
 
 def starts_command() -> bool:

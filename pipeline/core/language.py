@@ -17,6 +17,8 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
+from pipeline.core.singular import ONE, make_singular
+
 LANGUAGES = ("en", "ja")
 _PLACEHOLDER = re.compile(r"\{(\d+)\}")
 _WORDS = ("activities", "steps", "tables", "units", "inspect")  # tables of the catalogue
@@ -24,6 +26,7 @@ _spoken: ContextVar[str | None] = ContextVar("spoken", default=None)
 _LABELS = ("error: ", "warning: ")
 _VERBS = ("has ", "is ")  # templates that begin so are also told of a file: "a.jsonl has no column …"
 _SUBJECT = 99  # the number of its name there
+_KINDS = re.compile(r"(?<=' \()((?:an? [a-z]+|null)(?: or (?:an? [a-z]+|null))*)(?=\))")  # what columns hold, in a list of them
 _FEWEST_LETTERS = 5  # of a template's own words: with fewer it could be meant by anything that quotes others
 
 
@@ -58,8 +61,15 @@ def translate(text: str) -> str:
 
 
 def translate_message(message: str) -> str:
-    """Return a finished message in the language of the user, with the values that are in it. What the catalogue lacks stays English."""
-    if choose_language() != "ja" or not message:
+    """Return a finished message in the language of the user, with the values that are in it. What the catalogue lacks stays as it is.
+
+    English is written in the plural: where a number is 1, the template's own words are made singular.
+
+    >>> with speak("en"):
+    ...     translate_message("1 values of 'date' are no text, such as 5: they became null")
+    "1 value of 'date' is no text, such as 5: it became null"
+    """
+    if not message or choose_language() != "ja" and not ONE.search(message):
         return message
     body = message.strip("\n ")
     start = message.index(body) if body else 0
@@ -87,6 +97,7 @@ class _Template(NamedTuple):
     pattern: re.Pattern[str]
     numbers: tuple[str, ...]  # of its values, in their order
     longest: str
+    english: str
     japanese: str
 
 
@@ -126,7 +137,8 @@ def _load_templates() -> list[_Template]:
         if len(pieces) > 1 and is_wordy(english):
             pattern = re.compile(_make_pattern(pieces), re.DOTALL)
             numbers = tuple(_PLACEHOLDER.findall(english))
-            templates.append((sum(map(len, pieces)), _Template(pattern, numbers, max(pieces, key=len), japanese.strip("\n "))))
+            both = english.strip("\n "), japanese.strip("\n ")
+            templates.append((sum(map(len, pieces)), _Template(pattern, numbers, max(pieces, key=len), *both)))
     return [template for _, template in sorted(templates, key=lambda one: -one[0])]
 
 
@@ -144,20 +156,26 @@ def _make_pattern(pieces: list[str]) -> str:
 
 
 def _translate_body(body: str) -> str:
+    is_japanese = choose_language() == "ja"
     if (" " in body or body == ".") and (exact := _load_sentences().get(body)) is not None:
-        return exact
+        return exact if is_japanese else body
     if body.startswith(_LABELS):  # templates that begin with a value would take it for one
         label, _, problem = body.partition(": ")
         return translate(f"{label}: {{0}}").replace("{0}", _translate_value(problem))
     for template in _load_templates():
         if template.longest in body and (match := template.pattern.fullmatch(body)):
             values = dict(zip(template.numbers, map(_translate_value, match.groups()), strict=True))
-            return _PLACEHOLDER.sub(lambda place, values=values: values[place[1]], template.japanese)  # type: ignore[misc]
+            words = template.japanese if is_japanese else make_singular(template.english, values)
+            return _PLACEHOLDER.sub(lambda place, values=values: values[place[1]], words)  # type: ignore[misc]
+    if is_japanese and _KINDS.search(body):
+        body = _KINDS.sub(lambda kinds: " か ".join(_load_sentences().get(one, one) for one in kinds[1].split(" or ")), body)
     if "\n" in body:
         return "\n".join(map(_translate_value, body.split("\n")))
     if ": " in body:  # where something is wrong, and what
         place, _, problem = body.partition(": ")
         return f"{place}: {_translate_value(problem)}"
+    if "; " in body:  # warnings of one file, side by side
+        return "; ".join(map(_translate_value, body.split("; ")))
     return body
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable
 
@@ -32,6 +33,12 @@ def is_printable(name: str) -> bool:
 def make_printable(text: str, keep: str = "") -> str:
     """Return a text from outside with U+FFFD for what is not printable, but for the characters of `keep`."""
     return _UNPRINTABLE.sub(lambda match: match[0] if match[0] in keep else _REPLACEMENT, text)
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """Return '; did you mean …?' for the nearest of `words`, or a full stop."""
+    matches = difflib.get_close_matches(word, list(words), 1, 0.6)
+    return f"; did you mean {matches[0]!r}?" if matches else "."
 
 
 def shorten(text: str, longest: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from pathlib import Path
 
@@ -19,6 +20,12 @@ def find_path_problem(path: str) -> str | None:
     if "://" not in path and any(len(name.encode()) > _LONGEST_NAME for name in path.split("/")):
         return f"no name in a path is longer than {_LONGEST_NAME} bytes"
     return None
+
+
+def refuse_missing(path: str) -> None:
+    """Raise UsageError where nothing is at a path. URLs and globs are another matter."""
+    if "://" not in path and not glob.has_magic(path) and path and not os.path.lexists(path):
+        raise UsageError(f"{path}: there is no such file")
 
 
 def expand_home(path: Path | str) -> Path:

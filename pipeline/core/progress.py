@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task
 from rich.text import Text
 
 from pipeline.core.estimates import Estimate, format_duration
-from pipeline.core.language import translate
+from pipeline.core.language import translate, translate_message
 
 LOG_SECONDS = 10.0  # between two lines where there is no terminal
 _NAME_CELLS = 12
@@ -73,7 +73,7 @@ class StepProgress:
         """Return what the line says after the bar."""
         now = time.perf_counter()
         seconds = now - self.began if self.seconds is None else self.seconds
-        parts = [translate("{0} records").format(f"{self.records:,}").rjust(19)] if self.records else []
+        parts = [translate_message(f"{self.records:,} records").rjust(19)] if self.records else []
         if (done := self.bytes - self._already) and self._share is None:
             parts.append(f"{done / 1e6 / max(seconds, 1e-6):.1f} MB/s".rjust(10))
         parts += [self.note] if self.note else []

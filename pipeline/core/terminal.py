@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterable
 from contextlib import suppress
@@ -54,17 +53,21 @@ class Terminal(Console):
             self._stop_printing(error)
 
     def on_broken_pipe(self) -> None:
-        """Say that nobody reads any more, as after `| head`."""
-        self._stop_printing(BrokenPipeError(errno.EPIPE, "whoever read it has ended"))
+        """Print nothing more where nobody reads any more, as after `| head`. What is at work goes on."""
+        self._discard_output()
 
-    def _stop_printing(self, error: OSError) -> None:
-        """Raise BuildError for lines that cannot be written. Nothing more is written, at the end of Python neither."""
+    def _discard_output(self) -> None:
+        """Write nothing more, at the end of Python neither."""
         self.quiet = True
-        stream = "error output" if self.stderr else "output"
         with suppress(OSError, ValueError):  # a stream of another kind
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.file.fileno())
             os.close(nowhere)
+
+    def _stop_printing(self, error: OSError) -> None:
+        """Raise BuildError for lines that cannot be written, such as on a full disk."""
+        self._discard_output()
+        stream = "error output" if self.stderr else "output"
         raise BuildError(
             f"the command's {stream} cannot be written ({error.strerror}), so it ended there. What is finished is kept: "
             f"run the same command again, with its {stream} elsewhere"

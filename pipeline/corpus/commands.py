@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.core.ownership import STATE_FOLDER
 from pipeline.core.storage import read_json
-from pipeline.manifest.presets import list_manifests
+from pipeline.manifest.shipped import list_manifests
 from pipeline.sources.inputs import is_sample_identity, locate_input
 
 _INPUTS_SHOWN = 3

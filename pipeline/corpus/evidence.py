@@ -18,7 +18,8 @@ from filters.text.normalisation import normalise_spans
 from filters.text.text_model import load_model
 from pipeline.core.errors import UsageError
 from pipeline.core.language import translate
-from pipeline.manifest.model import Bound, Manifest, did_you_mean
+from pipeline.core.names import did_you_mean
+from pipeline.manifest.model import Bound, Manifest
 from pipeline.modalities.text.manifest import TextManifest
 
 BOILERPLATE, RECURRING = "boilerplate_share", "recurring_line_share"

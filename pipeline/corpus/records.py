@@ -11,9 +11,8 @@ import polars as pl
 from rapidfuzz import process
 
 from pipeline.core.errors import UsageError
-from pipeline.core.names import make_printable, shorten
+from pipeline.core.names import did_you_mean, make_printable, shorten
 from pipeline.corpus.built import BuiltCorpus
-from pipeline.manifest.model import did_you_mean
 
 _SHOWN = 3  # ids in a message
 _LISTED = 20  # ids on a page

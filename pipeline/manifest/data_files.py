@@ -8,7 +8,8 @@ from collections import defaultdict
 from pathlib import Path
 
 from pipeline.core.errors import SeimaiError, UsageError
-from pipeline.manifest.presets import list_manifests, manifest_folder, parse_toml
+from pipeline.manifest.presets import parse_toml
+from pipeline.manifest.shipped import list_manifests, manifest_folder
 from pipeline.sources import SOURCES
 from pipeline.sources.base import Fields
 from pipeline.sources.image_text.columns import SYNONYMS as OF_IMAGES

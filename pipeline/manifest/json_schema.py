@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from filters import MEASURES
+from pipeline.core.pipes import outlive_readers
 from pipeline.manifest.presets import list_presets
 from pipeline.mixture.manifest import MixtureManifest
 from pipeline.modalities import MODALITIES
@@ -42,4 +43,5 @@ def schema() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    outlive_readers()
     print(json.dumps(schema(), ensure_ascii=False, indent=1))

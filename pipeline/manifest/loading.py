@@ -14,11 +14,11 @@ from pydantic import BaseModel, ValidationError
 
 from filters import MEASURES
 from pipeline.core.errors import UsageError
-from pipeline.core.names import shorten
-from pipeline.core.paths import find_path_problem
+from pipeline.core.names import did_you_mean, shorten
 from pipeline.manifest.data_files import explain_data, is_data
-from pipeline.manifest.model import Bound, Described, Manifest, did_you_mean, source_options
-from pipeline.manifest.presets import check_rule_name, list_manifests, manifest_folder, parse_toml, preset_bounds
+from pipeline.manifest.model import Bound, Described, Manifest, source_options
+from pipeline.manifest.presets import check_rule_name, parse_toml, preset_bounds
+from pipeline.manifest.shipped import check_reference, list_manifests, manifest_folder
 from pipeline.mixture.manifest import MixtureManifest
 from pipeline.modalities import MODALITIES
 from pipeline.sources import SOURCES
@@ -103,26 +103,14 @@ def _validate(manifest: type[AnyManifest], table: dict[str, Any], where: str) ->
 
 def read_toml(reference: str) -> tuple[dict[str, Any], str]:
     """Return the table in the file of a manifest, by its name or path, and what messages call the file. Raises UsageError."""
-    path = Path(reference)
-    names = list_manifests()
-    if (problem := find_path_problem(reference)) is not None:
-        raise UsageError(f"the manifest {shorten(reference, _SHOWN)!r}: {problem}. Known by name: {', '.join(names)}")
-    if reference not in names and path.is_file() and not path.stat().st_size:
-        raise UsageError(f"{reference} is empty: expected a manifest, which is a TOML file. Known by name: {', '.join(names)}")
-    if reference not in names and is_data(reference):
-        raise explain_data(reference)
-    if path.suffix == ".toml" or "/" in reference or path.is_file() and reference not in names:
-        if not path.is_file():
-            raise UsageError(f"{reference}: there is no such manifest file")
+    check_reference(reference)
+    if reference not in list_manifests():
+        if is_data(reference):
+            raise explain_data(reference)
         try:
-            return parse_toml(path.read_text("utf-8"), reference), reference
+            return parse_toml(Path(reference).read_text("utf-8"), reference), reference
         except UnicodeDecodeError:
             raise UsageError(f"{reference}: a manifest is a TOML file in UTF-8; this is not text") from None
-    if reference not in names:
-        raise UsageError(
-            f"there is no manifest {reference!r}{did_you_mean(reference, names)} Known: {', '.join(names)}. "
-            "A path to a TOML file works too."
-        )
     where = f"manifests/{reference}.toml"
     return parse_toml((manifest_folder() / f"{reference}.toml").read_text("utf-8"), where), where
 
@@ -152,7 +140,8 @@ def _merge_preset(table: dict[str, Any], where: str, manifest: type[Manifest]) -
         bounds.pop(name, None)
     for name, bound in rules.items():
         if not isinstance(bound, dict):
-            raise UsageError(f"{where}: rules.{name} = {bound!r}: expected bounds, such as {{ at_least = 0.1 }}")
+            hint = "" if name in MEASURES else did_you_mean(name, MEASURES).removesuffix(".")
+            raise UsageError(f"{where}: rules.{name} = {bound!r}: expected bounds, such as {{ at_least = 0.1 }}{hint}")
         bounds[name] = bounds.get(name, {}) | bound
     return table | {"rules": bounds}
 

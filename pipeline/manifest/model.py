@@ -6,10 +6,8 @@ tables of a modality are in its own room.
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+import shlex
 from typing import Annotated, Any, ClassVar, Literal
 
 import polars as pl
@@ -17,8 +15,9 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from filters import MEASURES
 from filters.registry import Kind
-from pipeline.core.names import is_printable
+from pipeline.core.names import did_you_mean, is_printable
 from pipeline.core.settings import Size
+from pipeline.manifest.source_options import FOLDER_OPTIONS, SourceOption
 from pipeline.manifest.steps import BelongsTo, ManifestTable, Step
 from pipeline.sources import SOURCES
 from pipeline.sources.base import Fields
@@ -38,26 +37,7 @@ RESERVED_COLUMNS = frozenset(
 ROW_COLUMNS = frozenset({"locator", "file", "problem", "media_type", "charset", "namespace", "redirect", "wikitext"})
 
 
-def did_you_mean(word: str, words: Iterable[str]) -> str:
-    """Return '; did you mean …?' for the nearest of `words`, or a full stop."""
-    matches = difflib.get_close_matches(word, list(words), 1, 0.6)
-    return f"; did you mean {matches[0]!r}?" if matches else "."
-
-
-@dataclass(frozen=True)
-class SourceOption:
-    """Marks a field of the table `source` that only some formats take (`Source.options` of the format).
-
-    `purpose` is what messages say it is for. Where the command has an option for it, `flag` and `help` are that option's, and `content`
-    is what the folder that it names holds.
-    """
-
-    purpose: str
-    flag: str | None = None
-    help: str = ""
-    content: str = ""
-
-
+UNKNOWN_LICENSE = "unknown"  # as the Hub calls it
 _DOWNLOADED = ("https://", "http://", "s3://", "gs://", "hf://")  # what a manifest, which may be a stranger's, can have fetched
 
 
@@ -78,16 +58,12 @@ class SourceTable(ManifestTable):
     images: Annotated[
         str | None,
         BelongsTo("inputs"),
-        SourceOption(
-            "lists of images", "--images", "Folder of the images that the input, a list, names by URL or file name.", "images"
-        ),
+        FOLDER_OPTIONS["images"],
     ] = Field(None, description="folder of the images that a list names by URL or path; what --images sets")
     audio: Annotated[
         str | None,
         BelongsTo("inputs"),
-        SourceOption(
-            "lists of recordings", "--audio", "Folder of the recordings that the input, a list, names by path.", "recordings"
-        ),
+        FOLDER_OPTIONS["audio"],
     ] = Field(None, description="folder of the recordings that a list names by path; what --audio sets")
     transcripts: Annotated[str | None, BelongsTo("inputs"), SourceOption("recordings")] = Field(
         None,
@@ -130,7 +106,7 @@ class SourceTable(ManifestTable):
         if source is None or not value:  # of the format there is a message already
             return value
         if not source.columns:
-            raise ValueError(f"source.format = {info.data['format']!r} has no columns to be named")
+            raise ValueError(_explain_no_columns(info.data["format"], value))
         for name in value:
             if name not in source.columns and not source.any_column:
                 raise ValueError(
@@ -143,10 +119,11 @@ class SourceTable(ManifestTable):
         source = SOURCES[self.format]
         for name in self.columns:
             if name not in source.columns and name not in self.kept:
-                words = did_you_mean(name, [*source.columns, *self.kept])
+                known = [*dict.fromkeys([*source.columns, *self.kept])]
+                words = did_you_mean(name, known)
                 raise ValueError(
                     f"columns.{name}: Seimai has no such column, and source.keep does not name it{words} "
-                    f"Known: {', '.join([*source.columns, *self.kept])}"
+                    f"Known: {', '.join(known)}"
                 )
         return self
 
@@ -205,6 +182,16 @@ class SourceTable(ManifestTable):
         if value not in SOURCES:
             raise ValueError(f"there is no such wire format{did_you_mean(value, SOURCES)} Known: {', '.join(SOURCES)}")
         return value
+
+
+def _explain_no_columns(format: str, columns: dict[str, str]) -> str:
+    """Return the error for columns of a format that has none, with formats of such records that have, and a command that names them."""
+    able = [name for name, source in SOURCES.items() if source.columns and source.modality == SOURCES[format].modality]
+    settings = " ".join(f"--set {shlex.quote(f'source.columns.{key}={name}')}" for key, name in columns.items())
+    return (
+        f"source.format = {format!r} has no columns to be named, but {', '.join(able)} have. Say which of them the input is, as in: "
+        f"python -m pipeline.build {able[0]} --input FILE {settings}"
+    )
 
 
 def source_options() -> dict[str, SourceOption]:

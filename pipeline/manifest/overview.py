@@ -10,7 +10,8 @@ from rich.table import Table
 from filters import MEASURES
 from pipeline.core.help import wrap_cells
 from pipeline.core.language import translate
-from pipeline.manifest.presets import list_manifests, list_presets, manifest_folder, parse_toml, read_preset
+from pipeline.manifest.presets import list_presets, parse_toml, read_preset
+from pipeline.manifest.shipped import list_manifests, manifest_folder
 from pipeline.modalities import MODALITIES
 
 _WIDTH = 78  # cells, whatever the terminal: lists are read in pipes, too

@@ -4,26 +4,15 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Collection
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from typing import Any
 
 from pydantic import ValidationError
 
 from filters import MEASURES
 from pipeline.core.errors import UsageError
-from pipeline.manifest.model import Bound, Manifest, did_you_mean
-
-
-def manifest_folder() -> Traversable:
-    """Return the folder of the manifests that ship with Seimai."""
-    return files("manifests")
-
-
-def list_manifests(subfolder: str = "") -> list[str]:
-    """Return the names of the shipped manifests or, with subfolder="presets", presets."""
-    root = manifest_folder() / subfolder if subfolder else manifest_folder()
-    return sorted(entry.name.removesuffix(".toml") for entry in root.iterdir() if entry.name.endswith(".toml"))
+from pipeline.core.names import did_you_mean
+from pipeline.manifest.model import Bound, Manifest
+from pipeline.manifest.shipped import list_manifests, manifest_folder
 
 
 def list_presets(manifest: type[Manifest]) -> list[str]:

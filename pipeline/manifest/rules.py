@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.errors import UsageError
+from pipeline.core.names import did_you_mean
 from pipeline.manifest.loading import Override, RecordedBounds, load, load_table, read_toml
-from pipeline.manifest.model import Manifest, did_you_mean
-from pipeline.manifest.presets import check_bounds, list_manifests, list_presets, preset_bounds
+from pipeline.manifest.model import Manifest
+from pipeline.manifest.presets import check_bounds, list_presets, preset_bounds
+from pipeline.manifest.shipped import list_manifests
 
 AS_BUILT = "as-built"
 

@@ -11,8 +11,8 @@ from pipeline.mixture.facts import MixtureFacts
 from pipeline.report.terminal import print_warnings
 
 
-def print_mixture(console: Console, facts: MixtureFacts) -> None:
-    """Print what every part had and what of it is in the mixture, then time, memory and warnings."""
+def print_mixture(console: Console, facts: MixtureFacts, startup: float) -> None:
+    """Print what every part had and what of it is in the mixture, then time (`startup`: before it began to work), memory and warnings."""
     console.print()
     console.print(make_sources_table(facts))
     console.print()
@@ -24,7 +24,9 @@ def print_mixture(console: Console, facts: MixtureFacts) -> None:
         f"are in several parts",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
-    console.print(f"{facts.seconds:.1f} s   peak memory {format_size(facts.peak_memory)}", highlight=False)
+    console.print(
+        f"{facts.seconds:.1f} s and {startup:.1f} s to start   peak memory {format_size(facts.peak_memory)}", highlight=False
+    )
     print_warnings(console, facts)
 
 

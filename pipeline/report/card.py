@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.card import describe_config, describe_token_config, dump_front_matter, render_added
-from pipeline.core.language import speak, translate_text
+from pipeline.core.language import speak, translate_message, translate_text
 from pipeline.core.markdown import code_span, escape_markdown, escape_paragraphs, link, make_line, table_code_span
 from pipeline.core.names import hide_folders
 from pipeline.core.storage import write_atomically
@@ -45,13 +45,19 @@ def render_card(facts: BuildFacts) -> str:
         "escape_paragraphs": escape_paragraphs,
         "link": link,
         "japanese": _translate,
-        "without_places": lambda text: hide_folders(text, facts.places),
+        "without_places": lambda text: hide_folders(_say(text), facts.places),
     }
     added = render_added(facts.training, facts.tokens)
     card = environment.get_template(facts.template).render(
         facts=facts, front_matter=dump_front_matter(_describe_dataset(facts)), added=added
     )
     return card.rstrip("\n") + "\n"
+
+
+def _say(text: str) -> str:
+    """Return a message as commands print it in English."""
+    with speak("en"):
+        return translate_message(text)
 
 
 def _translate(text: str) -> str:

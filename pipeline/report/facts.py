@@ -326,9 +326,8 @@ def suggest_training(out: Path, terms: ReportTerms, is_tokenised: bool, pieces: 
     quoted, commands, is_small = shlex.quote(shorten_path(out)), list[str](), pieces is not None
     if "tokenizer" in terms.reads and not is_tokenised and not (out / "tokenizer").is_dir():
         commands.append(f"python -m tokenizer.train {quoted}" + f" --vocab-size {pieces}" * is_small)
-    if "tokens" in terms.reads and not is_tokenised and (encode := suggest_encoding(out)):
-        is_first = not (out / "tokens").is_dir()
-        commands.append(encode + " --sequence-length 256" * (is_small and is_first))
+    if "tokens" in terms.reads and not is_tokenised and (encode := suggest_encoding(out, is_small)):
+        commands.append(encode)
     return " && ".join([*commands, f"python -m {terms.trainer} {quoted}" + " --config tiny" * (is_small or not has_gpu())])
 
 

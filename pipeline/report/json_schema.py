@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from pipeline.core.pipes import outlive_readers
 from pipeline.report.model import Report
 
 
@@ -13,4 +14,5 @@ def make_schema() -> str:
 
 
 if __name__ == "__main__":
+    outlive_readers()
     print(make_schema(), end="")

@@ -14,6 +14,7 @@ from pipeline.core.language import translate, translate_message
 from pipeline.core.paths import shorten_path
 from pipeline.core.storage import format_size
 from pipeline.core.tables import suggest_look
+from pipeline.manifest.model import UNKNOWN_LICENSE
 from pipeline.report.facts import BuildFacts, PlanFacts
 from tokenizer.encode import make_counts_table
 from tokenizer.evaluate import make_figures_table
@@ -23,8 +24,11 @@ _PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "soft_wrap": True
 _HEADING_CELLS = 14
 
 
-def print_summary(console: Console, facts: BuildFacts) -> None:
-    """Print records and amounts by step, the most frequent reasons, polishing ratio, time and memory, and warnings."""
+def print_summary(console: Console, facts: BuildFacts, startup: float) -> None:
+    """Print records and amounts by step, the most frequent reasons, polishing ratio, time and memory, and warnings.
+
+    `startup`: seconds until the build began to work: loading, planning, starting workers.
+    """
     console.print()
     console.print(_build_steps_table(facts))
     reasons = {rule.name: rule.records for rule in facts.rules} | {
@@ -44,7 +48,9 @@ def print_summary(console: Console, facts: BuildFacts) -> None:
         )
     speed = facts.bytes / 1e6 / max(facts.seconds, 1e-6)
     console.print(f"polishing ratio {facts.polishing_ratio:.1%} of the raw {facts.terms.ratio.local}")
-    console.print(f"{facts.seconds:.1f} s ({speed:.1f} MB/s)   peak memory {format_size(facts.peak_memory)}")
+    console.print(
+        f"{facts.seconds:.1f} s ({speed:.1f} MB/s) and {startup:.1f} s to start   peak memory {format_size(facts.peak_memory)}"
+    )
     print_warnings(console, facts)
 
 
@@ -68,6 +74,16 @@ def print_tokenizer(console: Console, facts: BuildFacts) -> None:
     if facts.tokens:
         console.print()
         console.print(make_counts_table(facts.tokens))
+
+
+def print_unknown_license(console: Console, facts: BuildFacts) -> None:
+    """Print how to state title and licence of input that the manifest says nothing of."""
+    if facts.manifest.license.startswith(UNKNOWN_LICENSE):
+        console.print(
+            f"\nlicense unknown: the manifest {facts.manifest.name} does not say what this input is under, and the card says so. State it "
+            "with --set license=… --set title=…",
+            **_PLAIN,
+        )
 
 
 def print_intermediates(console: Console, work: Path, size: int, are_removed: bool) -> None:

@@ -8,12 +8,13 @@ import polars as pl
 
 from filters import MEASURES
 from pipeline.core.errors import SeimaiError, UsageError
+from pipeline.core.names import did_you_mean
 from pipeline.corpus.built import BuiltCorpus
 from pipeline.corpus.content import read_measured_by
 from pipeline.corpus.evidence import Passage, find_evidence, has_evidence, list_passages
 from pipeline.corpus.measured import fit_bands, measured_columns
 from pipeline.corpus.records import LedgerRecord, read_record
-from pipeline.manifest.model import Bound, Manifest, did_you_mean
+from pipeline.manifest.model import Bound, Manifest
 from pipeline.steps.decide import broken_bound
 
 _PASSAGES = 5  # of a record

@@ -155,7 +155,8 @@ def print_neighbours(console: Console, rule: str, neighbours: Sequence[Neighbour
         line.append(f"{_describe_outcome(one)}  ", style="default")
         line.append(make_printable(one.id), style="bold")
         console.print(line, soft_wrap=True)
-        console.print(Text(f"    {set_cell_size(_shorten(one.excerpt), _CELLS).rstrip()}", style="default"), soft_wrap=True)
+        if one.excerpt:
+            console.print(Text(f"    {set_cell_size(_shorten(one.excerpt), _CELLS).rstrip()}", style="default"), soft_wrap=True)
         if one.passages:
             console.print(
                 Text(f"    {translate('what counts')}: ", style="dim").append_text(_join_passages(one.passages)), soft_wrap=True

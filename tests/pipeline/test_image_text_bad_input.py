@@ -131,7 +131,7 @@ def test_a_sidecar_that_disagrees(build, tmp_path):
     found = read_ledger_rows(tmp_path / "o")
     assert {key: row["verdict"] for key, row in found.items()} == dict.fromkeys("0123", "kept") | {"9": "unreadable"}
     assert found["2"]["excerpt"] == make_caption(2), "the archive's own caption counts"
-    assert "1 keys that its sidecar does not list" in done.stdout and "1 captions" in done.stdout
+    assert "1 key that its sidecar does not list" in done.stdout and "1 caption is not what" in done.stdout
 
 
 def coco_of(images):
@@ -253,7 +253,7 @@ def test_a_list_whose_images_were_not_fetched(build, tmp_path):
     listed.write_text("https://example.com/a.jpg\t犬の写真\n", "utf-8")
     images.mkdir()
     done = build("cc12m-ja", "--input", listed, "--images", images, "--out", tmp_path / "o")
-    assert done.returncode == 1 and "1 of 1 records could not be read" in done.stderr
+    assert done.returncode == 1 and "1 of 1 record could not be read" in done.stderr
     assert "the folder of images has none for this row" in done.stderr
     done = build("cc12m-ja", "--input", listed, "--images", images, "--out", tmp_path / "o", "--keep-going")
     assert done.returncode == 1 and "there is no image in" in done.stdout and "not one of the pairs was kept" in done.stderr

@@ -37,7 +37,7 @@ def test_cells_that_are_no_numbers_are_null_and_reasons_are_told(build, tmp_path
     """One cell of a column that no rule uses costs no record; a rule takes it for missing. Broken lines have their reasons."""
     scores = [*("N/A", "", "3,5", 0.25), *[0.9] * 8]
     lines = [json.dumps({"text": text, "score": score}) for text, score in zip(TEXTS, scores, strict=True)]
-    lines += ["{", "[1]", "[2]", '{"text": 5}', '"text"']
+    lines += ["{", "[1]", "[2]", '{"text": 5, "score": 0.5}', '"text"']
     (tmp_path / "a.jsonl").write_text("\n".join(lines), "utf-8")
     options = ["--input", tmp_path / "a.jsonl", "--out", tmp_path / "o", "--set", "source.keep=score:float"]
     done = build("jsonl", *options)
@@ -53,6 +53,7 @@ def test_cells_that_are_no_numbers_are_null_and_reasons_are_told(build, tmp_path
     assert "\nand 1 for other reasons; the ledger has that of each, in value_text\n" in done.stdout
     ledger = read_ledger(tmp_path / "o")
     assert dict(ledger["verdict"].value_counts().rows()) == {"kept": 12, "unreadable": 5}
+    assert ledger["score"].to_list()[12:] == [None, None, None, 0.5, None]  # what could be read of a line without text
     assert read_shards(tmp_path / "o").sort("id")["score"].to_list()[:4] == [None, None, None, 0.25]
     done = build("jsonl", *options, "--set", "rules.score.at_least=0.2")
     dropped = read_ledger(tmp_path / "o").filter(rule="score")
@@ -79,6 +80,23 @@ def test_a_kept_column_goes_to_the_shards_and_rules_judge_it(build, parquet, tmp
     assert done.returncode == 0, done.stderr
     ledger = read_ledger(tmp_path / "o")
     assert (ledger.filter(rule="score")["score"] < 0.5).all() and ledger["score"].null_count() == 0
+
+
+def test_input_of_ones_own_is_not_said_to_be_under_the_terms_of_a_shipped_manifest(build, tmp_path):
+    """Until its licence is stated, which says what the input is."""
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in TEXTS), "utf-8")
+    options = ["--input", tmp_path / "a.jsonl", "--out", tmp_path / "o"]
+    for more, license, title in (
+        ([], "unknown", "C4 Japanese, polished (own input)"),
+        (["--set", "license=CC-BY-4.0"], "CC-BY-4.0", "C4 Japanese, polished"),
+    ):
+        done = build("c4-ja", *options, *more)
+        assert done.returncode == 0, done.stderr
+        assert ("license unknown: the manifest c4-ja does not say what this input is under" in done.stdout) == (not more)
+        assert set(read_shards(tmp_path / "o")["license"]) == {license}
+        card = (tmp_path / "o" / "README.md").read_text("utf-8")
+        assert f"\nlicense: {license.lower()}\n" in card and f"\n# {title}\n" in card.replace("\\", "")
+        assert ("huggingface.co/datasets/allenai/c4" in card) == bool(more)
 
 
 def test_records_say_which_input_they_are_from_and_under_which_license(build, tmp_path):

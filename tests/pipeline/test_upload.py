@@ -84,8 +84,8 @@ def test_an_upload_has_the_corpus_and_neither_intermediates_nor_paths(with_token
 
 def test_the_hub_understands_the_card_and_datasets_the_folder(with_tokens, tmp_path):
     card = DatasetCard.load(with_tokens / "README.md")
-    assert (card.data.license, card.data.license_name) == ("other", "common-crawl-terms-of-use")
-    assert card.data.license_link == "https://commoncrawl.org/terms-of-use"
+    assert (card.data.license, card.data.get("license_name")) == ("unknown", None)  # the input is not the manifest's corpus
+    assert card.data.pretty_name == "CC-100 Japanese, polished (own input)"
     assert [config["config_name"] for config in card.data.configs] == ["default", "tokens"]
     told = json.loads((with_tokens / "tokens" / "tokens.json").read_text())
     # A cache of its own: datasets takes folders of the same name and card for the same data.

@@ -28,10 +28,11 @@ from pipeline.core.language import speak, translate_message
 from pipeline.core.terminal import Terminal
 from pipeline.core.watch import read_patience
 from tests.promises.tasks import block_once, stop_once, work
-from tests.support.builds import wait_until
+from tests.support.builds import build_environment, wait_until
 from tests.support.cluster import run_dask_commands
 
 PATIENCE = 6.0
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -157,7 +158,7 @@ def test_an_interrupt_while_modules_are_imported(start_build):
     wait_until(is_importing, process)
     os.killpg(process.pid, signal.SIGINT)
     out, errors = process.communicate(timeout=60)
-    assert (process.returncode, out, errors) == (-signal.SIGINT, "", "interrupted; run the same command again\n")
+    assert (process.returncode, out, errors) == (130, "", "interrupted; run the same command again to go on\n")
 
 
 def test_an_interrupt_while_workers_start_comes_when_they_have_started():
@@ -187,6 +188,31 @@ def test_output_that_cannot_be_written_is_told(capfd):
         Terminal(file=full).print("one line")
     reader, writer = os.pipe()
     os.close(reader)
-    with os.fdopen(writer, "w") as pipe, pytest.raises(BuildError, match=r"whoever read it has ended\), so it ended there"):
-        Terminal(file=pipe).print("one line")
+    with os.fdopen(writer, "w") as pipe:
+        terminal = Terminal(file=pipe)
+        terminal.print("one line")
+        terminal.print("nobody reads it, and nothing ends")
     assert capfd.readouterr() == ("", "")
+
+
+def run_unread(*words: str, folder: Path) -> int:
+    """Run a module whose output and error output nobody reads; return its exit code."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    environment = build_environment() | {"PYTHONPATH": str(ROOT)}
+    with os.fdopen(writer, "wb") as unread:
+        return subprocess.run(
+            [sys.executable, "-m", *words], cwd=folder, stdout=unread, stderr=unread, env=environment
+        ).returncode
+
+
+@pytest.mark.e2e
+def test_a_reader_that_has_ended_ends_nothing(tmp_path):
+    """As after `| head`: a build goes on to its corpus, and exit codes are the command's own."""
+    assert run_unread("pipeline.build", "cc100-ja", "--workers", "0", "--limit", "40", "--out", "corpus", folder=tmp_path) == 0
+    assert run_unread("pipeline.verify", "corpus", folder=tmp_path) == 0
+    (tmp_path / "corpus" / "report.html").write_text("something else")
+    assert run_unread("pipeline.verify", "corpus", "--json", folder=tmp_path) == 1
+    assert run_unread("pipeline.build", "--list", folder=tmp_path) == 0
+    assert run_unread("pipeline.build", "nobody", folder=tmp_path) == 2
+    assert run_unread("pipeline.manifest.json_schema", folder=tmp_path) == 0

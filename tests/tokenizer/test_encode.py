@@ -23,6 +23,7 @@ from click.testing import CliRunner, Result
 from pipeline.core.errors import UsageError
 from pipeline.core.locks import hold_corpus_lock
 from pipeline.core.ownership import STATE_FOLDER
+from pipeline.core.paths import shorten_path
 from pipeline.core.vouching import write_checked
 from tokenizer import encode
 from tokenizer.export import export
@@ -206,6 +207,7 @@ def test_what_is_done_is_not_done_again(reference: Path, run: Callable[..., Resu
     before = {p.name: p.stat().st_mtime_ns for p in reference.iterdir()}
     done = run(corpus, "--out", reference, *SETTINGS)
     assert done.exit_code == 0 and "is up to date" in done.output
+    assert f"\n{shorten_path(reference)}\n" in done.output
     assert {p.name: p.stat().st_mtime_ns for p in reference.iterdir()} == before
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import io
 import json
+import shlex
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +26,7 @@ from tokenizer.model import Tokenizer
 from tokenizer.sample import LONGEST, WeightedCorpus, divide_budget, draw_sample, find_most, split_lines
 from tokenizer.settings import Training
 from tokenizer.texts import Texts
+from tokenizer.token_shards import suggest_encoding
 from tokenizer.words import DELIMITER, make_splitter
 
 
@@ -122,7 +127,12 @@ def test_the_command_trains_a_folder_that_others_load(corpus: Path, tmp_path: Pa
     assert training["settings"]["vocab_size"] == 3200 and training["peak_memory"] < 700e6
     assert training["figures"]["round_trip"] == 1 and training["figures"]["characters_per_token"] > 1.2
     assert training["tokenizer"] == Tokenizer.load(out).fingerprint and len(Tokenizer.load(out)) == 3200
-    assert "AutoTokenizer.from_pretrained" in done.output
+    (hint,) = [line for line in done.output.splitlines() if "seimai.Tokenizer(" in line]  # without what only trainers need
+    shown = io.StringIO()
+    with redirect_stdout(shown):
+        exec(shlex.split(hint)[2], {})
+    assert "".join(ast.literal_eval(shown.getvalue())) == "吾輩は猫である。"
+    assert suggest_encoding(corpus).endswith(" --sequence-length 256") and "256" not in suggest_encoding(corpus, is_small=False)
     from transformers import AutoTokenizer
 
     loaded = AutoTokenizer.from_pretrained(out)

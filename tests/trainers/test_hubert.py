@@ -239,7 +239,7 @@ def test_the_second_iteration_predicts_units_of_the_first_model(corpus: Path, fi
     changes = [argument for change in SMALL for argument in ("--set", change)]
     command = [str(corpus), "--config", "tiny", "--iteration", "2", "--from", model, *changes]
     result = CliRunner().invoke(make_targets, command)  # there already
-    assert result.output == f"{place}: 10 units, 50 a second; 1 recordings without\n"
+    assert result.output == f"{place}: 10 units, 50 a second; 1 recording without\n"
 
 
 def test_what_is_wrong_is_said(corpus: Path, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from pydantic import Field
 from filters.url import UrlList, UrlListError, domains, find_list, read_list, shipped_list
 from filters.url.lists import NO_LIST, SHIPPED
 from pipeline.core.errors import UsageError
-from pipeline.manifest.model import Bound, did_you_mean
+from pipeline.core.names import did_you_mean
+from pipeline.manifest.model import Bound
 from pipeline.manifest.steps import BelongsTo, ManifestTable, Step
 
 

@@ -46,8 +46,8 @@ def parse_lines(raw: Spans, text: str, wanted: Mapping[str, pl.DataType]) -> pl.
 def parse_texts(raw: Spans, text: str, wanted: Mapping[str, pl.DataType]) -> ParsedLines:
     """Return the values of the keys `text` and `wanted` in lines of JSON objects, under these names, and `PROBLEM`.
 
-    `text` must be a string in every record; else the line has a problem, and its text is its beginning. Missing keys, null and values
-    of `wanted` that do not fit their types are null.
+    `text` must be a string in every record; else the line has a problem, and its text is its beginning; of an object that has no such
+    text the other values are there. Missing keys, null and values of `wanted` that do not fit their types are null.
     """
     wanted = {name: kind for name, kind in wanted.items() if name != text}
     if not len(raw.starts):
@@ -153,7 +153,7 @@ def _parse_exactly(lines: Spans, text: str, wanted: Mapping[str, pl.DataType]) -
         try:
             rows.append(parse_line(line, text, wanted))
         except LineError as error:
-            rows.append({text: decode_text(line[:EXCERPT_BYTES], text)[0], PROBLEM: str(error)})
+            rows.append({**error.values, text: decode_text(line[:EXCERPT_BYTES], text)[0], PROBLEM: str(error)})
     misfits = dict.fromkeys(name for row in rows for name in row if name.startswith(MISFIT))
     kinds = {**wanted, PROBLEM: pl.String(), **dict.fromkeys(misfits, pl.String())}
     frame = pl.DataFrame([pl.Series(name, [row.get(name) for row in rows], kind) for name, kind in kinds.items()])

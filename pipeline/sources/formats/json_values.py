@@ -38,7 +38,11 @@ _TYPE_NAMES = {
 
 
 class LineError(ValueError):
-    """Why a line, or a value in it, cannot be read."""
+    """Why a line, or a value in it, cannot be read. `values`: what could be read of its other keys."""
+
+    def __init__(self, message: str, values: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.values = values or {}
 
 
 class MisfitError(LineError):
@@ -57,15 +61,11 @@ def name_type(value: object) -> str:
 def parse_line(line: bytes, text: str, wanted: Mapping[str, pl.DataType]) -> dict[str, Any]:
     """Return the values of the keys `wanted` in the JSON object that a line is, converted to their types, and that of the key `text`.
 
-    Raises LineError where the line is no JSON object, or `text` no string. Missing keys are null, and so is a value that does not fit
-    its type; it is shown under its name after `MISFIT`.
+    Raises LineError where the line is no JSON object, or `text` no string: then with the other values. Missing keys are null, and so is
+    a value that does not fit its type; it is shown under its name after `MISFIT`.
     """
     value = load_object(line, {text, *wanted})
-    if text not in value:
-        raise LineError(f"no text: it has no key {text!r}, but {', '.join([repr(key) for key in value][:10]) or 'none at all'}")
-    if not isinstance(value[text], str):
-        raise LineError(f"no text: {text!r} is {name_type(value[text])}")
-    row = {text: convert_value(value[text], pl.String(), text)}
+    row: dict[str, Any] = {}
     for name, kind in wanted.items():
         if name == text:
             continue
@@ -73,7 +73,15 @@ def parse_line(line: bytes, text: str, wanted: Mapping[str, pl.DataType]) -> dic
             row[name] = convert_value(value.get(name), kind, name)
         except MisfitError as error:
             row |= {name: None, f"{MISFIT}{name}": error.shown}
-    return row
+    if text not in value:
+        listed = ", ".join([repr(key) for key in value][:10]) or "none at all"
+        raise LineError(f"no text: it has no key {text!r}, but {listed}", row)
+    if not isinstance(value[text], str):
+        raise LineError(f"no text: {text!r} is {name_type(value[text])}", row)
+    try:
+        return {text: convert_value(value[text], pl.String(), text), **row}
+    except MisfitError as error:
+        raise LineError(str(error), row) from None
 
 
 def load_object(line: bytes, wanted: set[str]) -> dict[str, Any]:

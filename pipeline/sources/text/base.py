@@ -145,18 +145,20 @@ class TextSource(DocumentSource):
 
     def _parse_one(self, raw: Spans, start: int, end: int, keep: Mapping[str, pl.DataType]) -> dict[str, Any]:
         document = raw.data[start:end].tobytes()
+        row: dict[str, Any] = {}  # what could be read, whatever is wrong with the rest
         try:
             parsed = self.parse(document)
+            readable = {name: value for name, value in parsed.items() if _is_encodable(value)}
+            row = {**readable, **_convert_kept(readable, keep)}
             if not isinstance(parsed["text"], str):
                 raise TypeError(f"text is no string but {type(parsed['text']).__name__}")
-            for value in parsed.values():
-                if isinstance(value, str):
-                    value.encode()  # half a surrogate pair, which JSON can hold, is no text
-            return {**parsed, **_convert_kept(parsed, keep)}
+            for name in parsed.keys() - readable.keys():
+                raise ValueError(f"{name} has half a surrogate pair, which is no character")
+            return row
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             problem = f"not a document of the format {self.name}: {type(error).__name__}: {error}"
             # What could not be parsed stands as it came, for the ledger's excerpt.
-            return {"text": document.decode("utf-8", "replace"), "problem": problem}
+            return {**row, "text": document.decode("utf-8", "replace"), "problem": problem}
 
     def cut(self, file: InputFile, number: int, state: CutState) -> Iterator[tuple[Range, bytes | None]]:
         """Cut one input file into ranges of whole documents, beginning at `state.start`.
@@ -258,6 +260,14 @@ class TextSource(DocumentSource):
 
     def warm(self) -> None:
         find_documents(self.divider, np.frombuffer(b"a\r\n\r\nb", np.uint8), 2)
+
+
+def _is_encodable(value: Any) -> bool:
+    """Return whether a value, where it is a string, is text: half a surrogate pair, which JSON can hold, is none."""
+    try:
+        return not isinstance(value, str) or value.encode() is not None
+    except UnicodeEncodeError:
+        return False
 
 
 def _convert_kept(parsed: Mapping[str, Any], keep: Mapping[str, pl.DataType]) -> dict[str, Any]:

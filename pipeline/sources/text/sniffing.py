@@ -170,9 +170,11 @@ def _sniff_table(head: bytes) -> Sniffed | None:
 
 def _explain_table(kind: str, options: str) -> Sniffed:
     convert = (
-        f"import sys, polars as pl; [pl.scan_csv(f{options}, glob=False).sink_parquet(f + '.parquet') for f in sys.argv[1:]]"
+        f"import sys, polars as pl; [pl.scan_csv(f{options}, infer_schema=False, glob=False).sink_parquet(f + '.parquet') "
+        "for f in sys.argv[1:]]"
     )
-    return Sniffed(None, kind, f'Convert it to Parquet, whose columns have names: python -c "{convert}" FILE')
+    build = "python -m pipeline.build ja-web --input FILE.parquet"
+    return Sniffed(None, kind, f'Convert it to Parquet, whose columns have names: python -c "{convert}" FILE && {build}')
 
 
 def _sniff_plain_text(head: bytes) -> Sniffed:

@@ -11,7 +11,7 @@ from pipeline.compare.command import main
 from pipeline.compare.judgement import compare
 from pipeline.core.ownership import STATE_FOLDER
 from pipeline.corpus.built import open_corpus
-from pipeline.manifest import presets
+from pipeline.manifest import presets, shipped
 from pipeline.manifest.model import Bound
 from tests.support.builds import read_ledger
 from tests.support.commands import CommandRunner
@@ -180,9 +180,10 @@ def test_a_file_of_ones_own_that_makes_no_sense(corpus, tmp_path, text, words):
 
 
 def test_a_shipped_preset_with_a_measure_that_is_not_there(corpus, build, tmp_path, monkeypatch):
-    shutil.copytree(presets.manifest_folder(), tmp_path / "manifests")
+    shutil.copytree(shipped.manifest_folder(), tmp_path / "manifests")
     (tmp_path / "manifests" / "presets" / "broken.toml").write_text("[charz]\nat_least = 3\n", "utf-8")
-    monkeypatch.setattr(presets, "manifest_folder", lambda: tmp_path / "manifests")
+    for module in (presets, shipped):
+        monkeypatch.setattr(module, "manifest_folder", lambda: tmp_path / "manifests")
     expected = "manifests/presets/broken.toml: charz: there is no measure of that name, nor a column of source.keep; did you mean 'chars'?"
     assert expected in refused("ja-web", "broken", "--on", corpus)
     done = build("cc100-ja", "--out", tmp_path / "out", "--set", "rules.preset=broken")

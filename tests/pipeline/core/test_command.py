@@ -4,6 +4,9 @@ import errno
 import re
 import resource
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import click
 import numpy as np
@@ -17,7 +20,10 @@ from pipeline.core.errors import BuildError, UsageError
 from pipeline.core.options import add_options, parse_options
 from pipeline.core.settings import Table
 from pipeline.manifest.loading import load_any
+from pipeline.manifest.model import source_options
+from pipeline.manifest.source_options import FOLDER_OPTIONS
 from pipeline.sources.inputs import describe_file
+from tests.support.builds import build_environment
 
 
 class Settings(Table):
@@ -143,13 +149,45 @@ def test_an_empty_input_is_not_the_current_folder(arguments, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x").write_text('{"text": "猫"}\n', "utf-8")
     for language, words in (
-        ("en", " is empty: expected a path| no path is given"),
-        ("ja", "パスを書いてください|パスが空です"),
+        ("en", " no path is given"),
+        ("ja", "パスが空です"),
     ):
         monkeypatch.setenv("SEIMAI_LANG", language)
         invoked = CliRunner().invoke(main, arguments)
         assert invoked.exit_code == 2 and re.search(words, invoked.stderr), invoked.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["cc100-jaa"], "there is no manifest 'cc100-jaa'; did you mean 'cc100-ja'?"),
+        (["mine.toml"], "mine.toml: there is no such manifest file"),
+        (["cc100-ja", "--input", "ja.txt.xz"], "ja.txt.xz: there is no such file"),
+        (["cc100-ja", "--outt", "x"], "No such option"),
+        (["cc100-ja", "--workers", "2", "--scheduler", "tcp://a:1"], "--workers is for the local cluster"),
+    ],
+)
+def test_what_names_nothing_is_refused_before_what_builds_is_loaded(arguments, words, tmp_path):
+    """Which takes longer than anything else that a refusal does."""
+    heavy = "polars", "pyarrow", "numba", "pipeline.building"
+    code = f"""
+import sys
+from pipeline.build import main
+try:
+    main(sys.argv[1:])
+finally:
+    print([name for name in {heavy} if name in sys.modules])
+"""
+    environment = build_environment() | {"PYTHONPATH": str(Path(__file__).parents[3]), "SEIMAI_LANG": "en"}
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "[]\n") and words in done.stderr, done.stderr
+
+
+def test_options_of_the_command_are_those_of_the_manifest():
+    assert {name: option for name, option in source_options().items() if option.flag} == FOLDER_OPTIONS
+    assert [option.flag for option in FOLDER_OPTIONS.values()] == [f"--{name}" for name in FOLDER_OPTIONS]
 
 
 def test_what_cannot_be_reached_and_what_is_empty_is_named(tmp_path):

@@ -10,7 +10,8 @@ import pytest
 
 from filters import MEASURES
 from pipeline.core.language import list_catalogue, speak, translate, translate_message
-from pipeline.manifest.presets import list_manifests, manifest_folder, parse_toml
+from pipeline.manifest.presets import parse_toml
+from pipeline.manifest.shipped import list_manifests, manifest_folder
 
 ROOT = Path(__file__).parents[3]
 GLOSSARY = (ROOT / "docs/glossary.md").read_text("utf-8").partition("## In Japanese")[2]

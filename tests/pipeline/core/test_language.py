@@ -57,6 +57,26 @@ def test_language_is_asked_for_or_the_locales(monkeypatch, variables, language):
     assert choose_language() == language
 
 
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("1 records could not be read", "1 record could not be read"),
+        ("error: 1 more inputs have warnings like these", "error: 1 more input has warnings like these"),
+        ("1 values of date are no text, such as 1 files: they became null", "1 value of date is no text, such as 1 files: it became null"),
+        ("a: 1 records in the ledger, 12 in the shards. Ctrl-C ends this", "a: 1 record in the ledger, 12 in the shards. Ctrl-C ends this"),
+        ("corpus  7 files, 9 KB: 1 differ; remove these files and build, encode or fetch again, which makes them anew",
+         "corpus  7 files, 9 KB: 1 differs; remove these files and build, encode or fetch again, which makes them anew"),
+        ("21 records could not be read", "21 records could not be read"),
+        ("1,001 records could not be read", "1,001 records could not be read"),
+        ("python -m pipeline.build a --input '1 records'", "python -m pipeline.build a --input '1 records'"),
+    ],
+)  # fmt: skip
+def test_one_is_said_in_the_singular(monkeypatch, message, said):
+    """By the words of the template alone: what it quotes stays as it is."""
+    monkeypatch.setenv("SEIMAI_LANG", "en")
+    assert translate_message(message) == said
+
+
 # -- the catalogue is whole
 
 
@@ -104,15 +124,33 @@ def test_values_stay_and_messages_in_messages_are_translated(japanese):
         == "警告: 録音 58 件のうち 1 件に書き起こしがありません"
     )
     warning = translate_message("warning: 5 of 17 records could not be read; 2 of them like this: x\nand 1 like this: y z")
-    assert (
-        warning
-        == "警告: 17 件のうち 5 件を読めませんでした。そのうち 2 件はこのようなものです: x\n1 件はこのようなものです: y z"
-    )
+    assert warning == "警告: 17 件のうち 5 件を読めませんでした。うち 2 件の例: x\nほか 1 件の例: y z"
     inner = translate_message('error: m.toml: shards.size: a size in bytes is expected, such as 32000000, "512 MB" or "1 GiB"')
     assert inner.startswith("エラー: m.toml: shards.size: 大きさ（バイト）")
     assert translate_message("\nnothing that the catalogue has, 3: x\n") == "\nnothing that the catalogue has, 3: x\n"
     known = translate_message("there is no manifest 'no.pe'; did you mean 'n'? Known: n. A path to a TOML file works too.")
     assert known.startswith("マニフェスト 'no.pe' はありません（'n' のことですか？） あるのは: n。")
+
+
+@pytest.mark.parametrize(
+    ("message", "japanese_words"),
+    [
+        ("error: --set rules.hiragana=3: expected bounds, such as { at_least = 0.1 }; did you mean 'hiragana_share'?",
+         "エラー: --set rules.hiragana=3: 基準を指定してください（例: { at_least = 0.1 }）。'hiragana_share' のことですか？"),
+        ("error: manifest ja-web has no embedded sample: name the raw corpus with --input",
+         "エラー: マニフェスト ja-web には同梱サンプルがありません。--input で原データを指定してください"),
+        ("error: --set source.format=x: there is no such wire format; did you mean 'files'? Known: text, files",
+         "エラー: --set source.format=x: その形式はありません（'files' のことですか？） あるのは: text, files"),
+        ("warning: 3 of 9 records could not be read; 2 of them like this: line 4: no text: 'text' is null",
+         "警告: 9 件のうち 3 件を読めませんでした。うち 2 件の例: line 4: テキストがありません: 'text' が null です"),
+        ("warning: site a.jp: 6 of 9 records are duplicates (67%); pages made from one template may be alike in all but what they are "
+         "about: look at them in the ledger",
+         "警告: サイト a.jp: 9 件のうち 6 件（67%）が重複です。同じひな形のページは、肝心なところ以外がそっくりなことがあります。"
+         "台帳で確かめてください"),
+    ],
+)  # fmt: skip
+def test_what_functions_return_is_translated_as_well(japanese, message, japanese_words):
+    assert translate_message(message) == japanese_words
 
 
 def test_what_is_said_of_a_file_is_translated_with_its_name_in_front(japanese):
@@ -122,13 +160,13 @@ def test_what_is_said_of_a_file_is_translated_with_its_name_in_front(japanese):
         "Say which one it is: --set source.columns.text=NAME"
     )
     assert (
-        said.startswith("エラー: my dir/a.jsonl: 名前でそれと分かるテキストの列がありません。")
-        and "'honbun' (a string)。どれかを" in said
+        said.startswith("エラー: my dir/a.jsonl: 名前から本文と分かる列がありません。")
+        and "'honbun' (文字列)。どれかを" in said
     )
     close = translate_message(
         "a.jsonl has no column 'x', which source.columns.text names; did you mean 'y'? Its columns: 'y' (a string)"
     )
-    assert close == "a.jsonl: source.columns.text が指す列 'x' がありません（'y' のことですか？）。列: 'y' (a string)"
+    assert close == "a.jsonl: source.columns.text が指す列 'x' がありません（'y' のことですか？）。列: 'y' (文字列)"
 
 
 def test_what_an_input_is_instead_is_told_in_japanese(japanese):

@@ -13,7 +13,7 @@ from pipeline.core.ownership import STATE_FOLDER
 from pipeline.corpus.built import open_corpus
 from pipeline.corpus.content import SHARD_TEXTS, read_content
 from pipeline.corpus.records import find_record, read_record, read_shard_rows
-from pipeline.manifest.presets import manifest_folder
+from pipeline.manifest.shipped import manifest_folder
 from tests.support.builds import read_ledger, read_shards
 
 SAMPLES = ("cc100-ja", "image-text-ja", "speech-ja")

@@ -77,7 +77,7 @@ def test_summary_and_next_lines(site, write_list, shards_in, tmp_path):
     done = run(source, "--out", tmp_path / "out", "--allow-private", "--retries", 0)
     assert done.returncode == 0, done.stderr
     out = done.stdout
-    assert "2 URLs in 1 shards, all accounted for" in out and "HTTP 503" in out
+    assert "2 URLs in 1 shard, all accounted for" in out and "HTTP 503" in out
     assert f"python -m pipeline.build cc12m-ja --input {source} --images {tmp_path / 'out'}" in out
     assert "--retry-failed" in out
 

@@ -195,10 +195,21 @@ def test_set_refuses(assignment, words):
     assert words in str(caught.value)
 
 
+def test_columns_of_a_format_that_has_none_are_refused_with_a_command_that_names_them():
+    with pytest.raises(UsageError) as caught:
+        load("ja-web", ["source.columns.text=main body"])
+    assert str(caught.value) == (
+        "--set source.columns.text=main body: source.format = 'text' has no columns to be named, but jsonl, parquet, arrow have. Say which "
+        "of them the input is, as in: python -m pipeline.build jsonl --input FILE --set 'source.columns.text=main body'"
+    )
+    assert load("jsonl", ["source.columns.text=main body"]).source.columns == {"text": "main body"}
+
+
 def test_the_command_returns_2(build):
     done = build("cc100-ja", "--set", "deduplicate.treshold=0.9")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "did you mean 'threshold'?" in done.stderr and len(done.stderr.splitlines()) == 1
+    said = done.stderr.splitlines()
+    assert said[0] == "getting ready to build cc100-ja" and len(said) == 2 and "did you mean 'threshold'?" in said[1]
 
 
 # -- the schema for editors

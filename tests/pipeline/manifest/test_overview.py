@@ -6,7 +6,7 @@ from rich.cells import cell_len
 
 from filters import MEASURES
 from pipeline.build import main
-from pipeline.manifest.presets import list_manifests
+from pipeline.manifest.shipped import list_manifests
 
 
 @pytest.mark.parametrize(("language", "heading"), [("en", "measures: text"), ("ja", "計測値: テキスト")])

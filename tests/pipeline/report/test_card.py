@@ -99,7 +99,7 @@ def test_card_has_every_number():
     assert "| decide | 2,000 | 1,000 | 20,000 | 10,000 |" in lines
     assert "| train | 1,000 | 10,000 |" in lines
     assert "| `chars` | 1,000 | 10,000 | at_least 50 | Characters. |" in lines
-    assert "Duplicates / 重複: 3 exact, 2 near (Jaccard 0.8), in 1 clusters. Unreadable / 読み取り不能: 7." in lines
+    assert "Duplicates / 重複: 3 exact, 2 near (Jaccard 0.8), in 1 cluster. Unreadable / 読み取り不能: 7." in lines
     assert f"- `a.xz`: 1.0 MB, SHA-256 `{'ab' * 32}`" in lines
     assert "- `b.xz`: size unknown, SHA-256 `not read to its end`" in lines
     assert "License / ライセンス: CC-BY-4.0 — <https://example.com/>" in lines

@@ -4,7 +4,7 @@ import pytest
 from huggingface_hub import DatasetCardData
 
 from pipeline.manifest.loading import load_any
-from pipeline.manifest.presets import list_manifests
+from pipeline.manifest.shipped import list_manifests
 from pipeline.report.licenses import describe_license
 
 

@@ -100,7 +100,7 @@ def test_a_stopped_worker_is_ended_and_a_slow_one_is_told(
         yield 7
 
     assert list(read_in_worker_process(slow)) == [7]
-    assert "has given no batch for 1 seconds; it is waited for" in capfd.readouterr().err
+    assert "has given no batch for 1 second; it is waited for" in capfd.readouterr().err
     batches = read_in_worker_process(endless)
     child = next(batches)
     os.kill(child, signal.SIGSTOP)

@@ -64,7 +64,9 @@ def parse_singly(raw, kinds=KINDS, text="text"):
             try:
                 rows.append(parse_line(line, text, kinds) | {PROBLEM: None})
             except LineError as error:
-                rows.append({text: line.decode("utf-8", "replace"), PROBLEM: str(error)} | dict.fromkeys(kinds))
+                rows.append(
+                    {**dict.fromkeys(kinds), **error.values, text: line.decode("utf-8", "replace"), PROBLEM: str(error)}
+                )
     return rows
 
 
@@ -125,6 +127,15 @@ BROKEN = {
     b'{"text": "a", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}": f"more than {DEEPEST} levels",
     b'{"\\ud800": "a"}': "no text: it has no key 'text', but '\\ud800'",
 }
+
+
+@pytest.mark.parametrize("text", ["null", "1", '"\\ud800"', None])
+def test_a_line_without_text_keeps_its_other_values(text):
+    """A record's own id is in the ledger, whatever is wrong with its text. What is no JSON has no values."""
+    own = '"url": "https://a.jp/1", "n": 7, "f": "x"' + (f', "text": {text}' if text else "")
+    frame = parse(f'{{"text": "before", "n": 1}}\n{{{own}}}\n{{{own}\n'.encode())
+    assert frame["url"].to_list() == [None, "https://a.jp/1", None] and frame["n"].to_list() == [1, 7, None]
+    assert frame[f"{MISFIT}f"].to_list() == [None, '"x"', None] and frame[PROBLEM].is_null().to_list() == [True, False, False]
 
 
 @pytest.mark.parametrize(("line", "problem"), BROKEN.items(), ids=range(len(BROKEN)))

@@ -6,6 +6,8 @@ import gzip
 import io
 import json
 import pickle
+import shlex
+import sys
 import tarfile
 import zipfile
 
@@ -199,6 +201,22 @@ def test_ambiguous_text_is_refused_with_both_commands():
 @pytest.mark.parametrize("encoding", ["CP932", "EUC-JP", "ISO-2022-JP", "UTF-16"])
 def test_the_advice_for_an_encoding_is_the_command(encoding):
     assert f"iconv -f {encoding} -t UTF-8 FILE" in sniff_format(PROSE.encode(encoding)).advice
+
+
+@pytest.mark.parametrize(("name", "separator"), [("a b.csv", ","), ("a.tsv", "\t")])
+def test_the_advice_for_a_table_is_the_command_and_the_build_after_it(monkeypatch, tmp_path, name, separator):
+    """A cell that is no number, however late, costs nothing: whoever reads the columns says what they are."""
+    rows = ["id\tscore\ttext", *(f"{i}\t{i / 10}\t文{i}" for i in range(300)), "300\tN/A\t終わり"]
+    path = tmp_path / name
+    path.write_text("\n".join(rows).replace("\t", separator) + "\n", "utf-8")
+    words = shlex.split(sniff_format(path.read_bytes()).advice.partition(": ")[2].replace("FILE", shlex.quote(str(path))))
+    assert words[:2] == ["python", "-c"] and words[3:] == [
+        str(path), "&&", "python", "-m", "pipeline.build", "ja-web", "--input", f"{path}.parquet",
+    ]  # fmt: skip
+    monkeypatch.setattr(sys, "argv", ["-c", str(path)])
+    exec(words[2], {})
+    table = pl.read_parquet(f"{path}.parquet")
+    assert table["text"].to_list()[::300] == ["文0", "終わり"] and table["score"][-1] == "N/A" and len(table) == 301
 
 
 @given(
