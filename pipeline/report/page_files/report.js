@@ -53,8 +53,12 @@
     return `${x.toFixed(1)} TB`;
   };
   const records = () => pick(report.corpus.records);
-  const inSigns = (bound) => inWords(bound).replace(/\bat_least |>= /g, "≥ ").replace(/\bat_most |<= /g, "≤ ")
-    .replace(/^(?:any_of|one of) (.+)$/, (_, words) => say("one_of", words)).replace(/^(?:none_of|none of) (.+)$/, (_, words) => say("none_of", words));
+  const NUMBER = "(-?[0-9][0-9.]*(?:e[+-]?[0-9]+)?)";
+  const inSigns = (bound) => inWords(bound)
+    .replace(RegExp(`(?:\\bat_least|>=) ${NUMBER}`, "g"), (_, limit) => say("least_bound", limit))
+    .replace(RegExp(`(?:\\bat_most|<=) ${NUMBER}`, "g"), (_, limit) => say("most_bound", limit))
+    .replace(/^(?:any_of|one of) (.+)$/, (_, words) => say("one_of", words))
+    .replace(/^(?:none_of|none of) (.+)$/, (_, words) => say("none_of", words));
   const stepName = (step) => say(`step_${step}`);
   const ruleName = (rule) => (labels[rule] && rule !== "unreadable" ? say(rule) : rule === "unreadable" ? say("unreadable") : rule);
 
