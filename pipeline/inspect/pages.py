@@ -145,7 +145,7 @@ def _describe_limits(opened: OpenedCorpus, name: str, parameters: Parameters) ->
 def list_clusters(opened: OpenedCorpus, page: int) -> Context:
     """Return records that others are duplicates of, those with most duplicates first, each with some of them."""
     view = parse_view([("min.cluster_size", "2"), ("verdict", "kept"), ("sort", "-cluster_size")], opened.schema)
-    selection = opened.selector.select(view)
+    selection = opened.selector.select(view, page * _CLUSTERS)
     numbers = selection.numbers if selection.numbers is not None else np.arange(selection.records)
     survivors = read_rows(opened, numbers[(page - 1) * _CLUSTERS : page * _CLUSTERS])
     members = find_duplicates(opened, [row["id"] for row in survivors], _MEMBERS)

@@ -20,6 +20,7 @@ from pipeline.inspect.view import PAGE, View
 SEARCHED_BYTES = 256_000_000  # of excerpts, and of texts, that one search reads: about a second on two cores
 _CACHED_ROWS = 40_000_000  # numbers of rows that are kept in memory, at four bytes each
 _CACHED = 64  # selections
+_FIRST = 1000  # records of a sorted view that are found without sorting all: twenty pages
 _ROW = "row"
 
 
@@ -35,7 +36,10 @@ class Searched:
 
 @dataclass(frozen=True)
 class Selection:
-    """Records of a view in its order: numbers of rows of the ledger (None: all rows, in order), how many, and what was searched."""
+    """Records of a view in its order: numbers of rows of the ledger (None: all rows, in order), how many, and what was searched.
+
+    Of a sorted view, `numbers` may be those of the first records alone.
+    """
 
     numbers: np.ndarray | None
     records: int
@@ -44,6 +48,10 @@ class Selection:
     @property
     def pages(self) -> int:
         return max(1, -(-self.records // PAGE))
+
+    def has(self, records: int) -> bool:
+        """Return whether the first so many records are in `numbers`, as far as there are so many."""
+        return self.numbers is None or len(self.numbers) >= min(records, self.records)
 
     def page(self, number: int) -> np.ndarray:
         """Return the rows of a page, counted from 1."""
@@ -61,14 +69,17 @@ class Selector:
         self._cache = OrderedDict[Hashable, Selection]()
         self._lock = Lock()
 
-    def select(self, view: View) -> Selection:
-        """Return the records of a view; those of views that were asked for lately are remembered. Raises UsageError for parts beyond
-        the last."""
+    def select(self, view: View, until: int | None = None) -> Selection:
+        """Return the records of a view; those of views that were asked for lately are remembered.
+
+        `until`: how many of the first are needed, those up to the view's page without it. Raises UsageError for parts beyond the last.
+        """
+        until = view.page * PAGE if until is None else until
         with self._lock:
-            if found := self._cache.get(view.selection):
+            if (found := self._cache.get(view.selection)) and found.has(until):
                 self._cache.move_to_end(view.selection)
                 return found
-        selection = self._select(view)
+        selection = self._select(view, until)
         with self._lock:
             self._cache[view.selection] = selection
             while len(self._cache) > 1 and (len(self._cache) > _CACHED or self._count_cached() > _CACHED_ROWS):
@@ -80,17 +91,20 @@ class Selector:
         assert view.order is not None and not view.text, "other views are not sorted"
         rows = self._scan_rows(view, [condition.expression for condition in view.conditions])
         first = rows.bottom_k(count, by=["by", _ROW], reverse=[view.order.descending, False]).collect()
-        return self._sort(first.sort(_ROW), view).page(1)
+        return self._sort(first.sort(_ROW), view)[_ROW].to_numpy()
 
     def _count_cached(self) -> int:
-        return sum(one.records for one in self._cache.values() if one.numbers is not None)
+        return sum(len(one.numbers) for one in self._cache.values() if one.numbers is not None)
 
-    def _select(self, view: View) -> Selection:
+    def _select(self, view: View, until: int) -> Selection:
         filters = [condition.expression for condition in view.conditions]
         if not filters and view.order is None and not view.text:
             return Selection(None, self.ledger.rows)
+        if not view.text and view.order is not None and until <= _FIRST:
+            records = self.ledger.scan().filter(*filters).select(pl.len()).collect().item() if filters else self.ledger.rows
+            return Selection(self.find_first(view, _FIRST), records)
         if not view.text:
-            return self._sort(self._read_rows(view, filters), view)
+            return self._sort_all(self._read_rows(view, filters), view)
         searched = self._find_part(view)
         in_excerpts = pl.col("excerpt").str.contains(view.text, literal=True)
         rows = self._read_rows(view, [*filters, in_excerpts], searched.excerpts)
@@ -101,7 +115,7 @@ class Selector:
         if len(ids := self._find_texts(view.text, searched.texts)):
             more = self._read_rows(view, [*filters, pl.col("id").is_in(ids.implode())])
             rows = pl.concat([rows, more]).unique(_ROW).sort(_ROW)
-        return replace(self._sort(rows, view), searched=searched)
+        return replace(self._sort_all(rows, view), searched=searched)
 
     def _read_rows(self, view: View, filters: list[pl.Expr], rows: range | None = None) -> pl.DataFrame:
         """Return the numbers of rows that meet all filters, in order, and what they are sorted `by`. `rows`: those that are looked at."""
@@ -116,10 +130,13 @@ class Selector:
         by = [view.order.expression.alias("by")] if view.order is not None else []
         return frame.select(_ROW, *by)
 
-    def _sort(self, rows: pl.DataFrame, view: View) -> Selection:
-        if view.order is not None:
-            rows = rows.sort("by", descending=view.order.descending, nulls_last=True, maintain_order=True)
-        return Selection(rows[_ROW].to_numpy(), len(rows))
+    def _sort(self, rows: pl.DataFrame, view: View) -> pl.DataFrame:
+        if view.order is None:
+            return rows
+        return rows.sort("by", descending=view.order.descending, nulls_last=True, maintain_order=True)
+
+    def _sort_all(self, rows: pl.DataFrame, view: View) -> Selection:
+        return Selection(self._sort(rows, view)[_ROW].to_numpy(), len(rows))
 
     @cached_property
     def _parts(self) -> tuple[list[range], list[range]]:

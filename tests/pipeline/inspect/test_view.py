@@ -42,6 +42,12 @@ def run_code(opened: OpenedCorpus, selector: selection.Selector, parameters: lis
     return names["page"]
 
 
+def make_selector(opened: OpenedCorpus) -> selection.Selector:
+    """Return a selector that has selected nothing yet."""
+    own = opened.selector
+    return selection.Selector(own.ledger, own.shards, own.text_column, own.own_ids)
+
+
 @st.composite
 def draw_parameters(draw: st.DrawFn) -> list[tuple[str, str]]:
     given = [("verdict", one) for one in draw(st.lists(st.sampled_from(VERDICTS), unique=True, max_size=3))]
@@ -66,14 +72,20 @@ def test_the_code_gives_exactly_what_is_shown(opened, ledger, parameters):
     assert page.sort("id").equals(ledger.filter(pl.col("id").is_in(page["id"].implode())).sort("id"))
 
 
-@given(draw_parameters(), st.sampled_from(MEASURES), st.integers(1, PAGE))
-def test_the_first_of_a_sorted_view_are_those_that_it_shows(opened, parameters, column, count):
-    view = parse_view(
-        [*((key, value) for key, value in parameters if key not in ("q", "sort")), ("sort", column)], opened.schema
-    )
-    if any(key == "sort" for key, _ in parameters):
-        view = parse_view([pair for pair in parameters if pair[0] != "q"], opened.schema)
-    assert opened.selector.find_first(view, count).tolist() == opened.selector.select(view).page(1)[:count].tolist()
+@given(draw_parameters(), st.lists(st.integers(1, 6), min_size=1, max_size=4))
+def test_the_first_pages_of_a_sorted_view_are_those_of_all(opened, parameters, pages):
+    parameters = [pair for pair in parameters if pair[0] != "page"]
+    whole, selector = make_selector(opened), make_selector(opened)
+    for page in pages:
+        view = parse_view([*parameters, ("page", str(page))], opened.schema)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(selection, "_FIRST", 0)
+            expected = whole.select(view)
+            patch.setattr(selection, "_FIRST", 2 * PAGE)
+            chosen = selector.select(view)
+        assert chosen.records == expected.records and chosen.page(page).tolist() == expected.page(page).tolist()
+        if view.order is not None and not view.text:
+            assert selector.find_first(view, 7).tolist() == expected.numbers[:7].tolist()
 
 
 @pytest.mark.parametrize("filters", [[], [("verdict", "kept"), ("min.chars", "100")]])
