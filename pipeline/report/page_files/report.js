@@ -19,7 +19,8 @@
   const say = (key, ...values) =>
     values.reduce((text, value, i) => text.replaceAll(`{${i}}`, value), labels[key]?.[state.language === "ja" ? 1 : 0] ?? key);
   // What the build says in English, with its language where it has no Japanese.
-  const inWords = (english) => ((state.language === "ja" && japanese[english]) || english || "").replaceAll("`", "");
+  const local = (english) => (state.language === "ja" && japanese[english]) || english || "";
+  const inWords = (english) => local(english).replaceAll("`", "");
   const languageOf = (english) => (state.language === "ja" && english && !japanese[english] ? "en" : null);
   const count = (n) => n.toLocaleString("en-US");
   const percent = (share) => (share > 0 && share < 0.001 ? "< 0.1%" : `${(100 * share).toFixed(1)}%`);
@@ -220,7 +221,7 @@
   function head() {
     const { corpus, totals } = report, total = totals.records || 1;
     const lost = [...report.sources.shown, ...(report.domains?.shown ?? [])].filter((one) => one.most_at).slice(0, 10);
-    const warnings = [...report.warnings, ...lost.map((one) => `${one.name}: ${say("lost_most", stepName(one.most_at))} (${count(one[one.most_at])} / ${count(one.records)})`)];
+    const warnings = [...report.warnings.map(local), ...lost.map((one) => `${one.name}: ${say("lost_most", stepName(one.most_at))} (${count(one[one.most_at])} / ${count(one.records)})`)];
     const tile = (name, value, label) => h("div", { class: `tile ${name}` }, h("b", {}, value), h("span", {}, label));
     return [
       h("h1", {}, corpus.title),

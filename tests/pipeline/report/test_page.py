@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core.language import speak, translate
+from pipeline.core.language import speak, translate, translate_message
 from pipeline.report.page import embed_json, read_pictures, render_page
 from tests.support.browser import open_browser, watch_page
 
@@ -91,6 +91,9 @@ def test_a_report_opens_switches_sorts_and_tells(browser, build_as_user, name):
         assert all(words in page.locator(f"#rule-{rule['rule']}").text_content() for words in told)
         assert page.locator(".card p[lang=en], details p span[lang=en]:not(:last-child)").count() == 0
         assert report["corpus"]["near_duplicate"] not in page.inner_text("#duplicates")
+        with speak("ja"):
+            warnings = [translate_message(warning) for warning in report["warnings"]]
+        assert page.locator(".warnings li").all_text_contents()[: len(warnings)] == warnings
         # On a telephone every column of every table is seen without scrolling.
         for width in (390, 768):
             page.set_viewport_size({"width": width, "height": 844})
