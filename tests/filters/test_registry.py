@@ -226,5 +226,5 @@ def test_quality_falls_with_repetition():
 
 def test_python_without_docstrings_is_refused():
     environment = os.environ | {"PYTHONOPTIMIZE": "2", "PYTHONPATH": str(Path(filters.__file__).parents[1])}
-    done = subprocess.run([sys.executable, "-m", "pipeline.build", "--help"], capture_output=True, text=True, env=environment)
+    done = subprocess.run([sys.executable, "-m", "pipeline.build", "--list"], capture_output=True, text=True, env=environment)
     assert done.returncode == 1 and done.stderr.startswith("Python was started with -OO") and "Traceback" not in done.stderr

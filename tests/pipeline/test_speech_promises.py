@@ -70,7 +70,7 @@ def test_what_is_promised_is_compared_with_what_is_there(build, tmp_path, voices
         "deduplicate.enabled=false",
     )
     assert done.returncode == 0, done.stderr
-    assert "warning: 1 of 5 recordings have no transcript" in " ".join(done.stdout.split())
+    assert "warning: 1 of 5 recordings has no transcript" in " ".join(done.stdout.split())
     ledger = read_keyed_ledger(tmp_path / "o")
     reasons = [row["value_text"] if row["verdict"] == "unreadable" else row["verdict"] for row in ledger.iter_rows(named=True)]
     assert reasons == [
@@ -109,5 +109,5 @@ def test_the_lists_of_a_folder_that_are_not_read_are_named(build, tmp_path, voic
     for shown in (done.stdout, card):
         shown = " ".join(shown.replace("\\", "").split())
         assert "not read in corpus: alignment.ctm" in shown and "読んでいません: alignment.ctm" in shown
-        assert "1 of 3 recordings have no transcript" in shown
+        assert "1 of 3 recordings has no transcript" in shown
     assert {*read_shards(tmp_path / "o")["transcript"]} == {SENTENCES[0], SENTENCES[1], None}
