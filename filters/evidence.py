@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import wraps
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,16 @@ class Span(NamedTuple):
 
 
 Evidence = Callable[[str], list[Span]]
+
+
+def replace_surrogates(find: Evidence) -> Evidence:
+    """Return what finds the same, and takes lone surrogates, which no UTF-8 has, for question marks, as `classify` does."""
+
+    @wraps(find)
+    def find_in_any(text: str) -> list[Span]:
+        return find(text.encode("utf-8", "replace").decode("utf-8"))
+
+    return find_in_any
 
 
 def classify(text: str) -> np.ndarray:

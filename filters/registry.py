@@ -24,7 +24,7 @@ import numpy as np
 import polars as pl
 
 from filters.caption import labels, tokens
-from filters.evidence import Evidence
+from filters.evidence import Evidence, replace_surrogates
 from filters.kernels import buffers, to_arrow
 from filters.published import gopher, hojichar, llmjp, swallow
 from filters.text import characters, language, language_lines, mojibake, phrases, repetition, text_model
@@ -106,7 +106,8 @@ def measure(
         if not function.__doc__:
             raise ValueError(f"measure {name!r} needs a docstring: users read it on the dataset card, and in their editor")
         description = inspect.cleandoc(function.__doc__).partition("\n\n")[0]
-        MEASURES[name] = Measure(name, " ".join(description.split()), function, kind, words, on_request, evidence, of_raw)
+        shown = evidence and replace_surrogates(evidence)
+        MEASURES[name] = Measure(name, " ".join(description.split()), function, kind, words, on_request, shown, of_raw)
         return function
 
     return register if function is None else register(function)

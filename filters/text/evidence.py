@@ -154,8 +154,10 @@ def _read_window(text: str) -> _Window:
     is_visible = ~np.isin(classify(text), _INVISIBLE)
     window, places = list[str](), list[int]()
     for place in np.flatnonzero(is_visible).tolist():
+        if len(window) == repetition.WINDOW:
+            break
         c = text[place]
-        if len(window) < repetition.WINDOW and window[-3:] != [c, c, c]:
+        if window[-3:] != [c, c, c]:
             window.append(c)
             places.append(place)
     return _Window("".join(window), places)
@@ -236,11 +238,19 @@ def show_longest_run(of_letters: bool) -> Evidence:
 
 def show_mojibake(text: str) -> list[Span]:
     """Find mojibake in a text as it came: of a long one in pieces of some lines, which cuts stretches that go beyond a piece."""
-    spans = []
+    return find_mojibake(text, len(text))[0]
+
+
+def find_mojibake(text: str, most: int) -> tuple[list[Span], int]:
+    """Return the mojibake of a text, and how many characters were read: all, or up to where pieces with mojibake have `most` of them."""
+    spans, slow = list[Span](), 0
     for start, end in _cut_pieces(text):
-        found = _find_mojibake(text[start:end])
-        spans += [span._replace(start=start + span.start, end=start + span.end) for span in found]
-    return spans
+        if slow >= most:
+            return spans, start
+        in_piece = _find_mojibake(text[start:end])
+        slow += (end - start) * bool(in_piece)  # without any, a piece is read once
+        spans += [span._replace(start=start + span.start, end=start + span.end) for span in in_piece]
+    return spans, len(text)
 
 
 def _cut_pieces(text: str) -> list[tuple[int, int]]:

@@ -126,3 +126,14 @@ def test_mojibake_is_shown_in_the_text_as_it_came():
 def test_stretches_that_touch_are_one():
     spans = MEASURES["top_2gram_share"].evidence("あああ、いう")
     assert len(spans) == 2 and join_spans(spans, 6) == [(0, 3)]
+
+
+def test_lone_surrogates_count_as_question_marks():
+    """Texts of Python may have them, those of builds may not."""
+    text = "・猫\ud800だ…\nThe cat \udfff is here, and the dog is there.\n死ぬアダルト動画\n" * 2
+    for name, measure in MEASURES.items():
+        if measure.evidence is not None:
+            plain = text.replace("\ud800", "?").replace("\udfff", "?")
+            assert measure.evidence(text) == measure.evidence(plain), name
+    assert len(MEASURES["bullet_line_share"].evidence(text)) == 2
+    assert [span.what for span in MEASURES["language_lines_share"].evidence(text)] == ["en", "en"]
