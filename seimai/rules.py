@@ -57,14 +57,16 @@ class Explanation:
         """Return what in the text counts for a measure, by default for the rule that is broken first: a row for each place.
 
         Columns: `text`, `start` and `end` in characters of the text that was measured, `amount` (how much of the measure's counter),
-        `what` (`ambiguous`: a phrase that means other things as well; a language). No rows where nothing in the text shows it. Raises
-        UsageError for what is no measure.
+        `what` (`ambiguous`: a phrase that means other things as well; a language). No rows where nothing in the text shows it. All of the
+        text is read; a million characters of mojibake take 40 s. Raises UsageError for what is no measure.
         """
         names = [name for name in (measure, self.rule) if name is not None][:1]
         if measure is not None:
             check_measures([measure], "measure=")
         shown = (
-            find_evidence(self._manifest, names[0], MeasuredText(self._raw, self.text)) if names and self._manifest else None
+            find_evidence(self._manifest, names[0], MeasuredText(self._raw, self.text), reads_all=True)
+            if names and self._manifest
+            else None
         )
         rows = [(shown.text[span.start : span.end], *span) for span in shown.spans] if shown else []
         return pl.DataFrame(rows, _EVIDENCE_SCHEMA, orient="row")

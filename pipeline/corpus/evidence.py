@@ -14,6 +14,7 @@ from filters.evidence import Span, join_spans, list_lines
 from filters.kernels import to_arrow
 from filters.text.boilerplate import boilerplate_lines
 from filters.text.clauses import show_clauses
+from filters.text.evidence import find_mojibake
 from filters.text.normalisation import normalise_spans
 from filters.text.text_model import load_model
 from pipeline.core.errors import UsageError
@@ -26,7 +27,9 @@ BOILERPLATE, RECURRING = "boilerplate_share", "recurring_line_share"
 _NEAR = 0.5  # of a bound: a kept value beyond this is near enough that one asks what it is made of
 _TEXTS = {"raw": "in the text as it came", "normalised": "in the text before lines were dropped"}
 _SCORES = "clauses that lower it"
-_READ = 100_000  # characters of a text that are looked at
+_HEADING = "what counts for {0}: {1}×, {2} of {3} characters"
+_HEADING_OF_BEGINNING = "what counts for {0}: {1}×, {2} of the first {3} characters"
+_MOST_MOJIBAKE = 100_000  # characters of lines with mojibake that are looked at: 4 s
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,16 @@ class MeasuredText:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What counts for a measure in a text of a record. `of`: which text that is, "cleaned", "raw" or (of boilerplate) "normalised"."""
+    """What counts for a measure in a text of a record. `of`: which text that is, "cleaned", "raw" or (of boilerplate) "normalised".
+
+    `read`: how many characters of the text were looked at, None for all: mojibake of a long text is slow to find.
+    """
 
     measure: str
     of: str
     text: str
     spans: list[Span]
+    read: int | None = None
 
 
 def has_evidence(name: str) -> bool:
@@ -62,8 +69,11 @@ def reads_raw(name: str) -> bool:
     return name == BOILERPLATE or name in MEASURES and MEASURES[name].of_raw
 
 
-def find_evidence(manifest: Manifest, name: str, texts: MeasuredText) -> Evidence | None:
-    """Return what in the text of a record counts for a measure; None where the measure shows nothing, or the text is not known."""
+def find_evidence(manifest: Manifest, name: str, texts: MeasuredText, reads_all: bool = False) -> Evidence | None:
+    """Return what in the text of a record counts for a measure; None where the measure shows nothing, or the text is not known.
+
+    `reads_all`: also of a text with very much mojibake, which takes 40 s for a million characters of it.
+    """
     if name == RECURRING:
         return _find_recurring(texts)
     if name == BOILERPLATE:
@@ -74,10 +84,13 @@ def find_evidence(manifest: Manifest, name: str, texts: MeasuredText) -> Evidenc
     text = texts.raw if measure.of_raw else texts.cleaned
     if text is None:
         return None
-    read, show = text[:_READ], measure.evidence
+    if name == "mojibake_share" and not reads_all:
+        spans, read = find_mojibake(text, _MOST_MOJIBAKE)
+        return Evidence(name, "raw", text, spans, read if read < len(text) else None)
+    show = measure.evidence
     if name == "quality_score" and isinstance(manifest, TextManifest) and manifest.quality.model is not None:
         show = show_clauses(name, load_model(manifest.quality.model))
-    return Evidence(name, "raw" if measure.of_raw else "cleaned", read, show(read))
+    return Evidence(name, "raw" if measure.of_raw else "cleaned", text, show(text))
 
 
 @dataclass(frozen=True)
@@ -108,8 +121,9 @@ def describe_evidence(evidence: Evidence, names: str = "") -> str:
     name = names or evidence.measure
     if not evidence.spans:
         return translate("nothing in the text counts for {0}").replace("{0}", name)
-    heading = translate("what counts for {0}: {1}×, {2} of {3} characters")
-    counts = (f"{count:,}" for count in (len(evidence.spans), count_characters(evidence), len(evidence.text)))
+    read = len(evidence.text) if evidence.read is None else evidence.read
+    heading = translate(_HEADING if evidence.read is None else _HEADING_OF_BEGINNING)
+    counts = (f"{count:,}" for count in (len(evidence.spans), count_characters(evidence), read))
     for number, value in enumerate((name, *counts)):
         heading = heading.replace(f"{{{number}}}", value)
     note = _SCORES if evidence.measure in ("quality_score", "fluency_score") else _TEXTS.get(evidence.of)
@@ -124,6 +138,8 @@ def count_characters(evidence: Evidence) -> int:
 def check_measures(names: Sequence[str], option: str = "--show ") -> None:
     """Raise UsageError for a name that is no measure, or one that shows nothing in a text. `option`: what messages put before it."""
     for name in names:
+        if not isinstance(name, str):
+            raise UsageError(f"{option}{name!r}: expected the name of a measure")
         if has_evidence(name):
             continue
         if name in MEASURES:

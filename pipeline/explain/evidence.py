@@ -63,9 +63,10 @@ def _make_line(evidence: Evidence, passage: Passage, width: int) -> Text:
 
 
 def evidence_as_json(evidence: Evidence) -> dict[str, Any]:
-    """Return what counts for a measure for scripts: every span with its text."""
+    """Return what counts for a measure for scripts: every span with its text, and how many characters of the text were looked at."""
     return {
         "measure": evidence.measure,
         "of": evidence.of,
+        "characters_read": len(evidence.text) if evidence.read is None else evidence.read,
         "spans": [span._asdict() | {"text": evidence.text[span.start : span.end]} for span in evidence.spans],
     }

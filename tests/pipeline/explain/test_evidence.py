@@ -106,6 +106,13 @@ def test_python_has_the_evidence_as_a_table():
     assert all(one in mangled for one in of_raw["text"]) and len(of_raw)
 
 
+def test_what_is_no_name_of_a_measure_is_refused():
+    explained = seimai.Rules("ja-web").explain(PROSE)
+    for one in (5, ["x"], b"x"):
+        with pytest.raises(seimai.UsageError, match=rf"measure={re.escape(repr(one))}: expected the name of a measure"):
+            explained.evidence(one)
+
+
 def test_inspect_marks_what_counts(text):
     row = read_ledger(text).filter(rule="advertising_evidence").row(0, named=True)
     phrases = [span["text"] for span in as_json(text, row["id"])["evidence"][0]["spans"]]
