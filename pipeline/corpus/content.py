@@ -96,7 +96,9 @@ def read_cleaned(corpus: BuiltCorpus, record: LedgerRecord) -> str | None:
 def read_measured(corpus: BuiltCorpus, record: LedgerRecord, content: RecordContent) -> MeasuredText:
     """Return the texts of a record that measures read: where lines that recur were taken out of it, with them, if that is known still."""
     spans = record.row.get("recurring_spans")
-    stored = read_stored(corpus, record) if spans else None
+    if not spans:
+        return MeasuredText(content.extracted, content.cleaned, [])
+    stored = read_stored(corpus, record)
     return MeasuredText(content.extracted, content.cleaned if stored is None else stored, None if stored is None else spans)
 
 
@@ -112,11 +114,17 @@ def read_measured_by(corpus: BuiltCorpus, record: LedgerRecord, measure: str) ->
 
 
 def read_stored(corpus: BuiltCorpus, record: LedgerRecord) -> str | None:
-    """Return the cleaned text of a record as the build measured it; None where its intermediates are gone."""
-    found = find_part(corpus, record.number)
-    if found is None or not found[0].table.is_file():
+    """Return the cleaned text of a record as the build measured it; None where its intermediates are gone or damaged."""
+    part = find_part(corpus, record.number)
+    return None if part is None else _read_value(part[0].table, "text", part[1])
+
+
+def _read_value(table: Path, column: str, row: int) -> Any:
+    """Return a value of an intermediate table; None where that is gone or damaged: a corpus does not depend on it."""
+    try:
+        return scan_parquet(table).select(column).slice(row, 1).collect().item() if table.is_file() else None
+    except (pl.exceptions.PolarsError, OSError, ValueError):
         return None
-    return scan_parquet(found[0].table).select("text").slice(found[1], 1).collect().item()
 
 
 def find_step_folder(corpus: BuiltCorpus, step: str) -> Path | None:
@@ -127,11 +135,14 @@ def find_step_folder(corpus: BuiltCorpus, step: str) -> Path | None:
 
 
 def find_part(corpus: BuiltCorpus, number: int) -> tuple[Part, int] | None:
-    """Return the measured partition that has a record, and its row there; None where the intermediates are gone."""
+    """Return the measured partition that has a record, and its row there; None where the intermediates are gone or damaged."""
     decided = None if corpus.is_mixture else find_step_folder(corpus, "decide")
     if decided is None or not layout_file(decided).is_file():
         return None
-    parts, bases = load_layout(layout_file(decided))
+    try:
+        parts, bases = load_layout(layout_file(decided))
+    except (pl.exceptions.PolarsError, OSError):
+        return None
     if bases[-1] != corpus.ledger_rows[-1]:
         return None
     index = int(np.searchsorted(bases, number, side="right")) - 1
@@ -171,8 +182,7 @@ def find_source(corpus: BuiltCorpus, record: LedgerRecord) -> RecordSource:
         found = [(0, name)]
     else:
         found = [(n, name.removeprefix(f"{file.name}/")) for n, file in enumerate(files) if name.startswith(f"{file.name}/")]
-    if known and part is not None and len(found) > 1:
-        number = scan_parquet(part[0].table).select("file").slice(part[1], 1).collect().item()
+    if known and part is not None and len(found) > 1 and (number := _read_value(part[0].table, "file", part[1])) is not None:
         found = [one for one in found if one[0] == number]
     if not found:
         raise UnreadableContentError(f"no input of the build is named in {record.id}")

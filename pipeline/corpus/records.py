@@ -13,6 +13,7 @@ from rapidfuzz import process
 from pipeline.core.errors import UsageError
 from pipeline.core.names import did_you_mean, make_printable, shorten
 from pipeline.corpus.built import BuiltCorpus
+from pipeline.corpus.commands import build_command
 
 _SHOWN = 3  # ids in a message
 _LISTED = 20  # ids on a page
@@ -154,6 +155,12 @@ def read_record(corpus: BuiltCorpus, number: int) -> LedgerRecord:
 def read_shard_rows(corpus: BuiltCorpus, ids: Sequence[str], columns: Sequence[str]) -> pl.DataFrame:
     """Return columns of the shard rows with these ids, `id` among them; no other content is read than that of their row groups.
 
-    A recording that was cut has several rows.
+    A recording that was cut has several rows. Raises UsageError where the shards are damaged.
     """
-    return corpus.scan_shards().filter(pl.col("id").is_in([*ids])).select("id", *columns).collect()
+    try:
+        return corpus.scan_shards().filter(pl.col("id").is_in([*ids])).select("id", *columns).collect()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(
+            f"{corpus.shown}: a shard is damaged ({reason}). Build it again in a fresh folder: {build_command(corpus.folder)}"
+        ) from None

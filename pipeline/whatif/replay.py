@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
-from pipeline.core.errors import SeimaiError
+from pipeline.core.errors import BuildError, SeimaiError
 from pipeline.core.inline import InlineEngine
 from pipeline.core.tables import read_parquet
 from pipeline.core.terminal import Terminal
@@ -61,7 +64,8 @@ def find_stored(corpus: BuiltCorpus, wants_replay: bool | None) -> Stored:
     decided = find_step_folder(corpus, "decide")
     if decided is None or not layout_file(decided).is_file():
         raise NotReplayedError("the build's intermediates, with the signatures, are gone")
-    parts, bases = load_layout(layout_file(decided))
+    with _refuse_damage():
+        parts, bases = load_layout(layout_file(decided))
     if missing := [part for part in parts if not part.table.is_file() or not part.array("sketches").is_file()]:
         raise NotReplayedError(f"some of the build's intermediates are gone ({missing[0].table})")
     if bases[-1] != corpus.ledger_rows[-1]:
@@ -69,9 +73,22 @@ def find_stored(corpus: BuiltCorpus, wants_replay: bool | None) -> Stored:
     return Stored(parts, np.diff(bases).tolist(), decided / "inputs.parquet")
 
 
+@contextmanager
+def _refuse_damage() -> Iterator[None]:
+    """Raise NotReplayedError where the block cannot read what the build has stored. The ledger is not read in it."""
+    try:
+        yield
+    except (pl.exceptions.PolarsError, pa.ArrowException, OSError, BuildError) as error:
+        reason = error.__cause__ if isinstance(error, BuildError) else error  # of a task that failed
+        if not isinstance(reason, pl.exceptions.PolarsError | pa.ArrowException | OSError):
+            raise
+        words = "; ".join([str(reason).splitlines()[0], *getattr(reason, "__notes__", ())])  # the notes name the file
+        raise NotReplayedError(f"some of the build's intermediates cannot be read ({words})") from None
+
+
 def replay(manifest: Manifest, stored: Stored) -> Replayed:
     """Run the steps from decide to strip with the rules of a manifest, in a temporary folder; nothing of the corpus is written to."""
-    with tempfile.TemporaryDirectory(prefix="seimai-whatif-") as scratch:
+    with _refuse_damage(), tempfile.TemporaryDirectory(prefix="seimai-whatif-") as scratch:
         folder = Path(scratch)
         plan = Plan(manifest, (), folder / "out", folder / "work")
         counts: list[dict[str, Any]] = [{"records": count} for count in stored.records]
