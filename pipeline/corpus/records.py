@@ -46,7 +46,7 @@ def find_record(corpus: BuiltCorpus, reference: str, column: str | None = None) 
     `column`: the kept column that `reference` is a value of, instead of the id. Raises UnknownIdError, and UsageError for a column
     that was not kept.
     """
-    reference = reference.encode("utf-8", "replace").decode()  # polars takes no half of a surrogate pair
+    reference = re.sub("[\ud800-\udfff]", "\ufffd", reference)  # polars takes no half of a surrogate pair
     if column is not None and column != "id":
         return _find_by_column(corpus, reference, column)
     printable = make_printable(reference)  # as ids are
