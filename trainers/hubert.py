@@ -34,7 +34,7 @@ from trainers.models.hubert import ignore_padding, make_feature_extractor
 from trainers.models.hubert_targets import Clusters, Targets, build_targets
 from trainers.training.command import RunOptions, command
 from trainers.training.loop import Loop
-from trainers.training.settings import Train
+from trainers.training.settings import Train, list_configs
 
 COLUMNS = ["id", "audio", "labels"]
 TOLERANCE = 0.1  # seconds between the length of a recording and that of its labels: fairseq's
@@ -257,9 +257,10 @@ def train(options: RunOptions[Config], targets: Targets, iteration: int) -> None
     reader = Reader(shards, settings.seed, settings.buffer, decoder.length_batches())
     collate = decoder.collate_for_training if settings.seconds else decoder.collate
     drops_layers = hubert_config.layerdrop > 0
+    size = ["--config", options.config_name] if options.config_name in list_configs("ctc") else []
     loop.fit(
         module, reader, collate, evaluate, export, decode=decoder, unused_parameters=drops_layers,
-        next_command=["trainers.ctc", options.corpus, "--model", options.out / "model"],
+        next_command=["trainers.ctc", options.corpus, *size, "--model", options.out / "model"],
     )  # fmt: skip
 
 

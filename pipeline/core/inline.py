@@ -12,10 +12,11 @@ from typing import Any
 import click
 from rich.console import Console
 
-from pipeline.core.engine import Engine, Task
+from pipeline.core.engine import Engine, Task, count_workers
 from pipeline.core.errors import SeimaiError, UsageError
 from pipeline.core.failures import explain_failure
 
+_MOST_PER_CORE = 16  # each takes 300 MB at least: thousands by a slip of the finger take the machine down
 WORKERS_HELP = "Worker processes; 0: all in this process.  [default: one per core]"
 workers_option = click.option("--workers", type=click.IntRange(min=0), help=WORKERS_HELP)
 scheduler_option = click.option(
@@ -77,9 +78,12 @@ class InlineEngine(Engine):
 
 
 def check_options(workers: int | None, scheduler: str | None) -> None:
-    """Raise UsageError where the options exclude one another."""
+    """Raise UsageError where the options exclude one another, or ask for more processes than any machine has use for."""
     if scheduler and workers is not None:
         raise UsageError("--workers is for the local cluster; a scheduler has the workers that were started for it")
+    most = _MOST_PER_CORE * count_workers(None)
+    if workers is not None and workers > most:
+        raise UsageError(f"--workers {workers}: this machine has use for at most {most:,}, {_MOST_PER_CORE} for each core")
 
 
 def make_engine(workers: int | None, scheduler: str | None, scratch: Path, console: Console) -> Engine:

@@ -32,8 +32,11 @@ def show_options(text: str) -> str:
     >>> with call_from_python():
     ...     show_options("--set shards.size=1x: a size is expected; choose another --out")
     'set={"shards.size": "1x"}: a size is expected; choose another out='
+    >>> with call_from_python():
+    ...     show_options("State it with --set license=… --set title=…")
+    'State it with set={"license": "…", "title": "…"}'
     """
-    return _MENTIONED.sub(_name_parameter, text) if _calls.get() else text
+    return _MENTIONED.sub(_name_parameter, text).replace("} set={", ", ") if _calls.get() else text
 
 
 def _name_parameter(match: re.Match[str]) -> str:

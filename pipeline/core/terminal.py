@@ -81,4 +81,7 @@ def tell(text: str) -> None:
 
 def tell_json(value: Any) -> None:
     """Print a value as JSON, for scripts: nothing is left out of it, and nothing in it is obeyed by a terminal."""
-    print(escape_unprintable(to_json(value, indent=1)))
+    try:
+        print(escape_unprintable(to_json(value, indent=1)), flush=True)
+    except OSError as error:
+        Terminal()._stop_printing(error)

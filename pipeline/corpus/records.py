@@ -42,31 +42,39 @@ class LedgerRecord:
 
 
 def find_record(corpus: BuiltCorpus, reference: str, column: str | None = None) -> LedgerRecord:
-    """Return the record whose id is `reference` or, alone among all, ends in it; else the one that a kept column calls so.
+    """Return the record whose id is `reference`, else the only one whose id ends in it or that a kept column calls so.
 
     `column`: the kept column that `reference` is a value of, instead of the id. Raises UnknownIdError, and UsageError for a column
     that was not kept.
     """
-    reference = make_printable(reference)  # as ids are; polars takes no half of a surrogate pair
+    reference = re.sub("[\ud800-\udfff]", "\ufffd", reference)  # polars takes no half of a surrogate pair
     if column is not None and column != "id":
         return _find_by_column(corpus, reference, column)
-    ids = corpus.scan_ledger().select("id")
-    found = _match(corpus, "id", reference)
-    own = list_own_ids(corpus)
-    if not len(found) and reference and own:
-        is_called_so = pl.any_horizontal(pl.col(name).cast(pl.String) == reference for name in own)
-        judged = corpus.scan_ledger().select("id", is_called_so=is_called_so).with_row_index("number")
-        found = judged.filter("is_called_so").select("number", "id").collect()
-        if len(found) > 1:
-            raise _name_several(corpus, found, f"{len(found):,} records are called {reference!r} by what they came with")
+    printable = make_printable(reference)  # as ids are
+    found, own = _match(corpus, "id", printable), list_own_ids(corpus)
+    more = f". --by COLUMN finds records by what they came with: {', '.join(own)}" if own else ""
+    if reference and own and found["id"].to_list() != [printable]:
+        called = _match_own(corpus, own, reference)
+        several = f"{len(called):,} records are called {reference!r} by what they came with"
+        if len(called) and len(found):
+            several = f"ids end in {reference!r}, and records are called so by what they came with"
+        found = pl.concat([called, found]).unique("number", maintain_order=True) if len(called) else found
+        if len(called) and len(found) > 1:
+            raise _name_several(corpus, found, several, more)
     if len(found) == 1:
         return read_record(corpus, found["number"][0])
     if len(found):
-        raise _name_several(corpus, found, f"{len(found):,} ids end in {reference!r}")
-    nearest = find_nearest_ids(ids.collect()["id"], reference)
-    columns = f". --by COLUMN finds records by what they came with: {', '.join(own)}" if own else ""
-    unknown = f"no record is called {reference!r}"
-    raise UnknownIdError(corpus.shown, unknown, f". The nearest ids: {', '.join(nearest)}{columns}", nearest)
+        raise _name_several(corpus, found, f"{len(found):,} ids end in {reference!r}", more)
+    nearest = find_nearest_ids(corpus.scan_ledger().select("id").collect()["id"], printable)
+    unknown = f"no record is called {shorten(reference, _LONGEST)!r}"
+    raise UnknownIdError(corpus.shown, unknown, f". The nearest ids: {', '.join(nearest)}{more}", nearest)
+
+
+def _match_own(corpus: BuiltCorpus, own: Sequence[str], value: str) -> pl.DataFrame:
+    """Return `number` and `id` of the records that have a value in one of the columns `own`."""
+    is_called_so = pl.any_horizontal(pl.col(name).cast(pl.String) == value for name in own)
+    judged = corpus.scan_ledger().select("id", is_called_so=is_called_so).with_row_index("number")
+    return judged.filter("is_called_so").select("number", "id").collect()
 
 
 def list_own_ids(corpus: BuiltCorpus) -> list[str]:
@@ -104,10 +112,11 @@ def _find_by_column(corpus: BuiltCorpus, reference: str, column: str) -> LedgerR
     raise UnknownIdError(corpus.shown, f"no record has {reference!r} in {column}", more, [])
 
 
-def _name_several(corpus: BuiltCorpus, found: pl.DataFrame, several: str) -> UnknownIdError:
+def _name_several(corpus: BuiltCorpus, found: pl.DataFrame, several: str, columns: str = "") -> UnknownIdError:
     shown = ", ".join(found["id"].head(_SHOWN))
     more = f" and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
-    return UnknownIdError(corpus.shown, several, f": {shown}{more}. Give more of the id", found["id"].head(_LISTED).to_list())
+    listed = f": {shown}{more}. Give more of the id{columns}"
+    return UnknownIdError(corpus.shown, several, listed, found["id"].head(_LISTED).to_list())
 
 
 def find_nearest_ids(ids: pl.Series, reference: str) -> list[str]:

@@ -40,8 +40,9 @@ def print_life(console: Console, corpus: BuiltCorpus, life: RecordLife) -> None:
         console.print(f"input: {make_printable(content.input)} at {make_printable(content.locator)}")
     if row.get("source"):
         console.print(f"source: {shorten(row['source'], _WORDS)}")
-    for name in ("url", "title", "speaker", "programme", "part"):
-        if row.get(name):
+    own = [] if corpus.is_mixture else [*corpus.manifest.source.kept]
+    for name in dict.fromkeys(["url", "title", "speaker", "programme", "part", *own]):
+        if row.get(name) is not None and row[name] != "":
             console.print(Text(f"{name}: {shorten(str(row[name]), _WORDS)}"), soft_wrap=True)
     if content.raw is not None:
         _print_text(console, "as it came", content.raw)

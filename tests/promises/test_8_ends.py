@@ -195,6 +195,15 @@ def test_output_that_cannot_be_written_is_told(capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_json_that_cannot_be_written_is_told():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "pipeline.explain", "--text", "猫", "--json"],
+            stdout=full, stderr=subprocess.PIPE, text=True, env=build_environment() | {"PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+    assert done.returncode == 1 and done.stderr.startswith("error: the command's output cannot be written (No space left")
+
+
 def run_unread(*words: str, folder: Path) -> int:
     """Run a module whose output and error output nobody reads; return its exit code."""
     reader, writer = os.pipe()

@@ -159,7 +159,7 @@ def test_options_are_called_as_parameters_and_commands_stay():
             "build it: python -m pipeline.build m.toml --out 'a b' --set x.y=1"
         )
         assert show_options("--set 'measure.presets=[\"a\"]' --set a.b=NAME. --keep-going, --out-of") == (
-            'set={"measure.presets": ["a"]} set={"a.b": "NAME"}. keep_going=True, --out-of'
+            'set={"measure.presets": ["a"], "a.b": "NAME"}. keep_going=True, --out-of'
         )
 
 

@@ -58,6 +58,7 @@ def first(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert (result := run(corpus, out, sets=sets)).exit_code == 0, result.output
     said = result.output[result.output.index("parameters  ") :]  # before the first step
     assert " s of sound a step, at most" in said and said.index(" epochs of ") < said.index("train      step")
+    assert f"-m trainers.ctc {corpus} --config tiny --model {out / 'model'}" in said
     return out
 
 

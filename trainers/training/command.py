@@ -26,13 +26,14 @@ from trainers.training.settings import Config, list_configs, load_config
 
 @dataclass(frozen=True)
 class RunOptions(Generic[Config]):
-    """What every trainer is asked for."""
+    """What every trainer is asked for. `config_name`: what the configuration was called by, a name or a path."""
 
     corpus: Path
     config: Config
     out: Path
     resume: bool
     command: str = "trainers"
+    config_name: str = ""
 
 
 def config_options(trainer: str, default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -74,7 +75,7 @@ def command(trainer: str, default: str, config_class: type[Config]) -> Callable[
                 Checkpoints(out, keep=1).check_folder(resume)  # before units or latents are made
                 with hold_lock(out) if own_rank()[0] == 0 else nullcontext():
                     settings = load_config(config_class, trainer, config, changes)
-                    function(RunOptions(corpus, settings, out, resume, f"trainers.{trainer}"), **own_options)
+                    function(RunOptions(corpus, settings, out, resume, f"trainers.{trainer}", config), **own_options)
 
         return help.command()(run)
 

@@ -168,7 +168,7 @@ def own(build, tmp_path_factory):
         "山の上の小さな駅で、彼は三時間も汽車を待っていた。",
         "川の水は冷たく、魚の影ひとつ見えなかったという。",
     ]
-    ids = ["doc-A7", "doc-B2", "doc-C9", "shelf/42", "doc-A7"]
+    ids = ["doc-A7", "doc-B2", "0000000000", "\u202eshelf/42", "doc-A7"]
     rows = [
         {"text": one, "doc_id": name, "number": 1000 + n, "score": 0.5}
         for n, (one, name) in enumerate(zip(texts, ids, strict=True))
@@ -185,7 +185,12 @@ def test_a_record_is_found_by_what_it_came_with(own):
     by_doc = {row["doc_id"]: row["id"] for row in ledger.iter_rows(named=True)}
     for arguments in (["doc-B2"], ["1001"], ["doc-B2", "--by", "doc_id"], ["1001", "--by", "number"], ["B2", "--by", "doc_id"]):
         assert as_json(out, *arguments)["record"]["id"] == by_doc["doc-B2"], arguments
-    assert as_json(out, "42", "--by", "doc_id")["record"]["doc_id"] == "shelf/42"
+    assert as_json(out, "42", "--by", "doc_id")["record"]["doc_id"] == "\u202eshelf/42"
+    assert as_json(out, "\u202eshelf/42")["record"]["doc_id"] == "\u202eshelf/42"
+    # An id of one's own that another record's id ends in: neither is taken for the other.
+    both = refused(out, "0000000000")
+    assert "ids end in '0000000000', and records are called so by what they came with: " in both and "--by COLUMN" in both
+    assert as_json(out, "0000000000", "--by", "doc_id")["record"]["id"] == by_doc["0000000000"]
     assert "2 records are called 'doc-A7' by what they came with: " in refused(out, "doc-A7")
     assert "2 records have 'doc-A7' in doc_id: " in refused(out, "doc-A7", "--by", "doc_id")
     assert "no record has 'doc-B3' in doc_id. The nearest values: doc-B2" in refused(out, "doc-B3", "--by", "doc_id")
