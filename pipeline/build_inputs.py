@@ -158,16 +158,17 @@ def describe_own_input(manifest: Manifest, request: BuildRequest, files: Iterabl
     says with it what the input is.
     """
     given = {one.partition("=")[0].strip() if isinstance(one, str) else one[0] for one in request.overrides}
-    described = {"title": f"{manifest.title} (own input)", "description": "", "homepage": None, "license": UNKNOWN_LICENSE}
+    of_anybody = manifest.license.startswith(UNKNOWN_LICENSE)  # a manifest for anybody's documents
+    is_shipped = request.manifest in list_manifests()
+    own: dict[str, str | None] = {"license_name": None, "license_link": None}
     if any(file.is_sample for file in files):
-        described = {"title": f"{manifest.title} (embedded sample)", "license": "CC0-1.0"}
-    elif "license" in given or not request.inputs or request.manifest not in list_manifests() or _is_download(manifest, files):
-        return manifest
-    elif manifest.license.startswith(UNKNOWN_LICENSE):  # of a manifest for anybody's documents
+        own |= {"title": f"{manifest.title} (embedded sample)", "license": "CC0-1.0"}
+    elif "license" in given or not request.inputs or not is_shipped or of_anybody or _is_download(manifest, files):
         return manifest
     else:
-        described = {key: value for key, value in described.items() if key not in given}
-    return manifest.model_copy(update={**described, "license_name": None, "license_link": None})
+        described = {"title": f"{manifest.title} (own input)", "description": "", "homepage": None, "license": UNKNOWN_LICENSE}
+        own |= {key: value for key, value in described.items() if key not in given}
+    return manifest.model_copy(update=own)
 
 
 def _is_download(manifest: Manifest, files: Iterable[InputFile]) -> bool:

@@ -7,6 +7,7 @@ In the examples `measure_text` is `filters.measure_text`. A share of nothing is 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import polars as pl
 
@@ -16,7 +17,7 @@ from filters.published import gopher, hojichar, llmjp, swallow
 from filters.published.evidence import show_guarded_words, show_pattern, show_words
 from filters.registry import measure
 
-_document = measure(kind="document", on_request=True)
+_document = partial(measure, kind="document", on_request=True)
 
 
 def _share_of(name: str, part: str | pl.Expr, whole: str | pl.Expr, description: str) -> None:
@@ -35,7 +36,7 @@ def _counter(name: str, counter: str, description: str, evidence: Evidence | Non
 
 def _register(name: str, function: Callable[[], pl.Expr], description: str, evidence: Evidence | None = None) -> None:
     function.__name__, function.__doc__ = name, description
-    measure(kind="document", on_request=True, evidence=evidence)(function)
+    _document(function, evidence=evidence)
 
 
 def _column(value: str | pl.Expr) -> pl.Expr:

@@ -443,9 +443,9 @@ def _move_lines(cleaned_lines, cleaned_first, cleaned_offsets, data, offsets, ch
 def find_lines(data: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return `line_offsets` and `first_line`, as in `Cleaned`, of n cleaned documents."""
     n = len(offsets) - 1
-    no_lines, first_line = read_only(np.zeros(1, np.int64)), read_only(np.zeros(n + 1, np.int64))
-    found = _move_lines(no_lines, first_line, offsets, data, offsets, np.ones(n, np.bool_))
-    return read_only(found[0]), read_only(found[1])
+    nothing, no_lines = read_only(np.zeros(1, np.int64)), read_only(np.zeros(n + 1, np.int64))
+    lines, first_line = _move_lines(nothing, no_lines, offsets, data, offsets, np.ones(n, np.bool_))
+    return read_only(lines), read_only(first_line)
 
 
 @jit

@@ -51,20 +51,20 @@ def find_record(corpus: BuiltCorpus, reference: str, column: str | None = None) 
     if column is not None and column != "id":
         return _find_by_column(corpus, reference, column)
     printable = make_printable(reference)  # as ids are
-    found, own = _match(corpus, "id", printable), list_own_ids(corpus)
+    by_id, own = _match(corpus, "id", printable), list_own_ids(corpus)
+    is_exact = by_id["id"].to_list() == [printable]
+    by_own = _match_own(corpus, own, reference) if own and reference and not is_exact else by_id.clear()
+    matched = pl.concat([by_own, by_id]).unique("number", maintain_order=True)
+    if len(matched) == 1:
+        return read_record(corpus, matched["number"][0])
     more = f". --by COLUMN finds records by what they came with: {', '.join(own)}" if own else ""
-    if reference and own and found["id"].to_list() != [printable]:
-        called = _match_own(corpus, own, reference)
-        several = f"{len(called):,} records are called {reference!r} by what they came with"
-        if len(called) and len(found):
-            several = f"ids end in {reference!r}, and records are called so by what they came with"
-        found = pl.concat([called, found]).unique("number", maintain_order=True) if len(called) else found
-        if len(called) and len(found) > 1:
-            raise _name_several(corpus, found, several, more)
-    if len(found) == 1:
-        return read_record(corpus, found["number"][0])
-    if len(found):
-        raise _name_several(corpus, found, f"{len(found):,} ids end in {reference!r}", more)
+    if not len(by_own) and len(by_id):
+        raise _name_several(corpus, matched, f"{len(by_id):,} ids end in {reference!r}", more)
+    if not len(by_id) and len(by_own):
+        raise _name_several(corpus, matched, f"{len(by_own):,} records are called {reference!r} by what they came with", more)
+    if len(matched):
+        several = f"ids end in {reference!r}, and records are called so by what they came with"
+        raise _name_several(corpus, matched, several, more)
     nearest = find_nearest_ids(corpus.scan_ledger().select("id").collect()["id"], printable)
     unknown = f"no record is called {shorten(reference, _LONGEST)!r}"
     raise UnknownIdError(corpus.shown, unknown, f". The nearest ids: {', '.join(nearest)}{more}", nearest)

@@ -68,8 +68,8 @@ def find_changes(corpus: BuiltCorpus, manifest: Manifest, examples: int, replaye
             rows = rows.with_columns(replayed.slice(first, len(rows)).rename(_NOW))
         keys = [name for name in rows.columns if name != "amount"]
         counts = rows.group_by(keys).agg(pl.len().cast(pl.Int64).alias("records"), pl.sum("amount"))
-        found = _find_changed(rows.head(len(rows) if examples else 0), [*judge.rules], first)
-        return _add_outcomes(counts, [*judge.rules]).drop("broken"), _choose_examples(found, examples)
+        changed = _find_changed(rows.head(len(rows) if examples else 0), [*judge.rules], first)
+        return _add_outcomes(counts, [*judge.rules]).drop("broken"), _choose_examples(changed, examples)
 
     # Most of what polars does here takes one core at a time.
     with ThreadPoolExecutor(_THREADS) as threads:
@@ -77,8 +77,7 @@ def find_changes(corpus: BuiltCorpus, manifest: Manifest, examples: int, replaye
     cells = pl.concat(counted)
     keys = [name for name in cells.columns if name not in ("records", "amount")]
     cells = cells.group_by(keys).agg(pl.sum("records", "amount")).sort(keys)
-    found = _choose_examples(pl.concat(chosen), examples)
-    return Changes(cells, [*_read_examples(corpus, manifest, found, judge.bands)])
+    return Changes(cells, [*_read_examples(corpus, manifest, _choose_examples(pl.concat(chosen), examples), judge.bands)])
 
 
 @dataclass(frozen=True)
@@ -194,17 +193,17 @@ def _find_changed(rows: pl.DataFrame, rules: list[str], first: int) -> pl.DataFr
     else:
         now = pl.col("broken").is_null() & (was | (pl.col("step") == "decide").fill_null(False))
     changed = _add_outcomes(rows.with_row_index("number").filter(was != now), rules)
-    found = changed.select(
+    sides = changed.select(
         pl.when(was).then(pl.lit("lost")).otherwise(pl.lit("gained")).alias("side"),
         pl.when(was).then("now_rule").otherwise("rule").alias("rule"),
         pl.col("number").cast(pl.Int64) + first,
     )
-    return found.with_columns(order=spread(found["number"].to_numpy()))
+    return sides.with_columns(order=spread(sides["number"].to_numpy()))
 
 
-def _choose_examples(found: pl.DataFrame, most: int) -> pl.DataFrame:
+def _choose_examples(changed: pl.DataFrame, most: int) -> pl.DataFrame:
     """Return at most `most` of the records that change sides for each side and rule, from all over the corpus."""
-    return found.sort("order").group_by("side", "rule", maintain_order=True).head(most).select(found.columns)
+    return changed.sort("order").group_by("side", "rule", maintain_order=True).head(most).select(changed.columns)
 
 
 def _read_examples(
