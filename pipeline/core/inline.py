@@ -17,7 +17,7 @@ from pipeline.core.errors import SeimaiError, UsageError
 from pipeline.core.failures import explain_failure
 
 _MOST_PER_CORE = 16  # each takes 300 MB at least: thousands by a slip of the finger take the machine down
-WORKERS_HELP = "Worker processes; 0: all in this process.  [default: one per core]"
+WORKERS_HELP = f"Worker processes, at most {_MOST_PER_CORE} per core; 0: all in this process.  [default: one per core]"
 workers_option = click.option("--workers", type=click.IntRange(min=0), help=WORKERS_HELP)
 scheduler_option = click.option(
     "--scheduler", metavar="tcp://HOST:PORT", help="Address of a running Dask scheduler, over shared storage."
